@@ -1,0 +1,305 @@
+"""Settings and secrets: frozen values that say how to talk to the API, and as whom."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from urllib.parse import urlsplit
+
+from attrs import Attribute, Factory, field, frozen
+
+from facturaonline_async.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = [
+    "FACTURA_COM_PRODUCTION",
+    "FACTURA_COM_SANDBOX",
+    "PRODUCTION",
+    "SANDBOX",
+    "Config",
+    "Credentials",
+    "Rate",
+    "RetryPolicy",
+    "Secret",
+    "SecretBytes",
+]
+
+PRODUCTION: Final = "https://facturaonline.com.mx/api"
+SANDBOX: Final = "https://sandbox.facturaonline.com.mx/api"
+FACTURA_COM_PRODUCTION: Final = "https://api.factura.com"
+FACTURA_COM_SANDBOX: Final = "https://sandbox.factura.com/api"
+
+DEFAULT_PLUGIN: Final = "9d4095c8f7ed5785cb14c0e3b033eeb8252416ed"
+"""The value that the provider's own samples send to say which plug-in is calling."""
+
+_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
+
+
+class Secret:
+    """A text that never shows itself: a key or a password.
+
+    ``str``, ``repr`` and ``format`` give asterisks, pickling raises, and only `reveal` gives the text.
+    Two secrets are equal when their texts are.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | Secret) -> None:
+        self._value: str = value.reveal() if isinstance(value, Secret) else value
+
+    def reveal(self) -> str:
+        """Return the text itself. Pass it on at once; do not store it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, format_spec: str) -> str:
+        return format("***", format_spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(
+            self._value.encode("utf-8", "surrogatepass"), other._value.encode("utf-8", "surrogatepass")
+        )
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("A Secret cannot be pickled. Pass what .reveal() gives, if you really must.")
+
+
+class SecretBytes(bytes):
+    """Bytes that do not show themselves: a private key, or a request's body on its way."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} secret bytes>"
+
+    __str__ = __repr__
+
+    def __format__(self, format_spec: str) -> str:
+        return format(repr(self), format_spec)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("Secret bytes cannot be pickled. Pass bytes(value), if you really must.")
+
+    def __copy__(self) -> SecretBytes:
+        return self
+
+    def __deepcopy__(self, memo: object) -> SecretBytes:
+        return self
+
+
+def _fingerprint(credentials: Credentials) -> str:
+    pair = f"{credentials.api_key.reveal()}\n{credentials.secret_key.reveal()}"
+    return hashlib.blake2b(pair.encode(), digest_size=8).hexdigest()
+
+
+def _check_key(_: Credentials, attribute: Attribute[Secret], value: Secret) -> None:
+    name = attribute.name
+    if not value:
+        raise InvalidInputError(f"{name} is empty. Give the key that the panel shows.", field=name)
+    if not _VISIBLE_ASCII.fullmatch(value.reveal()):
+        raise InvalidInputError(
+            f"{name} holds a blank, a line break or another character that no key has. Was it pasted whole, and alone?",
+            field=name,
+        )
+
+
+@frozen(kw_only=True)
+class Credentials:
+    """The key pair of one company (or of the main account).
+
+    Both keys are kept as `Secret`; texts are accepted. An empty key, or one with anything but visible ASCII, raises
+    `InvalidInputError` at once.
+    """
+
+    api_key: Secret = field(converter=Secret, validator=_check_key)
+    secret_key: Secret = field(converter=Secret, validator=_check_key)
+    #: Names the pair in limits, locks and logs without giving it away.
+    fingerprint: str = field(init=False, eq=False, default=Factory(_fingerprint, takes_self=True))
+
+
+def _positive(_: object, attribute: Attribute[float], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise InvalidInputError(
+            f"{attribute.name} must be a number above 0, and was {value!r}.", field=attribute.name
+        )
+
+
+def _natural(_: object, attribute: Attribute[int], value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInputError(
+            f"{attribute.name} must be a whole number above 0, and was {value!r}.", field=attribute.name
+        )
+
+
+def _wait(_: object, attribute: Attribute[float | None], value: float | None) -> None:
+    if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+        raise InvalidInputError(
+            f"{attribute.name} must be None or a number of seconds from 0 up, and was {value!r}.", field=attribute.name
+        )
+
+
+@frozen
+class Rate:
+    """Never more than ``calls`` calls start in any window of ``per`` seconds."""
+
+    calls: int = field(validator=_natural)
+    per: float = field(validator=_positive)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often, and how soon, a call that is harmless to repeat is repeated.
+
+    The wait before repeat number i (from 0) is drawn evenly from 0 to ``min(longest, first * 2**i)`` seconds, where
+    ``first`` is `transient` or `throttled`.
+    """
+
+    #: Attempts at most of a call that writes.
+    attempts: int = field(default=3, validator=_natural)
+    #: Attempts at most of a call that only reads.
+    read_attempts: int = field(default=4, validator=_natural)
+    #: Seconds; scale of the wait after a fault on the way.
+    transient: float = field(default=0.05, validator=_positive)
+    #: Seconds; scale of the wait after the server said that it is too busy.
+    throttled: float = field(default=1.0, validator=_positive)
+    #: Seconds; no wait between attempts is drawn longer.
+    longest: float = field(default=20.0, validator=_positive)
+
+
+def _rates(value: Rate | Iterable[Rate]) -> tuple[Rate, ...]:
+    return (value,) if isinstance(value, Rate) else tuple(value)
+
+
+def _endpoint_rates(value: Mapping[str, Rate | Iterable[Rate]]) -> Mapping[str, tuple[Rate, ...]]:
+    return {name: _rates(rates) for name, rates in value.items()}
+
+
+def _is_rates(_: object, attribute: Attribute[tuple[Rate, ...]], value: tuple[Rate, ...]) -> None:
+    if not all(isinstance(rate, Rate) for rate in value):
+        raise InvalidInputError(f"{attribute.name} takes Rate values, and got {value!r}.", field=attribute.name)
+
+
+def _is_endpoint_rates(
+    _: object, attribute: Attribute[Mapping[str, tuple[Rate, ...]]], value: Mapping[str, tuple[Rate, ...]]
+) -> None:
+    if not all(isinstance(rate, Rate) for rates in value.values() for rate in rates):
+        raise InvalidInputError(f"{attribute.name} takes Rate values, and got {value!r}.", field=attribute.name)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _base_url(value: str | None) -> str | None:
+    """Return the URL without its trailing slash, or raise `InvalidInputError`."""
+    if value is None:
+        return None
+    remedy = f"Give a full prefix such as {SANDBOX}."
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        _ = parts.port  # raises for a port that is none
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidInputError(f"base_url is not a URL. {remedy}", field="base_url") from None
+    if parts.scheme not in {"http", "https"} or not host or re.search(r"[\x00-\x20\x7f-\U0010ffff\\]", value):
+        raise InvalidInputError(f"base_url is not an http(s) URL in ASCII. {remedy}", field="base_url")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise InvalidInputError(f"base_url takes no user, query or fragment. {remedy}", field="base_url")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise InvalidInputError("base_url must be https: the keys would travel in the open.", field="base_url")
+    return value.rstrip("/")
+
+
+def _is_upload(_: object, attribute: Attribute[str], value: str) -> None:
+    if value not in {"multipart", "base64"}:
+        raise InvalidInputError(f'upload must be "multipart" or "base64", and was {value!r}.', field=attribute.name)
+
+
+def _check_plugin(_: object, attribute: Attribute[str], value: str) -> None:
+    if not _VISIBLE_ASCII.fullmatch(value):
+        raise InvalidInputError("plugin must be visible ASCII, and not empty.", field=attribute.name)
+
+
+@frozen(kw_only=True)
+class Config:
+    """Everything that a `SessionManager` can be told. Change a copy with ``attrs.evolve``.
+
+    The default `rates` are **our courtesy, a guess**: the provider documents no limit and none was found.
+    """
+
+    #: Full prefix such as `SANDBOX`; https only, loopback excepted.
+    base_url: str | None = field(default=None, converter=_base_url)
+    #: Limits of each endpoint, for each key pair.
+    rates: tuple[Rate, ...] = field(default=(Rate(10, 1),), converter=_rates, validator=_is_rates)
+    #: Limits of single endpoints, by name such as ``"series.create"``, instead of `rates`.
+    endpoint_rates: Mapping[str, tuple[Rate, ...]] = field(
+        factory=dict, converter=_endpoint_rates, validator=_is_endpoint_rates, hash=False
+    )
+    #: Limits of all endpoints of a key pair together.
+    total_rates: tuple[Rate, ...] = field(default=(), converter=_rates, validator=_is_rates)
+    #: Limits of every call of the session, whatever the keys.
+    host_rates: tuple[Rate, ...] = field(default=(), converter=_rates, validator=_is_rates)
+    #: Calls in flight at once, at most.
+    concurrency: int = field(default=64, validator=_natural)
+    #: Calls in flight at once for one key pair, at most: one busy company cannot take every place.
+    concurrency_per_key: int = field(default=32, validator=_natural)
+    #: Seconds that a call may wait in the limiter and the gate together; None: as long as it takes.
+    max_wait: float | None = field(default=None, validator=_wait)
+    #: Seconds to connect, TLS included.
+    connect_timeout: float = field(default=5.0, validator=_positive)
+    #: Seconds without a byte from the server.
+    read_timeout: float = field(default=20.0, validator=_positive)
+    #: Seconds for one attempt, from connect to the last byte.
+    total_timeout: float = field(default=30.0, validator=_positive)
+    #: The same for a call that uploads certificates.
+    upload_timeout: float = field(default=60.0, validator=_positive)
+    #: Seconds for one call, over all its attempts and the waits between them, from the limiter's first grant.
+    deadline: float = field(default=90.0, validator=_positive)
+    #: Seconds that an idle connection is kept: less than the server's own 2 s, so that no POST meets a dropped one.
+    keepalive: float = field(default=1.5, validator=_positive)
+    #: Bytes of a decoded answer that is not a list, at most.
+    max_answer_bytes: int = field(default=2 * 2**20, validator=_natural)
+    #: Bytes of a decoded list, at most.
+    max_list_bytes: int = field(default=64 * 2**20, validator=_natural)
+    retry: RetryPolicy = field(factory=RetryPolicy)
+    #: For a company's own certificate authority; verification is never off by default.
+    ssl_context: ssl.SSLContext | None = field(default=None, hash=False)
+    #: ``http://host:port``; the environment's proxies are never used.
+    proxy: str | None = field(default=None, repr=False)
+    #: Sent as the header that names the calling plug-in.
+    plugin: str = field(default=DEFAULT_PLUGIN, validator=_check_plugin)
+    #: ``"base64"`` sends certificates as text fields, where files are refused.
+    upload: Literal["multipart", "base64"] = field(default="multipart", validator=_is_upload)
+    #: Check each certificate before it is sent. (The checks themselves are not part of this release yet.)
+    check_sello: bool = True

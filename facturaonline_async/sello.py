@@ -1,0 +1,86 @@
+"""Sello: a certificate, its private key and the key's password, as the SAT gives them out (CSD or FIEL)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+from attrs import field, frozen
+
+from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = ["Sello"]
+
+_MAX_FILE_BYTES: Final = 1 << 20
+"""The SAT's files have about 1.5 kB each; anything far above is another file."""
+
+
+def _read(field_name: str, path: str | os.PathLike[str]) -> bytes:
+    """Return the file's bytes, or raise `InvalidInputError` with the reason."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as problem:
+        reason = problem.strerror or type(problem).__name__
+    else:
+        if 0 < len(content) <= _MAX_FILE_BYTES:
+            return content
+        reason = "it is empty" if not content else f"it is larger than {_MAX_FILE_BYTES} bytes"
+    raise InvalidInputError(f"{field_name}: {os.fspath(path)!r} cannot be read: {reason}.", field=field_name)
+
+
+def _decode(field_name: str, text: str | bytes) -> bytes:
+    """Return the decoded bytes, or raise `InvalidInputError`."""
+    try:
+        content = base64.b64decode("".join((text if isinstance(text, str) else text.decode("ascii")).split()), validate=True)
+    except (binascii.Error, ValueError):
+        content = b""
+    if not content:
+        raise InvalidInputError(f"{field_name} is not base64 text.", field=field_name)
+    return content
+
+
+@frozen
+class Sello:
+    """A certificate (``.cer``), its encrypted private key (``.key``) and the key's password.
+
+    The bytes are taken as they are: making one never validates anything. The key and the password do not show in
+    ``repr`` and cannot be pickled.
+
+    Attributes:
+        cer: the certificate's bytes; the SAT gives DER.
+        key: the encrypted private key's bytes; the SAT gives PKCS#8 DER.
+        password: kept as a `Secret`; a text is accepted.
+
+    """
+
+    cer: bytes = field(repr=lambda value: f"<{len(value)} bytes>")
+    key: bytes = field(converter=SecretBytes)
+    password: Secret = field(converter=Secret)
+
+    @classmethod
+    async def from_files(
+        cls, cer: str | os.PathLike[str], key: str | os.PathLike[str], *, password: str | Secret
+    ) -> Sello:
+        """Read both files, in a thread and in one go.
+
+        Raises:
+            InvalidInputError: a file is missing, unreadable, empty or larger than 1 MiB.
+
+        """
+        return await anyio.to_thread.run_sync(lambda: cls(_read("cer", cer), _read("key", key), password))
+
+    @classmethod
+    def from_base64(cls, cer: str | bytes, key: str | bytes, *, password: str | Secret) -> Sello:
+        """Decode both texts; blanks and line breaks in them are skipped.
+
+        Raises:
+            InvalidInputError: a text is not base64, or is empty.
+
+        """
+        return cls(_decode("cer", cer), _decode("key", key), password)
