@@ -1,1 +1,90 @@
-"""Asyncio client for FacturaOnline."""
+"""Asyncio client for FacturaOnline: companies and their invoice series, each provisioned exactly once.
+
+Begin with `connect`. The rest of the house: `facturaonline_async.bulk`, `facturaonline_async.provision` and, for tests,
+`facturaonline_async.testing`.
+"""
+
+from __future__ import annotations
+
+from facturaonline_async.client import FacturaOnline, connect
+from facturaonline_async.config import (
+    FACTURA_COM_PRODUCTION,
+    FACTURA_COM_SANDBOX,
+    PRODUCTION,
+    SANDBOX,
+    Config,
+    Credentials,
+    Rate,
+    RetryPolicy,
+    Secret,
+)
+from facturaonline_async.errors import (
+    ApiError,
+    AuthenticationError,
+    FacturaOnlineError,
+    InvalidInputError,
+    LimiterWaitError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    UnreadableAnswerError,
+    ValidationError,
+)
+from facturaonline_async.limits import LocalLimiter, RateLimiter
+from facturaonline_async.resources.empresas.service import EmpresaService
+from facturaonline_async.resources.empresas.values import (
+    CambiosEmpresa,
+    CorreoSmtp,
+    CuentaEmpresa,
+    Empresa,
+    NuevaEmpresa,
+)
+from facturaonline_async.resources.series.service import SeriesService
+from facturaonline_async.resources.series.values import Serie, TipoDocumento
+from facturaonline_async.sello import Sello
+from facturaonline_async.session import SessionManager
+
+__all__ = [
+    "FACTURA_COM_PRODUCTION",
+    "FACTURA_COM_SANDBOX",
+    "PRODUCTION",
+    "SANDBOX",
+    "ApiError",
+    "AuthenticationError",
+    "CambiosEmpresa",
+    "Config",
+    "CorreoSmtp",
+    "Credentials",
+    "CuentaEmpresa",
+    "Empresa",
+    "EmpresaService",
+    "FacturaOnline",
+    "FacturaOnlineError",
+    "InvalidInputError",
+    "LimiterWaitError",
+    "LocalLimiter",
+    "NotFoundError",
+    "NotSentError",
+    "NuevaEmpresa",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "Rate",
+    "RateLimitError",
+    "RateLimiter",
+    "RequestTimeoutError",
+    "RetryPolicy",
+    "Secret",
+    "Sello",
+    "Serie",
+    "SeriesService",
+    "ServerError",
+    "SessionManager",
+    "TipoDocumento",
+    "UnreadableAnswerError",
+    "ValidationError",
+    "connect",
+]

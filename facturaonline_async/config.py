@@ -31,6 +31,8 @@ __all__ = [
     "SecretBytes",
 ]
 
+Upload = Literal["multipart", "base64"]
+
 PRODUCTION: Final = "https://facturaonline.com.mx/api"
 SANDBOX: Final = "https://sandbox.facturaonline.com.mx/api"
 FACTURA_COM_PRODUCTION: Final = "https://api.factura.com"
@@ -52,7 +54,7 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str | Secret) -> None:
-        self._value: str = value.reveal() if isinstance(value, Secret) else value
+        self._value: str = value if isinstance(value, str) else value.reveal()
 
     def reveal(self) -> str:
         """Return the text itself. Pass it on at once; do not store it."""
@@ -145,9 +147,7 @@ class Credentials:
 
 def _positive(_: object, attribute: Attribute[float], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise InvalidInputError(
-            f"{attribute.name} must be a number above 0, and was {value!r}.", field=attribute.name
-        )
+        raise InvalidInputError(f"{attribute.name} must be a number above 0, and was {value!r}.", field=attribute.name)
 
 
 def _natural(_: object, attribute: Attribute[int], value: int) -> None:
@@ -241,7 +241,7 @@ def _base_url(value: str | None) -> str | None:
     return value.rstrip("/")
 
 
-def _is_upload(_: object, attribute: Attribute[str], value: str) -> None:
+def _is_upload(_: object, attribute: Attribute[Upload], value: Upload) -> None:
     if value not in {"multipart", "base64"}:
         raise InvalidInputError(f'upload must be "multipart" or "base64", and was {value!r}.', field=attribute.name)
 
@@ -300,6 +300,6 @@ class Config:
     #: Sent as the header that names the calling plug-in.
     plugin: str = field(default=DEFAULT_PLUGIN, validator=_check_plugin)
     #: ``"base64"`` sends certificates as text fields, where files are refused.
-    upload: Literal["multipart", "base64"] = field(default="multipart", validator=_is_upload)
+    upload: Upload = field(default="multipart", validator=_is_upload)
     #: Check each certificate before it is sent. (The checks themselves are not part of this release yet.)
     check_sello: bool = True

@@ -1,4 +1,4 @@
-"""Errors that answer one question: did it happen?
+"""The errors, which answer one question: did it happen.
 
 ::
 
@@ -50,8 +50,11 @@ class FacturaOnlineError(Exception):
         status: HTTP status of the answer, or None where there was none.
         uid: the uid that the call was about, or None.
         snippet: the first 500 characters, at most, of the answer, with secrets masked; ``""`` where there was none.
+        is_transient: whether the same call may well fare better a moment later.
 
     """
+
+    is_transient = False
 
     def __init__(
         self,

@@ -37,7 +37,9 @@ def _read(field_name: str, path: str | os.PathLike[str]) -> bytes:
 def _decode(field_name: str, text: str | bytes) -> bytes:
     """Return the decoded bytes, or raise `InvalidInputError`."""
     try:
-        content = base64.b64decode("".join((text if isinstance(text, str) else text.decode("ascii")).split()), validate=True)
+        content = base64.b64decode(
+            "".join((text if isinstance(text, str) else text.decode("ascii")).split()), validate=True
+        )
     except (binascii.Error, ValueError):
         content = b""
     if not content:

@@ -1,0 +1,56 @@
+"""From a reply's payload to values: one, or a long list of them without stalling the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from facturaonline_async.convert import RowError
+from facturaonline_async.wire import Reply
+
+__all__ = ["read_all", "read_one"]
+
+T = TypeVar("T")
+
+_ROWS_AT_ONCE: Final = 250
+"""Rows read between two checkpoints: about half a millisecond."""
+
+
+def read_one(reply: Reply, read: Callable[[object], T]) -> T:
+    """Return the payload as one value.
+
+    Raises:
+        UnreadableAnswerError: it is not one. The error names the field, never what it held.
+
+    """
+    try:
+        return read(reply.payload)
+    except RowError as problem:
+        reason = str(problem)
+    raise reply.unreadable(reason)
+
+
+async def read_all(reply: Reply, read: Callable[[object], T]) -> list[T]:
+    """Return the payload as a list of values, letting others run in between.
+
+    Raises:
+        UnreadableAnswerError: it is not a list, or a row is not readable. No row is dropped: whoever looked for it
+            would create it anew. The error names the row's index and field.
+
+    """
+    rows = reply.payload
+    if not isinstance(rows, list):
+        raise reply.unreadable("expected a list of rows")
+    values: list[T] = []
+    reason = ""
+    try:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            values.extend(map(read, rows[start : start + _ROWS_AT_ONCE]))
+    except RowError as problem:
+        reason = f"row {len(values)}: {problem}"
+    if reason:
+        raise reply.unreadable(reason)
+    return values

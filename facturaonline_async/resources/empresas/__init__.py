@@ -1,0 +1,1 @@
+"""Empresas: the companies that an account invoices for."""

@@ -1,0 +1,178 @@
+"""EmpresaService: what can be done with the companies of one account."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator
+
+from attrs import frozen
+
+from facturaonline_async.config import Credentials
+from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
+from facturaonline_async.resources.answers import read_all, read_one
+from facturaonline_async.resources.empresas import dialect
+from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
+from facturaonline_async.resources.ensure import ensure, poll
+from facturaonline_async.session import SessionManager
+
+__all__ = ["EmpresaService"]
+
+
+@frozen
+class EmpresaService:
+    """The companies of the account that the keys belong to.
+
+    Cancelling a call gives its connection and its turn back; a write cancelled in flight may have happened. Every
+    method raises an error of `facturaonline_async.errors` whose kind tells whether the call happened.
+    """
+
+    _session: SessionManager
+    _credentials: Credentials
+
+    async def list(self, *, rfc: str | None = None, razon_social: str | None = None) -> builtins.list[Empresa]:
+        """Return all companies, each with its own keys (``GET /v1/accounts``).
+
+        Args:
+            rfc: asks the server for companies with this RFC only.
+            razon_social: asks the server for companies whose name holds this text.
+
+        The filters are documented by the sister product only. **A host that does not know them answers with every
+        company**; `find` filters here and is right on both.
+
+        """
+        query = dialect.list_query(rfc=rfc, razon_social=razon_social)
+        reply = await self._session.send(dialect.LIST, self._credentials, query=query)
+        return await read_all(reply, dialect.read_empresa)
+
+    async def iterate(self, *, per_page: int = 100) -> AsyncIterator[Empresa]:
+        """Give all companies, asking for `per_page` of them at a time. Each is given once.
+
+        A host that ignores pages answers with every company at once, and is asked once.
+
+        Raises:
+            InvalidInputError: `per_page` is not a whole number above 0.
+
+        """
+        if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1:
+            raise InvalidInputError(f"per_page must be a whole number above 0, and was {per_page!r}.", field="per_page")
+        seen: set[str] = set()
+        page = 0
+        while True:
+            page += 1
+            query = dialect.page_query(page, per_page)
+            reply = await self._session.send(dialect.LIST, self._credentials, query=query)
+            fresh = [empresa for empresa in await read_all(reply, dialect.read_empresa) if empresa.uid not in seen]
+            seen.update(empresa.uid for empresa in fresh)
+            for empresa in fresh:
+                yield empresa
+            is_last = len(fresh) != per_page if reply.last_page is None else page >= reply.last_page
+            if is_last or not fresh:
+                return
+
+    async def current(self) -> Empresa:
+        """Return the company that the keys belong to (``GET /v1/current/account``)."""
+        reply = await self._session.send(dialect.CURRENT, self._credentials)
+        return read_one(reply, dialect.read_empresa)
+
+    async def get(self, uid: int | str) -> Empresa:
+        """Return one company, with its own keys (``GET /v1/account/{uid}``).
+
+        Raises:
+            NotFoundError: there is none, or it was created a moment ago and is not readable yet.
+
+        """
+        reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
+        return read_one(reply, dialect.read_empresa)
+
+    async def find(self, rfc: str) -> Empresa | None:
+        """Return the company with this RFC, or None; of several, the first in the API's list.
+
+        RFCs are compared in upper case, without blanks around them, and in composed form (NFC). Finds that run at the
+        same time share one list.
+        """
+        wanted = normalize_rfc(rfc)
+        empresas = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
+        return empresas.get(wanted)
+
+    async def create(self, nueva: NuevaEmpresa) -> Empresa:
+        """Create a company (``POST /v4/account/create``).
+
+        The answer carries no keys that are ready for use: `ensure` gives them, or ``get(uid)`` a moment later.
+
+        Raises:
+            ValidationError: the API refused the data; ``fields`` names the API's own fields.
+            OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
+                creating a second one.
+
+        """
+        body = dialect.write_nueva(nueva, self._session.config.upload)
+        reply = await self._session.send(dialect.CREATE, self._credentials, body=body)
+        return read_one(reply, dialect.read_written_empresa)
+
+    async def ensure(self, nueva: NuevaEmpresa) -> Empresa:
+        """Return the company with this RFC, with its own keys, creating it if it is not there.
+
+        What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
+        never repeated. A new company is not readable at once: it is asked for until it is.
+
+        One session runs the ensures of one RFC one at a time. **Two processes can still race** and create two:
+        provision from one of them.
+
+        Raises:
+            OutcomeUnknownError: it may have been created, but did not show up before the deadline.
+            UnreadableAnswerError: it was created (see ``uid``), but was not readable before the deadline.
+
+        """
+        return await ensure(
+            self._session,
+            (dialect.CREATE.name, self._credentials.fingerprint, nueva.rfc),
+            find=lambda: self._find_readable(nueva.rfc),
+            create=lambda: self._create_readable(nueva),
+        )
+
+    async def update(self, uid: int | str, cambios: CambiosEmpresa) -> Empresa:
+        """Change a company (``POST /v4/account/{uid}/update``); only what `cambios` sets is sent.
+
+        Raises:
+            InvalidInputError: there is nothing to change.
+            NotFoundError: there is no such company.
+
+        """
+        body = dialect.write_cambios(cambios, self._session.config.upload)
+        reply = await self._session.send(dialect.UPDATE, self._credentials, uid=uid, body=body)
+        return read_one(reply, dialect.read_written_empresa)
+
+    async def delete(self, uid: int | str) -> None:
+        """Delete a company, without asking twice (``POST /v4/account/{uid}/delete``).
+
+        Raises:
+            NotFoundError: there is no such company.
+
+        """
+        await self._session.send(dialect.DELETE, self._credentials, uid=uid, body=dialect.write_delete())
+
+    async def _index(self) -> dict[str, Empresa]:
+        """Return the companies by what tells them apart."""
+        index: dict[str, Empresa] = {}
+        for empresa in await self.list():
+            index.setdefault(normalize_rfc(empresa.rfc), empresa)
+        return index
+
+    async def _find_readable(self, rfc: str) -> Empresa | None:
+        found = await self.find(rfc)
+        return found and await self._readable(found.uid)
+
+    async def _create_readable(self, nueva: NuevaEmpresa) -> Empresa:
+        created = await self.create(nueva)
+        return await self._readable(created.uid)
+
+    async def _readable(self, uid: str) -> Empresa:
+        """Read a company that is known to exist, as soon as it is readable."""
+        empresa = await poll(self._session, lambda: self.get(uid))
+        if empresa is None:
+            raise UnreadableAnswerError(
+                "the company exists, but was not readable before the deadline: read it with get(uid) later",
+                endpoint=dialect.GET.name,
+                uid=uid,
+            )
+        return empresa

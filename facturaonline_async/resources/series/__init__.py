@@ -1,0 +1,1 @@
+"""Series: what numbers the documents of a company."""

@@ -1,0 +1,62 @@
+"""The series' six endpoints, and the words that the API uses in them. JSON both ways.
+
+Source: https://facturaonline.com.mx/api documentation, "Series".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from facturaonline_async.convert import reader
+from facturaonline_async.endpoint import Endpoint, Repeat
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.forms import Body, json_body
+from facturaonline_async.resources.series.values import Serie
+
+LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ, listing=True)
+GET: Final = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", repeat=Repeat.READ)
+CREATE: Final = Endpoint(name="series.create", method="POST", path="/v4/series/create", repeat=Repeat.NEVER)
+ACTIVATE: Final = Endpoint(name="series.activate", method="POST", path="/v4/series/{uid}/up", repeat=Repeat.NEVER)
+DEACTIVATE: Final = Endpoint(name="series.deactivate", method="POST", path="/v4/series/{uid}/down", repeat=Repeat.NEVER)
+DELETE: Final = Endpoint(name="series.delete", method="POST", path="/v4/series/{uid}/drop", repeat=Repeat.NEVER)
+
+ENDPOINTS: Final = (LIST, GET, CREATE, ACTIVATE, DEACTIVATE, DELETE)
+
+read_serie: Final = reader(
+    Serie,
+    {
+        "uid": "SerieID",
+        "letra": "SerieName",
+        "tipo_documento": "SerieType",
+        "descripcion": "SerieDescription",
+        "estatus": "SerieStatus",
+    },
+    required=("letra", "tipo_documento"),
+)
+
+
+def natural_key(letra: str, tipo_documento: str) -> tuple[str, str]:
+    """Return what tells a company's series apart, without the blanks around it (the API trims them).
+
+    Raises:
+        InvalidInputError: one of them is empty.
+
+    """
+    for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidInputError(f"{name} must be a text, and not empty; it was {value!r}.", field=name)
+    return letra.strip(), tipo_documento.strip()
+
+
+def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Body:
+    """Return the body of a create.
+
+    Raises:
+        InvalidInputError: a text is empty, or the folio is not a whole number above 0.
+
+    """
+    letra, tipo_documento = natural_key(letra, tipo_documento)
+    if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or folio < 1):
+        raise InvalidInputError(f"folio must be a whole number above 0, and was {folio!r}.", field="folio")
+    fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}
+    return json_body(fields if folio is None else {**fields, "folio": folio})

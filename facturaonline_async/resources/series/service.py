@@ -1,0 +1,111 @@
+"""SeriesService: what can be done with the series of one company."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from facturaonline_async.config import Credentials
+from facturaonline_async.resources.answers import read_all, read_one
+from facturaonline_async.resources.ensure import ensure
+from facturaonline_async.resources.series import dialect
+from facturaonline_async.resources.series.values import Serie
+from facturaonline_async.session import SessionManager
+
+__all__ = ["SeriesService"]
+
+
+@frozen
+class SeriesService:
+    """The series of **the company whose keys are used**: there is no company parameter in this API.
+
+    For another company's series take ``client.for_empresa(empresa).series``.
+
+    Cancelling a call gives its connection and its turn back; a write cancelled in flight may have happened. Every
+    method raises an error of `facturaonline_async.errors` whose kind tells whether the call happened.
+    """
+
+    _session: SessionManager
+    _credentials: Credentials
+
+    async def list(self) -> list[Serie]:
+        """Return all series (``GET /v4/series``; the API has no filter and no pages)."""
+        reply = await self._session.send(dialect.LIST, self._credentials)
+        return await read_all(reply, dialect.read_serie)
+
+    async def get(self, uid: int | str) -> Serie:
+        """Return one serie (``GET /v4/series/{uid}``).
+
+        Raises:
+            NotFoundError: there is none, or it belongs to another company.
+
+        """
+        reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
+        return read_one(reply, dialect.read_serie)
+
+    async def find(self, *, letra: str, tipo_documento: str) -> Serie | None:
+        """Return the serie with this letra and this tipo_documento, or None.
+
+        Of several, an active one; of several of those, the first in the API's list. Finds that run at the same time
+        share one list.
+        """
+        key = dialect.natural_key(letra, tipo_documento)
+        series = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
+        return series.get(key)
+
+    async def create(self, *, letra: str, tipo_documento: str, folio: int | None = None) -> None:
+        """Create a serie, active (``POST /v4/series/create``). The API answers no uid: `find` it, or use `ensure`.
+
+        Args:
+            letra: one letter or several.
+            tipo_documento: a `TipoDocumento`, or another text.
+            folio: number of the first document; None lets the API begin at 1.
+
+        Raises:
+            OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
+                creating a second one.
+
+        """
+        body = dialect.write_nueva_serie(letra, tipo_documento, folio)
+        await self._session.send(dialect.CREATE, self._credentials, body=body)
+
+    async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None) -> Serie:
+        """Return the serie with this letra and tipo_documento, creating it if it is not there.
+
+        What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
+        outcome is unknown is looked for until ``Config.deadline``, and never repeated.
+
+        One session runs the ensures of one letra and tipo_documento one at a time. **Two processes can still race**
+        and create two: provision from one of them.
+
+        Raises:
+            OutcomeUnknownError: it may have been created, but did not show up before the deadline.
+
+        """
+        dialect.write_nueva_serie(letra, tipo_documento, folio)  # bad input is refused even where nothing is created
+        return await ensure(
+            self._session,
+            (dialect.CREATE.name, self._credentials.fingerprint, dialect.natural_key(letra, tipo_documento)),
+            find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
+            create=lambda: self.create(letra=letra, tipo_documento=tipo_documento, folio=folio),
+        )
+
+    async def activate(self, uid: int | str) -> None:
+        """Make a paused serie usable again (``POST /v4/series/{uid}/up``)."""
+        await self._session.send(dialect.ACTIVATE, self._credentials, uid=uid)
+
+    async def deactivate(self, uid: int | str) -> None:
+        """Pause a serie (``POST /v4/series/{uid}/down``)."""
+        await self._session.send(dialect.DEACTIVATE, self._credentials, uid=uid)
+
+    async def delete(self, uid: int | str) -> None:
+        """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``)."""
+        await self._session.send(dialect.DELETE, self._credentials, uid=uid)
+
+    async def _index(self) -> dict[tuple[str, str], Serie]:
+        """Return the series by what tells them apart."""
+        index: dict[tuple[str, str], Serie] = {}
+        for serie in await self.list():
+            known = index.setdefault((serie.letra, serie.tipo_documento), serie)
+            if serie.is_active and not known.is_active:
+                index[serie.letra, serie.tipo_documento] = serie
+        return index

@@ -1,0 +1,56 @@
+"""Serie, and the kinds of document that a serie numbers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+
+__all__ = ["Serie", "TipoDocumento"]
+
+
+class TipoDocumento:
+    """The kinds of document that the provider's catalogue names, as plain texts.
+
+    It is an open set: any other text (``"nomina"`` was seen in a real account) may be given instead, and comes back
+    as it is.
+    """
+
+    FACTURA: Final = "factura"
+    FACTURA_HOTEL: Final = "factura_hotel"
+    HONORARIOS: Final = "honorarios"
+    NOTA_CARGO: Final = "nota_cargo"
+    DONATIVOS: Final = "donativos"
+    ARRENDAMIENTO: Final = "arrendamiento"
+    NOTA_CREDITO: Final = "nota_credito"
+    NOTA_DEBITO: Final = "nota_debito"
+    NOTA_DEVOLUCION: Final = "nota_devolucion"
+    CARTA_PORTE: Final = "carta_porte"
+    CARTA_PORTE_INGRESO: Final = "carta_porte_ingreso"
+    PAGO: Final = "pago"
+    RETENCION: Final = "retencion"
+
+
+@frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once
+class Serie:
+    """A series of folios of one company, told by its letra **and** its tipo_documento.
+
+    Attributes:
+        uid: the API's number of the serie.
+        letra: one letter or several, such as ``"F"`` or ``"COP"``.
+        tipo_documento: one of `TipoDocumento`, or another text.
+        descripcion: the tipo_documento in words.
+        estatus: the API's own word; ``"Activa"`` is the only one documented.
+
+    """
+
+    uid: int
+    letra: str
+    tipo_documento: str
+    descripcion: str = ""
+    estatus: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the serie may be used: its estatus is "Activa", in any case of letters."""
+        return self.estatus.casefold() == "activa"

@@ -1,0 +1,291 @@
+"""What goes out as headers and what an answer says: the words that all resources of the API share. No I/O.
+
+Sources: the provider's pages on series and empresas, and recorded traffic of the sister product that runs the same
+code. An HTTP 2xx is not success there: the verdict stands in the body, under one of two names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NoReturn, TypeVar
+
+from attrs import field, frozen
+
+from facturaonline_async.config import Credentials, Secret, SecretBytes
+from facturaonline_async.endpoint import Endpoint, Repeat
+from facturaonline_async.errors import (
+    ApiError,
+    AuthenticationError,
+    FacturaOnlineError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    UnreadableAnswerError,
+    ValidationError,
+)
+from facturaonline_async.texts import clean, fold, redact
+
+__all__ = ["Answer", "Headers", "Reply", "headers", "open_envelope"]
+
+E = TypeVar("E", bound=FacturaOnlineError)
+
+_VERDICT_KEYS: Final = ("status", "response")
+_YES: Final = frozenset({"success", "create"})
+_NO: Final = frozenset({"error", "failed"})
+_TEXT_KEYS: Final = ("message", "messsage", "0")
+_PAYLOAD_KEYS: Final = ("data", "Data", "0")
+_SNIPPET: Final = 500
+_READ_FOR_SNIPPET: Final = 1 << 18
+
+
+class Headers(dict[str, str]):
+    """Request headers that do not show their values, for they hold the key pair."""
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
+
+
+def headers(credentials: Credentials, plugin: str) -> Headers:
+    """Return what every call carries."""
+    return Headers(
+        {
+            "F-PLUGIN": plugin,
+            "F-Api-Key": credentials.api_key.reveal(),
+            "F-Secret-Key": credentials.secret_key.reveal(),
+            "Accept": "application/json",
+        }
+    )
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What came back over the wire, unread.
+
+    Attributes:
+        endpoint: what was asked.
+        uid: the uid in the path, or None.
+        status: HTTP status.
+        body: the decoded body.
+        retry_after: the header as it came, or None.
+        secrets: what this exchange must never show: the keys and passwords that were sent.
+
+    """
+
+    endpoint: Endpoint
+    status: int
+    body: bytes = field(converter=SecretBytes)
+    uid: int | str | None = None
+    retry_after: str | None = None
+    secrets: tuple[Secret, ...] = ()
+
+    def error(self, kind: Callable[..., E], message: str, **more: Any) -> E:
+        """Return an error that tells which call it was, and shows the beginning of the body with secrets masked."""
+        snippet = redact(self.body[:_READ_FOR_SNIPPET].decode("utf-8", "replace"), self.secrets)[:_SNIPPET]
+        return kind(message, endpoint=self.endpoint.name, status=self.status, uid=self.uid, snippet=snippet, **more)
+
+
+@frozen(kw_only=True)
+class Reply:
+    """A yes: what the API says, read down to the payload.
+
+    Attributes:
+        answer: the answer that it stands in.
+        payload: what the API gave, or None.
+
+    """
+
+    answer: Answer
+    payload: object = field(repr=False)
+    _envelope: Mapping[str, object] = field(alias="envelope", repr=False, factory=dict)
+
+    @property
+    def text(self) -> str:
+        """What the API says to people, cleaned; ``""`` where it says nothing."""
+        return redact(_texts(self._envelope)[0], self.answer.secrets)
+
+    @property
+    def last_page(self) -> int | None:
+        """Number of the last page where the answer is one of several, else None."""
+        pagination = self._envelope.get("pagination")
+        last = pagination.get("lastPage") if isinstance(pagination, dict) else None
+        return last if isinstance(last, int) else None
+
+    def unreadable(self, reason: str) -> UnreadableAnswerError:
+        """Return the error for a payload that a reader cannot make sense of."""
+        return self.answer.error(UnreadableAnswerError, f"the API said yes, but its answer cannot be read: {reason}")
+
+
+def open_envelope(answer: Answer) -> Reply:
+    """Return the reply if the verdict is yes.
+
+    Raises:
+        ApiError: the verdict is no, or the status says so (its kinds tell the refusals apart).
+        OutcomeUnknownError: there is no verdict, or the server failed.
+
+    """
+    _check_status(answer)
+    try:
+        envelope = _unwrap(_decode(answer.body))
+    except (ValueError, RecursionError):
+        envelope = None
+    fields = envelope if isinstance(envelope, dict) else {}
+    verdict = _verdict(fields)
+    if verdict is False or (verdict is None and answer.status >= 400):
+        raise _refusal(answer, fields, is_json=envelope is not None)
+    if verdict is None:
+        return _without_verdict(answer, envelope)
+    return Reply(answer=answer, payload=_payload(fields), envelope=fields)
+
+
+def _check_status(answer: Answer) -> None:
+    """Raise for the statuses that count more than any verdict."""
+    status = answer.status
+    if status >= 500:
+        raise _transient(answer.error(ServerError, "the server failed; the work may have been done"))
+    if status == 429:
+        error = answer.error(
+            RateLimitError, "the server asks for fewer calls", retry_after=_seconds(answer.retry_after)
+        )
+        raise _transient(error)
+    if status == 408:
+        raise _transient(answer.error(RequestTimeoutError, "the server waited too long for the request"))
+    if not 200 <= status < 300 and status < 400:
+        raise answer.error(
+            OutcomeUnknownError, "the server points elsewhere, and is not followed: is the base URL right?"
+        )
+
+
+def _transient(error: E) -> E:
+    error.is_transient = True
+    return error
+
+
+def _seconds(header: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, or None where it gives none."""
+    if header is None or not re.fullmatch(r"[0-9]{1,9}", header.strip()):
+        return None
+    return float(header)
+
+
+# ── JSON ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+# A decoder of our own: json.loads builds one anew for each call with options.
+_decoder: Final = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _decode(body: bytes) -> object:
+    """Return the JSON value; raise ValueError or RecursionError for anything that is not strict JSON in UTF-8."""
+    return _decoder.decode(body.decode().removeprefix("\ufeff"))
+
+
+def _unwrap(value: object) -> object:
+    """Take the envelope out of the one-element array that it sometimes comes in."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and _verdict(value[0]) is not None:
+        return value[0]
+    return value
+
+
+def _verdict(envelope: Mapping[str, object]) -> bool | None:
+    """Return yes, no, or None where there is no verdict (or two that differ)."""
+    words = {word.strip().casefold() for key in _VERDICT_KEYS if isinstance(word := envelope.get(key), str)}
+    yes, no = bool(words & _YES), bool(words & _NO)
+    return None if yes == no else yes
+
+
+def _without_verdict(answer: Answer, envelope: object) -> Reply:
+    """Take bare data for what it is, if the call only reads; whether a write happened, it does not tell."""
+    if answer.endpoint.repeat is Repeat.READ:
+        if isinstance(envelope, list):
+            return Reply(answer=answer, payload=envelope)
+        if isinstance(envelope, dict) and "data" in envelope:
+            return Reply(answer=answer, payload=envelope["data"], envelope=envelope)
+    reason = "the answer is not JSON: is the base URL right?" if envelope is None else "the answer holds no verdict"
+    raise answer.error(OutcomeUnknownError, reason)
+
+
+def _payload(envelope: Mapping[str, object]) -> object:
+    for key in _PAYLOAD_KEYS:
+        value = envelope.get(key)
+        if value is not None and not (key == "0" and isinstance(value, str)):
+            return value
+    return None
+
+
+# ── Refusals ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _refusal(answer: Answer, envelope: Mapping[str, object], *, is_json: bool) -> ApiError:
+    """Return the error that says why: by the texts that leave no doubt, then by status, then by loose match."""
+    text, by_field = _texts(envelope)
+    kind = _kind(answer, fold(text), has_fields=bool(by_field), is_json=is_json)
+    if not text:
+        text = "it gave no reason" if is_json else "it gave no reason that can be read: is the base URL right?"
+    message = f"the API refused: {redact(text, answer.secrets)}"
+    if issubclass(kind, ValidationError):
+        fields = {name: tuple(redact(each, answer.secrets) for each in texts) for name, texts in by_field.items()}
+        return answer.error(kind, message, fields=fields)
+    return answer.error(kind, message)
+
+
+_BY_STATUS: Final = {
+    401: AuthenticationError,
+    402: PermissionDeniedError,
+    403: PermissionDeniedError,
+    422: ValidationError,
+}
+
+
+def _kind(answer: Answer, text: str, *, has_fields: bool, is_json: bool) -> type[ApiError]:
+    """Tell refusals apart. Authentication failures came with several statuses, so that their text counts first."""
+    if "intenta autenticarse" in text:
+        return AuthenticationError
+    if "plan empresa" in text or "adquirir un plan" in text:
+        return PermissionDeniedError
+    if answer.status == 404:
+        return NotFoundError if is_json else ApiError
+    is_missing = "{uid}" in answer.endpoint.path and re.search(r"no existe|no se encontr|no encontrad", text)
+    if is_missing and not has_fields and answer.status not in {401, 402, 403}:
+        return NotFoundError
+    if kind := _BY_STATUS.get(answer.status):
+        return kind
+    if has_fields or answer.status == 400 or re.search(r"requerid|obligatori|invalid|no es valid", text):
+        return ValidationError
+    return ApiError
+
+
+# ── Texts for people ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _texts(envelope: Mapping[str, object]) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """Return one cleaned text, and the texts by field where the API names fields."""
+    fields = {
+        clean(name): texts
+        for key in ("errors", *_TEXT_KEYS)
+        if isinstance(value := envelope.get(key), dict)
+        for name, each in value.items()
+        if isinstance(each, list) and (texts := tuple(clean(text) for text in each if isinstance(text, str)))
+    }
+    if fields:
+        return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items()), fields
+    plain = (clean(text) for key in _TEXT_KEYS for text in _plain(envelope.get(key)))
+    return " ".join(dict.fromkeys(text for text in plain if text)), {}
+
+
+def _plain(value: object) -> Iterator[str]:
+    """Give the texts of a string, a list of strings or a nested message."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (each for each in value if isinstance(each, str))
+    elif isinstance(value, dict):
+        yield from (each for name in ("message", "messageDetail") if isinstance(each := value.get(name), str))
