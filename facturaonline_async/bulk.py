@@ -1,0 +1,199 @@
+"""Many calls at once, whatever their number: a few workers share one iterator, so that memory stays the same.
+
+::
+
+    async with bulk.stream(rows, create_one, concurrency=32) as outcomes:
+        async for outcome in outcomes:
+            print(outcome.index, "done" if outcome.ok else outcome.error)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Final, Generic, TypeVar, cast
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from attrs import frozen
+
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
+
+__all__ = ["Outcome", "run", "stream"]
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+_CATCH: Final = (FacturaOnlineError, OSError)
+_AHEAD: Final = 4
+"""In input order, so many times `concurrency` outcomes at most wait for the one before them."""
+_CHECKPOINT: Final = 256
+
+
+@frozen
+class Outcome(Generic[ItemT, ResultT]):
+    """How it went with one item.
+
+    Attributes:
+        index: place of the item in the input, from 0.
+        item: the item itself.
+        error: why it failed, or None.
+
+    """
+
+    index: int
+    item: ItemT
+    _value: ResultT | None = None
+    error: Exception | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a result."""
+        return self.error is None
+
+    def result(self) -> ResultT:
+        """Return what the coroutine function returned, or raise `error`."""
+        if self.error is not None:
+            raise self.error
+        return cast("ResultT", self._value)
+
+
+@asynccontextmanager
+async def stream(
+    items: Iterable[ItemT] | AsyncIterable[ItemT],
+    coroutine_function: Callable[[ItemT], Awaitable[ResultT]],
+    *,
+    concurrency: int = 32,
+    ordered: bool = False,
+    catch: tuple[type[Exception], ...] = _CATCH,
+) -> AsyncIterator[AsyncIterator[Outcome[ItemT, ResultT]]]:
+    """Await the coroutine function for each item, some at a time, and give the outcomes as they come.
+
+    Args:
+        items: any iterable, also an asynchronous or an endless one; an item is taken when a worker is free for it.
+        coroutine_function: called with one item.
+        concurrency: items worked on at once, at most.
+        ordered: give the outcomes in input order. A slow item then holds back those behind it.
+        catch: what counts as an item's own failure and goes into its outcome. Any other exception is taken for a bug:
+            it stops everything, and is raised from the ``async with``.
+
+    Leaving the ``async with`` early, or being cancelled, cancels the items that are under way. Outcomes that are not
+    fetched hold the workers back.
+
+    Raises:
+        InvalidInputError: `concurrency` is not a whole number above 0.
+
+    """
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise InvalidInputError(
+            f"concurrency must be a whole number above 0, and was {concurrency!r}.", field="concurrency"
+        )
+    room = asyncio.Semaphore(_AHEAD * concurrency) if ordered else None
+    source = _Source(items, room)
+    send, receive = anyio.create_memory_object_stream[Outcome[ItemT, ResultT]](concurrency)
+
+    async def work(mine: MemoryObjectSendStream[Outcome[ItemT, ResultT]]) -> None:
+        while (taken := await source.take()) is not None:
+            index, item = taken
+            try:
+                outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
+            except catch as error:
+                outcome = Outcome(index, item, None, error)
+            except Exception as bug:
+                bug.add_note(f"while working on item {index}")
+                raise
+            try:
+                mine.send_nowait(outcome)  # the waiting kind costs a round of the event loop for each item
+            except anyio.WouldBlock:
+                await mine.send(outcome)
+        mine.close()  # the last one to close ends the outcomes
+
+    streams: list[MemoryObjectSendStream[Outcome[ItemT, ResultT]]] = [send.clone() for _ in range(concurrency)]
+    send.close()
+    try:
+        async with anyio.create_task_group() as group:
+            for sender in streams:
+                group.start_soon(work, sender)
+            yield _as_they_come(receive) if room is None else _in_order(receive, room)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as problems:
+        problem = problems.exceptions[0]
+    else:
+        return
+    finally:
+        receive.close()
+        for sender in streams:  # also those of workers that never began
+            sender.close()
+    raise problem
+
+
+async def run(
+    items: Iterable[ItemT] | AsyncIterable[ItemT],
+    coroutine_function: Callable[[ItemT], Awaitable[ResultT]],
+    *,
+    concurrency: int = 32,
+    catch: tuple[type[Exception], ...] = _CATCH,
+) -> list[Outcome[ItemT, ResultT]]:
+    """Await the coroutine function for each item, some at a time, and return all outcomes in input order.
+
+    The same as `stream`, for as many outcomes as fit into memory.
+    """
+    async with stream(items, coroutine_function, concurrency=concurrency, catch=catch) as outcomes:
+        done = [outcome async for outcome in outcomes]
+    return sorted(done, key=lambda outcome: outcome.index)
+
+
+class _Source(Generic[ItemT]):
+    """The one iterator that all workers take from."""
+
+    def __init__(self, items: Iterable[ItemT] | AsyncIterable[ItemT], room: asyncio.Semaphore | None) -> None:
+        self._later = aiter(items) if isinstance(items, AsyncIterable) else None
+        self._now = iter(()) if isinstance(items, AsyncIterable) else iter(items)
+        self._turn = asyncio.Lock()  # an asynchronous generator takes one caller at a time
+        self._room = room
+        self._index = -1
+
+    async def take(self) -> tuple[int, ItemT] | None:
+        """Return the next item with its index, or None at the end."""
+        if self._room is not None:
+            await self._room.acquire()
+        if self._later is None:
+            for item in self._now:
+                self._index += 1
+                if not self._index % _CHECKPOINT:
+                    index = self._index
+                    await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
+                    return index, item
+                return self._index, item
+            return None
+        async with self._turn:
+            async for item in self._later:
+                self._index += 1
+                return self._index, item
+            return None
+
+
+async def _as_they_come(
+    receive: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]],
+) -> AsyncIterator[Outcome[ItemT, ResultT]]:
+    with suppress(anyio.EndOfStream):
+        while True:
+            try:
+                outcome = receive.receive_nowait()
+            except anyio.WouldBlock:
+                outcome = await receive.receive()
+            yield outcome
+
+
+async def _in_order(
+    receive: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]], room: asyncio.Semaphore
+) -> AsyncIterator[Outcome[ItemT, ResultT]]:
+    early: dict[int, Outcome[ItemT, ResultT]] = {}
+    due = 0
+    async for outcome in _as_they_come(receive):
+        early[outcome.index] = outcome
+        while due in early:
+            yield early.pop(due)
+            due += 1
+            room.release()
