@@ -1,0 +1,18 @@
+"""The `facturaonline` command (extra ``cli``)."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command, and leave with its exit code."""
+    try:
+        from facturaonline_async.cli.app import run  # noqa: PLC0415  # the extra may be missing
+    except ModuleNotFoundError as problem:
+        if problem.name not in {"typer", "rich"}:
+            raise
+        sys.exit("The command needs its extra: pip install 'facturaonline-async[cli]'")
+    run()

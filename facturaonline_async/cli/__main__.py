@@ -1,0 +1,5 @@
+"""``python -m facturaonline_async.cli`` is the `facturaonline` command."""
+
+from facturaonline_async.cli import main
+
+main()

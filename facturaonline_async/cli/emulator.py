@@ -1,0 +1,36 @@
+"""``facturaonline emulator``: the API on this machine, for trying things out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from facturaonline_async.testing import Emulator
+
+__all__ = ["command"]
+
+
+def command(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one.")] = 8080,
+    latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="That each call takes.")] = 0.0,
+    list_lag: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Until lists show what was created.")] = 0.0,
+) -> None:
+    """Run an emulator of the API on loopback until Ctrl-C.
+
+    It prints the environment variables that make this library (and the command) talk to it. Its state is in memory,
+    and gone when it stops.
+    """
+    asyncio.run(_serve(port, latency, list_lag))
+
+
+async def _serve(port: int, latency: float, list_lag: float) -> None:
+    async with Emulator(port=port, latency=latency, list_lag=list_lag, log_limit=1000) as emulator:
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(f"export FACTURAONLINE_BASE_URL={emulator.base_url}")
+        # These keys open nothing but this emulator.
+        console.print(f"export FACTURAONLINE_API_KEY={emulator.credentials.api_key.reveal()}")
+        console.print(f"export FACTURAONLINE_SECRET_KEY={emulator.credentials.secret_key.reveal()}")
+        await asyncio.Event().wait()

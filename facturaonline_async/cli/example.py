@@ -1,0 +1,80 @@
+"""``facturaonline plan example``: a plan to try the command with, certificates included."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from cryptography.hazmat.primitives.asymmetric import rsa
+from rich.console import Console
+from rich.progress import track
+
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.testing import make_sello
+
+__all__ = ["command", "example_rfcs"]
+
+_KEYS: Final = 16  # making a key takes a tenth of a second; so many are shared by all companies
+_SERIES: Final = "F:factura:1;NC:nota_credito:1;P:pago:1"
+_COLUMNS: Final = (
+    "razon_social", "rfc", "codpos", "email", "regimen", "regimen_nomina", "cer", "key", "password", "series",
+)  # fmt: skip
+_PASSWORD: Final = "12345678a"  # noqa: S105  # the password of all the SAT's own test files
+
+
+def command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="New or empty folder to write the plan into.", show_default=False)
+    ],
+    empresas: Annotated[int, typer.Option(min=1, max=100_000, help="How many companies.")] = 200,
+) -> None:
+    """Write an example plan: companies with made-up names and RFCs, certificates of their own, and three series each.
+
+    The certificates are shaped as the SAT's, and have no fiscal validity. The plan holds their password.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInputError(f"{folder} is not an empty folder: give another one.", field="DIR")
+    certificates = folder / "certificates"
+    certificates.mkdir(parents=True)
+    keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(min(_KEYS, empresas))]
+    path = folder / "plan.csv"
+    console = Console(stderr=True)
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", newline="", encoding="utf-8"
+    ) as file:
+        table = csv.writer(file)
+        table.writerow(_COLUMNS)
+        rfcs = zip(range(empresas), example_rfcs(), strict=False)
+        for number, rfc in track(rfcs, "certificates", total=empresas, console=console, transient=True):
+            name = f"Empresa de Ejemplo {number + 1}"
+            sello = make_sello(rfc, razon_social=name.upper(), password=_PASSWORD, private_key=keys[number % len(keys)])
+            cer, key = certificates / f"{rfc}.cer", certificates / f"{rfc}.key"
+            cer.write_bytes(sello.cer)
+            key.write_bytes(sello.key)
+            mail = f"facturas{number + 1}@example.com"
+            files = (cer.relative_to(folder).as_posix(), key.relative_to(folder).as_posix())
+            table.writerow((name, rfc, "06500", mail, "601", "601", *files, _PASSWORD, _SERIES))
+    Console().print(f"Wrote {path} with {empresas} empresas and {3 * empresas} series. Now try:", soft_wrap=True)
+    Console().print(f"  facturaonline provision {path} --emulator", soft_wrap=True, highlight=False)
+
+
+def example_rfcs() -> Iterator[str]:
+    """Give distinct RFCs of companies, well formed to the check digit."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    for homoclave in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+        for name in product(letters, repeat=3):
+            yield _with_check_digit(f"{''.join(name)}200101{homoclave}A")
+
+
+def _with_check_digit(body: str) -> str:
+    """Return the RFC of a company, from its first eleven characters (SAT: anexo of the RFC's homoclave)."""
+    values = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ"
+    total = sum(
+        values.index(character) * weight for character, weight in zip(f" {body}", range(13, 1, -1), strict=True)
+    )
+    return f"{body}{'0123456789A'[-total % 11]}"

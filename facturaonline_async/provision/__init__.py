@@ -1,0 +1,22 @@
+"""The main job: a plan of companies and series becomes real companies and series."""
+
+from __future__ import annotations
+
+from facturaonline_async.provision.plan import Plan
+from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
+from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem
+from facturaonline_async.provision.run import Run, provision
+
+__all__ = [
+    "Plan",
+    "PlanError",
+    "PlanRow",
+    "PlanSerie",
+    "Problem",
+    "Report",
+    "RowOutcome",
+    "Run",
+    "SerieOutcome",
+    "State",
+    "provision",
+]

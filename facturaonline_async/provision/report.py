@@ -1,0 +1,92 @@
+"""What became of a plan: row by row, and in numbers."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+
+from attrs import define, field, frozen
+
+__all__ = ["Report", "RowOutcome", "SerieOutcome", "State"]
+
+
+class State(enum.StrEnum):
+    """What became of a company or a serie."""
+
+    #: This run created it.
+    CREATED = "created"
+    #: It was there before, and was left as it was.
+    ADOPTED = "adopted"
+    #: It is not there, or nobody knows; the reason says which.
+    FAILED = "failed"
+
+
+@frozen(kw_only=True)
+class SerieOutcome:
+    """What became of a serie. `reason` is ``""`` unless it failed; `uid` is None if it did."""
+
+    letra: str
+    tipo_documento: str
+    state: State
+    uid: int | None = None
+    reason: str = ""
+
+
+@frozen(kw_only=True)
+class RowOutcome:
+    """What became of a row: its company, and its series if the company is there.
+
+    Attributes:
+        number: number of the row as a spreadsheet shows it.
+        rfc: the company's RFC.
+        state: what became of the company.
+        uid: the company's uid, or None if it failed.
+        reason: why it failed, or ``""``.
+        series: what became of its series; those of a failed company failed with it.
+
+    """
+
+    number: int
+    rfc: str
+    state: State
+    uid: str | None = None
+    reason: str = ""
+    series: tuple[SerieOutcome, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the company and all its series are there."""
+        return self.state is not State.FAILED and all(serie.state is not State.FAILED for serie in self.series)
+
+
+@define(kw_only=True)
+class Report:
+    """A run in numbers. Of the rows it keeps those that failed, so that it stays small.
+
+    Attributes:
+        planned_empresas, planned_series: what the plan asks for.
+        empresas, series: how many came to which `State`.
+        failed: the rows with a failure, as they came.
+        seconds: how long the run took.
+
+    """
+
+    planned_empresas: int
+    planned_series: int
+    empresas: Counter[State] = field(factory=Counter)
+    series: Counter[State] = field(factory=Counter)
+    failed: list[RowOutcome] = field(factory=list)
+    seconds: float = 0.0
+
+    def add(self, outcome: RowOutcome) -> None:
+        """Count one row."""
+        self.empresas[outcome.state] += 1
+        self.series.update(serie.state for serie in outcome.series)
+        if not outcome.ok:
+            self.failed.append(outcome)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that the plan asks for is there."""
+        there = [counts[State.CREATED] + counts[State.ADOPTED] for counts in (self.empresas, self.series)]
+        return there == [self.planned_empresas, self.planned_series]
