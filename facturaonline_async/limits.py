@@ -307,7 +307,6 @@ class LocalLimiter:
     def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         """Grant all that may start now, oldest first, and set the timer for what comes next."""
         now = loop.time()
-        self._fail_late(now)
         while self._timed and self._timed[0][0] <= now:
             self._make_ready(heappop(self._timed)[2])
         host_opens = 0.0
@@ -316,6 +315,7 @@ class LocalLimiter:
             if host_opens:
                 break
             self._serve(*heappop(self._ready), now)
+        self._fail_late(now)  # last: who is served in the very moment of the deadline is served
         self._set_timer(loop, host_opens)
 
     def _serve(self, turn: int, lane: _Lane, now: float) -> None:

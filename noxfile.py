@@ -1,0 +1,88 @@
+"""Everything that keeps this project honest: ``nox`` runs it all, ``nox -s tests-3.11`` one part."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "imports", "types", "tests", "lowest", "wheel"]
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Imports go one way, and pure rooms stay pure."""
+    session.install("-e", ".[cli]", *group("lint"))
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict and pyright: the package, its tests, and the package as users see it."""
+    session.install("-e", ".[cli]", *group("types"), *group("test"), "nox", "types-networkx")
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
+    session.run(
+        "pyright", "--pythonpath", str(Path(session.bin) / "python"), "--ignoreexternal", "--verifytypes",
+        "facturaonline_async",
+    )  # fmt: skip
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All tests, on every interpreter found; the first one measures coverage."""
+    session.install("-e", ".[cli]", *group("test"))
+    if session.python == PYTHONS[0]:
+        session.run("coverage", "erase")
+        session.run("coverage", "run", "-m", "pytest", *session.posargs)
+        session.run("coverage", "combine")
+        session.run("coverage", "report", "--fail-under=95")
+    else:
+        session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0], venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """The tests with the oldest dependencies that the project says it works with."""
+    session.run_install(
+        "uv", "pip", "install", "--resolution=lowest-direct", "-e", ".[cli]", *group("test"),
+        env={"VIRTUAL_ENV": session.virtualenv.location},
+    )  # fmt: skip
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """A wheel of the tree installs into an empty environment, imports, and runs the command."""
+    out = Path(session.create_tmp())
+    shutil.rmtree(out / "dist", ignore_errors=True)
+    session.install("build")
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(out / "dist"), ".")
+    session.run_install("python", "-m", "venv", "--clear", str(out / "empty"), external=True)
+    python = str(out / "empty" / "bin" / "python")
+    (built,) = (out / "dist").glob("*.whl")
+    session.run(python, "-m", "pip", "install", "-q", str(built), external=True)
+    with session.chdir(out):
+        session.run(python, "-c", "import facturaonline_async, facturaonline_async.testing", external=True)
+        session.run(python, "-m", "pip", "install", "-q", f"{built}[cli]", external=True)
+        session.run(str(out / "empty" / "bin" / "facturaonline"), "--help", silent=True, external=True)

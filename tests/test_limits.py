@@ -1,0 +1,487 @@
+"""The limiter's promises, on a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from facturaonline_async import InvalidInputError, LimiterWaitError, LocalLimiter, Rate
+from tests.virtual import stall, virtually
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def starts(
+    limiter: LocalLimiter, number: int, *, endpoint: str = "series.list", key: str = "k", max_wait: float | None = None
+) -> list[float]:
+    """Acquire so often at the same time, and return when each was let through, in the order of asking."""
+
+    async def one() -> float:
+        await limiter.acquire(endpoint, key, max_wait=max_wait)
+        return now()
+
+    return await asyncio.gather(*(one() for _ in range(number)))
+
+
+def most_in_any_window(times: list[float], per: float) -> int:
+    ordered = sorted(times)
+    return max(sum(start <= time < start + per - 1e-9 for time in ordered) for start in ordered)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_an_uncontended_call_starts_at_once() -> None:
+    async def main() -> float:
+        await LocalLimiter(rates=[Rate(1, 1)]).acquire("series.list", "k")
+        return now()
+
+    assert virtually(main()) == 0.0
+
+
+def test_no_window_holds_more_starts_than_calls() -> None:
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(7, 2.5)])
+        first = await starts(limiter, 20)
+        await asyncio.sleep(0.9)
+        return first + await starts(limiter, 40)
+
+    assert most_in_any_window(virtually(main()), 2.5) == 7
+
+
+def test_every_rate_of_an_endpoint_binds() -> None:
+    async def main() -> list[float]:
+        return await starts(LocalLimiter(rates=[Rate(3, 1), Rate(5, 10)]), 23)
+
+    times = virtually(main())
+    assert (most_in_any_window(times, 1), most_in_any_window(times, 10)) == (3, 5)
+
+
+@pytest.mark.parametrize("rate", [Rate(500, 1), Rate(10, 1), Rate(1, 0.01), Rate(97, 13.7)])
+def test_the_rate_is_kept_to_995_permille_under_load(rate: Rate) -> None:
+    windows = 20
+
+    async def main() -> float:
+        return max(await starts(LocalLimiter(rates=[rate]), rate.calls * windows))
+
+    assert virtually(main()) * 0.995 <= (windows - 1) * rate.per
+
+
+def test_who_comes_first_is_served_first() -> None:
+    async def main() -> list[int]:
+        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        served: list[int] = []
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(number * 0.1)
+            await limiter.acquire("series.list", "k")
+            served.append(number)
+
+        await asyncio.gather(*(one(number) for number in reversed(range(50))))
+        return served
+
+    assert virtually(main()) == list(range(50))
+
+
+def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
+    """The waiter is due at 1.0; whoever comes at that very moment comes after it."""
+
+    async def main() -> list[str]:
+        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        served: list[str] = []
+
+        async def one(name: str, at: float) -> None:
+            await asyncio.sleep(at)
+            await limiter.acquire("series.list", "k")
+            served.append(name)
+
+        await limiter.acquire("series.list", "k")
+        await asyncio.gather(one("late", 1.0), one("waiting", 0.5))
+        return served
+
+    assert virtually(main()) == ["waiting", "late"]
+
+
+def test_a_late_arrival_at_another_endpoint_does_not_overtake_where_the_total_binds() -> None:
+    async def main() -> list[str]:
+        limiter = LocalLimiter(total_rates=[Rate(1, 1)])
+        served: list[str] = []
+
+        async def one(endpoint: str) -> None:
+            await limiter.acquire(endpoint, "k")
+            served.append(endpoint)
+
+        await limiter.acquire("series.get", "k")
+        waiting = asyncio.create_task(one("series.list"))
+        await settle()
+        stall(1.5)  # the window is open again, but the timer has not run yet
+        await one("series.create")
+        await waiting
+        return served
+
+    assert virtually(main()) == ["series.list", "series.create"]
+
+
+@pytest.mark.parametrize("leaving", ["head", "middle", "tail", "all but the last", "all"])
+def test_cancelled_waiters_lose_no_capacity_and_wake_the_rest(leaving: str) -> None:
+    places = {
+        "head": range(1),
+        "middle": range(4, 6),
+        "tail": range(9, 10),
+        "all but the last": range(9),
+        "all": range(10),
+    }[leaving]
+
+    async def main() -> tuple[list[float], str]:
+        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        await starts(limiter, 2)
+        tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(10)]
+        await asyncio.sleep(0.5)
+        for place in places:
+            tasks[place].cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        after = await starts(limiter, 1)
+        return [time for each in done if isinstance(each, list) for time in each] + after, repr(limiter)
+
+    times, state = virtually(main())
+    waited = 10 - len(places)
+    ideal = [float(1 + place // 2) for place in range(waited)]
+    # Whoever comes next needs a window that the others left open.
+    after = 0.5 if not waited else ideal[-1] if waited % 2 else ideal[-1] + 1.0
+    assert times[:-1] == pytest.approx(ideal)
+    assert times[-1] == pytest.approx(max(after, 1.0) if not waited else after)
+    assert "0 waiting, 0 in flight" in state
+
+
+def test_a_waiter_cancelled_in_the_moment_of_its_grant_passes_it_on() -> None:
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(1, 1)], concurrency=1)
+        await limiter.acquire("series.list", "k")
+        granted = asyncio.create_task(limiter.acquire("series.list", "k"))
+        following = asyncio.create_task(starts(limiter, 1))
+        await settle()
+        stall(1.0)
+        limiter.release("k")  # grants, but the task has not run yet
+        granted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await granted
+        return await following
+
+    assert virtually(main()) == [1.0]
+
+
+def test_half_of_many_waiters_cancelled_takes_half_the_time() -> None:
+    async def main() -> float:
+        limiter = LocalLimiter(rates=[Rate(50, 1)])
+        await starts(limiter, 50)
+        tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(2000)]
+        await asyncio.sleep(0.1)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return now()
+
+    assert virtually(main()) <= 1000 / 50 * 1.03
+
+
+def test_cancelled_waiters_do_not_pile_up_behind_a_long_hold() -> None:
+    async def main() -> int:
+        limiter = LocalLimiter(rates=[Rate(10, 1)])
+        await limiter.hold("k", 1e6)
+        staying = asyncio.create_task(limiter.acquire("series.list", "k"))
+        for _ in range(2000):
+            task = asyncio.create_task(limiter.acquire("series.list", "k"))
+            await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        kept = len(limiter._lanes["series.list", "k"].queue)
+        staying.cancel()
+        await asyncio.gather(staying, return_exceptions=True)
+        return kept
+
+    assert virtually(main()) < 100
+
+
+def test_one_timer_serves_any_number_of_waiters() -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        limiter = LocalLimiter(rates=[Rate(10, 1)], host_rates=[Rate(50, 1)])
+        tasks = [
+            asyncio.create_task(limiter.acquire("series.list", f"k{number % 20}", max_wait=1e6))
+            for number in range(5000)
+        ]
+        await settle()
+        timers = [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return len(timers)
+
+    assert virtually(main()) == 1
+
+
+def test_nothing_is_left_to_close_when_nobody_waits() -> None:
+    async def main() -> list[asyncio.TimerHandle]:
+        limiter = LocalLimiter(rates=[Rate(1, 100)])
+        task = asyncio.create_task(starts(limiter, 2))
+        await settle()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+
+    assert virtually(main()) == []
+
+
+def test_endpoints_and_keys_do_not_wait_for_each_other() -> None:
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(1, 60)])
+        return [
+            *await starts(limiter, 1, endpoint="series.list", key="a"),
+            *await starts(limiter, 1, endpoint="series.get", key="a"),
+            *await starts(limiter, 1, endpoint="series.list", key="b"),
+        ]
+
+    assert virtually(main()) == [0.0, 0.0, 0.0]
+
+
+def test_an_endpoint_may_have_rates_of_its_own() -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        limiter = LocalLimiter(rates=[Rate(1, 1)], endpoint_rates={"series.create": [Rate(1, 5)], "series.get": []})
+        return await starts(limiter, 2, endpoint="series.create"), await starts(limiter, 100, endpoint="series.get")
+
+    assert virtually(main()) == ([0.0, 5.0], [5.0] * 100)
+
+
+def test_the_total_binds_all_endpoints_of_a_key_and_no_other_key() -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        limiter = LocalLimiter(total_rates=[Rate(2, 1)])
+        mine = await asyncio.gather(
+            *(starts(limiter, 1, endpoint=name) for name in ("series.list", "series.get", "series.create"))
+        )
+        return [time for (time,) in mine], await starts(limiter, 2, key="other")
+
+    assert virtually(main()) == ([0.0, 0.0, 1.0], [1.0, 1.0])
+
+
+def test_the_host_rate_binds_all_keys_oldest_first() -> None:
+    async def main() -> list[tuple[float, int]]:
+        limiter = LocalLimiter(host_rates=[Rate(3, 1)])
+
+        async def one(number: int) -> tuple[float, int]:
+            await limiter.acquire("series.list", f"k{number}")
+            return now(), number
+
+        return await asyncio.gather(*(one(number) for number in range(9)))
+
+    assert virtually(main()) == [(number // 3, number) for number in range(9)]
+
+
+def test_a_held_key_waits_and_others_do_not() -> None:
+    async def main() -> tuple[list[float], list[float]]:
+        limiter = LocalLimiter(rates=[Rate(10, 1)])
+        await limiter.hold("k", 30)
+        await limiter.hold("k", 5)  # the longest counts
+        other = await starts(limiter, 1, key="other")
+        return await starts(limiter, 1), other
+
+    assert virtually(main()) == ([30.0], [0.0])
+
+
+def test_a_hold_reaches_those_who_wait_already() -> None:
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        waiting = asyncio.create_task(starts(limiter, 4))
+        await asyncio.sleep(0.5)
+        await limiter.hold("k", 10)
+        return await waiting
+
+    assert virtually(main()) == [0.0, 0.0, 10.5, 10.5]
+
+
+def test_no_herd_breaks_out_when_a_hold_ends() -> None:
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        await limiter.hold("k", 10)
+        return await starts(limiter, 6)
+
+    assert virtually(main()) == [10.0, 10.0, 11.0, 11.0, 12.0, 12.0]
+
+
+def test_a_wait_that_is_too_long_is_refused_at_once() -> None:
+    async def main() -> tuple[float, str]:
+        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(5)]
+        await settle()
+        with pytest.raises(LimiterWaitError) as refused:
+            await limiter.acquire("series.list", "k", max_wait=4.5)
+        when = now()
+        await limiter.acquire("series.list", "k", max_wait=5)
+        await asyncio.gather(*tasks)
+        return when, str(refused.value)
+
+    assert virtually(main()) == (0.0, "the call would wait 5.0 s for its turn, longer than max_wait=4.5 s allows")
+
+
+def test_a_wait_that_grows_too_long_ends_after_max_wait() -> None:
+    async def main() -> tuple[float, list[float]]:
+        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        await starts(limiter, 1)
+        patient = asyncio.create_task(starts(limiter, 1))
+        await settle()
+        impatient = asyncio.create_task(limiter.acquire("series.list", "k", max_wait=3))
+        await asyncio.sleep(0.5)
+        await limiter.hold("k", 10)
+        with pytest.raises(LimiterWaitError):
+            await impatient
+        return now(), await patient
+
+    assert virtually(main()) == (3.0, [10.5])
+
+
+def test_max_wait_zero_means_now_or_never() -> None:
+    async def main() -> float:
+        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        await limiter.acquire("series.list", "k", max_wait=0)
+        with pytest.raises(LimiterWaitError):
+            await limiter.acquire("series.list", "k", max_wait=0)
+        await asyncio.sleep(1)
+        await limiter.acquire("series.list", "k", max_wait=0)
+        return now()
+
+    assert virtually(main()) == 1.0
+
+
+def test_a_stalled_loop_makes_no_burst_beyond_the_rate() -> None:
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(5, 1)])
+        times: list[float] = []
+
+        async def one() -> None:
+            await limiter.acquire("series.list", "k")
+            times.append(now())
+
+        tasks = [asyncio.create_task(one()) for _ in range(60)]
+        await asyncio.sleep(0.95)
+        stall(5.0)
+        await asyncio.gather(*tasks)
+        return times
+
+    assert most_in_any_window(virtually(main()), 1) == 5
+
+
+def test_a_stall_between_grant_and_start_does_not_bunch_two_windows() -> None:
+    """Grants given before the stall start after it, and the next ones must still keep their distance."""
+
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        times: list[float] = []
+
+        async def one() -> None:
+            await limiter.acquire("series.list", "k")
+            times.append(now())
+
+        await starts(limiter, 2)
+        tasks = [asyncio.create_task(one()) for _ in range(2)]
+        loop = asyncio.get_running_loop()
+        # Runs right after the limiter's timer, in the same round: before those who were granted can start.
+        await settle()
+        loop.call_at(1.0 + 1e-10, stall, 3.0)
+        loop.call_at(1.0 + 2e-10, lambda: tasks.extend(asyncio.create_task(one()) for _ in range(2)))
+        await asyncio.sleep(1.0 + 3e-10)
+        while any(not task.done() for task in tasks):
+            await asyncio.sleep(0.1)
+        return times
+
+    times = virtually(main())
+    assert (len(times), most_in_any_window(times, 1)) == (4, 2)
+
+
+def test_places_bound_what_is_in_flight() -> None:
+    async def main() -> tuple[int, int, str]:
+        limiter = LocalLimiter(concurrency=5, concurrency_per_key=3)
+        flying: dict[str, int] = {"a": 0, "b": 0}
+        most = {"a": 0, "all": 0}
+
+        async def one(key: str) -> None:
+            await limiter.acquire("series.list", key)
+            flying[key] += 1
+            most["a"], most["all"] = max(most["a"], flying["a"]), max(most["all"], sum(flying.values()))
+            await asyncio.sleep(1)
+            flying[key] -= 1
+            limiter.release(key)
+
+        await asyncio.gather(*(one(key) for key in "ab" * 20))
+        return most["a"], most["all"], repr(limiter)
+
+    assert virtually(main())[:2] == (3, 5)
+
+
+def test_a_key_whose_calls_must_wait_takes_no_place_from_others() -> None:
+    """Waiters of the limiter hold no place, so that one throttled company does not stop the others."""
+
+    async def main() -> list[float]:
+        limiter = LocalLimiter(rates=[Rate(10, 1)], concurrency=2, concurrency_per_key=2)
+        for key in ("a", "b", "c"):
+            await limiter.hold(key, 100)
+        tasks = [asyncio.create_task(limiter.acquire("series.list", key)) for key in "abcabcabc"]
+        await settle()
+        times = await starts(limiter, 1, key="d")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return times
+
+    assert virtually(main()) == [0.0]
+
+
+def test_idle_keys_are_forgotten() -> None:
+    async def main() -> tuple[int, int]:
+        limiter = LocalLimiter(rates=[Rate(10, 1)], total_rates=[Rate(100, 1)], concurrency=8)
+        for number in range(10_000):
+            await limiter.acquire("series.list", f"k{number}")
+            limiter.release(f"k{number}")
+            await asyncio.sleep(0.1)
+        return len(limiter._lanes), len(limiter._keys)
+
+    lanes, keys = virtually(main())
+    assert (lanes <= 64, keys <= 64) == (True, True)
+
+
+def test_a_key_in_use_is_never_forgotten() -> None:
+    async def main() -> list[str]:
+        limiter = LocalLimiter(rates=[Rate(1, 1e6)], concurrency=1000)
+        await limiter.acquire("series.list", "limited")
+        await limiter.hold("held", 1e6)
+        for number in range(500):
+            await limiter.acquire("series.list", f"k{number}")
+        refused = []
+        for key in ("limited", "held", "new"):
+            try:
+                await limiter.acquire("series.list", key, max_wait=10)
+            except LimiterWaitError:
+                refused.append(key)
+        limiter.release("limited")
+        return refused
+
+    assert virtually(main()) == ["limited", "held"]
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_a_hold_takes_a_number_of_seconds(seconds: float) -> None:
+    with pytest.raises(InvalidInputError, match="seconds must be"):
+        virtually(LocalLimiter().hold("k", seconds))
+
+
+def test_waits_are_given_in_full_order_under_steady_load() -> None:
+    async def main() -> list[float]:
+        return await starts(LocalLimiter(rates=[Rate(4, 1)], host_rates=[Rate(6, 2)]), 60)
+
+    times = virtually(main())
+    assert all(earlier <= later for earlier, later in pairwise(times))
+    assert (most_in_any_window(times, 1), most_in_any_window(times, 2)) == (4, 6)

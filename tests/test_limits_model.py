@@ -1,0 +1,206 @@
+"""The limiter against a slow model of it that is too simple to be wrong, on schedules that hypothesis makes up."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import defaultdict
+
+from attrs import define, field, frozen
+from hypothesis import example, given, settings, strategies as st
+
+from facturaonline_async import LimiterWaitError, LocalLimiter, Rate
+from tests.virtual import virtually
+
+
+@frozen
+class Ask:
+    endpoint: str
+    key: str
+    flight: float
+    cancel_after: float | None
+    max_wait: float | None
+
+
+@frozen
+class Hold:
+    key: str
+    seconds: float
+
+
+@frozen
+class Limits:
+    rates: tuple[Rate, ...]
+    total_rates: tuple[Rate, ...]
+    host_rates: tuple[Rate, ...]
+    concurrency: int | None
+    concurrency_per_key: int | None
+
+
+#: When each step happens; the odd step keeps them off the moments at which windows open.
+STEP = 0.0137
+
+
+@define
+class Model:
+    """Says who starts when, by looking at everything again whenever anything happens."""
+
+    limits: Limits
+    schedule: list[Ask | Hold]
+    waiting: list[int] = field(factory=list)
+    started: dict[int, float] = field(factory=dict)
+    failed: dict[int, float] = field(factory=dict)
+    held: dict[str, float] = field(factory=lambda: defaultdict(float))
+
+    def run(self) -> dict[int, float]:
+        events: list[tuple[float, int, str]] = []
+        for number, step in enumerate(self.schedule):
+            events.append((number * STEP, number, "come"))
+            if isinstance(step, Ask) and step.cancel_after is not None:
+                events.append((number * STEP + step.cancel_after, number, "cancel"))
+        now = 0.0
+        while True:
+            due = [event for event in events if event[0] <= now]
+            events = [event for event in events if event[0] > now]
+            for _, number, what in sorted(due):
+                self.happen(number, what, now)
+            self.grant(now)
+            for number in [each for each in self.waiting if self.deadline(each) <= now]:
+                self.waiting.remove(number)
+            later = [event[0] for event in events] + self.moments(now)
+            if not later:
+                return self.started
+            now = min(later)
+
+    def happen(self, number: int, what: str, now: float) -> None:
+        step = self.schedule[number]
+        if isinstance(step, Hold):
+            self.held[step.key] = max(self.held[step.key], now + step.seconds)
+        elif what == "cancel":
+            if number in self.waiting:
+                self.waiting.remove(number)
+        else:
+            self.waiting.append(number)
+
+    def ask(self, number: int) -> Ask:
+        step = self.schedule[number]
+        assert isinstance(step, Ask)
+        return step
+
+    def deadline(self, number: int) -> float:
+        max_wait = self.ask(number).max_wait
+        return math.inf if max_wait is None else number * STEP + max_wait
+
+    def grant(self, now: float) -> None:
+        while True:
+            heads: dict[tuple[str, str], int] = {}
+            for number in self.waiting:
+                ask = self.ask(number)
+                heads.setdefault((ask.endpoint, ask.key), number)
+            free = [number for number in heads.values() if self.may_start(number, now)]
+            if not free:
+                return
+            self.waiting.remove(min(free))
+            self.started[min(free)] = now
+
+    def may_start(self, number: int, now: float) -> bool:
+        mine = self.ask(number)
+        groups = [
+            (self.limits.rates, lambda ask: (ask.endpoint, ask.key) == (mine.endpoint, mine.key)),
+            (self.limits.total_rates, lambda ask: ask.key == mine.key),
+            (self.limits.host_rates, lambda _: True),
+        ]
+        windows_open = all(
+            sum(matches(self.ask(other)) and start + rate.per > now for other, start in self.started.items())
+            < rate.calls
+            for rates, matches in groups
+            for rate in rates
+        )
+        flying = [self.ask(other).key for other, start in self.started.items() if start + self.ask(other).flight > now]
+        return (
+            windows_open
+            and self.held[mine.key] <= now
+            and len(flying) < (self.limits.concurrency or math.inf)
+            and flying.count(mine.key) < (self.limits.concurrency_per_key or math.inf)
+        )
+
+    def moments(self, now: float) -> list[float]:
+        """All moments to come at which something may change."""
+        pers = {rate.per for rate in (*self.limits.rates, *self.limits.total_rates, *self.limits.host_rates)}
+        moments = [start + per for start in self.started.values() for per in pers]
+        moments += [start + self.ask(number).flight for number, start in self.started.items()]
+        moments += list(self.held.values())
+        moments += [self.deadline(number) for number in self.waiting]
+        return [moment for moment in moments if now < moment < math.inf]
+
+
+def real(limits: Limits, schedule: list[Ask | Hold]) -> dict[int, float]:
+    """Say who starts when, by running the limiter."""
+    started: dict[int, float] = {}
+
+    async def ask(limiter: LocalLimiter, number: int, step: Ask) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await limiter.acquire(step.endpoint, step.key, max_wait=step.max_wait)
+        except LimiterWaitError:
+            return
+        started[number] = loop.time()
+        if limits.concurrency or limits.concurrency_per_key:
+            loop.call_at(loop.time() + step.flight, limiter.release, step.key)
+
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        limiter = LocalLimiter(
+            rates=limits.rates,
+            total_rates=limits.total_rates,
+            host_rates=limits.host_rates,
+            concurrency=limits.concurrency,
+            concurrency_per_key=limits.concurrency_per_key,
+        )
+        tasks: list[asyncio.Task[None]] = []
+        for number, step in enumerate(schedule):
+            if (left := number * STEP - loop.time()) > 0:
+                await asyncio.sleep(left)
+            if isinstance(step, Hold):
+                await limiter.hold(step.key, step.seconds)
+                continue
+            task = asyncio.create_task(ask(limiter, number, step))
+            tasks.append(task)
+            if step.cancel_after is not None:
+                loop.call_at(number * STEP + step.cancel_after, task.cancel)
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(100)
+        return repr(limiter)
+
+    state = virtually(main())
+    assert "0 waiting, 0 in flight" in state
+    return started
+
+
+def rates(most: int) -> st.SearchStrategy[tuple[Rate, ...]]:
+    rate = st.builds(Rate, st.integers(1, most), st.sampled_from([0.05, 0.11, 0.23, 1.0]))
+    return st.lists(rate, max_size=2).map(tuple)
+
+
+asks = st.builds(
+    Ask,
+    st.sampled_from(["series.list", "series.create"]),
+    st.sampled_from(["a", "b", "c"]),
+    st.sampled_from([0.0031, 0.0731, 0.3331]),
+    st.none() | st.sampled_from([0.0017, 0.0417, 0.4117]),
+    st.none() | st.none() | st.sampled_from([0.0, 0.0519, 0.5219]),
+)
+holds = st.builds(Hold, st.sampled_from(["a", "b"]), st.sampled_from([0.0213, 0.2113, 1.0113]))
+limits = st.builds(Limits, rates(3), rates(4), rates(5), st.none() | st.integers(1, 4), st.none() | st.integers(1, 3))
+
+
+@settings(max_examples=400, deadline=None)
+@given(limits, st.lists(asks | asks | asks | holds, max_size=40))
+@example(Limits((Rate(1, 1.0),), (), (), 1, None), [Ask("series.list", "a", 0.3331, None, None)] * 4)
+def test_the_limiter_does_what_the_model_does(limits: Limits, schedule: list[Ask | Hold]) -> None:
+    expected = Model(limits, schedule).run()
+    actual = real(limits, schedule)
+    assert {number: round(start, 6) for number, start in expected.items()} == {
+        number: round(start, 6) for number, start in actual.items()
+    }
