@@ -182,7 +182,7 @@ class LocalLimiter:
         lane = self._lanes.get((endpoint, key)) or self._new_lane(endpoint, key, now)
         if self._waiting and self._timed and self._timed[0][0] <= now:
             self._pump(loop)  # who is due goes before who comes
-        if lane.queue or self._ready or not self._is_open(lane, now):
+        if self._ready or not self._is_open(lane, now):
             await self._wait(lane, loop, max_wait)
             return
         self._taken += self._place

@@ -108,9 +108,10 @@ def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
     assert virtually(main()) == ["waiting", "late"]
 
 
-def test_a_late_arrival_at_another_endpoint_does_not_overtake_where_the_total_binds() -> None:
+@pytest.mark.parametrize("limits", [{"total_rates": [Rate(1, 1)]}, {"host_rates": [Rate(1, 1)]}])
+def test_a_late_arrival_at_another_endpoint_does_not_overtake_where_a_sum_binds(limits: dict[str, list[Rate]]) -> None:
     async def main() -> list[str]:
-        limiter = LocalLimiter(total_rates=[Rate(1, 1)])
+        limiter = LocalLimiter(**limits)  # type: ignore[arg-type]
         served: list[str] = []
 
         async def one(endpoint: str) -> None:
@@ -159,12 +160,13 @@ def test_cancelled_waiters_lose_no_capacity_and_wake_the_rest(leaving: str) -> N
     assert "0 waiting, 0 in flight" in state
 
 
-def test_a_waiter_cancelled_in_the_moment_of_its_grant_passes_it_on() -> None:
+@pytest.mark.parametrize("places", ["concurrency", "concurrency_per_key"])
+def test_a_waiter_cancelled_in_the_moment_of_its_grant_passes_it_on(places: str) -> None:
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(1, 1)], concurrency=1)
+        limiter = LocalLimiter(**{places: 1})  # type: ignore[arg-type]
         await limiter.acquire("series.list", "k")
         granted = asyncio.create_task(limiter.acquire("series.list", "k"))
-        following = asyncio.create_task(starts(limiter, 1))
+        following = asyncio.create_task(starts(limiter, 1, endpoint="series.get"))
         await settle()
         stall(1.0)
         limiter.release("k")  # grants, but the task has not run yet
@@ -394,8 +396,7 @@ def test_a_stall_between_grant_and_start_does_not_bunch_two_windows() -> None:
         loop.call_at(1.0 + 1e-10, stall, 3.0)
         loop.call_at(1.0 + 2e-10, lambda: tasks.extend(asyncio.create_task(one()) for _ in range(2)))
         await asyncio.sleep(1.0 + 3e-10)
-        while any(not task.done() for task in tasks):
-            await asyncio.sleep(0.1)
+        await asyncio.gather(*tasks)
         return times
 
     times = virtually(main())

@@ -1,0 +1,49 @@
+"""Tools for tests: an emulator of FacturaOnline's API, and certificates to send to it.
+
+The emulator is a real HTTP server on loopback, in the process of the test. It knows all endpoints of series and
+companies with the API's own quirks, it can be told to go wrong, and it keeps a log of what it was asked::
+
+    import pytest_asyncio
+    from facturaonline_async import NuevaEmpresa, connect
+    from facturaonline_async.testing import Emulator, Fault, make_sello
+
+    @pytest_asyncio.fixture
+    async def emulator():
+        async with Emulator() as emulator:
+            yield emulator
+
+    @pytest_asyncio.fixture
+    async def client(emulator):
+        async with connect(emulator.credentials, base_url=emulator.base_url) as client:
+            yield client
+
+    async def test_a_lost_answer_makes_no_second_serie(emulator, client):
+        emulator.inject(Fault.drop_after_commit(), endpoint="series.create")
+        await client.series.ensure(letra="F", tipo_documento="factura")
+        assert len(emulator.state["series"]) == 1
+        assert emulator.count("series.create") == 1
+
+    async def test_a_company_is_made_with_its_certificate(emulator, client):
+        sello = make_sello("EKU9003173C9")
+        empresa = await client.empresas.ensure(
+            NuevaEmpresa(
+                razon_social="Escuela Kemper Urgate",
+                rfc="EKU9003173C9",
+                codpos="42501",
+                email="a@example.com",
+                regimen="601",
+                regimen_nomina="601",
+                csd=sello,
+            )
+        )
+        assert emulator.state["empresas"][empresa.uid]["rfc"] == "EKU9003173C9"
+
+Every request that the emulator reads shows up in ``emulator.requests``, one `Request` each, without keys and passwords.
+"""
+
+from facturaonline_async.testing.emulator import Emulator
+from facturaonline_async.testing.faults import Fault
+from facturaonline_async.testing.log import Request
+from facturaonline_async.testing.sellos import make_sello
+
+__all__ = ["Emulator", "Fault", "Request", "make_sello"]

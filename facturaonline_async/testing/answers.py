@@ -1,0 +1,129 @@
+"""What the API says: envelopes, refusals and pages, and how they become bytes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+from attrs import field, frozen
+
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = [
+    "REFUSALS",
+    "Answer",
+    "Refusal",
+    "html_page",
+    "invalid",
+    "not_found",
+    "permission_denied",
+    "required",
+    "statuses",
+    "unknown_keys",
+]
+
+Refusal = Literal["authentication", "validation", "not_found", "permission"]
+"""Why the API says no: each kind can be given an HTTP status of its own."""
+
+REFUSALS: Final[tuple[Refusal, ...]] = ("authentication", "validation", "not_found", "permission")
+
+
+@frozen
+class Answer:
+    """One answer before it is sent.
+
+    Attributes:
+        content: a mapping or a list is sent as JSON, a text as an HTML page, bytes as they are.
+        status: HTTP status; the emulator's ``refusal_statuses`` go before it where `refusal` is set.
+        headers: further headers; they go before the emulator's own.
+        refusal: why the API says no, or None.
+
+    """
+
+    content: Mapping[str, Any] | list[Any] | str | bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(factory=dict, hash=False)
+    refusal: Refusal | None = None
+
+    @property
+    def is_yes(self) -> bool:
+        """Whether the work was done."""
+        return self.refusal is None and self.status < 300
+
+    def encode(self) -> tuple[bytes, str]:
+        """Return the body and its content type."""
+        if isinstance(self.content, bytes):
+            return self.content, "application/json"
+        if isinstance(self.content, str):
+            return self.content.encode(), "text/html; charset=UTF-8"
+        return _php_json(self.content), "application/json"
+
+
+def _php_json(content: Mapping[str, Any] | list[Any]) -> bytes:
+    r"""Write JSON as PHP's json_encode does: ``\u00f3`` for ó, ``\/`` for a slash, no blanks."""
+    return json.dumps(content, separators=(",", ":")).replace("/", "\\/").encode("ascii")
+
+
+def _echo(key: str) -> str:
+    """Return what the API echoes of a key that it does not know: the key decoded, or "" where it does not decode."""
+    try:
+        return base64.b64decode(key, validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def unknown_keys(api_key: str, secret_key: str) -> Answer:
+    """Refuse the key pair, and echo it, as the API does."""
+    content = {
+        "status": "error",
+        "message": "La cuenta que intenta autenticarse no existe",
+        "Data": _echo(api_key),
+        "Secret": _echo(secret_key),
+    }
+    return Answer(content, refusal="authentication")
+
+
+def permission_denied() -> Answer:
+    """Refuse good keys whose plan has no API access."""
+    text = "Para utilizar la API necesitas adquirir un plan Empresa"
+    return Answer({"status": "error", "message": text}, refusal="permission")
+
+
+def not_found(text: str) -> Answer:
+    """Refuse a uid that nobody, or another company, has."""
+    return Answer({"status": "error", "message": text}, refusal="not_found")
+
+
+def invalid(message: str | Mapping[str, list[str]]) -> Answer:
+    """Refuse data: a text, or the texts for each field."""
+    return Answer({"status": "error", "message": message}, refusal="validation")
+
+
+def required(*names: str) -> Answer:
+    """Refuse data in which these fields are missing, all at once."""
+    return invalid({name: [f"El campo {name} es requerido"] for name in names})
+
+
+def statuses(chosen: Mapping[str, int]) -> dict[Refusal, int]:
+    """Return the HTTP status of each kind of refusal: the chosen one, or 200."""
+    unknown = sorted(chosen.keys() - set(REFUSALS))
+    if unknown:
+        raise InvalidInputError(
+            f"refusal_statuses knows {', '.join(REFUSALS)}, and not {', '.join(unknown)}.", field="refusal_statuses"
+        )
+    return {kind: chosen.get(kind, 200) for kind in REFUSALS}
+
+
+def html_page(status: int) -> str:
+    """Return a page such as a router, a proxy or a maintenance notice answers instead of an envelope."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Unknown Error"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{phrase}</title></head>\n'
+        f'<body><div class="code">{status}</div><div class="message">{phrase}</div></body>\n</html>\n'
+    )

@@ -1,0 +1,214 @@
+"""What the API knows: two plain tables that users may seed and inspect, and the indexes that keep them fast."""
+
+from __future__ import annotations
+
+import base64
+import random
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+__all__ = ["Behaviour", "Row", "State", "Tables"]
+
+Row: TypeAlias = dict[str, Any]
+Tables: TypeAlias = dict[str, dict[Any, Row]]
+
+_BCRYPT_ALPHABET: Final = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_FIRST_UID: Final = 0x64EFDCDCE7927
+_FIRST_SERIE: Final = 19846
+_FIRST_ID: Final = 1521
+_VITAL: Final = frozenset({"id", "api_key", "secret_key", "create"})
+
+
+@frozen(kw_only=True)
+class Behaviour:
+    """What the handlers must know of how this emulator behaves; see `Emulator` for each attribute."""
+
+    list_lag: float
+    read_lag: float
+    paging: bool
+
+
+class State:
+    """The two tables, and what the handlers ask of them.
+
+    The tables are plain dictionaries that their owner may change at any time, so that the indexes are only a memory of
+    them: they are made anew when `touched` is set, when a table has visibly changed, and when a lookup fails.
+    """
+
+    def __init__(self, seed: float | str, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.tables: Tables = {"empresas": {}, "series": {}}
+        #: Set whenever somebody else gets hold of the tables.
+        self.touched = True
+        self._random = random.Random(f"keys {seed}")
+        self._next_uid = _FIRST_UID
+        self._next_serie = _FIRST_SERIE
+        self._next_id = _FIRST_ID
+        self._uid_of_key: dict[str, str] = {}
+        self._series_of: dict[str | None, dict[Any, Row]] = {}
+        self._seen: tuple[object, ...] = ()
+
+    # Empresas
+
+    def add_empresa(self, row: Row) -> str:
+        """Add a company under its ``uid``, or under a new one, complete its row and return the uid."""
+        self._sync()
+        uid = str(row.get("uid") or self._new_uid())
+        self.tables["empresas"][uid] = row
+        self._uid_of_key[self._complete(uid, row)["api_key"]] = uid
+        self._seen = self._look()
+        return uid
+
+    def empresa(self, uid: str) -> Row | None:
+        """Return the company's row, or None."""
+        self._sync()
+        row = self.tables["empresas"].get(uid)
+        return None if row is None else self._complete(uid, row)
+
+    def empresas(self) -> Iterator[Row]:
+        """Yield the companies that lists show by now."""
+        self._sync()
+        return (self._complete(uid, row) for uid, row in self.tables["empresas"].items() if self._is_shown(row))
+
+    def remove_empresa(self, uid: str) -> None:
+        """Remove the company and its series."""
+        self._sync()
+        del self.tables["empresas"][uid]
+        for serie_id in self._series_of.pop(uid, {}):
+            self.tables["series"].pop(serie_id, None)
+        self._seen = self._look()
+
+    def main_uid(self) -> str | None:
+        """Return the uid of the main company, or None where it has been deleted."""
+        return next((uid for uid, row in self.tables["empresas"].items() if row.get("main")), None)
+
+    def uid_of_keys(self, api_key: str, secret_key: str) -> str | None:
+        """Return the uid of the company that has this pair of keys, or None."""
+        self._sync()
+        uid = self._uid_of_known_keys(api_key, secret_key)
+        if uid is None:
+            self._index()
+            uid = self._uid_of_known_keys(api_key, secret_key)
+        return uid
+
+    def _uid_of_known_keys(self, api_key: str, secret_key: str) -> str | None:
+        uid = self._uid_of_key.get(api_key)
+        row = None if uid is None else self.tables["empresas"].get(uid)
+        if row is None or (row.get("api_key"), row.get("secret_key")) != (api_key, secret_key):
+            return None
+        return uid
+
+    def is_readable(self, row: Row) -> bool:
+        """Tell whether the detail of a company can be read by now."""
+        return self._age(row) >= self.behaviour.read_lag
+
+    # Series
+
+    def add_serie(self, row: Row) -> int:
+        """Add a serie to the company that its row names, and return its id."""
+        self._sync()
+        while self._next_serie in self.tables["series"]:
+            self._next_serie += 1
+        serie_id = self._next_serie
+        self.tables["series"][serie_id] = row
+        self._series_of.setdefault(row["empresa"], {})[serie_id] = row
+        self._seen = self._look()
+        return serie_id
+
+    def series(self, empresa: str) -> list[tuple[Any, Row]]:
+        """Return the company's series that lists show by now, with their ids, the newest first."""
+        self._sync()
+        found = self._series_of.get(empresa, {})
+        if any(row.get("empresa") != empresa for row in found.values()):
+            self._index()
+            found = self._series_of.get(empresa, {})
+        return [(serie_id, row) for serie_id, row in reversed(found.items()) if self._is_shown(row)]
+
+    def serie(self, empresa: str, uid: str) -> tuple[Any, Row] | None:
+        """Return the id and the row of a serie of this company, or None."""
+        self._sync()
+        table = self.tables["series"]
+        serie_id: Any = int(uid) if uid.isascii() and uid.isdigit() and len(uid) < 20 else uid
+        if serie_id not in table:
+            serie_id = uid
+        row = table.get(serie_id)
+        return None if row is None or row.get("empresa") != empresa else (serie_id, row)
+
+    def remove_serie(self, serie_id: Any) -> None:
+        """Remove a serie."""
+        self._sync()
+        row = self.tables["series"].pop(serie_id)
+        self._series_of.get(row["empresa"], {}).pop(serie_id, None)
+        self._seen = self._look()
+
+    # Time
+
+    def _is_shown(self, row: Row) -> bool:
+        return self._age(row) >= self.behaviour.list_lag
+
+    @staticmethod
+    def _age(row: Row) -> float:
+        created_at = row.get("created_at")
+        return float("inf") if created_at is None else time.monotonic() - created_at
+
+    # Indexes
+
+    def _look(self) -> tuple[object, ...]:
+        """Return a sketch of the tables, cheap to take, that changes with nearly every change by another hand."""
+        empresas, series = self.tables["empresas"], self.tables["series"]
+        return (
+            id(empresas),
+            len(empresas),
+            next(reversed(empresas), None),
+            id(series),
+            len(series),
+            next(reversed(series), None),
+        )
+
+    def _sync(self) -> None:
+        if self.touched or self._look() != self._seen:
+            self._index()
+
+    def _index(self) -> None:
+        """Read both tables: complete the companies, and make the indexes anew."""
+        empresas = self.tables["empresas"]
+        self._uid_of_key = {self._complete(uid, row)["api_key"]: uid for uid, row in empresas.items()}
+        self._series_of = {}
+        main_uid = self.main_uid()
+        for serie_id, row in self.tables["series"].items():
+            owner = row.setdefault("empresa", main_uid)
+            self._series_of.setdefault(owner, {})[serie_id] = row
+            if isinstance(serie_id, int):
+                self._next_serie = max(self._next_serie, serie_id + 1)
+        self._seen = self._look()
+        self.touched = False
+
+    def _complete(self, uid: str, row: Row) -> Row:
+        """Give a company what it cannot be without, its uid, its keys and its number, and return its row."""
+        row["uid"] = uid
+        if row.keys() >= _VITAL:
+            return row
+        for name in ("api_key", "secret_key"):
+            row.setdefault(name, self._new_key())
+        row.setdefault("create", datetime.now(UTC).date().isoformat())
+        if "id" not in row:
+            self._next_id += 1
+            row["id"] = self._next_id
+        return row
+
+    def _new_uid(self) -> str:
+        """Return a uid as PHP's uniqid makes them: the time in microseconds, in 13 hexadecimal digits."""
+        while True:
+            self._next_uid += self._random.randrange(1, 50_000)
+            uid = f"{self._next_uid:013x}"
+            if uid not in self.tables["empresas"]:
+                return uid
+
+    def _new_key(self) -> str:
+        """Return a key as headers carry it: base64 of what looks like a bcrypt hash."""
+        raw = "$2y$10$" + "".join(self._random.choices(_BCRYPT_ALPHABET, k=53))
+        return base64.b64encode(raw.encode()).decode()

@@ -1,0 +1,199 @@
+"""Settings refuse what cannot work, and secrets never show."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+import traceback
+
+import attrs
+import cattrs
+import pytest
+
+from facturaonline_async import PRODUCTION, Config, Credentials, InvalidInputError, Rate, RetryPolicy, Secret, Sello
+from facturaonline_async.config import SecretBytes
+
+TEXT = "s3cr3t-Contraseña"
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        str,
+        repr,
+        format,
+        lambda secret: f"{secret}{secret!r}{secret!s:>30}",
+        lambda secret: "%s %r" % (secret, secret),  # noqa: UP031  # as logging does it
+        lambda secret: repr([secret, {"k": secret}]),
+        lambda secret: repr(attrs.asdict(Credentials(api_key="k" * 5, secret_key="v" * 5))) + repr(secret),
+        lambda secret: repr(cattrs.unstructure(secret)),
+        lambda secret: repr(copy.deepcopy(secret)) + repr(copy.copy(secret)),
+    ],
+)
+def test_a_secret_never_shows(show: object) -> None:
+    shown = show(Secret(TEXT))  # type: ignore[operator]
+    assert (TEXT in shown, "***" in shown) == (False, True)
+
+
+def test_a_secret_gives_its_text_only_when_asked() -> None:
+    assert Secret(TEXT).reveal() == TEXT
+    assert Secret(Secret(TEXT)).reveal() == TEXT
+
+
+def test_a_secret_is_no_str_and_no_attrs_class() -> None:
+    assert (isinstance(Secret(TEXT), str), attrs.has(Secret)) == (False, False)
+
+
+def test_secrets_are_equal_when_their_texts_are() -> None:
+    assert Secret(TEXT) == Secret(TEXT)
+    assert Secret(TEXT) != Secret("other")
+    assert Secret(TEXT) != TEXT
+    assert len({Secret(TEXT), Secret(TEXT), Secret("other")}) == 2
+    assert (bool(Secret("")), bool(Secret(TEXT))) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Secret(TEXT), SecretBytes(TEXT.encode()), Credentials(api_key="k", secret_key="v"), Sello(b"c", b"k", "p")],
+)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_nothing_with_a_secret_can_be_pickled(value: object, protocol: int) -> None:
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(value, protocol)
+
+
+def test_secret_bytes_are_bytes_that_do_not_show() -> None:
+    value = SecretBytes(TEXT.encode())
+    shown = f"{value}{value!r}{value!s}{copy.deepcopy(value)!r}{copy.copy(value)!r}"
+    assert value == TEXT.encode()
+    assert "s3cr3t" not in shown
+
+
+def test_a_sello_shows_neither_key_nor_password() -> None:
+    sello = Sello(b"certificate", b"private key", TEXT)
+    shown = repr(sello) + repr(attrs.asdict(sello)) + repr(cattrs.unstructure(sello))
+    assert ("private" in shown, TEXT in shown) == (False, False)
+    assert (sello.cer, sello.key, sello.password.reveal()) == (b"certificate", b"private key", TEXT)
+
+
+@pytest.mark.parametrize("name", ["api_key", "secret_key"])
+@pytest.mark.parametrize("value", ["", " ", "two words", "line\nbreak", "ñ", "nul\0", "tab\t", "del\x7f"])
+def test_a_key_that_no_header_could_carry_is_refused_without_showing_it(name: str, value: str) -> None:
+    with pytest.raises(InvalidInputError, match=name) as refused:
+        Credentials(**{"api_key": "k", "secret_key": "v", name: value})
+    text = "".join(traceback.format_exception(refused.value))
+    assert refused.value.field == name
+    assert value.strip() == "" or value not in text
+
+
+def test_the_fingerprint_names_a_pair_without_telling_it() -> None:
+    pair = Credentials(api_key="abc", secret_key="def")
+    assert pair.fingerprint == Credentials(api_key="abc", secret_key="def").fingerprint
+    assert pair.fingerprint != Credentials(api_key="abcd", secret_key="ef").fingerprint
+    assert ("abc" in pair.fingerprint, "def" in repr(pair)) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (PRODUCTION, PRODUCTION),
+        ("https://example.mx/api/", "https://example.mx/api"),
+        ("https://api.factura.com", "https://api.factura.com"),
+        ("http://127.0.0.1:8080/api", "http://127.0.0.1:8080/api"),
+        ("http://localhost/api", "http://localhost/api"),
+        ("http://[::1]:9/api", "http://[::1]:9/api"),
+        (None, None),
+    ],
+)
+def test_a_base_url_is_https_or_loopback(given: str | None, kept: str | None) -> None:
+    assert Config(base_url=given).base_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://facturaonline.com.mx/api",
+        "http://127.0.0.1.example.mx/api",
+        "ftp://example.mx",
+        "facturaonline.com.mx/api",
+        "https://",
+        "https:///api",
+        "https://user:word@example.mx/api",
+        "https://example.mx/api?x=1",
+        "https://example.mx/api#x",
+        "https://example.mx/api\r\nX: y",
+        "https://exämple.mx",
+        "https://example.mx\\@evil.mx",
+        "https://example.mx:99999/",
+        "https://[::1",
+        "",
+        7,
+    ],
+)
+def test_any_other_base_url_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="base_url") as refused:
+        Config(base_url=url)
+    assert refused.value.field == "base_url"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("concurrency", 0),
+        ("concurrency", True),
+        ("concurrency", 1.5),
+        ("concurrency_per_key", 0),
+        ("max_wait", -1),
+        ("max_wait", "x"),
+        ("deadline", 0),
+        ("deadline", float("nan")),
+        ("total_timeout", float("inf")),
+        ("rates", ("10/s",)),
+        ("endpoint_rates", {"series.list": ("10/s",)}),
+        ("upload", "ftp"),
+        ("plugin", "two words"),
+        ("max_list_bytes", 0),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(InvalidInputError, match=name) as refused:
+        Config(**{name: value})  # type: ignore[arg-type]
+    assert refused.value.field == name
+
+
+@pytest.mark.parametrize(("calls", "per"), [(0, 1), (1, 0), (1.5, 1), (True, 1), (1, float("nan")), (1, -1)])
+def test_a_rate_is_a_whole_number_of_calls_in_some_seconds(calls: int, per: float) -> None:
+    with pytest.raises(InvalidInputError):
+        Rate(calls, per)
+
+
+def test_one_rate_may_stand_for_several() -> None:
+    config = Config(rates=Rate(5, 1), endpoint_rates={"series.list": Rate(1, 1)})
+    assert config.rates == (Rate(5, 1),)
+    assert config.endpoint_rates == {"series.list": (Rate(1, 1),)}
+
+
+def test_the_defaults_are_those_that_the_docs_promise() -> None:
+    config = Config()
+    assert (config.rates, config.total_rates, config.host_rates) == ((Rate(10, 1),), (), ())
+    assert (config.concurrency, config.concurrency_per_key, config.max_wait) == (64, 32, None)
+    assert (config.connect_timeout, config.read_timeout, config.total_timeout, config.upload_timeout) == (5, 20, 30, 60)
+    assert (config.deadline, config.retry, config.upload) == (90, RetryPolicy(), "multipart")
+
+
+def test_a_config_is_frozen_and_changes_by_evolving() -> None:
+    config = Config(base_url=PRODUCTION)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        config.deadline = 1.0  # type: ignore[misc]
+    assert attrs.evolve(config, deadline=1).base_url == PRODUCTION
+    assert hash(config) == hash(Config(base_url=PRODUCTION))
+
+
+def test_a_proxy_with_its_password_does_not_show() -> None:
+    assert "word" not in repr(Config(proxy="http://user:word@127.0.0.1:3128"))
+
+
+def test_logging_a_secret_masks_it(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("test").warning("keys: %s %r", Secret(TEXT), Credentials(api_key="key-a", secret_key="key-b"))
+    assert ("s3cr3t" in caplog.text, "key-a" in caplog.text, "***" in caplog.text) == (False, False, True)

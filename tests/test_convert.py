@@ -1,0 +1,150 @@
+"""JSON rows become values, or say which field is at fault, and never what it held."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from attrs import evolve, field, frozen
+from hypothesis import given, strategies as st
+
+from facturaonline_async import Secret
+from facturaonline_async.convert import RowError, reader, writer
+
+
+@frozen(kw_only=True, slots=False)
+class Thing:
+    uid: str
+    name: str = ""
+    note: str = ""
+    extra: str = ""
+    number: int = 7
+    _key: Secret | None = field(alias="key", default=None, repr=False)
+
+
+NAMES = {"uid": "ThingID", "name": "ThingName", "note": "ThingNote", "number": "ThingNumber", "key": "ThingKey"}
+ROW = {"ThingID": "a1", "ThingName": "Uno", "ThingNote": "{}", "ThingNumber": 3, "ThingKey": "k"}
+
+read = reader(Thing, NAMES, required=("uid",), loose=("note",))
+
+
+def thing(**changes: Any) -> Thing:
+    return Thing(**{"uid": "a1", "name": "Uno", "note": "{}", "number": 3, "key": Secret("k"), **changes})
+
+
+def test_a_row_of_the_expected_shape_is_read() -> None:
+    assert read(ROW) == thing()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"ThingName": None}, {"name": ""}),
+        ({"ThingName": ""}, {"name": ""}),
+        ({"ThingName": 32}, {"name": "32"}),
+        ({"ThingName": True}, {"name": "1"}),
+        ({"ThingID": 19}, {"uid": "19"}),
+        ({"ThingNumber": "12"}, {"number": 12}),
+        ({"ThingNote": []}, {"note": ""}),
+        ({"ThingNote": {"b": "ñ"}}, {"note": '{"b": "ñ"}'}),
+        ({"ThingKey": None}, {"key": Secret("")}),
+        ({"Unknown": {"a": [1]}, "SerieID": 1}, {}),
+    ],
+)
+def test_what_can_be_mended_is_mended(change: dict[str, object], expected: dict[str, object]) -> None:
+    assert read(ROW | change) == thing(**expected)
+
+
+@pytest.mark.parametrize("missing", ["ThingName", "ThingNote", "ThingKey", "ThingNumber"])
+def test_a_missing_field_means_the_default(missing: str) -> None:
+    defaults = {
+        "ThingName": {"name": ""},
+        "ThingNote": {"note": ""},
+        "ThingKey": {"key": None},
+        "ThingNumber": {"number": 7},
+    }
+    assert read({name: value for name, value in ROW.items() if name != missing}) == thing(**defaults[missing])
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (ROW | {"ThingID": ""}, "ThingID: is required, but empty"),
+        (ROW | {"ThingID": None}, "ThingID: is required, but empty"),
+        ({name: value for name, value in ROW.items() if name != "ThingID"}, "ThingID is missing"),
+        (ROW | {"ThingName": ["private"]}, "ThingName: expected a text, not a list"),
+        (ROW | {"ThingName": {"private": 1}}, "ThingName: expected a text, not an object"),
+        (ROW | {"ThingName": 1.5}, "ThingName: expected a text, not a fraction"),
+        (ROW | {"ThingNumber": "private"}, "ThingNumber: expected a whole number, not this text"),
+        (ROW | {"ThingNumber": True}, "ThingNumber: expected a whole number, not a bool"),
+        (ROW | {"ThingNumber": None}, "ThingNumber: expected a whole number, not null"),
+        (ROW | {"ThingNumber": "9" * 19}, "ThingNumber: expected a whole number, not this text"),
+        (ROW | {"ThingNumber": "٣"}, "ThingNumber: expected a whole number, not this text"),
+        (ROW | {"ThingKey": ["private"]}, "ThingKey: expected a text, not a list"),
+        (["private"], "expected an object, not a list"),
+        ("private", "expected an object, not this text"),
+        (None, "expected an object, not null"),
+    ],
+)
+def test_a_row_that_cannot_be_read_names_its_field_and_not_its_value(row: object, reason: str) -> None:
+    with pytest.raises(RowError) as refused:
+        read(row)
+    chain = [refused.value, refused.value.__cause__, refused.value.__context__]
+    assert str(refused.value) == reason
+    assert "private" not in "".join(map(repr, chain))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*NAMES.values(), "other"]), json_values))
+def test_any_row_is_read_or_refused_by_name(row: dict[str, object]) -> None:
+    try:
+        value = read(row)
+    except RowError as error:
+        assert str(error).split(":")[0].split(" ")[0] in NAMES.values()
+    else:
+        assert all(isinstance(text, str) for text in (value.uid, value.name, value.note))
+        assert value.uid
+        assert isinstance(value.number, int)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"ThingID": st.text(min_size=1), "ThingName": st.text(), "ThingNote": st.text(), "ThingNumber": st.integers(),
+         "ThingKey": st.text()}
+    )
+)  # fmt: skip
+def test_the_short_way_and_the_long_way_agree(row: dict[str, Any]) -> None:
+    """A null sends a row the long way."""
+    value = thing(
+        uid=row["ThingID"], name=row["ThingName"], note=row["ThingNote"], number=row["ThingNumber"],
+        key=Secret(row["ThingKey"]),
+    )  # fmt: skip
+    assert read(row) == value
+    assert read(row | {"ThingNote": None}) == evolve(value, note="")
+
+
+def test_values_read_the_short_way_are_whole() -> None:
+    value = read(ROW)
+    assert (value.extra, hash(value) == hash(thing()), repr(value)) == ("", True, repr(thing()))
+
+
+@frozen(kw_only=True)
+class Change:
+    name: str | None = None
+    flag: bool | None = None
+    number: int | None = None
+    nested: object = None
+
+
+def test_the_writer_gives_what_differs_from_the_defaults_by_its_name_on_the_wire() -> None:
+    write = writer(Change, {"name": "WireName", "flag": "WireFlag", "number": "WireNumber"})
+    assert write(Change(name="", flag=False, nested=object())) == {"WireName": "", "WireFlag": False}
+    assert write(Change()) == {}
+    assert write(Change(number=math.floor(2.5))) == {"WireNumber": 2}

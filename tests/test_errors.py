@@ -1,0 +1,75 @@
+"""Errors tell whether it happened, travel between processes, and hold nothing that they must not."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+
+import pytest
+
+from facturaonline_async import errors
+from facturaonline_async.errors import (
+    ApiError,
+    FacturaOnlineError,
+    InvalidInputError,
+    LimiterWaitError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RequestTimeoutError,
+    UnreadableAnswerError,
+    ValidationError,
+)
+
+CONTEXT = {"endpoint": "series.get", "status": 404, "uid": 19843, "snippet": "…"}
+
+SAMPLES: list[FacturaOnlineError] = [
+    *(
+        getattr(errors, name)("text", **CONTEXT)
+        for name in errors.__all__
+        if name not in {"InvalidInputError", "ValidationError", "RateLimitError"}
+    ),
+    InvalidInputError("text", field="uid", endpoint="series.get", uid=1),
+    ValidationError("text", fields={"razons": ("El campo razons es requerido",)}, endpoint="empresas.create"),
+    RateLimitError("text", retry_after=2.5, endpoint="series.list"),
+]
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("duplicate", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+def test_every_error_survives_pickling_and_copying_whole(error: FacturaOnlineError, duplicate: object) -> None:
+    again = duplicate(error)  # type: ignore[operator]
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn: list[tuple[str, str]] = []
+    ancestors: dict[int, str] = {}
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r"([ │├└─]*)(\w+Error)\b", line):
+            depth = len(match[1]) // 4 if match[1].strip() else 0
+            ancestors[len(match[1])] = match[2]
+            above = [name for indent, name in sorted(ancestors.items()) if indent < len(match[1])]
+            drawn.append((match[2], above[-1] if above else "Exception"))
+            ancestors = {indent: name for indent, name in ancestors.items() if indent <= len(match[1])}
+            assert depth <= 3
+    real = [(name, getattr(errors, name).__mro__[1].__name__) for name in errors.__all__]
+    assert sorted(drawn) == sorted(real)
+
+
+@pytest.mark.parametrize(("error", "builtin"), [(InvalidInputError, ValueError), (RequestTimeoutError, TimeoutError)])
+def test_builtin_kinds_catch_what_they_name(error: type[Exception], builtin: type[Exception]) -> None:
+    assert issubclass(error, builtin)
+
+
+def test_the_four_answers_to_did_it_happen_exclude_each_other() -> None:
+    answers = (NotSentError, ApiError, OutcomeUnknownError, UnreadableAnswerError)
+    kinds = [getattr(errors, name) for name in errors.__all__ if name != "FacturaOnlineError"]
+    assert {sum(issubclass(kind, answer) for answer in answers) for kind in kinds} == {1}
+    assert issubclass(LimiterWaitError, NotSentError)
+
+
+def test_an_error_names_its_endpoint_and_status() -> None:
+    assert str(ApiError("no", endpoint="series.get", status=404)) == "series.get: no (HTTP 404)"
+    assert str(NotSentError("no connection")) == "no connection"

@@ -1,0 +1,119 @@
+"""Bodies are built once, as bytes, and servers read from them what was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from urllib.parse import parse_qsl
+
+import pytest
+from aiohttp import StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given, settings, strategies as st
+
+from facturaonline_async import Secret
+from facturaonline_async.forms import Body, File, Value, form, json_body
+
+
+async def read_by_a_server(body: Body) -> list[tuple[str, object]]:
+    """Return what aiohttp's own server reads from the body."""
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
+    stream.feed_data(bytes(body.content))
+    stream.feed_eof()
+    request = make_mocked_request(
+        "POST",
+        "/",
+        headers={"Content-Type": body.content_type, "Content-Length": str(len(body.content))},
+        payload=stream,
+        client_max_size=2**24,
+    )
+    read: list[tuple[str, object]] = []
+    for name, value in (await request.post()).items():
+        if isinstance(value, web.FileField):
+            read.append((name, (value.filename, value.content_type, value.file.read())))
+            value.file.close()
+        else:
+            read.append((name, value))
+    return read
+
+
+FILE = File(name="csd.cer", content_type="application/octet-stream", content=b"\r\n--\x00\xff\r\n")
+
+
+async def test_a_form_with_a_file_is_multipart_and_read_whole() -> None:
+    body = form({"razons": 'Ñandú & Cía "SA"\r\nde CV', "password": Secret("clave+&="), "cer": FILE})
+    assert await read_by_a_server(body) == [
+        ("razons", 'Ñandú & Cía "SA"\r\nde CV'),
+        ("password", "clave+&="),
+        ("cer", ("csd.cer", "application/octet-stream", b"\r\n--\x00\xff\r\n")),
+    ]
+
+
+async def test_a_form_without_files_is_urlencoded() -> None:
+    body = form({"razons": "Ñandú & Cía", "b64": "ab+/=", "password": Secret("a=b&c")})
+    assert body.content_type == "application/x-www-form-urlencoded"
+    assert await read_by_a_server(body) == [("razons", "Ñandú & Cía"), ("b64", "ab+/="), ("password", "a=b&c")]
+
+
+def test_the_method_override_is_one_plain_form_field() -> None:
+    body = form({"_method": "delete"})
+    assert (bytes(body.content), body.content_type) == (b"_method=delete", "application/x-www-form-urlencoded")
+
+
+def test_the_boundary_stands_in_the_content_type_and_nowhere_in_the_values() -> None:
+    body = form({"a": "b", "cer": FILE})
+    kind, _, boundary = body.content_type.partition("; boundary=")
+    assert kind == "multipart/form-data"
+    assert bytes(body.content).startswith(b"--" + boundary.encode() + b"\r\n")
+    assert bytes(body.content).endswith(b"\r\n--" + boundary.encode() + b"--\r\n")
+    assert bytes(body.content).count(boundary.encode()) == 3
+
+
+def test_no_two_forms_share_a_boundary() -> None:
+    assert len({form({"cer": FILE}).content_type for _ in range(20)}) == 20
+
+
+def test_names_cannot_break_out_of_their_header() -> None:
+    body = bytes(form({'a"\r\nX: y': FILE}).content)
+    assert b'name="a%22%0D%0AX: y"; filename="csd.cer"\r\nContent-Type' in body
+
+
+def test_json_is_json() -> None:
+    body = json_body({"letra": "Ñ", "folio": 1})
+    assert (json.loads(body.content), body.content_type) == ({"letra": "Ñ", "folio": 1}, "application/json")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"password": Secret("clave-secreta")}, {"password": Secret("clave-secreta"), "cer": FILE}]
+)
+def test_a_body_knows_its_secrets_and_does_not_show_them(fields: dict[str, Value]) -> None:
+    body = form(fields)
+    assert body.secrets == (Secret("clave-secreta"),)
+    assert ("clave-secreta" in repr(body), b"clave-secreta" in body.content) == (False, True)
+
+
+names = st.text(st.characters(codec="ascii", categories=["L", "Nd"]), min_size=1, max_size=8)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=5))
+def test_any_texts_survive_the_urlencoded_way(fields: dict[str, str]) -> None:
+    body = form(dict(fields))
+    assert parse_qsl(body.content.decode(), keep_blank_values=True) == list(fields.items())
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=30), max_size=5),
+    st.binary(max_size=200),
+)
+def test_any_texts_and_bytes_survive_the_multipart_way(fields: dict[str, str], content: bytes) -> None:
+    file = File(name="csd.key", content_type="application/octet-stream", content=content)
+    body = form({**fields, "zz-file": file})
+    expected: list[tuple[str, object]] = [
+        *fields.items(),
+        ("zz-file", ("csd.key", "application/octet-stream", content)),
+    ]
+    assert asyncio.run(read_by_a_server(body)) == expected

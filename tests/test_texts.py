@@ -1,0 +1,108 @@
+"""Texts from outside are made fit for people, and lose their secrets."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given, strategies as st
+
+from facturaonline_async import Secret
+from facturaonline_async.texts import clean, fold, redact
+
+BCRYPT = "$2y$10$8a9S8o8WeiRhPh1YT6bnXun6uPs1ZdiZBUHjGwSqn3X44mbYSmY4."
+
+
+@pytest.mark.parametrize(
+    ("raw", "cleaned"),
+    [
+        ("Serie creada correctamente", "Serie creada correctamente"),
+        ("<b>Error</b>:<br/>el campo <i>letra</i>", "Error : el campo letra"),
+        ("error en la facturaciÃ³n", "error en la facturación"),
+        ("NÃºmero de Â¿folio?", "Número de ¿folio?"),
+        ("ya est\u00e1 bien: Número", "ya está bien: Número"),
+        ("Ã\x81rea", "Área"),
+        ("r&eacute;gimen &amp; m\u00e1s", "régimen & más"),
+        ("  muchos \r\n\t blancos  ", "muchos blancos"),
+        ("\x1b[31mrojo\x07", "[31mrojo"),
+        ("a \ud800 b", "a ? b"),
+        ("", ""),
+        ("x" * 5000, "x" * 1000),
+    ],
+)
+def test_texts_are_cleaned_for_people(raw: str, cleaned: str) -> None:
+    assert clean(raw) == cleaned
+
+
+def test_mixed_texts_that_are_no_mojibake_stay_as_they_are() -> None:
+    assert clean("Ã y ñ y €") == "Ã y ñ y €"
+
+
+def test_folding_drops_case_and_accents() -> None:
+    assert fold("No SE Encontró la Ñ") == "no se encontro la n"
+
+
+@given(st.text(max_size=200))
+def test_cleaning_never_fails_and_never_leaves_what_cannot_be_printed(text: str) -> None:
+    cleaned = clean(text)
+    assert cleaned.encode().decode() == cleaned
+    assert all(character.isprintable() for character in cleaned)
+
+
+def forms(secret: str) -> list[str]:
+    """All forms in which a server may repeat what it was sent."""
+    return [
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        json.dumps(secret)[1:-1].replace("/", "\\/"),
+        html.escape(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+    ]
+
+
+@given(
+    st.text(min_size=6, max_size=40).filter(lambda text: text.strip("*") == text and len(set(text)) > 3),
+    st.integers(0, 6),
+    st.text(alphabet="abc {}:,\n", max_size=20),
+)
+def test_a_secret_is_masked_in_every_form_that_it_may_come_back_in(secret: str, form: int, around: str) -> None:
+    sent = forms(secret.encode("utf-8", "replace").decode())[form]
+    assert sent not in redact(f"{around}<{sent}>{around}", [Secret(secret.encode("utf-8", "replace").decode())])
+
+
+def test_a_key_is_masked_also_as_the_bcrypt_that_it_encodes() -> None:
+    key = base64.b64encode(BCRYPT.encode()).decode()
+    for text in (key, BCRYPT, BCRYPT.replace("/", "\\/")):
+        assert BCRYPT[10:20] not in redact(f'{{"x": "{text}"}}', [Secret(key)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"Data": "{BCRYPT}", "Secret": "x"}}',
+        f"key {BCRYPT}",
+        "key " + base64.b64encode(BCRYPT.encode()).decode(),
+        '{"acco_psswrd_cer": "8a9S8o8WeiRhPh"}',
+        '{"acco_fiel_pwd" : "8a9S8o8WeiRhPh"}',
+        '{"api_key":"8a9S8o8WeiRhPh"}',
+        '{"password":"8a9S8o8WeiRhPh\\"1YT6bnX',
+        '{"Secret": "8a9S8o8WeiRhPh',
+    ],
+)
+def test_what_looks_like_a_secret_is_masked_though_nobody_named_it(text: str) -> None:
+    masked = redact(text)
+    assert ("8a9S8o8WeiRhPh" in masked, "1YT6bnX" in masked, "***" in masked) == (False, False, True)
+
+
+def test_a_longer_secret_is_masked_before_a_shorter_one_within_it() -> None:
+    assert redact("abcdef abc", [Secret("abc"), Secret("abcdef")]) == "*** ***"
+
+
+def test_everything_else_stays_as_it_is() -> None:
+    text = '{"status": "error", "message": "La serie no existe", "data": {"key": "file_name.key"}}'
+    assert redact(text, [Secret("JDJ5JDEwJDEyMzQ1Njc4OTA")]) == text

@@ -1,0 +1,352 @@
+"""The envelope in all its spellings. Pure: answers go in as bytes, replies and errors come out."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from facturaonline_async import (
+    ApiError,
+    AuthenticationError,
+    Credentials,
+    FacturaOnlineError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    Secret,
+    ServerError,
+    ValidationError,
+)
+from facturaonline_async.endpoint import Endpoint, Repeat
+from facturaonline_async.wire import Answer, Reply, headers, open_envelope
+from tests.replay import recorded
+
+LIST = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ)
+GET = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", repeat=Repeat.READ)
+CREATE = Endpoint(name="series.create", method="POST", path="/v4/series/create", repeat=Repeat.NEVER)
+DELETE = Endpoint(name="empresas.delete", method="POST", path="/v4/account/{uid}/delete", repeat=Repeat.NEVER)
+
+HTML = b"<html><body><h1>404</h1></body></html>"
+
+
+def opened(body: Any, *, endpoint: Endpoint = LIST, status: int = 200, **more: Any) -> Reply:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return open_envelope(Answer(endpoint=endpoint, status=status, body=content, **more))
+
+
+def refused(body: Any, *, endpoint: Endpoint = LIST, status: int = 200, **more: Any) -> FacturaOnlineError:
+    with pytest.raises(FacturaOnlineError) as caught:
+        opened(body, endpoint=endpoint, status=status, **more)
+    return caught.value
+
+
+# ── Yes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("key", ["status", "response"])
+@pytest.mark.parametrize("word", ["success", "create", "Success", " CREATE "])
+def test_a_yes_is_a_yes_under_either_name_and_in_either_word(key: str, word: str) -> None:
+    assert opened({key: word, "data": [1]}).payload == [1]
+
+
+@pytest.mark.parametrize(
+    ("envelope", "payload"),
+    [
+        ({"status": "success", "data": {"a": 1}}, {"a": 1}),
+        ({"status": "success", "Data": {"a": 1}}, {"a": 1}),
+        ({"status": "create", "0": {"acco_uid": "x"}}, {"acco_uid": "x"}),
+        ({"status": "success", "0": "La cuenta ha sido eliminada con exito"}, None),
+        ({"status": "success", "data": None}, None),
+        ({"response": "success", "message": "Serie creada correctamente"}, None),
+        ({"status": "success", "data": []}, []),
+    ],
+)
+def test_the_payload_is_found_wherever_it_stands(envelope: dict[str, object], payload: object) -> None:
+    assert opened(envelope).payload == payload
+
+
+@pytest.mark.parametrize(
+    ("envelope", "text"),
+    [
+        ({"message": "Serie creada correctamente"}, "Serie creada correctamente"),
+        ({"messsage": "La serie se pausó correctamente"}, "La serie se pausó correctamente"),
+        ({"0": "La cuenta ha sido eliminada con exito"}, "La cuenta ha sido eliminada con exito"),
+        ({"message": {"message": "Uno", "messageDetail": "<b>Dos</b>"}}, "Uno Dos"),
+        ({"message": ["uno", "dos", 3]}, "uno dos"),
+        ({"message": {"letra": ["Ya existe.", "Otra."]}}, "letra: Ya existe. Otra."),
+        ({"message": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_text_is_found_wherever_it_stands(envelope: dict[str, object], text: str) -> None:
+    assert opened({"status": "success", **envelope}).text == text
+
+
+def test_the_envelope_may_come_inside_a_one_element_array() -> None:
+    assert opened([{"status": "success", "data": [1, 2]}]).payload == [1, 2]
+    assert type(refused([{"status": "error", "message": "x"}])) is ApiError
+
+
+def test_a_byte_order_mark_is_no_obstacle() -> None:
+    assert opened(b'\xef\xbb\xbf{"status": "success", "data": 1}').payload == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 400, 401, 404, 422, 499])
+def test_the_verdict_decides_on_2xx_and_on_4xx(status: int) -> None:
+    assert opened({"status": "success", "data": 1}, status=status).payload == 1
+    assert isinstance(refused({"status": "error", "message": "no"}, status=status), ApiError)
+
+
+def test_bare_data_is_taken_for_what_it_is_when_reading() -> None:
+    assert opened([{"SerieID": 1}]).payload == [{"SerieID": 1}]
+    assert opened({"data": [1]}).payload == [1]
+
+
+@pytest.mark.parametrize(
+    ("pagination", "last"), [({"lastPage": 7}, 7), ({"lastPage": "7"}, None), ({}, None), (None, None), ([1], None)]
+)
+def test_the_last_page_is_told_where_the_answer_is_one_of_several(pagination: object, last: int | None) -> None:
+    assert opened({"response": "success", "data": [], "pagination": pagination}).last_page == last
+
+
+# ── No ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WRONG_KEYS = "La cuenta que intenta autenticarse no existe"
+NO_PLAN = "Para usar la API necesitas adquirir un plan Empresa"
+
+
+@pytest.mark.parametrize("word", ["error", "failed", "Error", "FAILED"])
+@pytest.mark.parametrize("key", ["status", "response"])
+def test_a_no_is_a_no_under_either_name_and_in_either_word(key: str, word: str) -> None:
+    assert type(refused({key: word, "message": "no se pudo"})) is ApiError
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 422])
+@pytest.mark.parametrize(
+    ("endpoint", "text", "kind"),
+    [
+        (LIST, WRONG_KEYS, AuthenticationError),
+        (GET, WRONG_KEYS.upper(), AuthenticationError),
+        (LIST, NO_PLAN, PermissionDeniedError),
+    ],
+)
+def test_texts_that_leave_no_doubt_count_more_than_the_status(
+    endpoint: Endpoint, text: str, kind: type[ApiError], status: int
+) -> None:
+    assert type(refused({"status": "error", "message": text}, endpoint=endpoint, status=status)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, AuthenticationError),
+        (402, PermissionDeniedError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (422, ValidationError),
+        (400, ValidationError),
+        (409, ApiError),
+        (413, ApiError),
+    ],
+)
+@pytest.mark.parametrize("body", [{"status": "error", "message": "no"}, {"message": "no"}, {}])
+def test_refusals_are_told_apart_by_their_status(status: int, kind: type[ApiError], body: object) -> None:
+    assert type(refused(body, status=status)) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("La empresa que intentas borrar no existe", NotFoundError),
+        ("El cliente no existe", NotFoundError),
+        ("No se encontró la serie", NotFoundError),
+        ("Serie no encontrada", NotFoundError),
+        ("El campo letra es requerido", ValidationError),
+        ("El dato es obligatorio", ValidationError),
+        ("El folio no es válido", ValidationError),
+        ("Ya existe", ApiError),
+        ("", ApiError),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 409])
+def test_refusals_without_a_telling_status_are_told_apart_by_their_text(
+    text: str, kind: type[ApiError], status: int
+) -> None:
+    assert type(refused({"status": "failed", "0": text}, endpoint=DELETE, status=status)) is kind
+
+
+def test_a_create_is_never_answered_by_not_found() -> None:
+    error = refused({"status": "error", "message": "El régimen no existe"}, endpoint=CREATE)
+    assert type(error) is ApiError
+
+
+def test_fields_are_given_by_name() -> None:
+    error = refused(
+        {"status": "error", "message": {"razons": ["El campo <b>razons</b> es requerido"], "rfc": ["a", "b"]}}
+    )
+    assert isinstance(error, ValidationError)
+    assert error.fields == {"razons": ("El campo razons es requerido",), "rfc": ("a", "b")}
+    assert str(error) == "series.list: the API refused: razons: El campo razons es requerido; rfc: a b (HTTP 200)"
+
+
+def test_laravels_own_validation_answer_is_read_too() -> None:
+    error = refused({"message": "The given data was invalid.", "errors": {"rfc": ["requerido"]}}, status=422)
+    assert isinstance(error, ValidationError)
+    assert error.fields == {"rfc": ("requerido",)}
+
+
+def test_a_404_page_asks_whether_the_base_url_is_right() -> None:
+    error = refused(HTML, status=404, endpoint=GET)
+    assert (type(error), "base URL" in str(error)) == (ApiError, True)
+
+
+def test_the_data_and_secret_of_a_refusal_never_survive() -> None:
+    body = recorded("series", "list.refused")
+    echoed = json.loads(body)
+    error = refused(body.encode(), uid=7)
+    shown = str(error) + repr(error) + repr(vars(error)) + str(pickle.dumps(error))
+    shown += "".join(traceback.format_exception(error))
+    assert [echoed[key] in shown for key in ("Data", "Secret")] == [False, False]
+    assert (error.endpoint, error.status, error.uid) == ("series.list", 200, 7)
+    assert "La cuenta que intenta autenticarse no existe" in error.snippet
+
+
+def test_a_secret_that_was_sent_is_masked_in_the_message_and_the_fields() -> None:
+    secrets = (Secret("12345678a"),)
+    error = refused({"status": "error", "message": "la clave 12345678a no sirve"}, secrets=secrets)
+    fields = refused({"status": "error", "message": {"password": ["12345678a es corta"]}}, secrets=secrets)
+    assert isinstance(fields, ValidationError)
+    assert "12345678a" not in f"{error}{error.snippet}{fields}{fields.fields}{fields.snippet}"
+    assert "la clave *** no sirve" in str(error)
+
+
+def test_a_snippet_is_short() -> None:
+    assert len(refused(b"<html>" + b"x" * 10**6, status=502).snippet) == 500
+
+
+# ── Perhaps ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524, 599])
+@pytest.mark.parametrize("body", [{"status": "success", "data": 1}, {"status": "error"}, HTML, b""])
+def test_a_5xx_is_a_server_error_whatever_its_body_says(status: int, body: object) -> None:
+    error = refused(body, status=status)
+    assert (type(error), error.is_transient) == (ServerError, True)
+
+
+def test_a_408_is_a_time_out_whatever_its_body_says() -> None:
+    assert type(refused({"status": "success"}, status=408)) is RequestTimeoutError
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(None, None), ("3", 3.0), ("0", 0.0), (" 7 ", 7.0), ("-1", None), ("soon", None), ("٣", None), ("1.5", None)],
+)
+def test_a_429_is_throttling_whatever_its_body_says(header: str | None, seconds: float | None) -> None:
+    error = refused({"status": "success"}, status=429, retry_after=header)
+    assert isinstance(error, RateLimitError)
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("endpoint", [LIST, CREATE])
+def test_a_redirect_asks_whether_the_base_url_is_right(status: int, endpoint: Endpoint) -> None:
+    error = refused(HTML, status=status, endpoint=endpoint)
+    assert (type(error), "base URL" in str(error)) == (OutcomeUnknownError, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HTML,
+        b"",
+        b"null",
+        b"[]",
+        b"7",
+        b'"success"',
+        b"{}",
+        b'{"status": "Activa"}',
+        b'{"status": true}',
+        b'{"status": ["success"]}',
+        b'{"status": "success"} trailing',
+        b'{"status": "success", "data": NaN}',
+        b'{"status": "success", "data": Infinity}',
+        b'{"status": "success", "data": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        '{"status": "success", "message": "ó"}'.encode("latin-1"),
+        b'{"status": "success"',
+        b'{"status": "success", "response": "error"}',
+    ],
+)
+def test_whether_a_write_happened_nothing_but_a_verdict_tells(body: bytes) -> None:
+    assert type(refused(body, endpoint=CREATE)) is OutcomeUnknownError
+
+
+def test_the_last_of_duplicate_keys_wins() -> None:
+    assert opened(b'{"status": "error", "status": "success", "data": 1}').payload == 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["status", "response", "message", "messsage", "0", "data", "Data", "Secret", "errors", "x"]
+            ),
+            inner | st.sampled_from(["success", "error", "failed", "create"]),
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    json_values, st.sampled_from([200, 201, 204, 302, 400, 404, 408, 422, 429, 500]), st.sampled_from([LIST, CREATE])
+)
+def test_any_json_gives_a_reply_or_an_error_of_ours(value: object, status: int, endpoint: Endpoint) -> None:
+    try:
+        reply = opened(value, status=status, endpoint=endpoint)
+    except FacturaOnlineError as error:
+        assert pickle.loads(pickle.dumps(error)).snippet == error.snippet
+    else:
+        assert isinstance(reply.text, str)
+
+
+@given(st.binary(max_size=60), st.sampled_from([LIST, CREATE]))
+def test_any_bytes_give_a_reply_or_an_error_of_ours(body: bytes, endpoint: Endpoint) -> None:
+    try:
+        reply = opened(body, endpoint=endpoint)
+    except FacturaOnlineError as error:
+        assert error.endpoint == endpoint.name
+    else:
+        assert endpoint is LIST
+        assert reply.payload is not None
+
+
+# ── Headers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_headers_carry_the_pair_and_do_not_show_it() -> None:
+    made = headers(Credentials(api_key="key-a", secret_key="key-b"), "plugin")
+    assert made == {
+        "F-PLUGIN": "plugin",
+        "F-Api-Key": "key-a",
+        "F-Secret-Key": "key-b",
+        "Accept": "application/json",
+    }
+    assert "key-" not in f"{made}{made!r}".replace("F-Api-Key", "").replace("F-Secret-Key", "")
+
+
+def test_an_answer_does_not_show_its_body() -> None:
+    answer = Answer(endpoint=GET, status=200, body=b'{"x": "private"}', secrets=(Secret("private"),))
+    assert "private" not in repr(answer)
