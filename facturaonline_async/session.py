@@ -189,8 +189,8 @@ class SessionManager:
         body: Body | None,
     ) -> _Call:
         path = endpoint.path
-        if uid is not None:
-            if isinstance(uid, bool) or not _UID.fullmatch(str(uid)):
+        if "{uid}" in path:
+            if not isinstance(uid, (int, str)) or isinstance(uid, bool) or not _UID.fullmatch(str(uid)):
                 raise InvalidInputError(
                     f"uid must be 1 to 64 letters, digits, '-' or '_', and was {uid!r:.80}.",
                     field="uid",

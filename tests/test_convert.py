@@ -58,7 +58,7 @@ def test_what_can_be_mended_is_mended(change: dict[str, object], expected: dict[
 
 @pytest.mark.parametrize("missing", ["ThingName", "ThingNote", "ThingKey", "ThingNumber"])
 def test_a_missing_field_means_the_default(missing: str) -> None:
-    defaults = {
+    defaults: dict[str, dict[str, Any]] = {
         "ThingName": {"name": ""},
         "ThingNote": {"note": ""},
         "ThingKey": {"key": None},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
+from collections.abc import Callable
 
 from attrs import define, field, frozen
 from hypothesis import example, given, settings, strategies as st
@@ -105,7 +106,7 @@ class Model:
 
     def may_start(self, number: int, now: float) -> bool:
         mine = self.ask(number)
-        groups = [
+        groups: list[tuple[tuple[Rate, ...], Callable[[Ask], bool]]] = [
             (self.limits.rates, lambda ask: (ask.endpoint, ask.key) == (mine.endpoint, mine.key)),
             (self.limits.total_rates, lambda ask: ask.key == mine.key),
             (self.limits.host_rates, lambda _: True),

@@ -1,0 +1,559 @@
+"""The session: its life, its traps, and what is left of a cancelled call."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import traceback
+import warnings
+from collections.abc import Awaitable, Callable
+
+import pytest
+from attrs import define, evolve, field
+
+from facturaonline_async import (
+    ApiError,
+    Config,
+    Credentials,
+    FacturaOnline,
+    FacturaOnlineError,
+    InvalidInputError,
+    LimiterWaitError,
+    NotSentError,
+    NuevaEmpresa,
+    OutcomeUnknownError,
+    Rate,
+    RequestTimeoutError,
+    RetryPolicy,
+    Sello,
+    ServerError,
+    SessionManager,
+    connect,
+)
+from facturaonline_async.config import Upload
+from facturaonline_async.testing import Emulator, Fault
+from tests.raw import Exchange, raw_server
+from tests.replay import CREDENTIALS, replay, replaying
+
+UNLIMITED = Config(rates=())
+QUICK = Config(rates=(), retry=RetryPolicy(transient=0.001, throttled=0.001))
+SERIES = b'{"status": "success", "data": []}'
+MAIN = "607a062eae2bb"
+
+
+def acquired(session: SessionManager) -> int:
+    """Return how many connections are in use."""
+    assert session._http is not None
+    assert session._http.connector is not None
+    return len(session._http.connector._acquired)
+
+
+# ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_session_is_made_without_a_loop_and_starts_in_the_loop_that_uses_it() -> None:
+    async def main() -> list[str]:
+        async with Emulator() as emulator:
+            session = SessionManager(Config(base_url=emulator.base_url))
+            states = [repr(session)]
+            async with session:
+                await FacturaOnline(session, emulator.credentials).series.list()
+                states.append(repr(session))
+            return [*states, repr(session)]
+
+    states = [state.split(": ")[1].split(",")[0] for state in asyncio.run(main())]
+    assert states == ["not started", "open", "closed"]
+
+
+async def test_a_session_without_a_base_url_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="base_url"):
+        SessionManager(Config())
+
+
+def test_a_session_used_from_another_loop_says_so() -> None:
+    sessions: list[SessionManager] = []
+
+    async def begin() -> None:
+        async with Emulator() as emulator:
+            session = SessionManager(Config(base_url=emulator.base_url))
+            sessions.append(session)
+            await FacturaOnline(session, emulator.credentials).series.list()
+            await session.aclose()
+            session._is_closed = False  # as if it had been left open
+
+    async def use_again() -> None:
+        await FacturaOnline(sessions[0], CREDENTIALS).series.list()
+
+    asyncio.run(begin())
+    with pytest.raises(NotSentError, match="another event loop"):
+        asyncio.run(use_again())
+
+
+async def test_a_closed_session_says_so() -> None:
+    async with Emulator() as emulator:
+        async with connect(emulator.credentials, base_url=emulator.base_url) as client:
+            pass
+        with pytest.raises(NotSentError, match="closed"):
+            await client.series.list()
+        with pytest.raises(NotSentError, match="closed"):
+            async with client.session:
+                pass
+
+
+async def test_closing_ends_calls_that_wait_for_their_turn_without_sending_them() -> None:
+    async with Emulator() as emulator:
+        config = Config(base_url=emulator.base_url, rates=Rate(1, 0.2))
+        session = SessionManager(config)
+        client = FacturaOnline(session, emulator.credentials)
+        await client.series.list()
+        waiting = [
+            asyncio.create_task(client.series.list()),
+            asyncio.create_task(client.series.find(letra="F", tipo_documento="x")),
+        ]
+        await asyncio.sleep(0.05)
+        await session.aclose()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(error) for error in ended] == [NotSentError, NotSentError]
+        assert emulator.count("series.list") == 1
+
+
+def test_nothing_unclosed_is_left_behind() -> None:
+    async def main() -> None:
+        async with Emulator() as emulator:
+            for _ in range(3):
+                async with connect(emulator.credentials, base_url=emulator.base_url, config=UNLIMITED) as client:
+                    task = asyncio.create_task(client.series.list())
+                    await asyncio.gather(*(client.series.list() for _ in range(5)))
+                    task.cancel()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(main(), debug=True)
+        gc.collect()
+    assert [str(warning.message) for warning in caught if issubclass(warning.category, ResourceWarning)] == []
+
+
+async def test_many_clients_share_one_session_and_its_connections() -> None:
+    async with Emulator() as emulator:
+        other = emulator.add_empresa(rfc="CACX7605101P8")
+        async with SessionManager(evolve(UNLIMITED, base_url=emulator.base_url)) as session:
+            for credentials in (emulator.credentials, emulator.credentials_of(other)) * 5:
+                await FacturaOnline(session, credentials).series.list()
+            assert session._http is not None
+            assert session._http.connector is not None
+            pools = list(session._http.connector._conns.values())
+            assert [len(pool) for pool in pools] == [1]
+
+
+# ── Cancelled calls ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+CALLS: dict[str, Callable[[FacturaOnline], Awaitable[object]]] = {
+    "a read": lambda client: client.series.list(),
+    "a write": lambda client: client.series.create(letra="F", tipo_documento="factura"),
+    "an ensure": lambda client: client.series.ensure(letra="F", tipo_documento="factura"),
+    "a repeated read": lambda client: client.series.get(1),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_call_cancelled_at_any_await_leaves_everything_as_new(call: str) -> None:
+    """Cancel after 1, 2, 3 … rounds of the loop, until the call is done before it can be cancelled."""
+    config = evolve(QUICK, rates=(Rate(1000, 1),), concurrency=2)
+    async with Emulator() as emulator:
+        if call == "a repeated read":
+            emulator.add_serie(MAIN, letra="F", tipo_documento="x")
+            emulator.inject(Fault.status(502), endpoint="series.get", times=None, probability=0.5)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            session = client.session
+            for rounds in range(1, 500):
+                task = asyncio.ensure_future(CALLS[call](client))
+                for _ in range(rounds):
+                    await asyncio.sleep(0)
+                if task.done():
+                    break
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                await asyncio.sleep(0)
+                assert "0 waiting, 0 in flight" in repr(session)
+                assert acquired(session) == 0
+                assert (session.turns._locks, session.shared._in_the_air, session.shared._boarding) == ({}, {}, {})
+            else:
+                pytest.fail("the call never came to its end")
+            assert rounds > 5
+            await asyncio.gather(task, return_exceptions=True)
+            # Both places are free, and the connections work.
+            await asyncio.gather(client.series.list(), client.series.list())
+
+
+async def test_a_cancelled_waiter_leaves_its_turn_to_the_next() -> None:
+    async with Emulator() as emulator:
+        config = Config(rates=Rate(1, 0.1))
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            tasks = [asyncio.create_task(client.series.list()) for _ in range(4)]
+            await asyncio.sleep(0.02)
+            tasks[1].cancel()
+            tasks[2].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert (tasks[3].exception(), emulator.count("series.list")) == (None, 2)
+
+
+async def test_one_of_several_who_share_a_read_may_leave() -> None:
+    async with (
+        Emulator(latency=0.05) as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url) as client,
+    ):
+        finds = [asyncio.create_task(client.series.find(letra="F", tipo_documento="x")) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        finds[0].cancel()
+        assert await asyncio.gather(*finds[1:]) == [None, None]
+        assert emulator.count("series.list") == 1
+
+
+async def test_a_shared_read_ends_when_all_have_left() -> None:
+    async with (
+        Emulator(latency=30) as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url) as client,
+    ):
+        finds = [asyncio.create_task(client.series.find(letra="F", tipo_documento="x")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        for find in finds:
+            find.cancel()
+        await asyncio.gather(*finds, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert (acquired(client.session), client.session.shared._tasks) == (0, set())
+
+
+# ── Traps ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_no_company_carries_anothers_cookie() -> None:
+    async with replaying(SERIES, headers={"Set-Cookie": "laravel_session=abc; path=/"}) as (client, server):
+        await client.series.list()
+        await client.series.list()
+    assert ["Cookie" in asked.headers for asked in server.asked] == [False, False]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_keys_are_not_carried_to_where_a_redirect_points(status: int) -> None:
+    async with replay(SERIES) as elsewhere:
+        location = {"Location": f"{elsewhere.base_url}/v4/series"}
+        async with replaying("", status=status, headers=location) as (client, server):
+            with pytest.raises(OutcomeUnknownError, match="base URL"):
+                await client.series.list()
+    assert (len(server.asked), elsewhere.asked) == (1, [])
+
+
+async def test_the_environments_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    async with replaying(SERIES) as (client, _):
+        assert await client.series.list() == []
+
+
+async def test_an_explicit_proxy_is_used() -> None:
+    async with replay(SERIES) as proxy:
+        config = Config(proxy=proxy.base_url.removesuffix("/api"))
+        async with connect(CREDENTIALS, base_url="http://127.0.0.1:9/api", config=config) as client:
+            assert await client.series.list() == []
+    assert [asked.path for asked in proxy.asked] == ["/api/v4/series"]
+
+
+async def test_every_call_carries_the_pair_and_the_plugin() -> None:
+    async with replaying(SERIES, config=Config(plugin="mine")) as (client, server):
+        await client.series.list()
+    sent = server.asked[0].headers
+    assert (sent["F-Api-Key"], sent["F-Secret-Key"], sent["F-PLUGIN"]) == (
+        CREDENTIALS.api_key.reveal(),
+        CREDENTIALS.secret_key.reveal(),
+        "mine",
+    )
+
+
+async def test_a_post_without_a_body_says_json_as_the_samples_do() -> None:
+    async with replaying('{"status": "success"}') as (client, server):
+        await client.series.activate(1)
+    assert (server.asked[0].headers["Content-Type"], server.asked[0].body) == ("application/json", b"")
+
+
+@pytest.mark.parametrize(
+    "uid", ["", "a/b", "../v1/accounts", "a b", "ñ", "a\r\nX: y", "x" * 65, "a?b", "a%2Fb", True, None, 1.5]
+)
+async def test_a_uid_that_could_change_the_path_is_refused_before_anything_is_sent(uid: str) -> None:
+    async with replaying(SERIES) as (client, server):
+        with pytest.raises(InvalidInputError, match="uid") as refused:
+            await client.series.get(uid)
+        with pytest.raises(InvalidInputError, match="uid"):
+            await client.empresas.delete(uid)
+    assert (server.asked, refused.value.field) == ([], "uid")
+
+
+async def test_a_query_is_escaped() -> None:
+    async with replaying('{"response": "success", "data": []}') as (client, server):
+        await client.empresas.list(rfc="HAÑ930228SM9", razon_social="A&B = C+D")
+    assert server.asked[0].query == {"rfc": "HAÑ930228SM9", "razon_social": "A&B = C+D"}
+
+
+@pytest.mark.parametrize("limit", ["max_answer_bytes", "max_list_bytes"])
+async def test_an_answer_that_is_too_large_is_not_read(limit: str) -> None:
+    config = Config(**{limit: 1000}, rates=())  # type: ignore[arg-type]
+    body = b'{"status": "success", "data": [' + b" " * 2000 + b"]}"
+    async with replaying(body, config=config) as (client, server):
+        with pytest.raises(OutcomeUnknownError, match="too large"):
+            await (client.series.list() if limit == "max_list_bytes" else client.empresas.current())
+        assert (len(server.asked), acquired(client.session)) == (1, 0)
+
+
+# ── Faults on the way (the whole matrix has a file of its own) ────────────────────────────────────────────────────────
+
+
+async def test_a_refused_connection_is_repeated_and_then_surely_not_sent() -> None:
+    async with connect(CREDENTIALS, base_url="http://127.0.0.1:9/api", config=QUICK) as client:
+        with pytest.raises(NotSentError, match=r"no connection to 127\.0\.0\.1") as refused:
+            await client.series.create(letra="F", tipo_documento="factura")
+    assert (refused.value.__cause__, refused.value.__context__) == (None, None)
+
+
+async def test_a_call_that_was_not_sent_is_sent_when_the_server_is_back() -> None:
+    async with Emulator() as emulator:
+        base_url, credentials = emulator.base_url, emulator.credentials
+        await emulator.aclose()
+        config = evolve(QUICK, retry=RetryPolicy(attempts=50, transient=0.5, longest=0.02))
+        async with connect(credentials, base_url=base_url, config=config) as client:
+            create = asyncio.create_task(client.series.create(letra="F", tipo_documento="factura"))
+            await asyncio.sleep(0.05)
+            await emulator.start()
+            await create
+            assert emulator.count("series.create") == 1
+
+
+async def test_a_read_is_repeated_and_a_create_is_not() -> None:
+    async with Emulator() as emulator:
+        emulator.inject(Fault.drop_before_commit(), endpoint="series.list", times=2)
+        emulator.inject(Fault.drop_after_commit(), endpoint="series.create")
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+            assert await client.series.list() == []
+            with pytest.raises(OutcomeUnknownError):
+                await client.series.create(letra="F", tipo_documento="factura")
+        assert (emulator.count("series.create"), len(emulator.state["series"])) == (1, 1)
+
+
+async def test_a_read_is_given_up_after_its_attempts() -> None:
+    async with Emulator() as emulator:
+        emulator.inject(Fault.status(503), times=None)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+            with pytest.raises(ServerError) as failed:
+                await client.series.list()
+        assert (emulator.count("series.list"), failed.value.status) == (4, 503)
+
+
+async def test_a_refusal_is_never_repeated() -> None:
+    async with (
+        Emulator() as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
+    ):
+        with pytest.raises(ApiError):
+            await client.series.get(1)
+        assert emulator.count("series.get") == 1
+
+
+async def test_no_answer_in_time_is_a_time_out_of_unknown_outcome() -> None:
+    async with Emulator(latency=30) as emulator:
+        config = evolve(QUICK, total_timeout=0.05, upload_timeout=0.05)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            with pytest.raises(RequestTimeoutError) as late:
+                await client.series.create(letra="F", tipo_documento="factura")
+            assert (isinstance(late.value, TimeoutError), acquired(client.session)) == (True, 0)
+
+
+async def test_the_deadline_ends_repeats() -> None:
+    async with Emulator() as emulator:
+        emulator.inject(Fault.status(500), times=None)
+        config = Config(rates=(), deadline=0.2, retry=RetryPolicy(read_attempts=1000, transient=0.05, longest=0.05))
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(ServerError):
+                await client.series.list()
+            took = asyncio.get_running_loop().time() - began
+        assert took < 2
+        assert 1 < emulator.count("series.list") < 1000
+
+
+async def test_an_answer_that_is_not_http_is_of_unknown_outcome() -> None:
+    async def babble(exchange: Exchange) -> None:
+        await exchange.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+        exchange.writer.close()
+
+    async with raw_server(babble) as server, connect(CREDENTIALS, base_url=server.base_url, config=QUICK) as client:
+        with pytest.raises(OutcomeUnknownError, match="not HTTP"):
+            await client.series.create(letra="F", tipo_documento="factura")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("upload", ["multipart", "base64"])
+async def test_a_company_goes_out_in_one_piece(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers, texts and files together: one send on the socket."""
+    sent: list[int] = []
+    address: list[tuple[str, int]] = []
+
+    def count(name: str) -> None:
+        real = getattr(socket.socket, name)
+
+        def counting(self: socket.socket, data: bytes, *more: object) -> int:
+            done: int = real(self, data, *more)
+            if self.getpeername()[:2] == address[0]:
+                sent.append(done)
+            return done
+
+        monkeypatch.setattr(socket.socket, name, counting, raising=False)
+
+    count("send")
+    count("sendmsg")
+    csd = Sello(b"c" * 1460, b"k" * 1298, "12345678a")
+    nueva = NuevaEmpresa(
+        razon_social="x", rfc="EKU9003173C9", codpos="1", email="a@b.mx", regimen_nomina="601", csd=csd, fiel=csd
+    )
+    async with Emulator() as emulator:
+        address.append(("127.0.0.1", int(emulator.base_url.split(":")[2].split("/")[0])))
+        config = evolve(UNLIMITED, upload=upload)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            await client.empresas.create(nueva)
+    assert len(sent) == 1
+    assert sent[0] > 2 * (1460 + 1298)
+
+
+@pytest.mark.parametrize("fault", [Fault.status(500), Fault.drop_after_commit(), Fault.garbage()])
+async def test_no_error_shows_a_key(fault: Fault) -> None:
+    async with Emulator() as emulator:
+        emulator.inject(fault, times=None)
+        credentials = emulator.credentials
+        async with connect(credentials, base_url=emulator.base_url, config=QUICK) as client:
+            for call in (client.series.list, client.empresas.current):
+                with pytest.raises(FacturaOnlineError) as failed:
+                    await call()
+                shown = "".join(traceback.format_exception(failed.value)) + repr(vars(failed.value))
+                assert credentials.api_key.reveal() not in shown
+                assert credentials.secret_key.reveal() not in shown
+
+
+# ── Limits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@define
+class Counting:
+    """A limiter of another make."""
+
+    asked: list[tuple[str, str, float | None]] = field(factory=list)
+    refuse: bool = False
+
+    async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
+        self.asked.append((endpoint, key, max_wait))
+        if self.refuse:
+            raise LimiterWaitError("not today")
+
+    async def hold(self, key: str, seconds: float) -> None:
+        raise NotImplementedError
+
+
+async def test_another_limiter_may_take_the_place_of_ours() -> None:
+    limiter = Counting()
+    async with Emulator() as emulator:
+        config = Config(base_url=emulator.base_url, rates=Rate(1, 1000))
+        async with SessionManager(config, limiter=limiter) as session:
+            client = FacturaOnline(session, emulator.credentials)
+            await client.series.list()
+            await client.series.list()
+            assert limiter.asked == [("series.list", emulator.credentials.fingerprint, None)] * 2
+            limiter.refuse = True
+            with pytest.raises(LimiterWaitError, match=r"series\.list: not today"):
+                await client.series.list()
+            assert "0 waiting, 0 in flight" in repr(session)
+
+
+async def test_a_limiter_is_told_how_long_a_call_may_still_wait() -> None:
+    limiter = Counting()
+    async with Emulator() as emulator:
+        config = Config(base_url=emulator.base_url, max_wait=5)
+        async with SessionManager(config, limiter=limiter) as session:
+            await FacturaOnline(session, emulator.credentials).series.list()
+    ((_, _, left),) = limiter.asked
+    assert left is not None
+    assert 4 < left <= 5
+
+
+async def test_max_wait_bounds_the_wait_for_a_turn() -> None:
+    async with Emulator() as emulator:
+        config = Config(rates=Rate(1, 1000), max_wait=0.01)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            await client.series.list()
+            with pytest.raises(LimiterWaitError, match=r"series\.list: the call would wait"):
+                await client.series.list()
+            assert emulator.count("series.list") == 1
+
+
+@pytest.mark.parametrize(("concurrency", "per_key", "most"), [(3, 32, 3), (64, 2, 2)])
+async def test_no_more_calls_are_in_flight_than_the_gate_lets_in(concurrency: int, per_key: int, most: int) -> None:
+    async with Emulator(latency=0.01) as emulator:
+        config = Config(rates=(), concurrency=concurrency, concurrency_per_key=per_key)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            await asyncio.gather(*(client.series.list() for _ in range(20)))
+        assert emulator.in_flight_max == most
+
+
+async def test_waiting_for_a_turn_counts_against_no_time_out() -> None:
+    async with Emulator() as emulator:
+        config = Config(rates=Rate(1, 0.15), total_timeout=0.1, deadline=0.1)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            assert await asyncio.gather(*(client.series.list() for _ in range(4))) == [[]] * 4
+
+
+async def test_a_misspelt_endpoint_in_the_limits_is_refused() -> None:
+    config = Config(base_url="http://127.0.0.1:9/api", endpoint_rates={"serie.create": Rate(1, 1)})
+    with pytest.raises(InvalidInputError, match=r"serie\.create"):
+        FacturaOnline(SessionManager(config), CREDENTIALS)
+
+
+# ── connect() ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_connect_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Emulator() as emulator:
+        monkeypatch.setenv("FACTURAONLINE_API_KEY", emulator.credentials.api_key.reveal())
+        monkeypatch.setenv("FACTURAONLINE_SECRET_KEY", emulator.credentials.secret_key.reveal())
+        monkeypatch.setenv("FACTURAONLINE_BASE_URL", emulator.base_url)
+        async with connect() as client:
+            assert (await client.empresas.current()).uid == "607a062eae2bb"
+
+
+@pytest.mark.parametrize(
+    ("argument", "config", "environment", "expected"),
+    [("a", "b", "c", "a"), (None, "b", "c", "b"), (None, None, "c", "c")],
+)
+async def test_the_base_url_is_looked_for_in_order(
+    monkeypatch: pytest.MonkeyPatch, argument: str | None, config: str | None, environment: str, expected: str
+) -> None:
+    def url(name: str | None) -> str | None:
+        return name and f"https://{name}.example.mx/api"
+
+    monkeypatch.setenv("FACTURAONLINE_BASE_URL", url(environment) or "")
+    async with connect(CREDENTIALS, base_url=url(argument), config=Config(base_url=url(config))) as client:
+        assert client.session.config.base_url == url(expected)
+
+
+@pytest.mark.parametrize("missing", ["FACTURAONLINE_API_KEY", "FACTURAONLINE_SECRET_KEY", "FACTURAONLINE_BASE_URL"])
+async def test_what_is_missing_from_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name in ("FACTURAONLINE_API_KEY", "FACTURAONLINE_SECRET_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("FACTURAONLINE_BASE_URL", "https://a.example.mx/api")
+    monkeypatch.delenv(missing)
+    with pytest.raises(InvalidInputError, match=missing):
+        async with connect():
+            pass
+
+
+def test_a_pair_is_free_to_make_and_shows_no_key() -> None:
+    session = SessionManager(Config(base_url="https://a.example.mx/api"))
+    client = FacturaOnline(session, Credentials(api_key="key-a", secret_key="key-b"))
+    assert ("key-a" in repr(client), "key-b" in repr(client.series)) == (False, False)
