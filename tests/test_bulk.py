@@ -1,0 +1,260 @@
+"""Many calls at once: every item has its outcome, memory stays the same, and nothing is left running."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from facturaonline_async import ApiError, InvalidInputError, bulk
+from facturaonline_async.bulk import Outcome
+from tests.virtual import virtually
+
+
+async def double(number: int) -> int:
+    await asyncio.sleep(number % 7)
+    return 2 * number
+
+
+async def counted(limit: int) -> AsyncIterator[int]:
+    for number in range(limit):
+        await asyncio.sleep(0.1)
+        yield number
+
+
+SOURCES: list[Callable[[], object]] = [
+    lambda: range(100),
+    lambda: list(range(100)),
+    lambda: iter(range(100)),
+    lambda: counted(100),
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("concurrency", [1, 3, 200])
+def test_run_gives_every_outcome_in_input_order(source: Callable[[], object], concurrency: int) -> None:
+    async def main() -> list[Outcome[int, int]]:
+        return await bulk.run(source(), double, concurrency=concurrency)  # type: ignore[arg-type]
+
+    outcomes = virtually(main())
+    assert [(outcome.index, outcome.item, outcome.result()) for outcome in outcomes] == [
+        (number, number, 2 * number) for number in range(100)
+    ]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_stream_gives_every_outcome_once(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
+    async def main() -> list[int]:
+        async with bulk.stream(source(), double, concurrency=8, ordered=ordered) as outcomes:  # type: ignore[arg-type]
+            return [outcome.index async for outcome in outcomes]
+
+    indexes = virtually(main())
+    assert sorted(indexes) == list(range(100))
+    assert (indexes == list(range(100))) is ordered
+
+
+def test_outcomes_come_as_they_come() -> None:
+    async def main() -> list[int]:
+        async with bulk.stream([3, 1, 2], lambda seconds: asyncio.sleep(seconds, seconds), concurrency=3) as outcomes:
+            return [outcome.result() async for outcome in outcomes]
+
+    assert virtually(main()) == [1, 2, 3]
+
+
+def test_no_more_items_are_worked_on_than_the_concurrency() -> None:
+    async def main() -> int:
+        working = most = 0
+
+        async def work(_: int) -> None:
+            nonlocal working, most
+            working += 1
+            most = max(most, working)
+            await asyncio.sleep(1)
+            working -= 1
+
+        await bulk.run(range(50), work, concurrency=7)
+        return most
+
+    assert virtually(main()) == 7
+
+
+def test_items_are_taken_no_earlier_than_they_are_needed() -> None:
+    async def main() -> int:
+        taken = 0
+
+        def items() -> Iterator[int]:
+            nonlocal taken
+            for taken in range(1, 10**9):  # noqa: B007
+                yield taken
+
+        async with bulk.stream(items(), double, concurrency=4) as outcomes:
+            await anext(outcomes)
+        return taken
+
+    assert virtually(main()) <= 16
+
+
+def test_in_input_order_a_slow_item_holds_back_a_bounded_number() -> None:
+    async def main() -> int:
+        done = 0
+
+        async def work(number: int) -> int:
+            nonlocal done
+            await asyncio.sleep(1000 if number == 0 else 0.001)
+            done += 1
+            return number
+
+        async with bulk.stream(range(10**9), work, concurrency=4, ordered=True) as outcomes:
+            waiting = asyncio.ensure_future(anext(outcomes))
+            await asyncio.sleep(500)
+            before = done
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        return before
+
+    assert virtually(main()) <= 16
+
+
+@pytest.mark.parametrize("error", [ApiError("no"), OSError("disk"), TimeoutError("late"), InvalidInputError("bad")])
+def test_an_items_failure_is_its_outcome_and_stops_no_other(error: Exception) -> None:
+    async def work(number: int) -> int:
+        await asyncio.sleep(1)
+        if number % 3 == 0:
+            raise error
+        return number
+
+    async def main() -> list[Outcome[int, int]]:
+        return await bulk.run(range(9), work, concurrency=4)
+
+    outcomes = virtually(main())
+    assert [outcome.ok for outcome in outcomes] == [False, True, True] * 3
+    assert {outcome.error for outcome in outcomes} == {error, None}
+    with pytest.raises(type(error)):
+        outcomes[0].result()
+
+
+def test_a_bug_stops_everything_and_is_raised_as_it_is() -> None:
+    async def main() -> tuple[int, int]:
+        started = 0
+
+        async def work(number: int) -> None:
+            nonlocal started
+            started += 1
+            await asyncio.sleep(1)
+            if number == 5:
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError) as bug:
+            await bulk.run(range(1000), work, concurrency=4)
+        assert bug.value.__notes__ == ["while working on item 5"]
+        return started, len(asyncio.all_tasks())
+
+    started, tasks = virtually(main())
+    assert (started < 20, tasks) == (True, 1)
+
+
+def test_a_bug_in_the_items_stops_everything() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise KeyError("row 2")
+
+    with pytest.raises(KeyError, match="row 2"):
+        virtually(bulk.run(items(), double))
+
+
+def test_what_counts_as_a_failure_can_be_said() -> None:
+    async def work(number: int) -> float:
+        await asyncio.sleep(0)
+        return 1 / number
+
+    outcomes = virtually(bulk.run([0, 1], work, catch=(ZeroDivisionError,)))
+    assert [outcome.ok for outcome in outcomes] == [False, True]
+
+
+def test_an_exception_in_the_body_stops_everything_and_is_raised_as_it_is() -> None:
+    async def main() -> int:
+        with pytest.raises(LookupError, match="mine"):
+            async with bulk.stream(range(1000), double, concurrency=4) as outcomes:
+                async for _ in outcomes:
+                    raise LookupError("mine")
+        return len(asyncio.all_tasks())
+
+    assert virtually(main()) == 1
+
+
+def test_leaving_early_cancels_what_is_under_way() -> None:
+    async def main() -> tuple[float, int]:
+        async with bulk.stream([0, 1000, 1000], lambda seconds: asyncio.sleep(seconds), concurrency=3) as outcomes:
+            await anext(outcomes)
+        return asyncio.get_running_loop().time(), len(asyncio.all_tasks())
+
+    assert virtually(main()) == (0.0, 1)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("source", SOURCES)
+def test_cancellation_stops_all(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
+    async def main() -> tuple[bool, int]:
+        async def all_of_it() -> None:
+            async with bulk.stream(source(), double, concurrency=4, ordered=ordered) as outcomes:  # type: ignore[arg-type]
+                async for _ in outcomes:
+                    await asyncio.sleep(0.5)
+
+        for moment in range(30):
+            task = asyncio.create_task(all_of_it())
+            await asyncio.sleep(0.3 * moment)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        return task.cancelled(), len(asyncio.all_tasks())
+
+    assert virtually(main()) == (True, 1)
+
+
+def test_items_that_never_wait_do_not_keep_others_waiting() -> None:
+    async def at_once(number: int) -> int:
+        return number
+
+    async def main() -> bool:
+        other = asyncio.create_task(asyncio.sleep(0))
+        await bulk.run(range(10_000), at_once, concurrency=2)
+        return other.done()
+
+    assert virtually(main())
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, "2"])
+def test_the_concurrency_is_a_whole_number_above_0(concurrency: int) -> None:
+    with pytest.raises(InvalidInputError, match="concurrency"):
+        virtually(bulk.run([1], double, concurrency=concurrency))
+
+
+def test_no_items_give_no_outcomes() -> None:
+    assert virtually(bulk.run([], double)) == []
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_memory_does_not_grow_with_the_number_of_items(ordered: bool) -> None:  # noqa: FBT001
+    async def at_once(number: int) -> bytes:
+        await asyncio.sleep(0)
+        return b"x" * 1000
+
+    async def consume(number: int) -> int:
+        total = 0
+        async with bulk.stream(iter(range(number)), at_once, concurrency=32, ordered=ordered) as outcomes:
+            async for outcome in outcomes:
+                total += len(outcome.result())
+        return total
+
+    def peak(number: int) -> int:
+        tracemalloc.start()
+        assert asyncio.run(consume(number)) == 1000 * number
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(100)
+    assert peak(50_000) <= 1.1 * peak(5_000)

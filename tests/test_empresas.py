@@ -1,0 +1,420 @@
+"""The companies of an account, against the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from attrs import evolve
+
+from facturaonline_async import (
+    CambiosEmpresa,
+    CorreoSmtp,
+    Empresa,
+    FacturaOnline,
+    InvalidInputError,
+    NotFoundError,
+    NuevaEmpresa,
+    OutcomeUnknownError,
+    Secret,
+    Sello,
+    UnreadableAnswerError,
+    ValidationError,
+    connect,
+)
+from facturaonline_async.config import Upload
+from facturaonline_async.resources.empresas.values import normalize_rfc
+from facturaonline_async.testing import Emulator, Fault
+from tests.conftest import QUICK
+from tests.replay import replaying
+
+MAIN = "607a062eae2bb"
+CSD = Sello(b"the certificate", b"the private key", "clave csd")
+FIEL = Sello(b"the e.firma", b"its private key", "clave fiel")
+PNG = b"\x89PNG\r\n\x1a\n..."
+
+NUEVA = NuevaEmpresa(
+    razon_social="Ñandú & Compañía",
+    rfc="ÑAN&010101AB",
+    codpos="06500",
+    email="a@example.com",
+    regimen="601",
+    regimen_nomina="601",
+    csd=CSD,
+)
+
+FULL = evolve(
+    NUEVA,
+    fiel=FIEL,
+    calle="Calle",
+    exterior="1",
+    interior="2",
+    colonia="Centro",
+    estado="Jalisco",
+    ciudad="Guadalajara",
+    delegacion="Centro",
+    telefono="3344556677",
+    curp="PEPJ901010HJCRRN03",
+    mailtomyself=True,
+    mailtomyconta=False,
+    mail_conta="c@example.com",
+    cant_folios_min=66,
+    smtp=CorreoSmtp(email="s@example.com", password="clave smtp", host="smtp.example.com", port=587, encryption="tls"),
+    logo=PNG,
+)
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# ── What goes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_create_sends_every_attribute_under_the_apis_name(client: FacturaOnline, emulator: Emulator) -> None:
+    await client.empresas.create(FULL)
+    (request,) = emulator.requests
+    assert request.content_type.startswith("multipart/form-data; boundary=")
+    masked = {name for name in request.fields if "password" in name}
+    assert masked == {"password", "fielpassword", "smtp_password"}
+    assert {name: value for name, value in request.fields.items() if name not in masked} == {
+        "razons": "Ñandú & Compañía",
+        "rfc": "ÑAN&010101AB",
+        "codpos": "06500",
+        "email": "a@example.com",
+        "regimen": "601",
+        "regimen_nomina": "601",
+        "calle": "Calle",
+        "numero_exterior": "1",
+        "numero_interior": "2",
+        "colonia": "Centro",
+        "estado": "Jalisco",
+        "ciudad": "Guadalajara",
+        "delegacion": "Centro",
+        "telefono": "3344556677",
+        "curp": "PEPJ901010HJCRRN03",
+        "mailtomyself": "1",
+        "mailtomyconta": "0",
+        "mail_conta": "c@example.com",
+        "cant_folios_min": "66",
+        "smtp": "1",
+        "smtp_email": "s@example.com",
+        "smtp_port": "587",
+        "smtp_host": "smtp.example.com",
+        "smtp_encryption": "tls",
+    }
+    assert {name: (file.filename, file.sha256) for name, file in request.files.items()} == {
+        "cer": ("csd.cer", sha(CSD.cer)),
+        "key": ("csd.key", sha(CSD.key)),
+        "fielcer": ("fiel.cer", sha(FIEL.cer)),
+        "fielkey": ("fiel.key", sha(FIEL.key)),
+        "logo": ("logo.png", sha(PNG)),
+    }
+    (row,) = (row for row in emulator.state["empresas"].values() if not row.get("main"))
+    assert (row["password"], row["fielpassword"], row["smtp_password"]) == ("clave csd", "clave fiel", "clave smtp")
+
+
+async def test_optional_texts_that_were_left_empty_are_not_sent(client: FacturaOnline, emulator: Emulator) -> None:
+    await client.empresas.create(NUEVA)
+    (request,) = emulator.requests
+    assert set(request.fields) == {"razons", "rfc", "codpos", "email", "regimen", "regimen_nomina", "password"}
+    assert set(request.files) == {"cer", "key"}
+
+
+@pytest.mark.parametrize(("logo", "kind"), [(None, "application/x-www-form-urlencoded"), (PNG, "multipart/form-data")])
+async def test_certificates_may_go_as_base64_texts(emulator: Emulator, logo: bytes | None, kind: str) -> None:
+    config = evolve(QUICK, upload="base64")
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+        await client.empresas.create(evolve(NUEVA, fiel=FIEL, logo=logo))
+    (request,) = emulator.requests
+    assert request.content_type.startswith(kind)
+    assert {name: file.sha256 for name, file in request.files.items() if name != "logo"} == {
+        "csd_cer_b64": sha(CSD.cer),
+        "csd_key_b64": sha(CSD.key),
+        "fiel_cer_b64": sha(FIEL.cer),
+        "fiel_key_b64": sha(FIEL.key),
+    }
+
+
+async def test_an_update_sends_what_is_set_and_nothing_else(client: FacturaOnline, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc="CACX7605101P8", calle="Vieja", colonia="Centro")
+    updated = await client.empresas.update(uid, CambiosEmpresa(calle="", exterior="7", mailtomyself=False))
+    (request,) = emulator.requests
+    assert request.fields == {"calle": "", "numero_exterior": "7", "mailtomyself": "0"}
+    assert (updated.calle, updated.exterior, updated.colonia) == ("", "7", "Centro")
+
+
+async def test_an_update_may_carry_new_certificates(client: FacturaOnline, emulator: Emulator) -> None:
+    await client.empresas.update(MAIN, CambiosEmpresa(csd=CSD, fiel=FIEL))
+    (request,) = emulator.requests
+    assert {name: file.sha256 for name, file in request.files.items()} == {
+        "cer": sha(CSD.cer),
+        "key": sha(CSD.key),
+        "fielcer": sha(FIEL.cer),
+        "fielkey": sha(FIEL.key),
+    }
+    row = emulator.state["empresas"][MAIN]
+    assert (row["password"], row["fielpassword"]) == ("clave csd", "clave fiel")
+
+
+async def test_an_update_of_nothing_is_refused_before_anything_is_sent(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    with pytest.raises(InvalidInputError, match="nothing|empty"):
+        await client.empresas.update(MAIN, CambiosEmpresa())
+    assert emulator.requests == ()
+
+
+async def test_a_delete_is_a_real_form(client: FacturaOnline, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc="CACX7605101P8")
+    await client.empresas.delete(uid)
+    (request,) = emulator.requests
+    assert (request.method, request.content_type, request.fields) == (
+        "POST",
+        "application/x-www-form-urlencoded",
+        {"_method": "delete"},
+    )
+    assert uid not in emulator.state["empresas"]
+
+
+# ── What comes back ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_created_company_carries_facts_but_no_keys(client: FacturaOnline) -> None:
+    created = await client.empresas.create(FULL)
+    assert (created.razon_social, created.rfc, created.regimen_fiscal) == (
+        "ÑANDÚ & COMPAÑÍA",
+        "ÑAN&010101AB",
+        "General de Ley Personas Morales",
+    )
+    assert created.cuenta is not None
+    assert (created.cuenta.regimen, created.cuenta.telefono, created.cuenta.mail_conta, created.cuenta.smtp) == (
+        "601",
+        "3344556677",
+        "c@example.com",
+        "1",
+    )
+    with pytest.raises(InvalidInputError, match="carries no keys"):
+        client.for_empresa(created)
+
+
+async def test_reads_carry_the_companys_own_keys(client: FacturaOnline, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc="CACX7605101P8")
+    reads = [
+        await client.empresas.get(uid),
+        *[empresa for empresa in await client.empresas.list() if empresa.uid == uid],
+        await client.empresas.find("CACX7605101P8"),
+        await FacturaOnline(client.session, emulator.credentials_of(uid)).empresas.current(),
+    ]
+    assert [empresa and empresa.credentials for empresa in reads] == [emulator.credentials_of(uid)] * 4
+
+
+async def test_a_company_does_not_show_its_keys(client: FacturaOnline, emulator: Emulator) -> None:
+    empresa = await client.empresas.get(MAIN)
+    key = emulator.credentials.api_key.reveal()
+    assert key not in repr(empresa) + repr(attrs.asdict(empresa)) + str(vars(empresa))
+
+
+@pytest.mark.parametrize("field", ["interior", "curp", "calle", "email"])
+@pytest.mark.parametrize("value", ["", None, 32])
+async def test_any_text_may_be_empty_null_or_a_number(field: str, value: object) -> None:
+    row = {"uid": "607a062eae2bb", "rfc": "EKU9003173C9", field: value}
+    async with replaying(json.dumps({"status": "success", "data": row})) as (client, _):
+        empresa = await client.empresas.current()
+    assert getattr(empresa, field) == ("32" if value == 32 else "")
+
+
+async def test_odd_facts_of_a_create_do_not_hide_that_it_happened() -> None:
+    row = {"acco_uid": "64efdcdce7927", "acco_apps": [], "acco_email_settings": {"a": 1}, "acco_main": False}
+    async with replaying(json.dumps({"status": "create", "0": row})) as (client, _):
+        created = await client.empresas.create(NUEVA)
+    assert created.cuenta is not None
+    assert (created.uid, created.cuenta.apps, created.cuenta.email_settings, created.cuenta.main) == (
+        "64efdcdce7927",
+        "",
+        '{"a": 1}',
+        "0",
+    )
+
+
+@pytest.mark.parametrize("payload", [None, {}, [], {"acco_uid": ""}, {"acco_uid": None}])
+async def test_a_create_whose_answer_has_no_uid_happened_all_the_same(payload: object) -> None:
+    async with replaying(json.dumps({"status": "create", "0": payload})) as (client, _):
+        with pytest.raises(UnreadableAnswerError):
+            await client.empresas.create(NUEVA)
+
+
+# ── Lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_find_ignores_case_blanks_and_how_the_ñ_is_composed(client: FacturaOnline, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc="HAÑ930228SM9")
+    for spelling in ("HAÑ930228SM9", " haÑ930228sm9 ", "HAN\u0303930228SM9"):
+        found = await client.empresas.find(spelling)
+        assert found is not None
+        assert found.uid == uid
+    assert await client.empresas.find("HAN930228SM9") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "normal"), [("l&o950913msa", "L&O950913MSA"), (" oño120726rx3\n", "OÑO120726RX3"), ("n\u0303", "Ñ")]
+)
+def test_rfcs_are_normalised(given: str, normal: str) -> None:
+    assert normalize_rfc(given) == normal
+
+
+async def test_filters_are_sent_and_may_be_ignored_by_the_host() -> None:
+    for paging, expected in ((True, ["L&O950913MSA"]), (False, ["EMU200101PP5", "L&O950913MSA"])):
+        async with Emulator(paging=paging) as emulator:
+            emulator.add_empresa(rfc="L&O950913MSA")
+            async with connect(emulator.credentials, base_url=emulator.base_url) as client:
+                assert [empresa.rfc for empresa in await client.empresas.list(rfc="L&O950913MSA")] == expected
+
+
+@pytest.mark.parametrize("paging", [True, False])
+@pytest.mark.parametrize(("companies", "per_page", "pages"), [(9, 3, 4), (8, 3, 3), (0, 3, 1), (2, 100, 1), (2, 3, 1)])
+async def test_iterate_gives_every_company_once_on_either_host(
+    paging: bool,
+    companies: int,
+    per_page: int,
+    pages: int,  # noqa: FBT001
+) -> None:
+    async with Emulator(paging=paging) as emulator:
+        uids = {MAIN} | {emulator.add_empresa(rfc=f"AAA0101{number:02}AA{number}") for number in range(companies)}
+        async with connect(emulator.credentials, base_url=emulator.base_url) as client:
+            seen = [empresa.uid async for empresa in client.empresas.iterate(per_page=per_page)]
+        first = emulator.requests[0]
+    assert (len(seen), set(seen)) == (companies + 1, uids)
+    assert first.query == {"page": "1", "per_page": str(per_page), "perPage": str(per_page)}
+    if paging:
+        assert len(emulator.requests) == pages
+
+
+async def test_iterate_stops_where_a_host_gives_the_same_page_for_ever() -> None:
+    """Exactly as many companies as were asked for, whatever page is asked."""
+    row = {"uid": "607a062eae2bb", "rfc": "EKU9003173C9"}
+    async with replaying(json.dumps({"response": "success", "data": [row]})) as (client, server):
+        assert [empresa.uid async for empresa in client.empresas.iterate(per_page=1)] == ["607a062eae2bb"]
+    assert [asked.query["page"] for asked in server.asked] == ["1", "2"]
+
+
+@pytest.mark.parametrize("per_page", [0, -1, True, 1.5, "10"])
+async def test_iterate_takes_a_page_of_some_companies(client: FacturaOnline, per_page: int) -> None:
+    with pytest.raises(InvalidInputError, match="per_page"):
+        await anext(client.empresas.iterate(per_page=per_page))
+
+
+async def test_a_company_that_is_not_there_is_not_found(client: FacturaOnline) -> None:
+    with pytest.raises(NotFoundError):
+        await client.empresas.get("64efdcdce7927")
+    with pytest.raises(NotFoundError, match="no existe"):
+        await client.empresas.delete("64efdcdce7927")
+    with pytest.raises(NotFoundError):
+        await client.empresas.update("64efdcdce7927", CambiosEmpresa(calle="x"))
+
+
+# ── ensure ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_ensure_creates_once_and_ends_with_keys(client: FacturaOnline, emulator: Emulator) -> None:
+    first = await client.empresas.ensure(NUEVA)
+    second = await client.empresas.ensure(evolve(NUEVA, razon_social="Otra", rfc=" ñan&010101ab "))
+    assert first == second
+    assert first.credentials == emulator.credentials_of(first.uid)
+    assert (emulator.count("empresas.create"), len(emulator.state["empresas"])) == (1, 2)
+
+
+async def test_ensure_waits_until_a_new_company_is_readable() -> None:
+    async with Emulator(read_lag=0.3, list_lag=0.3) as emulator:
+        config = evolve(QUICK, deadline=5)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            empresa = await client.empresas.ensure(NUEVA)
+        assert empresa.credentials == emulator.credentials_of(empresa.uid)
+        assert emulator.count("empresas.create") == 1
+
+
+async def test_ensure_says_which_company_was_created_but_never_became_readable() -> None:
+    async with Emulator(read_lag=60) as emulator:
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+            with pytest.raises(UnreadableAnswerError, match="later") as unreadable:
+                await client.empresas.ensure(NUEVA)
+        assert unreadable.value.uid in emulator.state["empresas"]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.drop_after_commit, Fault.garbage, Fault.html_page, lambda: Fault.status(502, commit=True)]
+)
+async def test_ensure_after_a_lost_answer_finds_what_was_created(
+    client: FacturaOnline, emulator: Emulator, fault: Callable[[], Fault]
+) -> None:
+    emulator.inject(fault(), endpoint="empresas.create")
+    empresa = await client.empresas.ensure(NUEVA)
+    assert (emulator.count("empresas.create"), empresa.credentials) == (1, emulator.credentials_of(empresa.uid))
+
+
+async def test_ensure_never_creates_twice_even_if_nothing_was_created(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    emulator.inject(Fault.drop_before_commit(), endpoint="empresas.create")
+    with pytest.raises(OutcomeUnknownError):
+        await client.empresas.ensure(NUEVA)
+    assert (emulator.count("empresas.create"), len(emulator.state["empresas"])) == (1, 1)
+
+
+async def test_ensures_of_the_same_rfc_take_turns_and_create_one(client: FacturaOnline, emulator: Emulator) -> None:
+    empresas = await asyncio.gather(*(client.empresas.ensure(NUEVA) for _ in range(20)))
+    assert (len({empresa.uid for empresa in empresas}), emulator.count("empresas.create")) == (1, 1)
+
+
+# ── Values ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("field", ["razon_social", "rfc", "codpos", "email", "regimen_nomina"])
+@pytest.mark.parametrize("value", ["", "  ", None])
+def test_what_is_required_must_be_there(field: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=field) as refused:
+        evolve(NUEVA, **{field: value})
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("build", [lambda **more: evolve(NUEVA, **more), CambiosEmpresa])
+def test_a_logo_is_a_picture(build: Callable[..., object]) -> None:
+    with pytest.raises(InvalidInputError, match="logo"):
+        build(logo=b"GIF89a")
+    assert build(logo=b"\xff\xd8\xff\xe0")
+
+
+async def test_the_servers_missing_field_is_told_by_its_name(client: FacturaOnline, emulator: Emulator) -> None:
+    body = {"status": "error", "message": {"razons": ["El campo razons es requerido"]}}
+    emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
+    with pytest.raises(ValidationError) as refused:
+        await client.empresas.create(NUEVA)
+    assert refused.value.fields == {"razons": ("El campo razons es requerido",)}
+
+
+@pytest.mark.parametrize("upload", ["multipart", "base64"])
+async def test_a_server_that_repeats_the_request_shows_no_password(upload: Upload) -> None:
+    page = "<html>Whoops: password=clave csd fiel=clave+fiel smtp=clave%20smtp b64=" + "x" * 20 + "</html>"
+    async with replaying(page, status=500, config=evolve(QUICK, upload=upload)) as (client, _):
+        with pytest.raises(OutcomeUnknownError) as failed:
+            await client.empresas.create(FULL)
+    shown = "".join(traceback.format_exception(failed.value)) + failed.value.snippet
+    assert "clave" not in shown
+    assert "***" in failed.value.snippet
+
+
+def test_new_data_shows_no_secret() -> None:
+    shown = repr(FULL) + repr(attrs.asdict(FULL)) + repr(CambiosEmpresa(csd=CSD, smtp=FULL.smtp))
+    assert ("clave" in shown, "private key" in shown) == (False, False)
+    assert isinstance(FULL.smtp and FULL.smtp.password, Secret)
+
+
+def test_an_empresa_can_be_made_by_hand_for_tests() -> None:
+    empresa = Empresa(uid="x", rfc="EKU9003173C9", api_key=Secret("a"), secret_key=Secret("b"))
+    assert empresa.credentials.api_key.reveal() == "a"

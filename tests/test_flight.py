@@ -1,0 +1,147 @@
+"""Callers that want the same thing at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from facturaonline_async import NotFoundError
+from facturaonline_async.flight import SharedReads, Turns
+from tests.virtual import virtually
+
+
+def test_callers_of_the_same_moment_share_one_read() -> None:
+    async def main() -> list[int]:
+        shared, reads = SharedReads(), 0
+
+        async def read() -> int:
+            nonlocal reads
+            reads += 1
+            await asyncio.sleep(1)
+            return reads
+
+        return await asyncio.gather(*(shared.read("k", read) for _ in range(100)))
+
+    assert virtually(main()) == [1] * 100
+
+
+def test_nobody_is_given_a_read_that_began_before_they_asked() -> None:
+    async def main() -> list[float]:
+        shared, clock = SharedReads(), asyncio.get_running_loop().time
+
+        async def read() -> float:
+            began = clock()
+            await asyncio.sleep(1)
+            return began
+
+        async def ask(at: float) -> float:
+            await asyncio.sleep(at)
+            return await shared.read("k", read)
+
+        return await asyncio.gather(*(ask(at) for at in (0.0, 0.5, 0.9, 1.5)))
+
+    assert virtually(main()) == [0.0, 1.0, 1.0, 2.0]
+
+
+def test_different_reads_do_not_wait_for_each_other() -> None:
+    async def main() -> float:
+        shared = SharedReads()
+        await asyncio.gather(*(shared.read(key, lambda: asyncio.sleep(1)) for key in range(10)))
+        return asyncio.get_running_loop().time()
+
+    assert virtually(main()) == 1.0
+
+
+def test_an_error_goes_to_each_caller_as_a_copy() -> None:
+    async def main() -> list[BaseException | None]:
+        async def read() -> None:
+            await asyncio.sleep(1)
+            raise NotFoundError("no", endpoint="series.list", status=404)
+
+        shared = SharedReads()
+        return await asyncio.gather(*(shared.read("k", read) for _ in range(3)), return_exceptions=True)
+
+    errors = virtually(main())
+    assert [str(error) for error in errors] == ["series.list: no (HTTP 404)"] * 3
+    assert len({id(error) for error in errors}) == 3
+
+
+def test_a_bug_in_the_read_is_not_swallowed() -> None:
+    async def main() -> None:
+        async def read() -> None:
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+        await SharedReads().read("k", read)
+
+    with pytest.raises(ZeroDivisionError):
+        virtually(main())
+
+
+def test_a_caller_may_leave_before_the_read_begins() -> None:
+    async def main() -> list[object]:
+        shared = SharedReads()
+        first = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1, "first")))
+        await asyncio.sleep(0.5)
+        leaving = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1, "never")))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        return [
+            await first,
+            await shared.read("k", lambda: asyncio.sleep(1, "second")),
+            shared._boarding,
+            shared._in_the_air,
+        ]
+
+    assert virtually(main()) == ["first", "second", {}, {}]
+
+
+def test_closing_cancels_what_is_under_way() -> None:
+    async def main() -> tuple[list[str], float]:
+        shared = SharedReads()
+        asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))) for _ in range(2)]
+        await asyncio.sleep(1)
+        asking.append(asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))))
+        await asyncio.sleep(1)
+        await shared.aclose()
+        errors = await asyncio.gather(*asking, return_exceptions=True)
+        return [type(error).__name__ for error in errors], asyncio.get_running_loop().time()
+
+    assert virtually(main()) == (["NotSentError"] * 3, 2.0)
+
+
+def test_turns_are_taken_one_at_a_time_in_order() -> None:
+    async def main() -> tuple[list[tuple[int, float]], dict[object, object]]:
+        turns, taken = Turns(), list[tuple[int, float]]()
+
+        async def take(number: int) -> None:
+            async with turns.take("k"):
+                taken.append((number, asyncio.get_running_loop().time()))
+                await asyncio.sleep(1)
+
+        async with turns.take("other"):
+            await asyncio.gather(*(take(number) for number in range(3)))
+        return taken, dict(turns._locks)
+
+    assert virtually(main()) == ([(0, 0.0), (1, 1.0), (2, 2.0)], {})
+
+
+def test_a_turn_that_nobody_waits_for_any_more_is_skipped() -> None:
+    async def main() -> tuple[float, dict[object, object]]:
+        turns = Turns()
+
+        async def take() -> float:
+            async with turns.take("k"):
+                await asyncio.sleep(1)
+                return asyncio.get_running_loop().time()
+
+        tasks = [asyncio.create_task(take()) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        tasks[1].cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(done[2], float)
+        return done[2], dict(turns._locks)
+
+    assert virtually(main()) == (2.0, {})

@@ -1,0 +1,294 @@
+"""The series of a company, against the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+
+import pytest
+from attrs import evolve
+
+from facturaonline_async import (
+    AuthenticationError,
+    Credentials,
+    FacturaOnline,
+    InvalidInputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Serie,
+    ServerError,
+    TipoDocumento,
+    UnreadableAnswerError,
+    ValidationError,
+    connect,
+)
+from facturaonline_async.testing import Emulator, Fault
+from tests.conftest import QUICK
+from tests.replay import replaying
+
+MAIN = "607a062eae2bb"
+
+
+async def test_what_is_created_is_listed_and_active(client: FacturaOnline) -> None:
+    await client.series.create(letra="F", tipo_documento=TipoDocumento.FACTURA)
+    (serie,) = await client.series.list()
+    expected = Serie(uid=serie.uid, letra="F", tipo_documento="factura", descripcion="Factura", estatus="Activa")
+    assert (serie, serie.is_active) == (expected, True)
+    assert await client.series.get(serie.uid) == expected
+    assert await client.series.get(str(serie.uid)) == expected
+
+
+async def test_a_create_sends_what_it_was_given(client: FacturaOnline, emulator: Emulator) -> None:
+    await client.series.create(letra=" Ñ ", tipo_documento="carta_porte", folio=77)
+    (row,) = emulator.state["series"].values()
+    assert (row["letra"], row["tipo_documento"], row["folio"]) == ("Ñ", "carta_porte", 77)
+    assert emulator.requests[-1].content_type == "application/json"
+
+
+async def test_a_kind_of_document_that_nobody_documented_passes_through(client: FacturaOnline) -> None:
+    serie = await client.series.ensure(letra="N", tipo_documento="nomina")
+    assert serie.tipo_documento == "nomina"
+
+
+async def test_a_serie_is_paused_activated_and_deleted(client: FacturaOnline) -> None:
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    await client.series.deactivate(serie.uid)
+    assert not (await client.series.get(serie.uid)).is_active
+    await client.series.activate(serie.uid)
+    assert (await client.series.get(serie.uid)).is_active
+    await client.series.delete(serie.uid)
+    assert await client.series.list() == []
+
+
+@pytest.mark.parametrize("estatus", ["Activa", "activa", "ACTIVA"])
+def test_active_is_active_in_any_case_of_letters(estatus: str) -> None:
+    assert Serie(uid=1, letra="F", tipo_documento="factura", estatus=estatus).is_active
+
+
+@pytest.mark.parametrize("estatus", ["Inactiva", "Pausada", "", "Activada"])
+def test_any_other_word_is_not_active_and_is_kept(estatus: str) -> None:
+    serie = Serie(uid=1, letra="F", tipo_documento="factura", estatus=estatus)
+    assert (serie.is_active, serie.estatus) == (False, estatus)
+
+
+@pytest.mark.parametrize("verb", ["get", "activate", "deactivate", "delete"])
+async def test_a_serie_that_is_not_there_is_not_found(client: FacturaOnline, verb: str) -> None:
+    with pytest.raises(NotFoundError) as missing:
+        await getattr(client.series, verb)(404)
+    assert (missing.value.uid, missing.value.endpoint) == (404, f"series.{verb}")
+
+
+async def test_series_belong_to_the_company_of_the_keys(client: FacturaOnline, emulator: Emulator) -> None:
+    other = await client.empresas.get(emulator.add_empresa(rfc="CACX7605101P8"))
+    theirs = client.for_empresa(other)
+    mine = await client.series.ensure(letra="F", tipo_documento="factura")
+    serie = await theirs.series.ensure(letra="F", tipo_documento="factura")
+    assert serie.uid != mine.uid
+    assert [row["empresa"] for row in emulator.state["series"].values()] == [MAIN, other.uid]
+    with pytest.raises(NotFoundError):
+        await theirs.series.get(mine.uid)
+    assert theirs.session is client.session
+
+
+async def test_wrong_keys_are_told(emulator: Emulator) -> None:
+    wrong = Credentials(api_key="JDJ5JDEwJG5vbmU=", secret_key="JDJ5JDEwJG5vbmU=")
+    async with connect(wrong, base_url=emulator.base_url) as client:
+        with pytest.raises(AuthenticationError) as refused:
+            await client.series.list()
+    assert ("bm9uZQ" in "".join(traceback.format_exception(refused.value)), "none" in refused.value.snippet) == (
+        False,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"letra": "", "tipo_documento": "factura"}, "letra"),
+        ({"letra": "  ", "tipo_documento": "factura"}, "letra"),
+        ({"letra": 7, "tipo_documento": "factura"}, "letra"),
+        ({"letra": "F", "tipo_documento": ""}, "tipo_documento"),
+        ({"letra": "F", "tipo_documento": None}, "tipo_documento"),
+        ({"letra": "F", "tipo_documento": "factura", "folio": 0}, "folio"),
+        ({"letra": "F", "tipo_documento": "factura", "folio": "1"}, "folio"),
+        ({"letra": "F", "tipo_documento": "factura", "folio": True}, "folio"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["create", "ensure"])
+async def test_bad_input_is_refused_by_name_before_anything_is_sent(
+    client: FacturaOnline, emulator: Emulator, verb: str, arguments: dict[str, object], field: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=field) as refused:
+        await getattr(client.series, verb)(**arguments)
+    assert (refused.value.field, emulator.requests) == (field, ())
+
+
+async def test_the_servers_validation_is_told_by_field(client: FacturaOnline, emulator: Emulator) -> None:
+    body = {"status": "error", "message": {"letra": ["El campo letra ya existe"]}}
+    emulator.inject(Fault.status(422, body=body), endpoint="series.create")
+    with pytest.raises(ValidationError) as refused:
+        await client.series.create(letra="F", tipo_documento="factura")
+    assert refused.value.fields == {"letra": ("El campo letra ya existe",)}
+
+
+# ── find and ensure ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_find_tells_series_by_letra_and_tipo_documento(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.add_serie(MAIN, letra="F", tipo_documento="pago")
+    wanted = emulator.add_serie(MAIN, letra="F", tipo_documento="factura")
+    found = await client.series.find(letra="F", tipo_documento="factura")
+    assert found is not None
+    assert found.uid == wanted
+    assert await client.series.find(letra="F", tipo_documento="retencion") is None
+
+
+async def test_find_prefers_an_active_serie_among_several(client: FacturaOnline, emulator: Emulator) -> None:
+    for estatus in ("Pausada", "Activa", "Pausada"):
+        emulator.add_serie(MAIN, letra="F", tipo_documento="factura", estatus=estatus)
+    found = await client.series.find(letra="F", tipo_documento="factura")
+    assert found is not None
+    assert found.is_active
+
+
+async def test_ensure_creates_once_and_then_finds(client: FacturaOnline, emulator: Emulator) -> None:
+    first = await client.series.ensure(letra="F", tipo_documento="factura", folio=5)
+    second = await client.series.ensure(letra="F", tipo_documento="factura", folio=99)
+    assert first == second
+    assert (emulator.count("series.create"), emulator.state["series"][first.uid]["folio"]) == (1, 5)
+
+
+async def test_ensure_leaves_a_paused_serie_paused(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.add_serie(MAIN, letra="F", tipo_documento="factura", estatus="Pausada")
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    assert (serie.is_active, emulator.count("series.activate"), emulator.count("series.create")) == (False, 0, 0)
+
+
+async def test_ensures_of_the_same_serie_take_turns_and_create_one(client: FacturaOnline, emulator: Emulator) -> None:
+    series = await asyncio.gather(*(client.series.ensure(letra="F", tipo_documento="factura") for _ in range(50)))
+    assert (len({serie.uid for serie in series}), len(emulator.state["series"])) == (1, 1)
+
+
+async def test_ensure_after_a_lost_answer_finds_what_was_created(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.drop_after_commit(), endpoint="series.create")
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    assert (list(emulator.state["series"]), emulator.count("series.create")) == ([serie.uid], 1)
+
+
+async def test_ensure_never_creates_twice_even_if_nothing_was_created(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    emulator.inject(Fault.drop_before_commit(), endpoint="series.create")
+    with pytest.raises(OutcomeUnknownError):
+        await client.series.ensure(letra="F", tipo_documento="factura")
+    assert (emulator.count("series.create"), len(emulator.state["series"])) == (1, 0)
+
+
+async def test_ensure_waits_for_a_list_that_lags() -> None:
+    async with Emulator(list_lag=0.3) as emulator:
+        config = evolve(QUICK, deadline=5)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            serie = await client.series.ensure(letra="F", tipo_documento="factura")
+        assert (list(emulator.state["series"]), emulator.count("series.create")) == ([serie.uid], 1)
+
+
+async def test_ensure_says_that_it_was_created_if_no_list_ever_shows_it() -> None:
+    async with Emulator(list_lag=60) as emulator:
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+            with pytest.raises(UnreadableAnswerError, match="created"):
+                await client.series.ensure(letra="F", tipo_documento="factura")
+        assert emulator.count("series.create") == 1
+
+
+async def test_ensure_adopts_what_somebody_else_was_faster_to_create(client: FacturaOnline, emulator: Emulator) -> None:
+    """The list shows nothing, the create is refused, and then the list shows it."""
+    emulator.inject(Fault.status(200, body={"status": "success", "data": []}), endpoint="series.list")
+    emulator.inject(Fault.status(409, body={"status": "error", "message": "Ya existe"}), endpoint="series.create")
+    wanted = emulator.add_serie(MAIN, letra="F", tipo_documento="factura")
+    assert (await client.series.ensure(letra="F", tipo_documento="factura")).uid == wanted
+
+
+async def test_a_refused_ensure_says_why(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(
+        Fault.status(200, body={"status": "error", "message": "El tipo no es válido"}),
+        endpoint="series.create",
+        times=None,
+    )
+    with pytest.raises(ValidationError, match="no es válido"):
+        await client.series.ensure(letra="F", tipo_documento="???")
+    assert (emulator.count("series.create"), emulator.count("series.list")) == (1, 2)
+
+
+async def test_an_ensure_whose_list_fails_creates_nothing(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.status(500), endpoint="series.list", times=None)
+    with pytest.raises(ServerError):
+        await client.series.ensure(letra="F", tipo_documento="factura")
+    assert emulator.count("series.create") == 0
+
+
+async def test_five_thousand_ensures_share_their_lists_and_stay_within_the_gate() -> None:
+    async with Emulator(latency=0.002) as emulator:
+        config = evolve(QUICK, concurrency=16, concurrency_per_key=16, deadline=30)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            series = await asyncio.gather(
+                *(client.series.ensure(letra=f"S{number}", tipo_documento="factura") for number in range(5000))
+            )
+        assert len({serie.uid for serie in series}) == len(emulator.state["series"]) == 5000
+        assert emulator.count("series.create") == 5000
+        assert emulator.in_flight_max == 16
+        assert emulator.count("series.list") < 500
+
+
+# ── Rows that cannot be read ──────────────────────────────────────────────────────────────────────────────────────────
+
+GOOD = {"SerieID": 1, "SerieName": "F", "SerieType": "factura", "SerieDescription": "x", "SerieStatus": "Activa"}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (GOOD | {"SerieName": None}, "row 1: SerieName: is required, but empty"),
+        (GOOD | {"SerieID": "private"}, "row 1: SerieID: expected a whole number, not this text"),
+        ({"SerieID": 1}, "row 1: SerieName is missing"),
+        ("private", "row 1: expected an object, not this text"),
+    ],
+)
+async def test_a_bad_row_among_good_ones_is_named_and_not_dropped(row: object, reason: str) -> None:
+    body = json.dumps({"status": "success", "data": [GOOD, row, GOOD]})
+    async with replaying(body) as (client, _):
+        with pytest.raises(UnreadableAnswerError) as unreadable:
+            await client.series.list()
+    assert reason in str(unreadable.value)
+    assert "private" not in str(unreadable.value)
+
+
+@pytest.mark.parametrize("data", [None, {}, "x", 7])
+async def test_a_list_that_is_none_is_unreadable(data: object) -> None:
+    async with replaying(json.dumps({"status": "success", "data": data})) as (client, _):
+        with pytest.raises(UnreadableAnswerError, match="expected a list"):
+            await client.series.list()
+
+
+async def test_fields_that_nobody_documented_are_passed_over() -> None:
+    async with replaying(json.dumps({"status": "success", "data": [GOOD | {"SerieColor": "rojo"}]})) as (client, _):
+        assert [serie.letra for serie in await client.series.list()] == ["F"]
+
+
+async def test_a_long_list_is_read_with_pauses_for_others() -> None:
+    body = json.dumps({"status": "success", "data": [GOOD] * 2000})
+    rounds = 0
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            await asyncio.sleep(0)
+            rounds += 1
+
+    async with replaying(body) as (client, _):
+        series = client.series
+        await series.list()
+        counting = asyncio.create_task(count())
+        assert len(await series.list()) == 2000
+        counting.cancel()
+    assert rounds > 7
