@@ -20,6 +20,6 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[FacturaOnline]:
-    """A client with the main company's keys: no limits, quick repeats, half a second of patience."""
+    """Connect with the main company's keys: no limits, quick repeats, half a second of patience."""
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
         yield client

@@ -87,7 +87,8 @@ def test_items_are_taken_no_earlier_than_they_are_needed() -> None:
 
         def items() -> Iterator[int]:
             nonlocal taken
-            for taken in range(1, 10**9):  # noqa: B007
+            while True:
+                taken += 1
                 yield taken
 
         async with bulk.stream(items(), double, concurrency=4) as outcomes:
@@ -176,10 +177,13 @@ def test_what_counts_as_a_failure_can_be_said() -> None:
 
 def test_an_exception_in_the_body_stops_everything_and_is_raised_as_it_is() -> None:
     async def main() -> int:
-        with pytest.raises(LookupError, match="mine"):
+        async def body() -> None:
             async with bulk.stream(range(1000), double, concurrency=4) as outcomes:
                 async for _ in outcomes:
                     raise LookupError("mine")
+
+        with pytest.raises(LookupError, match="mine"):
+            await body()
         return len(asyncio.all_tasks())
 
     assert virtually(main()) == 1
@@ -187,7 +191,7 @@ def test_an_exception_in_the_body_stops_everything_and_is_raised_as_it_is() -> N
 
 def test_leaving_early_cancels_what_is_under_way() -> None:
     async def main() -> tuple[float, int]:
-        async with bulk.stream([0, 1000, 1000], lambda seconds: asyncio.sleep(seconds), concurrency=3) as outcomes:
+        async with bulk.stream([0, 1000, 1000], asyncio.sleep, concurrency=3) as outcomes:
             await anext(outcomes)
         return asyncio.get_running_loop().time(), len(asyncio.all_tasks())
 
@@ -197,7 +201,7 @@ def test_leaving_early_cancels_what_is_under_way() -> None:
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("source", SOURCES)
 def test_cancellation_stops_all(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
-    async def main() -> tuple[bool, int]:
+    async def main() -> int:
         async def all_of_it() -> None:
             async with bulk.stream(source(), double, concurrency=4, ordered=ordered) as outcomes:  # type: ignore[arg-type]
                 async for _ in outcomes:
@@ -209,9 +213,9 @@ def test_cancellation_stops_all(source: Callable[[], object], ordered: bool) -> 
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        return task.cancelled(), len(asyncio.all_tasks())
+        return len(asyncio.all_tasks())
 
-    assert virtually(main()) == (True, 1)
+    assert virtually(main()) == 1
 
 
 def test_items_that_never_wait_do_not_keep_others_waiting() -> None:

@@ -178,7 +178,7 @@ class _Cells:
         for name in _REQUIRED:
             if not self._cells.get(name):
                 self._wrong(name, "is required, and empty")
-        values = {name: self._value(name, self._cells[name]) for name in _ATTRIBUTES if self._cells.get(name)}
+        values = {name: self._value(name, cell) for name, cell in self._cells.items() if cell and name in _ATTRIBUTES}
         series = tuple(self._series())
         csd = self._files("cer", "key", "password")
         fiel = None

@@ -1,0 +1,62 @@
+"""Plans for tests: a folder with certificates, and tables that name them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from facturaonline_async import NuevaEmpresa, Sello
+
+HEADER = ["razon_social", "rfc", "codpos", "email", "regimen", "regimen_nomina", "cer", "key", "password", "series"]
+
+ROW: dict[str, Any] = {
+    "razon_social": "Ñandú & Compañía, S.A.",
+    "rfc": "EKU9003173C9",
+    "codpos": "06500",
+    "email": "a@example.com",
+    "regimen": "601",
+    "regimen_nomina": "601",
+    "cer": "c/a.cer",
+    "key": "c/a.key",
+    "password": "12345678a",
+    "series": "F:factura:1;P:pago",
+}
+
+
+def folder(path: Path) -> Path:
+    """Put certificates there, and return the path."""
+    (path / "c").mkdir(exist_ok=True)
+    for name in ("a.cer", "a.key", "f.cer", "f.key"):
+        (path / "c" / name).write_bytes(name.encode())
+    (path / "c" / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (path / "c" / "empty.cer").write_bytes(b"")
+    return path
+
+
+def table(rows: list[dict[str, Any]], *, delimiter: str = ",", columns: list[str] | None = None) -> str:
+    columns = columns or list(dict.fromkeys([*HEADER, *(name for row in rows for name in row)]))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, delimiter=delimiter, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def written(path: Path, rows: list[dict[str, Any]], **how: Any) -> Path:
+    """Write a plan into a folder with certificates, and return its path."""
+    plan = folder(path) / "plan.csv"
+    plan.write_text(table(rows, **how), encoding="utf-8", newline="")
+    return plan
+
+
+def nueva(rfc: str, **more: Any) -> NuevaEmpresa:
+    given: dict[str, Any] = {
+        "razon_social": f"Empresa {rfc}",
+        "codpos": "06500",
+        "email": "a@example.com",
+        "regimen_nomina": "601",
+        "csd": Sello(b"cer", b"key", "12345678a"),
+    }
+    return NuevaEmpresa(rfc=rfc, **(given | more))

@@ -1,0 +1,300 @@
+"""A plan is read as spreadsheets write it, and refused as a whole with every fault at once."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import pickle
+import traceback
+from pathlib import Path
+
+import pytest
+
+from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
+from facturaonline_async.provision import Plan, PlanError, PlanSerie, Problem
+from tests.plans import HEADER, ROW, folder, nueva, table, written
+
+
+def problems(path: Path, *rows: dict[str, object]) -> list[tuple[int, str]]:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(path, [dict(row) for row in rows]))
+    return [(problem.row, problem.column) for problem in refused.value.problems]
+
+
+def loaded(path: Path, **cells: object) -> NuevaEmpresa:
+    (row,) = Plan.from_csv(written(path, [ROW | cells]))
+    return asyncio.run(row.load())
+
+
+def test_a_row_becomes_a_company_with_its_certificate(tmp_path: Path) -> None:
+    assert loaded(tmp_path) == NuevaEmpresa(
+        razon_social="Ñandú & Compañía, S.A.",
+        rfc="EKU9003173C9",
+        codpos="06500",
+        email="a@example.com",
+        regimen="601",
+        regimen_nomina="601",
+        csd=Sello(b"a.cer", b"a.key", "12345678a"),
+    )
+
+
+def test_a_row_may_have_every_attribute(tmp_path: Path) -> None:
+    empresa = loaded(
+        tmp_path,
+        calle="Calle",
+        exterior="1",
+        mailtomyself="sí",
+        mailtomyconta="0",
+        mail_conta="c@example.com",
+        cant_folios_min="66",
+        fielcer="c/f.cer",
+        fielkey="c/f.key",
+        fielpassword="clave",
+        logo="c/logo.png",
+    )
+    assert (empresa.calle, empresa.exterior, empresa.mail_conta) == ("Calle", "1", "c@example.com")
+    assert (empresa.mailtomyself, empresa.mailtomyconta, empresa.cant_folios_min) == (True, False, 66)
+    assert empresa.fiel == Sello(b"f.cer", b"f.key", "clave")
+    assert empresa.logo == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "series"),
+    [
+        (
+            "F:factura:1;P:pago",
+            (PlanSerie(letra="F", tipo_documento="factura", folio=1), PlanSerie(letra="P", tipo_documento="pago")),
+        ),
+        (" F : factura : 7 ; ", (PlanSerie(letra="F", tipo_documento="factura", folio=7),)),
+        ("NC:nota_credito:", (PlanSerie(letra="NC", tipo_documento="nota_credito"),)),
+        ("", ()),
+    ],
+)
+def test_series_are_read_from_their_cell(tmp_path: Path, cell: str, series: tuple[PlanSerie, ...]) -> None:
+    (row,) = Plan.from_csv(written(tmp_path, [ROW | {"series": cell}]))
+    assert row.series == series
+
+
+@pytest.mark.parametrize(
+    "cell", ["F", "F:", ":factura", "F:factura:x", "F:factura:0", "F:factura:-1", "F:factura:1:2", "F:factura:٣"]
+)
+def test_series_of_another_form_are_a_fault(tmp_path: Path, cell: str) -> None:
+    assert problems(tmp_path, ROW | {"series": cell}) == [(2, "series")]
+
+
+# ── As spreadsheets write it ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: text.encode("utf-8"),
+        lambda text: codecs.BOM_UTF8 + text.encode("utf-8"),
+        lambda text: text.encode("cp1252"),
+        lambda text: codecs.BOM_UTF16_LE + text.encode("utf-16-le"),
+        lambda text: codecs.BOM_UTF16_BE + text.encode("utf-16-be"),
+    ],
+    ids=["utf-8", "utf-8 with BOM", "cp1252", "utf-16-le", "utf-16-be"],
+)
+@pytest.mark.parametrize("newline", ["\r\n", "\n"])
+def test_every_delimiter_encoding_and_line_end_gives_the_same_plan(
+    tmp_path: Path, delimiter: str, encode: object, newline: str
+) -> None:
+    text = table([ROW, ROW | {"rfc": "HAÑ930228SM9"}], delimiter=delimiter).replace("\r\n", newline)
+    path = folder(tmp_path) / "plan.csv"
+    path.write_bytes(encode(text))  # type: ignore[operator]
+    rows = Plan.from_csv(path).rows
+    assert [row.rfc for row in rows] == ["EKU9003173C9", "HAÑ930228SM9"]
+    assert asyncio.run(rows[0].load()).razon_social == "Ñandú & Compañía, S.A."
+    assert rows[0].series[1] == PlanSerie(letra="P", tipo_documento="pago")
+
+
+def test_a_sep_line_and_untidy_headers_and_empty_rows_and_columns_are_no_obstacle(tmp_path: Path) -> None:
+    text = table([ROW], delimiter=";", columns=[*HEADER, "", " "])
+    text = "sep=;\r\n" + text.replace("razon_social", " RAZON_SOCIAL ") + ";;;\r\n\r\n"
+    path = folder(tmp_path) / "plan.csv"
+    path.write_text(text, newline="")
+    assert [row.number for row in Plan.from_csv(path)] == [2]
+
+
+def test_a_codigo_postal_that_lost_its_zero_is_restored_and_reported(tmp_path: Path) -> None:
+    plan = Plan.from_csv(written(tmp_path, [ROW, ROW | {"rfc": "HAÑ930228SM9", "codpos": "6500"}]))
+    assert [asyncio.run(row.load()).codpos for row in plan] == ["06500", "06500"]
+    assert plan.notices == (Problem(row=3, column="codpos", reason="6500 was read as 06500"),)
+
+
+def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
+    text = table([ROW, ROW | {"rfc": "bad"}]).replace('\r\n"Ñ', '\r\n,,,\r\n\r\n"Ñ')
+    path = folder(tmp_path) / "plan.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(path)
+    assert [problem.row for problem in refused.value.problems] == [7]
+
+
+# ── Faults ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_faulty_row_column_and_reason_is_told_at_once(tmp_path: Path) -> None:
+    faulty = ROW | {"rfc": "EKU", "codpos": "42a", "email": "nobody", "cer": "c/none.cer", "series": "F"}
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(tmp_path, [faulty, ROW, ROW | {"rfc": "HAÑ930228SM9", "razon_social": " "}]))
+    assert str(refused.value).splitlines() == [
+        "The plan has faults:",
+        "row 2, rfc: must be an RFC of 12 or 13 characters, and was 'EKU'",
+        "row 2, codpos: must be a código postal of 5 digits, and was '42a'",
+        "row 2, email: must be an e-mail address, and was 'nobody'",
+        "row 2, series: must be letra:tipo_documento[:folio] joined by ';', and was 'F'",
+        "row 2, cer: 'c/none.cer' cannot be read: No such file or directory",
+        "row 4, razon_social: is required, and empty",
+    ]
+    assert pickle.loads(pickle.dumps(refused.value)).problems == refused.value.problems
+    assert isinstance(refused.value, InvalidInputError)
+
+
+@pytest.mark.parametrize(
+    "column", ["razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key", "password"]
+)
+def test_a_missing_cell_is_a_fault(tmp_path: Path, column: str) -> None:
+    assert problems(tmp_path, ROW | {column: ""}) == [(2, column)]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("rfc", "EKU900317-3C9"),
+        ("codpos", "123456"),
+        ("codpos", "650"),
+        ("regimen", "six"),
+        ("regimen_nomina", "6011"),
+        ("mail_conta", "x"),
+        ("mailtomyself", "maybe"),
+        ("cant_folios_min", "many"),
+        ("cer", "c/empty.cer"),
+        ("key", "c"),
+        ("logo", "c/none.png"),
+        ("cer", "c/\0.cer"),
+    ],
+)
+def test_a_cell_of_another_form_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
+    assert problems(tmp_path, ROW | {column: cell}) == [(2, column)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "columns"),
+    [
+        ({"fielcer": "c/f.cer"}, {"fielkey", "fielpassword"}),
+        ({"fielpassword": "x"}, {"fielcer", "fielkey"}),
+        ({"fielcer": "c/f.cer", "fielkey": "c/f.key"}, {"fielpassword"}),
+    ],
+)
+def test_a_fiel_comes_whole_or_not_at_all(tmp_path: Path, cells: dict[str, str], columns: set[str]) -> None:
+    assert {column for _, column in problems(tmp_path, ROW | cells)} == columns
+
+
+def test_columns_that_are_wrong_are_told_before_any_row(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_text("razon_social,rfc,color,rfc,csd\r\nx,y,z,y,w\r\n")
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(path)
+    assert {problem.column for problem in refused.value.problems} == {
+        *("color", "csd", "rfc", "codpos", "email", "regimen_nomina", "cer", "key", "password"),
+    }
+    assert {problem.row for problem in refused.value.problems} == {1}
+
+
+def test_a_cell_beyond_the_header_is_a_fault(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_text(table([ROW]).rstrip() + ",surplus\r\n", encoding="utf-8", newline="")
+    with pytest.raises(PlanError, match="row 2: it has more cells"):
+        Plan.from_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the column is missing"),
+        (table([]).encode(), "no rows"),
+        (b'rfc\r\n"x', "the column is missing"),
+        (b'rfc,"' + b"x" * 200_000, "this is not CSV"),
+    ],
+)
+def test_a_file_that_is_no_plan_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "plan.csv"
+    path.write_bytes(content)
+    with pytest.raises(PlanError, match=reason):
+        Plan.from_csv(path)
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="No such file"):
+        Plan.from_csv(tmp_path / "none.csv")
+
+
+def test_the_same_company_twice_is_a_fault(tmp_path: Path) -> None:
+    rows = [ROW, ROW | {"rfc": "HAÑ930228SM9"}, ROW | {"rfc": "han\u0303930228sm9"}]
+    assert problems(tmp_path, *rows) == [(4, "rfc")]
+
+
+def test_the_same_serie_twice_in_a_company_is_a_fault(tmp_path: Path) -> None:
+    assert problems(tmp_path, ROW | {"series": "F:factura;F:factura:7;F:pago"}) == [(2, "series")]
+
+
+# ── Passwords ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_password_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSD_OF_KEMPER", "clave secreta")
+    assert loaded(tmp_path, password="", password_env="CSD_OF_KEMPER").csd.password.reveal() == "clave secreta"
+
+
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        ({"password_env": "CSD_OF_KEMPER"}, "password"),
+        ({"password": "", "password_env": "CSD_OF_NOBODY"}, "password_env"),
+    ],
+)
+def test_a_password_comes_from_one_place_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: dict[str, str], column: str
+) -> None:
+    monkeypatch.setenv("CSD_OF_KEMPER", "clave secreta")
+    monkeypatch.delenv("CSD_OF_NOBODY", raising=False)
+    assert problems(tmp_path, ROW | cells) == [(2, column)]
+
+
+def test_no_fault_and_no_row_shows_a_password(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(
+            written(tmp_path, [ROW | {"password": "clave secreta", "rfc": "x", "fielpassword": "otra clave"}])
+        )
+    plan = Plan.from_csv(written(tmp_path, [ROW | {"password": "clave secreta"}]))
+    shown = "".join(traceback.format_exception(refused.value)) + repr(refused.value.problems) + repr(plan.rows)
+    assert "clave" not in shown
+
+
+# ── Plans of values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_plan_may_be_made_of_values() -> None:
+    series = [PlanSerie(letra="F", tipo_documento="factura")]
+    plan = Plan.from_values([(nueva("EKU9003173C9"), series), (nueva("HAÑ930228SM9"), [])])
+    assert (len(plan), plan.series_count, repr(plan)) == (2, 1, "<Plan: 2 empresas, 1 series>")
+    assert [(row.number, row.rfc, row.series) for row in plan] == [
+        (1, "EKU9003173C9", tuple(series)),
+        (2, "HAÑ930228SM9", ()),
+    ]
+    assert asyncio.run(plan.rows[0].load()) == nueva("EKU9003173C9")
+
+
+def test_a_plan_of_values_knows_no_company_twice() -> None:
+    with pytest.raises(PlanError, match="row 2, rfc: EKU9003173C9 stands in row 1 already"):
+        Plan.from_values([(nueva("EKU9003173C9"), []), (nueva("eku9003173c9"), [])])
+
+
+def test_a_certificate_that_is_gone_when_it_is_needed_says_so(tmp_path: Path) -> None:
+    plan = Plan.from_csv(written(tmp_path, [ROW]))
+    (tmp_path / "c" / "a.key").unlink()
+    with pytest.raises(InvalidInputError, match=r"a\.key"):
+        asyncio.run(plan.rows[0].load())

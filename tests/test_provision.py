@@ -1,0 +1,238 @@
+"""A plan becomes real companies and series, each once and each series under its own company."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from facturaonline_async import AuthenticationError, Config, FacturaOnline, Sello, ServerError, connect
+from facturaonline_async.config import Upload
+from facturaonline_async.provision import Plan, PlanSerie, Report, RowOutcome, SerieOutcome, State, provision
+from facturaonline_async.testing import Emulator, Fault
+from tests.conftest import QUICK
+from tests.plans import nueva
+
+F = PlanSerie(letra="F", tipo_documento="factura", folio=1)
+P = PlanSerie(letra="P", tipo_documento="pago")
+MAIN = "607a062eae2bb"
+
+
+async def run(client: FacturaOnline, plan: Plan) -> tuple[list[RowOutcome], Report]:
+    async with provision(client, plan) as under_way:
+        outcomes = [outcome async for outcome in under_way]
+    return sorted(outcomes, key=lambda outcome: outcome.number), under_way.report
+
+
+def rows(emulator: Emulator) -> dict[str, list[str]]:
+    """Return each new company's RFC with its series."""
+    owners = {uid: row["rfc"] for uid, row in emulator.state["empresas"].items() if uid != MAIN}
+    found: dict[str, list[str]] = {rfc: [] for rfc in owners.values()}
+    for serie in emulator.state["series"].values():
+        found[owners[serie["empresa"]]].append(f"{serie['letra']}:{serie['tipo_documento']}")
+    return {rfc: sorted(series) for rfc, series in found.items()}
+
+
+async def test_what_is_missing_is_created_and_reported(client: FacturaOnline, emulator: Emulator) -> None:
+    (outcome,), report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F, P])]))
+    assert rows(emulator) == {"EKU9003173C9": ["F:factura", "P:pago"]}
+    (uid,) = set(emulator.state["empresas"]) - {MAIN}
+    ids = {row["letra"]: number for number, row in emulator.state["series"].items()}
+    assert outcome == RowOutcome(
+        number=1,
+        rfc="EKU9003173C9",
+        state=State.CREATED,
+        uid=uid,
+        series=(
+            SerieOutcome(letra="F", tipo_documento="factura", state=State.CREATED, uid=ids["F"]),
+            SerieOutcome(letra="P", tipo_documento="pago", state=State.CREATED, uid=ids["P"]),
+        ),
+    )
+    assert (report.is_complete, report.empresas, report.series) == (
+        True,
+        Counter({State.CREATED: 1}),
+        Counter({State.CREATED: 2}),
+    )
+
+
+async def test_what_exists_is_adopted_and_left_as_it_is(client: FacturaOnline, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc="EKU9003173C9", razon_social="VIEJA")
+    emulator.add_serie(uid, letra="F", tipo_documento="factura", folio=77, estatus="Pausada")
+    before = json.dumps(emulator.state["empresas"][uid])
+    (outcome,), report = await run(client, Plan.from_values([(nueva("eku9003173c9"), [F, P])]))
+    assert (outcome.state, outcome.uid, [serie.state for serie in outcome.series]) == (
+        State.ADOPTED,
+        uid,
+        [State.ADOPTED, State.CREATED],
+    )
+    assert json.dumps(emulator.state["empresas"][uid]) == before
+    assert [(row["folio"], row["estatus"]) for row in emulator.state["series"].values()] == [
+        (77, "Pausada"),
+        (1, "Activa"),
+    ]
+    assert report.is_complete
+
+
+async def test_a_second_run_changes_nothing(client: FacturaOnline, emulator: Emulator) -> None:
+    plan = Plan.from_values([(nueva(f"AAA0101{number:02}AA1"), [F, P]) for number in range(10)])
+    await run(client, plan)
+    before = json.dumps(emulator.state)
+    _, report = await run(client, plan)
+    assert (json.dumps(emulator.state), report.is_complete, report.empresas[State.ADOPTED]) == (before, True, 10)
+
+
+async def test_a_rows_failure_is_its_outcome_and_stops_no_other(client: FacturaOnline, emulator: Emulator) -> None:
+    body = {"status": "error", "message": {"cer": ["El certificado no es válido"]}}
+    emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
+    plan = Plan.from_values([(nueva(f"AAA0101{number:02}AA1"), [F]) for number in range(5)])
+    outcomes, report = await run(client, plan)
+    (failed,) = (outcome for outcome in outcomes if not outcome.ok)
+    assert failed.state is State.FAILED
+    assert "El certificado no es válido" in failed.reason
+    assert [(serie.state, serie.reason) for serie in failed.series] == [(State.FAILED, "its company failed")]
+    assert (report.is_complete, report.failed, len(rows(emulator))) == (False, [failed], 4)
+
+
+async def test_a_series_failure_leaves_its_company_and_the_others(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="series.create")
+    (outcome,), report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F, P])]))
+    assert Counter(serie.state for serie in outcome.series) == {State.CREATED: 1, State.FAILED: 1}
+    assert (outcome.state, outcome.ok, report.is_complete) == (State.CREATED, False, False)
+
+
+async def test_series_that_cannot_be_listed_fail_with_the_reason(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.status(500), endpoint="series.list", times=None)
+    (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F, P])]))
+    assert [(serie.state, "the server failed" in serie.reason) for serie in outcome.series] == [
+        (State.FAILED, True)
+    ] * 2
+    assert outcome.state is State.CREATED
+
+
+async def test_a_company_without_series_is_complete(client: FacturaOnline, emulator: Emulator) -> None:
+    (outcome,), report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [])]))
+    assert (outcome.ok, report.is_complete, emulator.count("series.list")) == (True, True, 0)
+
+
+async def test_wrong_main_keys_stop_before_anything_is_created(emulator: Emulator) -> None:
+    wrong = evolve(emulator.credentials, api_key="JDJ5JDEwJG5vbmU=")
+    async with connect(wrong, base_url=emulator.base_url, config=QUICK) as client:
+        with pytest.raises(AuthenticationError):
+            await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert emulator.count("empresas.create") == 0
+
+
+async def test_main_keys_that_fail_on_the_way_stop_the_run(client: FacturaOnline, emulator: Emulator) -> None:
+    body = {"status": "error", "message": "La cuenta que intenta autenticarse no existe"}
+    emulator.inject(Fault.status(200, body=body), endpoint="empresas.create", times=None)
+    plan = Plan.from_values([(nueva(f"AAA0101{number:02}AA1"), [F]) for number in range(90)])
+    with pytest.raises(AuthenticationError):
+        await run(client, plan)
+    assert emulator.count("empresas.create") <= 40
+
+
+async def test_an_account_that_cannot_be_listed_creates_nothing(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.status(500), endpoint="empresas.list", times=None)
+    with pytest.raises(ServerError):
+        await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert emulator.count("empresas.create") == 0
+
+
+async def test_lost_answers_make_no_duplicates(client: FacturaOnline, emulator: Emulator) -> None:
+    for endpoint in ("empresas.create", "series.create"):
+        emulator.inject(Fault.drop_after_commit(), endpoint=endpoint, times=None, probability=0.3)
+    plan = Plan.from_values([(nueva(f"AAA0101{number:02}AA1"), [F, P]) for number in range(30)])
+    _, report = await run(client, plan)
+    expected = {row.rfc: ["F:factura", "P:pago"] for row in plan}
+    assert (report.is_complete, rows(emulator)) == (True, expected)
+
+
+async def test_two_hundred_companies_with_three_series_each() -> None:
+    """Exactly 200 and 600, each series under its own company, none under the main one."""
+    series = [
+        PlanSerie(letra=letra, tipo_documento=tipo)
+        for letra, tipo in (("F", "factura"), ("NC", "nota_credito"), ("P", "pago"))
+    ]
+    plan = Plan.from_values([(nueva(f"AAA{number:06}AA1"), series) for number in range(200)])
+    async with Emulator(read_lag=0.05, list_lag=0.02) as emulator:
+        config = Config(rates=())
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            _, report = await run(client, plan)
+        owners = Counter(row["empresa"] for row in emulator.state["series"].values())
+        assert (len(emulator.state["empresas"]) - 1, len(emulator.state["series"])) == (200, 600)
+        assert rows(emulator) == {row.rfc: ["F:factura", "NC:nota_credito", "P:pago"] for row in plan}
+        assert (owners[MAIN], set(owners.values())) == (0, {3})
+    assert report.is_complete
+
+
+async def test_a_cancelled_run_leaves_nothing_running(client: FacturaOnline, emulator: Emulator) -> None:
+    plan = Plan.from_values([(nueva(f"AAA0101{number:02}AA1"), [F, P]) for number in range(50)])
+    before = len(asyncio.all_tasks())
+    task = asyncio.create_task(run(client, plan))
+    async with asyncio.timeout(10):
+        while emulator.count("series.create") < 10:  # noqa: ASYNC110  # the emulator rings no bell
+            await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.05)
+    assert len(asyncio.all_tasks()) <= before + 40  # the emulator's own, one for each open connection
+    assert "0 waiting, 0 in flight" in repr(client.session)
+    _, report = await run(client, plan)
+    assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 50, 100)
+
+
+# ── The SAT's own test certificates ───────────────────────────────────────────────────────────────────────────────────
+
+
+def sat_plans() -> list[list[tuple[str, Sello, Sello | None]]]:
+    """Return the ten real CSD pairs, three with their FIEL, in two plans of distinct RFCs."""
+    folder = Path(os.environ.get("SAT_TEST_CERTS", ""))
+    if not (folder / "MANIFEST.json").is_file():
+        pytest.skip("SAT_TEST_CERTS names no folder with the SAT's test files")
+    pairs = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))["pairs"]
+
+    def sello(pair: dict[str, str]) -> Sello:
+        return Sello((folder / pair["cer"]).read_bytes(), (folder / pair["key"]).read_bytes(), pair["password"])
+
+    fiels = {pair["rfc"]: sello(pair) for pair in pairs if pair["kind"] == "fiel"}
+    first: dict[str, tuple[str, Sello, Sello | None]] = {}
+    second: dict[str, tuple[str, Sello, Sello | None]] = {}
+    for pair in pairs:
+        if pair["kind"] == "csd":
+            rfc, again = pair["rfc"], pair["rfc"] in first
+            (second if again else first)[rfc] = rfc, sello(pair), None if again else fiels.get(rfc)
+    return [list(first.values()), list(second.values())]
+
+
+@pytest.mark.parametrize("upload", ["multipart", "base64"])
+async def test_the_real_certificates_arrive_byte_for_byte(upload: Upload) -> None:
+    plans = sat_plans()
+    assert ([len(plan) for plan in plans], sum(fiel is not None for plan in plans for _, _, fiel in plan)) == (
+        [8, 2],
+        3,
+    )
+    for certificates in plans:
+        async with Emulator() as emulator:
+            config = evolve(QUICK, upload=upload)
+            plan = Plan.from_values((nueva(rfc, csd=csd, fiel=fiel), [F]) for rfc, csd, fiel in certificates)
+            async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+                _, report = await run(client, plan)
+            arrived = {
+                request.fields["rfc"]: sorted(file.sha256 for file in request.files.values())
+                for request in emulator.requests
+                if request.endpoint == "empresas.create"
+            }
+        sent = {rfc: hashes(csd, fiel) for rfc, csd, fiel in certificates}
+        assert (report.is_complete, arrived) == (True, sent)
+
+
+def hashes(*sellos: Sello | None) -> list[str]:
+    contents = [content for sello in sellos if sello is not None for content in (sello.cer, sello.key)]
+    return sorted(hashlib.sha256(content).hexdigest() for content in contents)
