@@ -168,7 +168,6 @@ def test_a_missing_cell_is_a_fault(tmp_path: Path, column: str) -> None:
         ("codpos", "650"),
         ("regimen", "six"),
         ("regimen_nomina", "6011"),
-        ("mail_conta", "x"),
         ("mailtomyself", "maybe"),
         ("cant_folios_min", "many"),
         ("cer", "c/empty.cer"),

@@ -44,6 +44,3 @@ def run() -> None:
     except FacturaOnlineError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. What was created stays, and is adopted by the next run.\n")
-        sys.exit(130)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from facturaonline_async.cli import loop
 from facturaonline_async.testing import Emulator
 
 __all__ = ["command"]
@@ -23,7 +24,7 @@ def command(
     It prints the environment variables that make this library (and the command) talk to it. Its state is in memory,
     and gone when it stops.
     """
-    asyncio.run(_serve(port, latency, list_lag))
+    loop.run(_serve(port, latency, list_lag))
 
 
 async def _serve(port: int, latency: float, list_lag: float) -> None:

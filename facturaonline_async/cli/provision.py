@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import sys
@@ -15,7 +14,7 @@ import attrs
 import typer
 from rich.console import Console
 
-from facturaonline_async.cli import shown
+from facturaonline_async.cli import loop, shown
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.provision import Plan, PlanError, Report, RowOutcome, provision
@@ -85,14 +84,17 @@ def command(
     for notice in read.notices:
         Console(stderr=True).print(f"[yellow]mended[/] {notice}", highlight=False)
     if dry_run:
-        asyncio.run(_dry_run(read, as_json=as_json))
+        loop.run(_dry_run(read, as_json=as_json))
         return
     config = Config(base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency)
     if rate:
         config = attrs.evolve(config, rates=(), host_rates=rate)
     if timeout:
         config = attrs.evolve(config, total_timeout=timeout, upload_timeout=timeout)
-    report = asyncio.run(_provision(read, config, concurrency=concurrency, use_emulator=use_emulator, as_json=as_json))
+    report = loop.run(
+        _provision(read, config, concurrency=concurrency, use_emulator=use_emulator, as_json=as_json),
+        interrupted="Interrupted. What was created stays, and is adopted by the next run.\n",
+    )
     if not report.is_complete:
         raise typer.Exit(1)
 

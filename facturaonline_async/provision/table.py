@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
-from attrs import field, fields_dict, frozen
+from attrs import field, fields_dict, frozen, resolve_types
 
 from facturaonline_async.config import Secret
 from facturaonline_async.errors import InvalidInputError
@@ -29,7 +29,8 @@ __all__ = ["read_csv"]
 _REQUIRED: Final = ("razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key")
 _FILES: Final = ("cer", "key", "fielcer", "fielkey", "logo")
 _PASSWORDS: Final = ("password", "fielpassword")
-_ATTRIBUTES: Final = frozenset(fields_dict(NuevaEmpresa)) - {"csd", "fiel", "smtp", "logo"}
+_FIELDS: Final = fields_dict(resolve_types(NuevaEmpresa))
+_ATTRIBUTES: Final = _FIELDS.keys() - {"csd", "fiel", "smtp", "logo"}
 _COLUMNS: Final = _ATTRIBUTES | {*_FILES, *_PASSWORDS, "series"} | {f"{password}_env" for password in _PASSWORDS}
 
 # Three or four letters (Ñ and & are letters here), a date, and three more characters.
@@ -45,6 +46,7 @@ class _Files:
     password: Secret
 
     def read(self) -> Sello:
+        """Read both files."""
         return Sello(self.cer.read_bytes(), self.key.read_bytes(), self.password)
 
 
@@ -194,8 +196,7 @@ class _Cells:
 
     def _value(self, name: str, cell: str) -> object:
         """Return what the cell means for the attribute."""
-        check = _CHECKS.get(name)
-        if check is None:
+        if (check := _CHECKS.get(name) or _CHECKS_BY_TYPE.get(_FIELDS[name].type)) is None:
             return cell
         value, problem = check(cell)
         if problem:
@@ -289,14 +290,12 @@ def _count(cell: str) -> tuple[object, str]:
     return int(cell) if is_count else 0, "" if is_count else "must be a whole number"
 
 
-_CHECKS: Final[Mapping[str, Callable[[str], tuple[object, str]]]] = {
+_Check = Callable[[str], tuple[object, str]]
+_CHECKS: Final[Mapping[str, _Check]] = {
     "rfc": _rfc,
     "codpos": _codpos,
     "regimen": _regimen,
     "regimen_nomina": _regimen,
     "email": _email,
-    "mail_conta": _email,
-    "mailtomyself": _flag,
-    "mailtomyconta": _flag,
-    "cant_folios_min": _count,
 }
+_CHECKS_BY_TYPE: Final[Mapping[object, _Check]] = {bool | None: _flag, int | None: _count}

@@ -1,0 +1,306 @@
+"""The `facturaonline` command, as people run it: in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import re
+import signal
+import stat
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from cryptography import x509
+
+from facturaonline_async import Credentials, connect
+from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async.provision import Plan
+from facturaonline_async.testing import Emulator, Fault
+from tests.plans import ROW, written
+
+COMMAND = [sys.executable, "-m", "facturaonline_async.cli"]
+
+
+@frozen
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def environment(emulator: Emulator | None = None) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACTURAONLINE_")}
+    inherited |= {"COLUMNS": "160", "TERM": "dumb"}
+    if emulator is None:
+        return inherited
+    return inherited | {
+        "FACTURAONLINE_BASE_URL": emulator.base_url,
+        "FACTURAONLINE_API_KEY": emulator.credentials.api_key.reveal(),
+        "FACTURAONLINE_SECRET_KEY": emulator.credentials.secret_key.reveal(),
+    }
+
+
+async def run(*arguments: object, emulator: Emulator | None = None, env: dict[str, str] | None = None) -> Ran:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *map(str, arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(emulator) | (env or {}),
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+def plan(folder: Path, companies: int, **cells: object) -> Path:
+    return written(folder, [ROW | {"rfc": f"AAA0101{number:02}AA1"} | cells for number in range(companies)])
+
+
+# ── plan example ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_example_is_a_plan_of_distinct_companies_with_three_series_each(tmp_path: Path) -> None:
+    ran = await run("plan", "example", tmp_path / "demo", "--empresas", 20)
+    path = tmp_path / "demo" / "plan.csv"
+    read = Plan.from_csv(path)
+    assert (ran.code, len(read), len({row.rfc for row in read})) == (0, 20, 20)
+    assert {len(row.series) for row in read} == {3}
+    assert f"facturaonline provision {path} --emulator" in ran.out
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    certificates = [x509.load_der_x509_certificate((path.parent / row["cer"]).read_bytes()) for row in rows]
+    keys = {certificate.public_key().public_numbers().n for certificate in certificates}  # type: ignore[union-attr]
+    assert len(keys) == 16
+    assert len({certificate.serial_number for certificate in certificates}) == 20
+
+
+async def test_the_example_goes_into_an_empty_folder_and_no_other(tmp_path: Path) -> None:
+    assert (await run("plan", "example", tmp_path, "--empresas", 1)).code == 0
+    again = await run("plan", "example", tmp_path, "--empresas", 1)
+    assert (again.code, "is not an empty folder" in again.err) == (2, True)
+
+
+def test_example_rfcs_are_distinct_and_well_formed() -> None:
+    rfcs = [rfc for rfc, _ in zip(example_rfcs(), range(20_000), strict=False)]
+    assert len(set(rfcs)) == 20_000
+    assert all(re.fullmatch(r"[A-Z]{3}200101[0-9A-Z]A[0-9A]", rfc) for rfc in rfcs)
+
+
+# ── provision ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_example_is_provisioned_against_the_emulator_in_two_commands(tmp_path: Path) -> None:
+    await run("plan", "example", tmp_path, "--empresas", 12)
+    ran = await run("provision", tmp_path / "plan.csv", "--emulator", "--rate", "1000/1")
+    assert ran.code == 0
+    cells = [re.findall(r"\w+", line) for line in ran.out.splitlines() if "empresas" in line or "series" in line]
+    assert cells == [["empresas", "12", "12", "0", "0"], ["series", "36", "36", "0", "0"]]
+    assert ("12/12" in ran.err, "36/36" in ran.err) == (True, True)
+
+
+async def test_a_plan_is_provisioned_over_the_network(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("provision", plan(tmp_path, 5), "--rate", "1000/1", "--json", emulator=emulator)
+    owners = Counter(row["empresa"] for row in emulator.state["series"].values())
+    assert (ran.code, len(emulator.state["empresas"]), set(owners.values())) == (0, 6, {2})
+    assert ran.err == ""
+    result = ran.json
+    assert (result["complete"], result["empresas"], result["series"]) == (
+        True,
+        {"planned": 5, "created": 5, "adopted": 0, "failed": 0},
+        {"planned": 10, "created": 10, "adopted": 0, "failed": 0},
+    )
+    assert {row["uid"] for row in result["rows"]} == set(emulator.state["empresas"]) - {"607a062eae2bb"}
+    assert all(serie["uid"] in emulator.state["series"] for row in result["rows"] for serie in row["series"])
+
+
+async def test_a_second_run_adopts_everything(tmp_path: Path, emulator: Emulator) -> None:
+    path = plan(tmp_path, 3)
+    for expected in ("created", "adopted"):
+        ran = await run("provision", path, "--rate", "1000/1", "--json", emulator=emulator)
+        assert (ran.code, ran.json["empresas"][expected], ran.json["series"][expected]) == (0, 3, 6)
+    assert len(emulator.state["empresas"]) == 4
+
+
+async def test_what_failed_is_shown_with_its_reason_and_the_exit_code_is_1(tmp_path: Path, emulator: Emulator) -> None:
+    body = {"status": "error", "message": {"cer": ["El certificado no es [válido]"]}}
+    emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
+    emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="series.create")
+    ran = await run("provision", plan(tmp_path, 2), "--rate", "1000/1", emulator=emulator)
+    assert (ran.code, "Not complete" in ran.out) == (1, True)
+    flat = " ".join(re.sub("[^\\w\\s:\\[\\]]", " ", ran.out).split())
+    assert re.search(r"[23] AAA0101\d\dAA1 empresa .*El certificado no es \[válido\]", flat)
+    assert re.search(r"[23] AAA0101\d\dAA1 serie [FP]:(factura|pago)", flat)
+
+
+async def test_a_plan_with_faults_is_refused_before_anything_is_sent(tmp_path: Path, emulator: Emulator) -> None:
+    path = written(tmp_path, [ROW | {"rfc": "x", "codpos": "y"}, ROW, ROW | {"cer": "none.cer"}])
+    ran = await run("provision", path, emulator=emulator)
+    as_json = await run("provision", path, "--json", emulator=emulator)
+    assert (ran.code, as_json.code, emulator.requests) == (2, 2, ())
+    assert [line.split(":")[0] for line in ran.err.splitlines()] == [
+        "The plan has faults",
+        "row 2, rfc",
+        "row 2, codpos",
+        "row 4, cer",
+    ]
+    assert [(each["row"], each["column"]) for each in as_json.json["problems"]] == [
+        (2, "rfc"),
+        (2, "codpos"),
+        (4, "cer"),
+    ]
+
+
+async def test_a_dry_run_reads_everything_and_sends_nothing(tmp_path: Path, emulator: Emulator) -> None:
+    path = plan(tmp_path, 3, codpos="6500")
+    ran = await run("provision", path, "--dry-run", emulator=emulator)
+    as_json = await run("provision", path, "--dry-run", "--json", emulator=emulator)
+    assert (ran.code, emulator.requests) == (0, ())
+    assert "3 empresas, 6 series. Nothing was sent" in ran.out
+    assert "mended row 2, codpos: 6500 was read as 06500" in ran.err
+    assert as_json.json == {"dry_run": True, "empresas": 3, "series": 6}
+
+
+async def test_no_output_shows_a_key_or_a_password(tmp_path: Path, emulator: Emulator) -> None:
+    emulator.inject(Fault.status(422, body={"message": "clave-secreta"}), endpoint="empresas.create", times=None)
+    wrong = {"FACTURAONLINE_API_KEY": "JDJ5JDEwJG5vbmU="}
+    path = plan(tmp_path, 2, password="clave-secreta")
+    for more in ((), ("--json",)):
+        for env in ({}, wrong):
+            ran = await run("provision", path, *more, "--timeout", "5", emulator=emulator, env=env)
+            shown = ran.out + ran.err
+            assert ran.code == 1
+            assert "clave-secreta" not in shown
+            assert emulator.credentials.secret_key.reveal() not in shown
+            assert "Traceback" not in shown
+
+
+async def test_wrong_keys_end_with_one_clear_line(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run(
+        "provision", plan(tmp_path, 1), emulator=emulator, env={"FACTURAONLINE_API_KEY": "JDJ5JDEwJG5vbmU="}
+    )
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "La cuenta que intenta autenticarse no existe" in ran.err
+
+
+async def test_the_rate_is_kept_and_takes_the_place_of_the_courtesy_limit(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("provision", plan(tmp_path, 20), "--rate", "40/0.5", "--json", emulator=emulator)
+    times = [request.at for request in emulator.requests]
+    # One call of jitter: the log tells arrivals, the limit binds departures.
+    most = max(sum(start <= time < start + 0.45 for time in times) for start in times)
+    assert (ran.code, most <= 41) == (0, True)
+
+
+async def test_the_concurrency_bounds_the_calls_in_flight(tmp_path: Path) -> None:
+    async with Emulator(latency=0.01) as emulator:
+        ran = await run("provision", plan(tmp_path, 10), "--concurrency", "3", "--rate", "1000/1", emulator=emulator)
+        assert (ran.code, emulator.in_flight_max) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--rate", "fast"], "CALLS/SECONDS"),
+        (["--rate", "0/1"], "CALLS/SECONDS"),
+        (["--concurrency", "0"], "concurrency"),
+        (["--timeout", "0"], "timeout"),
+        (["--emulator", "--base-url", "https://a.example.mx"], "exclude"),
+    ],
+)
+async def test_an_option_that_cannot_work_is_refused_by_name(tmp_path: Path, arguments: list[str], hint: str) -> None:
+    ran = await run("provision", plan(tmp_path, 1), *arguments)
+    assert (ran.code, hint in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("missing", ["FACTURAONLINE_API_KEY", "FACTURAONLINE_BASE_URL"])
+async def test_what_is_missing_from_the_environment_is_named(tmp_path: Path, emulator: Emulator, missing: str) -> None:
+    ran = await run("provision", plan(tmp_path, 1), emulator=emulator, env={missing: ""})
+    assert (ran.code, missing in ran.err, ran.err.count("\n")) == (2, True, 1)
+
+
+async def interrupted(*arguments: object, when: asyncio.Future[object] | None, emulator: Emulator | None = None) -> Ran:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(emulator),
+    )
+    if when is not None:
+        await asyncio.wait_for(when, 30)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def test_ctrl_c_ends_a_run_and_the_next_one_finishes_it(tmp_path: Path) -> None:
+    async with Emulator(latency=0.02) as emulator:
+
+        async def some_are_created() -> None:
+            while emulator.count("series.create") < 4:  # noqa: ASYNC110  # the emulator rings no bell
+                await asyncio.sleep(0.01)
+
+        path = plan(tmp_path, 30)
+        ran = await interrupted(
+            "provision", path, "--rate", "100/1", when=asyncio.ensure_future(some_are_created()), emulator=emulator
+        )
+        assert (ran.code, "Traceback" in ran.err, "next run" in ran.err) == (130, False, True)
+        again = await run("provision", path, "--rate", "1000/1", "--json", emulator=emulator)
+        assert (again.code, len(emulator.state["empresas"]), len(emulator.state["series"])) == (0, 31, 60)
+
+
+# ── emulator ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_emulator_prints_what_makes_clients_talk_to_it() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "emulator", "--port", "0", stdout=asyncio.subprocess.PIPE, env=environment()
+    )
+    assert process.stdout is not None
+    lines = [(await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip() for _ in range(3)]
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    pair = Credentials(api_key=exports["FACTURAONLINE_API_KEY"], secret_key=exports["FACTURAONLINE_SECRET_KEY"])
+    async with connect(pair, base_url=exports["FACTURAONLINE_BASE_URL"]) as client:
+        assert (await client.empresas.current()).rfc == "EMU200101PP5"
+    process.send_signal(signal.SIGINT)
+    await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 130
+
+
+# ── The command itself ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_help_teaches_what_to_do_first() -> None:
+    ran = await run("--help")
+    assert ran.code == 0
+    assert all(word in ran.out for word in ("provision", "emulator", "plan", "plan example demo"))
+
+
+@pytest.mark.parametrize("command", ["provision", "emulator", "plan example"])
+async def test_every_command_and_option_has_help(command: str) -> None:
+    ran = await run(*command.split(), "--help")
+    options = [line for line in ran.out.splitlines() if re.search(r"^[│ ]*\*? +(--\w|\w+ +<)", line)]
+    assert (ran.code, len(options) >= 2) == (0, True)
+    assert all(len(re.findall(r"[a-z]{2,}", line)) >= 4 for line in options)
+
+
+async def test_without_its_extra_the_command_says_how_to_get_it() -> None:
+    code = "import sys; sys.modules['typer'] = None; from facturaonline_async.cli import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, env=environment()
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, "facturaonline-async[cli]" in err.decode()) == (1, True)

@@ -1,0 +1,130 @@
+"""What the package shows of itself: names, docs, types, and where its words stand."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import facturaonline_async
+from facturaonline_async import bulk, errors, provision, testing
+
+PACKAGE = Path(facturaonline_async.__file__).parent
+README = PACKAGE.parent / "README.md"
+
+#: The contract: names that the design promises at the door.
+PROMISED = {
+    *("connect", "SessionManager", "FacturaOnline", "Credentials", "Config", "Rate", "Secret"),
+    *("Serie", "Empresa", "NuevaEmpresa", "CambiosEmpresa", "CorreoSmtp", "Sello", "TipoDocumento"),
+    *("PRODUCTION", "SANDBOX", "FACTURA_COM_PRODUCTION", "FACTURA_COM_SANDBOX"),
+    *errors.__all__,
+}
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages([str(PACKAGE)], "facturaonline_async.")
+    if "__main__" not in module.name
+)
+
+
+def test_the_door_exports_what_was_promised() -> None:
+    assert set(facturaonline_async.__all__) >= PROMISED
+
+
+@pytest.mark.parametrize("module", [facturaonline_async, bulk, provision, testing])
+def test_a_door_exports_exactly_what_it_imports(module: object) -> None:
+    assert inspect.ismodule(module)
+    exported = module.__all__
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+    }
+    assert exported == sorted(exported, key=lambda name: (name != name.upper(), not name[0].isupper(), name))
+    assert set(exported) == (public if module.__file__ and module.__file__.endswith("__init__.py") else set(exported))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    bare = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+    nested = {
+        inner.name
+        for outer in ast.walk(tree)
+        if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for inner in ast.walk(outer)
+        if isinstance(inner, kinds) and inner is not outer
+    }
+    assert set(bare) - nested == set()
+
+
+def test_the_readme_shows_every_error() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in errors.__all__ if name not in text] == []
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL))
+def test_the_readmes_python_uses_names_that_exist(block: str) -> None:
+    tree = ast.parse(block)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("facturaonline_async"):
+            module = importlib.import_module(node.module or "")
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def test_the_package_is_typed_and_says_so() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_importing_the_package_loads_neither_the_command_nor_the_emulator() -> None:
+    code = "import sys, facturaonline_async; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    unwanted = ("typer", "rich", "facturaonline_async.testing", "facturaonline_async.cli", "cryptography", "sqlite3")
+    assert [name for name in unwanted if name in loaded] == []
+
+
+WIRE_WORDS = (
+    *("F-Api-Key", "F-Secret-Key", "F-PLUGIN", "messsage", "lastPage", "SerieID", "SerieName", "SerieType"),
+    *("SerieDescription", "SerieStatus", "tipoDocumento", "acco_uid", "acco_numero", "acco_regimen_33"),
+    *("acco_folios_alert", "razons", "numero_exterior", "numero_interior", "cant_folios_min", "_method", "perPage"),
+    *("/v4/series", "/v1/accounts", "/v1/current/account", "/v4/account/create"),
+)
+
+
+@cache
+def texts() -> dict[str, set[str]]:
+    """Return all texts in each file's code, the emulator's left out: it is another witness."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        if "testing" not in path.parts:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found[path.relative_to(PACKAGE).as_posix()] = {
+                node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+    return found
+
+
+@pytest.mark.parametrize("word", WIRE_WORDS)
+def test_a_word_of_the_wire_stands_in_one_file(word: str) -> None:
+    files = [
+        path
+        for path, found in texts().items()
+        if any(word == text or (word.startswith("/") and text.startswith(word)) for text in found)
+    ]
+    assert len(files) == 1
+    assert files[0].endswith(("wire.py", "dialect.py"))
