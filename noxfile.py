@@ -39,7 +39,7 @@ def imports(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy --strict and pyright: the package, its tests, and the package as users see it."""
-    session.install("-e", ".[cli]", *group("types"), *group("test"), "nox", "types-networkx")
+    session.install("-e", ".[cli]", *group("types"), *group("test"), "nox")
     session.run("mypy")
     session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
     session.run(
