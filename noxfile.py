@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,11 +11,19 @@ import nox
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "imports", "types", "tests", "lowest", "wheel"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+# pyenv hides its interpreters from those who do not name them.
+_PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+if "PYENV_VERSION" not in os.environ and _PYENV.is_dir():
+    os.environ["PYENV_VERSION"] = ":".join(
+        sorted(path.name for path in _PYENV.iterdir() if re.fullmatch(r"3\.1[1-9]\.\d+", path.name))
+    )
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -64,17 +74,15 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""
-    session.run_install(
-        "uv", "pip", "install", "--resolution=lowest-direct", "-e", ".[cli]", *group("test"),
-        env={"VIRTUAL_ENV": session.virtualenv.location},
-    )  # fmt: skip
+    session.install("--resolution=lowest-direct", "-e", ".[cli]")
+    session.install(*group("test"))
     session.run("pytest", "-q", *session.posargs)
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
     """A wheel of the tree installs into an empty environment, imports, and runs the command."""
-    out = Path(session.create_tmp())
+    out = Path(session.create_tmp()).absolute()
     shutil.rmtree(out / "dist", ignore_errors=True)
     session.install("build")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(out / "dist"), ".")

@@ -136,7 +136,7 @@ class ValidationError(ApiError):
         snippet: str = "",
     ) -> None:
         super().__init__(message, endpoint=endpoint, status=status, uid=uid, snippet=snippet)
-        self.fields = dict(fields or {})
+        self.fields: dict[str, tuple[str, ...]] = dict(fields or {})
 
 
 class RateLimitError(ApiError):

@@ -81,9 +81,9 @@ class SessionManager:
             raise InvalidInputError("Config.base_url is missing. Give SANDBOX or PRODUCTION.", field="base_url")
         self.config = config
         #: Reads that several callers wait for at the same time.
-        self.shared = SharedReads()
+        self.shared: SharedReads = SharedReads()
         #: Turns of those who create, or change, the same thing.
-        self.turns = Turns()
+        self.turns: Turns = Turns()
         self._limiter = limiter
         self._gate = LocalLimiter(
             rates=() if limiter else config.rates,

@@ -9,9 +9,14 @@ from unittest.mock import Mock
 import aiohttp
 import aioresponses
 import pytest
+from hypothesis import HealthCheck, settings
 
 from facturaonline_async import Config, FacturaOnline, RetryPolicy, connect
 from facturaonline_async.testing import Emulator
+
+# Timing decides no test.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 QUICK = Config(rates=(), retry=RetryPolicy(transient=0.001, throttled=0.001), deadline=0.5)
 

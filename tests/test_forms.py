@@ -10,7 +10,7 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
 from facturaonline_async.forms import Body, File, Value, form, json_body
@@ -97,14 +97,12 @@ def test_a_body_knows_its_secrets_and_does_not_show_them(fields: dict[str, Value
 names = st.text(st.characters(codec="ascii", categories=["L", "Nd"]), min_size=1, max_size=8)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=5))
 def test_any_texts_survive_the_urlencoded_way(fields: dict[str, str]) -> None:
     body = form(dict(fields))
     assert parse_qsl(body.content.decode(), keep_blank_values=True) == list(fields.items())
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=30), max_size=5),
     st.binary(max_size=200),

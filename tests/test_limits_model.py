@@ -196,7 +196,7 @@ holds = st.builds(Hold, st.sampled_from(["a", "b"]), st.sampled_from([0.0213, 0.
 limits = st.builds(Limits, rates(3), rates(4), rates(5), st.none() | st.integers(1, 4), st.none() | st.integers(1, 3))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(limits, st.lists(asks | asks | asks | holds, max_size=40))
 @example(Limits((Rate(1, 1.0),), (), (), 1, None), [Ask("series.list", "a", 0.3331, None, None)] * 4)
 def test_the_limiter_does_what_the_model_does(limits: Limits, schedule: list[Ask | Hold]) -> None:

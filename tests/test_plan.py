@@ -14,6 +14,8 @@ from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
 from facturaonline_async.provision import Plan, PlanError, PlanSerie, Problem
 from tests.plans import HEADER, ROW, folder, nueva, table, written
 
+PASSWORD = "clave secreta"
+
 
 def problems(path: Path, *rows: dict[str, object]) -> list[tuple[int, str]]:
     with pytest.raises(PlanError) as refused:
@@ -264,13 +266,12 @@ def test_a_password_comes_from_one_place_that_has_it(
 
 
 def test_no_fault_and_no_row_shows_a_password(tmp_path: Path) -> None:
+    row = ROW | {"password": PASSWORD}
     with pytest.raises(PlanError) as refused:
-        Plan.from_csv(
-            written(tmp_path, [ROW | {"password": "clave secreta", "rfc": "x", "fielpassword": "otra clave"}])
-        )
-    plan = Plan.from_csv(written(tmp_path, [ROW | {"password": "clave secreta"}]))
+        Plan.from_csv(written(tmp_path, [row | {"rfc": "x", "fielpassword": PASSWORD}]))
+    plan = Plan.from_csv(written(tmp_path, [row]))
     shown = "".join(traceback.format_exception(refused.value)) + repr(refused.value.problems) + repr(plan.rows)
-    assert "clave" not in shown
+    assert PASSWORD not in shown
 
 
 # ── Plans of values ───────────────────────────────────────────────────────────────────────────────────────────────────

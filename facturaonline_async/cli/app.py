@@ -13,7 +13,7 @@ from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 
 __all__ = ["app", "run"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Provision the companies and series of a FacturaOnline account.",
     epilog=(
         "Begin with an example: facturaonline plan example demo, then facturaonline provision demo/plan.csv --emulator"
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback that shows locals would show keys
 )
-plan = typer.Typer(help="Make and read plans.", no_args_is_help=True)
+plan: typer.Typer = typer.Typer(help="Make and read plans.", no_args_is_help=True)
 
 
 def _add(group: typer.Typer, name: str, command: Callable[..., None]) -> None:

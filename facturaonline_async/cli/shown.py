@@ -35,6 +35,9 @@ class _Rate(ProgressColumn):
 @contextmanager
 def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
     """Show a bar for companies and one for series, and give a function that is told of each row's outcome."""
+    if quiet:
+        yield lambda _: None
+        return
     bars = Progress(
         TextColumn("{task.description:<8}"),
         BarColumn(bar_width=None),
@@ -43,7 +46,6 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
         TimeRemainingColumn(),
         TextColumn("{task.fields[failed]}", style="red"),
         console=Console(stderr=True),
-        disable=quiet,
         expand=True,
     )
     with bars:

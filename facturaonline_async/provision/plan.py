@@ -22,8 +22,8 @@ class Plan:
     """
 
     def __init__(self, rows: Iterable[PlanRow], *, notices: Sequence[Problem] = ()) -> None:
-        self.rows = tuple(rows)
-        self.notices = tuple(notices)
+        self.rows: tuple[PlanRow, ...] = tuple(rows)
+        self.notices: tuple[Problem, ...] = tuple(notices)
         if problems := list(_repeated(self.rows)):
             raise PlanError.of(problems)
 

@@ -43,7 +43,7 @@ class PlanError(InvalidInputError):
 
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message, field="plan")
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> PlanError:

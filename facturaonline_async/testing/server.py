@@ -58,7 +58,7 @@ class Server:
         self._tasks: set[asyncio.Task[object]] = set()
         self._random = random.Random()
         self._in_flight = 0
-        self.in_flight_max = 0
+        self.in_flight_max: int = 0
 
     @property
     def origin(self) -> str:

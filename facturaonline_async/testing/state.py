@@ -43,7 +43,7 @@ class State:
         self.behaviour = behaviour
         self.tables: Tables = {"empresas": {}, "series": {}}
         #: Set whenever somebody else gets hold of the tables.
-        self.touched = True
+        self.touched: bool = True
         self._random = random.Random(f"keys {seed}")
         self._next_uid = _FIRST_UID
         self._next_serie = _FIRST_SERIE
