@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 from attrs import evolve, field, frozen
 
@@ -28,19 +29,19 @@ def _check_endpoint_names(_: object, __: object, session: SessionManager) -> Non
         )
 
 
-@frozen
+@frozen(slots=False)  # the services are kept once they were asked for
 class FacturaOnline:
     """A session seen with one company's keys. Free to make, even for each request; there is nothing to close."""
 
     session: SessionManager = field(validator=_check_endpoint_names)
     credentials: Credentials
 
-    @property
+    @cached_property
     def series(self) -> SeriesService:
         """The series of the company that the keys belong to."""
         return SeriesService(self.session, self.credentials)
 
-    @property
+    @cached_property
     def empresas(self) -> EmpresaService:
         """The companies of the account that the keys belong to."""
         return EmpresaService(self.session, self.credentials)

@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
@@ -90,6 +90,17 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("A Secret cannot be pickled. Pass what .reveal() gives, if you really must.")
+
+
+_new_secret: Final[Callable[[type[Secret]], Secret]] = Secret.__new__
+_set_secret: Final[Callable[[Secret, str], None]] = vars(Secret)["_value"].__set__
+
+
+def secret_of(text: str) -> Secret:
+    """Return ``Secret(text)`` in half the time: lists of companies make two for each row."""
+    secret = _new_secret(Secret)
+    _set_secret(secret, text)
+    return secret
 
 
 class SecretBytes(bytes):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
@@ -17,7 +16,7 @@ from attrs import fields, resolve_types
 from cattrs import ClassValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from facturaonline_async.config import Secret
+from facturaonline_async.config import Secret, secret_of
 
 __all__ = ["RowError", "reader", "writer"]
 
@@ -90,15 +89,7 @@ def reader(
 
     """
     required = frozenset(required)
-    long_way = _long_way(cls, names, required, frozenset(loose))
-    short_way = _short_way(cls, names, required)
-
-    def read(row: object) -> T:
-        with suppress(KeyError, TypeError, RowError):
-            return short_way(row)
-        return long_way(row)
-
-    return read
+    return _with_short_way(cls, names, required, _long_way(cls, names, required, frozenset(loose)))
 
 
 def _long_way(
@@ -139,35 +130,44 @@ def _first_reason(problems: ClassValidationError, names: Mapping[str, str]) -> s
     return f"{wire}: {problem}" if isinstance(problem, RowError) else f"{wire} cannot be read"
 
 
-def _short_way(cls: type[T], names: Mapping[str, str], required: frozenset[str]) -> Callable[[Any], T]:
-    """Return a function for rows that hold every field, each of the right type; it raises for any other."""
+def _with_short_way(
+    cls: type[T], names: Mapping[str, str], required: frozenset[str], long_way: Callable[[object], T]
+) -> Callable[[Any], T]:
+    """Return a function with a short way for rows that hold every field, each of the right type."""
     attributes = fields(cls)  # type: ignore[arg-type]
     rank = {str: 0, Secret | None: 1, int: 2}
     given = sorted((each for each in attributes if each.alias in names), key=lambda each: rank[each.type])
-    defaults = {each.name: each.default for each in attributes if each.alias not in names}
     pick = itemgetter(*(names[each.alias] for each in given))
-    are_texts = "".join
     slots = [each.name for each in given]
+    texts = slice(sum(rank[each.type] < 2 for each in given))
     secrets = [each.name for each in given if rank[each.type] == 1]
     numbers = [each.name for each in given if rank[each.type] == 2]
     must = [each.name for each in given if each.name in required]
-    texts = len(given) - len(numbers)
+    defaults = {each.name: each.default for each in attributes if each.alias not in names}
+    is_plain = not numbers and all(names[each.alias] == each.name for each in given)
+    size = len(slots) if is_plain else -1
+    are_texts, new, set_attribute = "".join, cls.__new__, object.__setattr__
 
     def read(row: Any) -> T:
-        values = pick(row)
-        are_texts(values[:texts])
-        value = cls.__new__(cls)
-        inside = value.__dict__  # attrs' __init__ would set each attribute by itself, at three times the cost
-        inside.update(defaults)
-        inside.update(zip(slots, values, strict=True))
-        for name in must:
-            if not inside[name]:
-                raise RowError
+        try:
+            values = pick(row)
+            are_texts(values[texts])
+            # A row that holds nothing else becomes the value's own dict: it is ours alone.
+            inside = row if len(row) == size else dict(zip(slots, values))  # noqa: B905  # as many as were picked
+            for name in numbers:
+                if type(inside[name]) is not int:
+                    return long_way(row)
+            for name in must:
+                if not inside[name]:
+                    return long_way(row)
+        except (KeyError, TypeError):  # none of their texts holds a value
+            return long_way(row)
         for name in secrets:
-            inside[name] = Secret(inside[name])
-        for name in numbers:
-            if type(inside[name]) is not int:
-                raise RowError
+            inside[name] = secret_of(inside[name])
+        inside.update(defaults)
+        value = new(cls)
+        # attrs' __init__ would set each attribute by itself, at three times the cost.
+        set_attribute(value, "__dict__", inside)
         return value
 
     return read

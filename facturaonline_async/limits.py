@@ -178,19 +178,29 @@ class LocalLimiter:
     async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
         """Wait for a start (and a place). See `RateLimiter.acquire`."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        if not self.take(endpoint, key, loop.time()):
+            await self._wait(self._lanes[endpoint, key], loop, max_wait)
+
+    def take(self, endpoint: str, key: str, now: float) -> bool:
+        """Take a start (and a place) if there is one at once: what `acquire` does first, without a coroutine."""
         lane = self._lanes.get((endpoint, key)) or self._new_lane(endpoint, key, now)
         if self._waiting and self._timed and self._timed[0][0] <= now:
-            self._pump(loop)  # who is due goes before who comes
-        if self._ready or not self._is_open(lane, now):
-            await self._wait(lane, loop, max_wait)
-            return
+            self._pump(asyncio.get_running_loop())  # who is due goes before who comes
+        if (
+            self._ready
+            or self._taken >= self._places
+            or lane.key.taken >= self._places_per_key
+            or lane.opens(now)
+            or (self._host and self._host_opens(now))
+        ):
+            return False
         self._taken += self._place
         lane.key.taken += self._place
         for window in lane.windows:
             window.log.append(now)
         for window in self._host:
             window.log.append(now)
+        return True
 
     def release(self, key: str) -> None:
         """Give back the place that an `acquire` with this key took."""
@@ -210,14 +220,6 @@ class LocalLimiter:
         holder.held_until = max(holder.held_until, now + seconds)
 
     # ── Waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _is_open(self, lane: _Lane, now: float) -> bool:
-        return (
-            self._taken < self._places
-            and lane.key.taken < self._places_per_key
-            and not lane.opens(now)
-            and not (self._host and self._host_opens(now))
-        )
 
     def _host_opens(self, now: float) -> float:
         return max((window.opens(now) for window in self._host), default=0.0)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-from attrs import field, frozen
+from attrs import define, field
 from yarl import URL
 
 from facturaonline_async import retry, wire
@@ -29,16 +29,21 @@ from facturaonline_async.errors import (
     OutcomeUnknownError,
     RequestTimeoutError,
 )
+from facturaonline_async.faults import account
 from facturaonline_async.flight import SharedReads, Turns
 from facturaonline_async.forms import Body
 from facturaonline_async.limits import LocalLimiter, RateLimiter
+from facturaonline_async.watch import Watch, Watched
 
 __all__ = ["SessionManager"]
 
+_HEADERS_KEPT: Final = 1024
+_LARGE: Final = 1 << 17
+"""Bytes of an answer from which on others may run while it is read."""
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@frozen(kw_only=True)
+@define(eq=False)
 class _Call:
     """A request, ready to be sent as often as needed."""
 
@@ -50,10 +55,9 @@ class _Call:
     key: str
     secrets: tuple[Secret, ...] = field(repr=False)
 
-    def failed(self, kind: type[FacturaOnlineError], message: str, *, is_transient: bool = False) -> FacturaOnlineError:
-        """Return an error that tells which call it was."""
-        error = kind(message, endpoint=self.endpoint.name, uid=self.uid)
-        error.is_transient = is_transient
+    def told(self, error: FacturaOnlineError) -> FacturaOnlineError:
+        """Return the error, telling which call it was."""
+        error.endpoint, error.uid = self.endpoint.name, self.uid
         return error
 
 
@@ -93,6 +97,8 @@ class SessionManager:
             concurrency=config.concurrency,
             concurrency_per_key=config.concurrency_per_key,
         )
+        self._watch = Watch()
+        self._headers: dict[str, wire.Headers] = {}
         self._base_url = config.base_url
         self._http: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +109,7 @@ class SessionManager:
         return f"<SessionManager {self._base_url}: {state}, {self._gate!r}>"
 
     async def __aenter__(self) -> Self:
-        self._running()
+        self._running(asyncio.get_running_loop())
         return self
 
     async def __aexit__(
@@ -114,6 +120,7 @@ class SessionManager:
     async def aclose(self) -> None:
         """Close all connections. Calls in flight fail; calls that wait for their turn are never sent."""
         self._is_closed = True
+        self._watch.close()
         await self.shared.aclose()
         if self._http is not None:
             await self._http.close()
@@ -133,24 +140,25 @@ class SessionManager:
             FacturaOnlineError: of the kind that tells whether the call happened.
 
         """
-        http = self._running()
+        loop = asyncio.get_running_loop()
+        http = self._running(loop)
         call = self._call(endpoint, credentials, uid, query, body)
-        clock = asyncio.get_running_loop().time
-        deadline: float | None = None
+        deadline = 0.0
         attempt = 0
         while True:
-            came = clock()
-            await self._enter(call)
-            now = clock()
+            came = now = loop.time()
+            if self._limiter is not None or not self._gate.take(endpoint.name, call.key, came):
+                await self._enter(call)
+                now = loop.time()
             # The deadline starts with the first turn, and waiting for a later turn does not count against it.
-            deadline = now + self.config.deadline if deadline is None else deadline + now - came
+            deadline = deadline + now - came if attempt else now + self.config.deadline
             try:
-                return await self._attempt(http, call, deadline - now)
+                return await self._attempt(http, call, loop, now, deadline)
             except FacturaOnlineError as error:
                 wait = retry.wait_before_repeat(
                     error, endpoint, self.config.retry, attempt=attempt, uniform=random.uniform
                 )
-                if wait is None or clock() + wait >= deadline:
+                if wait is None or loop.time() + wait >= deadline:
                     raise
             finally:
                 self._gate.release(call.key)
@@ -159,9 +167,8 @@ class SessionManager:
 
     # ── Before ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _running(self) -> aiohttp.ClientSession:
+    def _running(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
         """Return the HTTP session, started in the running loop at the first use."""
-        loop = asyncio.get_running_loop()
         if self._is_closed:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
         if self._http is None:
@@ -172,6 +179,7 @@ class SessionManager:
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=self.config.proxy,
+                timeout=aiohttp.ClientTimeout(total=None, connect=self.config.connect_timeout),
                 trust_env=False,
             )
         elif loop is not self._loop:
@@ -190,28 +198,32 @@ class SessionManager:
     ) -> _Call:
         path = endpoint.path
         if "{uid}" in path:
-            if not isinstance(uid, (int, str)) or isinstance(uid, bool) or not _UID.fullmatch(str(uid)):
+            text = str(uid) if isinstance(uid, (int, str)) and not isinstance(uid, bool) else ""
+            if not _UID.fullmatch(text):
                 raise InvalidInputError(
                     f"uid must be 1 to 64 letters, digits, '-' or '_', and was {uid!r:.80}.",
                     field="uid",
                     endpoint=endpoint.name,
                 )
-            path = path.replace("{uid}", str(uid))
+            path = path.replace("{uid}", text)
         url = URL(self._base_url + path, encoded=True)
-        headers = wire.headers(credentials, self.config.plugin)
-        if body is not None:
-            headers["Content-Type"] = body.content_type
-        elif endpoint.method == "POST":
-            headers["Content-Type"] = "application/json"  # as in the provider's samples of calls without a body
+        headers = self._headers.get(credentials.fingerprint) or self._new_headers(credentials)
+        secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
+        if endpoint.method == "POST":
+            # Without a body, JSON is what the provider's samples say.
+            content_type = body.content_type if body else "application/json"
+            headers = wire.Headers(headers, **{"Content-Type": content_type})
+            secrets += body.secrets if body else ()
         return _Call(
-            endpoint=endpoint,
-            url=url.with_query(query) if query else url,
-            headers=headers,
-            body=body,
-            uid=uid,
-            key=credentials.fingerprint,
-            secrets=(credentials.api_key, credentials.secret_key, *(body.secrets if body else ())),
+            endpoint, url.with_query(query) if query else url, headers, body, uid, credentials.fingerprint, secrets
         )
+
+    def _new_headers(self, credentials: Credentials) -> wire.Headers:
+        """Return the headers of every call with these keys, and keep them for the next one."""
+        if len(self._headers) >= _HEADERS_KEPT:
+            self._headers.clear()
+        headers = self._headers[credentials.fingerprint] = wire.headers(credentials, self.config.plugin)
+        return headers
 
     async def _enter(self, call: _Call) -> None:
         """Wait for a turn and a place."""
@@ -222,11 +234,10 @@ class SessionManager:
             else:
                 await self._enter_by(self._limiter, name, call.key, max_wait)
         except LimiterWaitError as error:
-            error.endpoint = name
-            raise
+            raise call.told(error) from None
         if self._is_closed:
             self._gate.release(call.key)
-            raise call.failed(NotSentError, "the session was closed while the call was waiting")
+            raise call.told(NotSentError("the session was closed while the call was waiting"))
 
     async def _enter_by(self, limiter: RateLimiter, name: str, key: str, max_wait: float | None) -> None:
         """Wait for a place, then for the limiter that was given: the turn must be the last thing before the start."""
@@ -242,18 +253,17 @@ class SessionManager:
 
     # ── One exchange ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _attempt(self, http: aiohttp.ClientSession, call: _Call, left: float) -> wire.Reply:
-        """Send the call once, and read the answer within `left` seconds."""
-        answer = await self._exchange(http, call, left)
-        if isinstance(answer, FacturaOnlineError):
-            raise answer  # here, where aiohttp's exception (which shows the headers) is no longer its context
-        return wire.open_envelope(answer)
-
-    async def _exchange(
-        self, http: aiohttp.ClientSession, call: _Call, left: float
-    ) -> wire.Answer | FacturaOnlineError:
-        """Return what came back, or the error that says what is known when nothing readable did."""
+    async def _attempt(
+        self, http: aiohttp.ClientSession, call: _Call, loop: asyncio.AbstractEventLoop, now: float, deadline: float
+    ) -> wire.Reply:
+        """Send the call once, and read the answer before the deadline."""
         config, endpoint = self.config, call.endpoint
+        ends = now + (config.upload_timeout if endpoint.upload else config.total_timeout)
+        ends = min(ends, deadline)
+        # Until the first byte: an upload may be long under way before there is anything to answer.
+        watched = self._watch.begin(loop, ends if endpoint.upload else min(ends, now + config.read_timeout))
+        problem: FacturaOnlineError | None = None
+        body, status, retry_after = None, 0, None
         try:
             response = await http.request(
                 endpoint.method,
@@ -261,68 +271,55 @@ class SessionManager:
                 headers=call.headers,
                 data=call.body.content if call.body else None,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=min(left, config.upload_timeout if endpoint.upload else config.total_timeout),
-                    connect=config.connect_timeout,
-                    sock_read=config.read_timeout,
-                ),
             )
-            body = await _read(response, config.max_list_bytes if endpoint.listing else config.max_answer_bytes)
+            limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
+            body = await self._read(response, limit, watched, ends)
+            status = response.status
+            retry_after = response.headers.get("Retry-After") if status >= 400 else None
         except (aiohttp.ClientError, OSError) as caught:
-            return _account(caught, call)
-        if body is None:
-            return call.failed(OutcomeUnknownError, "the answer is too large, and was not read")
-        return wire.Answer(
-            endpoint=endpoint,
-            uid=call.uid,
-            status=response.status,
-            body=body,
-            retry_after=response.headers.get("Retry-After"),
-            secrets=call.secrets,
-        )
+            problem = account(caught, call.url.host or "")
+        except asyncio.CancelledError:
+            if not watched.is_over():
+                raise
+            problem = RequestTimeoutError("no answer in time")
+            problem.is_transient = True
+        finally:
+            self._watch.leave(watched)
+        if problem is None and body is not None:
+            answer = wire.Answer(endpoint, status, body, call.uid, retry_after, call.secrets)
+            return wire.open_envelope(answer) if len(body) <= _LARGE else await _open_in_steps(answer)
+        # Raised here, where aiohttp's exception (which shows the headers) is no longer its context.
+        raise call.told(problem or OutcomeUnknownError("the answer is too large, and was not read"))
 
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """Return the decoded body, or None if it is larger than `limit` bytes. Closes the connection unless it is whole."""
-    chunks: list[bytes] = []
-    try:
-        while chunk := await response.content.readany():
-            chunks.append(chunk)
-            limit -= len(chunk)
-            if limit < 0:
-                response.close()
-                return None
-    except BaseException:
+    async def _read(self, response: aiohttp.ClientResponse, limit: int, watched: Watched, ends: float) -> bytes | None:
+        """Return the decoded body, or None if it is larger than `limit` bytes; then the connection is closed."""
+        content = response.content
+        try:
+            body = await content.readany()
+            if not content.at_eof():  # most answers come in one piece
+                chunks = [body]
+                size = len(body)
+                while size <= limit and not content.at_eof():
+                    watched.ends = min(ends, asyncio.get_running_loop().time() + self.config.read_timeout)
+                    chunks.append(await content.readany())
+                    size += len(chunks[-1])
+                body = b"".join(chunks)
+        except BaseException:
+            response.close()
+            raise
+        if len(body) <= limit:
+            return body
         response.close()
-        raise
-    return b"".join(chunks)
+        return None
 
 
-def _account(caught: aiohttp.ClientError | OSError, call: _Call) -> FacturaOnlineError:
-    """Say what is known after aiohttp's exception. The order matters: several of them are kinds of others."""
-    name = type(caught).__name__
-    match caught:
-        case aiohttp.ClientSSLError():
-            return call.failed(
-                NotSentError,
-                f"no TLS connection to {call.url.host}: {_reason(caught)}. If the server leaves out a certificate of "
-                "its chain, give Config(ssl_context=…) one that knows it",
-            )
-        case aiohttp.ClientHttpProxyError():
-            return call.failed(NotSentError, f"the proxy refused the connection (HTTP {caught.status})")
-        case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
-            return call.failed(
-                NotSentError, f"no connection to {call.url.host}: {_reason(caught) or name}", is_transient=True
-            )
-        case TimeoutError():
-            return call.failed(RequestTimeoutError, "no answer in time", is_transient=True)
-        case aiohttp.ClientResponseError():  # its status 400 is aiohttp's invention
-            return call.failed(OutcomeUnknownError, "the answer is not HTTP", is_transient=True)
-        case _:
-            return call.failed(OutcomeUnknownError, f"the connection broke ({name})", is_transient=True)
-
-
-def _reason(caught: Exception) -> str:
-    """Return the operating system's or OpenSSL's own words, which hold nothing of the request."""
-    cause = caught.os_error if isinstance(caught, aiohttp.ClientConnectorError) else caught
-    return str(getattr(cause, "strerror", None) or getattr(cause, "reason", None) or "")
+async def _open_in_steps(answer: wire.Answer) -> wire.Reply:
+    """Open a long answer, letting others run in between."""
+    steps = wire.open_in_steps(answer)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            reply: wire.Reply = done.value
+            return reply
+        await asyncio.sleep(0)

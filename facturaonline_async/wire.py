@@ -6,14 +6,14 @@ code. An HTTP 2xx is not success there: the verdict stands in the body, under on
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NoReturn, TypeVar
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
-from attrs import field, frozen
+from attrs import define, field
+from multidict import CIMultiDict, istr
 
-from facturaonline_async.config import Credentials, Secret, SecretBytes
+from facturaonline_async.config import Credentials, Secret
 from facturaonline_async.endpoint import Endpoint, Repeat
 from facturaonline_async.errors import (
     ApiError,
@@ -28,9 +28,10 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
     ValidationError,
 )
+from facturaonline_async.strictjson import decode, decode_in_steps
 from facturaonline_async.texts import clean, fold, redact
 
-__all__ = ["Answer", "Headers", "Reply", "headers", "open_envelope"]
+__all__ = ["Answer", "Headers", "Reply", "headers", "open_envelope", "open_in_steps"]
 
 E = TypeVar("E", bound=FacturaOnlineError)
 
@@ -39,11 +40,15 @@ _YES: Final = frozenset({"success", "create"})
 _NO: Final = frozenset({"error", "failed"})
 _TEXT_KEYS: Final = ("message", "messsage", "0")
 _PAYLOAD_KEYS: Final = ("data", "Data", "0")
+_PLUGIN: Final = istr("F-PLUGIN")
+_API_KEY: Final = istr("F-Api-Key")
+_SECRET_KEY: Final = istr("F-Secret-Key")
+_ACCEPT: Final = istr("Accept")
 _SNIPPET: Final = 500
 _READ_FOR_SNIPPET: Final = 1 << 18
 
 
-class Headers(dict[str, str]):
+class Headers(CIMultiDict[str]):
     """Request headers that do not show their values, for they hold the key pair."""
 
     def __repr__(self) -> str:
@@ -53,16 +58,16 @@ class Headers(dict[str, str]):
 def headers(credentials: Credentials, plugin: str) -> Headers:
     """Return what every call carries."""
     return Headers(
-        {
-            "F-PLUGIN": plugin,
-            "F-Api-Key": credentials.api_key.reveal(),
-            "F-Secret-Key": credentials.secret_key.reveal(),
-            "Accept": "application/json",
-        }
+        (
+            (_PLUGIN, plugin),
+            (_API_KEY, credentials.api_key.reveal()),
+            (_SECRET_KEY, credentials.secret_key.reveal()),
+            (_ACCEPT, "application/json"),
+        )
     )
 
 
-@frozen(kw_only=True)
+@define(eq=False)
 class Answer:
     """What came back over the wire, unread.
 
@@ -78,7 +83,7 @@ class Answer:
 
     endpoint: Endpoint
     status: int
-    body: bytes = field(converter=SecretBytes)
+    body: bytes = field(repr=False)
     uid: int | str | None = None
     retry_after: str | None = None
     secrets: tuple[Secret, ...] = ()
@@ -89,7 +94,7 @@ class Answer:
         return kind(message, endpoint=self.endpoint.name, status=self.status, uid=self.uid, snippet=snippet, **more)
 
 
-@frozen(kw_only=True)
+@define(eq=False)
 class Reply:
     """A yes: what the API says, read down to the payload.
 
@@ -128,18 +133,37 @@ def open_envelope(answer: Answer) -> Reply:
         OutcomeUnknownError: there is no verdict, or the server failed.
 
     """
-    _check_status(answer)
+    if answer.status >= 300:
+        _check_status(answer)
     try:
-        envelope = _unwrap(_decode(answer.body))
+        envelope = decode(answer.body)
     except (ValueError, RecursionError):
         envelope = None
+    return _opened(answer, envelope)
+
+
+def open_in_steps(answer: Answer) -> Generator[None, None, Reply]:
+    """Do the same as a generator, which pauses now and then and returns the reply: for long lists."""
+    if answer.status >= 300:
+        _check_status(answer)
+    try:
+        envelope = yield from decode_in_steps(answer.body)
+    except (ValueError, RecursionError):
+        envelope = None
+    return _opened(answer, envelope)
+
+
+def _opened(answer: Answer, envelope: object) -> Reply:
+    """Return the reply if the verdict is yes."""
+    if isinstance(envelope, list):
+        envelope = _unwrap(envelope)
     fields = envelope if isinstance(envelope, dict) else {}
     verdict = _verdict(fields)
     if verdict is False or (verdict is None and answer.status >= 400):
         raise _refusal(answer, fields, is_json=envelope is not None)
     if verdict is None:
         return _without_verdict(answer, envelope)
-    return Reply(answer=answer, payload=_payload(fields), envelope=fields)
+    return Reply(answer, _payload(fields), fields)
 
 
 def _check_status(answer: Answer) -> None:
@@ -154,7 +178,7 @@ def _check_status(answer: Answer) -> None:
         raise _transient(error)
     if status == 408:
         raise _transient(answer.error(RequestTimeoutError, "the server waited too long for the request"))
-    if not 200 <= status < 300 and status < 400:
+    if status < 400:
         raise answer.error(
             OutcomeUnknownError, "the server points elsewhere, and is not followed: is the base URL right?"
         )
@@ -172,43 +196,33 @@ def _seconds(header: str | None) -> float | None:
     return float(header)
 
 
-# ── JSON ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The verdict ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-# A decoder of our own: json.loads builds one anew for each call with options.
-_decoder: Final = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _decode(body: bytes) -> object:
-    """Return the JSON value; raise ValueError or RecursionError for anything that is not strict JSON in UTF-8."""
-    return _decoder.decode(body.decode().removeprefix("\ufeff"))
-
-
-def _unwrap(value: object) -> object:
+def _unwrap(value: list[Any]) -> object:
     """Take the envelope out of the one-element array that it sometimes comes in."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and _verdict(value[0]) is not None:
+    if len(value) == 1 and isinstance(value[0], dict) and _verdict(value[0]) is not None:
         return value[0]
     return value
 
 
 def _verdict(envelope: Mapping[str, object]) -> bool | None:
     """Return yes, no, or None where there is no verdict (or two that differ)."""
-    words = {word.strip().casefold() for key in _VERDICT_KEYS if isinstance(word := envelope.get(key), str)}
-    yes, no = bool(words & _YES), bool(words & _NO)
-    return None if yes == no else yes
+    yes = no = False
+    for key in _VERDICT_KEYS:
+        if isinstance(word := envelope.get(key), str):
+            word = word.strip().casefold()
+            yes, no = yes or word in _YES, no or word in _NO
+    return None if yes is no else yes
 
 
 def _without_verdict(answer: Answer, envelope: object) -> Reply:
     """Take bare data for what it is, if the call only reads; whether a write happened, it does not tell."""
     if answer.endpoint.repeat is Repeat.READ:
         if isinstance(envelope, list):
-            return Reply(answer=answer, payload=envelope)
+            return Reply(answer, envelope)
         if isinstance(envelope, dict) and "data" in envelope:
-            return Reply(answer=answer, payload=envelope["data"], envelope=envelope)
+            return Reply(answer, envelope["data"], envelope)
     reason = "the answer is not JSON: is the base URL right?" if envelope is None else "the answer holds no verdict"
     raise answer.error(OutcomeUnknownError, reason)
 

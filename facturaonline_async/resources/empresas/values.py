@@ -65,6 +65,7 @@ class Empresa:
         regimen_fiscal: in words, such as "General de Ley Personas Morales".
         cer, key, fielcer, fielkey: names of files on the server, not their contents.
         cuenta: further facts; only the answers to create and update give them, else None.
+        api_key, secret_key: the company's own keys, where the answer gives them; see `credentials`.
 
     """
 
@@ -87,8 +88,8 @@ class Empresa:
     fielcer: str = ""
     fielkey: str = ""
     cuenta: CuentaEmpresa | None = field(default=None, repr=False)
-    _api_key: Secret | None = field(alias="api_key", default=None, repr=False)
-    _secret_key: Secret | None = field(alias="secret_key", default=None, repr=False)
+    api_key: Secret | None = field(default=None, repr=False)
+    secret_key: Secret | None = field(default=None, repr=False)
 
     @property
     def credentials(self) -> Credentials:
@@ -99,14 +100,14 @@ class Empresa:
                 use, or the answer left them out. Read the company with ``get(uid)``.
 
         """
-        if not self._api_key or not self._secret_key:
+        if not self.api_key or not self.secret_key:
             raise InvalidInputError(
                 "This Empresa carries no keys: only list(), get(), find(), current() and ensure() give them. "
                 f"Read it with get({self.uid!r}).",
                 field="credentials",
                 uid=self.uid,
             )
-        return Credentials(api_key=self._api_key, secret_key=self._secret_key)
+        return Credentials(api_key=self.api_key, secret_key=self.secret_key)
 
 
 @frozen(kw_only=True)
