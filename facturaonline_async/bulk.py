@@ -100,6 +100,10 @@ async def stream(
                 outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
             except catch as error:
                 outcome = Outcome(index, item, None, error)
+            except asyncio.CancelledError as stray:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                raise RuntimeError(f"item {index} awaited something that was cancelled elsewhere") from stray
             except Exception as bug:
                 bug.add_note(f"while working on item {index}")
                 raise

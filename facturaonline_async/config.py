@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import math
 import re
+import ssl
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from functools import cached_property
+from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from attrs import Attribute, Factory, field, frozen
+from attrs import Attribute, field, frozen
 
+from facturaonline_async.checks import VISIBLE_ASCII, a, kind, natural, positive, seconds, visible_ascii
 from facturaonline_async.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = [
     "FACTURA_COM_PRODUCTION",
@@ -41,8 +40,6 @@ FACTURA_COM_SANDBOX: Final = "https://sandbox.factura.com/api"
 DEFAULT_PLUGIN: Final = "9d4095c8f7ed5785cb14c0e3b033eeb8252416ed"
 """The value that the provider's own samples send to say which plug-in is calling."""
 
-_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
-
 
 class Secret:
     """A text that never shows itself: a key or a password.
@@ -54,6 +51,8 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str | Secret) -> None:
+        if not isinstance(value, (str, Secret)):
+            raise InvalidInputError(f"a key or password must be a text, and was {kind(value)}", field="secret")
         self._value: str = value if isinstance(value, str) else value.reveal()
 
     def reveal(self) -> str:
@@ -126,16 +125,21 @@ class SecretBytes(bytes):
         return self
 
 
-def _fingerprint(credentials: Credentials) -> str:
-    pair = f"{credentials.api_key.reveal()}\n{credentials.secret_key.reveal()}"
-    return hashlib.blake2b(pair.encode(), digest_size=8).hexdigest()
+# Converters hand on what they cannot take, so that validators may refuse it by the field's name.
+
+
+def to_secret(value: str | Secret) -> Secret:
+    """Keep a text as a secret."""
+    return Secret(value) if isinstance(value, str) else value
 
 
 def _check_key(_: Credentials, attribute: Attribute[Secret], value: Secret) -> None:
     name = attribute.name
+    if not isinstance(value, Secret):
+        raise InvalidInputError(f"{name} must be a text, and was {kind(value)}.", field=name)
     if not value:
         raise InvalidInputError(f"{name} is empty. Give the key that the panel shows.", field=name)
-    if not _VISIBLE_ASCII.fullmatch(value.reveal()):
+    if not VISIBLE_ASCII.fullmatch(value.reveal()):
         raise InvalidInputError(
             f"{name} holds a blank, a line break or another character that no key has. Was it pasted whole, and alone?",
             field=name,
@@ -150,37 +154,22 @@ class Credentials:
     `InvalidInputError` at once.
     """
 
-    api_key: Secret = field(converter=Secret, validator=_check_key)
-    secret_key: Secret = field(converter=Secret, validator=_check_key)
-    #: Names the pair in limits, locks and logs without giving it away.
-    fingerprint: str = field(init=False, eq=False, default=Factory(_fingerprint, takes_self=True))
+    api_key: Secret = field(converter=to_secret, validator=_check_key)
+    secret_key: Secret = field(converter=to_secret, validator=_check_key)
 
-
-def _positive(_: object, attribute: Attribute[float], value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise InvalidInputError(f"{attribute.name} must be a number above 0, and was {value!r}.", field=attribute.name)
-
-
-def _natural(_: object, attribute: Attribute[int], value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInputError(
-            f"{attribute.name} must be a whole number above 0, and was {value!r}.", field=attribute.name
-        )
-
-
-def _wait(_: object, attribute: Attribute[float | None], value: float | None) -> None:
-    if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-        raise InvalidInputError(
-            f"{attribute.name} must be None or a number of seconds from 0 up, and was {value!r}.", field=attribute.name
-        )
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the pair in limits, locks and logs without giving it away."""
+        pair = f"{self.api_key.reveal()}\n{self.secret_key.reveal()}"
+        return hashlib.blake2b(pair.encode(), digest_size=8).hexdigest()
 
 
 @frozen
 class Rate:
     """Never more than ``calls`` calls start in any window of ``per`` seconds."""
 
-    calls: int = field(validator=_natural)
-    per: float = field(validator=_positive)
+    calls: int = field(validator=natural)
+    per: float = field(validator=positive)
 
 
 @frozen(kw_only=True)
@@ -192,35 +181,36 @@ class RetryPolicy:
     """
 
     #: Attempts at most of a call that writes.
-    attempts: int = field(default=3, validator=_natural)
+    attempts: int = field(default=3, validator=natural)
     #: Attempts at most of a call that only reads.
-    read_attempts: int = field(default=4, validator=_natural)
+    read_attempts: int = field(default=4, validator=natural)
     #: Seconds; scale of the wait after a fault on the way.
-    transient: float = field(default=0.05, validator=_positive)
+    transient: float = field(default=0.05, validator=positive)
     #: Seconds; scale of the wait after the server said that it is too busy.
-    throttled: float = field(default=1.0, validator=_positive)
+    throttled: float = field(default=1.0, validator=positive)
     #: Seconds; no wait between attempts is drawn longer.
-    longest: float = field(default=20.0, validator=_positive)
+    longest: float = field(default=20.0, validator=positive)
 
 
-def _rates(value: Rate | Iterable[Rate]) -> tuple[Rate, ...]:
-    return (value,) if isinstance(value, Rate) else tuple(value)
+def _to_rates(value: Rate | Iterable[Rate]) -> tuple[Rate, ...]:
+    """Take one rate, or several."""
+    if isinstance(value, Iterable):
+        return tuple(value)
+    return (value,)
 
 
-def _endpoint_rates(value: Mapping[str, Rate | Iterable[Rate]]) -> Mapping[str, tuple[Rate, ...]]:
-    return {name: _rates(rates) for name, rates in value.items()}
+def _to_rates_by_endpoint(value: Mapping[str, Rate | Iterable[Rate]]) -> Mapping[str, tuple[Rate, ...]]:
+    try:
+        return {name: _to_rates(rates) for name, rates in value.items()}
+    except AttributeError:
+        return value  # type: ignore[return-value]  # for the validator to refuse
 
 
-def _is_rates(_: object, attribute: Attribute[tuple[Rate, ...]], value: tuple[Rate, ...]) -> None:
-    if not all(isinstance(rate, Rate) for rate in value):
-        raise InvalidInputError(f"{attribute.name} takes Rate values, and got {value!r}.", field=attribute.name)
-
-
-def _is_endpoint_rates(
-    _: object, attribute: Attribute[Mapping[str, tuple[Rate, ...]]], value: Mapping[str, tuple[Rate, ...]]
-) -> None:
-    if not all(isinstance(rate, Rate) for rates in value.values() for rate in rates):
-        raise InvalidInputError(f"{attribute.name} takes Rate values, and got {value!r}.", field=attribute.name)
+def _check_rates(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Refuse what is no rate, in a tuple or in a mapping of tuples."""
+    groups: Iterable[object] = value.values() if isinstance(value, Mapping) else (value,)
+    if not all(isinstance(group, tuple) and all(isinstance(rate, Rate) for rate in group) for group in groups):
+        raise InvalidInputError(f"{attribute.name} takes Rate values, such as Rate(10, 1).", field=attribute.name)
 
 
 def _is_loopback(host: str) -> bool:
@@ -240,26 +230,34 @@ def _base_url(value: str | None) -> str | None:
     try:
         parts = urlsplit(value)
         host = parts.hostname or ""
-        _ = parts.port  # raises for a port that is none
+        _ = parts.port, host.encode("idna")  # raise for what is none
     except (ValueError, TypeError, AttributeError):
         raise InvalidInputError(f"base_url is not a URL. {remedy}", field="base_url") from None
     if parts.scheme not in {"http", "https"} or not host or re.search(r"[\x00-\x20\x7f-\U0010ffff\\]", value):
         raise InvalidInputError(f"base_url is not an http(s) URL in ASCII. {remedy}", field="base_url")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+    if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
         raise InvalidInputError(f"base_url takes no user, query or fragment. {remedy}", field="base_url")
     if parts.scheme == "http" and not _is_loopback(host):
         raise InvalidInputError("base_url must be https: the keys would travel in the open.", field="base_url")
     return value.rstrip("/")
 
 
-def _is_upload(_: object, attribute: Attribute[Upload], value: Upload) -> None:
-    if value not in {"multipart", "base64"}:
-        raise InvalidInputError(f'upload must be "multipart" or "base64", and was {value!r}.', field=attribute.name)
+def _check_upload(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value not in ("multipart", "base64"):
+        raise InvalidInputError(f'upload must be "multipart" or "base64", and was {value!r:.40}.', field=attribute.name)
 
 
-def _check_plugin(_: object, attribute: Attribute[str], value: str) -> None:
-    if not _VISIBLE_ASCII.fullmatch(value):
-        raise InvalidInputError("plugin must be visible ASCII, and not empty.", field=attribute.name)
+def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Refuse what aiohttp would refuse at the first call, or take for something else. Never shows the password."""
+    if value is None:
+        return
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+        is_proxy = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_proxy = False
+    if not is_proxy:
+        raise InvalidInputError("proxy must be a URL such as http://127.0.0.1:3128.", field=attribute.name)
 
 
 @frozen(kw_only=True)
@@ -272,45 +270,48 @@ class Config:
     #: Full prefix such as `SANDBOX`; https only, loopback excepted.
     base_url: str | None = field(default=None, converter=_base_url)
     #: Limits of each endpoint, for each key pair.
-    rates: tuple[Rate, ...] = field(default=(Rate(10, 1),), converter=_rates, validator=_is_rates)
+    rates: tuple[Rate, ...] = field(default=(Rate(10, 1),), converter=_to_rates, validator=_check_rates)
     #: Limits of single endpoints, by name such as ``"series.create"``, instead of `rates`.
     endpoint_rates: Mapping[str, tuple[Rate, ...]] = field(
-        factory=dict, converter=_endpoint_rates, validator=_is_endpoint_rates, hash=False
+        factory=dict, converter=_to_rates_by_endpoint, validator=_check_rates, hash=False
     )
     #: Limits of all endpoints of a key pair together.
-    total_rates: tuple[Rate, ...] = field(default=(), converter=_rates, validator=_is_rates)
+    total_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
     #: Limits of every call of the session, whatever the keys.
-    host_rates: tuple[Rate, ...] = field(default=(), converter=_rates, validator=_is_rates)
+    host_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
     #: Calls in flight at once, at most.
-    concurrency: int = field(default=64, validator=_natural)
+    concurrency: int = field(default=64, validator=natural)
     #: Calls in flight at once for one key pair, at most: one busy company cannot take every place.
-    concurrency_per_key: int = field(default=32, validator=_natural)
+    concurrency_per_key: int = field(default=32, validator=natural)
     #: Seconds that a call may wait in the limiter and the gate together; None: as long as it takes.
-    max_wait: float | None = field(default=None, validator=_wait)
+    max_wait: float | None = field(default=None, validator=seconds)
     #: Seconds to connect, TLS included.
-    connect_timeout: float = field(default=5.0, validator=_positive)
+    connect_timeout: float = field(default=5.0, validator=positive)
     #: Seconds without a byte from the server.
-    read_timeout: float = field(default=20.0, validator=_positive)
+    read_timeout: float = field(default=20.0, validator=positive)
     #: Seconds for one attempt, from connect to the last byte.
-    total_timeout: float = field(default=30.0, validator=_positive)
+    total_timeout: float = field(default=30.0, validator=positive)
     #: The same for a call that uploads certificates.
-    upload_timeout: float = field(default=60.0, validator=_positive)
+    upload_timeout: float = field(default=60.0, validator=positive)
     #: Seconds for one call, over all its attempts and the waits between them, from the limiter's first grant.
-    deadline: float = field(default=90.0, validator=_positive)
+    deadline: float = field(default=90.0, validator=positive)
+    #: Seconds after which a create whose answer was lost counts as not done, if it has not shown up until then. Until
+    #: then ``ensure`` creates no second one.
+    settle: float = field(default=150.0, validator=positive)
     #: Seconds that an idle connection is kept: less than the server's own 2 s, so that no POST meets a dropped one.
-    keepalive: float = field(default=1.5, validator=_positive)
+    keepalive: float = field(default=1.5, validator=positive)
     #: Bytes of a decoded answer that is not a list, at most.
-    max_answer_bytes: int = field(default=2 * 2**20, validator=_natural)
+    max_answer_bytes: int = field(default=2 * 2**20, validator=natural)
     #: Bytes of a decoded list, at most.
-    max_list_bytes: int = field(default=64 * 2**20, validator=_natural)
-    retry: RetryPolicy = field(factory=RetryPolicy)
+    max_list_bytes: int = field(default=64 * 2**20, validator=natural)
+    retry: RetryPolicy = field(factory=RetryPolicy, validator=a(RetryPolicy))
     #: For a company's own certificate authority; verification is never off by default.
-    ssl_context: ssl.SSLContext | None = field(default=None, hash=False)
+    ssl_context: ssl.SSLContext | None = field(default=None, hash=False, validator=a(ssl.SSLContext, or_none=True))
     #: ``http://host:port``; the environment's proxies are never used.
-    proxy: str | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False, validator=_check_proxy)
     #: Sent as the header that names the calling plug-in.
-    plugin: str = field(default=DEFAULT_PLUGIN, validator=_check_plugin)
+    plugin: str = field(default=DEFAULT_PLUGIN, validator=visible_ascii)
     #: ``"base64"`` sends certificates as text fields, where files are refused.
-    upload: Upload = field(default="multipart", validator=_is_upload)
+    upload: Upload = field(default="multipart", validator=_check_upload)
     #: Check each certificate before it is sent. (The checks themselves are not part of this release yet.)
-    check_sello: bool = True
+    check_sello: bool = field(default=True, validator=a(bool))

@@ -6,6 +6,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from facturaonline_async.errors import FacturaOnlineError, NotSentError
@@ -16,13 +17,13 @@ T = TypeVar("T")
 
 
 class _Flight:
-    """One read under way, and how many wait for it."""
+    """One read under way, and who waits for it."""
 
     __slots__ = ("passengers", "task")
 
-    def __init__(self) -> None:
-        self.task: asyncio.Task[Any] | None = None
-        self.passengers = 0
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.passengers: set[asyncio.Future[Any]] = set()
 
 
 class SharedReads:
@@ -35,55 +36,60 @@ class SharedReads:
 
     def __init__(self) -> None:
         self._boarding: dict[Hashable, _Flight] = {}
-        self._in_the_air: dict[Hashable, asyncio.Task[Any]] = {}
+        self._in_the_air: dict[Hashable, _Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def read(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
         """Return what `read` gives, sharing it with all others who ask for `key` in time.
 
-        An error goes to each caller as a copy of its own. A cancelled caller leaves the others undisturbed; when all
-        have left, the read is cancelled.
+        An error of ours goes to each caller as a copy of its own. A cancelled caller leaves the others undisturbed;
+        when all have left, the read is cancelled.
         """
         flight = self._boarding.get(key)
         if flight is None:
-            flight = self._boarding[key] = _Flight()
-            flight.task = asyncio.create_task(self._fly(key, read))
+            flight = _Flight(asyncio.create_task(self._fly(key, read)))
+            self._boarding[key] = flight
             self._tasks.add(flight.task)
-            flight.task.add_done_callback(self._landed)
-        assert flight.task is not None  # noqa: S101  # set in the lines above, before anybody could wait
-        flight.passengers += 1
+            flight.task.add_done_callback(partial(self._land, key, flight))
+        seat: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        flight.passengers.add(seat)
         try:
-            await asyncio.wait([flight.task])
+            return await seat
         finally:
-            flight.passengers -= 1
-            if not flight.passengers and not flight.task.done():
+            flight.passengers.discard(seat)
+            if not flight.passengers:
                 flight.task.cancel()
-                if self._boarding.get(key) is flight:
-                    del self._boarding[key]
-        if flight.task.cancelled():
-            raise NotSentError("the session was closed while the call was waiting")
-        problem = flight.task.exception()
-        if isinstance(problem, FacturaOnlineError):
-            raise copy.copy(problem)
-        result: T = flight.task.result()
-        return result
+                self._leave_the_gate(key, flight)
 
     async def _fly(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Wait for the read before this one, and read."""
         while (before := self._in_the_air.get(key)) is not None:
-            await asyncio.wait([before])
-        del self._boarding[key]
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # a coroutine of a task of ours
-        self._in_the_air[key] = task
+            await asyncio.wait([before.task])
+        self._in_the_air[key] = self._boarding.pop(key)
         try:
             return await read()
         finally:
             del self._in_the_air[key]
 
-    def _landed(self, task: asyncio.Task[Any]) -> None:
+    def _land(self, key: Hashable, flight: _Flight, task: asyncio.Task[Any]) -> None:
+        """Tell everybody aboard how it went."""
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, even if all passengers have left
+        self._leave_the_gate(key, flight)
+        problem = (
+            NotSentError("the session was closed while the call was waiting") if task.cancelled() else task.exception()
+        )
+        for seat in flight.passengers:
+            if seat.done():
+                continue
+            if problem is None:
+                seat.set_result(task.result())
+            else:
+                seat.set_exception(copy.copy(problem) if isinstance(problem, FacturaOnlineError) else problem)
+
+    def _leave_the_gate(self, key: Hashable, flight: _Flight) -> None:
+        """Let nobody board a flight that will not leave any more."""
+        if self._boarding.get(key) is flight:
+            del self._boarding[key]
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait until it is gone."""

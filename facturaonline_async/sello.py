@@ -11,7 +11,8 @@ from typing import Final
 import anyio.to_thread
 from attrs import field, frozen
 
-from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async.checks import a
+from facturaonline_async.config import Secret, SecretBytes, to_secret
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["Sello"]
@@ -47,6 +48,10 @@ def _decode(field_name: str, text: str | bytes) -> bytes:
     return content
 
 
+def _to_secret_bytes(value: bytes) -> bytes:
+    return SecretBytes(value) if isinstance(value, bytes) else value
+
+
 @frozen
 class Sello:
     """A certificate (``.cer``), its encrypted private key (``.key``) and the key's password.
@@ -59,11 +64,14 @@ class Sello:
         key: the encrypted private key's bytes; the SAT gives PKCS#8 DER.
         password: kept as a `Secret`; a text is accepted.
 
+    Raises:
+        InvalidInputError: something else than bytes, or than a text for the password, was given.
+
     """
 
-    cer: bytes = field(repr=lambda value: f"<{len(value)} bytes>")
-    key: bytes = field(converter=SecretBytes)
-    password: Secret = field(converter=Secret)
+    cer: bytes = field(repr=lambda value: f"<{len(value)} bytes>", validator=a(bytes))
+    key: bytes = field(converter=_to_secret_bytes, validator=a(bytes))
+    password: Secret = field(converter=to_secret, validator=a(Secret))
 
     @classmethod
     async def from_files(

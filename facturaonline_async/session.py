@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-from attrs import define, field
+from attrs import define, evolve, field
 from yarl import URL
 
 from facturaonline_async import retry, wire
@@ -24,7 +24,6 @@ from facturaonline_async.endpoint import Endpoint
 from facturaonline_async.errors import (
     FacturaOnlineError,
     InvalidInputError,
-    LimiterWaitError,
     NotSentError,
     OutcomeUnknownError,
     RequestTimeoutError,
@@ -32,7 +31,8 @@ from facturaonline_async.errors import (
 from facturaonline_async.faults import account
 from facturaonline_async.flight import SharedReads, Turns
 from facturaonline_async.forms import Body
-from facturaonline_async.limits import LocalLimiter, RateLimiter
+from facturaonline_async.gate import Gate
+from facturaonline_async.limits import RateLimiter
 from facturaonline_async.watch import Watch, Watched
 
 __all__ = ["SessionManager"]
@@ -72,8 +72,8 @@ class SessionManager:
 
     Args:
         config: must have a ``base_url``.
-        limiter: takes the place of the limits in `config` (not of its ``concurrency``). It is not closed with the
-            session.
+        limiter: takes the place of the limits in `config` (not of its ``concurrency``): a call asks it first, and then
+            waits for a place, if all are taken. It is not closed with the session.
 
     Raises:
         InvalidInputError: `config` has no ``base_url``.
@@ -89,14 +89,8 @@ class SessionManager:
         #: Turns of those who create, or change, the same thing.
         self.turns: Turns = Turns()
         self._limiter = limiter
-        self._gate = LocalLimiter(
-            rates=() if limiter else config.rates,
-            endpoint_rates={} if limiter else config.endpoint_rates,
-            total_rates=() if limiter else config.total_rates,
-            host_rates=() if limiter else config.host_rates,
-            concurrency=config.concurrency,
-            concurrency_per_key=config.concurrency_per_key,
-        )
+        unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
+        self._gate = Gate(unlimited if limiter else config, has_places=True)
         self._watch = Watch()
         self._headers: dict[str, wire.Headers] = {}
         self._base_url = config.base_url
@@ -121,9 +115,12 @@ class SessionManager:
         """Close all connections. Calls in flight fail; calls that wait for their turn are never sent."""
         self._is_closed = True
         self._watch.close()
-        await self.shared.aclose()
-        if self._http is not None:
-            await self._http.close()
+        self._gate.close()
+        try:
+            await self.shared.aclose()
+        finally:
+            if self._http is not None:
+                await self._http.close()
 
     async def send(
         self,
@@ -147,7 +144,7 @@ class SessionManager:
         attempt = 0
         while True:
             came = now = loop.time()
-            if self._limiter is not None or not self._gate.take(endpoint.name, call.key, came):
+            if self._limiter is not None or not self._gate.take(endpoint.name, call.key, loop):
                 await self._enter(call)
                 now = loop.time()
             # The deadline starts with the first turn, and waiting for a later turn does not count against it.
@@ -228,28 +225,19 @@ class SessionManager:
     async def _enter(self, call: _Call) -> None:
         """Wait for a turn and a place."""
         name, max_wait = call.endpoint.name, self.config.max_wait
+        clock = asyncio.get_running_loop().time
+        came = clock()
         try:
-            if self._limiter is None:
-                await self._gate.acquire(name, call.key, max_wait=max_wait)
-            else:
-                await self._enter_by(self._limiter, name, call.key, max_wait)
-        except LimiterWaitError as error:
+            if self._limiter is not None:
+                # Before the place: who waits for a turn must not keep others from flying.
+                await self._limiter.acquire(name, call.key, max_wait=max_wait)
+            left = None if max_wait is None else max(0.0, came + max_wait - clock())
+            await self._gate.acquire(name, call.key, max_wait=left)
+        except NotSentError as error:
             raise call.told(error) from None
         if self._is_closed:
             self._gate.release(call.key)
             raise call.told(NotSentError("the session was closed while the call was waiting"))
-
-    async def _enter_by(self, limiter: RateLimiter, name: str, key: str, max_wait: float | None) -> None:
-        """Wait for a place, then for the limiter that was given: the turn must be the last thing before the start."""
-        clock = asyncio.get_running_loop().time
-        came = clock()
-        await self._gate.acquire("", key, max_wait=max_wait)
-        try:
-            left = None if max_wait is None else max(0.0, came + max_wait - clock())
-            await limiter.acquire(name, key, max_wait=left)
-        except BaseException:
-            self._gate.release(key)
-            raise
 
     # ── One exchange ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -21,10 +21,10 @@ _MASK: Final = "***"
 
 
 def clean(text: str) -> str:
-    """Return the text as people should read it: no tags, no entities, no mojibake, 1,000 characters at most."""
+    """Return the text as people should read it: no tags, no entities, no mojibake, nothing that cannot be printed."""
     text = _repair(text.encode("utf-8", "replace").decode())
     text = html.unescape(re.sub(r"<[^<>]*>", " ", text))
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:1000]
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _repair(text: str) -> str:
@@ -63,15 +63,26 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     forms = {form for secret in secrets for form in _forms(secret.reveal())}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, _MASK)
+    # Hex digits come in either case.
+    if escaped := [re.escape(form) for form in forms if re.search(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}", form)]:
+        text = re.sub("|".join(sorted(escaped, key=len, reverse=True)), _MASK, text, flags=re.IGNORECASE)
     return _NAMED.sub(rf'\1"{_MASK}"', _BCRYPT.sub(_MASK, text))
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the forms in which servers repeat what they were sent."""
+    """Give the forms in which servers repeat what they were sent: decoded, misread, escaped, tidied up."""
     texts = {secret}
     with suppress(binascii.Error, ValueError):
         texts.add(base64.b64decode(secret, validate=True).decode("ascii"))
+    for encoding in ("latin-1", "cp1252"):
+        with suppress(UnicodeError):
+            texts.add(secret.encode().decode(encoding))
+    texts |= {html.escape(text, quote=quoted) for text in texts for quoted in (True, False)}
+    texts |= {text.replace("&#x27;", "&#039;") for text in texts}
+    tidied = {" ".join(text.split()) for text in texts} | {clean(text) for text in texts}
+    texts |= {text for text in tidied if len(text) > 3}  # what is left of odd ones would mask half of any text
     for text in texts - {""}:
         escaped = json.dumps(text)[1:-1]
         yield from (text, escaped, escaped.replace("/", r"\/"), json.dumps(text, ensure_ascii=False)[1:-1])
-        yield from (html.escape(text), html.escape(text, quote=False), quote(text, safe=""), quote_plus(text))
+        yield from (quote(text, safe, errors="replace") for safe in ("", "/"))
+        yield quote_plus(text, errors="replace")

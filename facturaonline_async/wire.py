@@ -38,6 +38,8 @@ E = TypeVar("E", bound=FacturaOnlineError)
 _VERDICT_KEYS: Final = ("status", "response")
 _YES: Final = frozenset({"success", "create"})
 _NO: Final = frozenset({"error", "failed"})
+_TELLING: Final = frozenset({*_VERDICT_KEYS, "error", "errors", "message"})
+"""Names beside which data are no answer by themselves: a verdict that cannot be read is no yes."""
 _TEXT_KEYS: Final = ("message", "messsage", "0")
 _PAYLOAD_KEYS: Final = ("data", "Data", "0")
 _PLUGIN: Final = istr("F-PLUGIN")
@@ -45,6 +47,7 @@ _API_KEY: Final = istr("F-Api-Key")
 _SECRET_KEY: Final = istr("F-Secret-Key")
 _ACCEPT: Final = istr("Accept")
 _SNIPPET: Final = 500
+_TEXT: Final = 1000
 _READ_FOR_SNIPPET: Final = 1 << 18
 
 
@@ -109,15 +112,12 @@ class Reply:
     _envelope: Mapping[str, object] = field(alias="envelope", repr=False, factory=dict)
 
     @property
-    def text(self) -> str:
-        """What the API says to people, cleaned; ``""`` where it says nothing."""
-        return redact(_texts(self._envelope)[0], self.answer.secrets)
-
-    @property
     def last_page(self) -> int | None:
         """Number of the last page where the answer is one of several, else None."""
         pagination = self._envelope.get("pagination")
         last = pagination.get("lastPage") if isinstance(pagination, dict) else None
+        if isinstance(last, str) and last.isascii() and last.isdigit():
+            return int(last[:9])
         return last if isinstance(last, int) else None
 
     def unreadable(self, reason: str) -> UnreadableAnswerError:
@@ -221,7 +221,7 @@ def _without_verdict(answer: Answer, envelope: object) -> Reply:
     if answer.endpoint.repeat is Repeat.READ:
         if isinstance(envelope, list):
             return Reply(answer, envelope)
-        if isinstance(envelope, dict) and "data" in envelope:
+        if isinstance(envelope, dict) and "data" in envelope and not _TELLING & envelope.keys():
             return Reply(answer, envelope["data"], envelope)
     reason = "the answer is not JSON: is the base URL right?" if envelope is None else "the answer holds no verdict"
     raise answer.error(OutcomeUnknownError, reason)
@@ -240,14 +240,13 @@ def _payload(envelope: Mapping[str, object]) -> object:
 
 def _refusal(answer: Answer, envelope: Mapping[str, object], *, is_json: bool) -> ApiError:
     """Return the error that says why: by the texts that leave no doubt, then by status, then by loose match."""
-    text, by_field = _texts(envelope)
+    text, by_field = _texts(envelope, answer.secrets)
     kind = _kind(answer, fold(text), has_fields=bool(by_field), is_json=is_json)
     if not text:
         text = "it gave no reason" if is_json else "it gave no reason that can be read: is the base URL right?"
-    message = f"the API refused: {redact(text, answer.secrets)}"
+    message = f"the API refused: {text}"
     if issubclass(kind, ValidationError):
-        fields = {name: tuple(redact(each, answer.secrets) for each in texts) for name, texts in by_field.items()}
-        return answer.error(kind, message, fields=fields)
+        return answer.error(kind, message, fields=by_field)
     return answer.error(kind, message)
 
 
@@ -280,19 +279,24 @@ def _kind(answer: Answer, text: str, *, has_fields: bool, is_json: bool) -> type
 # ── Texts for people ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _texts(envelope: Mapping[str, object]) -> tuple[str, dict[str, tuple[str, ...]]]:
-    """Return one cleaned text, and the texts by field where the API names fields."""
+def _texts(envelope: Mapping[str, object], secrets: tuple[Secret, ...]) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """Return one text for people, and the texts by field where the API names fields; both without secrets."""
+
+    def show(text: str) -> str:
+        # Once as it came, and once more for what cleaning has put together.
+        return redact(clean(redact(text, secrets)), secrets)[:_TEXT]
+
     fields = {
-        clean(name): texts
+        show(name): texts
         for key in ("errors", *_TEXT_KEYS)
         if isinstance(value := envelope.get(key), dict)
         for name, each in value.items()
-        if isinstance(each, list) and (texts := tuple(clean(text) for text in each if isinstance(text, str)))
+        if isinstance(each, list) and (texts := tuple(show(text) for text in each if isinstance(text, str)))
     }
     if fields:
-        return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items()), fields
-    plain = (clean(text) for key in _TEXT_KEYS for text in _plain(envelope.get(key)))
-    return " ".join(dict.fromkeys(text for text in plain if text)), {}
+        return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())[:_TEXT], fields
+    plain = (show(text) for key in _TEXT_KEYS for text in _plain(envelope.get(key)))
+    return " ".join(dict.fromkeys(text for text in plain if text))[:_TEXT], {}
 
 
 def _plain(value: object) -> Iterator[str]:

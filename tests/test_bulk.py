@@ -166,6 +166,24 @@ def test_a_bug_in_the_items_stops_everything() -> None:
         virtually(bulk.run(items(), double))
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_cancellation_from_elsewhere_is_a_bug_and_not_an_end(ordered: bool) -> None:  # noqa: FBT001
+    async def main() -> None:
+        elsewhere = asyncio.create_task(asyncio.sleep(1000))
+
+        async def work(number: int) -> None:
+            if number == 3:
+                elsewhere.cancel()
+                await elsewhere
+
+        async with bulk.stream(range(20), work, concurrency=4, ordered=ordered) as outcomes:
+            async for _ in outcomes:
+                pass
+
+    with pytest.raises(RuntimeError, match="item 3 awaited something that was cancelled elsewhere"):
+        virtually(main())
+
+
 def test_what_counts_as_a_failure_can_be_said() -> None:
     async def work(number: int) -> float:
         await asyncio.sleep(0)

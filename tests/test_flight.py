@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -110,6 +111,40 @@ def test_closing_cancels_what_is_under_way() -> None:
         return [type(error).__name__ for error in errors], asyncio.get_running_loop().time()
 
     assert virtually(main()) == (["NotSentError"] * 3, 2.0)
+
+
+def test_a_read_that_was_cancelled_from_outside_spoils_nothing_for_the_next() -> None:
+    """As a handler does that cancels all tasks, also those that have not begun."""
+
+    async def main(moment: float) -> tuple[list[str], str]:
+        shared = SharedReads()
+        asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(5))) for _ in range(2)]
+        await asyncio.sleep(moment)
+        asking.append(asyncio.create_task(shared.read("k", lambda: asyncio.sleep(5))))
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task(), *asking}:
+            task.cancel()
+        errors = await asyncio.gather(*asking, return_exceptions=True)
+        return [type(error).__name__ for error in errors], await shared.read("k", lambda: asyncio.sleep(1, "fine"))
+
+    for moment in (0.0, 1.0):
+        assert virtually(main(moment)) == (["NotSentError"] * 3, "fine")
+
+
+def test_a_crowd_that_leaves_costs_no_more_than_one_by_one() -> None:
+    async def main(number: int) -> float:
+        shared = SharedReads()
+        asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))) for _ in range(number)]
+        await asyncio.sleep(1)
+        began = time.process_time()
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        return time.process_time() - began
+
+    virtually(main(100))
+    few, many = virtually(main(2_000)), virtually(main(20_000))
+    assert many < 40 * few  # ten times as many; each by each would be a hundred
 
 
 def test_turns_are_taken_one_at_a_time_in_order() -> None:

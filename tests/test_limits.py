@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from facturaonline_async import InvalidInputError, LimiterWaitError, LocalLimiter, Rate
+from facturaonline_async import Config, InvalidInputError, LimiterWaitError, LocalLimiter, Rate
+from facturaonline_async.gate import Gate
 from tests.virtual import stall, virtually
+
+
+def gate(**limits: Any) -> Gate:
+    """Return a gate with these limits and no others."""
+    has_places = bool(limits.keys() & {"concurrency", "concurrency_per_key"})
+    many = {"concurrency": 10**6, "concurrency_per_key": 10**6}
+    return Gate(Config(**({"rates": ()} | many | limits)), has_places=has_places)
 
 
 def now() -> float:
@@ -16,7 +25,7 @@ def now() -> float:
 
 
 async def starts(
-    limiter: LocalLimiter, number: int, *, endpoint: str = "series.list", key: str = "k", max_wait: float | None = None
+    limiter: Gate, number: int, *, endpoint: str = "series.list", key: str = "k", max_wait: float | None = None
 ) -> list[float]:
     """Acquire so often at the same time, and return when each was let through, in the order of asking."""
 
@@ -39,7 +48,7 @@ async def settle() -> None:
 
 def test_an_uncontended_call_starts_at_once() -> None:
     async def main() -> float:
-        await LocalLimiter(rates=[Rate(1, 1)]).acquire("series.list", "k")
+        await gate(rates=[Rate(1, 1)]).acquire("series.list", "k")
         return now()
 
     assert virtually(main()) == 0.0
@@ -47,7 +56,7 @@ def test_an_uncontended_call_starts_at_once() -> None:
 
 def test_no_window_holds_more_starts_than_calls() -> None:
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(7, 2.5)])
+        limiter = gate(rates=[Rate(7, 2.5)])
         first = await starts(limiter, 20)
         await asyncio.sleep(0.9)
         return first + await starts(limiter, 40)
@@ -57,7 +66,7 @@ def test_no_window_holds_more_starts_than_calls() -> None:
 
 def test_every_rate_of_an_endpoint_binds() -> None:
     async def main() -> list[float]:
-        return await starts(LocalLimiter(rates=[Rate(3, 1), Rate(5, 10)]), 23)
+        return await starts(gate(rates=[Rate(3, 1), Rate(5, 10)]), 23)
 
     times = virtually(main())
     assert (most_in_any_window(times, 1), most_in_any_window(times, 10)) == (3, 5)
@@ -68,14 +77,14 @@ def test_the_rate_is_kept_to_995_permille_under_load(rate: Rate) -> None:
     windows = 20
 
     async def main() -> float:
-        return max(await starts(LocalLimiter(rates=[rate]), rate.calls * windows))
+        return max(await starts(gate(rates=[rate]), rate.calls * windows))
 
     assert virtually(main()) * 0.995 <= (windows - 1) * rate.per
 
 
 def test_who_comes_first_is_served_first() -> None:
     async def main() -> list[int]:
-        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        limiter = gate(rates=[Rate(2, 1)])
         served: list[int] = []
 
         async def one(number: int) -> None:
@@ -93,7 +102,7 @@ def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
     """The waiter is due at 1.0; whoever comes at that very moment comes after it."""
 
     async def main() -> list[str]:
-        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        limiter = gate(rates=[Rate(1, 1)])
         served: list[str] = []
 
         async def one(name: str, at: float) -> None:
@@ -111,7 +120,7 @@ def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
 @pytest.mark.parametrize("limits", [{"total_rates": [Rate(1, 1)]}, {"host_rates": [Rate(1, 1)]}])
 def test_a_late_arrival_at_another_endpoint_does_not_overtake_where_a_sum_binds(limits: dict[str, list[Rate]]) -> None:
     async def main() -> list[str]:
-        limiter = LocalLimiter(**limits)  # type: ignore[arg-type]
+        limiter = gate(**limits)
         served: list[str] = []
 
         async def one(endpoint: str) -> None:
@@ -140,7 +149,7 @@ def test_cancelled_waiters_lose_no_capacity_and_wake_the_rest(leaving: str) -> N
     }[leaving]
 
     async def main() -> tuple[list[float], str]:
-        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        limiter = gate(rates=[Rate(2, 1)])
         await starts(limiter, 2)
         tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(10)]
         await asyncio.sleep(0.5)
@@ -163,7 +172,7 @@ def test_cancelled_waiters_lose_no_capacity_and_wake_the_rest(leaving: str) -> N
 @pytest.mark.parametrize("places", ["concurrency", "concurrency_per_key"])
 def test_a_waiter_cancelled_in_the_moment_of_its_grant_passes_it_on(places: str) -> None:
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(2, 1)], host_rates=[Rate(3, 1)], **{places: 1})  # type: ignore[arg-type]
+        limiter = gate(rates=[Rate(2, 1)], host_rates=[Rate(3, 1)], **{places: 1})
         await limiter.acquire("series.list", "k")
         granted = asyncio.create_task(limiter.acquire("series.list", "k"))
         following = asyncio.create_task(starts(limiter, 1, endpoint="series.get"))
@@ -181,9 +190,77 @@ def test_a_waiter_cancelled_in_the_moment_of_its_grant_passes_it_on(places: str)
     assert virtually(main()) == [1.0]
 
 
+@pytest.mark.parametrize("by", ["the end of a hold", "a window", "a place"])
+def test_a_grant_that_its_caller_left_in_that_very_moment_goes_to_the_next_at_once(by: str) -> None:
+    """The cancellation comes in the same round of the loop as the grant: nobody loses a window, nobody overtakes."""
+
+    async def main() -> dict[str, float]:
+        limits: dict[str, Any] = {
+            "the end of a hold": {"rates": Rate(2, 10)},
+            "a window": {"rates": (Rate(2, 10), Rate(1, 1))},
+            "a place": {"rates": Rate(3, 60), "concurrency": 2},
+        }
+        limiter = gate(**limits[by])
+        loop, started = asyncio.get_running_loop(), dict[str, float]()
+
+        async def wait(name: str, after: float = 0.0) -> None:
+            await asyncio.sleep(after)
+            await limiter.acquire("series.list", "k")
+            started[name] = now()
+
+        await limiter.acquire("series.list", "k")
+        if by == "the end of a hold":
+            limiter.hold("k", 1.0)
+        if by == "a place":
+            await limiter.acquire("series.list", "k")
+            loop.call_at(1.0, limiter.release, "k")
+        tasks = [asyncio.create_task(wait(*who)) for who in (("leaving", 0.0), ("next", 0.0), ("late", 3.0))]
+        await asyncio.sleep(0.5)
+        loop.call_at(1.0 + 5e-10, tasks[0].cancel)
+        await asyncio.sleep(4)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return started
+
+    started = virtually(main())
+    assert started["next"] == pytest.approx(1.0)
+    assert ("leaving" in started, started.get("late", 99.0) >= 3.0) == (False, True)
+
+
+def test_no_schedule_of_moments_makes_anybody_overtake_or_lose_a_turn() -> None:
+    """All events fall on the moments at which windows open; who leaves, and when, is tried through."""
+
+    async def main(leaving: tuple[int, float], hold: float, per: float) -> tuple[list[int], str]:
+        limiter = gate(rates=Rate(1, per), total_rates=Rate(2, 2 * per), concurrency=2)
+        loop, served = asyncio.get_running_loop(), list[int]()
+
+        async def one(number: int) -> None:
+            await limiter.acquire("series.list", "k")
+            served.append(number)
+            loop.call_later(0.5, limiter.release, "k")
+
+        limiter.hold("k", hold)
+        tasks = [asyncio.create_task(one(number)) for number in range(6)]
+        await settle()
+        loop.call_at(leaving[1], tasks[leaving[0]].cancel)
+        loop.call_at(leaving[1] + 1e-10, lambda: tasks.append(asyncio.create_task(one(6))))
+        await asyncio.sleep(100)
+        return served, repr(limiter)
+
+    for who in range(3):
+        for when in (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0):
+            for hold in (0.0, 1.0):
+                for per in (0.5, 1.0):
+                    served, state = virtually(main((who, when), hold, per))
+                    assert served == sorted(served)
+                    assert {0, 1, 2, 3, 4, 5, 6} - set(served) <= {who}
+                    assert "0 waiting, 0 in flight" in state
+
+
 def test_half_of_many_waiters_cancelled_takes_half_the_time() -> None:
     async def main() -> float:
-        limiter = LocalLimiter(rates=[Rate(50, 1)])
+        limiter = gate(rates=[Rate(50, 1)])
         await starts(limiter, 50)
         tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(2000)]
         await asyncio.sleep(0.1)
@@ -196,27 +273,27 @@ def test_half_of_many_waiters_cancelled_takes_half_the_time() -> None:
 
 
 def test_cancelled_waiters_do_not_pile_up_behind_a_long_hold() -> None:
-    async def main() -> int:
-        limiter = LocalLimiter(rates=[Rate(10, 1)])
-        await limiter.hold("k", 1e6)
+    async def main() -> tuple[int, int]:
+        limiter = gate(rates=[Rate(10, 1)])
+        limiter.hold("k", 1e6)
         staying = asyncio.create_task(limiter.acquire("series.list", "k"))
         for _ in range(2000):
-            task = asyncio.create_task(limiter.acquire("series.list", "k"))
+            task = asyncio.create_task(limiter.acquire("series.list", "k", max_wait=1e9))
             await asyncio.sleep(0.001)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        kept = len(limiter._lanes["series.list", "k"].queue)
+        kept = len(limiter._lanes["series.list", "k"].queue), len(limiter._deadlines)
         staying.cancel()
         await asyncio.gather(staying, return_exceptions=True)
         return kept
 
-    assert virtually(main()) < 100
+    assert max(virtually(main())) < 100
 
 
 def test_one_timer_serves_any_number_of_waiters() -> None:
     async def main() -> int:
         loop = asyncio.get_running_loop()
-        limiter = LocalLimiter(rates=[Rate(10, 1)], host_rates=[Rate(50, 1)])
+        limiter = gate(rates=[Rate(10, 1)], host_rates=[Rate(50, 1)])
         tasks = [
             asyncio.create_task(limiter.acquire("series.list", f"k{number % 20}", max_wait=1e6))
             for number in range(5000)
@@ -233,7 +310,7 @@ def test_one_timer_serves_any_number_of_waiters() -> None:
 
 def test_nothing_is_left_to_close_when_nobody_waits() -> None:
     async def main() -> list[asyncio.TimerHandle]:
-        limiter = LocalLimiter(rates=[Rate(1, 100)])
+        limiter = gate(rates=[Rate(1, 100)])
         task = asyncio.create_task(starts(limiter, 2))
         await settle()
         task.cancel()
@@ -245,7 +322,7 @@ def test_nothing_is_left_to_close_when_nobody_waits() -> None:
 
 def test_endpoints_and_keys_do_not_wait_for_each_other() -> None:
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(1, 60)])
+        limiter = gate(rates=[Rate(1, 60)])
         return [
             *await starts(limiter, 1, endpoint="series.list", key="a"),
             *await starts(limiter, 1, endpoint="series.get", key="a"),
@@ -257,7 +334,7 @@ def test_endpoints_and_keys_do_not_wait_for_each_other() -> None:
 
 def test_an_endpoint_may_have_rates_of_its_own() -> None:
     async def main() -> tuple[list[float], list[float]]:
-        limiter = LocalLimiter(rates=[Rate(1, 1)], endpoint_rates={"series.create": [Rate(1, 5)], "series.get": []})
+        limiter = gate(rates=[Rate(1, 1)], endpoint_rates={"series.create": [Rate(1, 5)], "series.get": []})
         return await starts(limiter, 2, endpoint="series.create"), await starts(limiter, 100, endpoint="series.get")
 
     assert virtually(main()) == ([0.0, 5.0], [5.0] * 100)
@@ -265,7 +342,7 @@ def test_an_endpoint_may_have_rates_of_its_own() -> None:
 
 def test_the_total_binds_all_endpoints_of_a_key_and_no_other_key() -> None:
     async def main() -> tuple[list[float], list[float]]:
-        limiter = LocalLimiter(total_rates=[Rate(2, 1)])
+        limiter = gate(total_rates=[Rate(2, 1)])
         mine = await asyncio.gather(
             *(starts(limiter, 1, endpoint=name) for name in ("series.list", "series.get", "series.create"))
         )
@@ -276,7 +353,7 @@ def test_the_total_binds_all_endpoints_of_a_key_and_no_other_key() -> None:
 
 def test_the_host_rate_binds_all_keys_oldest_first() -> None:
     async def main() -> list[tuple[float, int]]:
-        limiter = LocalLimiter(host_rates=[Rate(3, 1)])
+        limiter = gate(host_rates=[Rate(3, 1)])
 
         async def one(number: int) -> tuple[float, int]:
             await limiter.acquire("series.list", f"k{number}")
@@ -289,9 +366,9 @@ def test_the_host_rate_binds_all_keys_oldest_first() -> None:
 
 def test_a_held_key_waits_and_others_do_not() -> None:
     async def main() -> tuple[list[float], list[float]]:
-        limiter = LocalLimiter(rates=[Rate(10, 1)])
-        await limiter.hold("k", 30)
-        await limiter.hold("k", 5)  # the longest counts
+        limiter = gate(rates=[Rate(10, 1)])
+        limiter.hold("k", 30)
+        limiter.hold("k", 5)  # the longest counts
         other = await starts(limiter, 1, key="other")
         return await starts(limiter, 1), other
 
@@ -300,10 +377,10 @@ def test_a_held_key_waits_and_others_do_not() -> None:
 
 def test_a_hold_reaches_those_who_wait_already() -> None:
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        limiter = gate(rates=[Rate(2, 1)])
         waiting = asyncio.create_task(starts(limiter, 4))
         await asyncio.sleep(0.5)
-        await limiter.hold("k", 10)
+        limiter.hold("k", 10)
         return await waiting
 
     assert virtually(main()) == [0.0, 0.0, 10.5, 10.5]
@@ -311,8 +388,8 @@ def test_a_hold_reaches_those_who_wait_already() -> None:
 
 def test_no_herd_breaks_out_when_a_hold_ends() -> None:
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(2, 1)])
-        await limiter.hold("k", 10)
+        limiter = gate(rates=[Rate(2, 1)])
+        limiter.hold("k", 10)
         return await starts(limiter, 6)
 
     assert virtually(main()) == [10.0, 10.0, 11.0, 11.0, 12.0, 12.0]
@@ -320,7 +397,7 @@ def test_no_herd_breaks_out_when_a_hold_ends() -> None:
 
 def test_a_wait_that_is_too_long_is_refused_at_once() -> None:
     async def main() -> tuple[float, str]:
-        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        limiter = gate(rates=[Rate(1, 1)])
         tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(5)]
         await settle()
         with pytest.raises(LimiterWaitError) as refused:
@@ -335,13 +412,13 @@ def test_a_wait_that_is_too_long_is_refused_at_once() -> None:
 
 def test_a_wait_that_grows_too_long_ends_after_max_wait() -> None:
     async def main() -> tuple[float, list[float]]:
-        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        limiter = gate(rates=[Rate(1, 1)])
         await starts(limiter, 1)
         patient = asyncio.create_task(starts(limiter, 1))
         await settle()
         impatient = asyncio.create_task(limiter.acquire("series.list", "k", max_wait=3))
         await asyncio.sleep(0.5)
-        await limiter.hold("k", 10)
+        limiter.hold("k", 10)
         with pytest.raises(LimiterWaitError):
             await impatient
         return now(), await patient
@@ -351,7 +428,7 @@ def test_a_wait_that_grows_too_long_ends_after_max_wait() -> None:
 
 def test_max_wait_zero_means_now_or_never() -> None:
     async def main() -> float:
-        limiter = LocalLimiter(rates=[Rate(1, 1)])
+        limiter = gate(rates=[Rate(1, 1)])
         await limiter.acquire("series.list", "k", max_wait=0)
         with pytest.raises(LimiterWaitError):
             await limiter.acquire("series.list", "k", max_wait=0)
@@ -364,7 +441,7 @@ def test_max_wait_zero_means_now_or_never() -> None:
 
 def test_a_stalled_loop_makes_no_burst_beyond_the_rate() -> None:
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(5, 1)])
+        limiter = gate(rates=[Rate(5, 1)])
         times: list[float] = []
 
         async def one() -> None:
@@ -384,7 +461,7 @@ def test_a_stall_between_grant_and_start_does_not_bunch_two_windows() -> None:
     """Grants given before the stall start after it, and the next ones must still keep their distance."""
 
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(2, 1)])
+        limiter = gate(rates=[Rate(2, 1)])
         times: list[float] = []
 
         async def one() -> None:
@@ -408,7 +485,7 @@ def test_a_stall_between_grant_and_start_does_not_bunch_two_windows() -> None:
 
 def test_places_bound_what_is_in_flight() -> None:
     async def main() -> tuple[int, int, str]:
-        limiter = LocalLimiter(concurrency=5, concurrency_per_key=3)
+        limiter = gate(concurrency=5, concurrency_per_key=3)
         flying: dict[str, int] = {"a": 0, "b": 0}
         most = {"a": 0, "all": 0}
 
@@ -430,9 +507,9 @@ def test_a_key_whose_calls_must_wait_takes_no_place_from_others() -> None:
     """Waiters of the limiter hold no place, so that one throttled company does not stop the others."""
 
     async def main() -> list[float]:
-        limiter = LocalLimiter(rates=[Rate(10, 1)], concurrency=2, concurrency_per_key=2)
+        limiter = gate(rates=[Rate(10, 1)], concurrency=2, concurrency_per_key=2)
         for key in ("a", "b", "c"):
-            await limiter.hold(key, 100)
+            limiter.hold(key, 100)
         tasks = [asyncio.create_task(limiter.acquire("series.list", key)) for key in "abcabcabc"]
         await settle()
         times = await starts(limiter, 1, key="d")
@@ -446,7 +523,7 @@ def test_a_key_whose_calls_must_wait_takes_no_place_from_others() -> None:
 
 def test_idle_keys_are_forgotten() -> None:
     async def main() -> tuple[int, int]:
-        limiter = LocalLimiter(rates=[Rate(10, 1)], total_rates=[Rate(100, 1)], concurrency=8)
+        limiter = gate(rates=[Rate(10, 1)], total_rates=[Rate(100, 1)], concurrency=8)
         for number in range(10_000):
             await limiter.acquire("series.list", f"k{number}")
             limiter.release(f"k{number}")
@@ -457,11 +534,26 @@ def test_idle_keys_are_forgotten() -> None:
     assert (lanes <= 64, keys <= 64) == (True, True)
 
 
+def test_a_crowd_of_keys_is_forgotten_when_it_is_gone() -> None:
+    async def main() -> tuple[int, int]:
+        limiter = gate(rates=Rate(10, 1), concurrency=8)
+        for number in range(5_000):
+            limiter.hold(f"h{number}", 1)
+            await limiter.acquire("series.list", f"k{number}")
+            limiter.release(f"k{number}")
+        await asyncio.sleep(100)
+        await limiter.acquire("series.list", "one")
+        limiter.release("one")
+        return len(limiter._lanes), len(limiter._keys)
+
+    assert virtually(main()) == (1, 1)
+
+
 def test_a_key_in_use_is_never_forgotten() -> None:
     async def main() -> list[str]:
-        limiter = LocalLimiter(rates=[Rate(1, 1e6)], concurrency=1000)
+        limiter = gate(rates=[Rate(1, 1e6)], concurrency=1000)
         await limiter.acquire("series.list", "limited")
-        await limiter.hold("held", 1e6)
+        limiter.hold("held", 1e6)
         for number in range(500):
             await limiter.acquire("series.list", f"k{number}")
         refused = []
@@ -476,6 +568,43 @@ def test_a_key_in_use_is_never_forgotten() -> None:
     assert virtually(main()) == ["limited", "held"]
 
 
+def test_closing_tells_everybody_who_waits() -> None:
+    async def main() -> tuple[list[str], float, str]:
+        limiter = gate(rates=Rate(1, 1000), concurrency=1)
+        waiting = [asyncio.create_task(limiter.acquire(name, "k")) for name in ("a", "a", "b", "b")]
+        await settle()
+        limiter.close()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        limiter.release("k")
+        return [type(each).__name__ for each in ended], now(), repr(limiter)
+
+    names, when, state = virtually(main())
+    assert (names, when) == (["NoneType", "NotSentError", "NotSentError", "NotSentError"], 0.0)
+    assert "0 waiting, 0 in flight" in state
+
+
+def test_windows_keep_their_distance_to_the_last_bit() -> None:
+    async def main() -> list[float]:
+        return await starts(gate(rates=Rate(1, 0.1)), 60)
+
+    assert [later - earlier >= 0.1 for earlier, later in pairwise(virtually(main()))] == [True] * 59
+
+
+def test_the_limiter_of_a_process_takes_rates_and_nothing_else() -> None:
+    async def main() -> float:
+        limiter = LocalLimiter(rates=Rate(1, 1), endpoint_rates={"series.get": ()})
+        for endpoint in ("series.list", "series.get", "series.get", "series.list"):
+            await limiter.acquire(endpoint, "k")
+        await limiter.hold("k", 5)
+        await limiter.acquire("series.get", "k")
+        return now()
+
+    assert virtually(main()) == 6.0
+    for wrong in ((10,), "10/s", None, 10):
+        with pytest.raises(InvalidInputError, match="rates"):
+            LocalLimiter(rates=wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
 def test_a_hold_takes_a_number_of_seconds(seconds: float) -> None:
     with pytest.raises(InvalidInputError, match="seconds must be"):
@@ -484,7 +613,7 @@ def test_a_hold_takes_a_number_of_seconds(seconds: float) -> None:
 
 def test_waits_are_given_in_full_order_under_steady_load() -> None:
     async def main() -> list[float]:
-        return await starts(LocalLimiter(rates=[Rate(4, 1)], host_rates=[Rate(6, 2)]), 60)
+        return await starts(gate(rates=[Rate(4, 1)], host_rates=[Rate(6, 2)]), 60)
 
     times = virtually(main())
     assert all(earlier <= later for earlier, later in pairwise(times))

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from attrs import define, field, frozen
 from hypothesis import example, given, settings, strategies as st
 
-from facturaonline_async import LimiterWaitError, LocalLimiter, Rate
+from facturaonline_async import Config, LimiterWaitError, Rate
+from facturaonline_async.gate import Gate
 from tests.virtual import virtually
 
 
@@ -139,31 +140,33 @@ def real(limits: Limits, schedule: list[Ask | Hold]) -> dict[int, float]:
     """Say who starts when, by running the limiter."""
     started: dict[int, float] = {}
 
-    async def ask(limiter: LocalLimiter, number: int, step: Ask) -> None:
+    async def ask(limiter: Gate, number: int, step: Ask) -> None:
         loop = asyncio.get_running_loop()
         try:
             await limiter.acquire(step.endpoint, step.key, max_wait=step.max_wait)
         except LimiterWaitError:
             return
         started[number] = loop.time()
-        if limits.concurrency or limits.concurrency_per_key:
-            loop.call_at(loop.time() + step.flight, limiter.release, step.key)
+        loop.call_at(loop.time() + step.flight, limiter.release, step.key)
 
     async def main() -> str:
         loop = asyncio.get_running_loop()
-        limiter = LocalLimiter(
-            rates=limits.rates,
-            total_rates=limits.total_rates,
-            host_rates=limits.host_rates,
-            concurrency=limits.concurrency,
-            concurrency_per_key=limits.concurrency_per_key,
+        limiter = Gate(
+            Config(
+                rates=limits.rates,
+                total_rates=limits.total_rates,
+                host_rates=limits.host_rates,
+                concurrency=limits.concurrency or 10**6,
+                concurrency_per_key=limits.concurrency_per_key or 10**6,
+            ),
+            has_places=True,
         )
         tasks: list[asyncio.Task[None]] = []
         for number, step in enumerate(schedule):
             if (left := number * STEP - loop.time()) > 0:
                 await asyncio.sleep(left)
             if isinstance(step, Hold):
-                await limiter.hold(step.key, step.seconds)
+                limiter.hold(step.key, step.seconds)
                 continue
             task = asyncio.create_task(ask(limiter, number, step))
             tasks.append(task)

@@ -30,7 +30,6 @@ BCRYPT = "$2y$10$8a9S8o8WeiRhPh1YT6bnXun6uPs1ZdiZBUHjGwSqn3X44mbYSmY4."
         ("\x1b[31mrojo\x07", "[31mrojo"),
         ("a \ud800 b", "a ? b"),
         ("", ""),
-        ("x" * 5000, "x" * 1000),
     ],
 )
 def test_texts_are_cleaned_for_people(raw: str, cleaned: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import pickle
 import traceback
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
@@ -25,6 +27,7 @@ from facturaonline_async import (
     ValidationError,
 )
 from facturaonline_async.endpoint import Endpoint, Repeat
+from facturaonline_async.texts import clean
 from facturaonline_async.wire import Answer, Reply, headers, open_envelope
 from tests.replay import recorded
 
@@ -86,7 +89,8 @@ def test_the_payload_is_found_wherever_it_stands(envelope: dict[str, object], pa
     ],
 )
 def test_the_text_is_found_wherever_it_stands(envelope: dict[str, object], text: str) -> None:
-    assert opened({"status": "success", **envelope}).text == text
+    error = refused({"status": "error", **envelope})
+    assert str(error) == f"series.list: the API refused: {text or 'it gave no reason'} (HTTP 200)"
 
 
 def test_the_envelope_may_come_inside_a_one_element_array() -> None:
@@ -110,10 +114,28 @@ def test_bare_data_is_taken_for_what_it_is_when_reading() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pagination", "last"), [({"lastPage": 7}, 7), ({"lastPage": "7"}, None), ({}, None), (None, None), ([1], None)]
+    ("pagination", "last"),
+    [({"lastPage": 7}, 7), ({"lastPage": "7"}, 7), ({"lastPage": "x"}, None), ({}, None), (None, None), ([1], None)],
 )
 def test_the_last_page_is_told_where_the_answer_is_one_of_several(pagination: object, last: int | None) -> None:
     assert opened({"response": "success", "data": [], "pagination": pagination}).last_page == last
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "fail", "data": []},
+        {"status": 500, "data": []},
+        {"status": False, "data": []},
+        {"status": "success", "response": "error", "data": []},
+        {"error": "Too many connections", "data": []},
+        {"message": "base de datos ocupada", "data": []},
+        {"errors": {}, "data": []},
+    ],
+)
+def test_data_beside_a_verdict_that_cannot_be_read_are_no_answer(body: object) -> None:
+    """An empty list taken for true would make `ensure` create what exists."""
+    assert type(refused(body)) is OutcomeUnknownError
 
 
 # ── No ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,6 +249,42 @@ def test_a_secret_that_was_sent_is_masked_in_the_message_and_the_fields() -> Non
     assert "la clave *** no sirve" in str(error)
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "clave  2024  sat",
+        "Ma<ria>2024",
+        "X&lt;9zz",
+        "contraseña24",
+        "Pa'ss1234",
+        'Pa"ss/1234',
+        "ñandú%2f+=&",
+        "a" * 1500,
+    ],
+)
+def test_no_way_of_repeating_a_secret_gets_through(secret: str) -> None:
+    """Blanks collapsed, tags stripped, entities, mojibake, escapes, cuts: as they are known from PHP."""
+    misread = secret.encode().decode("latin-1")
+    escaped = html.escape(secret).replace("&#x27;", "&#039;")
+    for text in (
+        secret,
+        misread,
+        escaped,
+        html.escape(misread),
+        quote(secret),
+        quote(secret).lower(),
+        f"{'x' * 990}{secret}",
+    ):
+        for body in (
+            {"status": "error", "message": f"pista {text} mala"},
+            {"status": "error", "message": {"password": [text]}},
+        ):
+            error = refused(body, secrets=(Secret(secret),))
+            shown = f"{error}{error.snippet}{getattr(error, 'fields', '')}"
+            for form in (secret, text, clean(secret), clean(text), secret[:5] if len(secret) < 1000 else secret[:9]):
+                assert form not in shown
+
+
 def test_a_snippet_is_short() -> None:
     assert len(refused(b"<html>" + b"x" * 10**6, status=502).snippet) == 500
 
@@ -319,7 +377,7 @@ def test_any_json_gives_a_reply_or_an_error_of_ours(value: object, status: int, 
     except FacturaOnlineError as error:
         assert pickle.loads(pickle.dumps(error)).snippet == error.snippet
     else:
-        assert isinstance(reply.text, str)
+        assert reply.last_page is None
 
 
 @given(st.binary(max_size=60), st.sampled_from([LIST, CREATE]))

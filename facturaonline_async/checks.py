@@ -1,0 +1,91 @@
+"""What a value may be: validators for attrs fields. Each refusal names the field, and what was seen."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from attrs import Attribute
+
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = ["a", "count", "kind", "natural", "positive", "required_text", "seconds", "text", "visible_ascii"]
+
+VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
+
+
+def kind(value: object) -> str:
+    """Return what a value is, without showing it."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+class a:  # noqa: N801  # reads as a sentence: validator=a(bytes)
+    """Check that a value is one of some types, or None if that is allowed."""
+
+    def __init__(self, *types: type, or_none: bool = False) -> None:
+        self._types = types
+        self._or_none = or_none
+
+    def __call__(self, _: object, attribute: Attribute[Any], value: object) -> None:
+        """Raise `InvalidInputError` for anything else."""
+        if isinstance(value, self._types) or (self._or_none and value is None):
+            return
+        names = " or ".join(each.__name__ for each in self._types)
+        raise InvalidInputError(f"{attribute.name} must be {names}, and was {kind(value)}.", field=attribute.name)
+
+
+def positive(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise InvalidInputError(
+            f"{attribute.name} must be a number above 0, and was {value!r:.40}.", field=attribute.name
+        )
+
+
+def natural(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInputError(
+            f"{attribute.name} must be a whole number above 0, and was {value!r:.40}.", field=attribute.name
+        )
+
+
+def count(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for None or a whole number from 0 up."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9):
+        raise InvalidInputError(
+            f"{attribute.name} must be a whole number from 0 up, and was {kind(value)}.", field=attribute.name
+        )
+
+
+def seconds(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for None or a number of seconds from 0 up."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 <= value < math.inf):  # type: ignore[operator]
+        raise InvalidInputError(
+            f"{attribute.name} must be None or a number of seconds from 0 up, and was {value!r:.40}.",
+            field=attribute.name,
+        )
+
+
+def text(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a text, or None where the field's default is None."""
+    if not isinstance(value, str) and not (value is None and attribute.default is None):
+        raise InvalidInputError(f"{attribute.name} must be a text, and was {kind(value)}.", field=attribute.name)
+
+
+def required_text(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a text that is not empty."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{attribute.name} must be a text, and was {kind(value)}.", field=attribute.name)
+    if not value.strip():
+        raise InvalidInputError(f"{attribute.name} is required, and was empty.", field=attribute.name)
+
+
+def visible_ascii(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for what a header can carry."""
+    if not isinstance(value, str) or not VISIBLE_ASCII.fullmatch(value):
+        raise InvalidInputError(
+            f"{attribute.name} must be visible ASCII, and not empty; it was {kind(value)}.", field=attribute.name
+        )

@@ -1,0 +1,340 @@
+"""Gate: when a call may start. Never too many in any window of time, never too many at once, first come, first served.
+
+Why not one of the libraries there are: measured, they let late arrivals overtake, lose the slots of cancelled waiters,
+wake a timer for each of thousands of waiters, or deadlock when the head of the queue is cancelled.
+
+How it works. Each pair of endpoint and key pair has a *lane*: a queue behind that lane's own windows. A window is a log
+of the last start times, so that no trick of phase lets more through. Lanes whose turn it could be compete, oldest
+waiter first, for what all of them share: the totals of their key pair, those of the host, and the places in flight.
+A lane that must wait for a time stands in one heap behind one timer, however many waiters it has. A grant counts as a
+*promise* until its caller runs again, and only then as a start: a stalled event loop cannot bunch two windows together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Final
+
+from facturaonline_async.config import Config
+from facturaonline_async.errors import InvalidInputError, LimiterWaitError, NotSentError
+from facturaonline_async.lanes import Key, Lane, Waiter, Window
+
+__all__ = ["Gate"]
+
+_SWEEP_FROM: Final = 64
+_SWEEP_EVERY: Final = 60.0
+_SPARE_DEAD: Final = 32
+
+
+class Gate:
+    """Lets calls start: never too many in any window of time, never too many at once, first come, first served.
+
+    Nothing to start; idle keys are forgotten.
+
+    Args:
+        config: its rates, and its concurrency.
+        has_places: whether each `acquire` takes one of the places that ``concurrency`` and ``concurrency_per_key``
+            give, until `release`.
+
+    """
+
+    def __init__(self, config: Config, *, has_places: bool = False) -> None:
+        self._config = config
+        self._host = tuple(Window(rate) for rate in config.host_rates)
+        self._place = int(has_places)  # what an acquire takes
+        self._places = config.concurrency if has_places else math.inf
+        self._places_per_key = config.concurrency_per_key if has_places else math.inf
+        self._taken = 0
+        self._keys: dict[str, Key] = {}
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._sweep_at = _SWEEP_FROM
+        self._sweep_due = math.inf
+        self._turns: Iterator[int] = count()
+        self._waiting = 0
+        self._promised = 0
+        self._ready: list[tuple[int, Lane]] = []  # by turn: lanes that wait for the host or a place
+        self._timed: list[tuple[float, int, Lane]] = []  # by time: lanes that wait for a window or a hold
+        self._parked: list[Lane] = []  # lanes that wait for promises to be kept or broken
+        self._crowded: dict[Key, list[Lane]] = {}  # lanes that wait for a place of their key
+        self._deadlines: list[tuple[float, int, Waiter]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Gate: {self._waiting} waiting, {self._taken} in flight, {len(self._lanes)} lanes>"
+
+    async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
+        """Wait for a start (and a place).
+
+        Raises:
+            LimiterWaitError: it would take longer than `max_wait` seconds.
+            NotSentError: the gate was closed.
+
+        """
+        loop = asyncio.get_running_loop()
+        if not self.take(endpoint, key, loop):
+            await self._wait(self._lanes[endpoint, key], loop, max_wait)
+
+    def take(self, endpoint: str, key: str, loop: asyncio.AbstractEventLoop) -> bool:
+        """Take a start (and a place) if there is one at once: what `acquire` does first, without a coroutine."""
+        now = loop.time()
+        lane = self._lanes.get((endpoint, key)) or self._new_lane(endpoint, key, now)
+        if self._waiting and self._timed and self._timed[0][0] <= now:
+            self._pump(loop)  # who is due goes before who comes
+        if (
+            self._ready
+            or self._parked
+            or lane.live
+            or self._taken >= self._places
+            or lane.key.taken >= self._places_per_key
+            or lane.opens(now)
+            or (self._host and self._host_opens(now))
+        ):
+            return False
+        self._taken += self._place
+        lane.key.taken += self._place
+        for window in lane.windows:
+            window.log.append(now)
+        for window in self._host:
+            window.log.append(now)
+        if now >= self._sweep_due:
+            self._sweep(now)
+        return True
+
+    def release(self, key: str) -> None:
+        """Give back the place that an `acquire` with this key took."""
+        holder = self._keys[key]
+        holder.taken -= 1
+        self._taken -= 1
+        if self._waiting:
+            self._uncrowd(holder)
+            self._pump(asyncio.get_running_loop())
+
+    def hold(self, key: str, seconds: float) -> None:
+        """Let no call with this key start for so many seconds from now; the longest hold counts."""
+        if not 0 <= seconds < math.inf:
+            raise InvalidInputError(f"seconds must be a number from 0 up, and was {seconds!r}.", field="seconds")
+        now = asyncio.get_running_loop().time()
+        holder = self._keys.get(key) or self._new_key(key, now)
+        holder.held_until = max(holder.held_until, now + seconds)
+
+    def close(self) -> None:
+        """Tell everybody who waits that it was for nothing."""
+        for lane in self._lanes.values():
+            for waiter in lane.queue:
+                if not waiter.future.done():
+                    waiter.future.set_exception(NotSentError("the session was closed while the call was waiting"))
+
+    # ── Waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _wait(self, lane: Lane, loop: asyncio.AbstractEventLoop, max_wait: float | None) -> None:
+        waiter = Waiter(lane, next(self._turns), loop.create_future())
+        if max_wait is not None:
+            self._set_deadline(waiter, loop.time(), max_wait)
+        lane.queue.append(waiter)
+        lane.live += 1
+        self._waiting += 1
+        if lane.is_idle:
+            self._make_ready(lane)
+        self._pump(loop)
+        try:
+            await waiter.future
+        except BaseException:
+            if waiter.is_granted:
+                self._leave(waiter, loop)  # cancelled between the grant and this line
+            else:
+                self._forget(waiter)
+            raise
+        self._start(waiter, loop)
+
+    def _set_deadline(self, waiter: Waiter, now: float, max_wait: float) -> None:
+        """Refuse at once what would surely take too long, and note until when to wait otherwise."""
+        lane = waiter.lane
+        soonest = max([lane.key.held_until, now, *(window.opens_after(lane.live, now) for window in lane.windows)])
+        if soonest - now > max_wait:
+            raise LimiterWaitError(
+                f"the call would wait {soonest - now:.1f} s for its turn, longer than max_wait={max_wait:g} s allows"
+            )
+        heappush(self._deadlines, (now + max_wait, waiter.turn, waiter))
+
+    def _start(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
+        """Turn the promise into a start, at the time that it really is."""
+        now = loop.time()
+        for window in self._windows_of(waiter.lane):
+            window.promised -= 1
+            window.log.append(now)
+        self._settle(loop)
+
+    def _leave(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
+        """Give back what was promised to a caller who is gone."""
+        lane = waiter.lane
+        for window in self._windows_of(lane):
+            window.promised -= 1
+        lane.key.taken -= self._place
+        self._taken -= self._place
+        self._uncrowd(lane.key)
+        self._settle(loop)
+
+    def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Count a promise as kept or broken; once all are, look at those who waited for it."""
+        self._promised -= 1
+        if not self._promised and self._waiting:
+            while self._parked:
+                self._make_ready(self._parked.pop())
+            self._pump(loop)
+
+    def _forget(self, waiter: Waiter) -> None:
+        """Take a caller who left the queue out of all counts."""
+        lane = waiter.lane
+        lane.live -= 1
+        self._waiting -= 1
+        if not self._waiting:
+            self._rest()
+            return
+        if len(lane.queue) > 2 * lane.live + _SPARE_DEAD:
+            lane.queue = deque(each for each in lane.queue if not each.future.done())
+        if len(self._deadlines) > 2 * self._waiting + _SPARE_DEAD:
+            self._deadlines = [each for each in self._deadlines if not each[2].future.done()]
+            heapify(self._deadlines)
+
+    def _rest(self) -> None:
+        """Nobody waits any more: drop what was kept for waiters, the timer first."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ready, timed = [lane for _, lane in self._ready], [lane for _, _, lane in self._timed]
+        for lanes in (ready, timed, self._parked, *self._crowded.values()):
+            for lane in lanes:
+                lane.queue.clear()
+                lane.is_idle = True
+        self._ready, self._timed, self._parked, self._crowded, self._deadlines = [], [], [], {}, []
+
+    # ── Granting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Grant all that may start now, oldest first, and set the timer for what comes next."""
+        now = loop.time()
+        while self._timed and self._timed[0][0] <= now:
+            self._make_ready(heappop(self._timed)[2])
+        host_opens = 0.0
+        while self._ready and self._taken < self._places:
+            host_opens = self._host_opens(now)
+            if host_opens:
+                break
+            self._serve(*heappop(self._ready), now)
+        if not self._waiting:
+            self._rest()
+            return
+        self._fail_late(now)  # last: who is served in the very moment of the deadline is served
+        self._set_timer(loop, host_opens)
+
+    def _serve(self, turn: int, lane: Lane, now: float) -> None:
+        """Grant the lane's oldest waiter, or put the lane where it must wait."""
+        lane.is_idle = True
+        if (waiter := lane.head()) is None:
+            return
+        if waiter.turn != turn:  # an older one left: queue up again by the right turn
+            self._make_ready(lane)
+            return
+        lane.is_idle = False
+        if opens := lane.opens(now):
+            if opens == math.inf:
+                self._parked.append(lane)
+            else:
+                heappush(self._timed, (opens, turn, lane))
+        elif lane.key.taken >= self._places_per_key:
+            self._crowded.setdefault(lane.key, []).append(lane)
+        else:
+            self._grant(waiter)
+            self._make_ready(lane)
+
+    def _grant(self, waiter: Waiter) -> None:
+        lane = waiter.lane
+        lane.queue.popleft()
+        lane.live -= 1
+        self._waiting -= 1
+        self._promised += 1
+        self._taken += self._place
+        lane.key.taken += self._place
+        for window in self._windows_of(lane):
+            window.promised += 1
+        waiter.is_granted = True
+        waiter.future.set_result(None)
+
+    def _make_ready(self, lane: Lane) -> None:
+        waiter = lane.head()
+        lane.is_idle = waiter is None
+        if waiter is not None:
+            heappush(self._ready, (waiter.turn, lane))
+
+    def _uncrowd(self, key: Key) -> None:
+        for lane in self._crowded.pop(key, ()):
+            self._make_ready(lane)
+
+    def _fail_late(self, now: float) -> None:
+        """Tell those who have waited as long as they would."""
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].future.done()):
+            future = heappop(self._deadlines)[2].future
+            if not future.done():
+                future.set_exception(LimiterWaitError("the call waited max_wait seconds, and its turn did not come"))
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, host_opens: float) -> None:
+        whens = [heap[0][0] for heap in (self._timed, self._deadlines) if heap]
+        if 0 < host_opens < math.inf:
+            whens.append(host_opens)
+        if self._timer is not None:
+            if whens and self._timer.when() == min(whens):
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(min(whens), self._on_timer, loop) if whens else None
+
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        self._pump(loop)
+
+    # ── Keys and lanes ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _host_opens(self, now: float) -> float:
+        return max((window.opens(now) for window in self._host), default=0.0)
+
+    def _windows_of(self, lane: Lane) -> Iterator[Window]:
+        yield from lane.windows
+        yield from self._host
+
+    def _new_lane(self, endpoint: str, key: str, now: float) -> Lane:
+        holder = self._keys.get(key) or self._new_key(key, now)
+        lane = Lane(holder, self._config.endpoint_rates.get(endpoint, self._config.rates))
+        self._lanes[endpoint, key] = lane
+        return lane
+
+    def _new_key(self, name: str, now: float) -> Key:
+        if len(self._keys) >= self._sweep_at:
+            self._sweep(now)
+        if len(self._keys) == _SWEEP_FROM:
+            self._sweep_due = now + _SWEEP_EVERY
+        key = self._keys[name] = Key(name, self._config.total_rates)
+        return key
+
+    def _sweep(self, now: float) -> None:
+        """Forget lanes and keys that limit nothing any more: whenever keys have doubled, and once a minute."""
+
+        def is_spent(windows: Iterable[Window]) -> bool:
+            return not any(window.opens(now) or window.log or window.promised for window in windows)
+
+        self._lanes = {
+            name: lane
+            for name, lane in self._lanes.items()
+            if lane.live or not lane.is_idle or not is_spent(lane.windows)
+        }
+        used = {lane.key.name for lane in self._lanes.values()}
+        self._keys = {
+            name: key
+            for name, key in self._keys.items()
+            if name in used or key.taken or key.held_until > now or not is_spent(key.windows)
+        }
+        self._sweep_at = max(_SWEEP_FROM, 2 * len(self._keys))
+        self._sweep_due = now + _SWEEP_EVERY if len(self._keys) > _SWEEP_FROM else math.inf

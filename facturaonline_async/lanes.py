@@ -1,0 +1,96 @@
+"""What binds the calls of one endpoint and key pair: windows of time, a hold, and who waits in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Iterable
+
+from facturaonline_async.config import Rate
+
+__all__ = ["Key", "Lane", "Waiter", "Window"]
+
+
+class Window:
+    """Never more than `calls` starts in any `per` seconds."""
+
+    __slots__ = ("calls", "log", "per", "promised")
+
+    def __init__(self, rate: Rate) -> None:
+        self.calls = rate.calls
+        self.per = rate.per
+        self.log: deque[float] = deque()
+        self.promised = 0
+
+    def opens(self, now: float) -> float:
+        """Return when one more call may start: 0 for now, infinity where promises must be kept or broken first."""
+        log = self.log
+        while log and now - log[0] >= self.per:
+            log.popleft()
+        if len(log) + self.promised < self.calls:
+            return 0.0
+        if self.promised:
+            return math.inf
+        return max(log[0] + self.per, math.nextafter(now, math.inf))
+
+    def opens_after(self, ahead: int, now: float) -> float:
+        """Return the soonest that a call may start behind so many others."""
+        self.opens(now)
+        needed = ahead + 1 - (self.calls - len(self.log) - self.promised)
+        if needed <= 0:
+            return 0.0
+        if needed <= len(self.log):
+            return self.log[needed - 1] + self.per
+        return (self.log[0] if self.log else now) + self.per * (1 + (needed - 1) // self.calls)
+
+
+class Key:
+    """What the lanes of one key pair share."""
+
+    __slots__ = ("held_until", "name", "taken", "windows")
+
+    def __init__(self, name: str, rates: Iterable[Rate]) -> None:
+        self.name = name
+        self.windows = tuple(Window(rate) for rate in rates)
+        self.held_until = 0.0
+        self.taken = 0
+
+
+class Lane:
+    """One endpoint of one key pair."""
+
+    __slots__ = ("is_idle", "key", "live", "queue", "windows")
+
+    def __init__(self, key: Key, rates: Iterable[Rate]) -> None:
+        self.key = key
+        self.windows = (*(Window(rate) for rate in rates), *key.windows)
+        self.queue: deque[Waiter] = deque()
+        self.live = 0
+        self.is_idle = True  # in none of the places where lanes wait
+
+    def opens(self, now: float) -> float:
+        """Return when the next call may start, as far as this lane and its key decide: 0 for now."""
+        latest = self.key.held_until if self.key.held_until > now else 0.0
+        for window in self.windows:
+            opens = window.opens(now)
+            latest = max(latest, opens)
+        return latest
+
+    def head(self) -> Waiter | None:
+        """Return who has waited longest, dropping those who left."""
+        while self.queue and self.queue[0].future.done():
+            self.queue.popleft()
+        return self.queue[0] if self.queue else None
+
+
+class Waiter:
+    """One caller in a lane, known by the number that it drew."""
+
+    __slots__ = ("future", "is_granted", "lane", "turn")
+
+    def __init__(self, lane: Lane, turn: int, future: asyncio.Future[None]) -> None:
+        self.lane = lane
+        self.turn = turn
+        self.future = future
+        self.is_granted = False
