@@ -87,6 +87,8 @@ class NotSentError(FacturaOnlineError):
 class LimiterWaitError(NotSentError):
     """No, it did not happen: the limiter or the gate would have kept the call longer than ``Config.max_wait``."""
 
+    is_transient = True
+
 
 class InvalidInputError(NotSentError, ValueError):
     """No, it did not happen: the input was refused before anything was sent.

@@ -9,7 +9,7 @@ from facturaonline_async.errors import FacturaOnlineError, NotSentError, Outcome
 __all__ = ["account"]
 
 
-def account(caught: aiohttp.ClientError | OSError, host: str) -> FacturaOnlineError:
+def account(caught: aiohttp.ClientError | OSError | UnicodeError, host: str) -> FacturaOnlineError:
     """Say whether the call happened. The order matters: several of aiohttp's exceptions are kinds of others.
 
     The error keeps nothing of the exception, which may hold the request's headers.
@@ -21,6 +21,8 @@ def account(caught: aiohttp.ClientError | OSError, host: str) -> FacturaOnlineEr
                 f"no TLS connection to {host}: {_reason(caught)}. If the server leaves out a certificate of its chain, "
                 "give Config(ssl_context=…) one that knows it"
             )
+        case aiohttp.InvalidURL() | UnicodeError():
+            return NotSentError(f"{host} is no host that can be asked: is the base URL, or the proxy, right?")
         case aiohttp.ClientHttpProxyError():
             return NotSentError(f"the proxy refused the connection (HTTP {caught.status})")
         case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():

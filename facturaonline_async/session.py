@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -88,6 +88,8 @@ class SessionManager:
         self.shared: SharedReads = SharedReads()
         #: Turns of those who create, or change, the same thing.
         self.turns: Turns = Turns()
+        #: Creates that may have happened and have not shown up: until when nothing may be created in their place.
+        self.doubts: dict[Hashable, float] = {}
         self._limiter = limiter
         unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
         self._gate = Gate(unlimited if limiter else config, has_places=True)
@@ -130,8 +132,11 @@ class SessionManager:
         uid: int | str | None = None,
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
+        before_send: Callable[[], None] | None = None,
     ) -> wire.Reply:
         """Send one call, again where that is harmless, and return the API's yes.
+
+        `before_send` is called when the call has its turn and its place, before the first byte is sent.
 
         Raises:
             FacturaOnlineError: of the kind that tells whether the call happened.
@@ -150,6 +155,8 @@ class SessionManager:
             # The deadline starts with the first turn, and waiting for a later turn does not count against it.
             deadline = deadline + now - came if attempt else now + self.config.deadline
             try:
+                if before_send is not None:
+                    before_send()
                 return await self._attempt(http, call, loop, now, deadline)
             except FacturaOnlineError as error:
                 wait = retry.wait_before_repeat(
@@ -170,15 +177,19 @@ class SessionManager:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
         if self._http is None:
             self._loop = loop
+            total = min(self.config.total_timeout, self.config.upload_timeout)
             self._http = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0, keepalive_timeout=self.config.keepalive, ssl=self.config.ssl_context or True
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=self.config.proxy,
-                timeout=aiohttp.ClientTimeout(total=None, connect=self.config.connect_timeout),
+                # A little less than the whole, so that who cannot connect is told that nothing was sent.
+                timeout=aiohttp.ClientTimeout(total=None, connect=min(self.config.connect_timeout, 0.9 * total)),
                 trust_env=False,
             )
+            # aiohttp sends a GET again by itself when the server has dropped the connection: past the limiter.
+            self._http._retry_connection = False  # noqa: SLF001
         elif loop is not self._loop:
             raise NotSentError(
                 "this session belongs to another event loop: make one SessionManager inside each loop that calls"
@@ -264,7 +275,7 @@ class SessionManager:
             body = await self._read(response, limit, watched, ends)
             status = response.status
             retry_after = response.headers.get("Retry-After") if status >= 400 else None
-        except (aiohttp.ClientError, OSError) as caught:
+        except (aiohttp.ClientError, OSError, UnicodeError) as caught:
             problem = account(caught, call.url.host or "")
         except asyncio.CancelledError:
             if not watched.is_over():

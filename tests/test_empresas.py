@@ -343,7 +343,7 @@ async def test_ensure_waits_until_a_new_company_is_readable() -> None:
 async def test_ensure_says_which_company_was_created_but_never_became_readable() -> None:
     async with Emulator(read_lag=60) as emulator:
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
-            with pytest.raises(UnreadableAnswerError, match="later") as unreadable:
+            with pytest.raises(UnreadableAnswerError, match="look for it later") as unreadable:
                 await client.empresas.ensure(NUEVA)
         assert unreadable.value.uid in emulator.state["empresas"]
 

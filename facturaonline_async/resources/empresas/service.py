@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator
+from functools import partial
 
 from attrs import frozen
 
@@ -12,8 +13,9 @@ from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
 from facturaonline_async.resources.answers import read_all, read_one
 from facturaonline_async.resources.empresas import dialect
 from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
-from facturaonline_async.resources.ensure import ensure, poll
+from facturaonline_async.resources.ensure import BeforeSend, ensure, poll
 from facturaonline_async.session import SessionManager
+from facturaonline_async.wire import Reply
 
 __all__ = ["EmpresaService"]
 
@@ -47,7 +49,7 @@ class EmpresaService:
     async def iterate(self, *, per_page: int = 100) -> AsyncIterator[Empresa]:
         """Give all companies, asking for `per_page` of them at a time. Each is given once.
 
-        A host that ignores pages answers with every company at once, and is asked once.
+        A host that ignores pages answers with every company each time, and is asked twice.
 
         Raises:
             InvalidInputError: `per_page` is not a whole number above 0.
@@ -65,8 +67,7 @@ class EmpresaService:
             seen.update(empresa.uid for empresa in fresh)
             for empresa in fresh:
                 yield empresa
-            is_last = len(fresh) != per_page if reply.last_page is None else page >= reply.last_page
-            if is_last or not fresh:
+            if not fresh or (reply.last_page is not None and page >= reply.last_page):
                 return
 
     async def current(self) -> Empresa:
@@ -90,7 +91,8 @@ class EmpresaService:
         RFCs are compared in upper case, without blanks around them, and in composed form (NFC). Finds that run at the
         same time share one list.
         """
-        wanted = normalize_rfc(rfc)
+        if not (wanted := normalize_rfc(rfc)):
+            raise InvalidInputError("rfc is empty.", field="rfc")
         empresas = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
         return empresas.get(wanted)
 
@@ -105,29 +107,32 @@ class EmpresaService:
                 creating a second one.
 
         """
-        body = dialect.write_nueva(nueva, self._session.config.upload)
-        reply = await self._session.send(dialect.CREATE, self._credentials, body=body)
-        return read_one(reply, dialect.read_written_empresa)
+        return read_one(await self._create(nueva), dialect.read_written_empresa)
 
     async def ensure(self, nueva: NuevaEmpresa) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
 
         What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
-        never repeated. A new company is not readable at once: it is asked for until it is.
+        never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. A new
+        company is not readable at once: it is asked for until it is.
+
+        Each call reads the list of all companies first, shared among those that run at the same time. For thousands of
+        companies use `facturaonline_async.provision`, which reads it once.
 
         One session runs the ensures of one RFC one at a time. **Two processes can still race** and create two:
         provision from one of them.
 
         Raises:
-            OutcomeUnknownError: it may have been created, but did not show up before the deadline.
-            UnreadableAnswerError: it was created (see ``uid``), but was not readable before the deadline.
+            OutcomeUnknownError: it may have been created, but has not shown up before the deadline.
+            UnreadableAnswerError: it exists, but was not readable before the deadline.
 
         """
         return await ensure(
             self._session,
             (dialect.CREATE.name, self._credentials.fingerprint, nueva.rfc),
             find=lambda: self._find_readable(nueva.rfc),
-            create=lambda: self._create_readable(nueva),
+            create=partial(self._create_for_its_uid, nueva),
+            look=partial(self._look, nueva.rfc),
         )
 
     async def update(self, uid: int | str, cambios: CambiosEmpresa) -> Empresa:
@@ -156,23 +161,30 @@ class EmpresaService:
         index: dict[str, Empresa] = {}
         for empresa in await self.list():
             index.setdefault(normalize_rfc(empresa.rfc), empresa)
+        index.pop("", None)  # nobody's
         return index
 
     async def _find_readable(self, rfc: str) -> Empresa | None:
+        """Find the company, and read it as soon as it is readable: lists may be older than their companies' keys."""
         found = await self.find(rfc)
-        return found and await self._readable(found.uid)
+        if found is None:
+            return None
+        problem = UnreadableAnswerError(
+            "the company exists, but was not readable before the deadline: read it with get(uid) later",
+            endpoint=dialect.GET.name,
+            uid=found.uid,
+        )
+        return await poll(self._session, lambda: self.get(found.uid), problem=problem)
 
-    async def _create_readable(self, nueva: NuevaEmpresa) -> Empresa:
-        created = await self.create(nueva)
-        return await self._readable(created.uid)
+    async def _look(self, rfc: str, uid: str | None) -> Empresa | None:
+        """Look once for a company that may have been created."""
+        if uid is None and (found := await self.find(rfc)) is not None:
+            uid = found.uid
+        return None if uid is None else await self.get(uid)
 
-    async def _readable(self, uid: str) -> Empresa:
-        """Read a company that is known to exist, as soon as it is readable."""
-        empresa = await poll(self._session, lambda: self.get(uid))
-        if empresa is None:
-            raise UnreadableAnswerError(
-                "the company exists, but was not readable before the deadline: read it with get(uid) later",
-                endpoint=dialect.GET.name,
-                uid=uid,
-            )
-        return empresa
+    async def _create(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Reply:
+        body = dialect.write_nueva(nueva, self._session.config.upload)
+        return await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)
+
+    async def _create_for_its_uid(self, nueva: NuevaEmpresa, before_send: BeforeSend) -> str:
+        return read_one(await self._create(nueva, before_send), dialect.read_written_empresa).uid

@@ -6,6 +6,7 @@ Source: https://facturaonline.com.mx/api documentation, "Series".
 from __future__ import annotations
 
 from typing import Final
+from unicodedata import normalize
 
 from facturaonline_async.convert import reader
 from facturaonline_async.endpoint import Endpoint, Repeat
@@ -19,6 +20,8 @@ CREATE: Final = Endpoint(name="series.create", method="POST", path="/v4/series/c
 ACTIVATE: Final = Endpoint(name="series.activate", method="POST", path="/v4/series/{uid}/up", repeat=Repeat.NEVER)
 DEACTIVATE: Final = Endpoint(name="series.deactivate", method="POST", path="/v4/series/{uid}/down", repeat=Repeat.NEVER)
 DELETE: Final = Endpoint(name="series.delete", method="POST", path="/v4/series/{uid}/drop", repeat=Repeat.NEVER)
+
+_MOST_FOLIOS: Final = 10**12
 
 ENDPOINTS: Final = (LIST, GET, CREATE, ACTIVATE, DEACTIVATE, DELETE)
 
@@ -36,7 +39,7 @@ read_serie: Final = reader(
 
 
 def natural_key(letra: str, tipo_documento: str) -> tuple[str, str]:
-    """Return what tells a company's series apart, without the blanks around it (the API trims them).
+    """Return what tells a company's series apart: without the blanks around it (the API trims them), composed (NFC).
 
     Raises:
         InvalidInputError: one of them is empty.
@@ -45,7 +48,7 @@ def natural_key(letra: str, tipo_documento: str) -> tuple[str, str]:
     for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
         if not isinstance(value, str) or not value.strip():
             raise InvalidInputError(f"{name} must be a text, and not empty; it was {value!r}.", field=name)
-    return letra.strip(), tipo_documento.strip()
+    return normalize("NFC", letra.strip()), normalize("NFC", tipo_documento.strip())
 
 
 def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Body:
@@ -56,7 +59,7 @@ def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Bod
 
     """
     letra, tipo_documento = natural_key(letra, tipo_documento)
-    if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or folio < 1):
-        raise InvalidInputError(f"folio must be a whole number above 0, and was {folio!r}.", field="folio")
+    if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or not 0 < folio < _MOST_FOLIOS):
+        raise InvalidInputError("folio must be a whole number from 1 to 999,999,999,999.", field="folio")
     fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}
     return json_body(fields if folio is None else {**fields, "folio": folio})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from attrs import frozen
 
 from facturaonline_async.config import Credentials
+from facturaonline_async.forms import Body
 from facturaonline_async.resources.answers import read_all, read_one
-from facturaonline_async.resources.ensure import ensure
+from facturaonline_async.resources.ensure import BeforeSend, ensure
 from facturaonline_async.resources.series import dialect
 from facturaonline_async.resources.series.values import Serie
 from facturaonline_async.session import SessionManager
@@ -65,28 +68,30 @@ class SeriesService:
                 creating a second one.
 
         """
-        body = dialect.write_nueva_serie(letra, tipo_documento, folio)
-        await self._session.send(dialect.CREATE, self._credentials, body=body)
+        await self._create(dialect.write_nueva_serie(letra, tipo_documento, folio))
 
     async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None) -> Serie:
         """Return the serie with this letra and tipo_documento, creating it if it is not there.
 
         What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
-        outcome is unknown is looked for until ``Config.deadline``, and never repeated.
+        outcome is unknown is looked for until ``Config.deadline``, and never repeated; the session remembers it for
+        ``Config.settle`` seconds, also if the caller is cancelled.
 
         One session runs the ensures of one letra and tipo_documento one at a time. **Two processes can still race**
         and create two: provision from one of them.
 
         Raises:
-            OutcomeUnknownError: it may have been created, but did not show up before the deadline.
+            OutcomeUnknownError: it may have been created, but has not shown up before the deadline.
+            UnreadableAnswerError: it was created, but has not shown up before the deadline.
 
         """
-        dialect.write_nueva_serie(letra, tipo_documento, folio)  # bad input is refused even where nothing is created
+        body = dialect.write_nueva_serie(letra, tipo_documento, folio)
         return await ensure(
             self._session,
             (dialect.CREATE.name, self._credentials.fingerprint, dialect.natural_key(letra, tipo_documento)),
             find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
-            create=lambda: self.create(letra=letra, tipo_documento=tipo_documento, folio=folio),
+            create=partial(self._create, body),
+            look=lambda _: self.find(letra=letra, tipo_documento=tipo_documento),
         )
 
     async def activate(self, uid: int | str) -> None:
@@ -101,11 +106,15 @@ class SeriesService:
         """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``)."""
         await self._session.send(dialect.DELETE, self._credentials, uid=uid)
 
+    async def _create(self, body: Body, before_send: BeforeSend | None = None) -> None:
+        await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)
+
     async def _index(self) -> dict[tuple[str, str], Serie]:
         """Return the series by what tells them apart."""
         index: dict[tuple[str, str], Serie] = {}
         for serie in await self.list():
-            known = index.setdefault((serie.letra, serie.tipo_documento), serie)
-            if serie.is_active and not known.is_active:
-                index[serie.letra, serie.tipo_documento] = serie
+            key = dialect.natural_key(serie.letra, serie.tipo_documento)
+            if serie.is_active and not index.setdefault(key, serie).is_active:
+                index[key] = serie
+            index.setdefault(key, serie)
         return index
