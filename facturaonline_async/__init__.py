@@ -39,7 +39,6 @@ from facturaonline_async.resources.empresas.service import EmpresaService
 from facturaonline_async.resources.empresas.values import (
     CambiosEmpresa,
     CorreoSmtp,
-    CuentaEmpresa,
     Empresa,
     NuevaEmpresa,
 )
@@ -59,7 +58,6 @@ __all__ = [
     "Config",
     "CorreoSmtp",
     "Credentials",
-    "CuentaEmpresa",
     "Empresa",
     "EmpresaService",
     "FacturaOnline",

@@ -13,6 +13,7 @@ from facturaonline_async.errors import InvalidInputError
 __all__ = ["a", "count", "kind", "natural", "positive", "required_text", "seconds", "text", "visible_ascii"]
 
 VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def kind(value: object) -> str:
@@ -70,16 +71,23 @@ def seconds(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def text(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for a text, or None where the field's default is None."""
-    if not isinstance(value, str) and not (value is None and attribute.default is None):
-        raise InvalidInputError(f"{attribute.name} must be a text, and was {kind(value)}.", field=attribute.name)
-
-
-def required_text(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for a text that is not empty."""
+    """Check for a text in one line, or None where the field's default is None."""
+    if value is None and attribute.default is None:
+        return
     if not isinstance(value, str):
         raise InvalidInputError(f"{attribute.name} must be a text, and was {kind(value)}.", field=attribute.name)
-    if not value.strip():
+    if found := _UNPRINTABLE.search(value):
+        raise InvalidInputError(
+            f"{attribute.name} holds the character U+{ord(found[0]):04X} at place {found.start() + 1}: "
+            "line breaks, tabs and control characters belong in no text here.",
+            field=attribute.name,
+        )
+
+
+def required_text(instance: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a text in one line that is not empty."""
+    text(instance, attribute, value)
+    if not isinstance(value, str) or not value.strip():
         raise InvalidInputError(f"{attribute.name} is required, and was empty.", field=attribute.name)
 
 

@@ -143,7 +143,9 @@ def _with_short_way(
     secrets = [each.name for each in given if rank[each.type] == 1]
     numbers = [each.name for each in given if rank[each.type] == 2]
     must = [each.name for each in given if each.name in required]
-    defaults = {each.name: each.default for each in attributes if each.alias not in names}
+    for each in attributes:
+        if each.alias not in names:  # what this answer never gives, the class has for all of its values
+            type.__setattr__(cls, each.name, each.default)
     is_plain = not numbers and all(names[each.alias] == each.name for each in given)
     size = len(slots) if is_plain else -1
     are_texts, new, set_attribute = "".join, cls.__new__, object.__setattr__
@@ -164,7 +166,6 @@ def _with_short_way(
             return long_way(row)
         for name in secrets:
             inside[name] = secret_of(inside[name])
-        inside.update(defaults)
         value = new(cls)
         # attrs' __init__ would set each attribute by itself, at three times the cost.
         set_attribute(value, "__dict__", inside)

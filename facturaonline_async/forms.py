@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["Body", "File", "Value", "form", "json_body"]
 
@@ -51,12 +52,17 @@ def form(fields: Mapping[str, Value]) -> Body:
         boundary = randomness.token_hex(16)
         content = b"".join(_multipart(fields.items(), boundary.encode()))
         return Body(content=content, content_type=f"multipart/form-data; boundary={boundary}", secrets=secrets)
-    pairs = [(name, _text(value)) for name, value in fields.items() if not isinstance(value, File)]
+    pairs = [(name, _encode(name, value)) for name, value in fields.items() if not isinstance(value, File)]
     return Body(content=urlencode(pairs).encode(), content_type="application/x-www-form-urlencoded", secrets=secrets)
 
 
-def _text(value: str | Secret) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
+def _encode(name: str, value: str | Secret) -> bytes:
+    """Return the text as UTF-8; the error for one that is none holds no part of it."""
+    try:
+        return (value.reveal() if isinstance(value, Secret) else value).encode()
+    except UnicodeEncodeError:
+        reason = f"{name} holds half a character (a lone surrogate), which cannot be sent."
+    raise InvalidInputError(reason, field=name)
 
 
 def _multipart(fields: Iterable[tuple[str, Value]], boundary: bytes) -> Iterable[bytes]:
@@ -68,7 +74,7 @@ def _multipart(fields: Iterable[tuple[str, Value]], boundary: bytes) -> Iterable
             yield value.content
         else:
             yield b"\r\n\r\n"
-            yield _text(value).encode()
+            yield _encode(name, value)
         yield b"\r\n"
     yield b"--%b--\r\n" % boundary
 

@@ -8,6 +8,7 @@ company's keys or session to a place where they did not belong.
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import re
 from collections.abc import Callable, Hashable, Mapping
@@ -19,6 +20,7 @@ from attrs import define, evolve, field
 from yarl import URL
 
 from facturaonline_async import retry, wire
+from facturaonline_async.checks import kind
 from facturaonline_async.config import Config, Credentials, Secret
 from facturaonline_async.endpoint import Endpoint
 from facturaonline_async.errors import (
@@ -38,8 +40,9 @@ from facturaonline_async.watch import Watch, Watched
 __all__ = ["SessionManager"]
 
 _HEADERS_KEPT: Final = 1024
+_MOST_UID: Final = 10**18
 _LARGE: Final = 1 << 17
-"""Bytes of an answer from which on others may run while it is read."""
+"""Bytes of a body from which on others may run while it is read or sent."""
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -206,10 +209,11 @@ class SessionManager:
     ) -> _Call:
         path = endpoint.path
         if "{uid}" in path:
-            text = str(uid) if isinstance(uid, (int, str)) and not isinstance(uid, bool) else ""
+            text = _uid_text(uid)
             if not _UID.fullmatch(text):
+                seen = f"{uid!r:.80}" if isinstance(uid, str) else kind(uid)
                 raise InvalidInputError(
-                    f"uid must be 1 to 64 letters, digits, '-' or '_', and was {uid!r:.80}.",
+                    f"uid must be 1 to 64 letters, digits, '-' or '_', and was {seen}.",
                     field="uid",
                     endpoint=endpoint.name,
                 )
@@ -268,7 +272,7 @@ class SessionManager:
                 endpoint.method,
                 call.url,
                 headers=call.headers,
-                data=call.body.content if call.body else None,
+                data=_data(call.body),
                 allow_redirects=False,
             )
             limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
@@ -310,6 +314,20 @@ class SessionManager:
             return body
         response.close()
         return None
+
+
+def _uid_text(uid: object) -> str:
+    """Return the uid as it stands in a path, or "" for what is none."""
+    if isinstance(uid, str):
+        return uid
+    return str(uid) if isinstance(uid, int) and not isinstance(uid, bool) and abs(uid) < _MOST_UID else ""
+
+
+def _data(body: Body | None) -> bytes | io.BytesIO | None:
+    """Return the body for aiohttp: small ones go out in one piece with the headers, large ones bit by bit."""
+    if body is None:
+        return None
+    return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)
 
 
 async def _open_in_steps(answer: wire.Answer) -> wire.Reply:

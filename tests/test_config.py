@@ -87,6 +87,21 @@ def test_a_key_that_no_header_could_carry_is_refused_without_showing_it(name: st
     assert value.strip() == "" or value not in text
 
 
+@pytest.mark.parametrize("value", [None, b"key", 7, ["key"]])
+def test_a_key_is_a_text_and_not_what_an_empty_environment_gives(value: str) -> None:
+    with pytest.raises(InvalidInputError, match="secret_key must be a text") as refused:
+        Credentials(api_key="k", secret_key=value)
+    assert refused.value.field == "secret_key"
+    with pytest.raises(InvalidInputError, match="must be a text"):
+        Secret(value)
+
+
+def test_a_config_travels_to_other_processes() -> None:
+    config = Config(base_url=PRODUCTION, endpoint_rates={"series.list": Rate(1, 1)})
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert copy.deepcopy(config) == config
+
+
 def test_the_fingerprint_names_a_pair_without_telling_it() -> None:
     pair = Credentials(api_key="abc", secret_key="def")
     assert pair.fingerprint == Credentials(api_key="abc", secret_key="def").fingerprint
@@ -122,6 +137,10 @@ def test_a_base_url_is_https_or_loopback(given: str | None, kept: str | None) ->
         "https://user:word@example.mx/api",
         "https://example.mx/api?x=1",
         "https://example.mx/api#x",
+        "https://example.mx/api?",
+        "https://example.mx/api#",
+        "https://a..b/api",
+        f"https://{'a' * 70}.mx/api",
         "https://example.mx/api\r\nX: y",
         "https://exämple.mx",
         "https://example.mx\\@evil.mx",
@@ -154,6 +173,21 @@ def test_any_other_base_url_is_refused(url: str) -> None:
         ("upload", "ftp"),
         ("plugin", "two words"),
         ("max_list_bytes", 0),
+        ("rates", None),
+        ("rates", 10),
+        ("endpoint_rates", {"series.list": 10}),
+        ("endpoint_rates", 3),
+        ("plugin", None),
+        ("upload", []),
+        ("retry", 3),
+        ("ssl_context", True),
+        ("max_wait", True),
+        ("proxy", "localhost:3128"),
+        ("proxy", "socks5://127.0.0.1:1080"),
+        ("proxy", "http://[::1"),
+        ("proxy", 5),
+        ("settle", 0),
+        ("check_sello", "yes"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: object) -> None:

@@ -70,6 +70,9 @@ FULL = evolve(
 )
 
 
+PASSWORD = "top secret"
+
+
 def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -193,8 +196,7 @@ async def test_a_created_company_carries_facts_but_no_keys(client: FacturaOnline
         "ÑAN&010101AB",
         "General de Ley Personas Morales",
     )
-    assert created.cuenta is not None
-    assert (created.cuenta.regimen, created.cuenta.telefono, created.cuenta.mail_conta, created.cuenta.smtp) == (
+    assert (created.regimen, created.telefono, created.mail_conta, created.smtp) == (
         "601",
         "3344556677",
         "c@example.com",
@@ -234,8 +236,7 @@ async def test_odd_facts_of_a_create_do_not_hide_that_it_happened() -> None:
     row = {"acco_uid": "64efdcdce7927", "acco_apps": [], "acco_email_settings": {"a": 1}, "acco_main": False}
     async with replaying(json.dumps({"status": "create", "0": row})) as (client, _):
         created = await client.empresas.create(NUEVA)
-    assert created.cuenta is not None
-    assert (created.uid, created.cuenta.apps, created.cuenta.email_settings, created.cuenta.main) == (
+    assert (created.uid, created.apps, created.email_settings, created.main) == (
         "64efdcdce7927",
         "",
         '{"a": 1}',
@@ -303,6 +304,19 @@ async def test_iterate_stops_where_a_host_gives_the_same_page_for_ever() -> None
     async with replaying(json.dumps({"response": "success", "data": [row]})) as (client, server):
         assert [empresa.uid async for empresa in client.empresas.iterate(per_page=1)] == ["607a062eae2bb"]
     assert [asked.query["page"] for asked in server.asked] == ["1", "2"]
+
+
+async def test_iterate_goes_on_where_a_host_gives_fewer_than_were_asked_for() -> None:
+    """A host with pages of its own size, which says nothing of how many there are."""
+    async with Emulator(paging=True) as emulator:
+        uids = {MAIN} | {emulator.add_empresa(rfc=f"AAA0101{number:02}AA1") for number in range(9)}
+        rows = [{"uid": uid, "rfc": "x"} for uid in sorted(uids)]
+        for start in range(0, 12, 3):
+            page = {"response": "success", "data": rows[start : start + 3]}
+            emulator.inject(Fault.status(200, body=page), endpoint="empresas.list")
+        async with connect(emulator.credentials, base_url=emulator.base_url) as client:
+            seen = [empresa.uid async for empresa in client.empresas.iterate(per_page=100)]
+    assert seen == [row["uid"] for row in rows[:10]]
 
 
 @pytest.mark.parametrize("per_page", [0, -1, True, 1.5, "10"])
@@ -382,6 +396,56 @@ def test_what_is_required_must_be_there(field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=field) as refused:
         evolve(NUEVA, **{field: value})
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("codpos", 42501),
+        ("calle", b"x"),
+        ("calle", "una\ndos"),
+        ("calle", "una\tdos"),
+        ("razon_social", "nul\0"),
+        ("colonia", "medio \ud83d carácter"),
+        ("email", "a@b.mx\r\nBcc: x"),
+        ("mailtomyself", "yes"),
+        ("cant_folios_min", "66"),
+        ("cant_folios_min", -1),
+        ("csd", b"certificate"),
+        ("fiel", "f.cer"),
+        ("smtp", {"host": "x"}),
+        ("logo", "logo.png"),
+        ("logo", PNG + bytes(2**20)),
+    ],
+)
+@pytest.mark.parametrize("build", [lambda **more: evolve(NUEVA, **more), CambiosEmpresa], ids=["nueva", "cambios"])
+def test_a_value_that_cannot_be_meant_is_refused_by_name(
+    build: Callable[..., object], field: str, value: object
+) -> None:
+    with pytest.raises(InvalidInputError, match=field) as refused:
+        build(**{field: value})
+    assert refused.value.field == field
+
+
+async def test_half_a_character_in_a_password_is_refused_without_showing_the_rest(client: FacturaOnline) -> None:
+    csd = Sello(b"c", b"k", PASSWORD + "\ud800")
+    with pytest.raises(InvalidInputError, match="password") as refused:
+        await client.empresas.create(evolve(NUEVA, csd=csd))
+    assert PASSWORD not in "".join(traceback.format_exception(refused.value))
+    assert (refused.value.__cause__, refused.value.__context__) == (None, None)
+
+
+async def test_a_large_logo_goes_out_without_a_warning(client: FacturaOnline, emulator: Emulator) -> None:
+    picture = PNG + bytes(2**20 - len(PNG))
+    await client.empresas.create(evolve(NUEVA, logo=picture))
+    assert emulator.requests[-1].files["logo"].sha256 == sha(picture)
+
+
+async def test_an_empty_rfc_finds_nobody(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.state["empresas"][MAIN]["rfc"] = ""
+    with pytest.raises(InvalidInputError, match="rfc is empty"):
+        await client.empresas.find("  ")
+    assert await client.empresas.find("EKU9003173C9") is None
 
 
 @pytest.mark.parametrize("build", [lambda **more: evolve(NUEVA, **more), CambiosEmpresa])

@@ -166,8 +166,7 @@ async def test_a_created_empresa_is_read_from_the_recorded_answer_without_its_un
     assert (created.uid, created.razon_social, created.exterior) == ("64efdcdce7927", "RAZON DE PRUEBA", "123")
     assert created.regimen_fiscal == "Personas Físicas con Actividades Empresariales y Profesionales"
     assert (created.cer, created.key) == ("fiel_name.cer", "fiel_name.key")
-    assert created.cuenta is not None
-    assert (created.cuenta.regimen, created.cuenta.cant_folios_min, created.cuenta.id) == ("612", "66", "1521")
+    assert (created.regimen, created.cant_folios_min, created.id) == ("612", "66", "1521")
     with pytest.raises(InvalidInputError, match=r"get\('64efdcdce7927'\)"):
         _ = created.credentials
 
@@ -176,9 +175,8 @@ async def test_an_updated_empresa_is_read_from_the_recorded_answer_without_its_p
     async with replaying(case("empresas.update")) as (client, _):
         updated = await client.empresas.update("61e20b1903bad", CambiosEmpresa(calle="Otra"))
     assert (updated.uid, updated.logo_path) == ("61e20b1903bad", "file_name.jpg")
-    assert updated.cuenta is not None
-    assert (updated.cuenta.main, updated.cuenta.email_settings, updated.cuenta.apps) == ("0", "", "")
-    assert json.loads(updated.cuenta.pdf) == {"background": "#20436F", "color": "#ffffff"}
+    assert (updated.main, updated.email_settings, updated.apps) == ("0", "", "")
+    assert json.loads(updated.pdf) == {"background": "#20436F", "color": "#ffffff"}
     assert not {"password", "apikey", "secretkey"} & set(repr(updated).split("'"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,21 @@ def test_a_text_that_is_not_base64_is_refused_by_name(text: str | bytes) -> None
         with pytest.raises(InvalidInputError, match="is not base64") as refused:
             Sello.from_base64(*arguments, password="x")
         assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("a.cer", KEY, "x"), "cer"),
+        ((CER, "a.key", "x"), "key"),
+        ((CER, 5, "x"), "key"),
+        ((CER, KEY, None), "password"),
+    ],
+)
+def test_anything_else_than_bytes_and_a_text_is_refused_by_name(arguments: tuple[Any, Any, Any], field: str) -> None:
+    with pytest.raises(InvalidInputError, match=field) as refused:
+        Sello(*arguments)
+    assert refused.value.field == field
 
 
 def test_a_sello_takes_any_bytes() -> None:

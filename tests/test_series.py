@@ -113,6 +113,7 @@ async def test_wrong_keys_are_told(emulator: Emulator) -> None:
         ({"letra": "F", "tipo_documento": "factura", "folio": 0}, "folio"),
         ({"letra": "F", "tipo_documento": "factura", "folio": "1"}, "folio"),
         ({"letra": "F", "tipo_documento": "factura", "folio": True}, "folio"),
+        ({"letra": "F", "tipo_documento": "factura", "folio": 10**5000}, "folio"),
     ],
 )
 @pytest.mark.parametrize("verb", ["create", "ensure"])
@@ -150,6 +151,14 @@ async def test_find_prefers_an_active_serie_among_several(client: FacturaOnline,
     found = await client.series.find(letra="F", tipo_documento="factura")
     assert found is not None
     assert found.is_active
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("F ", "F"), ("Ñ", "N\u0303"), ("N\u0303", "Ñ")])
+async def test_blanks_and_how_accents_are_composed_make_no_second_serie(
+    client: FacturaOnline, emulator: Emulator, stored: str, asked: str
+) -> None:
+    uid = emulator.add_serie(MAIN, letra=stored, tipo_documento="factura")
+    assert (await client.series.ensure(letra=asked, tipo_documento="factura")).uid == uid
 
 
 async def test_ensure_creates_once_and_then_finds(client: FacturaOnline, emulator: Emulator) -> None:

@@ -279,7 +279,7 @@ async def test_a_post_without_a_body_says_json_as_the_samples_do() -> None:
 
 
 @pytest.mark.parametrize(
-    "uid", ["", "a/b", "../v1/accounts", "a b", "ñ", "a\r\nX: y", "x" * 65, "a?b", "a%2Fb", True, None, 1.5]
+    "uid", ["", 10**18, "a/b", "../v1/accounts", "a b", "ñ", "a\r\nX: y", "x" * 65, "a?b", "a%2Fb", True, None, 1.5]
 )
 async def test_a_uid_that_could_change_the_path_is_refused_before_anything_is_sent(uid: str) -> None:
     async with replaying(SERIES) as (client, server):
@@ -287,6 +287,8 @@ async def test_a_uid_that_could_change_the_path_is_refused_before_anything_is_se
             await client.series.get(uid)
         with pytest.raises(InvalidInputError, match="uid"):
             await client.empresas.delete(uid)
+        with pytest.raises(InvalidInputError, match="uid"):
+            await client.series.delete(10**5000)
     assert (server.asked, refused.value.field) == ([], "uid")
 
 
@@ -338,6 +340,34 @@ async def test_a_read_is_repeated_and_a_create_is_not() -> None:
             with pytest.raises(OutcomeUnknownError):
                 await client.series.create(letra="F", tipo_documento="factura")
         assert (emulator.count("series.create"), len(emulator.state["series"])) == (1, 1)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_a_read_is_sent_once_for_each_turn_that_it_was_given(attempts: int) -> None:
+    """Aiohttp would send a GET again by itself, past the limiter."""
+
+    async def hang_up(exchange: Exchange) -> None:
+        exchange.reset()
+
+    config = evolve(QUICK, retry=RetryPolicy(read_attempts=attempts, transient=0.001))
+    async with raw_server(hang_up) as server, connect(CREDENTIALS, base_url=server.base_url, config=config) as client:
+        with pytest.raises(OutcomeUnknownError):
+            await client.series.list()
+    assert len(server.requests) == attempts
+
+
+async def test_closing_closes_the_connections_also_when_it_is_cancelled() -> None:
+    async with Emulator(latency=30) as emulator:
+        session = SessionManager(evolve(UNLIMITED, base_url=emulator.base_url))
+        client = FacturaOnline(session, emulator.credentials)
+        finding = asyncio.create_task(client.series.find(letra="F", tipo_documento="x"))
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(session.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, finding, return_exceptions=True)
+        assert session._http is not None
+        assert session._http.closed
 
 
 async def test_a_read_is_given_up_after_its_attempts() -> None:

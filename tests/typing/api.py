@@ -11,7 +11,6 @@ from facturaonline_async import (
     Config,
     CorreoSmtp,
     Credentials,
-    CuentaEmpresa,
     Empresa,
     FacturaOnline,
     LocalLimiter,
@@ -76,7 +75,7 @@ async def empresas(client: FacturaOnline) -> None:
     empresa = await client.empresas.ensure(nueva)
     assert_type(empresa, Empresa)
     assert_type(empresa.rfc, str)
-    assert_type(empresa.cuenta, CuentaEmpresa | None)
+    assert_type(empresa.telefono, str)
     assert_type(empresa.credentials, Credentials)
     assert_type(client.for_empresa(empresa), FacturaOnline)
     assert_type(await client.empresas.list(rfc="x"), list[Empresa])

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from attrs import evolve
-
 from facturaonline_async.config import Upload
 from facturaonline_async.convert import reader, writer
 from facturaonline_async.endpoint import Endpoint, Repeat
@@ -19,7 +17,6 @@ from facturaonline_async.forms import Body, File, Value, form
 from facturaonline_async.resources.empresas.values import (
     CambiosEmpresa,
     CorreoSmtp,
-    CuentaEmpresa,
     Empresa,
     NuevaEmpresa,
     logo_extension,
@@ -91,16 +88,12 @@ _IN_WRITE_ANSWERS: Final = {attribute: name for attribute, _, name, _ in _SPELLI
 _IN_READ_ANSWERS: Final = {attribute: name for attribute, _, _, name in _SPELLINGS if name}
 
 read_empresa: Final = reader(Empresa, _IN_READ_ANSWERS, required=("uid",))
-_read_written: Final = reader(Empresa, _IN_WRITE_ANSWERS, required=("uid",))
-_read_cuenta: Final = reader(CuentaEmpresa, _IN_WRITE_ANSWERS, loose=("pdf", "email_settings", "apps"))
+read_written_empresa: Final = reader(
+    Empresa, _IN_WRITE_ANSWERS, required=("uid",), loose=("pdf", "email_settings", "apps")
+)
 
 _write_nueva: Final = writer(NuevaEmpresa, _IN_REQUESTS)
 _write_cambios: Final = writer(CambiosEmpresa, _IN_REQUESTS)
-
-
-def read_written_empresa(row: object) -> Empresa:
-    """Read the answer to a create or an update."""
-    return evolve(_read_written(row), cuenta=_read_cuenta(row))
 
 
 def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
-from facturaonline_async.config import Credentials, Secret
+from facturaonline_async.checks import a, count, kind, natural, required_text, text
+from facturaonline_async.config import Credentials, Secret, to_secret
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import Sello
 
-__all__ = ["CambiosEmpresa", "CorreoSmtp", "CuentaEmpresa", "Empresa", "NuevaEmpresa", "normalize_rfc"]
+__all__ = ["CambiosEmpresa", "CorreoSmtp", "Empresa", "NuevaEmpresa", "normalize_rfc"]
 
 
 def normalize_rfc(rfc: str) -> str:
@@ -20,43 +21,11 @@ def normalize_rfc(rfc: str) -> str:
     Ñ and & are legal letters of an RFC.
     """
     if not isinstance(rfc, str):
-        raise InvalidInputError(f"rfc must be a text, and was a {type(rfc).__name__}.", field="rfc")
+        raise InvalidInputError(f"rfc must be a text, and was {kind(rfc)}.", field="rfc")
     return unicodedata.normalize("NFC", rfc).strip().upper()
 
 
-@frozen(kw_only=True, slots=False)
-class CuentaEmpresa:
-    """What the answers to create and update tell about a company besides its data. Any text may be ``""``."""
-
-    id: str = ""
-    user_id: str = ""
-    #: Code of the régimen fiscal, such as "601".
-    regimen: str = ""
-    regimen_nomina: str = ""
-    delegacion: str = ""
-    telefono: str = ""
-    mailtomyself: str = ""
-    mailtomyconta: str = ""
-    mail_conta: str = ""
-    cant_folios_min: str = ""
-    smtp: str = ""
-    #: Dates such as "2023-01-14".
-    create: str = ""
-    lastupdate: str = ""
-    #: Number of the certificate.
-    cer_no: str = ""
-    pem_path: str = ""
-    cedula_path: str = ""
-    #: "1" for the account's main company.
-    main: str = ""
-    deleted: str = ""
-    #: JSON text.
-    pdf: str = ""
-    email_settings: str = ""
-    apps: str = ""
-
-
-@frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once: half the time of a list
+@frozen(kw_only=True, slots=False)  # lists of thousands are read into the instances' dicts at once
 class Empresa:
     """A company as an answer tells it. Texts that the answer leaves out, or gives as null, are ``""``.
 
@@ -64,8 +33,9 @@ class Empresa:
         uid: the API's own name of the company.
         regimen_fiscal: in words, such as "General de Ley Personas Morales".
         cer, key, fielcer, fielkey: names of files on the server, not their contents.
-        cuenta: further facts; only the answers to create and update give them, else None.
         api_key, secret_key: the company's own keys, where the answer gives them; see `credentials`.
+
+    All attributes behind these are told only by the answers to create and update.
 
     """
 
@@ -87,9 +57,35 @@ class Empresa:
     key: str = ""
     fielcer: str = ""
     fielkey: str = ""
-    cuenta: CuentaEmpresa | None = field(default=None, repr=False)
     api_key: Secret | None = field(default=None, repr=False)
     secret_key: Secret | None = field(default=None, repr=False)
+
+    #: Code of the régimen fiscal, such as "601".
+    regimen: str = field(default="", repr=False)
+    regimen_nomina: str = field(default="", repr=False)
+    delegacion: str = field(default="", repr=False)
+    telefono: str = field(default="", repr=False)
+    mailtomyself: str = field(default="", repr=False)
+    mailtomyconta: str = field(default="", repr=False)
+    mail_conta: str = field(default="", repr=False)
+    cant_folios_min: str = field(default="", repr=False)
+    smtp: str = field(default="", repr=False)
+    id: str = field(default="", repr=False)
+    user_id: str = field(default="", repr=False)
+    #: Dates such as "2023-01-14".
+    create: str = field(default="", repr=False)
+    lastupdate: str = field(default="", repr=False)
+    #: Number of the certificate.
+    cer_no: str = field(default="", repr=False)
+    pem_path: str = field(default="", repr=False)
+    cedula_path: str = field(default="", repr=False)
+    #: "1" for the account's main company.
+    main: str = field(default="", repr=False)
+    deleted: str = field(default="", repr=False)
+    #: JSON text.
+    pdf: str = field(default="", repr=False)
+    email_settings: str = field(default="", repr=False)
+    apps: str = field(default="", repr=False)
 
     @property
     def credentials(self) -> Credentials:
@@ -123,13 +119,14 @@ class CorreoSmtp:
 
     """
 
-    email: str
-    password: Secret = field(converter=Secret)
-    host: str
-    port: int
-    encryption: str = ""
+    email: str = field(validator=required_text)
+    password: Secret = field(converter=to_secret, validator=a(Secret))
+    host: str = field(validator=required_text)
+    port: int = field(validator=natural)
+    encryption: str = field(default="", validator=text)
 
 
+_MOST_LOGO_BYTES: Final = 1 << 20
 _EXTENSIONS: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"))
 
 
@@ -138,14 +135,13 @@ def logo_extension(logo: bytes) -> str | None:
     return next((extension for magic, extension in _EXTENSIONS if logo.startswith(magic)), None)
 
 
-def _check_logo(_: object, attribute: Attribute[bytes | None], value: bytes | None) -> None:
-    if value is not None and logo_extension(value) is None:
+def _check_logo(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, bytes) or logo_extension(value) is None:
         raise InvalidInputError("logo must hold the bytes of a PNG or JPEG picture.", field=attribute.name)
-
-
-def _required(_: object, attribute: Attribute[str], value: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(f"{attribute.name} is required, and was empty.", field=attribute.name)
+    if len(value) > _MOST_LOGO_BYTES:
+        raise InvalidInputError(f"logo must have {_MOST_LOGO_BYTES:,} bytes at most.", field=attribute.name)
 
 
 def _optional_rfc(rfc: str | None) -> str | None:
@@ -159,39 +155,39 @@ class NuevaEmpresa:
     Razón social, RFC and código postal must be those that the SAT has on record.
     """
 
-    razon_social: str = field(validator=_required)
-    rfc: str = field(converter=normalize_rfc, validator=_required)
-    codpos: str = field(validator=_required)
-    email: str = field(validator=_required)
+    razon_social: str = field(validator=required_text)
+    rfc: str = field(converter=normalize_rfc, validator=required_text)
+    codpos: str = field(validator=required_text)
+    email: str = field(validator=required_text)
     #: Code of the régimen for payroll, such as "601".
-    regimen_nomina: str = field(validator=_required)
+    regimen_nomina: str = field(validator=required_text)
     #: Certificado de Sello Digital: what invoices are signed with.
-    csd: Sello
+    csd: Sello = field(validator=a(Sello))
 
     #: Code of the régimen fiscal, such as "601".
-    regimen: str = ""
-    calle: str = ""
-    exterior: str = ""
-    interior: str = ""
-    colonia: str = ""
-    estado: str = ""
-    ciudad: str = ""
+    regimen: str = field(default="", validator=text)
+    calle: str = field(default="", validator=text)
+    exterior: str = field(default="", validator=text)
+    interior: str = field(default="", validator=text)
+    colonia: str = field(default="", validator=text)
+    estado: str = field(default="", validator=text)
+    ciudad: str = field(default="", validator=text)
     #: Municipio or alcaldía. (What was sent did not come back in the provider's samples.)
-    delegacion: str = ""
-    telefono: str = ""
-    curp: str = ""
+    delegacion: str = field(default="", validator=text)
+    telefono: str = field(default="", validator=text)
+    curp: str = field(default="", validator=text)
     #: Send a copy of each document's mail to `email`.
-    mailtomyself: bool | None = None
+    mailtomyself: bool | None = field(default=None, validator=a(bool, or_none=True))
     #: Send a copy of each document's mail to `mail_conta`, the accountant's address.
-    mailtomyconta: bool | None = None
-    mail_conta: str = ""
+    mailtomyconta: bool | None = field(default=None, validator=a(bool, or_none=True))
+    mail_conta: str = field(default="", validator=text)
     #: Warn when no more than so many folios are left.
-    cant_folios_min: int | None = None
-    smtp: CorreoSmtp | None = None
+    cant_folios_min: int | None = field(default=None, validator=count)
+    smtp: CorreoSmtp | None = field(default=None, validator=a(CorreoSmtp, or_none=True))
     #: Bytes of a PNG or JPEG picture.
     logo: bytes | None = field(default=None, validator=_check_logo, repr=False)
     #: The e.firma.
-    fiel: Sello | None = None
+    fiel: Sello | None = field(default=None, validator=a(Sello, or_none=True))
 
 
 @frozen(kw_only=True)
@@ -201,26 +197,26 @@ class CambiosEmpresa:
     A CSD or a FIEL travels whole: certificate, key and password.
     """
 
-    razon_social: str | None = None
-    rfc: str | None = field(default=None, converter=_optional_rfc)
-    codpos: str | None = None
-    email: str | None = None
-    regimen_nomina: str | None = None
-    csd: Sello | None = None
-    regimen: str | None = None
-    calle: str | None = None
-    exterior: str | None = None
-    interior: str | None = None
-    colonia: str | None = None
-    estado: str | None = None
-    ciudad: str | None = None
-    delegacion: str | None = None
-    telefono: str | None = None
-    curp: str | None = None
-    mailtomyself: bool | None = None
-    mailtomyconta: bool | None = None
-    mail_conta: str | None = None
-    cant_folios_min: int | None = None
-    smtp: CorreoSmtp | None = None
+    razon_social: str | None = field(default=None, validator=text)
+    rfc: str | None = field(default=None, converter=_optional_rfc, validator=text)
+    codpos: str | None = field(default=None, validator=text)
+    email: str | None = field(default=None, validator=text)
+    regimen_nomina: str | None = field(default=None, validator=text)
+    csd: Sello | None = field(default=None, validator=a(Sello, or_none=True))
+    regimen: str | None = field(default=None, validator=text)
+    calle: str | None = field(default=None, validator=text)
+    exterior: str | None = field(default=None, validator=text)
+    interior: str | None = field(default=None, validator=text)
+    colonia: str | None = field(default=None, validator=text)
+    estado: str | None = field(default=None, validator=text)
+    ciudad: str | None = field(default=None, validator=text)
+    delegacion: str | None = field(default=None, validator=text)
+    telefono: str | None = field(default=None, validator=text)
+    curp: str | None = field(default=None, validator=text)
+    mailtomyself: bool | None = field(default=None, validator=a(bool, or_none=True))
+    mailtomyconta: bool | None = field(default=None, validator=a(bool, or_none=True))
+    mail_conta: str | None = field(default=None, validator=text)
+    cant_folios_min: int | None = field(default=None, validator=count)
+    smtp: CorreoSmtp | None = field(default=None, validator=a(CorreoSmtp, or_none=True))
     logo: bytes | None = field(default=None, validator=_check_logo, repr=False)
-    fiel: Sello | None = None
+    fiel: Sello | None = field(default=None, validator=a(Sello, or_none=True))
