@@ -277,7 +277,7 @@ class Config:
     )
     #: Limits of all endpoints of a key pair together.
     total_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
-    #: Limits of every call of the session, whatever the keys.
+    #: Limits of every call of the session, whatever the keys. Calls that have to wait for these start evenly spread.
     host_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
     #: Calls in flight at once, at most.
     concurrency: int = field(default=64, validator=natural)

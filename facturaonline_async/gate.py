@@ -45,7 +45,7 @@ class Gate:
 
     def __init__(self, config: Config, *, has_places: bool = False) -> None:
         self._config = config
-        self._host = tuple(Window(rate) for rate in config.host_rates)
+        self._host = tuple(Window(rate, is_even=True) for rate in config.host_rates)
         self._place = int(has_places)  # what an acquire takes
         self._places = config.concurrency if has_places else math.inf
         self._places_per_key = config.concurrency_per_key if has_places else math.inf
@@ -98,9 +98,9 @@ class Gate:
         self._taken += self._place
         lane.key.taken += self._place
         for window in lane.windows:
-            window.log.append(now)
+            window.start(now)
         for window in self._host:
-            window.log.append(now)
+            window.start(now)
         if now >= self._sweep_due:
             self._sweep(now)
         return True
@@ -162,18 +162,17 @@ class Gate:
         heappush(self._deadlines, (now + max_wait, waiter.turn, waiter))
 
     def _start(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
-        """Turn the promise into a start, at the time that it really is."""
+        """Turn the promise into a start."""
         now = loop.time()
         for window in self._windows_of(waiter.lane):
-            window.promised -= 1
-            window.log.append(now)
+            window.keep(now)
         self._settle(loop)
 
     def _leave(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
         """Give back what was promised to a caller who is gone."""
         lane = waiter.lane
         for window in self._windows_of(lane):
-            window.promised -= 1
+            window.break_promise()
         lane.key.taken -= self._place
         self._taken -= self._place
         self._uncrowd(lane.key)
@@ -249,10 +248,10 @@ class Gate:
         elif lane.key.taken >= self._places_per_key:
             self._crowded.setdefault(lane.key, []).append(lane)
         else:
-            self._grant(waiter)
+            self._grant(waiter, now)
             self._make_ready(lane)
 
-    def _grant(self, waiter: Waiter) -> None:
+    def _grant(self, waiter: Waiter, now: float) -> None:
         lane = waiter.lane
         lane.queue.popleft()
         lane.live -= 1
@@ -261,7 +260,7 @@ class Gate:
         self._taken += self._place
         lane.key.taken += self._place
         for window in self._windows_of(lane):
-            window.promised += 1
+            window.promise(now)
         waiter.is_granted = True
         waiter.future.set_result(None)
 

@@ -6,22 +6,34 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from facturaonline_async.config import Rate
 
 __all__ = ["Key", "Lane", "Waiter", "Window"]
 
+_CATCH_UP: Final = 0.05
+"""Seconds by which a start may be late and the next one still be in time: more than a timer, less than a stall."""
+
 
 class Window:
-    """Never more than `calls` starts in any `per` seconds."""
+    """Never more than `calls` starts in any `per` seconds. An `even` one spreads them, once they have to wait.
 
-    __slots__ = ("calls", "log", "per", "promised")
+    A window by itself lets through what it holds at once, and then again when its time is over. Seen from a server,
+    where calls arrive a few milliseconds sooner or later, two such bursts may well fall into one window. So where it
+    matters, starts that had to wait keep the distance that the rate gives them, as on a grid: a timer that is late
+    does not slow them down.
+    """
 
-    def __init__(self, rate: Rate) -> None:
+    __slots__ = ("_due", "_spacing", "calls", "log", "per", "promised")
+
+    def __init__(self, rate: Rate, *, is_even: bool = False) -> None:
         self.calls = rate.calls
         self.per = rate.per
         self.log: deque[float] = deque()
         self.promised = 0
+        self._spacing = rate.per / rate.calls if is_even else 0.0
+        self._due = 0.0  # of the next start, while starts have to wait
 
     def opens(self, now: float) -> float:
         """Return when one more call may start: 0 for now, infinity where promises must be kept or broken first."""
@@ -29,20 +41,51 @@ class Window:
         while log and now - log[0] >= self.per:
             log.popleft()
         if len(log) + self.promised < self.calls:
-            return 0.0
+            return self._due if self._due > now else 0.0
         if self.promised:
             return math.inf
-        return max(log[0] + self.per, math.nextafter(now, math.inf))
+        opens = max(log[0] + self.per, math.nextafter(now, math.inf))
+        if self._spacing:
+            self._due = max(self._due, opens)
+        return opens
 
     def opens_after(self, ahead: int, now: float) -> float:
         """Return the soonest that a call may start behind so many others."""
         self.opens(now)
+        paced = self._due + ahead * self._spacing if self._due > now else 0.0
         needed = ahead + 1 - (self.calls - len(self.log) - self.promised)
         if needed <= 0:
-            return 0.0
+            return paced
         if needed <= len(self.log):
-            return self.log[needed - 1] + self.per
-        return (self.log[0] if self.log else now) + self.per * (1 + (needed - 1) // self.calls)
+            return max(paced, self.log[needed - 1] + self.per)
+        return max(paced, (self.log[0] if self.log else now) + self.per * (1 + (needed - 1) // self.calls))
+
+    def promise(self, now: float) -> None:
+        """Grant a start that is yet to come."""
+        self.promised += 1
+        self._pace(now)
+
+    def start(self, now: float) -> None:
+        """Start at once."""
+        self.log.append(now)
+        if self._due:
+            self._pace(now)
+
+    def keep(self, now: float) -> None:
+        """Turn a promise into a start, at the time that it really is."""
+        self.promised -= 1
+        self.log.append(now)
+
+    def break_promise(self) -> None:
+        """Take a promise back."""
+        self.promised -= 1
+        if self._due:
+            self._due -= self._spacing
+
+    def _pace(self, now: float) -> None:
+        """Move on to the next place of the grid; after a pause there is none, until starts have to wait again."""
+        if self._due:
+            self._due = self._due + self._spacing if now - self._due <= _CATCH_UP else 0.0
 
 
 class Key:

@@ -361,7 +361,64 @@ def test_the_host_rate_binds_all_keys_oldest_first() -> None:
 
         return await asyncio.gather(*(one(number) for number in range(9)))
 
-    assert virtually(main()) == [(number // 3, number) for number in range(9)]
+    expected = [0, 0, 0, 1, 4 / 3, 5 / 3, 2, 7 / 3, 8 / 3]
+    assert virtually(main()) == [(pytest.approx(start), number) for number, start in enumerate(expected)]
+
+
+def test_starts_that_wait_for_the_host_are_spread_and_a_late_timer_slows_nothing() -> None:
+    """Two bursts that the client keeps apart may meet at the server; starts on a grid do not."""
+
+    async def main() -> list[float]:
+        limiter = gate(host_rates=Rate(100, 1))
+        loop = asyncio.get_running_loop()
+        for number in range(1, 40):
+            loop.call_at(number * 0.25, stall, 0.02)
+        return await starts(limiter, 1000)
+
+    times = virtually(main())
+    assert most_in_any_window(times, 1) == 100
+    assert most_in_any_window(times[100:], 0.1) <= 13
+    assert 1000 / max(times) >= 0.995 * 100
+
+
+def test_after_a_pause_the_host_lets_through_at_once_what_its_window_holds() -> None:
+    async def main() -> list[float]:
+        limiter = gate(host_rates=Rate(5, 1))
+        await starts(limiter, 8)
+        await asyncio.sleep(10)
+        began = now()
+        return [start - began for start in await starts(limiter, 5)]
+
+    assert virtually(main()) == [0.0] * 5
+
+
+def test_a_cancelled_waiter_gives_its_place_on_the_grid_to_the_next() -> None:
+    async def main() -> list[float]:
+        limiter = gate(host_rates=Rate(10, 1))
+        await starts(limiter, 10)
+        tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(6)]
+        await settle()
+        asyncio.get_running_loop().call_at(1.1 + 5e-10, tasks[1].cancel)  # in the moment of its grant
+        tasks[3].cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        return [time for each in done if isinstance(each, list) for time in each]
+
+    assert virtually(main()) == pytest.approx([1.0, 1.1, 1.2, 1.3])
+
+
+def test_who_waits_for_a_place_only_is_not_spread() -> None:
+    async def main() -> float:
+        limiter = gate(host_rates=Rate(100, 60), concurrency=1)
+
+        async def one() -> None:
+            await limiter.acquire("series.list", "k")
+            await asyncio.sleep(0.01)
+            limiter.release("k")
+
+        await asyncio.gather(*(one() for _ in range(20)))
+        return now()
+
+    assert virtually(main()) == pytest.approx(0.2)
 
 
 def test_a_held_key_waits_and_others_do_not() -> None:

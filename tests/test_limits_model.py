@@ -53,6 +53,7 @@ class Model:
     started: dict[int, float] = field(factory=dict)
     failed: dict[int, float] = field(factory=dict)
     held: dict[str, float] = field(factory=lambda: defaultdict(float))
+    due: dict[Rate, float] = field(factory=dict)
 
     def run(self) -> dict[int, float]:
         events: list[tuple[float, int, str]] = []
@@ -104,6 +105,11 @@ class Model:
                 return
             self.waiting.remove(min(free))
             self.started[min(free)] = now
+            for rate, due in list(self.due.items()):
+                if now - due <= 0.05:
+                    self.due[rate] = due + rate.per / rate.calls
+                else:
+                    del self.due[rate]
 
     def may_start(self, number: int, now: float) -> bool:
         mine = self.ask(number)
@@ -119,19 +125,28 @@ class Model:
             for rate in rates
         )
         flying = [self.ask(other).key for other, start in self.started.items() if start + self.ask(other).flight > now]
+        self.look_at_the_host(now)
         return (
             windows_open
+            and all(due <= now for due in self.due.values())
             and self.held[mine.key] <= now
             and len(flying) < (self.limits.concurrency or math.inf)
             and flying.count(mine.key) < (self.limits.concurrency_per_key or math.inf)
         )
+
+    def look_at_the_host(self, now: float) -> None:
+        """Whoever waits for the host's window gives it a grid to keep."""
+        for rate in set(self.limits.host_rates):
+            running = sorted(start for start in self.started.values() if start + rate.per > now)
+            if len(running) >= rate.calls:
+                self.due[rate] = max(self.due.get(rate, 0.0), running[0] + rate.per)
 
     def moments(self, now: float) -> list[float]:
         """All moments to come at which something may change."""
         pers = {rate.per for rate in (*self.limits.rates, *self.limits.total_rates, *self.limits.host_rates)}
         moments = [start + per for start in self.started.values() for per in pers]
         moments += [start + self.ask(number).flight for number, start in self.started.items()]
-        moments += list(self.held.values())
+        moments += [*self.held.values(), *self.due.values()]
         moments += [self.deadline(number) for number in self.waiting]
         return [moment for moment in moments if now < moment < math.inf]
 
