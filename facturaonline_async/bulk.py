@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Generic, TypeVar, cast
 
@@ -71,7 +71,8 @@ async def stream(
     """Await the coroutine function for each item, some at a time, and give the outcomes as they come.
 
     Args:
-        items: any iterable, also an asynchronous or an endless one; an item is taken when a worker is free for it.
+        items: any iterable, also an asynchronous or an endless one; an item is taken when a worker is free for it. An
+            asynchronous generator is closed at the end.
         coroutine_function: called with one item.
         concurrency: items worked on at once, at most.
         ordered: give the outcomes in input order. A slow item then holds back those behind it.
@@ -129,6 +130,8 @@ async def stream(
         receive.close()
         for sender in streams:  # also those of workers that never began
             sender.close()
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()  # left to the garbage collector, it would end at any time
     raise problem
 
 

@@ -15,24 +15,26 @@ from facturaonline_async.checks import a
 from facturaonline_async.config import Secret, SecretBytes, to_secret
 from facturaonline_async.errors import InvalidInputError
 
-__all__ = ["Sello"]
+__all__ = ["Sello", "read_file"]
 
 _MAX_FILE_BYTES: Final = 1 << 20
 """The SAT's files have about 1.5 kB each; anything far above is another file."""
 
 
-def _read(field_name: str, path: str | os.PathLike[str]) -> bytes:
+def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
     """Return the file's bytes, or raise `InvalidInputError` with the reason."""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-    else:
-        if 0 < len(content) <= _MAX_FILE_BYTES:
-            return content
-        reason = "it is empty" if not content else f"it is larger than {_MAX_FILE_BYTES} bytes"
-    raise InvalidInputError(f"{field_name}: {os.fspath(path)!r} cannot be read: {reason}.", field=field_name)
+        if Path(path).exists() and not Path(path).is_file():
+            reason = "it is not a file"
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(_MAX_FILE_BYTES + 1)
+            if 0 < len(content) <= _MAX_FILE_BYTES:
+                return content
+            reason = f"it is larger than {_MAX_FILE_BYTES} bytes" if content else "it is empty"
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
+        reason = getattr(problem, "strerror", None) or type(problem).__name__
+    raise InvalidInputError(f"{field_name}: {os.fspath(path)} cannot be read: {reason}.", field=field_name)
 
 
 def _decode(field_name: str, text: str | bytes) -> bytes:
@@ -83,7 +85,7 @@ class Sello:
             InvalidInputError: a file is missing, unreadable, empty or larger than 1 MiB.
 
         """
-        return await anyio.to_thread.run_sync(lambda: cls(_read("cer", cer), _read("key", key), password))
+        return await anyio.to_thread.run_sync(lambda: cls(read_file("cer", cer), read_file("key", key), password))
 
     @classmethod
     def from_base64(cls, cer: str | bytes, key: str | bytes, *, password: str | Secret) -> Sello:

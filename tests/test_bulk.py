@@ -236,6 +236,30 @@ def test_cancellation_stops_all(source: Callable[[], object], ordered: bool) -> 
     assert virtually(main()) == 1
 
 
+def test_an_asynchronous_source_is_closed_at_the_end_however_it_comes() -> None:
+    async def main() -> list[str]:
+        closed: list[str] = []
+
+        async def source(name: str) -> AsyncIterator[int]:
+            try:
+                for number in range(100):
+                    yield number
+            finally:
+                closed.append(name)
+
+        async def bug(number: int) -> None:
+            raise ZeroDivisionError(number)
+
+        await bulk.run(source("whole"), double)
+        async with bulk.stream(source("left early"), double) as outcomes:
+            await anext(outcomes)
+        with pytest.raises(ZeroDivisionError):
+            await bulk.run(source("bug"), bug)
+        return closed
+
+    assert virtually(main()) == ["whole", "left early", "bug"]
+
+
 def test_items_that_never_wait_do_not_keep_others_waiting() -> None:
     async def at_once(number: int) -> int:
         return number

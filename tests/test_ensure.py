@@ -270,3 +270,24 @@ async def test_the_deadline_of_an_ensure_is_kept() -> None:
             await client.series.ensure(letra="F", tipo_documento="factura")
         took = asyncio.get_running_loop().time() - began
     assert took < 0.4 + 0.6 + 2 * 0.2 + 0.5
+
+
+async def test_an_answer_about_another_company_is_not_taken_for_this_one() -> None:
+    """Its keys would create series in the wrong company."""
+    async with ready() as (client, emulator):
+        other = {"status": "success", "data": {"uid": "607a062eae2bb", "rfc": "x", "api_key": "a", "secret_key": "b"}}
+        emulator.inject(Fault.status(200, body=other), endpoint="empresas.get", times=None)
+        with pytest.raises(UnreadableAnswerError):
+            await client.empresas.ensure(nueva("EKU9003173C9"))
+        assert emulator.count("empresas.create") == 1
+
+
+@each_kind
+async def test_what_is_known_to_be_new_is_not_looked_for_first(kind: Kind) -> None:
+    async with ready() as (client, emulator):
+        if kind.table == "series":
+            await client.series.ensure(letra="F", tipo_documento="factura", is_new=True)
+            assert [request.endpoint for request in emulator.requests] == ["series.create", "series.list"]
+        else:
+            await client.empresas.ensure(nueva("EKU9003173C9"), is_new=True)
+            assert [request.endpoint for request in emulator.requests] == ["empresas.create", "empresas.get"]

@@ -37,11 +37,13 @@ async def ensure(
     find: Callable[[], Awaitable[T | None]],
     create: Callable[[BeforeSend], Awaitable[CreatedT]],
     look: Callable[[CreatedT | None], Awaitable[T | None]],
+    is_new: bool = False,
 ) -> T:
     """Return what `find` finds, creating it first if it is not there. One at a time for each `key`.
 
     `key` is the create's endpoint, the fingerprint of the keys, and what tells the thing from others. `look` is what
-    `find` is, after the create: it is told what the create gave, or None if nobody knows.
+    `find` is, after the create: it is told what the create gave, or None if nobody knows. `is_new` saves the first
+    `find`.
 
     The session remembers a create that may have happened and has not shown up. Until it shows up or ``Config.settle``
     is over, later ensures of the same key look for it and create nothing, also after their caller was cancelled.
@@ -53,7 +55,7 @@ async def ensure(
 
     """
     async with session.turns.take(key):
-        if (found := await find()) is not None:
+        if not is_new and (found := await find()) is not None:
             session.doubts.pop(key, None)
             return found
         problem: OutcomeUnknownError | UnreadableAnswerError

@@ -109,15 +109,17 @@ class EmpresaService:
         """
         return read_one(await self._create(nueva), dialect.read_written_empresa)
 
-    async def ensure(self, nueva: NuevaEmpresa) -> Empresa:
+    async def ensure(self, nueva: NuevaEmpresa, *, is_new: bool = False) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
+
+        `is_new` saves the first look: you know from a list of your own that it is not there.
 
         What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
         never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. A new
         company is not readable at once: it is asked for until it is.
 
-        Each call reads the list of all companies first, shared among those that run at the same time. For thousands of
-        companies use `facturaonline_async.provision`, which reads it once.
+        Each call reads the list of all companies first (shared among those that run at the same time), unless
+        `is_new` says otherwise. For thousands of companies use `facturaonline_async.provision`, which reads it once.
 
         One session runs the ensures of one RFC one at a time. **Two processes can still race** and create two:
         provision from one of them.
@@ -133,6 +135,7 @@ class EmpresaService:
             find=lambda: self._find_readable(nueva.rfc),
             create=partial(self._create_for_its_uid, nueva),
             look=partial(self._look, nueva.rfc),
+            is_new=is_new,
         )
 
     async def update(self, uid: int | str, cambios: CambiosEmpresa) -> Empresa:
@@ -174,13 +177,20 @@ class EmpresaService:
             endpoint=dialect.GET.name,
             uid=found.uid,
         )
-        return await poll(self._session, lambda: self.get(found.uid), problem=problem)
+        return await poll(self._session, lambda: self._get_itself(found.uid), problem=problem)
+
+    async def _get_itself(self, uid: str) -> Empresa:
+        """Read a company whose keys are going to be used: another one's would create series in the wrong place."""
+        empresa = await self.get(uid)
+        if empresa.uid != uid:
+            raise UnreadableAnswerError("the answer is about another company", endpoint=dialect.GET.name, uid=uid)
+        return empresa
 
     async def _look(self, rfc: str, uid: str | None) -> Empresa | None:
         """Look once for a company that may have been created."""
         if uid is None and (found := await self.find(rfc)) is not None:
             uid = found.uid
-        return None if uid is None else await self.get(uid)
+        return None if uid is None else await self._get_itself(uid)
 
     async def _create(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Reply:
         body = dialect.write_nueva(nueva, self._session.config.upload)

@@ -6,13 +6,12 @@ Source: https://facturaonline.com.mx/api documentation, "Series".
 from __future__ import annotations
 
 from typing import Final
-from unicodedata import normalize
 
 from facturaonline_async.convert import reader
 from facturaonline_async.endpoint import Endpoint, Repeat
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.forms import Body, json_body
-from facturaonline_async.resources.series.values import Serie
+from facturaonline_async.resources.series.values import Serie, serie_key
 
 LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ, listing=True)
 GET: Final = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", repeat=Repeat.READ)
@@ -38,19 +37,6 @@ read_serie: Final = reader(
 )
 
 
-def natural_key(letra: str, tipo_documento: str) -> tuple[str, str]:
-    """Return what tells a company's series apart: without the blanks around it (the API trims them), composed (NFC).
-
-    Raises:
-        InvalidInputError: one of them is empty.
-
-    """
-    for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
-        if not isinstance(value, str) or not value.strip():
-            raise InvalidInputError(f"{name} must be a text, and not empty; it was {value!r}.", field=name)
-    return normalize("NFC", letra.strip()), normalize("NFC", tipo_documento.strip())
-
-
 def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Body:
     """Return the body of a create.
 
@@ -58,7 +44,7 @@ def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Bod
         InvalidInputError: a text is empty, or the folio is not a whole number above 0.
 
     """
-    letra, tipo_documento = natural_key(letra, tipo_documento)
+    letra, tipo_documento = serie_key(letra, tipo_documento)
     if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or not 0 < folio < _MOST_FOLIOS):
         raise InvalidInputError("folio must be a whole number from 1 to 999,999,999,999.", field="folio")
     fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}

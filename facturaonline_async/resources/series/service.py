@@ -11,7 +11,7 @@ from facturaonline_async.forms import Body
 from facturaonline_async.resources.answers import read_all, read_one
 from facturaonline_async.resources.ensure import BeforeSend, ensure
 from facturaonline_async.resources.series import dialect
-from facturaonline_async.resources.series.values import Serie
+from facturaonline_async.resources.series.values import Serie, serie_key
 from facturaonline_async.session import SessionManager
 
 __all__ = ["SeriesService"]
@@ -51,7 +51,7 @@ class SeriesService:
         Of several, an active one; of several of those, the first in the API's list. Finds that run at the same time
         share one list.
         """
-        key = dialect.natural_key(letra, tipo_documento)
+        key = serie_key(letra, tipo_documento)
         series = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
         return series.get(key)
 
@@ -70,8 +70,10 @@ class SeriesService:
         """
         await self._create(dialect.write_nueva_serie(letra, tipo_documento, folio))
 
-    async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None) -> Serie:
+    async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None, is_new: bool = False) -> Serie:
         """Return the serie with this letra and tipo_documento, creating it if it is not there.
+
+        `is_new` saves the first look: you know from a list of your own that it is not there.
 
         What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
         outcome is unknown is looked for until ``Config.deadline``, and never repeated; the session remembers it for
@@ -88,9 +90,10 @@ class SeriesService:
         body = dialect.write_nueva_serie(letra, tipo_documento, folio)
         return await ensure(
             self._session,
-            (dialect.CREATE.name, self._credentials.fingerprint, dialect.natural_key(letra, tipo_documento)),
+            (dialect.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)),
             find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
             create=partial(self._create, body),
+            is_new=is_new,
             look=lambda _: self.find(letra=letra, tipo_documento=tipo_documento),
         )
 
@@ -113,7 +116,7 @@ class SeriesService:
         """Return the series by what tells them apart."""
         index: dict[tuple[str, str], Serie] = {}
         for serie in await self.list():
-            key = dialect.natural_key(serie.letra, serie.tipo_documento)
+            key = serie_key(serie.letra, serie.tipo_documento)
             if serie.is_active and not index.setdefault(key, serie).is_active:
                 index[key] = serie
             index.setdefault(key, serie)

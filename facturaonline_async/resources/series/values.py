@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import Final
+from unicodedata import normalize
 
 from attrs import frozen
 
-__all__ = ["Serie", "TipoDocumento"]
+from facturaonline_async.checks import kind
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = ["TIPOS_DOCUMENTO", "Serie", "TipoDocumento", "serie_key"]
 
 
 class TipoDocumento:
@@ -29,6 +33,10 @@ class TipoDocumento:
     CARTA_PORTE_INGRESO: Final = "carta_porte_ingreso"
     PAGO: Final = "pago"
     RETENCION: Final = "retencion"
+
+
+#: The documented kinds.
+TIPOS_DOCUMENTO: Final = frozenset(value for name, value in vars(TipoDocumento).items() if name.isupper())
 
 
 @frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once
@@ -54,3 +62,17 @@ class Serie:
     def is_active(self) -> bool:
         """Whether the serie may be used: its estatus is "Activa", in any case of letters."""
         return self.estatus.casefold() == "activa"
+
+
+def serie_key(letra: str, tipo_documento: str) -> tuple[str, str]:
+    """Return what tells a company's series apart: without the blanks around it (the API trims them), composed (NFC).
+
+    Raises:
+        InvalidInputError: one of them is empty.
+
+    """
+    for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
+        if not isinstance(value, str) or not value.strip():
+            seen = f"{value!r}" if isinstance(value, str) else kind(value)
+            raise InvalidInputError(f"{name} must be a text, and not empty; it was {seen}.", field=name)
+    return normalize("NFC", letra.strip()), normalize("NFC", tipo_documento.strip())
