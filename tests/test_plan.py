@@ -148,7 +148,7 @@ def test_every_faulty_row_column_and_reason_is_told_at_once(tmp_path: Path) -> N
         "row 2, codpos: must be a código postal of 5 digits, and was '42a'",
         "row 2, email: must be an e-mail address, and was 'nobody'",
         "row 2, series: must be letra:tipo_documento[:folio] joined by ';', and was 'F'",
-        "row 2, cer: 'c/none.cer' cannot be read: No such file or directory",
+        "row 2, cer: cannot be read: No such file or directory, and was 'c/none.cer'",
         "row 4, razon_social: is required, and empty",
     ]
     assert pickle.loads(pickle.dumps(refused.value)).problems == refused.value.problems
@@ -175,11 +175,76 @@ def test_a_missing_cell_is_a_fault(tmp_path: Path, column: str) -> None:
         ("cer", "c/empty.cer"),
         ("key", "c"),
         ("logo", "c/none.png"),
-        ("cer", "c/\0.cer"),
+        ("cer", "c/none\\a.cer"),
     ],
 )
 def test_a_cell_of_another_form_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
     assert problems(tmp_path, ROW | {column: cell}) == [(2, column)]
+
+
+@pytest.mark.parametrize("column", ["razon_social", "calle", "telefono", "password"])
+@pytest.mark.parametrize("cell", ["una\r\ndos", "una\ndos", "esc\x1b[31m", "bad \ufffd"])
+def test_a_line_break_in_a_cell_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
+    assert problems(tmp_path, ROW | {"calle": "x", "telefono": "1", column: cell}) == [(2, column)]
+
+
+@pytest.mark.parametrize("stray", ['"Av. Juárez', '"Plaza 5'])
+def test_a_missing_quotation_mark_swallows_no_company(tmp_path: Path, stray: str) -> None:
+    """Before the fix, the rows behind it became part of an address, passwords and all, and the run was complete."""
+    rows = [ROW | {"rfc": f"AAA0101{number:02}AA1", "calle": "Centro"} for number in range(5)]
+    text = table(rows).split("\r\n")
+    for damage in ([2], [2, 4]):
+        lines = [line.removesuffix("Centro") + stray if number in damage else line for number, line in enumerate(text)]
+        if len(damage) == 2:
+            lines[4] += '"'
+        path = folder(tmp_path) / "plan.csv"
+        path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
+        with pytest.raises(PlanError, match="quotation mark"):
+            Plan.from_csv(path)
+
+
+def test_cells_that_stand_in_the_wrong_columns_are_not_shown(tmp_path: Path) -> None:
+    cells = list(ROW.values())
+    shifted = dict(zip(HEADER, [*cells[-2:], *cells], strict=False)) | {"codpos": PASSWORD}
+    with pytest.raises(PlanError, match="right columns") as refused:
+        Plan.from_csv(written(tmp_path, [shifted]))
+    assert ("12345678a" in str(refused.value), PASSWORD in repr(refused.value.problems)) == (False, False)
+
+
+def test_a_backslash_in_a_path_is_read_as_on_windows(tmp_path: Path) -> None:
+    assert loaded(tmp_path, cer="c\\a.cer").csd.cer == b"a.cer"
+
+
+def test_an_encoding_that_was_guessed_is_reported(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_bytes(table([ROW]).encode("cp1252"))
+    (notice,) = Plan.from_csv(path).notices
+    assert str(notice) == (
+        'the file is not UTF-8, and was read as Windows-1252; the first text that shows it: "Ñandú & Compañía"'
+    )
+
+
+def test_a_file_in_utf_8_with_a_broken_byte_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_bytes(table([ROW, ROW | {"rfc": "HAÑ930228SM9"}]).encode().replace(b"a@example.com", b"a\xff@b.mx", 1))
+    with pytest.raises(PlanError, match="row 2: holds bytes that are not UTF-8"):
+        Plan.from_csv(path)
+
+
+def test_what_is_odd_but_possible_is_reported(tmp_path: Path) -> None:
+    rows = [ROW | {"series": "F:facturas", "telefono": "5.51235E+09", "razon_social": "#REF!"}]
+    plan = Plan.from_csv(written(tmp_path, rows))
+    assert [(notice.row, notice.column) for notice in plan.notices] == [
+        (2, "razon_social"),
+        (2, "telefono"),
+        (2, "series"),
+    ]
+
+
+def test_many_faults_are_not_all_in_the_text(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(tmp_path, [ROW | {"rfc": "x"} for _ in range(80)]))
+    assert (len(str(refused.value).splitlines()), len(refused.value.problems)) == (52, 80)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +265,7 @@ def test_columns_that_are_wrong_are_told_before_any_row(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(path)
     assert {problem.column for problem in refused.value.problems} == {
-        *("color", "csd", "rfc", "codpos", "email", "regimen_nomina", "cer", "key", "password"),
+        *("", "color", "csd", "rfc", "codpos", "email", "regimen_nomina", "cer", "key", "password"),
     }
     assert {problem.row for problem in refused.value.problems} == {1}
 
@@ -215,9 +280,12 @@ def test_a_cell_beyond_the_header_is_a_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "the column is missing"),
+        (b"", "row 1: is no header"),
         (table([]).encode(), "no rows"),
         (b'rfc\r\n"x', "the column is missing"),
+        (b"PK\x03\x04...", "Excel workbook"),
+        (b"r\0f\0c\0", "no text in an encoding"),
+        (b"Empresa,EKU9003173C9,06500,a@b.mx,601,601,a.cer,a.key,clave-secreta", "row 1: is no header"),
         (b'rfc,"' + b"x" * 200_000, "this is not CSV"),
     ],
 )
@@ -286,6 +354,16 @@ def test_a_plan_may_be_made_of_values() -> None:
         (2, "HAÑ930228SM9", ()),
     ]
     assert asyncio.run(plan.rows[0].load()) == nueva("EKU9003173C9")
+
+
+def test_series_of_a_plan_are_told_apart_as_the_api_does() -> None:
+    twice = [PlanSerie(letra=" F", tipo_documento="factura"), PlanSerie(letra="F", tipo_documento="factura ")]
+    with pytest.raises(PlanError, match="F:factura stands there twice"):
+        Plan.from_values([(nueva("EKU9003173C9"), twice)])
+    with pytest.raises(InvalidInputError, match="letra"):
+        PlanSerie(letra=" ", tipo_documento="factura")
+    with pytest.raises(InvalidInputError, match="folio"):
+        PlanSerie(letra="F", tipo_documento="factura", folio=-1)
 
 
 def test_a_plan_of_values_knows_no_company_twice() -> None:

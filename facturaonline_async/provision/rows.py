@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import field, frozen
 
+from facturaonline_async.checks import count
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.resources.empresas.values import NuevaEmpresa
+from facturaonline_async.resources.series.values import serie_key
 
 __all__ = ["PlanError", "PlanRow", "PlanSerie", "Problem", "ValueRow"]
+
+_SHOWN: Final = 50
+"""Faults in the text of an error; all are in its ``problems``."""
 
 
 @frozen(kw_only=True)
@@ -21,16 +26,24 @@ class Problem:
         row: number of the row as a spreadsheet shows it; the header is row 1. 0 where the whole plan is meant.
         column: name of the column, or ``""``.
         reason: what is wrong, and what to do.
+        seen: what the cell held, or None where that is secret or does not matter.
 
     """
 
     row: int
     column: str
     reason: str
+    seen: str | None = None
 
     def __str__(self) -> str:
         where = ", ".join(part for part in (f"row {self.row}" if self.row else "", self.column) if part)
-        return f"{where}: {self.reason}" if where else self.reason
+        seen = "" if self.seen is None else f", and was {_shown(self.seen)}"
+        return f"{where}: {self.reason}{seen}" if where else f"{self.reason}{seen}"
+
+
+def _shown(cell: str) -> str:
+    text = "".join(character if character.isprintable() else " " for character in cell)
+    return f"'{text[:60]}{'…' if len(text) > 60 else ''}'"
 
 
 class PlanError(InvalidInputError):
@@ -49,7 +62,8 @@ class PlanError(InvalidInputError):
     def of(cls, problems: Sequence[Problem]) -> PlanError:
         """Return the error that shows all problems."""
         ordered = sorted(problems, key=lambda problem: problem.row)
-        return cls("\n".join(["The plan has faults:", *map(str, ordered)]), ordered)
+        more = [f"… and {len(ordered) - _SHOWN} faults more"] if len(ordered) > _SHOWN else []
+        return cls("\n".join(["The plan has faults:", *map(str, ordered[:_SHOWN]), *more]), ordered)
 
 
 @frozen(kw_only=True)
@@ -58,12 +72,15 @@ class PlanSerie:
 
     letra: str
     tipo_documento: str
-    folio: int | None = None
+    folio: int | None = field(default=None, validator=count)
+
+    def __attrs_post_init__(self) -> None:
+        _ = self.key  # refuses what is none
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells a company's series apart."""
-        return self.letra, self.tipo_documento
+        return serie_key(self.letra, self.tipo_documento)
 
 
 class PlanRow(Protocol):
