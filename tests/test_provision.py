@@ -10,12 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 
-from facturaonline_async import AuthenticationError, Config, FacturaOnline, Sello, ServerError, connect
+from facturaonline_async import AuthenticationError, Config, FacturaOnline, NuevaEmpresa, Sello, ServerError, connect
 from facturaonline_async.config import Upload
 from facturaonline_async.provision import Plan, PlanSerie, Report, RowOutcome, SerieOutcome, State, provision
 from facturaonline_async.testing import Emulator, Fault
+from facturaonline_async.testing.spellings import detail
 from tests.conftest import QUICK
 from tests.plans import nueva
 
@@ -95,7 +96,7 @@ async def test_a_rows_failure_is_its_outcome_and_stops_no_other(client: FacturaO
     (failed,) = (outcome for outcome in outcomes if not outcome.ok)
     assert failed.state is State.FAILED
     assert "El certificado no es válido" in failed.reason
-    assert [(serie.state, serie.reason) for serie in failed.series] == [(State.FAILED, "its company failed")]
+    assert [(serie.state, serie.reason) for serie in failed.series] == [(State.FAILED, "its company is not there")]
     assert (report.is_complete, report.failed, len(rows(emulator))) == (False, [failed], 4)
 
 
@@ -128,13 +129,112 @@ async def test_wrong_main_keys_stop_before_anything_is_created(emulator: Emulato
     assert emulator.count("empresas.create") == 0
 
 
-async def test_main_keys_that_fail_on_the_way_stop_the_run(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_main_keys_that_fail_on_the_way_are_tried_no_more(client: FacturaOnline, emulator: Emulator) -> None:
     body = {"status": "error", "message": "La cuenta que intenta autenticarse no existe"}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.create", times=None)
     plan = Plan.from_values([(nueva(f"AAA0101{number:02}AA1"), [F]) for number in range(90)])
-    with pytest.raises(AuthenticationError):
-        await run(client, plan)
-    assert emulator.count("empresas.create") <= 40
+    outcomes, report = await run(client, plan)
+    tried = emulator.count("empresas.create")
+    reasons = Counter(outcome.reason for outcome in outcomes)
+    assert (report.is_complete, report.empresas[State.FAILED], tried <= 32) == (False, 90, True)
+    assert reasons["not tried: the API refused the main keys"] == 90 - tried
+
+
+@pytest.mark.parametrize("uids", [2, 3])
+async def test_an_rfc_that_exists_several_times_is_for_a_person(
+    client: FacturaOnline, emulator: Emulator, uids: int
+) -> None:
+    found = [emulator.add_empresa(rfc="EKU9003173C9") for _ in range(uids)]
+    (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert (outcome.state, outcome.reason) == (
+        State.FAILED,
+        f"the account has {uids} companies with this RFC: {', '.join(found)}",
+    )
+    assert (emulator.count("empresas.create"), len(emulator.state["series"])) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("estatus", "adopted"),
+    [(["Activa", "Pausada"], 0), (["Pausada", "Activa"], 1), (["Activa", "Activa"], None), (["Pausada"] * 2, None)],
+)
+async def test_of_several_series_only_a_single_active_one_is_adopted(
+    client: FacturaOnline, emulator: Emulator, estatus: list[str], adopted: int | None
+) -> None:
+    uid = emulator.add_empresa(rfc="EKU9003173C9")
+    found = [emulator.add_serie(uid, letra="F", tipo_documento="factura", estatus=each) for each in estatus]
+    (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    (serie,) = outcome.series
+    if adopted is None:
+        assert (serie.state, serie.reason) == (
+            State.FAILED,
+            f"the company has 2 series of this kind: {found[0]}, {found[1]}",
+        )
+    else:
+        assert (serie.state, serie.uid) == (State.ADOPTED, found[adopted])
+
+
+async def test_a_create_without_an_outcome_is_unknown_and_not_failed(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.drop_before_commit(), endpoint="empresas.create")
+    plan = Plan.from_values([(nueva(rfc), [F]) for rfc in ("AAA010101AA1", "AAA010102AA1")])
+    outcomes, report = await run(client, plan)
+    (unknown,) = (outcome for outcome in outcomes if not outcome.ok)
+    assert (unknown.state, report.empresas) == (State.UNKNOWN, Counter({State.CREATED: 1, State.UNKNOWN: 1}))
+    assert (report.is_complete, emulator.count("empresas.create")) == (False, 2)
+
+
+async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emulator: Emulator) -> None:
+    """A company that answers with the main company's keys would get its series into the wrong place."""
+    uid = emulator.add_empresa(rfc="EKU9003173C9")
+    other = emulator.add_empresa(rfc="AAA010101AA1")
+    rows = emulator.state["empresas"]
+    plan = Plan.from_values([(nueva("EKU9003173C9"), [F])])
+    for row, reason in (
+        (rows[other], f"its uid {other} belongs to a company with the RFC AAA010101AA1"),
+        (rows[MAIN] | {"uid": uid, "rfc": "EKU9003173C9"}, f"the API gave the main company's keys for it (uid {uid})"),
+    ):
+        body = {"status": "success", "data": detail(row)}
+        emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
+        (outcome,), _ = await run(client, plan)
+        assert (outcome.state, outcome.reason) == (State.FAILED, reason)
+    assert len(emulator.state["series"]) == 0
+
+
+async def test_the_main_company_itself_may_stand_in_the_plan(client: FacturaOnline, emulator: Emulator) -> None:
+    rfc = emulator.state["empresas"][MAIN]["rfc"]
+    (outcome,), report = await run(client, Plan.from_values([(nueva(rfc), [F])]))
+    assert (outcome.state, outcome.uid, report.is_complete) == (State.ADOPTED, MAIN, True)
+
+
+async def test_an_adopted_company_may_become_readable_late() -> None:
+    async with (
+        Emulator(read_lag=0.3) as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
+    ):
+        await client.empresas.create(nueva("EKU9003173C9"))
+        (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert (outcome.ok, outcome.state) == (True, State.ADOPTED)
+
+
+@frozen
+class Broken:
+    """A row whose data cannot be had."""
+
+    number: int = 1
+    rfc: str = "EKU9003173C9"
+    series: tuple[PlanSerie, ...] = (F,)
+
+    async def load(self) -> NuevaEmpresa:
+        raise RuntimeError("clave-secreta")
+
+
+async def test_a_row_that_breaks_fails_alone_and_shows_nothing(client: FacturaOnline, emulator: Emulator) -> None:
+    _, good = Plan.from_values([(nueva(rfc), [F]) for rfc in ("AAA010102AA1", "AAA010101AA1")])
+    outcomes, report = await run(client, Plan([Broken(), good]))
+    assert [(outcome.state, outcome.reason) for outcome in outcomes] == [
+        (State.FAILED, "unexpected RuntimeError"),
+        (State.CREATED, ""),
+    ]
+    assert report.failed == outcomes[:1]
 
 
 async def test_an_account_that_cannot_be_listed_creates_nothing(client: FacturaOnline, emulator: Emulator) -> None:

@@ -17,13 +17,20 @@ class State(enum.StrEnum):
     CREATED = "created"
     #: It was there before, and was left as it was.
     ADOPTED = "adopted"
-    #: It is not there, or nobody knows; the reason says which.
+    #: This run did not create it, and found it nowhere, or found something that is for a person to decide.
     FAILED = "failed"
+    #: This run sent its create, and it has not shown up: it may be there, or come up later.
+    UNKNOWN = "unknown"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it surely exists."""
+        return self in {State.CREATED, State.ADOPTED}
 
 
 @frozen(kw_only=True)
 class SerieOutcome:
-    """What became of a serie. `reason` is ``""`` unless it failed; `uid` is None if it did."""
+    """What became of a serie. `uid` is None, and `reason` says why, unless it is there."""
 
     letra: str
     tipo_documento: str
@@ -40,8 +47,8 @@ class RowOutcome:
         number: number of the row as a spreadsheet shows it.
         rfc: the company's RFC.
         state: what became of the company.
-        uid: the company's uid, or None if it failed.
-        reason: why it failed, or ``""``.
+        uid: the company's uid, or None unless it is there.
+        reason: why it is not surely there, or ``""``.
         series: what became of its series; those of a failed company failed with it.
 
     """
@@ -56,25 +63,25 @@ class RowOutcome:
     @property
     def ok(self) -> bool:
         """Whether the company and all its series are there."""
-        return self.state is not State.FAILED and all(serie.state is not State.FAILED for serie in self.series)
+        return self.state.is_there and all(serie.state.is_there for serie in self.series)
 
 
 @define(kw_only=True)
 class Report:
-    """A run in numbers. Of the rows it keeps those that failed, so that it stays small.
+    """A run in numbers. Of the rows it keeps those that are not `ok`, so that it stays small.
 
     Attributes:
         planned_empresas, planned_series: what the plan asks for.
-        empresas, series: how many came to which `State`.
-        failed: the rows with a failure, as they came.
+        empresas, series: how many came to which `State`; every state is there.
+        failed: the rows that are not `ok`, as they came.
         seconds: how long the run took.
 
     """
 
     planned_empresas: int
     planned_series: int
-    empresas: Counter[State] = field(factory=Counter)
-    series: Counter[State] = field(factory=Counter)
+    empresas: Counter[State] = field(factory=lambda: Counter(dict.fromkeys(State, 0)))
+    series: Counter[State] = field(factory=lambda: Counter(dict.fromkeys(State, 0)))
     failed: list[RowOutcome] = field(factory=list)
     seconds: float = 0.0
 
@@ -88,5 +95,7 @@ class Report:
     @property
     def is_complete(self) -> bool:
         """Whether all that the plan asks for is there."""
-        there = [counts[State.CREATED] + counts[State.ADOPTED] for counts in (self.empresas, self.series)]
+        there = [
+            sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
+        ]
         return there == [self.planned_empresas, self.planned_series]

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import define, field
 
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.errors import AuthenticationError, FacturaOnlineError
+from facturaonline_async.errors import (
+    AuthenticationError,
+    FacturaOnlineError,
+    OutcomeUnknownError,
+    UnreadableAnswerError,
+)
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow, PlanSerie
 from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
+from facturaonline_async.resources.ensure import poll
+from facturaonline_async.resources.series.values import Serie
 
 __all__ = ["Run", "provision"]
 
@@ -30,8 +38,14 @@ async def provision(client: FacturaOnline, plan: Plan, *, concurrency: int = 32)
                 print(outcome.rfc, outcome.state)
         print(run.report.is_complete)
 
-    Companies and series that exist are adopted and left as they are. A company's series are created with that
-    company's own keys, as soon as it is readable. A row's failure is its outcome, and stops no other row.
+    Companies and series that exist are adopted and left as they are; where one of the plan's exists several times, its
+    row fails, for a person to decide. A company's series are created with that company's own keys, as soon as it is
+    readable. A row's failure is its outcome, and stops no other row; if the API refuses the main keys on the way, no
+    further company is tried.
+
+    Leaving the block, or cancelling, stops the rows under way: a write in flight may have happened, and may show up
+    in the API's lists minutes later. What exists is listed once, at the beginning, so that a run that starts before
+    then may create it again.
 
     Args:
         client: with the account's main keys.
@@ -39,18 +53,18 @@ async def provision(client: FacturaOnline, plan: Plan, *, concurrency: int = 32)
         concurrency: rows worked on at once, at most.
 
     Raises:
-        AuthenticationError: the main keys are wrong. Nothing was created.
         FacturaOnlineError: the companies that exist already could not be listed. Nothing was created.
 
     """
     clock = asyncio.get_running_loop().time
     began = clock()
     report = Report(planned_empresas=len(plan), planned_series=plan.series_count)
-    existing: dict[str, Empresa] = {}
+    wanted = {normalize_rfc(row.rfc) for row in plan}
+    existing: defaultdict[str, list[str]] = defaultdict(list)
     for empresa in await client.empresas.list():
-        existing.setdefault(normalize_rfc(empresa.rfc), empresa)
-    worker = _Worker(client, {row.rfc: existing[row.rfc].uid for row in plan if row.rfc in existing})
-    del existing
+        if (rfc := normalize_rfc(empresa.rfc)) in wanted:
+            existing[rfc].append(empresa.uid)
+    worker = _Worker(client, dict(existing))
     async with bulk.stream(plan, worker.row, concurrency=concurrency) as outcomes:
         try:
             yield Run(report, outcomes)
@@ -72,30 +86,63 @@ class Run:
             yield row
 
 
+class _RowError(FacturaOnlineError):
+    """Why a row cannot be brought about; what was found is for a person to decide."""
+
+
 @define
 class _Worker:
     """Brings one row at a time to its end."""
 
     _client: FacturaOnline = field(alias="client")
-    _existing: dict[str, str] = field(alias="existing")
+    _existing: Mapping[str, Sequence[str]] = field(alias="existing")
+    _refused: bool = field(default=False, init=False)
 
     async def row(self, row: PlanRow) -> RowOutcome:
-        """Bring the company about, then its series."""
+        """Bring the company about, then its series. Nothing but cancellation is raised: a row is never lost."""
         try:
             empresa, state = await self._empresa(row)
-        except AuthenticationError:
-            raise  # the main keys fail every row alike
-        except FacturaOnlineError as error:
-            series = tuple(_failed(wanted, "its company failed") for wanted in row.series)
-            return RowOutcome(number=row.number, rfc=row.rfc, state=State.FAILED, reason=str(error), series=series)
+        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
+            state, reason = _judged(error)
+            series = tuple(_not_there(wanted, State.FAILED, "its company is not there") for wanted in row.series)
+            return RowOutcome(number=row.number, rfc=row.rfc, state=state, reason=reason, series=series)
         series = await self._series(empresa, row.series)
         return RowOutcome(number=row.number, rfc=row.rfc, state=state, uid=empresa.uid, series=series)
 
     async def _empresa(self, row: PlanRow) -> tuple[Empresa, State]:
-        """Return the company, readable and with its keys."""
-        if (uid := self._existing.get(normalize_rfc(row.rfc))) is not None:
-            return await self._client.empresas.get(uid), State.ADOPTED
-        return await self._client.empresas.ensure(await row.load()), State.CREATED
+        """Return the company, readable and with its own keys."""
+        if self._refused:
+            raise _RowError("not tried: the API refused the main keys")
+        rfc = normalize_rfc(row.rfc)
+        uids = self._existing.get(rfc, ())
+        if len(uids) > 1:
+            raise _RowError(f"the account has {len(uids)} companies with this RFC: {', '.join(uids)}")
+        try:
+            if uids:
+                empresa, state = await self._adopted(uids[0]), State.ADOPTED
+            else:
+                empresa, state = await self._client.empresas.ensure(await row.load(), is_new=True), State.CREATED
+            await self._check(empresa, rfc)
+        except AuthenticationError:
+            self._refused = True
+            raise
+        return empresa, state
+
+    async def _adopted(self, uid: str) -> Empresa:
+        """Read a company that was listed: one that was created a moment ago may not be readable yet."""
+        problem = _RowError(f"the company exists (uid {uid}), but was not readable before the deadline")
+        return await poll(self._client.session, lambda: self._client.empresas.get(uid), problem=problem)
+
+    async def _check(self, empresa: Empresa, rfc: str) -> None:
+        """Refuse another company's keys: series would be created in the wrong place."""
+        if normalize_rfc(empresa.rfc) != rfc:
+            raise _RowError(f"its uid {empresa.uid} belongs to a company with the RFC {empresa.rfc or '(none)'}")
+        if (
+            empresa.api_key
+            and empresa.credentials.fingerprint == self._client.credentials.fingerprint
+            and normalize_rfc((await self._client.empresas.current()).rfc) != rfc
+        ):
+            raise _RowError(f"the API gave the main company's keys for it (uid {empresa.uid})")
 
     async def _series(self, empresa: Empresa, wanted: tuple[PlanSerie, ...]) -> tuple[SerieOutcome, ...]:
         """Bring the company's series about, with its own keys, all at the same time."""
@@ -103,24 +150,50 @@ class _Worker:
             return ()
         try:
             client = self._client.for_empresa(empresa)
-            existing = {(serie.letra, serie.tipo_documento): serie.uid for serie in await client.series.list()}
-        except FacturaOnlineError as error:
-            return tuple(_failed(each, str(error)) for each in wanted)
+            existing = _by_key(await client.series.list())
+        except Exception as error:  # noqa: BLE001  # as above
+            return tuple(_not_there(each, State.FAILED, _judged(error)[1]) for each in wanted)
 
         async def ensure(serie: PlanSerie) -> SerieOutcome:
-            state, uid = State.ADOPTED, existing.get(serie.key)
-            if uid is None:
-                try:
-                    created = await client.series.ensure(
-                        letra=serie.letra, tipo_documento=serie.tipo_documento, folio=serie.folio
-                    )
-                except FacturaOnlineError as error:
-                    return _failed(serie, str(error))
-                state, uid = State.CREATED, created.uid
-            return SerieOutcome(letra=serie.letra, tipo_documento=serie.tipo_documento, state=state, uid=uid)
+            try:
+                if (found := _the_one(existing.get(serie.key, []))) is not None:
+                    return _there(serie, State.ADOPTED, found.uid)
+                created = await client.series.ensure(
+                    letra=serie.letra, tipo_documento=serie.tipo_documento, folio=serie.folio, is_new=True
+                )
+            except Exception as error:  # noqa: BLE001  # as above
+                return _not_there(serie, *_judged(error))
+            return _there(serie, State.CREATED, created.uid)
 
         return tuple(outcome.result() for outcome in await bulk.run(wanted, ensure, concurrency=len(wanted)))
 
 
-def _failed(serie: PlanSerie, reason: str) -> SerieOutcome:
-    return SerieOutcome(letra=serie.letra, tipo_documento=serie.tipo_documento, state=State.FAILED, reason=reason)
+def _by_key(series: list[Serie]) -> dict[tuple[str, str], list[Serie]]:
+    found: defaultdict[tuple[str, str], list[Serie]] = defaultdict(list)
+    for serie in series:
+        found[serie.key].append(serie)
+    return found
+
+
+def _the_one(series: list[Serie]) -> Serie | None:
+    """Return the serie to adopt, if there is one: of several, the only one that is active."""
+    candidates = [serie for serie in series if serie.is_active] if len(series) > 1 else series
+    if len(series) > 1 and len(candidates) != 1:
+        uids = ", ".join(map(str, sorted(serie.uid for serie in series)))
+        raise _RowError(f"the company has {len(series)} series of this kind: {uids}")
+    return candidates[0] if candidates else None
+
+
+def _judged(error: Exception) -> tuple[State, str]:
+    """Return what is known of a create that failed, and why. The text of a stranger's error may hold anything."""
+    if isinstance(error, (OutcomeUnknownError, UnreadableAnswerError)):
+        return State.UNKNOWN, str(error)
+    return State.FAILED, str(error) if isinstance(error, FacturaOnlineError) else f"unexpected {type(error).__name__}"
+
+
+def _there(serie: PlanSerie, state: State, uid: int) -> SerieOutcome:
+    return SerieOutcome(letra=serie.letra, tipo_documento=serie.tipo_documento, state=state, uid=uid)
+
+
+def _not_there(serie: PlanSerie, state: State, reason: str) -> SerieOutcome:
+    return SerieOutcome(letra=serie.letra, tipo_documento=serie.tipo_documento, state=state, reason=reason)

@@ -116,8 +116,7 @@ class SeriesService:
         """Return the series by what tells them apart."""
         index: dict[tuple[str, str], Serie] = {}
         for serie in await self.list():
-            key = serie_key(serie.letra, serie.tipo_documento)
-            if serie.is_active and not index.setdefault(key, serie).is_active:
-                index[key] = serie
-            index.setdefault(key, serie)
+            if serie.is_active and not index.setdefault(serie.key, serie).is_active:
+                index[serie.key] = serie
+            index.setdefault(serie.key, serie)
         return index

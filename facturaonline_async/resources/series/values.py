@@ -63,9 +63,14 @@ class Serie:
         """Whether the serie may be used: its estatus is "Activa", in any case of letters."""
         return self.estatus.casefold() == "activa"
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells a company's series apart: without the blanks around it (the API trims them), composed (NFC)."""
+        return _key(self.letra, self.tipo_documento)
+
 
 def serie_key(letra: str, tipo_documento: str) -> tuple[str, str]:
-    """Return what tells a company's series apart: without the blanks around it (the API trims them), composed (NFC).
+    """Return the `Serie.key` of a serie that is asked for.
 
     Raises:
         InvalidInputError: one of them is empty.
@@ -75,4 +80,8 @@ def serie_key(letra: str, tipo_documento: str) -> tuple[str, str]:
         if not isinstance(value, str) or not value.strip():
             seen = f"{value!r}" if isinstance(value, str) else kind(value)
             raise InvalidInputError(f"{name} must be a text, and not empty; it was {seen}.", field=name)
+    return _key(letra, tipo_documento)
+
+
+def _key(letra: str, tipo_documento: str) -> tuple[str, str]:
     return normalize("NFC", letra.strip()), normalize("NFC", tipo_documento.strip())
