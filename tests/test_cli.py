@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import json
 import os
 import re
@@ -11,16 +12,21 @@ import signal
 import stat
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from attrs import frozen
 from cryptography import x509
 
-from facturaonline_async import Credentials, connect
+from facturaonline_async import Credentials, Sello, connect
+from facturaonline_async.cli import example, provision
 from facturaonline_async.cli.example import example_rfcs
-from facturaonline_async.provision import Plan
+from facturaonline_async.provision import Plan, PlanError
 from facturaonline_async.testing import Emulator, Fault
 from tests.plans import ROW, written
 
@@ -93,6 +99,31 @@ async def test_the_example_goes_into_an_empty_folder_and_no_other(tmp_path: Path
     assert (again.code, "is not an empty folder" in again.err) == (2, True)
 
 
+def test_an_example_that_cannot_be_finished_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> Sello:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(example, "make_sello", full)
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "new", tmp_path / "empty"):
+        with pytest.raises(OSError, match="No space"):
+            example.command(folder, 3)
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+async def test_an_example_may_lie_anywhere_and_tells_how_to_use_it(tmp_path: Path) -> None:
+    folder = tmp_path / "mi carpeta [red]"
+    ran = await run("plan", "example", folder, "--empresas", 1)
+    assert f"provision '{folder}/plan.csv' --emulator" in ran.out
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*.*")} == {0o600}
+
+
+async def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = await run("plan", "example", tmp_path / "file" / "demo")
+    assert (ran.code, ran.err) == (1, f"Not a directory: {tmp_path / 'file' / 'demo'}\n")
+
+
 def test_example_rfcs_are_distinct_and_well_formed() -> None:
     rfcs = [rfc for rfc, _ in zip(example_rfcs(), range(20_000), strict=False)]
     assert len(set(rfcs)) == 20_000
@@ -107,7 +138,7 @@ async def test_an_example_is_provisioned_against_the_emulator_in_two_commands(tm
     ran = await run("provision", tmp_path / "plan.csv", "--emulator", "--rate", "1000/1")
     assert ran.code == 0
     cells = [re.findall(r"\w+", line) for line in ran.out.splitlines() if "empresas" in line or "series" in line]
-    assert cells == [["empresas", "12", "12", "0", "0"], ["series", "36", "36", "0", "0"]]
+    assert cells == [["empresas", "12", "12", "0", "0", "0"], ["series", "36", "36", "0", "0", "0"]]
     assert ("12/12" in ran.err, "36/36" in ran.err) == (True, True)
 
 
@@ -119,8 +150,8 @@ async def test_a_plan_is_provisioned_over_the_network(tmp_path: Path, emulator: 
     result = ran.json
     assert (result["complete"], result["empresas"], result["series"]) == (
         True,
-        {"planned": 5, "created": 5, "adopted": 0, "failed": 0},
-        {"planned": 10, "created": 10, "adopted": 0, "failed": 0},
+        {"planned": 5, "created": 5, "adopted": 0, "failed": 0, "unknown": 0},
+        {"planned": 10, "created": 10, "adopted": 0, "failed": 0, "unknown": 0},
     )
     assert {row["uid"] for row in result["rows"]} == set(emulator.state["empresas"]) - {"607a062eae2bb"}
     assert all(serie["uid"] in emulator.state["series"] for row in result["rows"] for serie in row["series"])
@@ -143,6 +174,14 @@ async def test_what_failed_is_shown_with_its_reason_and_the_exit_code_is_1(tmp_p
     flat = " ".join(re.sub("[^\\w\\s:\\[\\]]", " ", ran.out).split())
     assert re.search(r"[23] AAA0101\d\dAA1 empresa .*El certificado no es \[válido\]", flat)
     assert re.search(r"[23] AAA0101\d\dAA1 serie [FP]:(factura|pago)", flat)
+
+
+async def test_a_narrow_terminal_shows_the_whole_reason(tmp_path: Path, emulator: Emulator) -> None:
+    emulator.inject(Fault.status(422, body={"message": "El certificado no es válido"}), endpoint="empresas.create")
+    ran = await run("provision", plan(tmp_path, 1), "--rate", "1000/1", emulator=emulator, env={"COLUMNS": "60"})
+    flat = " ".join(re.sub("[^\\w\\s:,]", " ", ran.out).split())
+    assert "row 2, AAA010100AA1, empresa, failed:" in flat
+    assert "El certificado no es válido" in flat
 
 
 async def test_a_plan_with_faults_is_refused_before_anything_is_sent(tmp_path: Path, emulator: Emulator) -> None:
@@ -170,7 +209,23 @@ async def test_a_dry_run_reads_everything_and_sends_nothing(tmp_path: Path, emul
     assert (ran.code, emulator.requests) == (0, ())
     assert "3 empresas, 6 series. Nothing was sent" in ran.out
     assert "mended row 2, codpos: 6500 was read as 06500" in ran.err
-    assert as_json.json == {"dry_run": True, "empresas": 3, "series": 6}
+    mended = [{"row": row, "column": "codpos", "reason": "6500 was read as 06500", "seen": None} for row in (2, 3, 4)]
+    assert as_json.json == {"dry_run": True, "empresas": 3, "series": 6, "notices": mended}
+
+
+async def test_a_dry_run_tells_of_every_row_that_makes_no_company(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = plan(tmp_path, 3)
+    read = Plan.from_csv(path)
+    (tmp_path / "c" / "a.cer").unlink()
+    with pytest.raises(PlanError) as caught:
+        await provision.check(read, as_json=False)
+    assert [(each.row, each.column) for each in caught.value.problems] == [(2, "cer"), (3, "cer"), (4, "cer")]
+    with pytest.raises(typer.Exit) as left:
+        await provision.check(read, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert (left.value.exit_code, [each["row"] for each in shown["problems"]]) == (2, [2, 3, 4])
 
 
 async def test_no_output_shows_a_key_or_a_password(tmp_path: Path, emulator: Emulator) -> None:
@@ -230,20 +285,32 @@ async def test_what_is_missing_from_the_environment_is_named(tmp_path: Path, emu
     assert (ran.code, missing in ran.err, ran.err.count("\n")) == (2, True, 1)
 
 
-async def interrupted(*arguments: object, when: asyncio.Future[object] | None, emulator: Emulator | None = None) -> Ran:
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(emulator),
-    )
-    if when is not None:
+async def interrupted(*arguments: object, when: asyncio.Future[object], emulator: Emulator) -> Ran:
+    async with started(*arguments, env=environment(emulator)) as process:
         await asyncio.wait_for(when, 30)
-    process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 10)
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+        process.send_signal(signal.SIGINT)
+        out, err = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode is not None
+        return Ran(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def started(*arguments: object, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start the command where Ctrl-C works, wherever these tests run: in the background shells switch it off."""
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from facturaonline_async.cli import main; main()"
+    )
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, *map(str, arguments), stdout=pipe, stderr=pipe, env=env
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_ctrl_c_ends_a_run_and_the_next_one_finishes_it(tmp_path: Path) -> None:
@@ -257,7 +324,8 @@ async def test_ctrl_c_ends_a_run_and_the_next_one_finishes_it(tmp_path: Path) ->
         ran = await interrupted(
             "provision", path, "--rate", "100/1", when=asyncio.ensure_future(some_are_created()), emulator=emulator
         )
-        assert (ran.code, "Traceback" in ran.err, "next run" in ran.err) == (130, False, True)
+        assert (ran.code, "Traceback" in ran.err, "wait three minutes" in ran.err) == (130, False, True)
+        assert "Interrupted after" in ran.out
         again = await run("provision", path, "--rate", "1000/1", "--json", emulator=emulator)
         assert (again.code, len(emulator.state["empresas"]), len(emulator.state["series"])) == (0, 31, 60)
 
@@ -266,21 +334,24 @@ async def test_ctrl_c_ends_a_run_and_the_next_one_finishes_it(tmp_path: Path) ->
 
 
 async def test_the_emulator_prints_what_makes_clients_talk_to_it() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, "emulator", "--port", "0", stdout=asyncio.subprocess.PIPE, env=environment()
-    )
-    assert process.stdout is not None
-    lines = [(await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip() for _ in range(3)]
-    exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
-    pair = Credentials(api_key=exports["FACTURAONLINE_API_KEY"], secret_key=exports["FACTURAONLINE_SECRET_KEY"])
-    async with connect(pair, base_url=exports["FACTURAONLINE_BASE_URL"]) as client:
-        assert (await client.empresas.current()).rfc == "EMU200101PP5"
-    process.send_signal(signal.SIGINT)
-    await asyncio.wait_for(process.communicate(), 10)
-    assert process.returncode == 130
+    async with started("emulator", "--port", "0", env=environment()) as process:
+        assert process.stdout is not None
+        lines = [(await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip() for _ in range(3)]
+        exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        pair = Credentials(api_key=exports["FACTURAONLINE_API_KEY"], secret_key=exports["FACTURAONLINE_SECRET_KEY"])
+        async with connect(pair, base_url=exports["FACTURAONLINE_BASE_URL"]) as client:
+            assert (await client.empresas.current()).rfc == "EMU200101PP5"
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 130
 
 
 # ── The command itself ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_it_tells_its_version() -> None:
+    ran = await run("--version")
+    assert (ran.code, ran.out) == (0, f"facturaonline {version('facturaonline-async')}\n")
 
 
 async def test_help_teaches_what_to_do_first() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -23,6 +25,22 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback that shows locals would show keys
 )
 plan: typer.Typer = typer.Typer(help="Make and read plans.", no_args_is_help=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"facturaonline {importlib.metadata.version('facturaonline-async')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _facturaonline(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and leave.")
+    ] = False,
+) -> None:
+    """Take the options that come before the command."""
+    del version  # its callback has left already
 
 
 def _add(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
@@ -44,3 +62,7 @@ def run() -> None:
     except FacturaOnlineError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"{error.strerror or type(error).__name__}{where}\n")
+        sys.exit(1)

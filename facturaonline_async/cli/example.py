@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
+import shutil
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -37,30 +39,47 @@ def command(
 
     The certificates are shaped as the SAT's, and have no fiscal validity. The plan holds their password.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    is_new = not folder.exists()
+    if not is_new and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is not an empty folder: give another one.", field="DIR")
-    certificates = folder / "certificates"
-    certificates.mkdir(parents=True)
-    keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(min(_KEYS, empresas))]
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.csv"
+    try:
+        _write(path, folder / "certificates", empresas)
+    except BaseException:
+        # Half an example is none, and would keep the next attempt from this folder.
+        shutil.rmtree(folder / "certificates", ignore_errors=True)
+        path.unlink(missing_ok=True)
+        if is_new:
+            folder.rmdir()
+        raise
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Wrote {path} with {empresas} empresas and {3 * empresas} series. Now try:")
+    console.print(f"  facturaonline provision {shlex.quote(str(path))} --emulator")
+
+
+def _write(path: Path, certificates: Path, empresas: int) -> None:
+    certificates.mkdir()
+    keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(min(_KEYS, empresas))]
     console = Console(stderr=True)
-    with os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", newline="", encoding="utf-8"
-    ) as file:
+    with open(path, "x", newline="", encoding="utf-8", opener=_for_the_owner) as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
         rfcs = zip(range(empresas), example_rfcs(), strict=False)
         for number, rfc in track(rfcs, "certificates", total=empresas, console=console, transient=True):
             name = f"Empresa de Ejemplo {number + 1}"
             sello = make_sello(rfc, razon_social=name.upper(), password=_PASSWORD, private_key=keys[number % len(keys)])
-            cer, key = certificates / f"{rfc}.cer", certificates / f"{rfc}.key"
-            cer.write_bytes(sello.cer)
-            key.write_bytes(sello.key)
+            files = {f"{rfc}.cer": sello.cer, f"{rfc}.key": sello.key}
+            for file_name, content in files.items():
+                with open(certificates / file_name, "xb", opener=_for_the_owner) as certificate:
+                    certificate.write(content)
             mail = f"facturas{number + 1}@example.com"
-            files = (cer.relative_to(folder).as_posix(), key.relative_to(folder).as_posix())
-            table.writerow((name, rfc, "06500", mail, "601", "601", *files, _PASSWORD, _SERIES))
-    Console().print(f"Wrote {path} with {empresas} empresas and {3 * empresas} series. Now try:", soft_wrap=True)
-    Console().print(f"  facturaonline provision {path} --emulator", soft_wrap=True, highlight=False)
+            paths = (f"{certificates.name}/{file_name}" for file_name in files)
+            table.writerow((name, rfc, "06500", mail, "601", "601", *paths, _PASSWORD, _SERIES))
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def example_rfcs() -> Iterator[str]:

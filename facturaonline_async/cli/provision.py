@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +15,16 @@ from typing import Annotated, Any
 import attrs
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from facturaonline_async.cli import loop, shown
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
-from facturaonline_async.provision import Plan, PlanError, Report, RowOutcome, provision
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision import Plan, PlanError, Problem, Report, RowOutcome, State, provision
 from facturaonline_async.testing import Emulator
 
-__all__ = ["command"]
+__all__ = ["check", "command"]
 
 
 def _rate(text: str) -> Rate:
@@ -31,7 +35,9 @@ def _rate(text: str) -> Rate:
 
 
 def command(
-    plan: Annotated[Path, typer.Argument(help="CSV file with one row per company.", show_default=False)],
+    plan: Annotated[
+        Path, typer.Argument(metavar="PLAN", help="CSV file with one row per company.", show_default=False)
+    ],
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -51,7 +57,8 @@ def command(
         int, typer.Option(min=1, max=1024, help="Companies worked on, and calls in flight, at the same time.")
     ] = 32,
     timeout: Annotated[
-        float | None, typer.Option(min=0.001, metavar="SECONDS", help="For one attempt of a call. Default: 30 and 60.")
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help="For one attempt of a call. Default: 30, with files 60."),
     ] = None,
     use_emulator: Annotated[
         bool, typer.Option("--emulator", help="Run against an emulator in this process: nothing is sent anywhere.")
@@ -62,8 +69,9 @@ def command(
     """Create the companies and series of PLAN that do not exist yet; adopt those that do.
 
     Each company is created with the account's main keys, and its series with its own. What exists is left as it is,
-    so that the same plan can be run again. The keys of the account come from FACTURAONLINE_API_KEY and
-    FACTURAONLINE_SECRET_KEY.
+    so that the same plan can be run again: after a run that was interrupted or left something unknown, wait three
+    minutes first, for the API's lists may show late what was created. The keys of the account come from
+    FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY.
 
     A row has razon_social, rfc, codpos, email, regimen_nomina, cer, key and password (or password_env, the name of an
     environment variable); it may have regimen, fielcer, fielkey, fielpassword, series and any other attribute of
@@ -82,48 +90,100 @@ def command(
             raise typer.Exit(2) from None
         raise
     for notice in read.notices:
-        Console(stderr=True).print(f"[yellow]mended[/] {notice}", highlight=False)
+        Console(stderr=True).print(Text.assemble(("mended", "yellow"), f" {notice}"), soft_wrap=True)
     if dry_run:
-        loop.run(_dry_run(read, as_json=as_json))
+        loop.run(check(read, as_json=as_json))
         return
+    if not use_emulator:
+        _check_environment(base_url)
     config = Config(base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency)
     if rate:
         config = attrs.evolve(config, rates=(), host_rates=rate)
     if timeout:
-        config = attrs.evolve(config, total_timeout=timeout, upload_timeout=timeout)
+        config = attrs.evolve(
+            config,
+            read_timeout=timeout,
+            total_timeout=timeout,
+            upload_timeout=timeout,
+            deadline=max(config.deadline, 3 * timeout),
+        )
     report = loop.run(
         _provision(read, config, concurrency=concurrency, use_emulator=use_emulator, as_json=as_json),
-        interrupted="Interrupted. What was created stays, and is adopted by the next run.\n",
+        interrupted="Interrupted. What was created stays. The API's lists may show it late: wait three minutes before "
+        "you run the plan again, so that it is adopted and not created twice.\n",
     )
     if not report.is_complete:
         raise typer.Exit(1)
 
 
-async def _dry_run(plan: Plan, *, as_json: bool) -> None:
+def _check_environment(base_url: str | None) -> None:
+    """Say in words of the command what is missing."""
+    if not base_url and not os.environ.get("FACTURAONLINE_BASE_URL"):
+        raise InvalidInputError(
+            "FACTURAONLINE_BASE_URL is not set: set it, or give --base-url (or --emulator, to try).", field="base_url"
+        )
+    for name in ("api_key", "secret_key"):
+        if not os.environ.get(variable := f"FACTURAONLINE_{name.upper()}"):
+            raise InvalidInputError(
+                f"{variable} is not set: set it to the account's key (or give --emulator, to try).", field=name
+            )
+
+
+async def check(plan: Plan, *, as_json: bool) -> None:
+    """Make every company of the plan, as a run would, and say what is wrong with any."""
+    problems: list[Problem] = []
     for row in plan:
-        await row.load()
+        try:
+            await row.load()
+        except InvalidInputError as error:
+            problems.append(Problem(row=row.number, column=error.field or "", reason=str(error)))
+    if problems and not as_json:
+        raise PlanError.of(problems)
     if as_json:
-        _print({"dry_run": True, "empresas": len(plan), "series": plan.series_count})
-    else:
-        Console().print(f"The plan is well formed: {len(plan)} empresas, {plan.series_count} series. Nothing was sent.")
+        found = {"problems": [attrs.asdict(each) for each in problems]} if problems else {}
+        notices = [attrs.asdict(notice) for notice in plan.notices]
+        _print({"dry_run": True, "empresas": len(plan), "series": plan.series_count, "notices": notices} | found)
+        raise typer.Exit(2 if problems else 0)
+    Console().print(f"The plan is well formed: {len(plan)} empresas, {plan.series_count} series. Nothing was sent.")
 
 
 async def _provision(plan: Plan, config: Config, *, concurrency: int, use_emulator: bool, as_json: bool) -> Report:
     rows: list[dict[str, Any]] = []
-    async with (
-        _client(config, use_emulator=use_emulator) as client,
-        provision(client, plan, concurrency=concurrency) as run,
-    ):
-        with shown.progress(run.report, quiet=as_json) as advance:
-            async for outcome in run:
-                advance(outcome)
-                if as_json:
-                    rows.append(_row(outcome))
-    if as_json:
-        _print(_result(run.report, plan) | {"rows": rows})
-    else:
-        shown.report(run.report)
-    return run.report
+    report: Report | None = None
+    try:
+        async with (
+            _client(config, use_emulator=use_emulator) as client,
+            provision(client, plan, concurrency=concurrency) as run,
+        ):
+            report = run.report
+            with shown.progress(report, quiet=as_json) as advance:
+                async for outcome in run:
+                    advance(outcome)
+                    if as_json:
+                        rows.append(_row(outcome))
+    except asyncio.CancelledError:
+        if report is not None:
+            _show(report, plan, rows, as_json=as_json, interrupted=True)
+        raise
+    _show(report, plan, rows, as_json=as_json)
+    return report
+
+
+def _show(report: Report, plan: Plan, rows: list[dict[str, Any]], *, as_json: bool, interrupted: bool = False) -> None:
+    if not as_json:
+        shown.report(report, interrupted=interrupted)
+        return
+    _print(
+        {
+            "complete": report.is_complete,
+            "interrupted": interrupted,
+            "seconds": round(report.seconds, 3),
+            "empresas": _counts(report.planned_empresas, report.empresas),
+            "series": _counts(report.planned_series, report.series),
+            "notices": [attrs.asdict(notice) for notice in plan.notices],
+            "rows": rows,
+        }
+    )
 
 
 @asynccontextmanager
@@ -143,15 +203,9 @@ def _row(outcome: RowOutcome) -> dict[str, Any]:
     return attrs.asdict(outcome) | {"ok": outcome.ok}
 
 
-def _result(report: Report, plan: Plan) -> dict[str, Any]:
-    return {
-        "complete": report.is_complete,
-        "seconds": round(report.seconds, 3),
-        "empresas": {"planned": report.planned_empresas, **shown.counts(report.empresas)},
-        "series": {"planned": report.planned_series, **shown.counts(report.series)},
-        "notices": [attrs.asdict(notice) for notice in plan.notices],
-    }
+def _counts(planned: int, found: Mapping[State, int]) -> dict[str, int]:
+    return {"planned": planned} | {state.value: found[state] for state in State}
 
 
 def _print(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")

@@ -13,14 +13,10 @@ from rich.text import Text
 
 from facturaonline_async.provision import Report, RowOutcome, State
 
-__all__ = ["counts", "progress", "report"]
+__all__ = ["progress", "report"]
 
 _ROWS_SHOWN: Final = 50
-
-
-def counts(found: Mapping[State, int]) -> dict[str, int]:
-    """Return how many came to which state, all states named."""
-    return {state.value: found.get(state, 0) for state in State}
+_NARROW: Final = 90
 
 
 class _Rate(ProgressColumn):
@@ -44,54 +40,70 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[failed]}", style="red"),
+        TextColumn("{task.fields[wrong]}", style="red"),
         console=Console(stderr=True),
         expand=True,
     )
     with bars:
-        empresas = bars.add_task("empresas", total=run.planned_empresas, failed="")
-        series = bars.add_task("series", total=run.planned_series, failed="")
+        empresas = bars.add_task("empresas", total=run.planned_empresas, wrong="")
+        series = bars.add_task("series", total=run.planned_series, wrong="")
 
         def advance(outcome: RowOutcome) -> None:
             for task, found, done in (
                 (empresas, run.empresas, 1),
                 (series, run.series, len(outcome.series)),
             ):
-                failed = found[State.FAILED]
-                bars.update(task, advance=done, failed=f"{failed} failed" if failed else "")
+                bars.update(task, advance=done, wrong=_wrong(found))
 
         yield advance
 
 
-def report(run: Report) -> None:
-    """Print how many were created, adopted or failed, and each failure with its reason."""
+def _wrong(found: Mapping[State, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in found.items() if number and not state.is_there)
+
+
+def report(run: Report, *, interrupted: bool = False) -> None:
+    """Print how many came to which state, and all that is not surely there with its reason."""
     console = Console()
-    table = Table(title=f"{'Complete' if run.is_complete else 'Not complete'} after {run.seconds:.1f} s")
+    how = "Interrupted" if interrupted else "Complete" if run.is_complete else "Not complete"
+    table = Table(title=f"{how} after {run.seconds:.1f} s")
     table.add_column("")
-    for name in ("planned", *(state.value for state in State)):
+    for name in ("planned", *State):
         table.add_column(name, justify="right")
     for name, planned, found in (
         ("empresas", run.planned_empresas, run.empresas),
         ("series", run.planned_series, run.series),
     ):
-        table.add_row(name, str(planned), *(str(number) for number in counts(found).values()))
+        table.add_row(name, str(planned), *(str(found[state]) for state in State))
     console.print(table)
     if run.failed:
-        console.print(_failures(run))
+        console.print(_failures(run, narrow=console.width < _NARROW))
 
 
-def _failures(run: Report) -> Table:
-    table = Table(title="What is not there")
-    for name in ("row", "RFC", "what", "reason"):
-        table.add_column(name, overflow="fold")
-    for outcome in run.failed[:_ROWS_SHOWN]:
-        if outcome.state is State.FAILED:
-            table.add_row(str(outcome.number), outcome.rfc, "empresa", Text(outcome.reason))
-            continue
-        for serie in outcome.series:
-            if serie.state is State.FAILED:
-                what = f"serie {serie.letra}:{serie.tipo_documento}"
-                table.add_row(str(outcome.number), outcome.rfc, Text(what), Text(serie.reason))
-    if len(run.failed) > _ROWS_SHOWN:
-        table.caption = f"and {len(run.failed) - _ROWS_SHOWN} rows more; --json shows all"
+def _failures(run: Report, *, narrow: bool) -> Table:
+    """Return a table of what is not surely there; on a narrow terminal the reasons stand below their rows."""
+    table = Table(title="What is not surely there", title_justify="left")
+    names = ("row", "RFC", "what", "state", "reason")
+    for name in names[1:2] if narrow else names:
+        table.add_column("" if narrow else name, overflow="fold")
+    rows = sorted(run.failed, key=lambda row: row.number)
+    for row in rows[:_ROWS_SHOWN]:
+        for what, state, reason in _not_there(row):
+            cells = (str(row.number), row.rfc, what, state.value)
+            if narrow:
+                table.add_row(Text(f"row {', '.join(cells)}: {reason}"))
+            else:
+                table.add_row(*map(Text, (*cells, reason)))
+    if len(rows) > _ROWS_SHOWN:
+        table.caption = f"and {len(rows) - _ROWS_SHOWN} rows more; --json shows all"
     return table
+
+
+def _not_there(row: RowOutcome) -> Iterator[tuple[str, State, str]]:
+    """Give what a row lacks, in a word, with its state and reason."""
+    if not row.state.is_there:
+        yield "empresa", row.state, row.reason
+        return
+    for serie in row.series:
+        if not serie.state.is_there:
+            yield f"serie {serie.letra}:{serie.tipo_documento}", serie.state, serie.reason
