@@ -1,7 +1,8 @@
 """Tools for tests: an emulator of FacturaOnline's API, and certificates to send to it.
 
 The emulator is a real HTTP server on loopback, in the process of the test. It knows all endpoints of series and
-companies with the API's own quirks, it can be told to go wrong, and it keeps a log of what it was asked::
+companies with the API's own quirks, it can be told to go wrong, and it keeps a log of what it was asked. With
+pytest-asyncio and ``asyncio_mode = "auto"``::
 
     import pytest_asyncio
     from facturaonline_async import NuevaEmpresa, connect

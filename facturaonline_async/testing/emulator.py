@@ -84,7 +84,8 @@ class Emulator:
                 raise InvalidInputError(f"{name} must be a number of seconds from 0 up, and was {value!r}.", field=name)
         if log_limit is not None and log_limit < 0:
             raise InvalidInputError("log_limit must be None or a number from 0 up.", field="log_limit")
-        self._state = State(seed, Behaviour(list_lag=list_lag, read_lag=read_lag, paging=paging))
+        resources = {route.name.partition(".")[0] for route in _ROUTES}
+        self._state = State(seed, Behaviour(list_lag=list_lag, read_lag=read_lag, paging=paging), resources)
         self._faults = FaultPlan(seed)
         self._log = RequestLog(log_limit)
         self._server = Server(
@@ -137,7 +138,7 @@ class Emulator:
 
     @property
     def state(self) -> Tables:
-        """The two tables, yours to read and to change: ``{"empresas": {uid: row}, "series": {serie_id: row}}``.
+        """The tables, yours to read and to change: ``{"empresas": {uid: row}, "series": {serie_id: row}}``.
 
         Every row is a plain dictionary of which every key may be missing; texts are ``""`` then. Take the tables from
         here each time you change them: a change through a reference that you kept may be noticed late.

@@ -1,11 +1,11 @@
-"""What the API knows: two plain tables that users may seed and inspect, and the indexes that keep them fast."""
+"""What the API knows: plain tables that users may seed and inspect, and the indexes that keep them fast."""
 
 from __future__ import annotations
 
 import base64
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -33,15 +33,15 @@ class Behaviour:
 
 
 class State:
-    """The two tables, and what the handlers ask of them.
+    """A table for each resource, and what the handlers ask of them.
 
-    The tables are plain dictionaries that their owner may change at any time, so that the indexes are only a memory of
+    A row of every table but ``"empresas"`` belongs to the company that it names under ``empresa``. The tables are plain dictionaries that their owner may change at any time, so that the indexes are only a memory of
     them: they are made anew when `touched` is set, when a table has visibly changed, and when a lookup fails.
     """
 
-    def __init__(self, seed: float | str, behaviour: Behaviour) -> None:
+    def __init__(self, seed: float | str, behaviour: Behaviour, resources: Iterable[str]) -> None:
         self.behaviour = behaviour
-        self.tables: Tables = {"empresas": {}, "series": {}}
+        self.tables: Tables = {resource: {} for resource in sorted(resources)}
         #: Set whenever somebody else gets hold of the tables.
         self.touched: bool = True
         self._random = random.Random(f"keys {seed}")
@@ -75,11 +75,15 @@ class State:
         return (self._complete(uid, row) for uid, row in self.tables["empresas"].items() if self._is_shown(row))
 
     def remove_empresa(self, uid: str) -> None:
-        """Remove the company and its series."""
+        """Remove the company and all that belongs to it."""
         self._sync()
         del self.tables["empresas"][uid]
         for serie_id in self._series_of.pop(uid, {}):
             self.tables["series"].pop(serie_id, None)
+        for table in self.tables.values():
+            if table is not self.tables["series"]:
+                for key in [key for key, row in table.items() if row.get("empresa") == uid]:
+                    del table[key]
         self._seen = self._look()
 
     def main_uid(self) -> str | None:

@@ -208,7 +208,7 @@ def test_a_series_list_looks_at_the_companys_own_rows_only() -> None:
             Counting.opened += 1
             return super().get(key, default)
 
-    state = State(0, Behaviour(list_lag=0, read_lag=0, paging=False))
+    state = State(0, Behaviour(list_lag=0, read_lag=0, paging=False), ("empresas", "series"))
     for number in range(1000):
         state.add_serie(Counting(empresa=str(number % 500)))
     state.series("7")
@@ -216,3 +216,15 @@ def test_a_series_list_looks_at_the_companys_own_rows_only() -> None:
 
     assert 2 == len(state.series("7"))
     assert Counting.opened <= 6
+
+
+def test_a_further_resource_has_a_table_and_goes_with_its_company() -> None:
+    state = State(0, Behaviour(list_lag=0, read_lag=0, paging=False), ("series", "clientes", "empresas"))
+    gone, stays = state.add_empresa({}), state.add_empresa({})
+    state.tables["clientes"] |= {1: {"empresa": gone}, 2: {"empresa": stays}, 3: {}}
+    state.remove_empresa(gone)
+    assert state.tables == {
+        "clientes": {2: {"empresa": stays}, 3: {}},
+        "empresas": {stays: state.empresa(stays)},
+        "series": {},
+    }
