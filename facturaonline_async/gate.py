@@ -101,6 +101,8 @@ class Gate:
             window.start(now)
         for window in self._host:
             window.start(now)
+        if self._waiting:
+            self._host_opens(now)  # begins to spread the starts, if this one was the last
         if now >= self._sweep_due:
             self._sweep(now)
         return True
@@ -152,7 +154,7 @@ class Gate:
         self._start(waiter, loop)
 
     def _set_deadline(self, waiter: Waiter, now: float, max_wait: float) -> None:
-        """Refuse at once what would surely take too long, and note until when to wait otherwise."""
+        """Refuse at once what would take too long as things stand, and note until when to wait otherwise."""
         lane = waiter.lane
         soonest = max([lane.key.held_until, now, *(window.opens_after(lane.live, now) for window in lane.windows)])
         if soonest - now > max_wait:
@@ -219,15 +221,12 @@ class Gate:
         now = loop.time()
         while self._timed and self._timed[0][0] <= now:
             self._make_ready(heappop(self._timed)[2])
-        host_opens = 0.0
-        while self._ready and self._taken < self._places:
-            host_opens = self._host_opens(now)
-            if host_opens:
-                break
+        while self._ready and self._taken < self._places and not self._host_opens(now):
             self._serve(*heappop(self._ready), now)
         if not self._waiting:
             self._rest()
             return
+        host_opens = self._host_opens(now)
         self._fail_late(now)  # last: who is served in the very moment of the deadline is served
         self._set_timer(loop, host_opens)
 
@@ -283,7 +282,7 @@ class Gate:
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, host_opens: float) -> None:
         whens = [heap[0][0] for heap in (self._timed, self._deadlines) if heap]
-        if 0 < host_opens < math.inf:
+        if 0 < host_opens < math.inf and self._taken < self._places:
             whens.append(host_opens)
         if self._timer is not None:
             if whens and self._timer.when() == min(whens):

@@ -35,7 +35,9 @@ class Behaviour:
 class State:
     """A table for each resource, and what the handlers ask of them.
 
-    A row of every table but ``"empresas"`` belongs to the company that it names under ``empresa``. The tables are plain dictionaries that their owner may change at any time, so that the indexes are only a memory of
+    A row of every table but ``"empresas"`` belongs to the company that it names under ``empresa``.
+
+    The tables are plain dictionaries that their owner may change at any time, so that the indexes are only a memory of
     them: they are made anew when `touched` is set, when a table has visibly changed, and when a lookup fails.
     """
 
