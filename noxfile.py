@@ -24,6 +24,7 @@ if "PYENV_VERSION" not in os.environ and _PYENV.is_dir():
     os.environ["PYENV_VERSION"] = ":".join(
         sorted(path.name for path in _PYENV.iterdir() if re.fullmatch(r"3\.1[1-9]\.\d+", path.name))
     )
+PYTEST = ("pytest", "-q", "--numprocesses=auto")
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -64,11 +65,11 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".[cli]", *group("test"))
     if session.python == PYTHONS[0]:
         session.run("coverage", "erase")
-        session.run("coverage", "run", "-m", "pytest", *session.posargs)
+        session.run("coverage", "run", "-m", *PYTEST, *session.posargs)
         session.run("coverage", "combine")
         session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
     else:
-        session.run("pytest", *session.posargs)
+        session.run(*PYTEST, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], venv_backend="uv")
@@ -76,7 +77,7 @@ def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""
     session.install("--resolution=lowest-direct", "-e", ".[cli]")
     session.install(*group("test"))
-    session.run("pytest", "-q", *session.posargs)
+    session.run(*PYTEST, *session.posargs)
 
 
 @nox.session

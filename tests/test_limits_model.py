@@ -136,7 +136,7 @@ class Model:
         )
 
     def look_at_the_host(self, now: float) -> None:
-        """A full window that somebody waits behind has a grid to keep."""
+        """Give a grid to a full window that somebody waits behind."""
         for rate in set(self.limits.host_rates):
             running = sorted(start for start in self.started.values() if start + rate.per > now)
             if len(running) >= rate.calls:
