@@ -28,10 +28,10 @@ class Window:
     __slots__ = ("_due", "_spacing", "calls", "log", "per", "promised")
 
     def __init__(self, rate: Rate, *, is_even: bool = False) -> None:
-        self.calls = rate.calls
-        self.per = rate.per
+        self.calls: int = rate.calls
+        self.per: float = rate.per
         self.log: deque[float] = deque()
-        self.promised = 0
+        self.promised: int = 0
         self._spacing = rate.per / rate.calls if is_even else 0.0
         self._due = 0.0  # of the next start, while starts have to wait
 
@@ -94,10 +94,10 @@ class Key:
     __slots__ = ("held_until", "name", "taken", "windows")
 
     def __init__(self, name: str, rates: Iterable[Rate]) -> None:
-        self.name = name
-        self.windows = tuple(Window(rate) for rate in rates)
-        self.held_until = 0.0
-        self.taken = 0
+        self.name: str = name
+        self.windows: tuple[Window, ...] = tuple(Window(rate) for rate in rates)
+        self.held_until: float = 0.0
+        self.taken: int = 0
 
 
 class Lane:
@@ -106,11 +106,11 @@ class Lane:
     __slots__ = ("is_idle", "key", "live", "queue", "windows")
 
     def __init__(self, key: Key, rates: Iterable[Rate]) -> None:
-        self.key = key
-        self.windows = (*(Window(rate) for rate in rates), *key.windows)
+        self.key: Key = key
+        self.windows: tuple[Window, ...] = (*(Window(rate) for rate in rates), *key.windows)
         self.queue: deque[Waiter] = deque()
-        self.live = 0
-        self.is_idle = True  # in none of the places where lanes wait
+        self.live: int = 0
+        self.is_idle: bool = True  # in none of the places where lanes wait
 
     def opens(self, now: float) -> float:
         """Return when the next call may start, as far as this lane and its key decide: 0 for now."""
@@ -133,7 +133,7 @@ class Waiter:
     __slots__ = ("future", "is_granted", "lane", "turn")
 
     def __init__(self, lane: Lane, turn: int, future: asyncio.Future[None]) -> None:
-        self.lane = lane
-        self.turn = turn
-        self.future = future
-        self.is_granted = False
+        self.lane: Lane = lane
+        self.turn: int = turn
+        self.future: asyncio.Future[None] = future
+        self.is_granted: bool = False

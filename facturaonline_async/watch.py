@@ -18,7 +18,7 @@ class Watched:
     __slots__ = ("_cancelling", "_is_over", "_task", "ends")
 
     def __init__(self, task: asyncio.Task[object], ends: float) -> None:
-        self.ends = ends
+        self.ends: float = ends
         self._task = task
         self._cancelling = task.cancelling()
         self._is_over = False

@@ -15,6 +15,7 @@ from facturaonline_async import (
     Config,
     FacturaOnline,
     FacturaOnlineError,
+    LimiterWaitError,
     NotSentError,
     OutcomeUnknownError,
     Rate,
@@ -291,3 +292,29 @@ async def test_what_is_known_to_be_new_is_not_looked_for_first(kind: Kind) -> No
         else:
             await client.empresas.ensure(nueva("EKU9003173C9"), is_new=True)
             assert [request.endpoint for request in emulator.requests] == ["empresas.create", "empresas.get"]
+
+
+@each_kind
+async def test_a_create_that_the_limiter_refused_is_in_no_doubt(kind: Kind) -> None:
+    config = evolve(QUICK, endpoint_rates={kind.create: Rate(1, 0.5)}, max_wait=0.01)
+    async with ready(config) as (client, emulator):
+        emulator.inject(Fault.status(422, body={"message": "no"}), endpoint=kind.create)
+        with pytest.raises(ValidationError):
+            await kind.ensure(client)
+        with pytest.raises(LimiterWaitError):
+            await kind.ensure(client)
+        assert client.session.doubts == {}
+        await asyncio.sleep(0.5)
+        await kind.ensure(client)
+        assert created(emulator, kind) == 1
+
+
+@each_kind
+async def test_a_yes_in_words_that_cannot_be_read_is_looked_for(kind: Kind) -> None:
+    async with ready() as (client, emulator):
+        emulator.inject(Fault.status(200, body={"status": "success", "data": 1}), endpoint=kind.create, skip=0)
+        with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
+            await kind.ensure(client)
+        with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
+            await kind.ensure(client)
+        assert emulator.count(kind.create) == 1
