@@ -284,7 +284,9 @@ async def test_a_cancelled_run_leaves_nothing_running(client: FacturaOnline, emu
     await asyncio.sleep(0.05)
     assert len(asyncio.all_tasks()) <= before + 40  # the emulator's own, one for each open connection
     assert "0 waiting, 0 in flight" in repr(client.session)
-    _, report = await run(client, plan)
+    # A new session, for the old one would not create again what it may have created: see `Config.settle`.
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as again:
+        _, report = await run(again, plan)
     assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 50, 100)
 
 
