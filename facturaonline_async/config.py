@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
-from facturaonline_async.checks import VISIBLE_ASCII, a, kind, natural, positive, seconds, visible_ascii
+from facturaonline_async.checks import VISIBLE_ASCII, a, count, kind, natural, positive, seconds, visible_ascii
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.events import Event
 
 __all__ = [
     "FACTURA_COM_PRODUCTION",
@@ -190,6 +191,9 @@ class RetryPolicy:
     throttled: float = field(default=1.0, validator=positive)
     #: Seconds; no wait between attempts is drawn longer.
     longest: float = field(default=20.0, validator=positive)
+    #: Tokens of a session that its repeats share: each costs 14 (5 after the server said that it is too busy), and gets
+    #: them back if it succeeds; each call that succeeds at once brings one. With too few left, errors come at once.
+    budget: int = field(default=500, validator=[a(int), count])
 
 
 def _to_rates(value: Rate | Iterable[Rate]) -> tuple[Rate, ...]:
@@ -260,6 +264,11 @@ def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
         raise InvalidInputError("proxy must be a URL such as http://127.0.0.1:3128.", field=attribute.name)
 
 
+def _check_on_event(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise InvalidInputError(f"on_event must be a function of one event, not {kind(value)}.", field=attribute.name)
+
+
 @frozen(kw_only=True)
 class Config:
     """Everything that a `SessionManager` can be told. Change a copy with ``attrs.evolve``.
@@ -313,5 +322,7 @@ class Config:
     plugin: str = field(default=DEFAULT_PLUGIN, validator=visible_ascii)
     #: ``"base64"`` sends certificates as text fields, where files are refused.
     upload: Upload = field(default="multipart", validator=_check_upload)
+    #: Called with each `Event`, in the event loop: keep it short. What it raises is logged, and goes no further.
+    on_event: Callable[[Event], None] | None = field(default=None, repr=False, hash=False, validator=_check_on_event)
     #: Check each certificate before it is sent. (The checks themselves are not part of this release yet.)
     check_sello: bool = field(default=True, validator=a(bool))

@@ -14,8 +14,10 @@ class Repeat(enum.Enum):
 
     #: It changes nothing: repeat it freely.
     READ = "read"
-    #: Doing it twice is the same as doing it once.
+    #: Doing it twice is the same as doing it once: repeat it.
     IDEMPOTENT = "idempotent"
+    #: It brings about a state that a read shows: look, and repeat it only if the state is not there.
+    STATE = "state"
     #: Doing it twice makes two: never repeat it, unless it surely was not sent.
     NEVER = "never"
 
@@ -29,6 +31,7 @@ class Endpoint:
         method: HTTP method.
         path: below the base URL; ``{uid}`` stands for the uid.
         repeat: what may be done when the outcome is unknown.
+        removes: it brings about that something is not there.
         upload: it carries certificates, and may take longer.
         listing: its answer may be large.
 
@@ -38,5 +41,6 @@ class Endpoint:
     method: str
     path: str
     repeat: Repeat
+    removes: bool = False
     upload: bool = False
     listing: bool = False

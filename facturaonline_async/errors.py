@@ -104,7 +104,7 @@ class InvalidInputError(NotSentError, ValueError):
 
 
 class ApiError(FacturaOnlineError):
-    """No, it did not happen: the API answered, and the answer is no. Never repeated."""
+    """No, it did not happen: the API answered, and the answer is no. Never repeated (`RateLimitError` excepted)."""
 
 
 class AuthenticationError(ApiError):
@@ -142,7 +142,7 @@ class ValidationError(ApiError):
 
 
 class RateLimitError(ApiError):
-    """HTTP 429: the server throttled the call.
+    """HTTP 429: the server throttled the call, also after its repeats.
 
     Attributes:
         retry_after: seconds that the server asked to wait, or None where it did not say.
@@ -173,7 +173,25 @@ class OutcomeUnknownError(FacturaOnlineError):
 
 
 class ServerError(OutcomeUnknownError):
-    """HTTP 5xx, whatever its body says: the server may have done the work before it failed."""
+    """HTTP 5xx, whatever its body says: the server may have done the work before it failed.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait, or None where it did not say.
+
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        endpoint: str = "",
+        status: int | None = 500,
+        uid: int | str | None = None,
+        snippet: str = "",
+    ) -> None:
+        super().__init__(message, endpoint=endpoint, status=status, uid=uid, snippet=snippet)
+        self.retry_after = retry_after
 
 
 class RequestTimeoutError(OutcomeUnknownError, TimeoutError):

@@ -124,6 +124,11 @@ class Gate:
         holder = self._keys.get(key) or self._new_key(key, now)
         holder.held_until = max(holder.held_until, now + seconds)
 
+    def is_held(self, key: str) -> bool:
+        """Whether calls with this key are held."""
+        holder = self._keys.get(key)
+        return holder is not None and holder.held_until > asyncio.get_running_loop().time()
+
     def close(self) -> None:
         """Tell everybody who waits that it was for nothing."""
         for lane in self._lanes.values():

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import random
 import re
-from collections.abc import Callable, Hashable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,20 +28,28 @@ from facturaonline_async.endpoint import Endpoint
 from facturaonline_async.errors import (
     FacturaOnlineError,
     InvalidInputError,
+    NotFoundError,
     NotSentError,
     OutcomeUnknownError,
     RequestTimeoutError,
 )
+from facturaonline_async.events import AttemptEvent, Event, HoldEvent
 from facturaonline_async.faults import account
 from facturaonline_async.flight import SharedReads, Turns
 from facturaonline_async.forms import Body
 from facturaonline_async.gate import Gate
 from facturaonline_async.limits import RateLimiter
+from facturaonline_async.logs import LOGGER, log
 from facturaonline_async.watch import Watch, Watched
 
-__all__ = ["SessionManager"]
+__all__ = ["Reached", "SessionManager"]
+
+#: Says whether a state is reached, by reads that end before a moment of the loop's clock.
+Reached = Callable[[float], Awaitable[bool]]
 
 _HEADERS_KEPT: Final = 1024
+_LONGEST_HOLD: Final = 3600.0
+"""Seconds. Nobody means the years that a faulty header may ask for."""
 _MOST_UID: Final = 10**18
 _LARGE: Final = 1 << 17
 """Bytes of a body from which on others may run while it is read or sent."""
@@ -48,7 +58,7 @@ _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @define(eq=False)
 class _Call:
-    """A request, ready to be sent as often as needed."""
+    """A request, ready to be sent as often as needed, and how far it is."""
 
     endpoint: Endpoint
     url: URL
@@ -57,6 +67,20 @@ class _Call:
     uid: int | str | None
     key: str
     secrets: tuple[Secret, ...] = field(repr=False)
+    attempt: int = 0
+    came: float = 0.0  # to the limiter, for this attempt
+    began: float = 0.0
+    deadline: float = 0.0
+    was_unknown: bool = False
+
+    def begin(self, came: float, now: float, deadline: float) -> None:
+        """Note that an attempt begins, after a wait for its turn. No such wait counts against the deadline."""
+        self.deadline = (self.deadline or deadline) + now - came
+        self.came, self.began = came, now
+
+    def done(self) -> wire.Reply:
+        """Return the reply to a call that was done without an answer."""
+        return wire.Reply(wire.Answer(self.endpoint, 200, b"", self.uid), None)
 
     def told(self, error: FacturaOnlineError) -> FacturaOnlineError:
         """Return the error, telling which call it was."""
@@ -97,6 +121,7 @@ class SessionManager:
         unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
         self._gate = Gate(unlimited if limiter else config, has_places=True)
         self._watch = Watch()
+        self._budget = retry.Budget(config.retry.budget)
         self._headers: dict[str, wire.Headers] = {}
         self._base_url = config.base_url
         self._http: aiohttp.ClientSession | None = None
@@ -136,10 +161,16 @@ class SessionManager:
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
         before_send: Callable[[], None] | None = None,
+        reached: Reached | None = None,
+        until: float | None = None,
     ) -> wire.Reply:
         """Send one call, again where that is harmless, and return the API's yes.
 
-        `before_send` is called when the call has its turn and its place, before the first byte is sent.
+        Args:
+            endpoint, credentials, uid, query, body: what is sent.
+            before_send: called when the call has its turn and its place, before the first byte is sent.
+            reached: looks whether the call was done, where its outcome is unknown. If it was, the reply is empty.
+            until: moment of the loop's clock that takes the place of ``Config.deadline``.
 
         Raises:
             FacturaOnlineError: of the kind that tells whether the call happened.
@@ -148,29 +179,124 @@ class SessionManager:
         loop = asyncio.get_running_loop()
         http = self._running(loop)
         call = self._call(endpoint, credentials, uid, query, body)
-        deadline = 0.0
-        attempt = 0
+        paid = 0
         while True:
-            came = now = loop.time()
+            came = loop.time()
             if self._limiter is not None or not self._gate.take(endpoint.name, call.key, loop):
                 await self._enter(call)
-                now = loop.time()
-            # The deadline starts with the first turn, and waiting for a later turn does not count against it.
-            deadline = deadline + now - came if attempt else now + self.config.deadline
+            call.begin(came, loop.time(), until or self.config.deadline + came)
             try:
                 if before_send is not None:
                     before_send()
-                return await self._attempt(http, call, loop, now, deadline)
-            except FacturaOnlineError as error:
-                wait = retry.wait_before_repeat(
-                    error, endpoint, self.config.retry, attempt=attempt, uniform=random.uniform
-                )
-                if wait is None or loop.time() + wait >= deadline:
-                    raise
+                outcome = await self._attempt(http, call, loop)
             finally:
                 self._gate.release(call.key)
-            await asyncio.sleep(wait)
-            attempt += 1
+            if isinstance(outcome, wire.Reply):
+                self._budget.give_back(paid or 1)
+                if self._is_watched():
+                    self._tell(call, outcome.answer.status)
+                return outcome
+            if call.was_unknown and endpoint.removes and isinstance(outcome, NotFoundError):
+                return call.done()  # by the attempt before
+            step = await self._judge(call, outcome)
+            if step.next is retry.Next.RAISE:
+                break
+            await asyncio.sleep(step.pause)
+            if step.next is not retry.Next.REPEAT:
+                was_done = await self._look(call, reached, outcome)
+                if was_done:
+                    self._budget.give_back(step.cost)
+                    return call.done()
+                if was_done is None or step.next is retry.Next.LAST_LOOK:
+                    break
+                call.was_unknown = True
+            call.attempt += 1
+            paid = step.cost
+        try:
+            raise outcome
+        finally:
+            del outcome  # else it would hold this frame, which holds it
+
+    async def change(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        uid: int | str,
+        body: Body | None = None,
+        reached: Reached | None = None,
+    ) -> wire.Reply:
+        """Send a call that changes what has a uid, one at a time for each: repeats must not cross each other."""
+        async with self.turns.take((endpoint.name.partition(".")[0], _uid_text(uid))):
+            return await self.send(endpoint, credentials, uid=uid, body=body, reached=reached)
+
+    # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _judge(self, call: _Call, error: FacturaOnlineError) -> retry.Step:
+        """Decide what comes after an attempt that failed, and let others wait if the server asks for that."""
+        step = retry.decide(
+            error,
+            call.endpoint,
+            self.config.retry,
+            self._budget,
+            attempt=call.attempt,
+            left=call.deadline - asyncio.get_running_loop().time(),
+            uniform=random.uniform,
+        )
+        if self._is_watched():
+            self._tell(call, error.status, type(error).__name__, step)
+        if retry.is_throttled(error):
+            await self._hold(call, error, step.pause)
+        return step
+
+    async def _look(self, call: _Call, reached: Reached | None, problem: FacturaOnlineError) -> bool | None:
+        """Return whether the call was done, or None if that cannot be seen."""
+        if reached is None:
+            return None
+        try:
+            return await reached(call.deadline)
+        except FacturaOnlineError as error:
+            problem.add_note(f"(whether it was done could not be seen: {error})")
+            return None
+
+    async def _hold(self, call: _Call, error: FacturaOnlineError, seconds: float) -> None:
+        """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
+        if getattr(error, "retry_after", None) is None and self._gate.is_held(call.key):
+            return
+        seconds = min(seconds, _LONGEST_HOLD)
+        self._gate.hold(call.key, seconds)
+        if self._limiter is not None:
+            await self._limiter.hold(call.key, seconds)
+        self._publish(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
+
+    def _is_watched(self) -> bool:
+        """Whether anybody wants to be told of attempts."""
+        return self.config.on_event is not None or LOGGER.isEnabledFor(logging.INFO)
+
+    def _tell(self, call: _Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:
+        """Tell how an attempt ended."""
+        is_repeated = step is not None and step.next in {retry.Next.REPEAT, retry.Next.LOOK}
+        self._publish(
+            AttemptEvent(
+                endpoint=call.endpoint.name,
+                uid=call.uid,
+                key=call.key,
+                attempt=call.attempt + 1,
+                waited=call.began - call.came,
+                took=asyncio.get_running_loop().time() - call.began,
+                status=status,
+                outcome=outcome,
+                pause=step.pause if step is not None and is_repeated else None,
+            )
+        )
+
+    def _publish(self, event: Event) -> None:
+        log(event)
+        if self.config.on_event is not None:
+            try:
+                self.config.on_event(event)
+            except Exception as error:  # noqa: BLE001  # what watches the work must not change how it ends
+                LOGGER.error("on_event raised %s", type(error).__name__)
 
     # ── Before ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -257,16 +383,16 @@ class SessionManager:
     # ── One exchange ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _attempt(
-        self, http: aiohttp.ClientSession, call: _Call, loop: asyncio.AbstractEventLoop, now: float, deadline: float
-    ) -> wire.Reply:
-        """Send the call once, and read the answer before the deadline."""
+        self, http: aiohttp.ClientSession, call: _Call, loop: asyncio.AbstractEventLoop
+    ) -> wire.Reply | FacturaOnlineError:
+        """Send the call once, and read the answer before the deadline.
+
+        Errors are returned: raised here, they would carry frames that hold headers and bodies.
+        """
         config, endpoint = self.config, call.endpoint
-        ends = now + (config.upload_timeout if endpoint.upload else config.total_timeout)
-        ends = min(ends, deadline)
+        ends = min(call.began + (config.upload_timeout if endpoint.upload else config.total_timeout), call.deadline)
         # Until the first byte: an upload may be long under way before there is anything to answer.
-        watched = self._watch.begin(loop, ends if endpoint.upload else min(ends, now + config.read_timeout))
-        problem: FacturaOnlineError | None = None
-        body, status, retry_after = None, 0, None
+        watched = self._watch.begin(loop, ends if endpoint.upload else min(ends, call.began + config.read_timeout))
         try:
             response = await http.request(
                 endpoint.method,
@@ -277,43 +403,54 @@ class SessionManager:
             )
             limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
             body = await self._read(response, limit, watched, ends)
-            status = response.status
-            retry_after = response.headers.get("Retry-After") if status >= 400 else None
+            if body is None:
+                return call.told(OutcomeUnknownError("the answer is too large, and was not read"))
+            retry_after = _retry_after(response) if response.status >= 400 else None
+            answer = wire.Answer(endpoint, response.status, body, call.uid, retry_after, call.secrets)
+            del body  # which would show in a traceback
         except (aiohttp.ClientError, OSError, UnicodeError) as caught:
-            problem = account(caught, call.url.host or "")
+            return call.told(account(caught, call.url.host or ""))
         except asyncio.CancelledError:
             if not watched.is_over():
                 raise
             problem = RequestTimeoutError("no answer in time")
             problem.is_transient = True
+            return call.told(problem)
         finally:
             self._watch.leave(watched)
-        if problem is None and body is not None:
-            answer = wire.Answer(endpoint, status, body, call.uid, retry_after, call.secrets)
-            return wire.open_envelope(answer) if len(body) <= _LARGE else await _open_in_steps(answer)
-        # Raised here, where aiohttp's exception (which shows the headers) is no longer its context.
-        raise call.told(problem or OutcomeUnknownError("the answer is too large, and was not read"))
+        try:
+            return wire.open_envelope(answer) if len(answer.body) <= _LARGE else await _open_in_steps(answer)
+        except FacturaOnlineError as error:
+            return error.with_traceback(None)
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int, watched: Watched, ends: float) -> bytes | None:
         """Return the decoded body, or None if it is larger than `limit` bytes; then the connection is closed."""
         content = response.content
         try:
             body = await content.readany()
-            if not content.at_eof():  # most answers come in one piece
-                chunks = [body]
-                size = len(body)
-                while size <= limit and not content.at_eof():
-                    watched.ends = min(ends, asyncio.get_running_loop().time() + self.config.read_timeout)
-                    chunks.append(await content.readany())
-                    size += len(chunks[-1])
-                body = b"".join(chunks)
+            if content.at_eof() and len(body) <= limit:  # most answers come in one piece
+                return body
+            whole = io.BytesIO()  # which does not show what it holds
+            whole.write(body)
+            del body
+            while whole.tell() <= limit and not content.at_eof():
+                watched.ends = min(ends, asyncio.get_running_loop().time() + self.config.read_timeout)
+                whole.write(await content.readany())
         except BaseException:
             response.close()
             raise
-        if len(body) <= limit:
-            return body
-        response.close()
+        if whole.tell() > limit:
+            response.close()
+            return None
+        return whole.getvalue()
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Return the seconds that the server asks to wait; a date counts by the server's own clock."""
+    if (header := response.headers.get("Retry-After")) is None:
         return None
+    now = retry.read_date(response.headers.get("Date", ""))
+    return retry.read_retry_after(header, time.time() if now is None else now)
 
 
 def _uid_text(uid: object) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Generator
 from typing import Any, Final, NoReturn
 
-__all__ = ["decode", "decode_in_steps"]
+__all__ = ["ConstantError", "decode", "decode_in_steps"]
 
 _STEP: Final = 1 << 15
 """Characters read between two pauses: about a third of a millisecond."""
@@ -20,8 +20,12 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _CUT: Final = re.compile(r"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 
 
+class ConstantError(ValueError):
+    """NaN or an infinity, which are no JSON."""
+
+
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise ConstantError(f"{name} is not JSON")
 
 
 # A decoder of our own: json.loads builds one anew for each call with options.

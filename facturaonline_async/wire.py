@@ -28,7 +28,7 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
     ValidationError,
 )
-from facturaonline_async.strictjson import decode, decode_in_steps
+from facturaonline_async.strictjson import ConstantError, decode, decode_in_steps
 from facturaonline_async.texts import clean, fold, redact
 
 __all__ = ["Answer", "Headers", "Reply", "headers", "open_envelope", "open_in_steps"]
@@ -79,7 +79,7 @@ class Answer:
         uid: the uid in the path, or None.
         status: HTTP status.
         body: the decoded body.
-        retry_after: the header as it came, or None.
+        retry_after: seconds that the server asked to wait, or None.
         secrets: what this exchange must never show: the keys and passwords that were sent.
 
     """
@@ -88,7 +88,7 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     uid: int | str | None = None
-    retry_after: str | None = None
+    retry_after: float | None = None
     secrets: tuple[Secret, ...] = ()
 
     def error(self, kind: Callable[..., E], message: str, **more: Any) -> E:
@@ -135,25 +135,32 @@ def open_envelope(answer: Answer) -> Reply:
     """
     if answer.status >= 300:
         _check_status(answer)
+    is_torn = False
     try:
         envelope = decode(answer.body)
-    except (ValueError, RecursionError):
-        envelope = None
-    return _opened(answer, envelope)
+    except (ValueError, RecursionError) as problem:
+        envelope, is_torn = None, _is_torn(answer, problem)
+    return _opened(answer, envelope, is_torn=is_torn)
 
 
 def open_in_steps(answer: Answer) -> Generator[None, None, Reply]:
     """Do the same as a generator, which pauses now and then and returns the reply: for long lists."""
     if answer.status >= 300:
         _check_status(answer)
+    is_torn = False
     try:
         envelope = yield from decode_in_steps(answer.body)
-    except (ValueError, RecursionError):
-        envelope = None
-    return _opened(answer, envelope)
+    except (ValueError, RecursionError) as problem:
+        envelope, is_torn = None, _is_torn(answer, problem)
+    return _opened(answer, envelope, is_torn=is_torn)
 
 
-def _opened(answer: Answer, envelope: object) -> Reply:
+def _is_torn(answer: Answer, problem: Exception) -> bool:
+    """Whether the body may be another one the next time: not if it is empty, in another encoding, or says NaN."""
+    return bool(answer.body.strip()) and not isinstance(problem, (UnicodeDecodeError, ConstantError))
+
+
+def _opened(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
     """Return the reply if the verdict is yes."""
     if isinstance(envelope, list):
         envelope = _unwrap(envelope)
@@ -162,7 +169,7 @@ def _opened(answer: Answer, envelope: object) -> Reply:
     if verdict is False or (verdict is None and answer.status >= 400):
         raise _refusal(answer, fields, is_json=envelope is not None)
     if verdict is None:
-        return _without_verdict(answer, envelope)
+        return _without_verdict(answer, envelope, is_torn=is_torn)
     return Reply(answer, _payload(fields), fields)
 
 
@@ -170,12 +177,12 @@ def _check_status(answer: Answer) -> None:
     """Raise for the statuses that count more than any verdict."""
     status = answer.status
     if status >= 500:
-        raise _transient(answer.error(ServerError, "the server failed; the work may have been done"))
+        text = "the server failed; the work may have been done"
+        raise _transient(answer.error(ServerError, text, retry_after=answer.retry_after))
     if status == 429:
-        error = answer.error(
-            RateLimitError, "the server asks for fewer calls", retry_after=_seconds(answer.retry_after)
+        raise _transient(
+            answer.error(RateLimitError, "the server asks for fewer calls", retry_after=answer.retry_after)
         )
-        raise _transient(error)
     if status == 408:
         raise _transient(answer.error(RequestTimeoutError, "the server waited too long for the request"))
     if status < 400:
@@ -187,13 +194,6 @@ def _check_status(answer: Answer) -> None:
 def _transient(error: E) -> E:
     error.is_transient = True
     return error
-
-
-def _seconds(header: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, or None where it gives none."""
-    if header is None or not re.fullmatch(r"[0-9]{1,9}", header.strip()):
-        return None
-    return float(header)
 
 
 # ── The verdict ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +216,7 @@ def _verdict(envelope: Mapping[str, object]) -> bool | None:
     return None if yes is no else yes
 
 
-def _without_verdict(answer: Answer, envelope: object) -> Reply:
+def _without_verdict(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
     """Take bare data for what it is, if the call only reads; whether a write happened, it does not tell."""
     if answer.endpoint.repeat is Repeat.READ:
         if isinstance(envelope, list):
@@ -224,7 +224,8 @@ def _without_verdict(answer: Answer, envelope: object) -> Reply:
         if isinstance(envelope, dict) and "data" in envelope and not _TELLING & envelope.keys():
             return Reply(answer, envelope["data"], envelope)
     reason = "the answer is not JSON: is the base URL right?" if envelope is None else "the answer holds no verdict"
-    raise answer.error(OutcomeUnknownError, reason)
+    error = answer.error(OutcomeUnknownError, reason)
+    raise _transient(error) if is_torn else error
 
 
 def _payload(envelope: Mapping[str, object]) -> object:

@@ -303,14 +303,31 @@ def test_a_408_is_a_time_out_whatever_its_body_says() -> None:
     assert type(refused({"status": "success"}, status=408)) is RequestTimeoutError
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [(None, None), ("3", 3.0), ("0", 0.0), (" 7 ", 7.0), ("-1", None), ("soon", None), ("٣", None), ("1.5", None)],
-)
-def test_a_429_is_throttling_whatever_its_body_says(header: str | None, seconds: float | None) -> None:
-    error = refused({"status": "success"}, status=429, retry_after=header)
-    assert isinstance(error, RateLimitError)
+@pytest.mark.parametrize(("status", "kind"), [(429, RateLimitError), (503, ServerError)])
+@pytest.mark.parametrize("seconds", [None, 3.0])
+def test_a_busy_server_is_throttling_whatever_its_body_says(
+    status: int, kind: type[RateLimitError | ServerError], seconds: float | None
+) -> None:
+    error = refused({"status": "success"}, status=status, retry_after=seconds)
+    assert isinstance(error, kind)
     assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "may_differ"),
+    [
+        (b"<html>", True),
+        (b'{"status":"succ', True),
+        (b"[" * 100_000, True),
+        (b"", False),
+        (b"\xff\xfe", False),
+        (b'{"status":"success","data":NaN}', False),
+        (b'{"data":1,"message":"x"}', False),
+    ],
+)
+def test_only_what_may_be_torn_is_worth_another_reading(body: bytes, may_differ: bool) -> None:  # noqa: FBT001
+    error = refused(body)
+    assert (type(error), error.is_transient) == (OutcomeUnknownError, may_differ)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])

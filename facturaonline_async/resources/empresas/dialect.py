@@ -32,7 +32,9 @@ CREATE: Final = Endpoint(
 UPDATE: Final = Endpoint(
     name="empresas.update", method="POST", path="/v4/account/{uid}/update", repeat=Repeat.IDEMPOTENT, upload=True
 )
-DELETE: Final = Endpoint(name="empresas.delete", method="POST", path="/v4/account/{uid}/delete", repeat=Repeat.NEVER)
+DELETE: Final = Endpoint(
+    name="empresas.delete", method="POST", path="/v4/account/{uid}/delete", repeat=Repeat.STATE, removes=True
+)
 
 ENDPOINTS: Final = (LIST, CURRENT, GET, CREATE, UPDATE, DELETE)
 

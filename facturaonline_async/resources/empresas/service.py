@@ -9,7 +9,7 @@ from functools import partial
 from attrs import frozen
 
 from facturaonline_async.config import Credentials
-from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
+from facturaonline_async.errors import InvalidInputError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.resources.answers import read_all, read_one
 from facturaonline_async.resources.empresas import dialect
 from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
@@ -147,7 +147,7 @@ class EmpresaService:
 
         """
         body = dialect.write_cambios(cambios, self._session.config.upload)
-        reply = await self._session.send(dialect.UPDATE, self._credentials, uid=uid, body=body)
+        reply = await self._session.change(dialect.UPDATE, self._credentials, uid=uid, body=body)
         return read_one(reply, dialect.read_written_empresa)
 
     async def delete(self, uid: int | str) -> None:
@@ -157,7 +157,20 @@ class EmpresaService:
             NotFoundError: there is no such company.
 
         """
-        await self._session.send(dialect.DELETE, self._credentials, uid=uid, body=dialect.write_delete())
+        await self._session.change(
+            dialect.DELETE,
+            self._credentials,
+            uid=uid,
+            body=dialect.write_delete(),
+            reached=partial(self._is_gone, uid),
+        )
+
+    async def _is_gone(self, uid: int | str, until: float) -> bool:
+        try:
+            await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
+        except NotFoundError:
+            return True
+        return False
 
     async def _index(self) -> dict[str, Empresa]:
         """Return the companies by what tells them apart."""

@@ -16,9 +16,11 @@ from facturaonline_async.resources.series.values import Serie, serie_key
 LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ, listing=True)
 GET: Final = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", repeat=Repeat.READ)
 CREATE: Final = Endpoint(name="series.create", method="POST", path="/v4/series/create", repeat=Repeat.NEVER)
-ACTIVATE: Final = Endpoint(name="series.activate", method="POST", path="/v4/series/{uid}/up", repeat=Repeat.NEVER)
-DEACTIVATE: Final = Endpoint(name="series.deactivate", method="POST", path="/v4/series/{uid}/down", repeat=Repeat.NEVER)
-DELETE: Final = Endpoint(name="series.delete", method="POST", path="/v4/series/{uid}/drop", repeat=Repeat.NEVER)
+ACTIVATE: Final = Endpoint(name="series.activate", method="POST", path="/v4/series/{uid}/up", repeat=Repeat.STATE)
+DEACTIVATE: Final = Endpoint(name="series.deactivate", method="POST", path="/v4/series/{uid}/down", repeat=Repeat.STATE)
+DELETE: Final = Endpoint(
+    name="series.delete", method="POST", path="/v4/series/{uid}/drop", repeat=Repeat.STATE, removes=True
+)
 
 _MOST_FOLIOS: Final = 10**12
 

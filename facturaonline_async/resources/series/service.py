@@ -7,6 +7,7 @@ from functools import partial
 from attrs import frozen
 
 from facturaonline_async.config import Credentials
+from facturaonline_async.errors import NotFoundError
 from facturaonline_async.forms import Body
 from facturaonline_async.resources.answers import read_all, read_one
 from facturaonline_async.resources.ensure import BeforeSend, ensure
@@ -42,8 +43,7 @@ class SeriesService:
             NotFoundError: there is none, or it belongs to another company.
 
         """
-        reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
-        return read_one(reply, dialect.read_serie)
+        return await self._get(uid)
 
     async def find(self, *, letra: str, tipo_documento: str) -> Serie | None:
         """Return the serie with this letra and this tipo_documento, or None.
@@ -99,15 +99,33 @@ class SeriesService:
 
     async def activate(self, uid: int | str) -> None:
         """Make a paused serie usable again (``POST /v4/series/{uid}/up``)."""
-        await self._session.send(dialect.ACTIVATE, self._credentials, uid=uid)
+        await self._session.change(
+            dialect.ACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=True)
+        )
 
     async def deactivate(self, uid: int | str) -> None:
         """Pause a serie (``POST /v4/series/{uid}/down``)."""
-        await self._session.send(dialect.DEACTIVATE, self._credentials, uid=uid)
+        await self._session.change(
+            dialect.DEACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=False)
+        )
 
     async def delete(self, uid: int | str) -> None:
         """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``)."""
-        await self._session.send(dialect.DELETE, self._credentials, uid=uid)
+        await self._session.change(dialect.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid))
+
+    async def _get(self, uid: int | str, until: float | None = None) -> Serie:
+        reply = await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
+        return read_one(reply, dialect.read_serie)
+
+    async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:
+        return (await self._get(uid, until)).is_active is wanted
+
+    async def _is_gone(self, uid: int | str, until: float) -> bool:
+        try:
+            await self._get(uid, until)
+        except NotFoundError:
+            return True
+        return False
 
     async def _create(self, body: Body, before_send: BeforeSend | None = None) -> None:
         await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)

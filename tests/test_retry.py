@@ -1,0 +1,196 @@
+"""What may be repeated, when, and at whose cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, strategies as st
+
+from facturaonline_async import (
+    ApiError,
+    AuthenticationError,
+    FacturaOnlineError,
+    InvalidInputError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RequestTimeoutError,
+    RetryPolicy,
+    ServerError,
+    UnreadableAnswerError,
+    ValidationError,
+)
+from facturaonline_async.endpoint import Endpoint, Repeat
+from facturaonline_async.retry import Budget, Next, Step, decide, read_retry_after
+
+SATURDAY = 1795219200.0  # Sat, 21 Nov 2026 00:00:00 GMT
+
+
+def endpoint(repeat: Repeat) -> Endpoint:
+    return Endpoint(name="things.do", method="POST", path="/things", repeat=repeat)
+
+
+def transient(error: FacturaOnlineError) -> FacturaOnlineError:
+    error.is_transient = True
+    return error
+
+
+def decided(
+    error: FacturaOnlineError,
+    repeat: Repeat,
+    *,
+    attempt: int = 0,
+    left: float = 90.0,
+    policy: RetryPolicy | None = None,
+    budget: Budget | None = None,
+    uniform: Callable[[float, float], float] = lambda _, most: most,
+) -> Step:
+    return decide(
+        error,
+        endpoint(repeat),
+        policy or RetryPolicy(),
+        budget or Budget(500),
+        attempt=attempt,
+        left=left,
+        uniform=uniform,
+    )
+
+
+REFUSALS = [ApiError, AuthenticationError, NotFoundError, ValidationError, UnreadableAnswerError]
+
+
+# ── By operation and outcome ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("error", "read", "idempotent", "state", "never"),
+    [
+        (transient(NotSentError("refused")), Next.REPEAT, Next.REPEAT, Next.REPEAT, Next.REPEAT),
+        (RateLimitError("busy"), Next.REPEAT, Next.REPEAT, Next.REPEAT, Next.REPEAT),
+        (NotSentError("TLS"), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE),
+        (InvalidInputError("uid"), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE),
+        (transient(OutcomeUnknownError("broke")), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
+        (transient(RequestTimeoutError("slow")), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
+        (transient(ServerError("500")), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
+        (transient(ServerError("503", status=503)), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
+        (OutcomeUnknownError("no verdict", status=200), Next.RAISE, Next.REPEAT, Next.LOOK, Next.RAISE),
+        (OutcomeUnknownError("elsewhere", status=302), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE),
+        *((kind("no"), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE) for kind in REFUSALS),
+    ],
+    ids=lambda value: f"{type(value).__name__} {value}" if isinstance(value, Exception) else value.value,
+)
+def test_only_what_is_harmless_is_repeated(
+    error: FacturaOnlineError, read: Next, idempotent: Next, state: Next, never: Next
+) -> None:
+    assert [decided(error, repeat).next for repeat in Repeat] == [read, idempotent, state, never]
+
+
+def test_reads_have_four_attempts_and_writes_three() -> None:
+    error = transient(ServerError("500"))
+    assert [decided(error, Repeat.READ, attempt=each).next for each in range(4)] == [Next.REPEAT] * 3 + [Next.RAISE]
+    assert [decided(error, Repeat.IDEMPOTENT, attempt=each).next for each in range(3)] == [Next.REPEAT] * 2 + [
+        Next.RAISE
+    ]
+    assert [decided(error, Repeat.STATE, attempt=each).next for each in range(3)] == [Next.LOOK] * 2 + [Next.LAST_LOOK]
+
+
+def test_an_answer_in_words_that_cannot_be_read_is_read_again_once() -> None:
+    error = transient(OutcomeUnknownError("not JSON", status=200))
+    assert [decided(error, Repeat.READ, attempt=each).next for each in range(2)] == [Next.REPEAT, Next.RAISE]
+
+
+# ── When ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_wait_is_drawn_from_all_of_a_bound_that_doubles() -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(least: float, most: float) -> float:
+        drawn.append((least, most))
+        return 0.0
+
+    policy = RetryPolicy(read_attempts=20, attempts=20)
+    for error in (transient(OutcomeUnknownError("broke")), RateLimitError("busy"), ServerError("503", status=503)):
+        drawn.clear()
+        for attempt in range(12):
+            decided(transient(error), Repeat.READ, attempt=attempt, policy=policy, uniform=uniform)
+        first = 0.05 if type(error) is OutcomeUnknownError else 1.0
+        assert drawn == [(0, min(20.0, first * 2**attempt)) for attempt in range(12)]
+
+
+@pytest.mark.parametrize("error", [RateLimitError("busy", retry_after=7.0), ServerError("503", retry_after=7.0)])
+def test_what_the_server_asked_for_takes_the_place_of_the_guess(error: FacturaOnlineError) -> None:
+    assert decided(transient(error), Repeat.READ).pause == 7.0
+    assert decided(transient(error), Repeat.READ, left=7.0).next is Next.RAISE
+    assert decided(transient(error), Repeat.READ, left=7.1).next is Next.REPEAT
+
+
+@given(st.integers(0, 10**6))
+def test_no_number_of_attempts_is_too_large(attempt: int) -> None:
+    policy = RetryPolicy(read_attempts=10**7)
+    assert decided(transient(ServerError("500")), Repeat.READ, attempt=attempt, policy=policy).pause <= 20
+
+
+# ── At whose cost ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_repeats_cost_and_an_empty_budget_ends_them() -> None:
+    budget = Budget(14 + 5 + 13)
+    error = transient(ServerError("500"))
+    assert decided(error, Repeat.READ, budget=budget) == Step(Next.REPEAT, 0.05, 14)
+    assert decided(RateLimitError("busy"), Repeat.READ, budget=budget) == Step(Next.REPEAT, 1.0, 5)
+    assert decided(error, Repeat.READ, budget=budget) == Step(Next.RAISE, 0.05)
+    budget.give_back(1)
+    assert decided(error, Repeat.READ, budget=budget).next is Next.REPEAT
+
+
+def test_what_is_not_repeated_costs_nothing() -> None:
+    budget = Budget(14)
+    error = transient(ServerError("500"))
+    decided(error, Repeat.NEVER, budget=budget)
+    decided(error, Repeat.READ, attempt=3, budget=budget)
+    decided(error, Repeat.READ, left=0.01, budget=budget)
+    assert decided(error, Repeat.READ, budget=budget).next is Next.REPEAT
+
+
+def test_a_budget_never_grows_beyond_its_beginning() -> None:
+    budget = Budget(20)
+    budget.give_back(1000)
+    assert (budget.spend(21), budget.spend(20), budget.spend(1)) == (False, True, False)
+
+
+# ── Retry-After ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3.0),
+        ("0", 0.0),
+        (" 7 ", 7.0),
+        ("999999999999", 999999999999.0),
+        ("Sat, 21 Nov 2026 00:00:30 GMT", 30.0),
+        ("Saturday, 21-Nov-26 00:00:30 GMT", 30.0),
+        ("Sat Nov 21 00:00:30 2026", 30.0),
+        ("Fri, 20 Nov 2026 00:00:00 GMT", 0.0),
+        *((junk, None) for junk in ("", "-1", "+1", "soon", "1.5", "1e3", "0x10", "\u0663", "\uff13", "3, 4", "inf")),
+        *((junk, None) for junk in ("Sat, 99 Nov 2026 00:00:00 GMT", "Sat, 21 Nov 99999999 00:00:00 GMT", "nan")),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_or_nothing(header: str, seconds: float | None) -> None:
+    assert read_retry_after(header, SATURDAY) == seconds
+
+
+@given(st.text())
+def test_no_header_breaks_the_reading(header: str) -> None:
+    seconds = read_retry_after(header, SATURDAY)
+    assert seconds is None or seconds >= 0
+
+
+def test_a_header_of_any_length_is_read_in_no_time() -> None:
+    assert read_retry_after("9" * 300, SATURDAY) == float("9" * 300)
+    assert read_retry_after("9" * 10**6, SATURDAY) is None
+    assert not math.isinf(read_retry_after("9" * 300, SATURDAY) or 0)
