@@ -34,7 +34,9 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
     ValidationError,
 )
+from facturaonline_async.events import AttemptEvent, Event, HoldEvent
 from facturaonline_async.limits import LocalLimiter, RateLimiter
+from facturaonline_async.logs import RedactingFilter
 from facturaonline_async.resources.empresas.service import EmpresaService
 from facturaonline_async.resources.empresas.values import (
     CambiosEmpresa,
@@ -53,6 +55,7 @@ __all__ = [
     "PRODUCTION",
     "SANDBOX",
     "ApiError",
+    "AttemptEvent",
     "AuthenticationError",
     "CambiosEmpresa",
     "Config",
@@ -60,8 +63,10 @@ __all__ = [
     "Credentials",
     "Empresa",
     "EmpresaService",
+    "Event",
     "FacturaOnline",
     "FacturaOnlineError",
+    "HoldEvent",
     "InvalidInputError",
     "LimiterWaitError",
     "LocalLimiter",
@@ -73,6 +78,7 @@ __all__ = [
     "Rate",
     "RateLimitError",
     "RateLimiter",
+    "RedactingFilter",
     "RequestTimeoutError",
     "RetryPolicy",
     "Secret",

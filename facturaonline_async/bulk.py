@@ -67,6 +67,7 @@ async def stream(
     concurrency: int = 32,
     ordered: bool = False,
     catch: tuple[type[Exception], ...] = _CATCH,
+    stop_on: tuple[type[Exception], ...] = (),
 ) -> AsyncIterator[AsyncIterator[Outcome[ItemT, ResultT]]]:
     """Await the coroutine function for each item, some at a time, and give the outcomes as they come.
 
@@ -78,6 +79,8 @@ async def stream(
         ordered: give the outcomes in input order. A slow item then holds back those behind it.
         catch: what counts as an item's own failure and goes into its outcome. Any other exception is taken for a bug:
             it stops everything, and is raised from the ``async with``.
+        stop_on: failures that stop everything all the same, such as ``(AuthenticationError,)``: the rest would fail
+            alike.
 
     Leaving the ``async with`` early, or being cancelled, cancels the items that are under way. Outcomes that are not
     fetched hold the workers back.
@@ -99,6 +102,9 @@ async def stream(
             index, item = taken
             try:
                 outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
+            except stop_on as last:
+                last.add_note(f"while working on item {index}")
+                raise
             except catch as error:
                 outcome = Outcome(index, item, None, error)
             except asyncio.CancelledError as stray:
@@ -141,12 +147,13 @@ async def run(
     *,
     concurrency: int = 32,
     catch: tuple[type[Exception], ...] = _CATCH,
+    stop_on: tuple[type[Exception], ...] = (),
 ) -> list[Outcome[ItemT, ResultT]]:
     """Await the coroutine function for each item, some at a time, and return all outcomes in input order.
 
     The same as `stream`, for as many outcomes as fit into memory.
     """
-    async with stream(items, coroutine_function, concurrency=concurrency, catch=catch) as outcomes:
+    async with stream(items, coroutine_function, concurrency=concurrency, catch=catch, stop_on=stop_on) as outcomes:
         done = [outcome async for outcome in outcomes]
     return sorted(done, key=lambda outcome: outcome.index)
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from facturaonline_async import ApiError, InvalidInputError, bulk
+from facturaonline_async import ApiError, AuthenticationError, InvalidInputError, NotFoundError, bulk
 from facturaonline_async.bulk import Outcome
 from tests.virtual import virtually
 
@@ -155,6 +155,28 @@ def test_a_bug_stops_everything_and_is_raised_as_it_is() -> None:
 
     started, tasks = virtually(main())
     assert (started < 20, tasks) == (True, 1)
+
+
+def test_a_failure_that_all_would_share_stops_everything_if_asked() -> None:
+    tried: list[int] = []
+
+    async def work(item: int) -> None:
+        tried.append(item)
+        await asyncio.sleep(0.1)
+        if item == 3:
+            raise AuthenticationError("unknown keys")
+        if item == 1:
+            raise NotFoundError("none")
+
+    async def streamed() -> list[bool]:
+        async with bulk.stream(range(1000), work, concurrency=2, stop_on=(AuthenticationError,)) as outcomes:
+            return [outcome.ok async for outcome in outcomes]
+
+    with pytest.raises(AuthenticationError):
+        virtually(streamed())
+    with pytest.raises(AuthenticationError):
+        virtually(bulk.run(range(1000), work, concurrency=2, stop_on=(AuthenticationError,)))
+    assert max(tried) <= 4
 
 
 def test_a_bug_in_the_items_stops_everything() -> None:
