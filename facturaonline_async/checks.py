@@ -76,12 +76,22 @@ def text(_: object, attribute: Attribute[Any], value: object) -> None:
         return
     if not isinstance(value, str):
         raise InvalidInputError(f"{attribute.name} must be a text, and was {kind(value)}.", field=attribute.name)
+    one_line(attribute.name, value)
+
+
+def one_line(name: str, value: str) -> None:
+    """Refuse what no text of this API holds."""
     if found := _UNPRINTABLE.search(value):
         raise InvalidInputError(
-            f"{attribute.name} holds the character U+{ord(found[0]):04X} at place {found.start() + 1}: "
+            f"{name} holds the character U+{ord(found[0]):04X} at place {found.start() + 1}: "
             "line breaks, tabs and control characters belong in no text here.",
-            field=attribute.name,
+            field=name,
         )
+
+
+def is_one_line(secret: str) -> bool:
+    """Whether a secret can be sent. It does not raise: its frame would show the secret in the traceback."""
+    return bool(secret) and not _UNPRINTABLE.search(secret)
 
 
 def required_text(instance: object, attribute: Attribute[Any], value: object) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 import anyio.to_thread
 from attrs import field, frozen
 
-from facturaonline_async.checks import a
+from facturaonline_async.checks import a, is_one_line
 from facturaonline_async.config import Secret, SecretBytes, to_secret
 from facturaonline_async.errors import InvalidInputError
 
@@ -86,6 +86,27 @@ class Sello:
 
         """
         return await anyio.to_thread.run_sync(lambda: cls(read_file("cer", cer), read_file("key", key), password))
+
+    def refuse_unsendable(self, prefix: str) -> None:
+        """Refuse what no SAT file is, before anything is sent; whether it is a good one is another question.
+
+        Args:
+            prefix: what stands before the field's names, such as ``"fiel"``.
+
+        Raises:
+            InvalidInputError: a file is empty or larger than 1 MiB, or the password is empty or not in one line.
+
+        """
+        for name, content in ((f"{prefix}cer", self.cer), (f"{prefix}key", self.key)):
+            if not 0 < len(content) <= _MAX_FILE_BYTES:
+                raise InvalidInputError(
+                    f"{name} has {len(content)} bytes, and must have 1 to {_MAX_FILE_BYTES}.", field=name
+                )
+        if not is_one_line(self.password.reveal()):
+            raise InvalidInputError(
+                f"{prefix}password is empty, or holds a line break or another control character.",
+                field=f"{prefix}password",
+            )
 
     @classmethod
     def from_base64(cls, cer: str | bytes, key: str | bytes, *, password: str | Secret) -> Sello:

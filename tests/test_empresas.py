@@ -32,6 +32,7 @@ from facturaonline_async.config import Upload
 from facturaonline_async.resources.empresas.values import normalize_rfc
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
+from tests.plans import nueva
 from tests.replay import replaying
 
 MAIN = "607a062eae2bb"
@@ -483,3 +484,42 @@ def test_new_data_shows_no_secret() -> None:
 def test_an_empresa_can_be_made_by_hand_for_tests() -> None:
     empresa = Empresa(uid="x", rfc="EKU9003173C9", api_key=Secret("a"), secret_key=Secret("b"))
     assert empresa.credentials.api_key.reveal() == "a"
+
+
+# ── What cannot be sent ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"csd": Sello(b"", b"key", "p")}, "cer"),
+        ({"csd": Sello(b"cer", b"", "p")}, "key"),
+        ({"csd": Sello(b"c" * (2**20 + 1), b"key", "p")}, "cer"),
+        ({"csd": Sello(b"cer", b"key", "")}, "password"),
+        ({"csd": Sello(b"cer", b"key", "clave\nsecreta")}, "password"),
+        ({"fiel": Sello(b"cer", b"", "p")}, "fielkey"),
+        ({"fiel": Sello(b"cer", b"key", "clave\x00secreta")}, "fielpassword"),
+        ({"smtp": CorreoSmtp(email="a@b.mx", password="a\rb", host="h", port=1)}, "smtp.password"),
+    ],
+)
+@pytest.mark.parametrize("method", ["create", "update"])
+async def test_what_no_file_or_password_is_gets_refused_before_anything_is_sent(
+    client: FacturaOnline, emulator: Emulator, more: dict[str, Any], field: str, method: str
+) -> None:
+    calls = {
+        "create": lambda: client.empresas.create(nueva("EKU9003173C9", **more)),
+        "update": lambda: client.empresas.update("607a062eae2bb", CambiosEmpresa(**more)),
+    }
+    with pytest.raises(InvalidInputError) as refused:
+        await calls[method]()
+    assert (refused.value.field, emulator.requests) == (field, ())
+    assert "secreta" not in str(refused.value)
+
+
+@pytest.mark.parametrize("filters", [{"rfc": "a\x00b"}, {"razon_social": "\ud800"}, {"rfc": 3}])
+async def test_a_filter_that_is_no_text_is_refused(
+    client: FacturaOnline, emulator: Emulator, filters: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        await client.empresas.list(**filters)
+    assert ([refused.value.field], emulator.requests) == (list(filters), ())

@@ -301,3 +301,13 @@ async def test_a_long_list_is_read_with_pauses_for_others() -> None:
         assert len(await series.list()) == 2000
         counting.cancel()
     assert rounds > 7
+
+
+@pytest.mark.parametrize("letra", ["F\x00", "F\nG", "\ud800", "a\u2028b"])
+async def test_a_letra_with_a_control_character_is_refused_before_anything_is_sent(
+    client: FacturaOnline, emulator: Emulator, letra: str
+) -> None:
+    for call in (client.series.create, client.series.ensure, client.series.find):
+        with pytest.raises(InvalidInputError, match=r"letra holds the character U\+"):
+            await call(letra=letra, tipo_documento="factura")
+    assert emulator.requests == ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Final
 
+from facturaonline_async.checks import is_one_line, kind, one_line
 from facturaonline_async.config import Upload
 from facturaonline_async.convert import reader, writer
 from facturaonline_async.endpoint import Endpoint, Repeat
@@ -99,7 +100,12 @@ _write_cambios: Final = writer(CambiosEmpresa, _IN_REQUESTS)
 
 
 def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:
-    """Return the body of a create."""
+    """Return the body of a create.
+
+    Raises:
+        InvalidInputError: a certificate, its key or its password cannot be sent.
+
+    """
     return form({**_texts(_write_nueva(nueva)), **_attachments(nueva, upload)})
 
 
@@ -107,7 +113,7 @@ def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
     """Return the body of an update.
 
     Raises:
-        InvalidInputError: there is nothing to change.
+        InvalidInputError: there is nothing to change, or a certificate, its key or its password cannot be sent.
 
     """
     fields = {**_texts(_write_cambios(cambios)), **_attachments(cambios, upload)}
@@ -122,9 +128,19 @@ def write_delete() -> Body:
 
 
 def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
-    """Return the filters that the sister product documents; a host that does not know them answers everything."""
+    """Return the filters that the sister product documents; a host that does not know them answers everything.
+
+    Raises:
+        InvalidInputError: a filter is no text, or holds a control character.
+
+    """
     filters = {"rfc": rfc, "razon_social": razon_social}
-    return {name: value for name, value in filters.items() if value is not None}
+    given = {name: value for name, value in filters.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{name} must be a text, and was {kind(value)}.", field=name)
+        one_line(name, value)
+    return given
 
 
 def page_query(page: int, per_page: int) -> dict[str, str]:
@@ -153,29 +169,34 @@ def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict
             content=empresa.logo,
         )
     if empresa.csd is not None:
-        fields |= _sello(empresa.csd, upload, kind="csd", prefix="")
+        fields |= _sello(empresa.csd, upload, name="csd", prefix="")
     if empresa.fiel is not None:
-        fields |= _sello(empresa.fiel, upload, kind="fiel", prefix="fiel")
+        fields |= _sello(empresa.fiel, upload, name="fiel", prefix="fiel")
     if empresa.smtp is not None:
         fields |= _smtp(empresa.smtp)
     return fields
 
 
-def _sello(sello: Sello, upload: Upload, *, kind: str, prefix: str) -> dict[str, Value]:
+def _sello(sello: Sello, upload: Upload, *, name: str, prefix: str) -> dict[str, Value]:
     """Return a certificate, its key and its password, which always travel together."""
+    sello.refuse_unsendable(prefix)
     fields: dict[str, Value] = {}
     for part, content in (("cer", sello.cer), ("key", sello.key)):
         if upload == "multipart":
             fields[f"{prefix}{part}"] = File(
-                name=f"{kind}.{part}", content_type="application/octet-stream", content=content
+                name=f"{name}.{part}", content_type="application/octet-stream", content=content
             )
         else:
-            fields[f"{kind}_{part}_b64"] = base64.b64encode(content).decode()
+            fields[f"{name}_{part}_b64"] = base64.b64encode(content).decode()
     fields[f"{prefix}password"] = sello.password
     return fields
 
 
 def _smtp(smtp: CorreoSmtp) -> dict[str, Value]:
+    if not is_one_line(smtp.password.reveal()):
+        raise InvalidInputError(
+            "smtp.password is empty, or holds a line break or another control character.", field="smtp.password"
+        )
     return {
         "smtp": "1",
         "smtp_email": smtp.email,

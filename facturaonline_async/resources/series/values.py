@@ -7,7 +7,7 @@ from unicodedata import normalize
 
 from attrs import frozen
 
-from facturaonline_async.checks import kind
+from facturaonline_async.checks import kind, one_line
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["TIPOS_DOCUMENTO", "Serie", "TipoDocumento", "serie_key"]
@@ -73,13 +73,14 @@ def serie_key(letra: str, tipo_documento: str) -> tuple[str, str]:
     """Return the `Serie.key` of a serie that is asked for.
 
     Raises:
-        InvalidInputError: one of them is empty.
+        InvalidInputError: one of them is empty, or holds a line break or another control character.
 
     """
     for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
         if not isinstance(value, str) or not value.strip():
             seen = f"{value!r}" if isinstance(value, str) else kind(value)
             raise InvalidInputError(f"{name} must be a text, and not empty; it was {seen}.", field=name)
+        one_line(name, value.strip())
     return _key(letra, tipo_documento)
 
 
