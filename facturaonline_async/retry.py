@@ -35,7 +35,7 @@ _READINGS: Final = 2
 
 
 class Next(enum.Enum):
-    """What to do after an attempt that failed."""
+    """What to do after an attempt without a yes."""
 
     #: Tell the caller.
     RAISE = "raise"
@@ -45,6 +45,8 @@ class Next(enum.Enum):
     LOOK = "look"
     #: See whether it was done, and tell the caller if it was not.
     LAST_LOOK = "last look"
+    #: It was done.
+    DONE = "done"
 
 
 @frozen
@@ -142,18 +144,20 @@ class Budget:
 
     def __init__(self, tokens: int) -> None:
         self._most = self._left = tokens
+        self.is_touched: bool = False  # asked at each success, which is nearly always the end of it
 
     def spend(self, tokens: int) -> bool:
         """Take so many tokens, if there are as many."""
         if tokens > self._left:
             return False
         self._left -= tokens
+        self.is_touched = True
         return True
 
     def give_back(self, tokens: int) -> None:
         """Put so many tokens back, up to what there was in the beginning."""
-        if self._left < self._most:
-            self._left = min(self._most, self._left + tokens)
+        self._left = min(self._most, self._left + tokens)
+        self.is_touched = self._left < self._most
 
 
 def read_retry_after(header: str, now: float) -> float | None:

@@ -53,6 +53,7 @@ _LONGEST_HOLD: Final = 3600.0
 _MOST_UID: Final = 10**18
 _LARGE: Final = 1 << 17
 """Bytes of a body from which on others may run while it is read or sent."""
+_LOOKS: Final = frozenset({retry.Next.LOOK, retry.Next.LAST_LOOK})
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -72,11 +73,6 @@ class _Call:
     began: float = 0.0
     deadline: float = 0.0
     was_unknown: bool = False
-
-    def begin(self, came: float, now: float, deadline: float) -> None:
-        """Note that an attempt begins, after a wait for its turn. No such wait counts against the deadline."""
-        self.deadline = (self.deadline or deadline) + now - came
-        self.came, self.began = came, now
 
     def done(self) -> wire.Reply:
         """Return the reply to a call that was done without an answer."""
@@ -121,6 +117,7 @@ class SessionManager:
         unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
         self._gate = Gate(unlimited if limiter else config, has_places=True)
         self._watch = Watch()
+        self._on_event = config.on_event
         self._budget = retry.Budget(config.retry.budget)
         self._headers: dict[str, wire.Headers] = {}
         self._base_url = config.base_url
@@ -181,10 +178,11 @@ class SessionManager:
         call = self._call(endpoint, credentials, uid, query, body)
         paid = 0
         while True:
-            came = loop.time()
+            call.came = call.began = loop.time()
             if self._limiter is not None or not self._gate.take(endpoint.name, call.key, loop):
                 await self._enter(call)
-            call.begin(came, loop.time(), until or self.config.deadline + came)
+            # Waiting for a turn does not count against the deadline.
+            call.deadline = (call.deadline or until or call.came + self.config.deadline) + call.began - call.came
             try:
                 if before_send is not None:
                     before_send()
@@ -192,24 +190,20 @@ class SessionManager:
             finally:
                 self._gate.release(call.key)
             if isinstance(outcome, wire.Reply):
-                self._budget.give_back(paid or 1)
-                if self._is_watched():
+                if self._budget.is_touched:
+                    self._budget.give_back(paid or 1)
+                if self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
                     self._tell(call, outcome.answer.status)
                 return outcome
             if call.was_unknown and endpoint.removes and isinstance(outcome, NotFoundError):
                 return call.done()  # by the attempt before
             step = await self._judge(call, outcome)
+            if step.next in _LOOKS:
+                step = await self._look(call, reached, outcome, step)
+            if step.next is retry.Next.DONE:
+                return call.done()
             if step.next is retry.Next.RAISE:
                 break
-            await asyncio.sleep(step.pause)
-            if step.next is not retry.Next.REPEAT:
-                was_done = await self._look(call, reached, outcome)
-                if was_done:
-                    self._budget.give_back(step.cost)
-                    return call.done()
-                if was_done is None or step.next is retry.Next.LAST_LOOK:
-                    break
-                call.was_unknown = True
             call.attempt += 1
             paid = step.cost
         try:
@@ -233,7 +227,7 @@ class SessionManager:
     # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _judge(self, call: _Call, error: FacturaOnlineError) -> retry.Step:
-        """Decide what comes after an attempt that failed, and let others wait if the server asks for that."""
+        """Decide what comes after an attempt that failed, and wait for it; with others, if the server asks for that."""
         step = retry.decide(
             error,
             call.endpoint,
@@ -243,21 +237,29 @@ class SessionManager:
             left=call.deadline - asyncio.get_running_loop().time(),
             uniform=random.uniform,
         )
-        if self._is_watched():
-            self._tell(call, error.status, type(error).__name__, step)
+        self._tell(call, error.status, type(error).__name__, step)
         if retry.is_throttled(error):
             await self._hold(call, error, step.pause)
+        if step.next is not retry.Next.RAISE:
+            await asyncio.sleep(step.pause)
         return step
 
-    async def _look(self, call: _Call, reached: Reached | None, problem: FacturaOnlineError) -> bool | None:
-        """Return whether the call was done, or None if that cannot be seen."""
-        if reached is None:
-            return None
-        try:
-            return await reached(call.deadline)
-        except FacturaOnlineError as error:
-            problem.add_note(f"(whether it was done could not be seen: {error})")
-            return None
+    async def _look(
+        self, call: _Call, reached: Reached | None, problem: FacturaOnlineError, step: retry.Step
+    ) -> retry.Step:
+        """See whether the call was done, and return what comes after that."""
+        was_done = None
+        if reached is not None:
+            try:
+                was_done = await reached(call.deadline)
+            except FacturaOnlineError as error:
+                problem.add_note(f"(whether it was done could not be seen: {error})")
+        call.was_unknown = True
+        if was_done:
+            self._budget.give_back(step.cost)
+            return evolve(step, next=retry.Next.DONE)
+        is_over = was_done is None or step.next is retry.Next.LAST_LOOK
+        return evolve(step, next=retry.Next.RAISE if is_over else retry.Next.REPEAT)
 
     async def _hold(self, call: _Call, error: FacturaOnlineError, seconds: float) -> None:
         """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
@@ -268,10 +270,6 @@ class SessionManager:
         if self._limiter is not None:
             await self._limiter.hold(call.key, seconds)
         self._publish(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
-
-    def _is_watched(self) -> bool:
-        """Whether anybody wants to be told of attempts."""
-        return self.config.on_event is not None or LOGGER.isEnabledFor(logging.INFO)
 
     def _tell(self, call: _Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:
         """Tell how an attempt ended."""
@@ -292,9 +290,9 @@ class SessionManager:
 
     def _publish(self, event: Event) -> None:
         log(event)
-        if self.config.on_event is not None:
+        if self._on_event is not None:
             try:
-                self.config.on_event(event)
+                self._on_event(event)
             except Exception as error:  # noqa: BLE001  # what watches the work must not change how it ends
                 LOGGER.error("on_event raised %s", type(error).__name__)
 
@@ -379,6 +377,7 @@ class SessionManager:
         if self._is_closed:
             self._gate.release(call.key)
             raise call.told(NotSentError("the session was closed while the call was waiting"))
+        call.began = clock()
 
     # ── One exchange ──────────────────────────────────────────────────────────────────────────────────────────────────
 

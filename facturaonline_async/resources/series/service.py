@@ -43,7 +43,8 @@ class SeriesService:
             NotFoundError: there is none, or it belongs to another company.
 
         """
-        return await self._get(uid)
+        reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
+        return read_one(reply, dialect.read_serie)
 
     async def find(self, *, letra: str, tipo_documento: str) -> Serie | None:
         """Return the serie with this letra and this tipo_documento, or None.
@@ -113,16 +114,13 @@ class SeriesService:
         """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``)."""
         await self._session.change(dialect.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid))
 
-    async def _get(self, uid: int | str, until: float | None = None) -> Serie:
-        reply = await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
-        return read_one(reply, dialect.read_serie)
-
     async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:
-        return (await self._get(uid, until)).is_active is wanted
+        reply = await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
+        return read_one(reply, dialect.read_serie).is_active is wanted
 
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
-            await self._get(uid, until)
+            await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
         except NotFoundError:
             return True
         return False
