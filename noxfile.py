@@ -72,6 +72,13 @@ def tests(session: nox.Session) -> None:
         session.run(*PYTEST, *session.posargs)
 
 
+@nox.session
+def faults(session: nox.Session) -> None:
+    """The fault matrix, printed as a table."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "tests.matrix")
+
+
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""

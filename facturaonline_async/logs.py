@@ -13,6 +13,7 @@ __all__ = ["LOGGER", "RedactingFilter", "log"]
 
 #: Attempts at DEBUG, those that will be repeated at INFO, holds at WARNING.
 LOGGER: Final = logging.getLogger("facturaonline_async")
+LOGGER.addHandler(logging.NullHandler())  # a program that sets up no log is not written to
 
 # What stands behind a telling name in headers, reprs and queries; `redact` knows JSON and the keys themselves.
 _NAMED: Final = re.compile(

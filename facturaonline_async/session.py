@@ -304,15 +304,15 @@ class SessionManager:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
         if self._http is None:
             self._loop = loop
-            total = min(self.config.total_timeout, self.config.upload_timeout)
+            soonest = min(self.config.read_timeout, self.config.total_timeout, self.config.upload_timeout)
             self._http = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0, keepalive_timeout=self.config.keepalive, ssl=self.config.ssl_context or True
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=self.config.proxy,
-                # A little less than the whole, so that who cannot connect is told that nothing was sent.
-                timeout=aiohttp.ClientTimeout(total=None, connect=min(self.config.connect_timeout, 0.9 * total)),
+                # Before all others, so that who cannot connect is told that nothing was sent.
+                timeout=aiohttp.ClientTimeout(total=None, connect=min(self.config.connect_timeout, 0.9 * soonest)),
                 trust_env=False,
             )
             # aiohttp sends a GET again by itself when the server has dropped the connection: past the limiter.

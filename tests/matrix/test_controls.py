@@ -1,0 +1,57 @@
+"""Negative controls: with a safeguard taken away, the checks that watch it turn red."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from facturaonline_async import FacturaOnlineError, connect, retry, wire
+from facturaonline_async.testing import Emulator, Fault
+from tests.matrix.play import play
+from tests.matrix.stage import CREATE, OPERATIONS, QUICK, READ
+from tests.matrix.table import ROWS
+
+
+async def test_a_policy_that_repeats_creates_makes_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_harmless", lambda error, endpoint: retry.Next.REPEAT)
+    async with Emulator() as emulator:
+        emulator.inject(Fault.drop_after_commit(), endpoint="series.create", times=1)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+            await client.series.create(letra="F", tipo_documento="factura")
+        assert len(emulator.state["series"]) == 2
+
+
+async def test_with_redaction_switched_off_the_search_finds_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "redact", lambda text, secrets=(): text)
+    row = next(row for row in ROWS if row.name == "the API says no")
+    for operation in OPERATIONS:
+        assert (await play(row, operation)).leaked != ()
+
+
+async def test_with_headers_that_show_themselves_the_search_finds_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire.Headers, "__repr__", lambda headers: str(dict(headers)))
+    row = next(row for row in ROWS if row.number == 8)
+    assert (await play(row, READ)).leaked != ()
+
+
+async def test_with_redirects_allowed_a_stranger_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = aiohttp.ClientSession.request
+
+    def followed(self: aiohttp.ClientSession, *args: object, **how: object) -> object:
+        return request(self, *args, **{**how, "allow_redirects": True})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(aiohttp.ClientSession, "request", followed)
+    row = next(row for row in ROWS if row.name == "307")
+    assert (await play(row, CREATE)).strangers == 1
+
+
+async def test_without_a_look_a_change_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        retry, "_harmless", lambda error, endpoint: retry.Next.REPEAT if endpoint.removes else retry.Next.RAISE
+    )
+    async with Emulator() as emulator:
+        uid = emulator.add_serie("607a062eae2bb", letra="F", tipo_documento="factura")
+        emulator.inject(Fault.drop_after_commit(), endpoint="series.delete", times=1)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+            with pytest.raises(FacturaOnlineError):
+                await client.series.delete(uid)
