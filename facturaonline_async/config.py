@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
+from attrs.converters import optional
 
 from facturaonline_async.checks import VISIBLE_ASCII, a, count, kind, natural, positive, seconds, visible_ascii
 from facturaonline_async.errors import InvalidInputError
@@ -256,7 +257,7 @@ def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
     try:
-        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+        parts = urlsplit(value.reveal() if isinstance(value, Secret) else "")
         is_proxy = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         is_proxy = False
@@ -316,8 +317,8 @@ class Config:
     retry: RetryPolicy = field(factory=RetryPolicy, validator=a(RetryPolicy))
     #: For a company's own certificate authority; verification is never off by default.
     ssl_context: ssl.SSLContext | None = field(default=None, hash=False, validator=a(ssl.SSLContext, or_none=True))
-    #: ``http://host:port``; the environment's proxies are never used.
-    proxy: str | None = field(default=None, repr=False, validator=_check_proxy)
+    #: ``http://host:port``; the environment's proxies are never used. Kept as a `Secret`, for it may hold a password.
+    proxy: Secret | None = field(default=None, converter=optional(to_secret), validator=_check_proxy)
     #: Sent as the header that names the calling plug-in.
     plugin: str = field(default=DEFAULT_PLUGIN, validator=visible_ascii)
     #: ``"base64"`` sends certificates as text fields, where files are refused.

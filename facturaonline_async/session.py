@@ -310,7 +310,7 @@ class SessionManager:
                     limit=0, keepalive_timeout=self.config.keepalive, ssl=self.config.ssl_context or True
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                proxy=self.config.proxy,
+                proxy=self.config.proxy.reveal() if self.config.proxy else None,
                 # Before all others, so that who cannot connect is told that nothing was sent.
                 timeout=aiohttp.ClientTimeout(total=None, connect=min(self.config.connect_timeout, 0.9 * soonest)),
                 trust_env=False,
