@@ -79,6 +79,13 @@ def faults(session: nox.Session) -> None:
     session.run("python", "-m", "tests.matrix")
 
 
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Thousands of mixed calls with random faults, and an oracle: ``nox -s soak -- --calls 20000 --faults 0.2``."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""

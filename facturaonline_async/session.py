@@ -31,6 +31,7 @@ from facturaonline_async.errors import (
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
+    RateLimitError,
     RequestTimeoutError,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent
@@ -53,7 +54,6 @@ _LONGEST_HOLD: Final = 3600.0
 _MOST_UID: Final = 10**18
 _LARGE: Final = 1 << 17
 """Bytes of a body from which on others may run while it is read or sent."""
-_LOOKS: Final = frozenset({retry.Next.LOOK, retry.Next.LAST_LOOK})
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -69,10 +69,18 @@ class _Call:
     key: str
     secrets: tuple[Secret, ...] = field(repr=False)
     attempt: int = 0
+    paid: int = 0  # from the budget, for this attempt
     came: float = 0.0  # to the limiter, for this attempt
     began: float = 0.0
     deadline: float = 0.0
-    was_unknown: bool = False
+    perhaps: FacturaOnlineError | None = None  # why nobody knows whether an attempt before did it
+
+    def known(self, error: FacturaOnlineError) -> FacturaOnlineError:
+        """Return what is known of all attempts together: a last one that was not sent says nothing of those before."""
+        if self.perhaps is None or not isinstance(error, (NotSentError, RateLimitError)):
+            return error
+        self.perhaps.add_note(f"(it was sent again, and that ended so: {error})")
+        return self.perhaps
 
     def done(self) -> wire.Reply:
         """Return the reply to a call that was done without an answer."""
@@ -176,7 +184,6 @@ class SessionManager:
         loop = asyncio.get_running_loop()
         http = self._running(loop)
         call = self._call(endpoint, credentials, uid, query, body)
-        paid = 0
         while True:
             call.came = call.began = loop.time()
             if self._limiter is not None or not self._gate.take(endpoint.name, call.key, loop):
@@ -191,25 +198,20 @@ class SessionManager:
                 self._gate.release(call.key)
             if isinstance(outcome, wire.Reply):
                 if self._budget.is_touched:
-                    self._budget.give_back(paid or 1)
+                    self._budget.give_back(call.paid or 1)
                 if self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
                     self._tell(call, outcome.answer.status)
                 return outcome
-            if call.was_unknown and endpoint.removes and isinstance(outcome, NotFoundError):
-                return call.done()  # by the attempt before
-            step = await self._judge(call, outcome)
-            if step.next in _LOOKS:
-                step = await self._look(call, reached, outcome, step)
-            if step.next is retry.Next.DONE:
+            following = await self._follow(call, outcome, reached)
+            if following is retry.Next.DONE:
                 return call.done()
-            if step.next is retry.Next.RAISE:
+            if following is retry.Next.RAISE:
                 break
-            call.attempt += 1
-            paid = step.cost
+        problem = call.known(outcome)
         try:
-            raise outcome
+            raise problem
         finally:
-            del outcome  # else it would hold this frame, which holds it
+            del problem, outcome  # else they would hold this frame, which holds them
 
     async def change(
         self,
@@ -226,8 +228,10 @@ class SessionManager:
 
     # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _judge(self, call: _Call, error: FacturaOnlineError) -> retry.Step:
-        """Decide what comes after an attempt that failed, and wait for it; with others, if the server asks for that."""
+    async def _follow(self, call: _Call, error: FacturaOnlineError, reached: Reached | None) -> retry.Next:
+        """Do what comes after an attempt that failed, and return whether to raise, to repeat or to be content."""
+        if call.perhaps is not None and call.endpoint.removes and isinstance(error, NotFoundError):
+            return retry.Next.DONE  # by the attempt before
         step = retry.decide(
             error,
             call.endpoint,
@@ -240,26 +244,31 @@ class SessionManager:
         self._tell(call, error.status, type(error).__name__, step)
         if retry.is_throttled(error):
             await self._hold(call, error, step.pause)
-        if step.next is not retry.Next.RAISE:
-            await asyncio.sleep(step.pause)
-        return step
+        if step.next is retry.Next.RAISE:
+            return step.next
+        await asyncio.sleep(step.pause)
+        if step.next is not retry.Next.REPEAT:
+            was_done = await self._look(call, error, reached)
+            if was_done:
+                self._budget.give_back(step.cost)
+                return retry.Next.DONE
+            if was_done is None or step.next is retry.Next.LAST_LOOK:
+                return retry.Next.RAISE
+        if isinstance(error, OutcomeUnknownError):
+            call.perhaps = error
+        call.attempt += 1
+        call.paid = step.cost
+        return retry.Next.REPEAT
 
-    async def _look(
-        self, call: _Call, reached: Reached | None, problem: FacturaOnlineError, step: retry.Step
-    ) -> retry.Step:
-        """See whether the call was done, and return what comes after that."""
-        was_done = None
-        if reached is not None:
-            try:
-                was_done = await reached(call.deadline)
-            except FacturaOnlineError as error:
-                problem.add_note(f"(whether it was done could not be seen: {error})")
-        call.was_unknown = True
-        if was_done:
-            self._budget.give_back(step.cost)
-            return evolve(step, next=retry.Next.DONE)
-        is_over = was_done is None or step.next is retry.Next.LAST_LOOK
-        return evolve(step, next=retry.Next.RAISE if is_over else retry.Next.REPEAT)
+    async def _look(self, call: _Call, problem: FacturaOnlineError, reached: Reached | None) -> bool | None:
+        """Return whether the call was done, or None if that cannot be seen."""
+        if reached is None:
+            return None
+        try:
+            return await reached(call.deadline)
+        except FacturaOnlineError as error:
+            problem.add_note(f"(whether it was done could not be seen: {error})")
+            return None
 
     async def _hold(self, call: _Call, error: FacturaOnlineError, seconds: float) -> None:
         """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
@@ -373,10 +382,10 @@ class SessionManager:
             left = None if max_wait is None else max(0.0, came + max_wait - clock())
             await self._gate.acquire(name, call.key, max_wait=left)
         except NotSentError as error:
-            raise call.told(error) from None
+            raise call.known(call.told(error)) from None
         if self._is_closed:
             self._gate.release(call.key)
-            raise call.told(NotSentError("the session was closed while the call was waiting"))
+            raise call.known(call.told(NotSentError("the session was closed while the call was waiting")))
         call.began = clock()
 
     # ── One exchange ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from facturaonline_async import FacturaOnlineError, connect, retry, wire
+from facturaonline_async import connect, retry, wire
 from facturaonline_async.testing import Emulator, Fault
 from tests.matrix.play import play
 from tests.matrix.stage import CREATE, OPERATIONS, QUICK, READ
@@ -43,15 +43,3 @@ async def test_with_redirects_allowed_a_stranger_is_asked(monkeypatch: pytest.Mo
     monkeypatch.setattr(aiohttp.ClientSession, "request", followed)
     row = next(row for row in ROWS if row.name == "307")
     assert (await play(row, CREATE)).strangers == 1
-
-
-async def test_without_a_look_a_change_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        retry, "_harmless", lambda error, endpoint: retry.Next.REPEAT if endpoint.removes else retry.Next.RAISE
-    )
-    async with Emulator() as emulator:
-        uid = emulator.add_serie("607a062eae2bb", letra="F", tipo_documento="factura")
-        emulator.inject(Fault.drop_after_commit(), endpoint="series.delete", times=1)
-        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
-            with pytest.raises(FacturaOnlineError):
-                await client.series.delete(uid)
