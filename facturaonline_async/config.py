@@ -293,7 +293,8 @@ class Config:
     concurrency: int = field(default=64, validator=natural)
     #: Calls in flight at once for one key pair, at most: one busy company cannot take every place.
     concurrency_per_key: int = field(default=32, validator=natural)
-    #: Seconds that a call may wait in the limiter and the gate together; None: as long as it takes.
+    #: Seconds that a call may wait in the limiter and the gate together; None: as long as it takes, also while the
+    #: server has asked for no more calls with these keys (it may ask for an hour at most).
     max_wait: float | None = field(default=None, validator=seconds)
     #: Seconds to connect, TLS included.
     connect_timeout: float = field(default=5.0, validator=positive)

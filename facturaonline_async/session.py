@@ -278,7 +278,10 @@ class SessionManager:
         seconds = min(seconds, _LONGEST_HOLD)
         self._gate.hold(call.key, seconds)
         if self._limiter is not None:
-            await self._limiter.hold(call.key, seconds)
+            try:
+                await self._limiter.hold(call.key, seconds)
+            except Exception as problem:  # noqa: BLE001  # somebody else's limiter must not change how a call ends
+                LOGGER.error("limiter.hold raised %s", type(problem).__name__)
         self._publish(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
 
     def _tell(self, call: _Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:

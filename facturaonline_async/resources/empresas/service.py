@@ -26,6 +26,9 @@ class EmpresaService:
 
     Cancelling a call gives its connection and its turn back; a write cancelled in flight may have happened. Every
     method raises an error of `facturaonline_async.errors` whose kind tells whether the call happened.
+
+    Calls that change one company run one at a time. Where nobody knows whether one was done, an update is sent again,
+    for twice is the same as once; before a delete is repeated, the company is looked at.
     """
 
     _session: SessionManager

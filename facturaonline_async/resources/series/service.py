@@ -26,6 +26,9 @@ class SeriesService:
 
     Cancelling a call gives its connection and its turn back; a write cancelled in flight may have happened. Every
     method raises an error of `facturaonline_async.errors` whose kind tells whether the call happened.
+
+    Calls that change one serie run one at a time. Where nobody knows whether one was done, the serie is looked at, and
+    the call repeated only if it was not.
     """
 
     _session: SessionManager
