@@ -1,27 +1,20 @@
-"""SessionManager: the connection pool, the limiter and the attempts. The only owner of a socket.
-
-aiohttp's pool is left unlimited behind our own first-come-first-served gate: its own limit starves waiters and lets the
-wait eat their time-out. Cookies, redirects and the environment's proxies are off: each of them has carried one
-company's keys or session to a place where they did not belong.
-"""
+"""SessionManager: when a call is sent, how often, and what is known of it in the end."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import random
 import re
-import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-import aiohttp
-from attrs import define, evolve, field
+from attrs import evolve
 from yarl import URL
 
 from facturaonline_async import retry, wire
+from facturaonline_async.call import Call
 from facturaonline_async.checks import kind
 from facturaonline_async.config import Config, Credentials, Secret
 from facturaonline_async.endpoint import Endpoint
@@ -31,17 +24,14 @@ from facturaonline_async.errors import (
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
-    RateLimitError,
-    RequestTimeoutError,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent
-from facturaonline_async.faults import account
 from facturaonline_async.flight import SharedReads, Turns
 from facturaonline_async.forms import Body
 from facturaonline_async.gate import Gate
 from facturaonline_async.limits import RateLimiter
 from facturaonline_async.logs import LOGGER, log
-from facturaonline_async.watch import Watch, Watched
+from facturaonline_async.transport import Transport
 
 __all__ = ["Reached", "SessionManager"]
 
@@ -52,44 +42,7 @@ _HEADERS_KEPT: Final = 1024
 _LONGEST_HOLD: Final = 3600.0
 """Seconds. Nobody means the years that a faulty header may ask for."""
 _MOST_UID: Final = 10**18
-_LARGE: Final = 1 << 17
-"""Bytes of a body from which on others may run while it is read or sent."""
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-@define(eq=False)
-class _Call:
-    """A request, ready to be sent as often as needed, and how far it is."""
-
-    endpoint: Endpoint
-    url: URL
-    headers: wire.Headers
-    body: Body | None
-    uid: int | str | None
-    key: str
-    secrets: tuple[Secret, ...] = field(repr=False)
-    attempt: int = 0
-    paid: int = 0  # from the budget, for this attempt
-    came: float = 0.0  # to the limiter, for this attempt
-    began: float = 0.0
-    deadline: float = 0.0
-    perhaps: FacturaOnlineError | None = None  # why nobody knows whether an attempt before did it
-
-    def known(self, error: FacturaOnlineError) -> FacturaOnlineError:
-        """Return what is known of all attempts together: a last one that was not sent says nothing of those before."""
-        if self.perhaps is None or not isinstance(error, (NotSentError, RateLimitError)):
-            return error
-        self.perhaps.add_note(f"(it was sent again, and that ended so: {error})")
-        return self.perhaps
-
-    def done(self) -> wire.Reply:
-        """Return the reply to a call that was done without an answer."""
-        return wire.Reply(wire.Answer(self.endpoint, 200, b"", self.uid), None)
-
-    def told(self, error: FacturaOnlineError) -> FacturaOnlineError:
-        """Return the error, telling which call it was."""
-        error.endpoint, error.uid = self.endpoint.name, self.uid
-        return error
 
 
 class SessionManager:
@@ -124,22 +77,21 @@ class SessionManager:
         self._limiter = limiter
         unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
         self._gate = Gate(unlimited if limiter else config, has_places=True)
-        self._watch = Watch()
+        self._transport = Transport(config)
         self._on_event = config.on_event
         self._budget = retry.Budget(config.retry.budget)
         self._headers: dict[str, wire.Headers] = {}
         self._root = URL(config.base_url, encoded=True)
         self._prefix = self._root.raw_path.rstrip("/")
-        self._http: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._is_closed else "open" if self._http else "not started"
+        state = "closed" if self._is_closed else "open" if self._loop else "not started"
         return f"<SessionManager {self._root}: {state}, {self._gate!r}>"
 
     async def __aenter__(self) -> Self:
-        self._running(asyncio.get_running_loop())
+        self._check(asyncio.get_running_loop())
         return self
 
     async def __aexit__(
@@ -150,13 +102,11 @@ class SessionManager:
     async def aclose(self) -> None:
         """Close all connections. Calls in flight fail; calls that wait for their turn are never sent."""
         self._is_closed = True
-        self._watch.close()
         self._gate.close()
         try:
             await self.shared.aclose()
         finally:
-            if self._http is not None:
-                await self._http.close()
+            await self._transport.aclose()
 
     async def send(
         self,
@@ -183,7 +133,7 @@ class SessionManager:
 
         """
         loop = asyncio.get_running_loop()
-        http = self._running(loop)
+        self._check(loop)
         call = self._call(endpoint, credentials, uid, query, body)
         while True:
             call.came = call.began = loop.time()
@@ -194,7 +144,7 @@ class SessionManager:
             try:
                 if before_send is not None:
                     before_send()
-                outcome = await self._attempt(http, call, loop)
+                outcome = await self._transport.attempt(call, loop)
             finally:
                 self._gate.release(call.key)
             if isinstance(outcome, wire.Reply):
@@ -229,7 +179,7 @@ class SessionManager:
 
     # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _follow(self, call: _Call, error: FacturaOnlineError, reached: Reached | None) -> retry.Next:
+    async def _follow(self, call: Call, error: FacturaOnlineError, reached: Reached | None) -> retry.Next:
         """Do what comes after an attempt that failed, and return whether to raise, to repeat or to be content."""
         if call.perhaps is not None and call.endpoint.removes and isinstance(error, NotFoundError):
             return retry.Next.DONE  # by the attempt before
@@ -261,7 +211,7 @@ class SessionManager:
         call.paid = step.cost
         return retry.Next.REPEAT
 
-    async def _look(self, call: _Call, problem: FacturaOnlineError, reached: Reached | None) -> bool | None:
+    async def _look(self, call: Call, problem: FacturaOnlineError, reached: Reached | None) -> bool | None:
         """Return whether the call was done, or None if that cannot be seen."""
         if reached is None:
             return None
@@ -271,7 +221,7 @@ class SessionManager:
             problem.add_note(f"(whether it was done could not be seen: {error})")
             return None
 
-    async def _hold(self, call: _Call, error: FacturaOnlineError, seconds: float) -> None:
+    async def _hold(self, call: Call, error: FacturaOnlineError, seconds: float) -> None:
         """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
         if getattr(error, "retry_after", None) is None and self._gate.is_held(call.key):
             return
@@ -284,7 +234,7 @@ class SessionManager:
                 LOGGER.error("limiter.hold raised %s", type(problem).__name__)
         self._publish(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
 
-    def _tell(self, call: _Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:
+    def _tell(self, call: Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:
         """Tell how an attempt ended."""
         is_repeated = step is not None and step.next in {retry.Next.REPEAT, retry.Next.LOOK}
         self._publish(
@@ -311,30 +261,16 @@ class SessionManager:
 
     # ── Before ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _running(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
-        """Return the HTTP session, started in the running loop at the first use."""
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Refuse to work after the end, or in another loop than the first."""
         if self._is_closed:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
-        if self._http is None:
+        if self._loop is None:
             self._loop = loop
-            soonest = min(self.config.read_timeout, self.config.total_timeout, self.config.upload_timeout)
-            self._http = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0, keepalive_timeout=self.config.keepalive, ssl=self.config.ssl_context or True
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                proxy=self.config.proxy.reveal() if self.config.proxy else None,
-                # Before all others, so that who cannot connect is told that nothing was sent.
-                timeout=aiohttp.ClientTimeout(total=None, connect=min(self.config.connect_timeout, 0.9 * soonest)),
-                trust_env=False,
-            )
-            # aiohttp sends a GET again by itself when the server has dropped the connection: past the limiter.
-            self._http._retry_connection = False  # noqa: SLF001
         elif loop is not self._loop:
             raise NotSentError(
                 "this session belongs to another event loop: make one SessionManager inside each loop that calls"
             )
-        return self._http
 
     def _call(
         self,
@@ -343,7 +279,7 @@ class SessionManager:
         uid: int | str | None,
         query: Mapping[str, str] | None,
         body: Body | None,
-    ) -> _Call:
+    ) -> Call:
         path = endpoint.path
         if "{uid}" in path:
             text = _uid_text(uid)
@@ -363,7 +299,7 @@ class SessionManager:
             content_type = body.content_type if body else "application/json"
             headers = wire.Headers(headers, **{"Content-Type": content_type})
             secrets += body.secrets if body else ()
-        return _Call(
+        return Call(
             endpoint, url.with_query(query) if query else url, headers, body, uid, credentials.fingerprint, secrets
         )
 
@@ -374,7 +310,7 @@ class SessionManager:
         headers = self._headers[credentials.fingerprint] = wire.headers(credentials, self.config.plugin)
         return headers
 
-    async def _enter(self, call: _Call) -> None:
+    async def _enter(self, call: Call) -> None:
         """Wait for a turn and a place."""
         name, max_wait = call.endpoint.name, self.config.max_wait
         clock = asyncio.get_running_loop().time
@@ -392,100 +328,9 @@ class SessionManager:
             raise call.known(call.told(NotSentError("the session was closed while the call was waiting")))
         call.began = clock()
 
-    # ── One exchange ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _attempt(
-        self, http: aiohttp.ClientSession, call: _Call, loop: asyncio.AbstractEventLoop
-    ) -> wire.Reply | FacturaOnlineError:
-        """Send the call once, and read the answer before the deadline.
-
-        Errors are returned: raised here, they would carry frames that hold headers and bodies.
-        """
-        config, endpoint = self.config, call.endpoint
-        ends = min(call.began + (config.upload_timeout if endpoint.upload else config.total_timeout), call.deadline)
-        # Until the first byte: an upload may be long under way before there is anything to answer.
-        watched = self._watch.begin(loop, ends if endpoint.upload else min(ends, call.began + config.read_timeout))
-        try:
-            response = await http.request(
-                endpoint.method,
-                call.url,
-                headers=call.headers,
-                data=_data(call.body),
-                allow_redirects=False,
-            )
-            limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
-            body = await self._read(response, limit, watched, ends)
-            if body is None:
-                return call.told(OutcomeUnknownError("the answer is too large, and was not read"))
-            retry_after = _retry_after(response) if response.status >= 400 else None
-            answer = wire.Answer(endpoint, response.status, body, call.uid, retry_after, call.secrets)
-            del body  # which would show in a traceback
-        except (aiohttp.ClientError, OSError, UnicodeError) as caught:
-            return call.told(account(caught, call.url.host or ""))
-        except asyncio.CancelledError:
-            if not watched.is_over():
-                raise
-            problem = RequestTimeoutError("no answer in time")
-            problem.is_transient = True
-            return call.told(problem)
-        finally:
-            self._watch.leave(watched)
-        try:
-            return wire.open_envelope(answer) if len(answer.body) <= _LARGE else await _open_in_steps(answer)
-        except FacturaOnlineError as error:
-            return error.with_traceback(None)
-
-    async def _read(self, response: aiohttp.ClientResponse, limit: int, watched: Watched, ends: float) -> bytes | None:
-        """Return the decoded body, or None if it is larger than `limit` bytes; then the connection is closed."""
-        content = response.content
-        try:
-            body = await content.readany()
-            if content.at_eof() and len(body) <= limit:  # most answers come in one piece
-                return body
-            whole = io.BytesIO()  # which does not show what it holds
-            whole.write(body)
-            del body
-            while whole.tell() <= limit and not content.at_eof():
-                watched.ends = min(ends, asyncio.get_running_loop().time() + self.config.read_timeout)
-                whole.write(await content.readany())
-        except BaseException:
-            response.close()
-            raise
-        if whole.tell() > limit:
-            response.close()
-            return None
-        return whole.getvalue()
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds that the server asks to wait; a date counts by the server's own clock."""
-    if (header := response.headers.get("Retry-After")) is None:
-        return None
-    now = retry.read_date(response.headers.get("Date", ""))
-    return retry.read_retry_after(header, time.time() if now is None else now)
-
 
 def _uid_text(uid: object) -> str:
     """Return the uid as it stands in a path, or "" for what is none."""
     if isinstance(uid, str):
         return uid
     return str(uid) if isinstance(uid, int) and not isinstance(uid, bool) and abs(uid) < _MOST_UID else ""
-
-
-def _data(body: Body | None) -> bytes | io.BytesIO | None:
-    """Return the body for aiohttp: small ones go out in one piece with the headers, large ones bit by bit."""
-    if body is None:
-        return None
-    return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)
-
-
-async def _open_in_steps(answer: wire.Answer) -> wire.Reply:
-    """Open a long answer, letting others run in between."""
-    steps = wire.open_in_steps(answer)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            reply: wire.Reply = done.value
-            return reply
-        await asyncio.sleep(0)

@@ -47,6 +47,6 @@ def test_the_oracle_sees_a_policy_that_repeats_creates(monkeypatch: pytest.Monke
 
 def test_the_oracle_sees_a_last_attempt_that_speaks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the last attempt was throttled, and those before it are forgotten."""
-    monkeypatch.setattr("facturaonline_async.session._Call.known", lambda call, error: error)
+    monkeypatch.setattr("facturaonline_async.session.Call.known", lambda call, error: error)
     steps = [("create empresa", 0)] * 5 + [("update", each) for each in range(400)]
     assert asyncio.run(accounts(3, 0.12, steps)).wrong != []

@@ -44,9 +44,9 @@ MAIN = "607a062eae2bb"
 
 def acquired(session: SessionManager) -> int:
     """Return how many connections are in use."""
-    assert session._http is not None
-    assert session._http.connector is not None
-    return len(session._http.connector._acquired)
+    assert session._transport.http is not None
+    assert session._transport.http.connector is not None
+    return len(session._transport.http.connector._acquired)
 
 
 # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,9 +140,9 @@ async def test_many_clients_share_one_session_and_its_connections() -> None:
         async with SessionManager(evolve(UNLIMITED, base_url=emulator.base_url)) as session:
             for credentials in (emulator.credentials, emulator.credentials_of(other)) * 5:
                 await FacturaOnline(session, credentials).series.list()
-            assert session._http is not None
-            assert session._http.connector is not None
-            pools = list(session._http.connector._conns.values())
+            assert session._transport.http is not None
+            assert session._transport.http.connector is not None
+            pools = list(session._transport.http.connector._conns.values())
             assert [len(pool) for pool in pools] == [1]
 
 
@@ -366,8 +366,8 @@ async def test_closing_closes_the_connections_also_when_it_is_cancelled() -> Non
         await asyncio.sleep(0)
         closing.cancel()
         await asyncio.gather(closing, finding, return_exceptions=True)
-        assert session._http is not None
-        assert session._http.closed
+        assert session._transport.http is not None
+        assert session._transport.http.closed
 
 
 async def test_a_read_is_given_up_after_its_attempts() -> None:

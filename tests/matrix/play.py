@@ -55,7 +55,7 @@ async def play(row: Row, operation: Operation) -> Played:
 def _left(session: SessionManager) -> str:
     """Say what the call left behind: places in the gate, waiters, connections in use."""
     gc.collect()
-    http = session._http
+    http = session._transport.http
     used = len(http.connector._acquired) if http is not None and http.connector is not None else 0
     busy = "" if "0 waiting, 0 in flight" in repr(session) else repr(session)
     return busy + (f" {used} connections in use" if used else "")

@@ -1,0 +1,49 @@
+"""Call: a request on its way, and what is known of it so far."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from yarl import URL
+
+from facturaonline_async import wire
+from facturaonline_async.config import Secret
+from facturaonline_async.endpoint import Endpoint
+from facturaonline_async.errors import FacturaOnlineError, NotSentError, RateLimitError
+from facturaonline_async.forms import Body
+
+__all__ = ["Call"]
+
+
+@define(eq=False)
+class Call:
+    """A request, ready to be sent as often as needed, and how far it is."""
+
+    endpoint: Endpoint
+    url: URL
+    headers: wire.Headers
+    body: Body | None
+    uid: int | str | None
+    key: str
+    secrets: tuple[Secret, ...] = field(repr=False)
+    attempt: int = 0
+    paid: int = 0  # from the budget, for this attempt
+    came: float = 0.0  # to the limiter, for this attempt
+    began: float = 0.0
+    deadline: float = 0.0
+    perhaps: FacturaOnlineError | None = None  # why nobody knows whether an attempt before did it
+
+    def known(self, error: FacturaOnlineError) -> FacturaOnlineError:
+        """Return what is known of all attempts together: a last one that was not sent says nothing of those before."""
+        if self.perhaps is None or not isinstance(error, (NotSentError, RateLimitError)):
+            return error
+        self.perhaps.add_note(f"(it was sent again, and that ended so: {error})")
+        return self.perhaps
+
+    def done(self) -> wire.Reply:
+        """Return the reply to a call that was done without an answer."""
+        return wire.Reply(wire.Answer(self.endpoint, 200, b"", self.uid), None)
+
+    def told(self, error: FacturaOnlineError) -> FacturaOnlineError:
+        """Return the error, telling which call it was."""
+        error.endpoint, error.uid = self.endpoint.name, self.uid
+        return error
