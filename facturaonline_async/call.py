@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import define, field
 from yarl import URL
 
 from facturaonline_async import wire
 from facturaonline_async.config import Secret
 from facturaonline_async.endpoint import Endpoint
-from facturaonline_async.errors import FacturaOnlineError, NotSentError, RateLimitError
+from facturaonline_async.errors import (
+    AuthenticationError,
+    FacturaOnlineError,
+    NotSentError,
+    PermissionDeniedError,
+    RateLimitError,
+)
 from facturaonline_async.forms import Body
 
 __all__ = ["Call"]
+
+_NEVER_GOT_THERE: Final = (NotSentError, RateLimitError, AuthenticationError, PermissionDeniedError)
 
 
 @define(eq=False)
@@ -33,8 +43,11 @@ class Call:
     perhaps: FacturaOnlineError | None = None  # why nobody knows whether an attempt before did it
 
     def known(self, error: FacturaOnlineError) -> FacturaOnlineError:
-        """Return what is known of all attempts together: a last one that was not sent says nothing of those before."""
-        if self.perhaps is None or not isinstance(error, (NotSentError, RateLimitError)):
+        """Return what is known of all attempts together.
+
+        A last one that never got as far as the work says nothing of those before it.
+        """
+        if self.perhaps is None or not isinstance(error, _NEVER_GOT_THERE):
             return error
         self.perhaps.add_note(f"(it was sent again, and that ended so: {error})")
         return self.perhaps

@@ -332,3 +332,26 @@ async def test_44_a_limiter_of_ones_own_is_told_and_its_failure_changes_nothing(
     ):
         await FacturaOnline(session, KEYS).series.get(7)
     assert held == [(KEYS.fingerprint, 0.0)]
+
+
+@pytest.mark.parametrize("last", ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests", "held by the limiter"])
+async def test_a_last_attempt_that_never_got_there_says_nothing_of_those_before(last: str) -> None:
+    """An update was done, its answer was lost, and the repeat is turned away at the door: nobody knows."""
+    met = 0
+
+    async def fault(exchange: Exchange, _: Operation) -> None:
+        nonlocal met
+        met += 1
+        if met > 1 and last != "held by the limiter":
+            await exchange.write(http(b'{"message":"no"}', status=last))
+        else:
+            exchange.writer.close()
+
+    async with raw(fault)(UPDATE) as stage:
+        config = evolve(QUICK, base_url=stage.base_url)
+        if last == "held by the limiter":
+            config = evolve(config, rates=Rate(1, 60), max_wait=0.01)
+        async with SessionManager(config) as session:
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await UPDATE.call(FacturaOnline(session, KEYS))
+        assert "it was sent again" in caught.value.__notes__[-1]
