@@ -104,7 +104,9 @@ class _Worker:
             empresa, state = await self._empresa(row)
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
             state, reason = _judged(error)
-            series = tuple(_not_there(wanted, State.FAILED, "not tried: its company comes first") for wanted in row.series)
+            series = tuple(
+                _not_there(wanted, State.FAILED, "not tried: its company comes first") for wanted in row.series
+            )
             return RowOutcome(number=row.number, rfc=row.rfc, state=state, reason=reason, series=series)
         series = await self._series(empresa, row.series)
         return RowOutcome(number=row.number, rfc=row.rfc, state=state, uid=empresa.uid, series=series)
