@@ -96,7 +96,9 @@ async def test_a_rows_failure_is_its_outcome_and_stops_no_other(client: FacturaO
     (failed,) = (outcome for outcome in outcomes if not outcome.ok)
     assert failed.state is State.FAILED
     assert "El certificado no es válido" in failed.reason
-    assert [(serie.state, serie.reason) for serie in failed.series] == [(State.FAILED, "not tried: its company comes first")]
+    assert [(serie.state, serie.reason) for serie in failed.series] == [
+        (State.FAILED, "not tried: its company comes first")
+    ]
     assert (report.is_complete, report.failed, len(rows(emulator))) == (False, [failed], 4)
 
 
