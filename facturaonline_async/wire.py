@@ -93,7 +93,9 @@ class Answer:
 
     def error(self, kind: Callable[..., E], message: str, **more: Any) -> E:
         """Return an error that tells which call it was, and shows the beginning of the body with secrets masked."""
-        snippet = redact(self.body[:_READ_FOR_SNIPPET].decode("utf-8", "replace"), self.secrets)[:_SNIPPET]
+        # Without the NULs: they would hide the secrets of a UTF-16 body from the search, and from nobody else.
+        text = self.body[:_READ_FOR_SNIPPET].decode("utf-8", "replace").replace("\0", "")
+        snippet = redact(text, self.secrets)[:_SNIPPET]
         return kind(message, endpoint=self.endpoint.name, status=self.status, uid=self.uid, snippet=snippet, **more)
 
 

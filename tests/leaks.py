@@ -16,7 +16,16 @@ PACKAGE = str(Path(facturaonline_async.__file__).parent)
 def leaks(error: BaseException, secrets: Iterable[str]) -> list[str]:
     """Name every place of the error that shows one of the secrets."""
     secrets = list(secrets)
-    return [f"{place}: {text[:200]}" for place, text in _texts(error) if any(secret in text for secret in secrets)]
+    return [
+        f"{place}: {text[:200]}"
+        for place, text in _texts(error)
+        if any(secret in text or secret in _without_nuls(text) for secret in secrets)
+    ]
+
+
+def _without_nuls(text: str) -> str:
+    """Return the text as people read it where another encoding was taken for UTF-8."""
+    return text.replace("\0", "").replace("\\x00", "").replace("\\u0000", "")
 
 
 def _texts(error: BaseException) -> Iterator[tuple[str, str]]:

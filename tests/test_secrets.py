@@ -103,6 +103,8 @@ ANSWERS: dict[str, bytes] = {
     "yes, and a bad row": http(body({"status": "success", "data": [EMPRESA, EMPRESA | {"uid": None, "x": ECHO}]})),
     "yes, and a bad value": http(body({"status": "success", "data": {"acco_uid": None, "uid": {}} | EMPRESA | ECHO})),
     "yes, and nothing": http(body({"status": "success"} | ECHO)),
+    "UTF-16": http(json.dumps(ECHO | {"message": API_KEY}).encode("utf-16")),
+    "500 in UTF-32": http(json.dumps(ECHO | {"message": API_KEY}).encode("utf-32"), status="500 x"),
     "close": b"",
     "cut off": b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + body([EMPRESA] * 9),
     "not HTTP": f"HTTP/9 {API_KEY}\r\n\r\n".encode(),
