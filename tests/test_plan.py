@@ -219,9 +219,7 @@ def test_an_encoding_that_was_guessed_is_reported(tmp_path: Path) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_bytes(table([ROW]).encode("cp1252"))
     (notice,) = Plan.from_csv(path).notices
-    assert str(notice) == (
-        'the file is not UTF-8, and was read as Windows-1252; the first text that shows it: "Ñandú & Compañía"'
-    )
+    assert str(notice) == ("row 2: the file is not UTF-8 from here on, and was read as Windows-1252")
 
 
 def test_a_file_in_utf_8_with_a_broken_byte_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
@@ -376,3 +374,38 @@ def test_a_certificate_that_is_gone_when_it_is_needed_says_so(tmp_path: Path) ->
     (tmp_path / "c" / "a.key").unlink()
     with pytest.raises(InvalidInputError, match=r"a\.key"):
         asyncio.run(plan.rows[0].load())
+
+
+# ── Passwords in the wrong place ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ACME,EKU9003173C9,06500,a@b.mx,601,c/a.cer,Secreto99,F:factura",  # a cell was lost
+        "ACME,EKU9003173C9,06500,a@b.mx,601,c/a.cer,Secreto99,c/a.key,F:factura",
+        "ACME,EKU9003173C9,06500,a@b.mx,601,c/a.cer,c/a.key,F:factura,Secreto99",
+        "ACME, S.A.,EKU9003173C9,Secreto99,06500,a@b.mx,601,c/a.cer,c/a.key,F:factura",
+        "ACME,Secreto99,06500,a@b.mx,601,c/a.cer,c/a.key,EKU9003173C9",
+        'ACME,EKU9003173C9,06500,a@b.mx,601,c/a.cer,c/a.key, "Sec,Secreto99"',
+    ],
+)
+def test_a_password_in_the_wrong_column_is_not_shown(tmp_path: Path, line: str) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_text(f"razon_social,rfc,codpos,email,regimen_nomina,cer,key,password,series\n{line}\n", "utf-8")
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(path)
+    assert "Secreto99" not in str(refused.value) + repr(refused.value.problems)
+
+
+def test_a_password_that_is_not_utf_8_is_not_shown(tmp_path: Path) -> None:
+    path = written(tmp_path, [ROW | {"razon_social": "ACME", "password": "Contraseña1"}])
+    path.write_bytes(path.read_text("utf-8").encode("cp1252"))
+    assert [notice for notice in Plan.from_csv(path).notices if "Contrase" in str(notice)] == []
+
+
+def test_a_tab_in_a_letra_is_one_fault_among_others(tmp_path: Path) -> None:
+    path = written(tmp_path, [ROW | {"rfc": "MAL"}, ROW | {"series": "F\tG:factura"}])
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(path)
+    assert [(each.row, each.column) for each in refused.value.problems] == [(2, "rfc"), (3, "series")]

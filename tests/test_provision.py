@@ -191,14 +191,56 @@ async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emu
     rows = emulator.state["empresas"]
     plan = Plan.from_values([(nueva("EKU9003173C9"), [F])])
     for row, reason in (
-        (rows[other], f"its uid {other} belongs to a company with the RFC AAA010101AA1"),
-        (rows[MAIN] | {"uid": uid, "rfc": "EKU9003173C9"}, f"the API gave the main company's keys for it (uid {uid})"),
+        (rows[other], f"asked for the company {uid}, the API answered with {other}"),
+        (
+            rows[MAIN] | {"uid": uid, "rfc": "EKU9003173C9"},
+            f"the API gave the keys of the company {MAIN} for it (uid {uid})",
+        ),
     ):
         body = {"status": "success", "data": detail(row)}
         emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
         (outcome,), _ = await run(client, plan)
         assert (outcome.state, outcome.reason) == (State.FAILED, reason)
     assert len(emulator.state["series"]) == 0
+
+
+async def test_runs_of_one_session_at_the_same_time_make_nothing_twice(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    plan = Plan.from_values([(nueva(f"AAA0101{number:02}AA1"), [F]) for number in range(10)])
+    await asyncio.gather(
+        run(client, plan), run(client, plan), *(client.empresas.ensure(nueva(row.rfc)) for row in plan.rows[5:])
+    )
+    await asyncio.gather(run(client, plan), run(client, plan))
+    assert (len(emulator.state["empresas"]) - 1, len(emulator.state["series"])) == (10, 10)
+
+
+async def test_keys_that_are_known_as_another_companys_are_not_used(client: FacturaOnline, emulator: Emulator) -> None:
+    mine, other = emulator.add_empresa(rfc="EKU9003173C9"), emulator.add_empresa(rfc="AAA010101AA1")
+    rows = emulator.state["empresas"]
+    keys = {name: rows[other][name] for name in ("api_key", "secret_key")}
+    body = {"status": "success", "data": detail(rows[mine]) | keys}
+    emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
+    (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert outcome.reason == f"the API gave the keys of the company {other} for it (uid {mine})"
+    assert len(emulator.state["series"]) == 0
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_detail_without_keys_is_asked_for_again(
+    client: FacturaOnline,
+    emulator: Emulator,
+    is_there: bool,  # noqa: FBT001
+) -> None:
+    if is_there:
+        emulator.add_empresa(rfc="EKU9003173C9")
+    keyless = detail({"uid": "x"} | {"rfc": "EKU9003173C9"})
+    uid = next((uid for uid, row in emulator.state["empresas"].items() if row["rfc"] == "EKU9003173C9"), None)
+    if uid is not None:
+        body = {"status": "success", "data": keyless | {"uid": uid, "api_key": "", "secret_key": ""}}
+        emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
+    (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert (outcome.ok, emulator.count("empresas.get")) == (True, 2 if is_there else 1)
 
 
 async def test_the_main_company_itself_may_stand_in_the_plan(client: FacturaOnline, emulator: Emulator) -> None:

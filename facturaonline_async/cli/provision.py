@@ -69,9 +69,9 @@ def command(
     """Create the companies and series of PLAN that do not exist yet; adopt those that do.
 
     Each company is created with the account's main keys, and its series with its own. What exists is left as it is,
-    so that the same plan can be run again: after a run that was interrupted or left something unknown, wait three
-    minutes first, for the API's lists may show late what was created. The keys of the account come from
-    FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY.
+    so that the same plan can be run again: wait three minutes first, for the API's lists may show late what was
+    created, and what they do not show would be created again. The keys of the account come from FACTURAONLINE_API_KEY
+    and FACTURAONLINE_SECRET_KEY.
 
     A row has razon_social, rfc, codpos, email, regimen_nomina, cer, key and password (or password_env, the name of an
     environment variable); it may have regimen, fielcer, fielkey, fielpassword, series and any other attribute of
@@ -109,8 +109,8 @@ def command(
         )
     report = loop.run(
         _provision(read, config, concurrency=concurrency, use_emulator=use_emulator, as_json=as_json),
-        interrupted="Interrupted. What was created stays. The API's lists may show it late: wait three minutes before "
-        "you run the plan again, so that it is adopted and not created twice.\n",
+        interrupted="Interrupted. What was under way is not in the table. What was created stays. The API's lists may "
+        "show it late: wait three minutes before you run the plan again, so that it is not created twice.\n",
     )
     if not report.is_complete:
         raise typer.Exit(1)

@@ -30,6 +30,9 @@ COLUMNS: Final = _ATTRIBUTES | {*_FILES, *_PASSWORDS, "series"} | {f"{password}_
 _SHIFTED: Final = 4
 """So many cells of another form in one row, and they may stand in the wrong columns: a password among them."""
 
+_TOO_SHORT: Final = 3
+"""Characters that no password is made of."""
+
 # Three or four letters (Ñ and & are letters here), a date, and three more characters.
 _RFC: Final = re.compile(r"[A-ZÑ&]{3,4}[0-9]{6}[A-Z0-9]{3}")
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
@@ -88,6 +91,7 @@ class Cells:
         self.notices: list[Problem] = []
         self._folder = folder
         self._number = number
+        self._is_uneven = len(record) != len(columns)
         self._raw = {name: cell for name, cell in zip(columns, record, strict=False) if name}
         self._cells = {name: cell.strip() for name, cell in self._raw.items()}
         nameless = [cell for name, cell in zip(columns, record, strict=False) if not name]
@@ -106,13 +110,24 @@ class Cells:
         if any(self._cells.get(name) for name in ("fielcer", "fielkey", "fielpassword", "fielpassword_env")):
             fiel = self._files("fielcer", "fielkey", "fielpassword")
         logo = self._logo()
-        if sum(each.column in _CHECKS and each.seen is not None for each in self.problems) >= _SHIFTED:
+        self.problems = [each if _is_plausible(each) else evolve(each, seen=None) for each in self.problems]
+        if self._is_shifted():
             self.problems = [evolve(each, seen=None) for each in self.problems]
             self._wrong("", "several faults: do its cells stand in the right columns?")
         if self.problems or csd is None:
             return None
         rfc = str(values.pop("rfc"))
         return TableRow(number=self._number, rfc=rfc, series=series, values=values, csd=csd, fiel=fiel, logo=logo)
+
+    def _is_shifted(self) -> bool:
+        """Whether cells may stand in the wrong columns, a password among them: then none of them is shown."""
+        seen = [each for each in self.problems if each.seen is not None]
+        passwords = [self._cells.get(name, "") for name in _PASSWORDS]
+        return bool(seen) and (
+            self._is_uneven
+            or sum(each.column in _CHECKS for each in seen) >= _SHIFTED
+            or any(re.search(r"\.(cer|key|pem)$|^\w+:\w+", password, re.IGNORECASE) for password in passwords)
+        )
 
     def _wrong(self, column: str, reason: str, seen: str | None = None) -> None:
         self.problems.append(Problem(row=self._number, column=column, reason=reason, seen=seen))
@@ -142,7 +157,7 @@ class Cells:
             letra, _, rest = (part.strip() for part in text.partition(":"))
             tipo_documento, _, folio = (part.strip() for part in rest.partition(":"))
             is_folio = re.fullmatch(r"[0-9]{0,12}", folio) and folio != "0" * len(folio or "x")
-            if not letra or not tipo_documento or not is_folio or _CONTROL.search(text):
+            if not letra or not tipo_documento or not is_folio or _CONTROL.search(text) or "\t" in text:
                 self._wrong("series", "must be letra:tipo_documento[:folio] joined by ';'", seen=text)
                 continue
             if tipo_documento not in TIPOS_DOCUMENTO:
@@ -201,6 +216,13 @@ class Cells:
         else:
             return Secret(password)
         return None
+
+
+def _is_plausible(problem: Problem) -> bool:
+    """Whether what was seen in a cell of files or series could be meant for it."""
+    marks = ":" if problem.column == "series" else "./\\" if problem.column in _FILES else ""
+    seen = problem.seen or ""
+    return not marks or len(seen) <= _TOO_SHORT or any(mark in seen for mark in marks)
 
 
 def _is_encodable(text: str) -> bool:

@@ -61,10 +61,14 @@ async def provision(client: FacturaOnline, plan: Plan, *, concurrency: int = 32)
     report = Report(planned_empresas=len(plan), planned_series=plan.series_count)
     wanted = {normalize_rfc(row.rfc) for row in plan}
     existing: defaultdict[str, list[str]] = defaultdict(list)
+    owners: dict[str, str] = {}
     for empresa in await client.empresas.list():
-        if (rfc := normalize_rfc(empresa.rfc)) in wanted:
+        rfc = normalize_rfc(empresa.rfc)
+        if rfc in wanted and empresa.uid not in existing[rfc]:
             existing[rfc].append(empresa.uid)
-    worker = _Worker(client, dict(existing))
+        if empresa.api_key and empresa.secret_key:
+            owners[empresa.credentials.fingerprint] = empresa.uid
+    worker = _Worker(client, dict(existing), owners)
     async with bulk.stream(plan, worker.row, concurrency=concurrency) as outcomes:
         try:
             yield Run(report, outcomes)
@@ -96,6 +100,7 @@ class _Worker:
 
     _client: FacturaOnline = field(alias="client")
     _existing: Mapping[str, Sequence[str]] = field(alias="existing")
+    _owners: dict[str, str] = field(alias="owners")  # uids by their keys' fingerprints
     _refused: bool = field(default=False, init=False)
 
     async def row(self, row: PlanRow) -> RowOutcome:
@@ -133,17 +138,30 @@ class _Worker:
     async def _adopted(self, uid: str) -> Empresa:
         """Read a company that was listed: one that was created a moment ago may not be readable yet."""
         problem = _RowError(f"the company exists (uid {uid}), but was not readable before the deadline")
-        return await poll(self._client.session, lambda: self._client.empresas.get(uid), problem=problem)
+
+        async def look() -> Empresa | None:
+            empresa = await self._client.empresas.get(uid)
+            return empresa if empresa.api_key and empresa.secret_key else None
+
+        empresa = await poll(self._client.session, look, problem=problem)
+        if empresa.uid != uid:
+            raise _RowError(f"asked for the company {uid}, the API answered with {empresa.uid}")
+        return empresa
 
     async def _check(self, empresa: Empresa, rfc: str) -> None:
         """Refuse another company's keys: series would be created in the wrong place."""
         if normalize_rfc(empresa.rfc) != rfc:
             raise _RowError(f"its uid {empresa.uid} belongs to a company with the RFC {empresa.rfc or '(none)'}")
-        if (
-            empresa.api_key
-            and empresa.credentials.fingerprint == self._client.credentials.fingerprint
-            and normalize_rfc((await self._client.empresas.current()).rfc) != rfc
-        ):
+        owner = self._owners.setdefault(empresa.credentials.fingerprint, empresa.uid)
+        if owner != empresa.uid:
+            raise _RowError(f"the API gave the keys of the company {owner} for it (uid {empresa.uid})")
+        if empresa.credentials.fingerprint != self._client.credentials.fingerprint:
+            return
+        try:
+            main = await self._client.empresas.current()
+        except FacturaOnlineError as error:
+            raise _RowError(f"whether it is the main company could not be seen: {error}") from None
+        if normalize_rfc(main.rfc) != rfc:
             raise _RowError(f"the API gave the main company's keys for it (uid {empresa.uid})")
 
     async def _series(self, empresa: Empresa, wanted: tuple[PlanSerie, ...]) -> tuple[SerieOutcome, ...]:
@@ -188,9 +206,11 @@ def _the_one(series: list[Serie]) -> Serie | None:
 
 def _judged(error: Exception) -> tuple[State, str]:
     """Return what is known of a create that failed, and why. The text of a stranger's error may hold anything."""
-    if isinstance(error, (OutcomeUnknownError, UnreadableAnswerError)):
-        return State.UNKNOWN, str(error)
-    return State.FAILED, str(error) if isinstance(error, FacturaOnlineError) else f"unexpected {type(error).__name__}"
+    if not isinstance(error, FacturaOnlineError):
+        return State.FAILED, f"unexpected {type(error).__name__}"
+    is_unknown = isinstance(error, (OutcomeUnknownError, UnreadableAnswerError))
+    reason = " ".join([str(error), *getattr(error, "__notes__", ())])
+    return State.UNKNOWN if is_unknown else State.FAILED, reason
 
 
 def _there(serie: PlanSerie, state: State, uid: int) -> SerieOutcome:

@@ -84,11 +84,10 @@ def _guessed(content: bytes, problem: UnicodeDecodeError, notices: list[Problem]
         text = ""
     if meant > marks.count("\ufffd") or problem.encoding.startswith("utf-16"):
         raise PlanError.of([Problem(row=row, column="", reason="holds bytes that are not UTF-8, unlike the rest")])
-    first = next(word for word in re.split(r"[,;\t\r\n\"]", text) if not word.isascii())
-    reason = (
-        f'the file is not UTF-8, and was read as Windows-1252; the first text that shows it: "{first.strip()[:40]}"'
+    # The text itself is not shown: it may be a password.
+    notices.append(
+        Problem(row=row, column="", reason="the file is not UTF-8 from here on, and was read as Windows-1252")
     )
-    notices.append(_whole(reason))
     return text
 
 

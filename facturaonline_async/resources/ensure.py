@@ -55,7 +55,8 @@ async def ensure(
 
     """
     async with session.turns.take(key):
-        if not is_new and (found := await find()) is not None:
+        # What this session has created since the caller looked is not new any more.
+        if (not is_new or hash(key) in session.created) and (found := await find()) is not None:
             session.doubts.pop(key, None)
             return found
         problem: OutcomeUnknownError | UnreadableAnswerError
@@ -88,6 +89,7 @@ async def ensure(
 
 
 def _begin_doubt(session: SessionManager, key: tuple[str, Hashable, Hashable]) -> None:
+    session.created.add(hash(key))
     now = asyncio.get_running_loop().time()
     for each in [each for each, until in session.doubts.items() if until <= now]:
         del session.doubts[each]

@@ -195,12 +195,15 @@ class EmpresaService:
         )
         return await poll(self._session, lambda: self._get_itself(found.uid), problem=problem)
 
-    async def _get_itself(self, uid: str) -> Empresa:
-        """Read a company whose keys are going to be used: another one's would create series in the wrong place."""
+    async def _get_itself(self, uid: str) -> Empresa | None:
+        """Read a company whose keys are going to be used, or None if they are not there yet.
+
+        Another company's keys would create series in the wrong place.
+        """
         empresa = await self.get(uid)
         if empresa.uid != uid:
             raise UnreadableAnswerError("the answer is about another company", endpoint=dialect.GET.name, uid=uid)
-        return empresa
+        return empresa if empresa.api_key and empresa.secret_key else None
 
     async def _look(self, rfc: str, uid: str | None) -> Empresa | None:
         """Look once for a company that may have been created."""
