@@ -326,5 +326,11 @@ class Config:
     upload: Upload = field(default="multipart", validator=_check_upload)
     #: Called with each `Event`, in the event loop: keep it short. What it raises is logged, and goes no further.
     on_event: Callable[[Event], None] | None = field(default=None, repr=False, hash=False, validator=_check_on_event)
-    #: Check each certificate before it is sent. (The checks themselves are not part of this release yet.)
+    #: Check each certificate, key and password before it is sent (`facturaonline_async.sello.check`): errors raise
+    #: `InvalidInputError`, warnings are logged.
     check_sello: bool = field(default=True, validator=a(bool))
+
+    @property
+    def is_production(self) -> bool:
+        """Whether `base_url` is one of those where invoices count."""
+        return self.base_url in {PRODUCTION, FACTURA_COM_PRODUCTION}

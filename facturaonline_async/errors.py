@@ -22,7 +22,10 @@ Every error can be pickled and none keeps a request, a response, a header or ano
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from facturaonline_async.findings import Finding
 
 __all__ = [
     "ApiError",
@@ -95,12 +98,26 @@ class InvalidInputError(NotSentError, ValueError):
 
     Attributes:
         field: name of the argument or attribute at fault; ``""`` where no single one is.
+        findings: what a check of the company's data and certificates found, warnings included; empty where none was
+            made.
+        report: the `facturaonline_async.sello.Report` of the certificate at fault (the CSD's, if both are), or None.
 
     """
 
-    def __init__(self, message: str, *, field: str = "", endpoint: str = "", uid: int | str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        endpoint: str = "",
+        uid: int | str | None = None,
+        findings: Iterable[Finding] = (),
+        report: object = None,
+    ) -> None:
         super().__init__(message, endpoint=endpoint, uid=uid)
         self.field = field
+        self.findings: tuple[Finding, ...] = tuple(findings)
+        self.report: Any = report
 
 
 class ApiError(FacturaOnlineError):

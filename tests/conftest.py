@@ -18,7 +18,7 @@ from facturaonline_async.testing import Emulator
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
-QUICK = Config(rates=(), retry=RetryPolicy(transient=0.001, throttled=0.001), deadline=0.5)
+QUICK = Config(rates=(), retry=RetryPolicy(transient=0.001, throttled=0.001), deadline=0.5, check_sello=False)
 
 
 @pytest.fixture

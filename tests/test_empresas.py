@@ -42,7 +42,7 @@ PNG = b"\x89PNG\r\n\x1a\n..."
 
 NUEVA = NuevaEmpresa(
     razon_social="Ñandú & Compañía",
-    rfc="ÑAN&010101AB",
+    rfc="ÑAN&010101ABC",
     codpos="06500",
     email="a@example.com",
     regimen="601",
@@ -89,7 +89,7 @@ async def test_a_create_sends_every_attribute_under_the_apis_name(client: Factur
     assert masked == {"password", "fielpassword", "smtp_password"}
     assert {name: value for name, value in request.fields.items() if name not in masked} == {
         "razons": "Ñandú & Compañía",
-        "rfc": "ÑAN&010101AB",
+        "rfc": "ÑAN&010101ABC",
         "codpos": "06500",
         "email": "a@example.com",
         "regimen": "601",
@@ -194,7 +194,7 @@ async def test_a_created_company_carries_facts_but_no_keys(client: FacturaOnline
     created = await client.empresas.create(FULL)
     assert (created.razon_social, created.rfc, created.regimen_fiscal) == (
         "ÑANDÚ & COMPAÑÍA",
-        "ÑAN&010101AB",
+        "ÑAN&010101ABC",
         "General de Ley Personas Morales",
     )
     assert (created.regimen, created.telefono, created.mail_conta, created.smtp) == (
@@ -340,7 +340,7 @@ async def test_a_company_that_is_not_there_is_not_found(client: FacturaOnline) -
 
 async def test_ensure_creates_once_and_ends_with_keys(client: FacturaOnline, emulator: Emulator) -> None:
     first = await client.empresas.ensure(NUEVA)
-    second = await client.empresas.ensure(evolve(NUEVA, razon_social="Otra", rfc=" ñan&010101ab "))
+    second = await client.empresas.ensure(evolve(NUEVA, razon_social="Otra", rfc=" ñan&010101abc "))
     assert first == second
     assert first.credentials == emulator.credentials_of(first.uid)
     assert (emulator.count("empresas.create"), len(emulator.state["empresas"])) == (1, 2)

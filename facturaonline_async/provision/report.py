@@ -7,6 +7,8 @@ from collections import Counter
 
 from attrs import define, field, frozen
 
+from facturaonline_async.findings import Finding
+
 __all__ = ["Report", "RowOutcome", "SerieOutcome", "State"]
 
 
@@ -50,6 +52,7 @@ class RowOutcome:
         uid: the company's uid, or None unless it is there.
         reason: why it is not surely there, or ``""``.
         series: what became of its series; those of a failed company failed with it.
+        warnings: what the check of a new company's data and certificates found, and did not stop it.
 
     """
 
@@ -59,6 +62,7 @@ class RowOutcome:
     uid: str | None = None
     reason: str = ""
     series: tuple[SerieOutcome, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -17,9 +17,12 @@ from facturaonline_async.errors import (
     OutcomeUnknownError,
     UnreadableAnswerError,
 )
+from facturaonline_async.findings import Finding
+from facturaonline_async.provision.checkers import checkers
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow, PlanSerie
+from facturaonline_async.resources.empresas.revision import CheckSello, review
 from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
 from facturaonline_async.resources.ensure import poll
 from facturaonline_async.resources.series.values import Serie
@@ -38,6 +41,7 @@ async def provision(client: FacturaOnline, plan: Plan, *, concurrency: int = 32)
                 print(outcome.rfc, outcome.state)
         print(run.report.is_complete)
 
+    Before a company is created, its data and certificates are checked (`Config.check_sello`), in worker processes.
     Companies and series that exist are adopted and left as they are; where one of the plan's exists several times, its
     row fails, for a person to decide. A company's series are created with that company's own keys, as soon as it is
     readable. A row's failure is its outcome, and stops no other row; if the API refuses the main keys on the way, no
@@ -68,12 +72,13 @@ async def provision(client: FacturaOnline, plan: Plan, *, concurrency: int = 32)
             existing[rfc].append(empresa.uid)
         if empresa.api_key and empresa.secret_key:
             owners[empresa.credentials.fingerprint] = empresa.uid
-    worker = _Worker(client, dict(existing), owners)
-    async with bulk.stream(plan, worker.row, concurrency=concurrency) as outcomes:
-        try:
-            yield Run(report, outcomes)
-        finally:
-            report.seconds = clock() - began
+    async with checkers() as check_sello:
+        worker = _Worker(client, dict(existing), owners, check_sello if client.session.config.check_sello else None)
+        async with bulk.stream(plan, worker.row, concurrency=concurrency) as outcomes:
+            try:
+                yield Run(report, outcomes)
+            finally:
+                report.seconds = clock() - began
 
 
 @define
@@ -101,12 +106,13 @@ class _Worker:
     _client: FacturaOnline = field(alias="client")
     _existing: Mapping[str, Sequence[str]] = field(alias="existing")
     _owners: dict[str, str] = field(alias="owners")  # uids by their keys' fingerprints
+    _check_sello: CheckSello | None = field(alias="check_sello")
     _refused: bool = field(default=False, init=False)
 
     async def row(self, row: PlanRow) -> RowOutcome:
         """Bring the company about, then its series. Nothing but cancellation is raised: a row is never lost."""
         try:
-            empresa, state = await self._empresa(row)
+            empresa, state, warnings = await self._empresa(row)
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
             state, reason = _judged(error)
             series = tuple(
@@ -114,26 +120,33 @@ class _Worker:
             )
             return RowOutcome(number=row.number, rfc=row.rfc, state=state, reason=reason, series=series)
         series = await self._series(empresa, row.series)
-        return RowOutcome(number=row.number, rfc=row.rfc, state=state, uid=empresa.uid, series=series)
+        return RowOutcome(
+            number=row.number, rfc=row.rfc, state=state, uid=empresa.uid, series=series, warnings=warnings
+        )
 
-    async def _empresa(self, row: PlanRow) -> tuple[Empresa, State]:
-        """Return the company, readable and with its own keys."""
+    async def _empresa(self, row: PlanRow) -> tuple[Empresa, State, tuple[Finding, ...]]:
+        """Return the company, readable and with its own keys, and what is worth a warning."""
         if self._refused:
             raise _RowError("not tried: the API refused the main keys")
         rfc = normalize_rfc(row.rfc)
         uids = self._existing.get(rfc, ())
         if len(uids) > 1:
             raise _RowError(f"the account has {len(uids)} companies with this RFC: {', '.join(uids)}")
+        warnings: tuple[Finding, ...] = ()
         try:
             if uids:
                 empresa, state = await self._adopted(uids[0]), State.ADOPTED
             else:
-                empresa, state = await self._client.empresas.ensure(await row.load(), is_new=True), State.CREATED
+                nueva = await row.load()
+                production = self._client.session.config.is_production
+                warnings = await review(nueva, self._check_sello, production=production)
+                empresa = await self._client.empresas.ensure(nueva, is_new=True, is_checked=True)
+                state = State.CREATED
             await self._check(empresa, rfc)
         except AuthenticationError:
             self._refused = True
             raise
-        return empresa, state
+        return empresa, state, warnings
 
     async def _adopted(self, uid: str) -> Empresa:
         """Read a company that was listed: one that was created a moment ago may not be readable yet."""

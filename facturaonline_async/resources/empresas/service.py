@@ -10,8 +10,10 @@ from attrs import frozen
 
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.logs import LOGGER
 from facturaonline_async.resources.answers import read_all, read_one
 from facturaonline_async.resources.empresas import dialect
+from facturaonline_async.resources.empresas.revision import check_in_thread, review
 from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
 from facturaonline_async.resources.ensure import BeforeSend, ensure, poll
 from facturaonline_async.session import SessionManager
@@ -102,20 +104,29 @@ class EmpresaService:
     async def create(self, nueva: NuevaEmpresa) -> Empresa:
         """Create a company (``POST /v4/account/create``).
 
+        Its data and certificates are checked first (see `NuevaEmpresa`, `Config.check_sello`).
+
         The answer carries no keys that are ready for use: `ensure` gives them, or ``get(uid)`` a moment later.
 
         Raises:
+            InvalidInputError: the data or a certificate would be refused: ``findings`` and ``report`` say why.
             ValidationError: the API refused the data; ``fields`` names the API's own fields.
             OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
                 creating a second one.
 
         """
+        await self._review(nueva, dialect.CREATE.name)
         return read_one(await self._create(nueva), dialect.read_written_empresa)
 
-    async def ensure(self, nueva: NuevaEmpresa, *, is_new: bool = False) -> Empresa:
+    async def ensure(self, nueva: NuevaEmpresa, *, is_new: bool = False, is_checked: bool = False) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
 
-        `is_new` saves the first look: you know from a list of your own that it is not there.
+        Its data and certificates are checked before anything is sent (see `NuevaEmpresa`, `Config.check_sello`).
+
+        Args:
+            nueva: what is sent if it is not there.
+            is_new: saves the first look: you know from a list of your own that it is not there.
+            is_checked: saves the check: you have checked data and certificates yourself.
 
         What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
         never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. A new
@@ -128,10 +139,13 @@ class EmpresaService:
         provision from one of them.
 
         Raises:
+            InvalidInputError: the data or a certificate would be refused: ``findings`` and ``report`` say why.
             OutcomeUnknownError: it may have been created, but has not shown up before the deadline.
             UnreadableAnswerError: it exists, but was not readable before the deadline.
 
         """
+        if not is_checked:
+            await self._review(nueva, dialect.CREATE.name)
         return await ensure(
             self._session,
             (dialect.CREATE.name, self._credentials.fingerprint, nueva.rfc),
@@ -142,13 +156,17 @@ class EmpresaService:
         )
 
     async def update(self, uid: int | str, cambios: CambiosEmpresa) -> Empresa:
-        """Change a company (``POST /v4/account/{uid}/update``); only what `cambios` sets is sent.
+        """Change a company (``POST /v4/account/{uid}/update``); only what `cambios` sets is sent, and checked first.
+
+        Certificates are compared with the company's RFC only if `cambios` sets it.
 
         Raises:
-            InvalidInputError: there is nothing to change.
+            InvalidInputError: there is nothing to change, or what is there would be refused: ``findings`` and
+                ``report`` say why.
             NotFoundError: there is no such company.
 
         """
+        await self._review(cambios, dialect.UPDATE.name)
         body = dialect.write_cambios(cambios, self._session.config.upload)
         reply = await self._session.change(dialect.UPDATE, self._credentials, uid=uid, body=body)
         return read_one(reply, dialect.read_written_empresa)
@@ -167,6 +185,13 @@ class EmpresaService:
             body=dialect.write_delete(),
             reached=partial(self._is_gone, uid),
         )
+
+    async def _review(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
+        """Refuse what would be refused, and log what is worth a warning."""
+        config = self._session.config
+        check_sello = check_in_thread if config.check_sello else None
+        for finding in await review(empresa, check_sello, production=config.is_production, endpoint=endpoint):
+            LOGGER.warning("%s: %s", endpoint, finding)
 
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:

@@ -10,6 +10,7 @@ from attrs import Attribute, field, frozen
 from facturaonline_async.checks import a, count, kind, natural, required_text, text
 from facturaonline_async.config import Credentials, Secret, to_secret
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.regimenes import Regimen, find_regimen
 from facturaonline_async.sello import Sello
 
 __all__ = ["CambiosEmpresa", "CorreoSmtp", "Empresa", "NuevaEmpresa", "normalize_rfc"]
@@ -88,6 +89,11 @@ class Empresa:
     apps: str = field(default="", repr=False)
 
     @property
+    def regimen_sat(self) -> Regimen | None:
+        """The régimen fiscal as the SAT's catalogue has it, by its code or by its text; None: not in the catalogue."""
+        return find_regimen(self.regimen) or find_regimen(self.regimen_fiscal)
+
+    @property
     def credentials(self) -> Credentials:
         """The company's own key pair, for `FacturaOnline.for_empresa`.
 
@@ -152,7 +158,9 @@ def _optional_rfc(rfc: str | None) -> str | None:
 class NuevaEmpresa:
     """What is sent to create a company. The first block is required; an optional text left ``""`` is not sent.
 
-    Razón social, RFC and código postal must be those that the SAT has on record.
+    Razón social, RFC and código postal must be those that the SAT has on record. Before one is sent, the forms of
+    `rfc`, `curp`, `codpos`, `regimen` and `regimen_nomina` are checked, and the certificates with their keys and
+    passwords; check digits, and a régimen that is not for this kind of person, only warn.
     """
 
     razon_social: str = field(validator=required_text)

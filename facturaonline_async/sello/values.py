@@ -14,6 +14,7 @@ from attrs import field, frozen
 from facturaonline_async.checks import a, is_one_line
 from facturaonline_async.config import Secret, SecretBytes, to_secret
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.sello.files import recognise
 
 __all__ = ["Sello", "read_file"]
 
@@ -58,8 +59,8 @@ def _to_secret_bytes(value: bytes) -> bytes:
 class Sello:
     """A certificate (``.cer``), its encrypted private key (``.key``) and the key's password.
 
-    The bytes are taken as they are: making one never validates anything. The key and the password do not show in
-    ``repr`` and cannot be pickled.
+    The bytes are taken as they are: making one never validates anything, `facturaonline_async.sello.check` does. The
+    key and the password do not show in ``repr`` and cannot be pickled.
 
     Attributes:
         cer: the certificate's bytes; the SAT gives DER.
@@ -86,6 +87,14 @@ class Sello:
 
         """
         return await anyio.to_thread.run_sync(lambda: cls(read_file("cer", cer), read_file("key", key), password))
+
+    def to_der(self) -> Sello:
+        """Return the same Sello with both files as the SAT gives them: DER, out of PEM or base64 text, and no more.
+
+        What cannot be recognised stays as it is.
+        """
+        cer, key = (recognise(content).der or content for content in (self.cer, self.key))
+        return Sello(cer, SecretBytes(key), self.password)
 
     def refuse_unsendable(self, prefix: str) -> None:
         """Refuse what no SAT file is, before anything is sent; whether it is a good one is another question.

@@ -1,0 +1,103 @@
+"""What is found in data before it is sent: one table of all findings, and the value that each of them is."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Final
+
+from attrs import frozen
+
+__all__ = ["FINDINGS", "Finding", "Severity", "told"]
+
+
+class Severity(enum.StrEnum):
+    """What a finding means for sending."""
+
+    #: The API, or the SAT behind it, would refuse it: it is not sent.
+    ERROR = "error"
+    #: It may be right, and is sent; somebody should look.
+    WARNING = "warning"
+
+
+_E, _W = Severity.ERROR, Severity.WARNING
+
+#: Every code with its severity and its remedy, in the order in which people mend them.
+FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
+    # The two files
+    "swapped": (_E, "Exchange them: cer is the .cer file, key is the .key file."),
+    "not_a_certificate": (_E, "Give the .cer file that the SAT's CertiSAT lets you download."),
+    "not_a_key": (_E, "Give the .key file that the SAT's Certifica made together with the request."),
+    "not_der": (_E, "The API takes the SAT's own binary files (DER): give those, or what sello.to_der() returns."),
+    "truncated": (_E, "The file breaks off: copy or download it again, in binary mode."),
+    "trailing_bytes": (_E, "Give the file as the SAT gave it: copy or download it again, or use sello.to_der()."),
+    # Key and password
+    "key_not_encrypted": (_E, "Give the .key file as the SAT's Certifica made it, with its password."),
+    "unsupported_key": (_E, "Give the .key file as the SAT's Certifica made it: an RSA key in PKCS#8."),
+    "damaged_key": (_E, "The file was changed: take it from a backup, or request a new certificate from the SAT."),
+    "no_password": (_E, "Give the password chosen in Certifica for this key (contraseña de la clave privada)."),
+    "wrong_password": (_E, "Give the password chosen in Certifica for this very key, not the portal's (CIEC)."),
+    "key_mismatch": (_E, "Give the key that was made with this certificate's request: each sucursal has its own."),
+    # The certificate
+    "fiel_as_csd": (_E, "Give the CSD (Certificado de Sello Digital), not the e.firma (FIEL)."),
+    "csd_as_fiel": (_E, "Give the e.firma (FIEL), not the CSD (Certificado de Sello Digital)."),
+    "unknown_kind": (_E, "Give a CSD or e.firma that the SAT issued."),
+    "unreadable_subject": (_E, "Give the .cer file as the SAT gave it: copy or download it again."),
+    "rfc_mismatch": (_E, "Give the certificate of this company, or correct its RFC."),
+    "expired": (_E, "Request a new certificate from the SAT (CSD in CertiSAT; e.firma at an office, or by SAT ID)."),
+    "not_yet_valid": (_E, "Wait until then, or set this machine's clock."),
+    "expires_soon": (_W, "Request the next certificate from the SAT now, and update the company with it."),
+    "weak_key": (_W, "Request a new certificate from the SAT, with a key of 2048 bits."),
+    "weak_signature": (_W, "Request a new certificate from the SAT: this one is of an old kind."),
+    "unknown_issuer": (_W, "Make sure that it is the SAT's: its issuer was recognised by name only, and was not."),
+    "test_certificate": (_W, "Give a certificate for production: the SAT's test certificates have no fiscal validity."),
+    # The company's data
+    "rfc_format": (_E, "Give the RFC as the SAT has it on record: 12 characters (moral) or 13 (física), no hyphens."),
+    "rfc_check_digit": (_W, "Compare it with the Constancia de Situación Fiscal: its check digit does not fit."),
+    "curp_format": (_E, "Give the CURP's 18 characters, no blanks."),
+    "curp_doubtful": (_W, "Compare it with the CURP's certificate: its date, state or check digit does not fit."),
+    "codpos_format": (_E, "Give 5 digits, such as 06500: spreadsheets drop the zero in front."),
+    "regimen_format": (_E, "Give the SAT's code of 3 digits (c_RegimenFiscal), such as 601."),
+    "regimen_unknown": (_W, "Compare it with the SAT's catalogue c_RegimenFiscal."),
+    "regimen_retired": (_W, "CFDI 4.0 does not list this code: compare it with the Constancia de Situación Fiscal."),
+    "regimen_person": (_W, "Compare it with the Constancia de Situación Fiscal: RFC or régimen may be another's."),
+}  # fmt: skip
+
+
+@frozen
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        code: stable name, a key of `FINDINGS`.
+        field: what it is about, such as ``"password"`` or ``"csd.password"``.
+        seen: what was seen, in a sentence; never a secret.
+
+    """
+
+    code: str
+    field: str
+    seen: str
+
+    @property
+    def severity(self) -> Severity:
+        """Whether it keeps the data from being sent."""
+        return FINDINGS[self.code][0]
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        return FINDINGS[self.code][1]
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it keeps the data from being sent."""
+        return self.severity is Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.seen} {self.remedy} [{self.code}]"
+
+
+def told(findings: Iterable[Finding]) -> str:
+    """Return all findings in one text."""
+    return " ".join(map(str, findings))

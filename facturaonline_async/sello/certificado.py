@@ -1,0 +1,183 @@
+"""The facts that a certificate of the SAT states."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final, Literal
+
+from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from facturaonline_async.sello import der
+
+__all__ = ["Certificado", "Kind", "UnreadableSubjectError", "read_certificado"]
+
+Kind = Literal["csd", "fiel"]
+
+_COMMON_NAME: Final = "2.5.4.3"
+_SERIAL_NUMBER: Final = "2.5.4.5"
+_ORGANIZATION: Final = "2.5.4.10"
+_ORGANIZATIONAL_UNIT: Final = "2.5.4.11"
+_UNIQUE_IDENTIFIER: Final = "2.5.4.45"
+
+_USAGES: Final = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
+_OF_A_FIEL: Final = {"data_encipherment", "key_agreement"}
+_SAT: Final = "SERVICIO DE ADMINISTRACION TRIBUTARIA"
+_TEST_AUTHORITIES: Final = ("UAT", "PRUEBAS")
+
+
+class UnreadableSubjectError(ValueError):
+    """It is a certificate, but its names cannot be read."""
+
+
+@frozen(kw_only=True)
+class Certificado:
+    """What a certificate says. Texts that it does not have are ``""``.
+
+    Attributes:
+        kind: ``"csd"`` (it has a sucursal), ``"fiel"``, or None for what the SAT does not issue.
+        rfc: the holder's.
+        rfc_representante, curp_representante: the legal representative's, for companies.
+        curp: the holder's, for persons.
+        nombre: the holder's name or razón social.
+        sucursal: the branch that a CSD was made for.
+        numero: the certificate's number, 20 digits.
+        not_before, not_after: validity, aware datetimes in UTC.
+        issuer: name of the authority; it is not verified that the authority signed.
+        issuer_organization: whose authority it is.
+        key_bits: size of its RSA key; 0 for a key of another kind.
+        key_usage: what the key may do, in `cryptography`'s words.
+        signature_hash: such as ``"sha256"``.
+
+    """
+
+    kind: Kind | None
+    rfc: str
+    rfc_representante: str
+    curp: str
+    curp_representante: str
+    nombre: str
+    sucursal: str
+    numero: str
+    not_before: datetime
+    not_after: datetime
+    issuer: str
+    issuer_organization: str
+    key_bits: int
+    key_usage: tuple[str, ...]
+    signature_hash: str
+
+    @property
+    def persona(self) -> Literal["moral", "fisica"]:
+        """Whether the holder is a company or a person, by the RFC's length."""
+        return "moral" if len(self.rfc) == 12 else "fisica"
+
+    @property
+    def is_from_sat(self) -> bool:
+        """Whether the authority has the SAT's name."""
+        return _SAT in _folded(self.issuer_organization)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the authority is one of the SAT's test authorities."""
+        return any(word in _folded(self.issuer) for word in _TEST_AUTHORITIES)
+
+
+def read_certificado(content: bytes) -> tuple[Certificado, rsa.RSAPublicNumbers | None]:
+    """Return the facts, and the public key if it is one of RSA.
+
+    Raises:
+        UnreadableSubjectError: its names cannot be read.
+        ValueError: it is no certificate that can be read.
+
+    """
+    try:
+        read = x509.load_der_x509_certificate(content)
+        key = read.public_key()
+        usage = tuple(_usages(read))
+        hashed = read.signature_hash_algorithm
+        validity = read.not_valid_before_utc, read.not_valid_after_utc
+        numero = _numero(read.serial_number)
+        body = read.tbs_certificate_bytes
+    except Exception:  # noqa: BLE001  # whatever a stranger's bytes make the library raise
+        raise ValueError("not a certificate that can be read") from None
+    subject, issuer = _names(body)
+    rfc, rfc_representante = _pair(subject, _UNIQUE_IDENTIFIER)
+    curp, curp_representante = _pair(subject, _SERIAL_NUMBER)
+    sucursal = subject.get(_ORGANIZATIONAL_UNIT, "").strip()
+    certificado = Certificado(
+        kind=_kind(is_sat=bool(rfc and numero), sucursal=sucursal, usage=usage),
+        rfc=rfc,
+        rfc_representante=rfc_representante,
+        curp=curp,
+        curp_representante=curp_representante,
+        nombre=subject.get(_COMMON_NAME, subject.get(_ORGANIZATION, "")).strip(),
+        sucursal=sucursal,
+        numero=numero,
+        not_before=validity[0],
+        not_after=validity[1],
+        issuer=issuer.get(_COMMON_NAME, "").strip(),
+        issuer_organization=issuer.get(_ORGANIZATION, "").strip(),
+        key_bits=key.key_size if isinstance(key, rsa.RSAPublicKey) else 0,
+        key_usage=usage,
+        signature_hash=hashed.name if hashed else "",
+    )
+    return certificado, key.public_numbers() if isinstance(key, rsa.RSAPublicKey) else None
+
+
+def _names(body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the texts of subject and issuer, out of the part of the certificate that is signed."""
+    try:
+        parts = [part for part in der.first(body) if part.tag != der.VERSION]
+        _serial, _algorithm, issuer, _validity, subject, *_ = parts
+        return der.texts(subject), der.texts(issuer)
+    except ValueError:  # a DerError, or too few parts
+        raise UnreadableSubjectError("its names cannot be read") from None
+
+
+def _pair(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:
+    """Return what stands before and behind the slash: the holder's, and the representative's."""
+    holder, _, representante = subject.get(identifier, "").partition("/")
+    normalized = [unicodedata.normalize("NFC", text).strip().upper() for text in (holder, representante)]
+    return normalized[0], normalized[1]
+
+
+def _numero(serial: int) -> str:
+    """Return the 20 digits that a serial number's bytes spell, or ``""``: then it is not the SAT's."""
+    if serial.bit_length() > 160 or serial <= 0:
+        return ""
+    text = serial.to_bytes(20, "big")
+    return text.decode("ascii") if text.isdigit() else ""
+
+
+def _usages(certificate: x509.Certificate) -> Iterator[str]:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    yield from (name for name in _USAGES if getattr(usage, name))
+
+
+def _kind(*, is_sat: bool, sucursal: str, usage: tuple[str, ...]) -> Kind | None:
+    """Tell CSD from FIEL: the one has a sucursal, and its key is for signing only."""
+    may_do_more = bool(_OF_A_FIEL.intersection(usage))
+    if not is_sat or bool(sucursal) == (may_do_more and bool(usage)):
+        return None
+    return "csd" if sucursal else "fiel"
+
+
+def _folded(text: str) -> str:
+    """Return the text in upper case without accents."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in plain if not unicodedata.combining(character)).upper()
