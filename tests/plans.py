@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from facturaonline_async import NuevaEmpresa, Sello
+from facturaonline_async.testing import make_sello
 
 HEADER = ["razon_social", "rfc", "codpos", "email", "regimen", "regimen_nomina", "cer", "key", "password", "series"]
 
@@ -33,6 +38,20 @@ def folder(path: Path) -> Path:
     (path / "c" / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (path / "c" / "empty.cer").write_bytes(b"")
     return path
+
+
+@functools.cache
+def private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def certify(path: Path, rfcs: Iterable[str]) -> None:
+    """Put certificates and keys there that pass the check."""
+    (path / "c").mkdir(exist_ok=True)
+    for rfc in rfcs:
+        sello = make_sello(rfc, private_key=private_key())
+        (path / "c" / f"{rfc}.cer").write_bytes(sello.cer)
+        (path / "c" / f"{rfc}.key").write_bytes(sello.key)
 
 
 def table(rows: list[dict[str, Any]], *, delimiter: str = ",", columns: list[str] | None = None) -> str:

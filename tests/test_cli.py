@@ -28,7 +28,7 @@ from facturaonline_async.cli import example, provision
 from facturaonline_async.cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError
 from facturaonline_async.testing import Emulator, Fault
-from tests.plans import ROW, written
+from tests.plans import ROW, certify, written
 
 COMMAND = [sys.executable, "-m", "facturaonline_async.cli"]
 
@@ -71,7 +71,10 @@ async def run(*arguments: object, emulator: Emulator | None = None, env: dict[st
 
 
 def plan(folder: Path, companies: int, **cells: object) -> Path:
-    return written(folder, [ROW | {"rfc": f"AAA0101{number:02}AA1"} | cells for number in range(companies)])
+    rfcs = [f"AAA010101{number:03}" for number in range(companies)]
+    certify(folder, rfcs)
+    rows = [ROW | {"rfc": rfc, "cer": f"c/{rfc}.cer", "key": f"c/{rfc}.key"} | cells for rfc in rfcs]
+    return written(folder, rows)
 
 
 # ── plan example ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,15 +175,15 @@ async def test_what_failed_is_shown_with_its_reason_and_the_exit_code_is_1(tmp_p
     ran = await run("provision", plan(tmp_path, 2), "--rate", "1000/1", emulator=emulator)
     assert (ran.code, "Not complete" in ran.out) == (1, True)
     flat = " ".join(re.sub("[^\\w\\s:\\[\\]]", " ", ran.out).split())
-    assert re.search(r"[23] AAA0101\d\dAA1 empresa .*El certificado no es \[válido\]", flat)
-    assert re.search(r"[23] AAA0101\d\dAA1 serie [FP]:(factura|pago)", flat)
+    assert re.search(r"[23] AAA010101\d\d\d empresa .*El certificado no es \[válido\]", flat)
+    assert re.search(r"[23] AAA010101\d\d\d serie [FP]:(factura|pago)", flat)
 
 
 async def test_a_narrow_terminal_shows_the_whole_reason(tmp_path: Path, emulator: Emulator) -> None:
     emulator.inject(Fault.status(422, body={"message": "El certificado no es válido"}), endpoint="empresas.create")
     ran = await run("provision", plan(tmp_path, 1), "--rate", "1000/1", emulator=emulator, env={"COLUMNS": "60"})
     flat = " ".join(re.sub("[^\\w\\s:,]", " ", ran.out).split())
-    assert "row 2, AAA010100AA1, empresa, failed:" in flat
+    assert "row 2, AAA010101000, empresa, failed:" in flat
     assert "El certificado no es válido" in flat
 
 

@@ -310,7 +310,7 @@ async def test_iterate_stops_where_a_host_gives_the_same_page_for_ever() -> None
 async def test_iterate_goes_on_where_a_host_gives_fewer_than_were_asked_for() -> None:
     """A host with pages of its own size, which says nothing of how many there are."""
     async with Emulator(paging=True) as emulator:
-        uids = {MAIN} | {emulator.add_empresa(rfc=f"AAA0101{number:02}AA1") for number in range(9)}
+        uids = {MAIN} | {emulator.add_empresa(rfc=f"AAA010101{number:03}") for number in range(9)}
         rows = [{"uid": uid, "rfc": "x"} for uid in sorted(uids)]
         for start in range(0, 12, 3):
             page = {"response": "success", "data": rows[start : start + 3]}

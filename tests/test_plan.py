@@ -191,7 +191,7 @@ def test_a_line_break_in_a_cell_is_a_fault(tmp_path: Path, column: str, cell: st
 @pytest.mark.parametrize("stray", ['"Av. Juárez', '"Plaza 5'])
 def test_a_missing_quotation_mark_swallows_no_company(tmp_path: Path, stray: str) -> None:
     """Before the fix, the rows behind it became part of an address, passwords and all, and the run was complete."""
-    rows = [ROW | {"rfc": f"AAA0101{number:02}AA1", "calle": "Centro"} for number in range(5)]
+    rows = [ROW | {"rfc": f"AAA010101{number:03}", "calle": "Centro"} for number in range(5)]
     text = table(rows).split("\r\n")
     for damage in ([2], [2, 4]):
         lines = [line.removesuffix("Centro") + stray if number in damage else line for number, line in enumerate(text)]

@@ -443,7 +443,7 @@ async def test_a_company_goes_out_in_one_piece(upload: Upload, monkeypatch: pyte
     count("sendmsg")
     csd = Sello(b"c" * 1460, b"k" * 1298, "12345678a")
     nueva = NuevaEmpresa(
-        razon_social="x", rfc="EKU9003173C9", codpos="1", email="a@b.mx", regimen_nomina="601", csd=csd, fiel=csd
+        razon_social="x", rfc="EKU9003173C9", codpos="06500", email="a@b.mx", regimen_nomina="601", csd=csd, fiel=csd
     )
     async with Emulator() as emulator:
         address.append(("127.0.0.1", int(emulator.base_url.split(":")[2].split("/")[0])))

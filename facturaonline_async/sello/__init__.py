@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from facturaonline_async.findings import Finding, Severity
-from facturaonline_async.sello.certificado import Certificado, Kind
-from facturaonline_async.sello.checking import check
-from facturaonline_async.sello.report import Report
+from facturaonline_async.sello.report import Certificado, Kind, Report
 from facturaonline_async.sello.values import Sello, read_file
 
 __all__ = ["Certificado", "Finding", "Kind", "Report", "Sello", "Severity", "check", "read_file"]
+
+
+def check(
+    sello: Sello,
+    *,
+    rfc: str | None = None,
+    kind: Kind | None = "csd",
+    now: datetime | None = None,
+    production: bool = False,
+) -> Report:
+    """Find everything that is wrong with a certificate, its key and its password. Nothing is sent.
+
+    It takes as long as loading the key does: about 30 ms, during which other threads of the process stand still, and
+    a millisecond for a key that this process has loaded before. In an event loop, call it in a thread
+    (``anyio.to_thread.run_sync``); `create`, `ensure`, `update` and `provision` do so by themselves.
+
+    Args:
+        sello: with the files as they are: DER, or (reported as ``not_der``) PEM or base64 text.
+        rfc: the company's, to be compared with the certificate's; None: not compared.
+        kind: what it should be; None: a CSD or a FIEL.
+        now: an aware datetime to judge the validity by; default: the current time.
+        production: whether it is meant for production, where the SAT's test certificates are worth a warning.
+
+    Raises:
+        InvalidInputError: `kind` is none, or `now` has no time zone. What is wrong with the Sello is never raised.
+
+    """
+    # `cryptography` is loaded when it is needed: most processes only read.
+    from facturaonline_async.sello.checking import find_all  # noqa: PLC0415
+
+    return find_all(sello, rfc=rfc, kind=kind, now=now, production=production)

@@ -12,44 +12,21 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from facturaonline_async import fiscal
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding
-from facturaonline_async.sello.certificado import Certificado, Kind, UnreadableSubjectError, read_certificado
+from facturaonline_async.sello.certificado import UnreadableSubjectError, read_certificado
 from facturaonline_async.sello.files import Content, What, recognise
 from facturaonline_async.sello.llave import DamagedKeyError, UnsupportedKeyError, WrongPasswordError, open_llave
-from facturaonline_async.sello.report import Report
+from facturaonline_async.sello.report import Certificado, Kind, Report
 from facturaonline_async.sello.values import Sello
 
-__all__ = ["check"]
+__all__ = ["find_all"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
 _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
-def check(
-    sello: Sello,
-    *,
-    rfc: str | None = None,
-    kind: Kind | None = "csd",
-    now: datetime | None = None,
-    production: bool = False,
-) -> Report:
-    """Find everything that is wrong with a certificate, its key and its password. Nothing is sent.
-
-    It takes as long as loading the key does: about 30 ms, during which other threads of the process stand still, and
-    a millisecond for a key that this process has loaded before. In an event loop, call it in a thread
-    (``anyio.to_thread.run_sync``); `create`, `ensure`, `update` and `provision` do so by themselves.
-
-    Args:
-        sello: with the files as they are: DER, or (reported as ``not_der``) PEM or base64 text.
-        rfc: the company's, to be compared with the certificate's; None: not compared.
-        kind: what it should be; None: a CSD or a FIEL.
-        now: an aware datetime to judge the validity by; default: the current time.
-        production: whether it is meant for production, where the SAT's test certificates are worth a warning.
-
-    Raises:
-        InvalidInputError: `kind` is none, or `now` has no time zone. What is wrong with the Sello is never raised.
-
-    """
+def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool) -> Report:
+    """Do what `facturaonline_async.sello.check` says."""
     if kind not in {"csd", "fiel", None}:
         raise InvalidInputError(f'kind must be "csd", "fiel" or None, and was {kind!r:.40}.', field="kind")
     moment = datetime.now(UTC) if now is None else now

@@ -41,6 +41,7 @@ class _Validated:
         self._lock = Lock()  # checks run in threads
 
     def digest(self, content: bytes, password: bytes | None) -> bytes:
+        """Return what a file with its password is known by, here and now only."""
         parts = (len(content).to_bytes(8, "big"), content, b"" if password is None else b"\1" + password)
         return hashlib.blake2b(b"".join(parts), key=self._salt, digest_size=16).digest()
 
@@ -48,6 +49,7 @@ class _Validated:
         return digest in self._digests
 
     def add(self, digest: bytes) -> None:
+        """Remember one, and forget the oldest."""
         with self._lock:
             self._digests[digest] = None
             while len(self._digests) > self._limit:

@@ -2,12 +2,79 @@
 
 from __future__ import annotations
 
+import unicodedata
+from datetime import datetime
+from typing import Final, Literal
+
 from attrs import frozen
 
 from facturaonline_async.findings import Finding
-from facturaonline_async.sello.certificado import Certificado
 
-__all__ = ["Report"]
+__all__ = ["Certificado", "Kind", "Report"]
+
+Kind = Literal["csd", "fiel"]
+
+_SAT: Final = "SERVICIO DE ADMINISTRACION TRIBUTARIA"
+_TEST_AUTHORITIES: Final = ("UAT", "PRUEBAS")
+
+
+def _folded(text: str) -> str:
+    """Return the text in upper case without accents."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(character for character in plain if not unicodedata.combining(character)).upper()
+
+
+@frozen(kw_only=True)
+class Certificado:
+    """What a certificate says. Texts that it does not have are ``""``.
+
+    Attributes:
+        kind: ``"csd"`` (it has a sucursal), ``"fiel"``, or None for what the SAT does not issue.
+        rfc: the holder's.
+        rfc_representante, curp_representante: the legal representative's, for companies.
+        curp: the holder's, for persons.
+        nombre: the holder's name or razón social.
+        sucursal: the branch that a CSD was made for.
+        numero: the certificate's number, 20 digits.
+        not_before, not_after: validity, aware datetimes in UTC.
+        issuer: name of the authority; it is not verified that the authority signed.
+        issuer_organization: whose authority it is.
+        key_bits: size of its RSA key; 0 for a key of another kind.
+        key_usage: what the key may do, in `cryptography`'s words.
+        signature_hash: such as ``"sha256"``.
+
+    """
+
+    kind: Kind | None
+    rfc: str
+    rfc_representante: str
+    curp: str
+    curp_representante: str
+    nombre: str
+    sucursal: str
+    numero: str
+    not_before: datetime
+    not_after: datetime
+    issuer: str
+    issuer_organization: str
+    key_bits: int
+    key_usage: tuple[str, ...]
+    signature_hash: str
+
+    @property
+    def persona(self) -> Literal["moral", "fisica"]:
+        """Whether the holder is a company or a person, by the RFC's length."""
+        return "moral" if len(self.rfc) == 12 else "fisica"
+
+    @property
+    def is_from_sat(self) -> bool:
+        """Whether the authority has the SAT's name."""
+        return _SAT in _folded(self.issuer_organization)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the authority is one of the SAT's test authorities."""
+        return any(word in _folded(self.issuer) for word in _TEST_AUTHORITIES)
 
 
 @frozen(repr=False)

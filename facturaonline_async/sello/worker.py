@@ -16,9 +16,7 @@ from datetime import datetime
 from typing import IO, Final, TypedDict
 
 from facturaonline_async.config import Secret
-from facturaonline_async.sello.certificado import Kind
-from facturaonline_async.sello.checking import check
-from facturaonline_async.sello.values import Sello
+from facturaonline_async.sello import Kind, Sello, check
 
 __all__ = ["Question", "main", "read", "write"]
 
