@@ -30,7 +30,7 @@ Call = Callable[[FacturaOnline], Awaitable[Any]]
 
 NUEVA = NuevaEmpresa(
     razon_social="Razon de prueba",
-    rfc="FUNK123456PH7",
+    rfc="FUNK671228PH6",
     codpos="44444",
     email="a@example.com",
     regimen="612",

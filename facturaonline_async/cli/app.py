@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from facturaonline_async.cli import emulator, example, provision
+from facturaonline_async.cli import emulator, example, provision, sello
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 
 __all__ = ["app", "run"]
@@ -25,6 +25,7 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback that shows locals would show keys
 )
 plan: typer.Typer = typer.Typer(help="Make and read plans.", no_args_is_help=True)
+sellos: typer.Typer = typer.Typer(help="Check certificates, keys and passwords (CSD, FIEL).", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
@@ -52,7 +53,9 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
 _add(app, "provision", provision.command)
 _add(app, "emulator", emulator.command)
 _add(plan, "example", example.command)
+_add(sellos, "check", sello.command)
 app.add_typer(plan, name="plan")
+app.add_typer(sellos, name="sello")
 
 
 def run() -> None:

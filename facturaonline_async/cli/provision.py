@@ -21,7 +21,16 @@ from facturaonline_async.cli import loop, shown
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision import Plan, PlanError, Problem, Report, RowOutcome, State, provision
+from facturaonline_async.provision import (
+    Plan,
+    PlanError,
+    Problem,
+    Report,
+    RowOutcome,
+    State,
+    check as dry_check,
+    provision,
+)
 from facturaonline_async.testing import Emulator
 
 __all__ = ["check", "command"]
@@ -92,7 +101,8 @@ def command(
     for notice in read.notices:
         Console(stderr=True).print(Text.assemble(("mended", "yellow"), f" {notice}"), soft_wrap=True)
     if dry_run:
-        loop.run(check(read, as_json=as_json))
+        url = base_url or os.environ.get("FACTURAONLINE_BASE_URL")
+        loop.run(check(read, as_json=as_json, production=Config(base_url=url).is_production))
         return
     if not use_emulator:
         _check_environment(base_url)
@@ -129,21 +139,28 @@ def _check_environment(base_url: str | None) -> None:
             )
 
 
-async def check(plan: Plan, *, as_json: bool) -> None:
-    """Make every company of the plan, as a run would, and say what is wrong with any."""
+async def check(plan: Plan, *, as_json: bool, production: bool = False) -> None:
+    """Make and check every company of the plan, as a run would, and say what is wrong with any."""
     problems: list[Problem] = []
-    for row in plan:
-        try:
-            await row.load()
-        except InvalidInputError as error:
-            problems.append(Problem(row=row.number, column=error.field or "", reason=str(error)))
-    if problems and not as_json:
-        raise PlanError.of(problems)
+    warnings: list[Problem] = []
+    with shown.bar("rows", len(plan), quiet=as_json) as advance:
+        async with dry_check(plan, production=production) as rows:
+            async for row in rows:
+                problems += row.problems
+                warnings += row.warnings
+                advance()
+    for found in (problems, warnings):
+        found.sort(key=lambda problem: problem.row)
     if as_json:
-        found = {"problems": [attrs.asdict(each) for each in problems]} if problems else {}
-        notices = [attrs.asdict(notice) for notice in plan.notices]
-        _print({"dry_run": True, "empresas": len(plan), "series": plan.series_count, "notices": notices} | found)
+        told = {"notices": plan.notices, "warnings": warnings} | ({"problems": problems} if problems else {})
+        _print(
+            {"dry_run": True, "empresas": len(plan), "series": plan.series_count}
+            | {name: [attrs.asdict(each) for each in group] for name, group in told.items()}
+        )
         raise typer.Exit(2 if problems else 0)
+    shown.warnings(warnings)
+    if problems:
+        raise PlanError.of(problems)
     Console().print(f"The plan is well formed: {len(plan)} empresas, {plan.series_count} series. Nothing was sent.")
 
 

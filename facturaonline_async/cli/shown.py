@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from facturaonline_async.provision import Report, RowOutcome, State
+from facturaonline_async.provision import Problem, Report, RowOutcome, State
 
-__all__ = ["progress", "report"]
+__all__ = ["bar", "progress", "report", "warnings"]
 
 _ROWS_SHOWN: Final = 50
 _NARROW: Final = 90
@@ -56,6 +56,23 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
                 bars.update(task, advance=done, wrong=_wrong(found))
 
         yield advance
+
+
+@contextmanager
+def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show how many of so many are done, and give a function that counts one."""
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda: bars.advance(task)
+
+
+def warnings(found: Sequence[Problem]) -> None:
+    """Print what somebody should look at."""
+    console = Console(stderr=True)
+    for problem in found[:_ROWS_SHOWN]:
+        console.print(Text.assemble(("warning", "yellow"), f" {problem}"), soft_wrap=True)
+    if len(found) > _ROWS_SHOWN:
+        console.print(f"… and {len(found) - _ROWS_SHOWN} warnings more; --json shows all")
 
 
 def _wrong(found: Mapping[State, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from facturaonline_async.provision.dry import RowCheck, check
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem
@@ -14,9 +15,11 @@ __all__ = [
     "PlanSerie",
     "Problem",
     "Report",
+    "RowCheck",
     "RowOutcome",
     "Run",
     "SerieOutcome",
     "State",
+    "check",
     "provision",
 ]

@@ -1,0 +1,258 @@
+"""``facturaonline sello check``: what is wrong with certificates, keys and passwords, before anybody needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import attrs
+import typer
+from attrs import frozen
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from facturaonline_async import bulk
+from facturaonline_async.cli import loop
+from facturaonline_async.config import Secret
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.findings import FINDINGS, Finding
+from facturaonline_async.provision import Plan, PlanRow
+from facturaonline_async.provision.checkers import Checkers, checkers
+from facturaonline_async.sello import Certificado, Kind, Report, Sello, read_file
+
+__all__ = ["command"]
+
+PASSWORD: Final = "FACTURAONLINE_SELLO_PASSWORD"  # noqa: S105  # a name
+_CONCURRENCY: Final = 16
+_STYLES: Final = {"error": "red", "warning": "yellow"}
+
+
+def command(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CER|DIR|PLAN", help="Certificate; or a folder of pairs; or a plan (.csv).", show_default=False
+        ),
+    ],
+    key: Annotated[Path | None, typer.Argument(metavar="[KEY]", help="Its private key.", show_default=False)] = None,
+    rfc: Annotated[str | None, typer.Option(metavar="RFC", help="Compare the certificates' RFC with this one.")] = None,
+    kind: Annotated[
+        Literal["csd", "fiel"] | None,
+        typer.Option(help="What they should be. Default: csd for one pair, either one for a folder."),
+    ] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the key's password from the standard input.")
+    ] = False,
+    production: Annotated[
+        bool, typer.Option("--production", help="They are for production: warn of the SAT's test certificates.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Check a certificate with its key and password: a pair, all pairs of a folder, or those of a plan.
+
+    Nothing is sent anywhere. The password is asked for without showing it, or read from the standard input
+    (--password-stdin), or taken from the environment variable FACTURAONLINE_SELLO_PASSWORD; all pairs of a folder have
+    the same. A plan has passwords of its own. In a folder a pair is a .cer and a .key of one name, or the only two.
+
+    The exit code is 1 if anything would be refused (warnings do not count), and 2 if something cannot be read.
+    """
+    if key is None and path.suffix.lower() == ".csv":
+        if rfc is not None or kind is not None or password_stdin:
+            raise typer.BadParameter("a plan has RFCs, kinds and passwords of its own")
+        pairs = list(_of_plan(Plan.from_csv(path)))
+    elif key is None and path.is_dir():
+        pairs = list(_of_folder(path, rfc, kind, _password(as_stdin=password_stdin)))
+        if not pairs:
+            raise InvalidInputError(f"{path} holds no .cer and no .key file.", field="DIR")
+    elif key is None:
+        raise typer.BadParameter("give the certificate and its key, or a folder, or a plan (.csv)")
+    else:
+        files = read_file("CER", path), read_file("KEY", key)
+        sello = Sello(*files, _password(as_stdin=password_stdin))
+        pairs = [_Pair(str(path), rfc, kind or "csd", sello)]
+    checked = loop.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
+    if as_json:
+        sys.stdout.write(json.dumps([_as_json(*each) for each in checked], indent=2, ensure_ascii=False) + "\n")
+    elif len(checked) == 1:
+        _show(checked[0][1])
+    else:
+        _show_all(checked)
+    if not all(report.ok for _, report in checked):
+        raise typer.Exit(1)
+
+
+@frozen
+class _Pair:
+    """Something to check: a Sello, or where one comes from, or why there is none."""
+
+    name: str
+    rfc: str | None
+    kind: Kind | None
+    source: Sello | PlanRow | tuple[Path, Path, Secret] | Finding
+
+
+def _password(*, as_stdin: bool) -> Secret:
+    if as_stdin:
+        return Secret(sys.stdin.readline().rstrip("\r\n"))
+    if PASSWORD in os.environ:
+        return Secret(os.environ[PASSWORD])
+    if not sys.stdin.isatty():
+        raise InvalidInputError(f"There is nobody to ask: give --password-stdin, or set {PASSWORD}.", field="password")
+    return Secret(
+        typer.prompt("Contraseña de la clave privada", hide_input=True, err=True, default="", show_default=False)
+    )
+
+
+def _of_plan(plan: Plan) -> Iterator[_Pair]:
+    for row in plan:
+        yield _Pair(f"row {row.number}", row.rfc, "csd", row)
+        yield _Pair(f"row {row.number}", row.rfc, "fiel", row)
+
+
+def _of_folder(folder: Path, rfc: str | None, kind: Kind | None, password: Secret) -> Iterator[_Pair]:
+    """Give the pairs below a folder, and the files that have no partner."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".cer", ".key"} and path.is_file())
+    groups: dict[Path, list[Path]] = {}
+    for file in files:
+        groups.setdefault(file.with_suffix(""), []).append(file)
+    lonely: dict[Path, list[Path]] = {}
+    for name, group in list(groups.items()):
+        if len({file.suffix.lower() for file in group}) == 1:
+            lonely.setdefault(name.parent, []).extend(groups.pop(name))
+    for parent, left in lonely.items():
+        if sorted(file.suffix.lower() for file in left) == [".cer", ".key"]:
+            groups[parent / left[0].stem] = left
+        else:
+            for file in left:
+                seen = f"{file.name} has no partner of its name."
+                yield _Pair(str(file.relative_to(folder)), rfc, kind, _lonely(file, seen))
+    for group in groups.values():
+        cer, key = sorted(group, key=lambda file: file.suffix.lower())[:2]
+        yield _Pair(str(cer.relative_to(folder)), rfc, kind, (cer, key, password))
+
+
+def _lonely(file: Path, seen: str) -> Finding:
+    is_key = file.suffix.lower() == ".key"
+    return Finding("not_a_certificate" if is_key else "not_a_key", "cer" if is_key else "key", seen)
+
+
+async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> list[tuple[_Pair, Report]]:
+    """Check all pairs, and return those that there are, in their order."""
+    found: dict[int, Report] = {}
+    async with checkers() as checked:
+
+        async def report(numbered: tuple[int, _Pair]) -> Report | None:
+            return await _report(numbered[1], checked, production=production)
+
+        with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bars:
+            task = bars.add_task("certificates", total=len(pairs))
+            async with bulk.stream(list(enumerate(pairs)), report, concurrency=_CONCURRENCY) as outcomes:
+                async for outcome in outcomes:
+                    bars.advance(task)
+                    if (result := outcome.result()) is not None:
+                        found[outcome.item[0]] = result
+    return [(pairs[number], found[number]) for number in sorted(found)]
+
+
+async def _report(pair: _Pair, checked: Checkers, *, production: bool) -> Report | None:
+    """Check one; a plan's row may have no FIEL to check."""
+    source = pair.source
+    if isinstance(source, Finding):
+        return Report(None, (source,))
+    if isinstance(source, Sello):
+        sello: Sello | None = source
+    elif isinstance(source, tuple):
+        cer, key, password = source
+        sello = await Sello.from_files(cer, key, password=password)
+    else:
+        nueva = await source.load()
+        sello = nueva.csd if pair.kind == "csd" else nueva.fiel
+    if sello is None:
+        return None
+    return await checked(sello, rfc=pair.rfc, kind=pair.kind, production=production)
+
+
+# ── What people see ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _facts(certificado: Certificado) -> dict[str, str]:
+    return {
+        "kind": {"csd": "CSD", "fiel": "e.firma (FIEL)", None: "unknown"}[certificado.kind],
+        "RFC": certificado.rfc,
+        "nombre": certificado.nombre,
+        "CURP": certificado.curp,
+        "sucursal": certificado.sucursal,
+        "RFC del representante": certificado.rfc_representante,
+        "CURP del representante": certificado.curp_representante,
+        "number": certificado.numero,
+        "valid from": f"{certificado.not_before:%Y-%m-%d %H:%M} UTC",
+        "valid until": f"{certificado.not_after:%Y-%m-%d %H:%M} UTC",
+        "issuer": certificado.issuer,
+        "key": f"RSA, {certificado.key_bits} bits" if certificado.key_bits else "not RSA",
+    }
+
+
+def _show(report: Report) -> None:
+    """Print the facts of one certificate, and everything that was found."""
+    console = Console(highlight=False)
+    if report.certificado is not None:
+        table = Table(show_header=False, box=None)
+        for name, fact in _facts(report.certificado).items():
+            if fact:
+                table.add_row(Text(name, style="dim"), Text(fact))
+        console.print(table)
+    for finding in report.findings:
+        console.print(_line(finding), soft_wrap=True)
+    console.print(_verdict([report]))
+
+
+def _show_all(checked: Sequence[tuple[_Pair, Report]]) -> None:
+    console = Console(highlight=False)
+    table = Table(title=str(_verdict([report for _, report in checked])), title_justify="left")
+    for name in ("", "kind", "RFC", "number", "valid until"):
+        table.add_column(name, overflow="fold")
+    table.add_column("found")
+    for pair, report in checked:
+        facts = report.certificado
+        cells = (facts.kind or "unknown", facts.rfc, facts.numero, f"{facts.not_after:%Y-%m-%d}") if facts else [""] * 4
+        found = [Text(finding.code, style=_STYLES[finding.severity]) for finding in report.findings]
+        table.add_row(Text(pair.name), *map(Text, cells), Text("\n").join(found))
+    console.print(table)
+    for code in dict.fromkeys(finding.code for _, report in checked for finding in report.findings):
+        severity, remedy = FINDINGS[code]
+        console.print(Text.assemble((code, _STYLES[severity]), f": {remedy}"), soft_wrap=True)
+
+
+def _line(finding: Finding) -> Text:
+    style = _STYLES[finding.severity]
+    return Text.assemble((f"{finding.severity} {finding.code}", style), f": {finding.seen} {finding.remedy}")
+
+
+def _verdict(reports: Sequence[Report]) -> Text:
+    errors = sum(not report.ok for report in reports)
+    warnings = sum(bool(report.warnings) for report in reports)
+    if len(reports) == 1:
+        return Text("It cannot be sent.", style="red") if errors else Text("It can be sent.", style="green")
+    return Text(f"{len(reports)} certificates: {errors} cannot be sent, {warnings} with warnings")
+
+
+def _as_json(pair: _Pair, report: Report) -> dict[str, Any]:
+    facts = report.certificado
+    return {
+        "name": pair.name,
+        "ok": report.ok,
+        "certificado": None
+        if facts is None
+        else attrs.asdict(facts)
+        | {"not_before": facts.not_before.isoformat(), "not_after": facts.not_after.isoformat()},
+        "findings": [
+            attrs.asdict(finding) | {"severity": finding.severity, "remedy": finding.remedy}
+            for finding in report.findings
+        ],
+    }
