@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
 from attrs import evolve, field, fields_dict, frozen, resolve_types
 
+from facturaonline_async import fiscal
 from facturaonline_async.config import Secret
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.findings import Finding
 from facturaonline_async.provision.rows import PlanSerie, Problem
 from facturaonline_async.resources.empresas.values import NuevaEmpresa, logo_extension, normalize_rfc
 from facturaonline_async.resources.series.values import TIPOS_DOCUMENTO
@@ -33,8 +35,6 @@ _SHIFTED: Final = 4
 _TOO_SHORT: Final = 3
 """Characters that no password is made of."""
 
-# Three or four letters (Ñ and & are letters here), a date, and three more characters.
-_RFC: Final = re.compile(r"[A-ZÑ&]{3,4}[0-9]{6}[A-Z0-9]{3}")
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
 _MOST_FOLIOS: Final = 10**12
 
@@ -235,19 +235,28 @@ _YES: Final = frozenset({"1", "si", "sí", "true", "verdadero", "yes", "x"})
 _NO: Final = frozenset({"0", "no", "false", "falso"})
 
 
+def _is_wrong(findings: Iterable[Finding]) -> bool:
+    return any(finding.is_error for finding in findings)
+
+
 def _rfc(cell: str) -> tuple[object, str]:
     rfc = normalize_rfc(cell)
-    return rfc, "" if _RFC.fullmatch(rfc) else "must be an RFC of 12 or 13 characters"
+    return rfc, "must be an RFC of 12 or 13 characters" if _is_wrong(fiscal.rfc(rfc)) else ""
+
+
+def _curp(cell: str) -> tuple[object, str]:
+    curp = cell.upper()
+    return curp, "must be a CURP of 18 characters" if _is_wrong(fiscal.curp(curp)) else ""
 
 
 def _codpos(cell: str) -> tuple[object, str]:
     """Give back the leading zero that a spreadsheet took for nothing: Mexico City's códigos begin with it."""
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
-    return restored, "" if re.fullmatch(r"[0-9]{5}", restored) else "must be a código postal of 5 digits"
+    return restored, "must be a código postal of 5 digits" if _is_wrong(fiscal.codpos(restored)) else ""
 
 
 def _regimen(cell: str) -> tuple[object, str]:
-    return cell, "" if re.fullmatch(r"[0-9]{3}", cell) else "must be a code of 3 digits, such as 601"
+    return cell, "must be a code of 3 digits, such as 601" if _is_wrong(fiscal.regimen(cell)) else ""
 
 
 def _email(cell: str) -> tuple[object, str]:
@@ -267,6 +276,7 @@ def _count(cell: str) -> tuple[object, str]:
 _Check = Callable[[str], tuple[object, str]]
 _CHECKS: Final[Mapping[str, _Check]] = {
     "rfc": _rfc,
+    "curp": _curp,
     "codpos": _codpos,
     "regimen": _regimen,
     "regimen_nomina": _regimen,
