@@ -213,7 +213,10 @@ async def test_a_dry_run_reads_everything_and_sends_nothing(tmp_path: Path, emul
     assert "3 empresas, 6 series. Nothing was sent" in ran.out
     assert "mended row 2, codpos: 6500 was read as 06500" in ran.err
     mended = [{"row": row, "column": "codpos", "reason": "6500 was read as 06500", "seen": None} for row in (2, 3, 4)]
-    assert as_json.json == {"dry_run": True, "empresas": 3, "series": 6, "notices": mended}
+    told = as_json.json
+    warned = [(each["row"], each["column"], each["reason"].rpartition(" ")[2]) for each in told.pop("warnings")]
+    assert told == {"dry_run": True, "empresas": 3, "series": 6, "notices": mended}
+    assert sorted(set(warned)) == [(row, column, "[rfc_check_digit]") for row in (2, 3, 4) for column in ("cer", "rfc")]
 
 
 async def test_a_dry_run_tells_of_every_row_that_makes_no_company(
@@ -379,3 +382,91 @@ async def test_without_its_extra_the_command_says_how_to_get_it() -> None:
     )
     _, err = await process.communicate()
     assert (process.returncode, "facturaonline-async[cli]" in err.decode()) == (1, True)
+
+
+# ── sello check ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+OPEN = {"FACTURAONLINE_SELLO_PASSWORD": "12345678a"}
+
+
+async def check(*arguments: object, env: dict[str, str] = OPEN) -> Ran:
+    return await run("sello", "check", *arguments, env=env)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    certify(tmp_path, ["EKU9003173C9"])
+    return tmp_path / "c" / "EKU9003173C9.cer", tmp_path / "c" / "EKU9003173C9.key"
+
+
+async def test_a_good_pair_shows_its_facts(pair: tuple[Path, Path]) -> None:
+    ran = await check(*pair, "--rfc", "EKU9003173C9")
+    facts = dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in ran.out.splitlines() if "  " in line.strip())
+    assert (ran.code, ran.err, facts["RFC"], facts["kind"]) == (0, "", "EKU9003173C9", "CSD")
+    assert ran.out.splitlines()[-1] == "It can be sent."
+
+
+async def test_what_is_wrong_with_a_pair_is_told_with_its_remedy(pair: tuple[Path, Path]) -> None:
+    ran = await check(*reversed(pair), "--rfc", "XIQB891116QE4", "--kind", "fiel")
+    found = re.findall(r"^(error|warning) (\w+):", ran.out, re.MULTILINE)
+    assert (ran.code, found) == (1, [("error", "swapped"), ("error", "csd_as_fiel"), ("error", "rfc_mismatch")])
+    assert "Exchange them" in ran.out
+
+
+async def test_a_warning_is_no_failure(pair: tuple[Path, Path]) -> None:
+    ran = await check(*pair, "--production", "--json")
+    ((certificate,),) = [ran.json]
+    assert (ran.code, certificate["ok"], certificate["certificado"]["rfc"]) == (0, True, "EKU9003173C9")
+    assert [(each["code"], each["severity"]) for each in certificate["findings"]] == [("test_certificate", "warning")]
+
+
+async def test_the_password_comes_from_the_standard_input(pair: tuple[Path, Path]) -> None:
+    for password, code in ((b"12345678a\n", 0), (b"otra\n", 1)):
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "sello", "check", *map(str, pair), "--password-stdin",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment(),
+        )  # fmt: skip
+        out, _ = await process.communicate(password)
+        assert (process.returncode, b"wrong_password" in out) == (code, code == 1)
+
+
+async def test_without_a_password_and_without_a_terminal_it_says_what_to_give(pair: tuple[Path, Path]) -> None:
+    ran = await check(*pair, env={})
+    assert (ran.code, "--password-stdin" in ran.err, "FACTURAONLINE_SELLO_PASSWORD" in ran.err) == (2, True, True)
+
+
+async def test_all_pairs_of_a_folder_are_checked_and_what_has_no_partner_is_told(tmp_path: Path) -> None:
+    certify(tmp_path, ["EKU9003173C9", "XIQB891116QE4"])
+    (tmp_path / "c" / "EKU9003173C9.cer").rename(tmp_path / "c" / "other.cer")
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "c" / "XIQB891116QE4.key").rename(tmp_path / "alone" / "XIQB891116QE4.key")
+    (tmp_path / "c" / "XIQB891116QE4.cer").rename(tmp_path / "alone" / "CSD.CER")
+    (tmp_path / "c" / "more.key").write_bytes(b"x")
+    ran = await check(tmp_path, "--json")
+    found = {each["name"]: [finding["code"] for finding in each["findings"]] for each in ran.json}
+    assert (ran.code, found) == (
+        1,
+        {
+            "alone/CSD.CER": [],  # the only two of their folder
+            "c/other.cer": ["not_a_key"],
+            "c/EKU9003173C9.key": ["not_a_certificate"],
+            "c/more.key": ["not_a_certificate"],
+        },
+    )
+    assert (await check(tmp_path)).code == 1
+
+
+async def test_all_certificates_of_a_plan_are_checked(tmp_path: Path) -> None:
+    path = plan(tmp_path, 3)
+    good = await check(path, env={})
+    bad = await check(plan(tmp_path, 3, password="otra-secreta"), env={})
+    assert (good.code, good.out.split("\n")[0].strip()) == (0, "3 certificates: 0 cannot be sent, 3 with warnings")
+    assert (bad.code, bad.out.split("\n")[0].strip()) == (1, "3 certificates: 3 cannot be sent, 3 with warnings")
+    assert "otra-secreta" not in bad.out + bad.err
+
+
+@pytest.mark.parametrize("arguments", [("nowhere.cer", "nowhere.key"), ("nowhere.csv",), ("nowhere.cer",), (".",)])
+async def test_what_cannot_be_read_is_one_clear_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    ran = await check(*(tmp_path / "empty" / argument for argument in arguments))
+    assert (ran.code, "Traceback" in ran.err, ran.out) == (2, False, "")

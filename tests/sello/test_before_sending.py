@@ -1,0 +1,146 @@
+"""What would be refused is refused here, before a byte is sent; what is doubtful is logged, and sent."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Awaitable, Callable
+
+import pytest
+from attrs import evolve
+
+from facturaonline_async import (
+    CambiosEmpresa,
+    FacturaOnline,
+    InvalidInputError,
+    NotFoundError,
+    NuevaEmpresa,
+    Sello,
+    connect,
+)
+from facturaonline_async.testing import Emulator, make_sello
+from tests.conftest import QUICK
+from tests.sello.certificates import RFC, private_key
+
+CHECKED = evolve(QUICK, check_sello=True)
+
+
+def good(kind: str = "csd") -> Sello:
+    return make_sello(RFC, kind=kind, private_key=private_key())  # type: ignore[arg-type]
+
+
+def nueva(**more: object) -> NuevaEmpresa:
+    given: dict[str, object] = {
+        "razon_social": "ESCUELA KEMPER URGATE",
+        "rfc": RFC,
+        "codpos": "06500",
+        "email": "a@example.com",
+        "regimen": "601",
+        "regimen_nomina": "601",
+        "csd": good(),
+    }
+    return NuevaEmpresa(**(given | more))  # type: ignore[arg-type]
+
+
+WAYS: dict[str, Callable[[FacturaOnline, Sello], Awaitable[object]]] = {
+    "create": lambda client, csd: client.empresas.create(nueva(csd=csd)),
+    "ensure": lambda client, csd: client.empresas.ensure(nueva(csd=csd)),
+    "update": lambda client, csd: client.empresas.update("607a062eae2bb", CambiosEmpresa(csd=csd)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_faulty_sello_is_refused_before_anything_is_sent(way: str, emulator: Emulator) -> None:
+    swapped = Sello(good().key, good().cer, "12345678a")
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+        with pytest.raises(InvalidInputError) as refused:
+            await WAYS[way](client, swapped)
+    error = refused.value
+    assert ([each.code for each in error.findings], error.field, emulator.requests) == (["swapped"], "csd.cer", ())
+    assert "Exchange them" in str(error)
+    assert error.report.certificado.rfc == RFC
+    assert pickle.loads(pickle.dumps(error)).report == error.report
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_good_sello_is_sent(way: str, emulator: Emulator) -> None:
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+        await WAYS[way](client, good())
+    assert any(
+        request.endpoint == f"empresas.{'update' if way == 'update' else 'create'}" for request in emulator.requests
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_check_can_be_switched_off(way: str, emulator: Emulator) -> None:
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+        await WAYS[way](client, Sello(b"cer", b"key", "x"))
+    assert len(emulator.requests) > 0
+
+
+async def test_all_that_is_wrong_is_told_at_once(emulator: Emulator) -> None:
+    faulty = nueva(
+        rfc="XIQB891116QE",
+        codpos="650",
+        regimen="General",
+        curp="CURP",
+        csd=good("fiel"),
+        fiel=evolve(good("fiel"), password="otra"),
+    )
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+        with pytest.raises(InvalidInputError) as refused:
+            await client.empresas.create(faulty)
+    assert [(each.field, each.code) for each in refused.value.findings] == [
+        ("rfc", "rfc_format"),
+        ("curp", "curp_format"),
+        ("codpos", "codpos_format"),
+        ("regimen", "regimen_format"),
+        ("csd.cer", "fiel_as_csd"),
+        ("csd.cer", "rfc_mismatch"),
+        ("fiel.password", "wrong_password"),
+        ("fiel.cer", "rfc_mismatch"),
+    ]
+    assert emulator.requests == ()
+
+
+async def test_an_update_is_checked_for_what_it_sets_and_no_more(emulator: Emulator) -> None:
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+        with pytest.raises(InvalidInputError, match="codpos"):
+            await client.empresas.update("607a062eae2bb", CambiosEmpresa(codpos="1"))
+        with pytest.raises(InvalidInputError, match="rfc_mismatch"):
+            await client.empresas.update("607a062eae2bb", CambiosEmpresa(rfc="XIQB891116QE4", csd=good()))
+        assert emulator.requests == ()
+        await client.empresas.update("607a062eae2bb", CambiosEmpresa(curp="", calle="Centro"))
+
+
+async def test_what_is_doubtful_is_logged_and_sent(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "facturaonline_async"):
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+            await client.empresas.create(nueva(regimen="612"))
+    assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["[regimen_person]"]
+    assert len(emulator.requests) == 1
+
+
+async def test_what_was_checked_is_not_checked_again(emulator: Emulator) -> None:
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+        empresa = await client.empresas.ensure(nueva(csd=Sello(b"cer", b"key", "x")), is_checked=True)
+        assert (await client.empresas.get(empresa.uid)).rfc == RFC
+        with pytest.raises(NotFoundError):
+            await client.empresas.get("0")
+
+
+async def test_no_secret_of_a_faulty_sello_shows(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    faulty = evolve(good(), password="contraseña-secreta")
+    with caplog.at_level(logging.DEBUG):
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+            with pytest.raises(InvalidInputError) as refused:
+                await client.empresas.create(nueva(csd=faulty))
+    error = refused.value
+    shown = f"{error} {error!r} {error.findings} {error.report} {caplog.text}".encode() + pickle.dumps(error)
+    assert b"secreta" not in shown
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames += [repr(value) for name, value in trace.tb_frame.f_locals.items() if name != "faulty"]
+        trace = trace.tb_next
+    assert [text for text in frames if "contraseña-secreta" in text] == []

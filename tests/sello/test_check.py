@@ -1,0 +1,343 @@
+"""A check states the certificate's facts and finds everything that is wrong, each by its own code."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import pytest
+from attrs import evolve
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+
+from facturaonline_async import InvalidInputError
+from facturaonline_async.findings import FINDINGS, Severity
+from facturaonline_async.sello import Sello, check
+from facturaonline_async.testing import make_sello
+from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat
+
+PASSWORD = b"12345678a"
+
+
+def codes(sello: Sello, **how: Any) -> list[str]:
+    return [finding.code for finding in check(sello, **({"now": NOW} | how)).findings]
+
+
+# ── The SAT's own ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@needs_sat
+@pytest.mark.parametrize("pair", manifest("pairs"), ids=lambda pair: pair["id"])
+def test_every_certificate_of_the_sat_is_read_with_exactly_its_facts(pair: dict[str, Any]) -> None:
+    begin, end = (datetime.fromisoformat(pair[name]) for name in ("not_before", "not_after"))
+    report = check(
+        sat(pair["cer"], pair["key"], pair["password"]),
+        rfc=pair["rfc"],
+        kind=pair["kind"],
+        now=begin + timedelta(days=1),
+    )
+    facts = report.certificado
+    assert facts is not None
+    expected = {
+        "kind": pair["kind"],
+        "rfc": pair["rfc"],
+        "persona": pair["person"],
+        "rfc_representante": pair["rfc_representative"] or "",
+        "curp": pair["curp"] or "",
+        "curp_representante": pair["curp_representative"] or "",
+        "nombre": pair["name"],
+        "sucursal": pair["branch_ou"] or "",
+        "numero": pair["certificate_number"],
+        "not_before": begin,
+        "not_after": end,
+        "issuer": pair["issuer_cn"],
+        "key_bits": pair["rsa_bits"],
+        "key_usage": tuple(pair["key_usage"]),
+        "signature_hash": "sha256",
+        "is_test": True,
+        "is_from_sat": True,
+    }
+    assert {name: getattr(facts, name) for name in expected} == expected
+    assert report.findings == ()
+    assert repr(report) == f"<Report: {pair['rfc']}, certificate {pair['certificate_number']}: nothing found>"
+
+
+NEGATIVE = {
+    "key does not match": ["key_mismatch"],
+    "same RFC, other branch: key does not match": ["key_mismatch"],
+    "FIEL passed as CSD": ["fiel_as_csd"],
+    "files swapped (as in the provider's own docs)": ["swapped"],
+    "FIEL certificate with CSD key of the same RFC (python-satcfdi issue 37)": [
+        "fiel_as_csd", "expired", "key_mismatch",
+    ],
+    "expired": ["expired"],
+    "wrong password": ["wrong_password"],
+}  # fmt: skip
+
+
+@needs_sat
+@pytest.mark.parametrize("case", manifest("negative_cases"), ids=lambda case: case["case"])
+def test_every_negative_case_is_told_by_its_own_code(case: dict[str, Any]) -> None:
+    assert codes(sat(case["cer"], case["key"], case.get("password", "12345678a"))) == NEGATIVE[case["case"]]
+
+
+@needs_sat
+def test_no_wrong_password_of_1500_is_told_for_anything_else() -> None:
+    """Six of them, or so, decrypt to something with good padding, and fail in another way."""
+    good = sat("csd-EKU9003173C9-2023.cer", "csd-EKU9003173C9-2023.key")
+    found = {tuple(codes(Sello(good.cer, good.key, f"wrong {number}"))) for number in range(1500)}
+    assert found == {("wrong_password",)}
+
+
+def test_no_wrong_password_of_a_made_key_is_told_for_anything_else() -> None:
+    good = made()
+    found = {tuple(codes(Sello(good.cer, good.key, f"wrong {number}"))) for number in range(1500)}
+    assert found == {("wrong_password",)}
+
+
+# ── Every finding, on made-up pairs ───────────────────────────────────────────────────────────────────────────────────
+
+
+def cer(edit: Callable[[bytes], bytes]) -> Callable[[], Sello]:
+    return lambda: evolve(made(), cer=edit(made().cer))
+
+
+def key(content: Callable[[], bytes], password: str = "12345678a") -> Callable[[], Sello]:
+    return lambda: Sello(made().cer, content(), password)
+
+
+def replaced(old: bytes, new: bytes) -> Callable[[], Sello]:
+    def edit(content: bytes) -> bytes:
+        assert (content.count(old) > 0, len(old)) == (True, len(new))
+        return content.replace(old, new)
+
+    return cer(edit)
+
+
+def plain(form: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
+    return private_key().private_bytes(Encoding.DER, form, NoEncryption())
+
+
+def elliptic() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD)
+    )
+
+
+def damaged() -> bytes:
+    """Encrypt a key whose first prime is none."""
+    content = bytearray(plain())
+    prime = private_key().private_numbers().p.to_bytes(128, "big")
+    at = content.index(prime)
+    content[at + 127] ^= 0x40
+    return _encrypted(bytes(content))
+
+
+def _encrypted(plain_key: bytes) -> bytes:
+    """Encrypt PKCS#8 as the SAT does."""
+    from facturaonline_async.testing import sellos  # noqa: PLC0415  # its private part
+
+    class Fake:
+        def private_bytes(self, *_: object) -> bytes:
+            return plain_key
+
+    return sellos._encrypted(Fake(), "12345678a")  # type: ignore[arg-type]
+
+
+def legacy() -> bytes:
+    return private_key().private_bytes(
+        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(PASSWORD)
+    )
+
+
+def bag() -> bytes:
+    return pkcs12.serialize_key_and_certificates(b"x", private_key(), None, None, BestAvailableEncryption(PASSWORD))
+
+
+T = timedelta
+# ruff: noqa: E501  # a table
+FOUND: dict[str, tuple[Callable[[], Sello], dict[str, Any], list[str]]] = {
+    "nothing": (made, {"rfc": RFC}, []),
+    "a FIEL": (lambda: made(kind="fiel"), {"kind": "fiel", "rfc": RFC}, []),
+    "either kind": (lambda: made(kind="fiel"), {"kind": None}, []),
+    "Ñ and &": (lambda: made("ÑAN&010101AB1", razon_social="ÑANDÚ & CÍA"), {"rfc": "ñan&010101ab1 "}, ["rfc_check_digit"]),
+    "swapped": (lambda: Sello(made().key, made().cer, "12345678a"), {}, ["swapped"]),
+    "two certificates": (lambda: evolve(made(), key=made().cer), {}, ["not_a_key"]),
+    "two keys": (lambda: evolve(made(), cer=made().key), {}, ["not_a_certificate"]),
+    "a ZIP": (cer(lambda _: b"PK\x03\x04..."), {}, ["not_a_certificate"]),
+    "an XML": (cer(lambda _: b"<?xml version='1.0'?><a/>"), {}, ["not_a_certificate"]),
+    "empty files": (lambda: Sello(b"", b"", "x"), {}, ["not_a_certificate", "not_a_key"]),
+    "a key store": (key(bag), {}, ["not_a_key"]),
+    "PEM": (cer(lambda content: b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(content) + b"-----END CERTIFICATE-----\n"), {}, ["not_der"]),
+    "a byte behind the end": (cer(lambda content: content + b"\n"), {}, ["trailing_bytes"]),
+    "truncated": (cer(lambda content: content[:700]), {}, ["truncated"]),
+    "no password on the key": (key(plain), {}, ["key_not_encrypted"]),
+    "PKCS#1": (key(lambda: plain(PrivateFormat.TraditionalOpenSSL)), {}, ["key_not_encrypted"]),
+    "an elliptic key": (key(elliptic), {}, ["unsupported_key"]),
+    "a traditional PEM": (key(legacy), {}, ["not_der", "unsupported_key"]),
+    "a damaged key": (key(damaged), {}, ["damaged_key"]),
+    "no password": (lambda: evolve(made(), password=""), {}, ["no_password"]),
+    "a wrong password": (lambda: evolve(made(), password="12345678A"), {}, ["wrong_password"]),
+    "another key": (lambda: evolve(made(), key=made(private_key=private_key(number=1)).key), {}, ["key_mismatch"]),
+    "a FIEL for a CSD": (lambda: made(kind="fiel"), {}, ["fiel_as_csd"]),
+    "a CSD for a FIEL": (made, {"kind": "fiel"}, ["csd_as_fiel"]),
+    "no x500UniqueIdentifier": (replaced(bytes.fromhex("060355042d"), bytes.fromhex("060355042e")), {}, ["unknown_kind"]),
+    "a FIEL's usage with a sucursal": (replaced(bytes.fromhex("030206c0"), bytes.fromhex("030203d8")), {}, ["unknown_kind"]),
+    "a number that is none": (lambda: evolve(made(), cer=made(number="3" * 20).cer.replace(b"3" * 20, b"3" * 19 + b"x")), {}, ["unknown_kind"]),
+    "names that are not UTF-8": (replaced(b"\x0c\x06AC UAT", b"\x0c\x06AC \xff\xffT"), {}, ["unreadable_subject"]),
+    "an RFC that is none": (lambda: made("EKU9099173C9"), {}, ["rfc_format"]),
+    "another check digit": (lambda: made("EKU9003173C8"), {}, ["rfc_check_digit"]),
+    "another company's": (made, {"rfc": "XIQB891116QE4"}, ["rfc_mismatch"]),
+    "expired": (lambda: made(now=NOW - T(days=5 * 365)), {}, ["expired"]),
+    "not valid yet": (lambda: made(now=NOW + T(days=1)), {}, ["not_yet_valid"]),
+    "29 days left": (lambda: made(now=NOW - T(days=4 * 365 - 28)), {}, ["expires_soon"]),
+    "31 days left": (lambda: made(now=NOW - T(days=4 * 365 - 31)), {}, []),
+    "1024 bits": (lambda: made(private_key=private_key(1024)), {}, ["weak_key"]),
+    "SHA-1": (replaced(bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d010105")), {}, ["weak_signature"]),
+    "another issuer": (replaced(b"SERVICIO DE ADMIN", b"SERVICIO DE ADMIX"), {}, ["unknown_issuer"]),
+    "a test certificate": (made, {"production": True}, ["test_certificate"]),
+    "many things": (
+        lambda: evolve(made(kind="fiel", now=NOW - T(days=5 * 365), private_key=private_key(1024)), password="x"),
+        {"rfc": "XIQB891116QE4", "production": True},
+        ["wrong_password", "fiel_as_csd", "rfc_mismatch", "expired", "weak_key", "test_certificate"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_everything_is_found_and_nothing_else(case: str) -> None:
+    sello, how, expected = FOUND[case]
+    assert codes(sello(), **how) == expected
+
+
+def test_every_finding_about_a_sello_is_made_by_some_case() -> None:
+    made_by_cases = {code for _, _, expected in FOUND.values() for code in expected}
+    of_data = {code for code in FINDINGS if code.startswith(("curp", "codpos", "regimen"))}
+    assert made_by_cases == FINDINGS.keys() - of_data
+
+
+def test_a_finding_says_what_was_seen_how_bad_it_is_and_what_to_do() -> None:
+    (finding,) = check(made(), rfc="XIQB891116QE4", now=NOW).findings
+    assert (finding.code, finding.field, finding.severity) == ("rfc_mismatch", "cer", Severity.ERROR)
+    assert finding.seen == "The certificate is of EKU9003173C9, the company's RFC is XIQB891116QE4."
+    assert finding.remedy == "Give the certificate of this company, or correct its RFC."
+
+
+def test_a_report_can_be_pickled_and_holds_no_secret() -> None:
+    report = check(evolve(made(), password="contraseña muy secreta"), now=NOW)
+    pickled = pickle.dumps(report)
+    assert pickle.loads(pickled) == report
+    for secret in ("contraseña muy secreta".encode(), "muy secreta".encode("utf-16-le")):
+        assert secret not in pickled + repr(report).encode() + str(report.findings).encode()
+
+
+def test_errors_come_before_warnings() -> None:
+    report = check(made(private_key=private_key(1024)), rfc="XIQB891116QE4", now=NOW)
+    assert ([each.code for each in report.errors], [each.code for each in report.warnings], report.ok) == (
+        ["rfc_mismatch"],
+        ["weak_key"],
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("password", "seen"),
+    [
+        (" 12345678a", "blanks around it"),
+        ("12345678a\n", "blanks around it"),
+        ("otra", "does not open the key."),
+        ("\udcff", "does not open the key."),
+        ("x" * 100_000, "does not open the key."),
+    ],
+)
+def test_a_wrong_password_that_is_nearly_right_is_told(password: str, seen: str) -> None:
+    (finding,) = check(evolve(made(), password=password), now=NOW).findings
+    assert (finding.code, seen in finding.seen) == ("wrong_password", True)
+
+
+def test_a_password_of_another_encoding_is_told() -> None:
+    sello = made()
+    content = private_key().private_bytes(
+        Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption("contraseña".encode("cp1252"))
+    )
+    (finding,) = check(Sello(sello.cer, content, "contraseña"), now=NOW).findings
+    assert (finding.code, "Windows-1252" in finding.seen) == ("wrong_password", True)
+
+
+@pytest.mark.parametrize("how", [{"kind": "otro"}, {"now": datetime(2026, 1, 1)}])  # noqa: DTZ001  # that is what is wrong with it
+def test_arguments_that_are_none_are_refused(how: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        check(made(), **how)
+    assert refused.value.field == next(iter(how))
+
+
+@pytest.mark.parametrize(("microseconds", "expected"), [(0, []), (-1, ["not_yet_valid"])])
+def test_validity_begins_on_the_second(microseconds: int, expected: list[str]) -> None:
+    begin = NOW - timedelta(hours=1)
+    assert codes(made(), now=begin + timedelta(microseconds=microseconds)) == expected
+
+
+def test_the_clock_is_the_current_time_unless_one_is_given() -> None:
+    assert check(make_sello(RFC, private_key=private_key())).findings == ()
+    old = make_sello(RFC, private_key=private_key(), now=datetime(2015, 1, 1, tzinfo=UTC))
+    assert [finding.code for finding in check(old).findings] == ["expired"]
+
+
+# ── Text instead of bytes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _pem(content: bytes, name: str) -> bytes:
+    return f"-----BEGIN {name}-----\n{base64.encodebytes(content).decode()}-----END {name}-----\n".encode()
+
+
+DRESSES: dict[str, Callable[[bytes], bytes]] = {
+    "PEM": lambda content: _pem(content, "CERTIFICATE"),
+    "PEM with CRLF": lambda content: _pem(content, "ENCRYPTED PRIVATE KEY").replace(b"\n", b"\r\n"),
+    "PEM behind other text": lambda content: b"Bag Attributes\n  friendlyName: x\n" + _pem(content, "CERTIFICATE"),
+    "PEM in one line": lambda content: _pem(content, "CERTIFICATE").replace(b"\n", b"\\n"),
+    "base64": base64.b64encode,
+    "base64 in lines": base64.encodebytes,
+    "base64 for URLs": base64.urlsafe_b64encode,
+    "base64 without padding": lambda content: base64.b64encode(content).rstrip(b"="),
+    "data URI": lambda content: b"data:application/x-x509-ca-cert;base64," + base64.b64encode(content),
+    "byte order mark": lambda content: b"\xef\xbb\xbf" + base64.b64encode(content) + b"\n",
+    "UTF-16": lambda content: base64.b64encode(content).decode().encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_text_is_read_checked_and_told_not_to_be_der(dress: str) -> None:
+    sello = made()
+    dressed = Sello(DRESSES[dress](sello.cer), DRESSES[dress](sello.key), sello.password)
+    report = check(dressed, rfc="XIQB891116QE4", now=NOW)
+    assert [(each.code, each.field) for each in report.findings] == [
+        ("not_der", "cer"),
+        ("not_der", "key"),
+        ("rfc_mismatch", "cer"),
+    ]
+    assert (dressed.to_der(), check(dressed.to_der(), now=NOW).findings) == (sello, ())
+
+
+def test_to_der_leaves_alone_what_it_does_not_know() -> None:
+    sello = Sello(b"something", b"else", "x")
+    assert sello.to_der() == sello
+
+
+# ── make_sello ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["csd", "fiel"])
+@pytest.mark.parametrize("rfc", ["EKU9003173C9", "XIQB891116QE4", "HAÑ930228SM9", "L&O950913MSA"])
+def test_what_make_sello_makes_passes(rfc: str, kind: Literal["csd", "fiel"]) -> None:
+    report = check(made(rfc, kind=kind, number="30001000000500003416"), rfc=rfc, kind=kind, now=NOW)
+    facts = report.certificado
+    assert (report.findings, facts and facts.numero, facts and facts.kind) == ((), "30001000000500003416", kind)

@@ -1,0 +1,119 @@
+"""The company's data are checked for their form; a digit or a catalogue that speaks against them only warns."""
+
+from __future__ import annotations
+
+import pytest
+
+from facturaonline_async import Empresa, fiscal
+from facturaonline_async.regimenes import REGIMENES, find_regimen
+
+
+@pytest.mark.parametrize(
+    ("rfc", "codes"),
+    [
+        ("EKU9003173C9", []),
+        ("XIQB891116QE4", []),
+        ("HAÑ930228SM9", []),
+        ("L&O950913MSA", []),
+        ("EKU9003173C8", ["rfc_check_digit"]),
+        ("XAXX010101000", ["rfc_check_digit"]),
+        ("EKU9013173C9", ["rfc_format"]),  # month 13
+        ("EKU9002303C9", ["rfc_format"]),  # 30 February
+        ("EKU900317", ["rfc_format"]),
+        ("XIQB891116", ["rfc_format"]),  # no homoclave
+        ("EKU-900317-3C9", ["rfc_format"]),
+        ("eku9003173c9", ["rfc_format"]),
+        ("EKU9003173C9 ", ["rfc_format"]),
+        ("EKU\uff19\uff10\uff10\uff13\uff11\uff17\uff13C9", ["rfc_format"]),  # digits of another script
+        ("FUNK123456PH7", ["rfc_format"]),  # the provider's own sample
+        ("", ["rfc_format"]),
+    ],
+)
+def test_an_rfc(rfc: str, codes: list[str]) -> None:
+    assert [finding.code for finding in fiscal.rfc(rfc)] == codes
+
+
+@pytest.mark.parametrize(
+    ("curp", "codes"),
+    [
+        ("BOXW310820HNERXN09", []),
+        ("BOXW310820HNERXN08", ["curp_doubtful"]),
+        ("BOXW311320HNERXN09", ["curp_doubtful"]),
+        ("BOXW310820XNERXN09", ["curp_doubtful"]),  # the third sex that newer ones may state
+        ("BOXW310820HNERXN0", ["curp_format"]),
+        ("boxw310820hnerxn09", ["curp_format"]),
+        ("BOXW-310820-HNERXN09", ["curp_format"]),
+    ],
+)
+def test_a_curp(curp: str, codes: list[str]) -> None:
+    assert [finding.code for finding in fiscal.curp(curp)] == codes
+
+
+@pytest.mark.parametrize(
+    ("codpos", "codes"),
+    [
+        ("06500", []),
+        ("99999", []),
+        ("6500", ["codpos_format"]),
+        ("00000", ["codpos_format"]),
+        ("0650O", ["codpos_format"]),
+    ],
+)
+def test_a_codigo_postal(codpos: str, codes: list[str]) -> None:
+    assert [finding.code for finding in fiscal.codpos(codpos)] == codes
+
+
+@pytest.mark.parametrize(
+    ("regimen", "rfc", "codes"),
+    [
+        ("601", "EKU9003173C9", []),
+        ("601", "XIQB891116QE4", ["regimen_person"]),
+        ("612", "EKU9003173C9", ["regimen_person"]),
+        ("626", "EKU9003173C9", []),
+        ("626", "XIQB891116QE4", []),
+        ("612", None, []),
+        ("609", "EKU9003173C9", ["regimen_retired"]),
+        ("999", "EKU9003173C9", ["regimen_unknown"]),
+        ("61", "EKU9003173C9", ["regimen_format"]),
+        ("General de Ley", "EKU9003173C9", ["regimen_format"]),
+    ],
+)
+def test_a_regimen(regimen: str, rfc: str | None, codes: list[str]) -> None:
+    assert [finding.code for finding in fiscal.regimen(regimen, rfc)] == codes
+
+
+def test_the_catalogue_has_19_regimenes_of_cfdi_4_and_4_older_ones() -> None:
+    assert (sum(each.is_current for each in REGIMENES.values()), len(REGIMENES)) == (19, 23)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("General de Ley Personas Morales", "601"),
+        ("PERSONAS FISICAS CON ACTIVIDADES EMPRESARIALES Y PROFESIONALES", "612"),
+        ("  régimen simplificado   de confianza ", "626"),
+        ("Re\u0301gimen Simplificado de Confianza", "626"),
+        ("601", "601"),
+        ("Otro", None),
+        ("", None),
+    ],
+)
+def test_a_text_maps_back_to_its_code(text: str, code: str | None) -> None:
+    found = find_regimen(text)
+    assert (found and found.codigo) == code
+
+
+def test_every_description_maps_back_to_its_own_code() -> None:
+    assert {find_regimen(each.descripcion.upper()) for each in REGIMENES.values()} == set(REGIMENES.values())
+
+
+def test_an_empresa_knows_its_regimen_by_code_or_text() -> None:
+    listed = Empresa(uid="1", regimen_fiscal="Personas Físicas con Actividades Empresariales y Profesionales")
+    written = Empresa(uid="1", regimen="626")
+    assert [
+        each and each.codigo for each in (listed.regimen_sat, written.regimen_sat, Empresa(uid="1").regimen_sat)
+    ] == [
+        "612",
+        "626",
+        None,
+    ]
