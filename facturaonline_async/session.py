@@ -118,7 +118,7 @@ class SessionManager:
         uid: int | str | None = None,
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
-        before_send: Callable[[], None] | None = None,
+        before_send: Callable[[], Awaitable[None]] | None = None,
         reached: Reached | None = None,
         until: float | None = None,
     ) -> wire.Reply:
@@ -126,7 +126,7 @@ class SessionManager:
 
         Args:
             endpoint, credentials, uid, query, body: what is sent.
-            before_send: called when the call has its turn and its place, before the first byte is sent.
+            before_send: awaited before each attempt, when it has its turn and its place, and before its first byte.
             reached: looks whether the call was done, where its outcome is unknown. If it was, the reply is empty.
             until: moment of the loop's clock that takes the place of ``Config.deadline``.
 
@@ -145,7 +145,7 @@ class SessionManager:
             call.deadline = (call.deadline or until or call.came + self.config.deadline) + call.began - call.came
             try:
                 if before_send is not None:
-                    before_send()
+                    await before_send()
                 outcome = await self._transport.attempt(call, loop)
             finally:
                 self._gate.release(call.key)

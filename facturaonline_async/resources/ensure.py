@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from typing import Final, TypeVar
 
 from facturaonline_async.errors import (
@@ -18,13 +19,16 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.session import SessionManager
 
-__all__ = ["BeforeSend", "ensure", "poll"]
+__all__ = ["BeforeSend", "Key", "begin_doubt", "doubt", "ensure", "poll"]
 
 T = TypeVar("T")
 CreatedT = TypeVar("CreatedT")
 
-#: Called in the last moment before the first byte is sent.
-BeforeSend = Callable[[], None]
+#: Awaited in the last moment before the first byte is sent.
+BeforeSend = Callable[[], Awaitable[None]]
+
+#: What a create's endpoint, its keys' fingerprint, and its thing's natural key are together.
+Key = tuple[str, Hashable, Hashable]
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -32,7 +36,7 @@ _LONGEST_PAUSE: Final = 5.0
 
 async def ensure(
     session: SessionManager,
-    key: tuple[str, Hashable, Hashable],
+    key: Key,
     *,
     find: Callable[[], Awaitable[T | None]],
     create: Callable[[BeforeSend], Awaitable[CreatedT]],
@@ -61,11 +65,11 @@ async def ensure(
             return found
         problem: OutcomeUnknownError | UnreadableAnswerError
         created: CreatedT | None = None
-        if (problem_before := _doubt(session, key)) is not None:
+        if (problem_before := doubt(session, key)) is not None:
             problem = problem_before
         else:
             try:
-                created = await create(lambda: _begin_doubt(session, key))
+                created = await create(partial(begin_doubt, session, key))
             except NotSentError:
                 session.doubts.pop(key, None)
                 raise
@@ -88,7 +92,8 @@ async def ensure(
         return shown
 
 
-def _begin_doubt(session: SessionManager, key: tuple[str, Hashable, Hashable]) -> None:
+async def begin_doubt(session: SessionManager, key: Key) -> None:
+    """Remember that a create of this key is on its way: from now on nobody knows, until its answer tells."""
     session.created.add(hash(key))
     now = asyncio.get_running_loop().time()
     for each in [each for each, until in session.doubts.items() if until <= now]:
@@ -96,9 +101,7 @@ def _begin_doubt(session: SessionManager, key: tuple[str, Hashable, Hashable]) -
     session.doubts[key] = now + session.config.settle
 
 
-def _doubt(
-    session: SessionManager, key: tuple[str, Hashable, Hashable]
-) -> OutcomeUnknownError | UnreadableAnswerError | None:
+def doubt(session: SessionManager, key: Key) -> OutcomeUnknownError | UnreadableAnswerError | None:
     """Return what keeps this from being created, if an earlier create may still show up."""
     until = session.doubts.get(key, 0.0)
     if until == math.inf:

@@ -101,12 +101,20 @@ class EmpresaService:
         empresas = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
         return empresas.get(wanted)
 
-    async def create(self, nueva: NuevaEmpresa) -> Empresa:
+    async def create(
+        self, nueva: NuevaEmpresa, *, is_checked: bool = False, before_send: BeforeSend | None = None
+    ) -> Empresa:
         """Create a company (``POST /v4/account/create``).
 
         Its data and certificates are checked first (see `NuevaEmpresa`, `Config.check_sello`).
 
         The answer carries no keys that are ready for use: `ensure` gives them, or ``get(uid)`` a moment later.
+
+        Args:
+            nueva: what is sent.
+            is_checked: saves the check: you have checked data and certificates yourself.
+            before_send: awaited before each attempt, when it has its turn, and before its first byte: for a journal of
+                your own. What it raises is raised, and nothing is sent.
 
         Raises:
             InvalidInputError: the data or a certificate would be refused: ``findings`` and ``report`` say why.
@@ -115,8 +123,9 @@ class EmpresaService:
                 creating a second one.
 
         """
-        await self._review(nueva, dialect.CREATE.name)
-        return read_one(await self._create(nueva), dialect.read_written_empresa)
+        if not is_checked:
+            await self._review(nueva, dialect.CREATE.name)
+        return read_one(await self._create(nueva, before_send), dialect.read_written_empresa)
 
     async def ensure(self, nueva: NuevaEmpresa, *, is_new: bool = False, is_checked: bool = False) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
@@ -155,10 +164,15 @@ class EmpresaService:
             is_new=is_new,
         )
 
-    async def update(self, uid: int | str, cambios: CambiosEmpresa) -> Empresa:
+    async def update(self, uid: int | str, cambios: CambiosEmpresa, *, is_checked: bool = False) -> Empresa:
         """Change a company (``POST /v4/account/{uid}/update``); only what `cambios` sets is sent, and checked first.
 
         Certificates are compared with the company's RFC only if `cambios` sets it.
+
+        Args:
+            uid: the company's.
+            cambios: what is changed.
+            is_checked: saves the check: you have checked data and certificates yourself.
 
         Raises:
             InvalidInputError: there is nothing to change, or what is there would be refused: ``findings`` and
@@ -166,7 +180,8 @@ class EmpresaService:
             NotFoundError: there is no such company.
 
         """
-        await self._review(cambios, dialect.UPDATE.name)
+        if not is_checked:
+            await self._review(cambios, dialect.UPDATE.name)
         body = dialect.write_cambios(cambios, self._session.config.upload)
         reply = await self._session.change(dialect.UPDATE, self._credentials, uid=uid, body=body)
         return read_one(reply, dialect.read_written_empresa)

@@ -59,20 +59,24 @@ class SeriesService:
         series = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
         return series.get(key)
 
-    async def create(self, *, letra: str, tipo_documento: str, folio: int | None = None) -> None:
+    async def create(
+        self, *, letra: str, tipo_documento: str, folio: int | None = None, before_send: BeforeSend | None = None
+    ) -> None:
         """Create a serie, active (``POST /v4/series/create``). The API answers no uid: `find` it, or use `ensure`.
 
         Args:
             letra: one letter or several.
             tipo_documento: a `TipoDocumento`, or another text.
             folio: number of the first document; None lets the API begin at 1.
+            before_send: awaited before each attempt, when it has its turn, and before its first byte: for a journal of
+                your own. What it raises is raised, and nothing is sent.
 
         Raises:
             OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
                 creating a second one.
 
         """
-        await self._create(dialect.write_nueva_serie(letra, tipo_documento, folio))
+        await self._create(dialect.write_nueva_serie(letra, tipo_documento, folio), before_send)
 
     async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None, is_new: bool = False) -> Serie:
         """Return the serie with this letra and tipo_documento, creating it if it is not there.
