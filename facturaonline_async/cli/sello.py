@@ -13,12 +13,11 @@ import attrs
 import typer
 from attrs import frozen
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
-from facturaonline_async.cli import loop
+from facturaonline_async.cli import loop, shown
 from facturaonline_async.config import Secret
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import FINDINGS, Finding
@@ -150,11 +149,10 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
         async def report(numbered: tuple[int, _Pair]) -> Report | None:
             return await _report(numbered[1], checked, production=production)
 
-        with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bars:
-            task = bars.add_task("certificates", total=len(pairs))
+        with shown.bar("certificates", len(pairs), quiet=quiet) as advance:
             async with bulk.stream(list(enumerate(pairs)), report, concurrency=_CONCURRENCY) as outcomes:
                 async for outcome in outcomes:
-                    bars.advance(task)
+                    advance()
                     if (result := outcome.result()) is not None:
                         found[outcome.item[0]] = result
     return [(pairs[number], found[number]) for number in sorted(found)]

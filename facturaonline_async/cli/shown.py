@@ -17,6 +17,8 @@ __all__ = ["bar", "progress", "report", "warnings"]
 
 _ROWS_SHOWN: Final = 50
 _NARROW: Final = 90
+_ALWAYS: Final = frozenset({State.CREATED, State.ADOPTED, State.FAILED, State.UNKNOWN})
+"""States that are told of also where they are nobody's."""
 
 
 class _Rate(ProgressColumn):
@@ -61,7 +63,10 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
 @contextmanager
 def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Show how many of so many are done, and give a function that counts one."""
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bars:
+    if quiet:
+        yield lambda: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(what, total=total)
         yield lambda: bars.advance(task)
 
@@ -85,13 +90,14 @@ def report(run: Report, *, interrupted: bool = False) -> None:
     how = "Interrupted" if interrupted else "Complete" if run.is_complete else "Not complete"
     table = Table(title=f"{how} after {run.seconds:.1f} s")
     table.add_column("")
-    for name in ("planned", *State):
+    states = [state for state in State if state in _ALWAYS or run.empresas[state] or run.series[state]]
+    for name in ("planned", *states):
         table.add_column(name, justify="right")
     for name, planned, found in (
         ("empresas", run.planned_empresas, run.empresas),
         ("series", run.planned_series, run.series),
     ):
-        table.add_row(name, str(planned), *(str(found[state]) for state in State))
+        table.add_row(name, str(planned), *(str(found[state]) for state in states))
     console.print(table)
     if run.failed:
         console.print(_failures(run, narrow=console.width < _NARROW))

@@ -7,6 +7,7 @@ from collections import Counter
 
 from attrs import define, field, frozen
 
+from facturaonline_async.config import Credentials
 from facturaonline_async.findings import Finding
 
 __all__ = ["Report", "RowOutcome", "SerieOutcome", "State"]
@@ -15,19 +16,25 @@ __all__ = ["Report", "RowOutcome", "SerieOutcome", "State"]
 class State(enum.StrEnum):
     """What became of a company or a serie."""
 
-    #: This run created it.
+    #: This plan created it.
     CREATED = "created"
-    #: It was there before, and was left as it was.
+    #: It was there before, or came up after its create got no answer, and was left as it was.
     ADOPTED = "adopted"
-    #: This run did not create it, and found it nowhere, or found something that is for a person to decide.
+    #: It was there before, and was changed as the plan asked.
+    UPDATED = "updated"
+    #: It was not created: it was refused, not sent, or not tried. The next run tries again.
     FAILED = "failed"
-    #: This run sent its create, and it has not shown up: it may be there, or come up later.
+    #: Its create was sent, and it has not shown up: it may be there, or come up later. The next run looks.
     UNKNOWN = "unknown"
+    #: There are several of it: for a person.
+    CONFLICT = "conflict"
+    #: It may be there, and no look has told; it is never created again: for a person.
+    UNRESOLVED = "unresolved"
 
     @property
     def is_there(self) -> bool:
-        """Whether it surely exists."""
-        return self in {State.CREATED, State.ADOPTED}
+        """Whether it surely exists, once."""
+        return self in {State.CREATED, State.ADOPTED, State.UPDATED}
 
 
 @frozen(kw_only=True)
@@ -52,6 +59,7 @@ class RowOutcome:
         uid: the company's uid, or None unless it is there.
         reason: why it is not surely there, or ``""``.
         series: what became of its series; those of a failed company failed with it.
+        credentials: the company's own keys, where this run has read them.
         warnings: what the check of a new company's data and certificates found, and did not stop it.
 
     """
@@ -63,6 +71,7 @@ class RowOutcome:
     reason: str = ""
     series: tuple[SerieOutcome, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    credentials: Credentials | None = field(default=None, repr=False, eq=False)
 
     @property
     def ok(self) -> bool:
@@ -79,6 +88,10 @@ class Report:
         empresas, series: how many came to which `State`; every state is there.
         failed: the rows that are not `ok`, as they came.
         seconds: how long the run took.
+        pace: companies and series that were done in each ten seconds of the run, from 0.
+        audit: what the list at the end says against the run, in words; empty if it agrees.
+
+    A run that resumes counts what its journal says was done before.
 
     """
 
@@ -88,6 +101,8 @@ class Report:
     series: Counter[State] = field(factory=lambda: Counter(dict.fromkeys(State, 0)))
     failed: list[RowOutcome] = field(factory=list)
     seconds: float = 0.0
+    pace: Counter[int] = field(factory=Counter)
+    audit: list[str] = field(factory=list)
 
     def add(self, outcome: RowOutcome) -> None:
         """Count one row."""
@@ -96,10 +111,14 @@ class Report:
         if not outcome.ok:
             self.failed.append(outcome)
 
+    def rows_in(self, state: State) -> list[RowOutcome]:
+        """Return the rows of which the company, or a serie, is in a state that is not there (such as CONFLICT)."""
+        return [row for row in self.failed if state in {row.state, *(serie.state for serie in row.series)}]
+
     @property
     def is_complete(self) -> bool:
-        """Whether all that the plan asks for is there."""
+        """Whether all that the plan asks for is there, and the list at the end agrees."""
         there = [
             sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
         ]
-        return there == [self.planned_empresas, self.planned_series]
+        return there == [self.planned_empresas, self.planned_series] and not self.audit

@@ -1,0 +1,103 @@
+"""What a run writes down: into a journal, or (without one) nowhere but in its own memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import define, field, fields, frozen
+
+from facturaonline_async.config import Secret
+from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision.things import Thing
+from facturaonline_async.resources.empresas.values import CorreoSmtp, NuevaEmpresa
+from facturaonline_async.sello import Sello
+
+__all__ = ["Book", "ThingEvent", "payload"]
+
+
+@frozen(kw_only=True)
+class ThingEvent:
+    """A company or a serie came further.
+
+    Attributes:
+        number: row of the plan.
+        rfc: the company's.
+        letra, tipo_documento: the serie's; ``""`` for the company.
+        phase: one of "planned", "intent", "unknown", "done", "failed", "conflict", "unresolved".
+        how: "created", "adopted", "updated", or None.
+        uid: the API's own name, where it is known.
+        reason: why it is not done.
+
+    """
+
+    number: int
+    rfc: str
+    letra: str
+    tipo_documento: str
+    phase: str
+    how: str | None
+    uid: str | None
+    reason: str
+
+
+@define
+class Book:
+    """A journal, if there is one, and a listener, if there is one."""
+
+    journal: Journal | None = field(alias="journal")
+    _on_event: Callable[[ThingEvent], None] | None = field(alias="on_event")
+
+    def note(self, thing: Thing) -> None:
+        """Hand over how far a thing has come. It is not durable yet."""
+        if self.journal is not None:
+            self.journal.save(thing)
+        self._tell(thing)
+
+    async def save(self, thing: Thing) -> None:
+        """Write how far a thing has come; it is durable when this returns, and handed over if this is cancelled."""
+        saved = self.journal.save(thing) if self.journal is not None else None
+        if saved is not None:
+            await saved
+        self._tell(thing)
+
+    async def rebase(self, things: Iterable[Thing], uids: Iterable[tuple[str, str, str, str]]) -> None:
+        """Write what exists of these things before any of them is sent."""
+        if self.journal is not None:
+            await self.journal.adjust(forget=[thing.name for thing in things], baseline=list(uids))
+
+    def digest(self, content: bytes) -> bytes | None:
+        """Return by what a payload is known again, where that is written down."""
+        return self.journal.digest(content) if self.journal is not None else None
+
+    def _tell(self, thing: Thing) -> None:
+        if self._on_event is not None:
+            self._on_event(
+                ThingEvent(
+                    number=thing.number,
+                    rfc=thing.rfc,
+                    letra=thing.letra,
+                    tipo_documento=thing.tipo_documento,
+                    phase=thing.phase.value,
+                    how=thing.how.value if thing.how else None,
+                    uid=thing.uid,
+                    reason=thing.reason,
+                )
+            )
+
+
+def payload(nueva: NuevaEmpresa) -> bytes:
+    """Return all that is sent of a company as bytes, always the same ones: for a digest, and for nothing else."""
+    return json.dumps(_plain(nueva), sort_keys=True).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(type(value))}
+    return value

@@ -1,0 +1,392 @@
+"""The journal of a run: what was intended, before it was sent; what was done, before anybody heard of it.
+
+SQLite in a thread of its own. Whatever was asked for while it was writing is written together, with one sync to the
+disk: many thousand durable records a second. It holds no payload, no answer and no secret, only what a person may read:
+RFCs, letras, uids, phases, reasons; and salted HMACs of what was sent, to tell whether a plan was changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import anyio
+import anyio.to_thread
+from attrs import frozen
+
+from facturaonline_async.errors import NotSentError
+from facturaonline_async.provision.locks import FileLock
+from facturaonline_async.provision.things import How, Phase, Thing
+
+__all__ = ["Journal", "JournalError", "open_to_read", "read_things"]
+
+T = TypeVar("T")
+
+_APPLICATION: Final = 0x464F4A31  # "FOJ1"
+_VERSION: Final = 1
+_BATCH: Final = 2000
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
+CREATE TABLE things (
+    number INTEGER NOT NULL,
+    rfc TEXT NOT NULL,
+    letra TEXT NOT NULL,
+    tipo_documento TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    how TEXT,
+    uid TEXT,
+    due REAL NOT NULL,
+    sends INTEGER NOT NULL,
+    digest BLOB,
+    reason TEXT NOT NULL,
+    began REAL,
+    changed REAL,
+    UNIQUE (rfc, letra, tipo_documento)
+) STRICT;
+CREATE TABLE baseline (
+    rfc TEXT NOT NULL, letra TEXT NOT NULL, tipo_documento TEXT NOT NULL, uid TEXT NOT NULL,
+    PRIMARY KEY (rfc, letra, tipo_documento, uid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
+"""
+_COLUMNS: Final = (
+    "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
+)  # fmt: skip
+_SAVE: Final = """
+UPDATE things SET number=?, phase=?, how=?, uid=?, due=?, sends=?, digest=?, reason=?,
+    began=CASE WHEN ?='intent' THEN coalesce(began, ?) ELSE began END, changed=?
+WHERE rfc=? AND letra=? AND tipo_documento=?
+"""
+
+
+class JournalError(NotSentError):
+    """The journal cannot be used, or not be written any more: nothing more is sent, and what was is resumable."""
+
+
+@frozen
+class _Order:
+    """Something for the writer to do, and who waits for it."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+
+
+class Journal:
+    """An open journal. Make it with `open`; ``async with`` closes it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock, salt: bytes) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+        self._salt = salt
+        self._loop = asyncio.get_running_loop()
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._problem: JournalError | None = None
+        self._thread = threading.Thread(target=self._write, name="facturaonline-journal", daemon=True)
+        self._thread.start()
+
+    # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str], *, account: str, host: str) -> Self:
+        """Open the journal of this account and host, or begin one.
+
+        Raises:
+            JournalError: another process uses it, it belongs to another account or host, it is no journal, or it
+                cannot be written.
+
+        """
+        return cls(*await asyncio.to_thread(_opened, Path(path), account, host))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Write what is left, and give the file back."""
+        self._orders.put(None)
+        with anyio.CancelScope(shield=True):  # also where the caller is being cancelled, nothing is lost
+            await anyio.to_thread.run_sync(self._thread.join)
+        self._lock.release()
+
+    def _write(self) -> None:
+        """Do what is ordered, many orders in one transaction."""
+        with closing(self._connection) as connection:
+            is_open = True
+            while is_open:
+                batch = [self._orders.get()]
+                while len(batch) < _BATCH and batch[-1] is not None:
+                    try:
+                        batch.append(self._orders.get_nowait())
+                    except queue.Empty:
+                        break
+                if batch[-1] is None:
+                    is_open = False
+                    batch.pop()
+                orders = [order for order in batch if order is not None]
+                if orders:
+                    self._tell(orders, *self._done(connection, orders))
+            self._end(connection)
+
+    def _done(self, connection: sqlite3.Connection, orders: Sequence[_Order]) -> tuple[list[Any], JournalError | None]:
+        if self._problem is not None:
+            return [], self._problem
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [order.work(connection) for order in orders]
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001  # sqlite3.Error; or a plan's rows that cannot be read
+            self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
+            return [], self._problem
+        return results, None
+
+    def _tell(self, orders: Sequence[_Order], results: Sequence[Any], problem: JournalError | None) -> None:
+        def tell() -> None:
+            for place, order in enumerate(orders):
+                if order.future.done():
+                    continue
+                if problem is None:
+                    order.future.set_result(results[place])
+                else:
+                    order.future.set_exception(JournalError(str(problem)))
+                    order.future.exception()  # whoever was cancelled does not ask for it
+
+        try:
+            self._loop.call_soon_threadsafe(tell)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
+
+    def _end(self, connection: sqlite3.Connection) -> None:
+        if self._problem is None:
+            try:
+                connection.execute("UPDATE runs SET ended = ? WHERE ended IS NULL", (time.time(),))
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error:
+                return  # it is as good without
+
+    def _order(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Hand the work over at once; whoever awaits the future knows that it is on the disk."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._orders.put(_Order(work, future))
+        return future
+
+    # ── What a run asks for ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def digest(self, payload: bytes) -> bytes:
+        """Return the salted HMAC by which a payload is known again, and by nothing else."""
+        return hmac.digest(self._salt, payload, "sha256")[:16]
+
+    def save(self, thing: Thing) -> asyncio.Future[None]:
+        """Write how far a thing has come. It is handed over at once, also if the caller is then cancelled."""
+        values = _values(thing)
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(_SAVE, values)
+
+        return self._order(work)
+
+    async def of_row(self, rfc: str) -> list[Thing]:
+        """Return a company and its series, in the plan's order."""
+        return await self._order(lambda connection: _things(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))
+
+    async def adjust(
+        self,
+        *,
+        add: Iterable[Thing] = (),
+        save: Iterable[Thing] = (),
+        drop: Iterable[Thing] = (),
+        baseline: Iterable[tuple[str, str, str, str]] = (),
+        forget: Iterable[tuple[str, str, str]] = (),
+    ) -> None:
+        """Bring plan and baseline up to date, in one transaction. The iterables are taken by the writer, one by one.
+
+        Args:
+            add: new things.
+            save: things that changed.
+            drop: things that the plan does not name any more.
+            baseline: (rfc, letra, tipo_documento, uid) of what exists.
+            forget: (rfc, letra, tipo_documento) whose earlier baseline does not count any more.
+
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", (thing.name for thing in drop)
+            )
+            connection.executemany("DELETE FROM baseline WHERE rfc = ? AND letra = ? AND tipo_documento = ?", forget)
+            connection.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
+            connection.executemany(_SAVE, map(_values, save))
+            connection.executemany(
+                "INSERT INTO things (rfc, letra, tipo_documento, number, phase, due, sends, reason) "
+                "VALUES (?, ?, ?, ?, ?, 0, 0, '')",
+                ((*thing.name, thing.number, thing.phase.value) for thing in add),
+            )
+
+        await self._order(work)
+
+    async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
+        """Return what existed: of one company and its series, or (None) of all companies."""
+        where, values = ("letra = ''", ()) if rfc is None else ("rfc = ?", (rfc,))
+
+        def work(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
+            return connection.execute(
+                f"SELECT rfc, letra, tipo_documento, uid FROM baseline WHERE {where}",  # noqa: S608
+                values,
+            ).fetchall()
+
+        return await self._order(work)
+
+    async def all_things(self, after: int = 0, limit: int = 1000) -> tuple[list[Thing], int]:
+        """Return things in the order of the plan, some at a time, and what to ask with for more (0: the end)."""
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Thing], int]:
+            things = _things(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
+            if len(things) < limit:
+                return things, 0
+            last = connection.execute(
+                "SELECT rowid FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", things[-1].name
+            ).fetchone()
+            return things, int(last[0])
+
+        return await self._order(work)
+
+
+def _values(thing: Thing) -> tuple[object, ...]:
+    """Return what `_SAVE` takes."""
+    now = time.time()
+    phase = thing.phase.value
+    return (
+        thing.number, phase, thing.how.value if thing.how else None, thing.uid, thing.due, thing.sends, thing.digest,
+        thing.reason, phase, now, now, *thing.name,
+    )  # fmt: skip
+
+
+def _things(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Thing]:
+    rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM things {where}", values)  # noqa: S608
+    return [_thing(row) for row in rows]
+
+
+def _thing(row: Sequence[Any]) -> Thing:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["phase"] = Phase(values["phase"])
+    values["how"] = How(values["how"]) if values["how"] else None
+    return Thing(**values)
+
+
+# ── Opening ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _opened(path: Path, account: str, host: str) -> tuple[Path, sqlite3.Connection, FileLock, bytes]:
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        is_free = lock.take()
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
+    if not is_free:
+        raise JournalError(f"another process is working with the journal {path}. Wait for it, or stop it.")
+    try:
+        return path, *_connected(path, account, host, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _connected(path: Path, account: str, host: str, lock: FileLock) -> tuple[sqlite3.Connection, FileLock, bytes]:
+    problem: str
+    try:
+        # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+    else:
+        try:
+            return connection, lock, _prepared(connection, path, account, host)
+        except sqlite3.Error as error:
+            connection.close()
+            problem = str(error)
+        except BaseException:
+            connection.close()
+            raise
+    raise JournalError(f"the journal {path} cannot be opened: {problem}.")
+
+
+def _prepared(connection: sqlite3.Connection, path: Path, account: str, host: str) -> bytes:
+    """Make the tables, or see that they are ours; return the salt."""
+    connection.execute("PRAGMA busy_timeout = 5000")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != _APPLICATION:
+        raise JournalError(f"{path} is a database of something else, and no journal.")
+    if tables and version != _VERSION:
+        raise JournalError(f"{path} was written by another version of this library (schema {version}, not {_VERSION}).")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    if not tables:
+        salt = os.urandom(32)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        new = {"salt": salt, "account": _known_as(salt, account), "host": host, "began": time.time()}
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", new.items())
+        connection.execute("COMMIT")
+    meta: dict[str, Any] = dict(connection.execute("SELECT name, value FROM meta"))
+    if meta["host"] != host:
+        raise JournalError(f"the journal {path} belongs to {meta['host']}, and this is {host}.")
+    if not hmac.compare_digest(meta["account"], _known_as(meta["salt"], account)):
+        raise JournalError(f"the journal {path} belongs to another account: these are not the keys it began with.")
+    # A run that was killed ended with the last thing that it wrote.
+    connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
+    connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
+    known: bytes = meta["salt"]
+    return known
+
+
+def _known_as(salt: bytes, account: str) -> bytes:
+    return hmac.digest(salt, f"account {account}".encode(), "sha256")[:16]
+
+
+# ── Reading from outside ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
+    """Open a journal for reading, also while a run is writing it.
+
+    Raises:
+        JournalError: it is not there, or is no journal.
+
+    """
+    try:
+        connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise JournalError(f"the journal {path} cannot be read: {error}.") from None
+    with closing(connection):
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal {path} cannot be read: {error}.") from None
+        if application != _APPLICATION:
+            raise JournalError(f"{path} is no journal of this library.")
+        yield connection
+
+
+def read_things(connection: sqlite3.Connection) -> Iterator[tuple[Thing, float | None, float | None]]:
+    """Give all things in the plan's order, each with the moments when it began and last changed."""
+    columns = ", ".join((*_COLUMNS, "began", "changed"))
+    for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
+        yield _thing(row[:-2]), row[-2], row[-1]

@@ -1,0 +1,102 @@
+"""What a run brings about, one thing at a time: a company or a serie, and how far it has come."""
+
+from __future__ import annotations
+
+import enum
+
+from attrs import define
+
+__all__ = ["How", "Phase", "Thing"]
+
+
+class Phase(enum.StrEnum):
+    """How far a thing has come.
+
+    ::
+
+        PLANNED ──its turn──▶ INTENT (durable before the first byte) ──yes──▶ DONE
+           ▲                    ├─ refused ──▶ FAILED      ├─ not sent ──▶ PLANNED
+           │                    └─ unknown, crash, cancelled ──▶ UNKNOWN (due: last possible send + settle)
+           └── no new one ◀── after settle: one list for all due ── exactly one ──▶ DONE (adopted) · more ──▶ CONFLICT
+    """
+
+    #: Nothing was sent, or what was sent surely was not done.
+    PLANNED = "planned"
+    #: It is about to be sent, or was: nobody knows until there is an answer.
+    INTENT = "intent"
+    #: It may exist, or come up until `Thing.due`.
+    UNKNOWN = "unknown"
+    #: It exists.
+    DONE = "done"
+    #: It was refused; a corrected plan may try again.
+    FAILED = "failed"
+    #: There are several of it: for a person.
+    CONFLICT = "conflict"
+    #: It may exist, and no look has told; never created again: for a person.
+    UNRESOLVED = "unresolved"
+
+
+class How(enum.StrEnum):
+    """How a thing that is done came about."""
+
+    #: By this plan.
+    CREATED = "created"
+    #: It was there before, and was left as it was.
+    ADOPTED = "adopted"
+    #: It was there before, and was changed as the plan asked.
+    UPDATED = "updated"
+
+
+@define(kw_only=True)
+class Thing:
+    """A company (`letra` is ``""``) or a serie, as a journal keeps it. It holds no payload and no secret.
+
+    Attributes:
+        number: row of the plan.
+        rfc: the company's.
+        letra, tipo_documento: the serie's.
+        phase, how: how far it has come.
+        uid: the API's own name, or None; a serie's is not told by its create, and is seen later.
+        due: for UNKNOWN: seconds of the wall clock after which a look tells.
+        sends: how often its create may have been sent.
+        digest: salted HMAC of what was sent.
+        reason: why it is not done.
+
+    """
+
+    number: int
+    rfc: str
+    letra: str = ""
+    tipo_documento: str = ""
+    phase: Phase = Phase.PLANNED
+    how: How | None = None
+    uid: str | None = None
+    due: float = 0.0
+    sends: int = 0
+    digest: bytes | None = None
+    reason: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells a company's series apart."""
+        return self.letra, self.tipo_documento
+
+    @property
+    def is_empresa(self) -> bool:
+        """Whether it is the company itself."""
+        return not self.letra
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something left to do for a run."""
+        return self.phase in {Phase.PLANNED, Phase.INTENT, Phase.UNKNOWN, Phase.FAILED}
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """What tells it from all other things."""
+        return self.rfc, self.letra, self.tipo_documento
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a plan may say something else about it than before: nothing that was sent may exist."""
+        return self.phase in {Phase.PLANNED, Phase.FAILED}

@@ -1,0 +1,91 @@
+"""One row on its way: what a run knows of it, and what it becomes in the end."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.findings import Finding
+from facturaonline_async.provision.report import RowOutcome, SerieOutcome, State
+from facturaonline_async.provision.rows import PlanRow
+from facturaonline_async.provision.things import Phase, Thing
+
+__all__ = ["Work", "outcome"]
+
+
+@define(eq=False)
+class Work:
+    """A row, its things, and what was read of it so far.
+
+    Attributes:
+        row: as the plan has it.
+        empresa, series: how far they have come.
+        own: client with the company's own keys, once it is readable.
+        before: uids of the series that existed before any was sent, by what tells them apart; None: not listed yet.
+        warnings: of the check.
+        looks: how often a look at what is unknown has failed.
+
+    """
+
+    row: PlanRow
+    empresa: Thing
+    series: list[Thing]
+    own: FacturaOnline | None = None
+    before: dict[tuple[str, str], set[str]] | None = None
+    warnings: tuple[Finding, ...] = ()
+    looks: int = 0
+
+    @classmethod
+    def of(cls, row: PlanRow, rfc: str) -> Work:
+        """Begin with a row of which nothing is known."""
+        series = [
+            Thing(number=row.number, rfc=rfc, letra=serie.key[0], tipo_documento=serie.key[1]) for serie in row.series
+        ]
+        return cls(row, Thing(number=row.number, rfc=rfc), series)
+
+    @property
+    def things(self) -> list[Thing]:
+        """The company, and its series."""
+        return [self.empresa, *self.series]
+
+
+_STATES = {
+    Phase.PLANNED: State.FAILED,
+    Phase.INTENT: State.UNKNOWN,
+    Phase.UNKNOWN: State.UNKNOWN,
+    Phase.FAILED: State.FAILED,
+    Phase.CONFLICT: State.CONFLICT,
+    Phase.UNRESOLVED: State.UNRESOLVED,
+}
+
+
+def _state(thing: Thing) -> State:
+    if thing.phase is Phase.DONE:
+        return State(thing.how.value) if thing.how else State.CREATED
+    return _STATES[thing.phase]
+
+
+def outcome(work: Work) -> RowOutcome:
+    """Return what became of a row."""
+    empresa = work.empresa
+    comes_first = "" if empresa.phase is Phase.DONE else "not tried: its company comes first"
+    series = tuple(
+        SerieOutcome(
+            letra=wanted.letra,
+            tipo_documento=wanted.tipo_documento,
+            state=_state(thing),
+            uid=int(thing.uid) if thing.uid else None,
+            reason=thing.reason or ("" if _state(thing).is_there else comes_first),
+        )
+        for wanted, thing in zip(work.row.series, work.series, strict=True)
+    )
+    return RowOutcome(
+        number=work.row.number,
+        rfc=work.row.rfc,
+        state=_state(empresa),
+        uid=empresa.uid,
+        reason=empresa.reason,
+        series=series,
+        warnings=work.warnings,
+        credentials=work.own.credentials if work.own is not None else None,
+    )
