@@ -26,7 +26,7 @@ from cryptography import x509
 from facturaonline_async import Credentials, Sello, connect
 from facturaonline_async.cli import example, provision
 from facturaonline_async.cli.example import example_rfcs
-from facturaonline_async.provision import Plan, PlanError
+from facturaonline_async.provision import Plan, PlanError, State
 from facturaonline_async.testing import Emulator, Fault
 from tests.plans import ROW, certify, written
 
@@ -153,8 +153,8 @@ async def test_a_plan_is_provisioned_over_the_network(tmp_path: Path, emulator: 
     result = ran.json
     assert (result["complete"], result["empresas"], result["series"]) == (
         True,
-        {"planned": 5, "created": 5, "adopted": 0, "failed": 0, "unknown": 0},
-        {"planned": 10, "created": 10, "adopted": 0, "failed": 0, "unknown": 0},
+        dict.fromkeys(State, 0) | {"planned": 5, "created": 5},
+        dict.fromkeys(State, 0) | {"planned": 10, "created": 10},
     )
     assert {row["uid"] for row in result["rows"]} == set(emulator.state["empresas"]) - {"607a062eae2bb"}
     assert all(serie["uid"] in emulator.state["series"] for row in result["rows"] for serie in row["series"])
