@@ -74,8 +74,8 @@ class SessionManager:
         self.turns: Turns = Turns()
         #: Creates that may have happened and have not shown up: until when nothing may be created in their place.
         self.doubts: dict[Hashable, float] = {}
-        #: Hashes of what this session has sent a create for: whoever looked before must look again.
-        self.created: set[int] = set()
+        #: Of each who works with a list of its own: hashes of what others have sent a create for since.
+        self.onlookers: list[set[int]] = []
         self._limiter = limiter
         unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
         self._gate = Gate(unlimited if limiter else config, has_places=True)

@@ -284,17 +284,6 @@ async def test_an_answer_about_another_company_is_not_taken_for_this_one() -> No
 
 
 @each_kind
-async def test_what_is_known_to_be_new_is_not_looked_for_first(kind: Kind) -> None:
-    async with ready() as (client, emulator):
-        if kind.table == "series":
-            await client.series.ensure(letra="F", tipo_documento="factura", is_new=True)
-            assert [request.endpoint for request in emulator.requests] == ["series.create", "series.list"]
-        else:
-            await client.empresas.ensure(nueva("EKU9003173C9"), is_new=True)
-            assert [request.endpoint for request in emulator.requests] == ["empresas.create", "empresas.get"]
-
-
-@each_kind
 async def test_a_create_that_the_limiter_refused_is_in_no_doubt(kind: Kind) -> None:
     config = evolve(QUICK, endpoint_rates={kind.create: Rate(1, 0.5)}, max_wait=0.01)
     async with ready(config) as (client, emulator):

@@ -8,13 +8,14 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
 
 from facturaonline_async import AuthenticationError, Config, FacturaOnline, NuevaEmpresa, Sello, ServerError, connect
 from facturaonline_async.config import Upload
-from facturaonline_async.provision import Plan, PlanSerie, Report, RowOutcome, SerieOutcome, State, provision
+from facturaonline_async.provision import Existing, Plan, PlanSerie, Report, RowOutcome, SerieOutcome, State, provision
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing.spellings import detail
 from tests.conftest import QUICK
@@ -25,8 +26,8 @@ P = PlanSerie(letra="P", tipo_documento="pago")
 MAIN = "607a062eae2bb"
 
 
-async def run(client: FacturaOnline, plan: Plan) -> tuple[list[RowOutcome], Report]:
-    async with provision(client, plan) as under_way:
+async def run(client: FacturaOnline, plan: Plan, *, settle: float = 0.2, **how: Any) -> tuple[list[RowOutcome], Report]:
+    async with provision(client, plan, settle=settle, **how) as under_way:
         outcomes = [outcome async for outcome in under_way]
     return sorted(outcomes, key=lambda outcome: outcome.number), under_way.report
 
@@ -147,9 +148,10 @@ async def test_an_rfc_that_exists_several_times_is_for_a_person(
     client: FacturaOnline, emulator: Emulator, uids: int
 ) -> None:
     found = [emulator.add_empresa(rfc="EKU9003173C9") for _ in range(uids)]
-    (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    (outcome,), report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert report.rows_in(State.CONFLICT) == [outcome]
     assert (outcome.state, outcome.reason) == (
-        State.FAILED,
+        State.CONFLICT,
         f"the account has {uids} companies with this RFC: {', '.join(found)}",
     )
     assert (emulator.count("empresas.create"), len(emulator.state["series"])) == (0, 0)
@@ -168,20 +170,23 @@ async def test_of_several_series_only_a_single_active_one_is_adopted(
     (serie,) = outcome.series
     if adopted is None:
         assert (serie.state, serie.reason) == (
-            State.FAILED,
+            State.CONFLICT,
             f"the company has 2 series of this kind: {found[0]}, {found[1]}",
         )
     else:
         assert (serie.state, serie.uid) == (State.ADOPTED, found[adopted])
 
 
-async def test_a_create_without_an_outcome_is_unknown_and_not_failed(client: FacturaOnline, emulator: Emulator) -> None:
-    emulator.inject(Fault.drop_before_commit(), endpoint="empresas.create")
+async def test_a_create_without_an_outcome_is_sent_again_when_it_surely_was_not_done(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    for endpoint in ("empresas.create", "series.create"):
+        emulator.inject(Fault.drop_before_commit(), endpoint=endpoint)
     plan = Plan.from_values([(nueva(rfc), [F]) for rfc in ("AAA010101AA1", "AAA010102AA1")])
     outcomes, report = await run(client, plan)
-    (unknown,) = (outcome for outcome in outcomes if not outcome.ok)
-    assert (unknown.state, report.empresas) == (State.UNKNOWN, Counter({State.CREATED: 1, State.UNKNOWN: 1}))
-    assert (report.is_complete, emulator.count("empresas.create")) == (False, 2)
+    assert (report.is_complete, [outcome.state for outcome in outcomes]) == (True, [State.CREATED] * 2)
+    assert (emulator.count("empresas.create"), emulator.count("series.create")) == (3, 3)
+    assert rows(emulator) == {row.rfc: ["F:factura"] for row in plan}
 
 
 async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emulator: Emulator) -> None:
@@ -199,8 +204,10 @@ async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emu
     ):
         body = {"status": "success", "data": detail(row)}
         emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
-        (outcome,), _ = await run(client, plan)
-        assert (outcome.state, outcome.reason) == (State.FAILED, reason)
+        (outcome,), report = await run(client, plan)
+        assert (outcome.state, outcome.reason, outcome.ok) == (State.ADOPTED, reason, False)
+        assert [(serie.state, serie.reason) for serie in outcome.series] == [(State.FAILED, reason)]
+        assert report.is_complete is False
     assert len(emulator.state["series"]) == 0
 
 
@@ -266,6 +273,7 @@ class Broken:
     number: int = 1
     rfc: str = "EKU9003173C9"
     series: tuple[PlanSerie, ...] = (F,)
+    existing: Existing | None = None
 
     async def load(self) -> NuevaEmpresa:
         raise RuntimeError("clave-secreta")

@@ -196,6 +196,10 @@ class Journal:
 
         return self._order(work)
 
+    async def is_empty(self) -> bool:
+        """Return whether there is no plan in it yet."""
+        return await self._order(lambda connection: not connection.execute("SELECT 1 FROM things LIMIT 1").fetchall())
+
     async def of_row(self, rfc: str) -> list[Thing]:
         """Return a company and its series, in the plan's order."""
         return await self._order(lambda connection: _things(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))

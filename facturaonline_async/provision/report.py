@@ -28,7 +28,7 @@ class State(enum.StrEnum):
     UNKNOWN = "unknown"
     #: There are several of it: for a person.
     CONFLICT = "conflict"
-    #: It may be there, and no look has told; it is never created again: for a person.
+    #: The API said a yes that could not be read, and it has not shown up; it is never created again: for a person.
     UNRESOLVED = "unresolved"
 
     @property
@@ -75,8 +75,9 @@ class RowOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the company and all its series are there."""
-        return self.state.is_there and all(serie.state.is_there for serie in self.series)
+        """Whether the company and all its series are there, and were seen."""
+        is_seen = self.state.is_there and not self.reason
+        return is_seen and all(serie.state.is_there and not serie.reason for serie in self.series)
 
 
 @define(kw_only=True)
@@ -121,4 +122,4 @@ class Report:
         there = [
             sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
         ]
-        return there == [self.planned_empresas, self.planned_series] and not self.audit
+        return there == [self.planned_empresas, self.planned_series] and not self.failed and not self.audit

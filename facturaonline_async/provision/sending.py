@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from attrs import define, field
 
-from facturaonline_async.errors import (
-    ApiError,
-    FacturaOnlineError,
-    NotSentError,
-    UnreadableAnswerError,
-)
+from facturaonline_async.errors import ApiError, FacturaOnlineError, NotSentError, UnreadableAnswerError
 from facturaonline_async.provision.book import Book
 from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.things import How, Phase, Thing
@@ -38,13 +34,22 @@ def told(error: Exception) -> str:
 
 @define
 class Sender:
-    """Sends creates for a run."""
+    """Sends creates for a run.
+
+    Attributes:
+        session: what sends.
+        book: where it is written down.
+        settle: seconds after which what was sent must have shown up, if it was done.
+        others: hashes of what others of this session have sent a create for since the run looked.
+        is_stopping: whether nothing more is to be sent.
+
+    """
 
     session: SessionManager
     book: Book
     settle: float
+    others: set[int] = field(factory=set, init=False)
     is_stopping: bool = field(default=False, init=False)
-    has_sent: bool = field(default=False, init=False)
 
     async def create(
         self,
@@ -55,8 +60,8 @@ class Sender:
     ) -> T | None:
         """Send a create, and write down what is known of it; return its answer if that was a yes.
 
-        `look` looks for the thing where this session has sent a create of it before, so that a run beside this one, or
-        an ``ensure``, is not repeated.
+        Of what is done, the caller writes it down, for it knows the uid. `look` looks for the thing where others of
+        this session (another run, an ``ensure``) have sent a create of it, so that it is not repeated.
 
         Raises:
             ApiError: the refusal, for whoever wants to know more of it; the thing has failed.
@@ -64,59 +69,63 @@ class Sender:
 
         """
         async with self.session.turns.take(key):
-            if (hash(key) in self.session.created or doubt(self.session, key)) and (uid := await look()) is not None:
+            earlier = doubt(self.session, key)
+            if (earlier or hash(key) in self.others) and (uid := await look()) is not None:
                 thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, How.ADOPTED, uid, ""
-                self.session.doubts.pop(key, None)
+                self.shown(key)
                 await self.book.save(thing)
                 return None
-            if (earlier := doubt(self.session, key)) is not None:
+            if earlier is not None:
                 await self._leave_open(thing, earlier)
                 return None
             return await self._send(thing, key, send)
 
+    def shown(self, key: Key) -> None:
+        """Let others of this session find it, or create it: lists tell by now whether it exists."""
+        self.session.doubts.pop(key, None)
+
     async def _send(self, thing: Thing, key: Key, send: Callable[[BeforeSend], Awaitable[T]]) -> T | None:
+        sends = thing.sends
+
         async def before() -> None:
             if self.is_stopping:
                 raise StoppedError("the run was stopped before it was sent")
-            self.has_sent = True
-            thing.phase, thing.reason = Phase.INTENT, ""
-            thing.sends += 1
+            # An attempt that is repeated in here was surely not done: however many there are, they count as one.
+            thing.phase, thing.reason, thing.sends = Phase.INTENT, "", sends + 1
             await self.book.save(thing)
-            await begin_doubt(self.session, key)
+            await begin_doubt(self.session, key, mine=self.others)
 
         try:
             answer = await send(before)
         except NotSentError as error:
             self.session.doubts.pop(key, None)
-            thing.phase, thing.reason = Phase.PLANNED, told(error)
-            if isinstance(error, (JournalError, StoppedError)):
-                thing.reason = ""
-                if isinstance(error, StoppedError):
-                    self.book.note(thing)
+            is_end = isinstance(error, (JournalError, StoppedError))
+            thing.phase, thing.sends, thing.reason = Phase.PLANNED, sends, told(error)
+            if is_end:
+                self.book.note(thing)
                 raise
             await self.book.save(thing)
-            return None
         except ApiError as refusal:
             self.session.doubts.pop(key, None)
-            thing.phase, thing.reason = Phase.FAILED, told(refusal)
+            thing.phase, thing.sends, thing.reason = Phase.FAILED, sends, told(refusal)
             await self.book.save(thing)
             raise
         except Exception as error:  # noqa: BLE001  # whatever it was, it may have been done
             await self._leave_open(thing, error)
-            return None
         except BaseException:  # cancelled: nobody will hear the answer
             if thing.phase is Phase.INTENT:
                 thing.phase, thing.due, thing.reason = Phase.UNKNOWN, time.time() + self.settle, "interrupted"
                 self.book.note(thing)
             raise
-        self.session.doubts.pop(key, None)
-        thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
-        return answer
+        else:
+            self.session.doubts[key] = math.inf  # it exists: until lists show it, nobody may create it
+            thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
+            return answer
+        return None
 
     async def _leave_open(self, thing: Thing, error: Exception) -> None:
         """Write down that it may exist; of what surely exists, also that it is never sent again."""
-        surely = isinstance(error, UnreadableAnswerError)
-        thing.phase = Phase.UNRESOLVED if surely else Phase.UNKNOWN
+        thing.phase = Phase.UNRESOLVED if isinstance(error, UnreadableAnswerError) else Phase.UNKNOWN
         thing.reason = told(error)
         thing.due = time.time() + self.settle
         await self.book.save(thing)

@@ -32,7 +32,7 @@ class Phase(enum.StrEnum):
     FAILED = "failed"
     #: There are several of it: for a person.
     CONFLICT = "conflict"
-    #: It may exist, and no look has told; never created again: for a person.
+    #: The API said a yes that could not be read, and it has not shown up; never created again: for a person.
     UNRESOLVED = "unresolved"
 
 
@@ -57,8 +57,8 @@ class Thing:
         letra, tipo_documento: the serie's.
         phase, how: how far it has come.
         uid: the API's own name, or None; a serie's is not told by its create, and is seen later.
-        due: for UNKNOWN: seconds of the wall clock after which a look tells.
-        sends: how often its create may have been sent.
+        due: for UNKNOWN, and for UNRESOLVED that may yet show up: seconds of the wall clock after which a look tells.
+        sends: how often this run may have sent its create.
         digest: salted HMAC of what was sent.
         reason: why it is not done.
 

@@ -21,9 +21,12 @@ class Work:
         row: as the plan has it.
         empresa, series: how far they have come.
         own: client with the company's own keys, once it is readable.
-        before: uids of the series that existed before any was sent, by what tells them apart; None: not listed yet.
+        before: uids of the series that existed before any was sent, by what tells them apart.
         warnings: of the check.
-        looks: how often a look at what is unknown has failed.
+        due: moment of the loop's clock after which a look tells what became of what is unknown; 0: nothing is.
+        look_at: moment of the next look.
+        looks: how often a look has failed.
+        is_new: whether this run has not worked on it yet.
 
     """
 
@@ -31,9 +34,12 @@ class Work:
     empresa: Thing
     series: list[Thing]
     own: FacturaOnline | None = None
-    before: dict[tuple[str, str], set[str]] | None = None
+    before: dict[tuple[str, str], list[str]] | None = None
     warnings: tuple[Finding, ...] = ()
+    due: float = 0.0
+    look_at: float = 0.0
     looks: int = 0
+    is_new: bool = True
 
     @classmethod
     def of(cls, row: PlanRow, rfc: str) -> Work:
@@ -48,6 +54,15 @@ class Work:
         """The company, and its series."""
         return [self.empresa, *self.series]
 
+    @property
+    def waiting(self) -> list[Thing]:
+        """The things of which a look must tell what became of them."""
+        return [
+            thing
+            for thing in self.things
+            if thing.phase is Phase.UNKNOWN or (thing.phase is Phase.UNRESOLVED and thing.due)
+        ]
+
 
 _STATES = {
     Phase.PLANNED: State.FAILED,
@@ -59,7 +74,8 @@ _STATES = {
 }
 
 
-def _state(thing: Thing) -> State:
+def state(thing: Thing) -> State:
+    """Return what became of a thing."""
     if thing.phase is Phase.DONE:
         return State(thing.how.value) if thing.how else State.CREATED
     return _STATES[thing.phase]
@@ -73,16 +89,16 @@ def outcome(work: Work) -> RowOutcome:
         SerieOutcome(
             letra=wanted.letra,
             tipo_documento=wanted.tipo_documento,
-            state=_state(thing),
+            state=state(thing),
             uid=int(thing.uid) if thing.uid else None,
-            reason=thing.reason or ("" if _state(thing).is_there else comes_first),
+            reason=thing.reason or ("" if thing.phase is Phase.DONE else comes_first or empresa.reason),
         )
         for wanted, thing in zip(work.row.series, work.series, strict=True)
     )
     return RowOutcome(
         number=work.row.number,
         rfc=work.row.rfc,
-        state=_state(empresa),
+        state=state(empresa),
         uid=empresa.uid,
         reason=empresa.reason,
         series=series,

@@ -41,13 +41,11 @@ async def ensure(
     find: Callable[[], Awaitable[T | None]],
     create: Callable[[BeforeSend], Awaitable[CreatedT]],
     look: Callable[[CreatedT | None], Awaitable[T | None]],
-    is_new: bool = False,
 ) -> T:
     """Return what `find` finds, creating it first if it is not there. One at a time for each `key`.
 
     `key` is the create's endpoint, the fingerprint of the keys, and what tells the thing from others. `look` is what
-    `find` is, after the create: it is told what the create gave, or None if nobody knows. `is_new` saves the first
-    `find`.
+    `find` is, after the create: it is told what the create gave, or None if nobody knows.
 
     The session remembers a create that may have happened and has not shown up. Until it shows up or ``Config.settle``
     is over, later ensures of the same key look for it and create nothing, also after their caller was cancelled.
@@ -59,8 +57,7 @@ async def ensure(
 
     """
     async with session.turns.take(key):
-        # What this session has created since the caller looked is not new any more.
-        if (not is_new or hash(key) in session.created) and (found := await find()) is not None:
+        if (found := await find()) is not None:
             session.doubts.pop(key, None)
             return found
         problem: OutcomeUnknownError | UnreadableAnswerError
@@ -92,9 +89,14 @@ async def ensure(
         return shown
 
 
-async def begin_doubt(session: SessionManager, key: Key) -> None:
-    """Remember that a create of this key is on its way: from now on nobody knows, until its answer tells."""
-    session.created.add(hash(key))
+async def begin_doubt(session: SessionManager, key: Key, mine: set[int] | None = None) -> None:
+    """Remember that a create of this key is on its way: from now on nobody knows, until its answer tells.
+
+    `mine` is the caller's own set among the session's `onlookers`, which needs not be told.
+    """
+    for onlooker in session.onlookers:
+        if onlooker is not mine:
+            onlooker.add(hash(key))
     now = asyncio.get_running_loop().time()
     for each in [each for each, until in session.doubts.items() if until <= now]:
         del session.doubts[each]

@@ -1,0 +1,106 @@
+"""What the account holds: which companies there are, and whose keys are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from attrs import define, field
+
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.errors import FacturaOnlineError
+from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
+
+__all__ = ["Account", "WrongCompanyError", "list_companies"]
+
+_PER_PAGE = 500
+
+
+class WrongCompanyError(FacturaOnlineError):
+    """What was read is another company than it should be; its keys are not used."""
+
+
+async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[str, list[str]]:
+    """Return the uids of all companies with one of these RFCs, some pages at a time.
+
+    Raises:
+        FacturaOnlineError: a page could not be read.
+
+    """
+    found: dict[str, list[str]] = {}
+    async for empresa in client.empresas.iterate(per_page=_PER_PAGE):
+        if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
+            found.setdefault(rfc, []).append(empresa.uid)
+    return found
+
+
+@define
+class Account:
+    """The account as it was when the run began, and what the run has learnt since.
+
+    Attributes:
+        client: with the main keys.
+        existing: uids of the plan's companies that were there at the beginning, by RFC.
+        done: uids of the plan's companies that are there now, by RFC.
+
+    """
+
+    client: FacturaOnline
+    existing: dict[str, list[str]] = field(factory=dict)
+    done: dict[str, str] = field(factory=dict)
+    _owners: dict[str, str] = field(factory=dict, init=False)  # uids by their keys' fingerprints
+
+    async def read(self, rfcs: Container[str]) -> None:
+        """Look at what is there.
+
+        Raises:
+            FacturaOnlineError: it could not be listed.
+
+        """
+        async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
+            if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
+                self.existing.setdefault(rfc, []).append(empresa.uid)
+            if empresa.api_key and empresa.secret_key:
+                self._owners[empresa.credentials.fingerprint] = empresa.uid
+
+    async def own(self, empresa: Empresa, uid: str, rfc: str) -> FacturaOnline:
+        """Return a client with the company's own keys. Another company's would create series in the wrong place.
+
+        Raises:
+            WrongCompanyError: they are another company's, or may be.
+
+        """
+        if empresa.uid != uid:
+            raise WrongCompanyError(f"asked for the company {uid}, the API answered with {empresa.uid}")
+        if normalize_rfc(empresa.rfc) != rfc:
+            raise WrongCompanyError(f"its uid {uid} belongs to a company with the RFC {empresa.rfc or '(none)'}")
+        fingerprint = empresa.credentials.fingerprint
+        owner = self._owners.setdefault(fingerprint, uid)
+        if owner != uid:
+            raise WrongCompanyError(f"the API gave the keys of the company {owner} for it (uid {uid})")
+        if fingerprint == self.client.credentials.fingerprint and not await self._is_main(rfc):
+            raise WrongCompanyError(f"the API gave the main company's keys for it (uid {uid})")
+        return self.client.for_empresa(empresa)
+
+    async def _is_main(self, rfc: str) -> bool:
+        try:
+            main = await self.client.empresas.current()
+        except FacturaOnlineError as error:
+            raise WrongCompanyError(f"whether it is the main company could not be seen: {error}") from None
+        return normalize_rfc(main.rfc) == rfc
+
+    async def audit(self) -> list[str]:
+        """Compare the API's list with what the run says is there, and return what does not agree, in words.
+
+        Raises:
+            FacturaOnlineError: it could not be listed.
+
+        """
+        listed = await list_companies(self.client, self.done)
+        told: list[str] = []
+        for rfc, uid in self.done.items():
+            uids = list(dict.fromkeys(listed.get(rfc, ())))
+            if uid not in uids:
+                told.append(f"{rfc}: the list does not show its company {uid}")
+            if len(uids) > 1:
+                told.append(f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}")
+        return told
