@@ -32,7 +32,7 @@ def judge(thing: Thing, listed: Sequence[str], before: Collection[str], *, is_du
         pass
     elif thing.phase is Phase.UNRESOLVED:
         thing.due = 0.0  # it will not show up by itself
-    elif thing.sends >= _MOST_SENDS:
+    elif thing.sends - thing.earlier >= _MOST_SENDS:
         thing.phase = Phase.FAILED
         thing.reason = f"it was sent {thing.sends} times, and has not shown up: {thing.reason}"
     else:

@@ -60,6 +60,7 @@ class RowOutcome:
         reason: why it is not surely there, or ``""``.
         series: what became of its series; those of a failed company failed with it.
         credentials: the company's own keys, where this run has read them.
+        is_new: whether this plan has sent its create, so that nobody else has its keys yet.
         warnings: what the check of a new company's data and certificates found, and did not stop it.
 
     """
@@ -72,6 +73,7 @@ class RowOutcome:
     series: tuple[SerieOutcome, ...] = ()
     warnings: tuple[Finding, ...] = ()
     credentials: Credentials | None = field(default=None, repr=False, eq=False)
+    is_new: bool = field(default=False, eq=False)
 
     @property
     def ok(self) -> bool:

@@ -54,7 +54,7 @@ async def recall(journal: Journal, work: Work) -> None:
     work.empresa = known[work.empresa.name]
     work.series = [known[thing.name] for thing in work.series]
     for thing in work.things:
-        thing.sends = 0
+        thing.earlier = thing.sends
     if any(not thing.may_change for thing in work.series):
         work.before = {}
         for _, letra, tipo_documento, uid in await journal.baseline(work.empresa.rfc):

@@ -58,7 +58,8 @@ class Thing:
         phase, how: how far it has come.
         uid: the API's own name, or None; a serie's is not told by its create, and is seen later.
         due: for UNKNOWN, and for UNRESOLVED that may yet show up: seconds of the wall clock after which a look tells.
-        sends: how often this run may have sent its create.
+        sends: how often its create may have been sent.
+        earlier: how often of these by earlier runs.
         digest: salted HMAC of what was sent.
         reason: why it is not done.
 
@@ -73,6 +74,7 @@ class Thing:
     uid: str | None = None
     due: float = 0.0
     sends: int = 0
+    earlier: int = 0
     digest: bytes | None = None
     reason: str = ""
 

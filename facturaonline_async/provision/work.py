@@ -104,4 +104,5 @@ def outcome(work: Work) -> RowOutcome:
         series=series,
         warnings=work.warnings,
         credentials=work.own.credentials if work.own is not None else None,
+        is_new=empresa.sends > 0,
     )
