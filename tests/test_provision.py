@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,17 @@ from attrs import evolve, frozen
 
 from facturaonline_async import AuthenticationError, Config, FacturaOnline, NuevaEmpresa, Sello, ServerError, connect
 from facturaonline_async.config import Upload
-from facturaonline_async.provision import Existing, Plan, PlanSerie, Report, RowOutcome, SerieOutcome, State, provision
+from facturaonline_async.provision import (
+    Existing,
+    Plan,
+    PlanSerie,
+    Report,
+    RowOutcome,
+    Run,
+    SerieOutcome,
+    State,
+    provision,
+)
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing.spellings import detail
 from tests.conftest import QUICK
@@ -340,6 +351,44 @@ async def test_a_cancelled_run_leaves_nothing_running(client: FacturaOnline, emu
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as again:
         _, report = await run(again, plan)
     assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 50, 100)
+
+
+# ── The list at the end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_list_at_the_end_is_given_time_to_show_all() -> None:
+    async with (
+        Emulator(list_lag=0.4) as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url, config=evolve(QUICK, deadline=2)) as client,
+    ):
+        _, report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), settle=2)
+    assert (report.audit, report.is_complete) == ([], True)
+
+
+async def test_what_the_list_at_the_end_shows_otherwise_is_told(client: FacturaOnline, emulator: Emulator) -> None:
+    """Somebody creates one of the plan's companies a second time, and deletes another, while the run is at work."""
+    plan = Plan.from_values([(nueva(rfc), []) for rfc in ("AAA010101AA1", "AAA010102AA1", "AAA010103AA1")])
+    async with provision(client, plan, settle=0.1) as under_way:
+        uids = {outcome.rfc: outcome.uid async for outcome in meddled(under_way, emulator)}
+    report = under_way.report
+    second = next(uid for uid, row in emulator.state["empresas"].items() if row["razon_social"] == "OTRA")
+    assert (report.empresas[State.CREATED], report.is_complete, sorted(report.audit)) == (
+        3,
+        False,
+        [
+            f"AAA010101AA1: there are 2 companies with this RFC: {uids['AAA010101AA1']}, {second}",
+            f"AAA010102AA1: the list does not show its company {uids['AAA010102AA1']}",
+        ],
+    )
+
+
+async def meddled(under_way: Run, emulator: Emulator) -> AsyncIterator[RowOutcome]:
+    async for outcome in under_way:
+        if outcome.rfc == "AAA010101AA1":
+            emulator.add_empresa(rfc=outcome.rfc, razon_social="OTRA")
+        if outcome.rfc == "AAA010102AA1":
+            del emulator.state["empresas"][outcome.uid]
+        yield outcome
 
 
 # ── The SAT's own test certificates ───────────────────────────────────────────────────────────────────────────────────

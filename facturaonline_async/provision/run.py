@@ -31,6 +31,9 @@ from facturaonline_async.resources.empresas.values import normalize_rfc
 
 __all__ = ["Run", "provision"]
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+"""Seconds between two lists at the end, where the first does not show all."""
+
 _TICK = 10
 """Seconds that `Report.pace` counts together."""
 
@@ -234,7 +237,16 @@ class Run:
         work.is_new = False
 
     async def _audit(self) -> None:
-        try:
-            self.report.audit = await self._companies.account.audit()
-        except FacturaOnlineError as error:
-            self.report.audit = [f"the list at the end could not be read: {told(error)}"]
+        """Compare with the API's list, which may be late by as much as `settle`."""
+        clock = asyncio.get_running_loop().time
+        until, pause = clock() + self._settle, _FIRST_PAUSE
+        while True:
+            try:
+                self.report.audit = await self._companies.account.audit()
+            except FacturaOnlineError as error:
+                self.report.audit = [f"the list at the end could not be read: {told(error)}"]
+            left = until - clock()
+            if not self.report.audit or left <= 0 or self._sender.is_stopping:
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
