@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
-from facturaonline_async import AuthenticationError, Config, FacturaOnline, NuevaEmpresa, Sello, ServerError, connect
+from facturaonline_async import (
+    AuthenticationError,
+    Config,
+    FacturaOnline,
+    InvalidInputError,
+    NuevaEmpresa,
+    Sello,
+    ServerError,
+    connect,
+)
 from facturaonline_async.config import Upload
 from facturaonline_async.provision import (
     Existing,
@@ -25,8 +34,10 @@ from facturaonline_async.provision import (
     Run,
     SerieOutcome,
     State,
+    ThingEvent,
     provision,
 )
+from facturaonline_async.provision.rows import ValueRow
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing.spellings import detail
 from tests.conftest import QUICK
@@ -389,6 +400,81 @@ async def meddled(under_way: Run, emulator: Emulator) -> AsyncIterator[RowOutcom
         if outcome.rfc == "AAA010102AA1":
             del emulator.state["empresas"][outcome.uid]
         yield outcome
+
+
+# ── What somebody sees of a run, and does to it ───────────────────────────────────────────────────────────────────────
+
+
+async def test_every_step_of_every_thing_is_an_event_without_secrets(client: FacturaOnline, emulator: Emulator) -> None:
+    events: list[ThingEvent] = []
+    await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=events.append)
+    (uid,) = set(emulator.state["empresas"]) - {MAIN}
+    (serie,) = emulator.state["series"]
+    assert [(event.letra, event.phase, event.how, event.uid) for event in events] == [
+        ("", "intent", None, None),
+        ("", "done", "created", uid),
+        ("F", "intent", None, None),
+        ("F", "done", "created", None),
+        ("F", "done", "created", str(serie)),
+    ]
+    assert "12345678a" not in repr(events)
+
+
+async def test_a_listener_that_breaks_is_logged_and_changes_nothing(
+    client: FacturaOnline, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: ThingEvent) -> None:
+        raise RuntimeError("clave-secreta")
+
+    _, report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=broken)
+    assert (report.is_complete, "on_event raised RuntimeError" in caplog.text) == (True, True)
+    assert "clave-secreta" not in caplog.text
+
+
+async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_begins_nothing_more(tmp_path: Path) -> None:
+    async with (
+        Emulator(latency=0.02) as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
+    ):
+        plan = Plan.from_values([(nueva(f"AAA010101{number:03}"), [F, P]) for number in range(30)])
+        async with provision(client, plan, journal=tmp_path / "j", concurrency=3, settle=5) as under_way:
+            outcomes = []
+            async for outcome in under_way:
+                outcomes.append(outcome)
+                under_way.stop()
+        assert {request.status for request in emulator.requests} == {200}
+        assert (3 <= len(outcomes) < 10, under_way.report.is_complete, under_way.report.audit) == (True, False, [])
+        reasons = {serie.reason for row in outcomes for serie in row.series if not serie.state.is_there}
+        assert reasons <= {"the run was stopped before it was sent", "not tried: its company comes first"}
+        _, report = await run(client, plan, journal=tmp_path / "j")
+        assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 30, 60)
+
+
+async def test_a_row_says_for_itself_what_to_do_with_what_exists(client: FacturaOnline, emulator: Emulator) -> None:
+    choices: list[Existing | None] = ["adopt", "update", "fail", None]
+    rfcs = [f"AAA010101AA{number}" for number in range(4)]
+    uids = [emulator.add_empresa(rfc=rfc, razon_social="VIEJA") for rfc in rfcs]
+    plan = Plan(
+        ValueRow(nueva=nueva(rfc), number=number, existing=existing)
+        for number, (rfc, existing) in enumerate(zip(rfcs, choices, strict=True), 1)
+    )
+    outcomes, report = await run(client, plan, existing="update")
+    assert [outcome.state for outcome in outcomes] == [State.ADOPTED, State.UPDATED, State.FAILED, State.UPDATED]
+    assert outcomes[2].reason == f"the company exists (uid {uids[2]}), and the plan forbids that"
+    names = [emulator.state["empresas"][uid]["razon_social"] for uid in uids]
+    assert names == ["VIEJA", f"EMPRESA {rfcs[1]}", "VIEJA", f"EMPRESA {rfcs[3]}"]
+    assert (report.is_complete, report.empresas[State.UPDATED]) == (False, 2)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"existing": "replace"}, {"settle": -1}, {"settle": float("nan")}, {"concurrency": 0}]
+)
+async def test_an_argument_that_cannot_be_is_refused_before_anything_is_sent(
+    client: FacturaOnline, emulator: Emulator, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), **wrong)
+    assert (caught.value.field, emulator.count("empresas.create")) == (next(iter(wrong)), 0)
 
 
 # ── The SAT's own test certificates ───────────────────────────────────────────────────────────────────────────────────
