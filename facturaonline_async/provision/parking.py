@@ -89,6 +89,7 @@ class Parking:
                 await self._look_for_companies()
 
     def _go_on(self, works: list[Work]) -> None:
+        works = [work for work in works if work in self._parked]  # the others were released meanwhile
         self._parked.difference_update(works)
         self.ready.extend(works)
         if works:
@@ -106,6 +107,8 @@ class Parking:
             self._postpone([work for work in works.values() if work.look_at <= began], error)
             return
         for rfc, work in works.items():
+            if work not in self._parked:  # released while the list was read
+                continue
             thing, was = work.empresa, work.empresa.phase
             judge(thing, listed.get(rfc, ()), (), is_due=began >= work.due, several=SEVERAL)
             work.looks = 0
