@@ -56,7 +56,7 @@ class Companies:
         try:
             if work.is_new:
                 await self._revisit(thing)
-            if thing.phase in {Phase.PLANNED, Phase.FAILED}:
+            if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
                 await self._make(work)
             if thing.phase is Phase.DONE and work.own is None:
                 await self._open(work)

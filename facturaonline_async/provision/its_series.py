@@ -87,7 +87,7 @@ class ItsSeries:
 
     async def _rebase(self, work: Work, listed: _Listed) -> None:
         """Write down what exists of those that nobody has sent, before any of them is."""
-        unsent = [thing for thing in work.series if thing.phase in {Phase.PLANNED, Phase.FAILED}]
+        unsent = [thing for thing in work.series if thing.phase is Phase.PLANNED]
         before = work.before = work.before or {}
         before |= {thing.key: [str(serie.uid) for serie in listed.get(thing.key, ())] for thing in unsent}
         if unsent:
@@ -178,8 +178,8 @@ def _place(
         judge(thing, uids, before.get(thing.key, ()), is_due=is_due, several=_SEVERAL)
     if thing.phase is Phase.DONE and thing.uid is None:
         _name(thing, uids)
-    if thing.phase in {Phase.PLANNED, Phase.FAILED}:
-        thing.phase, thing.reason = Phase.PLANNED, ""
+    if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
+        thing.reason = ""
         # Of several, the only active one.
         candidates = [serie for serie in listed if serie.is_active] if len(listed) > 1 else list(listed)
         if len(candidates) == 1:

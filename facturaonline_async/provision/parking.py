@@ -50,10 +50,12 @@ class Parking:
         now = self._clock()
         if not (waiting := work.waiting) or work.looks >= _MOST_LOOKS:
             return False
-        if not work.due:
-            # By a clock that nobody sets: the journal's moment may lie anywhere once somebody did.
-            left = max(thing.due for thing in waiting) - time.time()
-            work.due = now + min(max(left, 0.0), self.settle)
+        is_first = not work.due
+        # By a clock that nobody sets: the journal's moment may lie anywhere once somebody did. A row that waits may
+        # have sent more meanwhile, which is due later.
+        left = max(thing.due for thing in waiting) - time.time()
+        work.due = max(work.due, now + min(max(left, 0.0), self.settle))
+        if is_first:
             work.look_at = min(work.due, now + self.settle / _EARLY)
         elif work.looks:
             work.look_at = now + 2.0 ** (work.looks - 1)
