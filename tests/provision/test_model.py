@@ -74,8 +74,6 @@ async def live(world: World, plan: Plan, endings: list[Ending]) -> None:
         assert report is not None
         assert max(world.sent.values(), default=0) <= 1, world.sent
         assert (there(world), set(world.phases())) == (wanted(plan), {"done"})
-        assert [each for each in report.audit if "the list does not show" not in each] == []
-        report.audit = [] if world.list_lag else report.audit  # what the lists may not show yet
         assert report.is_complete, report
 
 
