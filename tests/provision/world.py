@@ -59,7 +59,7 @@ _ANSWERS = {
     "unreadable yes": (200, b'{"status": "create", "0": 7}'),
 }
 _ERRORS = {"not sent": NotSentError, "too slow": RequestTimeoutError}
-_FATES = (*("ok",) * 5, *sorted({*_DONE, *_ANSWERS, *_ERRORS, "dropped"}))
+FATES = (*("ok",) * 5, *sorted({*_DONE, *_ANSWERS, *_ERRORS, "dropped"}))
 _EPOCH = 1_700_000_000.0
 
 
@@ -86,6 +86,7 @@ class World:
     Attributes:
         chance: draws every fate.
         has_faults: whether anything goes wrong.
+        choices: the fates that are drawn from.
         script: fates of the creates of an RFC or a letra, in their order, instead of those that are drawn.
         sent: how many creates of each key have been done, or will be: never two.
         fates: how many creates and lists met which fate.
@@ -96,6 +97,7 @@ class World:
     list_lag: float = 0.0
     read_lag: float = 0.0
     has_faults: bool = True
+    choices: tuple[str, ...] = FATES
     script: dict[str, list[str]] | None = None
     sent: Counter[tuple[str, ...]] = field(factory=Counter)
     fates: Counter[str] = field(factory=Counter)
@@ -159,7 +161,7 @@ class World:
         if self.script is not None:
             fates = self.script.get(arrival.body.fields.get("letra") or arrival.body.fields["rfc"])
             return fates.pop(0) if fates else "ok"
-        return self.chance.choice(_FATES) if self.has_faults else "ok"
+        return self.chance.choice(self.choices) if self.has_faults else "ok"
 
     def _count(self, arrival: Arrival) -> None:
         """Note that this will be there; nothing may ever be there twice."""
