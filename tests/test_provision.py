@@ -383,7 +383,7 @@ async def test_what_the_list_at_the_end_shows_otherwise_is_told(client: FacturaO
         uids = {outcome.rfc: outcome.uid async for outcome in meddled(under_way, emulator)}
     report = under_way.report
     second = next(uid for uid, row in emulator.state["empresas"].items() if row["razon_social"] == "OTRA")
-    assert (report.empresas[State.CREATED], report.is_complete, sorted(report.audit)) == (
+    assert (report.empresas[State.CREATED], report.is_complete, sorted(report.audit or ())) == (
         3,
         False,
         [
@@ -443,7 +443,7 @@ async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_begins_nothing_m
                 outcomes.append(outcome)
                 under_way.stop()
         assert {request.status for request in emulator.requests} == {200}
-        assert (3 <= len(outcomes) < 10, under_way.report.is_complete, under_way.report.audit) == (True, False, [])
+        assert (3 <= len(outcomes) < 10, under_way.report.is_complete, under_way.report.audit) == (True, False, None)
         reasons = {serie.reason for row in outcomes for serie in row.series if not serie.state.is_there}
         assert reasons <= {"the run was stopped before it was sent", "not tried: its company comes first"}
         _, report = await run(client, plan, journal=tmp_path / "j")

@@ -99,7 +99,7 @@ def report(run: Report, *, interrupted: bool = False) -> None:
     ):
         table.add_row(name, str(planned), *(str(found[state]) for state in states))
     console.print(table)
-    for told in run.audit[:_ROWS_SHOWN]:
+    for told in (run.audit or ())[:_ROWS_SHOWN]:
         console.print(Text.assemble(("audit", "red"), f" {told}"), soft_wrap=True)
     if run.failed:
         console.print(_failures(run, narrow=console.width < _NARROW))

@@ -7,7 +7,7 @@ from collections.abc import Container
 from attrs import define, field
 
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.errors import FacturaOnlineError
+from facturaonline_async.errors import FacturaOnlineError, NotFoundError, PermissionDeniedError
 from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
 
 __all__ = ["Account", "WrongCompanyError", "list_companies"]
@@ -48,6 +48,7 @@ class Account:
     existing: dict[str, list[str]] = field(factory=dict)
     done: dict[str, str] = field(factory=dict)
     _owners: dict[str, str] = field(factory=dict, init=False)  # uids by their keys' fingerprints
+    _are_keys_listed: bool = field(default=False, init=False)
 
     async def read(self, rfcs: Container[str]) -> None:
         """Look at what is there.
@@ -61,6 +62,17 @@ class Account:
                 self.existing.setdefault(rfc, []).append(empresa.uid)
             if empresa.api_key and empresa.secret_key:
                 self._owners[empresa.credentials.fingerprint] = empresa.uid
+                self._are_keys_listed |= empresa.credentials.fingerprint != self.client.credentials.fingerprint
+        await self._add_main(rfcs)
+
+    async def _add_main(self, rfcs: Container[str]) -> None:
+        """Know the main company, also where lists leave it out: it must not be created a second time."""
+        try:
+            main = await self.client.empresas.current()
+        except (NotFoundError, PermissionDeniedError):
+            return
+        if (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.existing.get(rfc, ()):
+            self.existing.setdefault(rfc, []).append(main.uid)
 
     async def own(self, empresa: Empresa, uid: str, rfc: str) -> FacturaOnline:
         """Return a client with the company's own keys. Another company's would create series in the wrong place.
@@ -77,16 +89,21 @@ class Account:
         owner = self._owners.setdefault(fingerprint, uid)
         if owner != uid:
             raise WrongCompanyError(f"the API gave the keys of the company {owner} for it (uid {uid})")
-        if fingerprint == self.client.credentials.fingerprint and not await self._is_main(rfc):
-            raise WrongCompanyError(f"the API gave the main company's keys for it (uid {uid})")
-        return self.client.for_empresa(empresa)
+        own = self.client.for_empresa(empresa)
+        if fingerprint == self.client.credentials.fingerprint:
+            await self._prove(own, rfc, f"the API gave the main company's keys for it (uid {uid})")
+        elif not self._are_keys_listed:  # they may be those of any other company
+            await self._prove(own, rfc, f"the API gave another company's keys for it (uid {uid})")
+        return own
 
-    async def _is_main(self, rfc: str) -> bool:
+    async def _prove(self, own: FacturaOnline, rfc: str, problem: str) -> None:
+        """See that these keys are the company's."""
         try:
-            main = await self.client.empresas.current()
+            current = await own.empresas.current()
         except FacturaOnlineError as error:
-            raise WrongCompanyError(f"whether it is the main company could not be seen: {error}") from None
-        return normalize_rfc(main.rfc) == rfc
+            raise WrongCompanyError(f"whether its keys are its own could not be seen: {error}") from None
+        if normalize_rfc(current.rfc) != rfc:
+            raise WrongCompanyError(problem)
 
     async def audit(self) -> list[str]:
         """Compare the API's list with what the run says is there, and return what does not agree, in words.

@@ -93,7 +93,10 @@ class Book:
 
 
 def payload(nueva: NuevaEmpresa) -> bytes:
-    """Return all that is sent of a company as bytes, always the same ones: for a digest, and for nothing else."""
+    """Return all that is sent of a company as bytes, always the same ones: for a digest, and for nothing else.
+
+    What is as it is by default is left out: what later versions may send besides does not change it.
+    """
     return json.dumps(_plain(nueva), sort_keys=True).encode()
 
 
@@ -103,5 +106,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(type(value))}
+        said = {each.name: getattr(value, each.name) for each in fields(type(value)) if each.init}
+        return {name: _plain(each) for name, each in said.items() if each not in (None, "")}
     return value

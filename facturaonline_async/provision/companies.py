@@ -7,18 +7,19 @@ from typing import Final
 
 from attrs import define, field, fields
 
+from facturaonline_async.doubts import Key
 from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
 from facturaonline_async.provision.account import Account, list_companies
 from facturaonline_async.provision.book import payload
 from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.rows import Existing
-from facturaonline_async.provision.sending import Sender, StoppedError, told
+from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.provision.work import Work
 from facturaonline_async.resources.empresas.revision import CheckSello, review
 from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.resources.ensure import BeforeSend, Key, poll
+from facturaonline_async.resources.ensure import BeforeSend, poll
 
 __all__ = ["SEVERAL", "Companies"]
 
@@ -49,7 +50,7 @@ class Companies:
         """Bring the row's company about, as far as it goes now.
 
         Raises:
-            JournalError, StoppedError: nothing more was sent.
+            JournalError: nothing more was sent.
 
         """
         thing = work.empresa
@@ -60,7 +61,7 @@ class Companies:
                 await self._make(work)
             if thing.phase is Phase.DONE and work.own is None:
                 await self._open(work)
-        except (JournalError, StoppedError):
+        except JournalError:
             raise
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
             self.is_refused |= isinstance(error, AuthenticationError)
@@ -128,17 +129,13 @@ class Companies:
         nueva = await self._reviewed(work)
         thing.digest = self.sender.book.digest(partial(payload, nueva))
 
-        async def look() -> str | None:
-            uids = (await list_companies(client, {thing.rfc})).get(thing.rfc)
-            return uids[0] if uids else None
+        async def look() -> list[str]:
+            return (await list_companies(client, {thing.rfc})).get(thing.rfc, [])
 
-        created = await self.sender.create(thing, self.key(thing), partial(self._send, nueva), look)
-        if created is not None:
-            thing.uid = created.uid
-            await self.sender.book.save(thing)
+        async def send(before_send: BeforeSend) -> str:
+            return (await client.empresas.create(nueva, is_checked=True, before_send=before_send)).uid
 
-    async def _send(self, nueva: NuevaEmpresa, before_send: BeforeSend) -> Empresa:
-        return await self.account.client.empresas.create(nueva, is_checked=True, before_send=before_send)
+        await self.sender.create(thing, self.key(thing), send, look)
 
     async def _open(self, work: Work) -> None:
         """Read the company until it is readable, and take its keys: lists may be older than they are."""
@@ -157,7 +154,6 @@ class Companies:
 
         empresa = await poll(client.session, look, problem=problem)
         work.own = await self.account.own(empresa, uid, thing.rfc)
-        self.sender.shown(self.key(thing))
         self.account.done[thing.rfc] = uid
         if thing.reason:
             thing.reason = ""

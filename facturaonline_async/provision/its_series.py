@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -10,14 +11,15 @@ from attrs import define
 
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.errors import ApiError, UnreadableAnswerError
+from facturaonline_async.doubts import Key
+from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
 from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.rows import PlanSerie
-from facturaonline_async.provision.sending import Sender, StoppedError, told
+from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.provision.work import Work
-from facturaonline_async.resources.ensure import BeforeSend, Key, poll
+from facturaonline_async.resources.ensure import BeforeSend, poll
 from facturaonline_async.resources.series.values import Serie
 
 __all__ = ["ItsSeries", "digest"]
@@ -46,16 +48,16 @@ class ItsSeries:
             is_due: whether all that was sent of the unknown ones must have shown up by now.
 
         Raises:
-            JournalError, StoppedError: nothing more was sent.
+            JournalError: nothing more was sent.
 
         """
         own = work.own
-        if own is None or all(thing.phase is Phase.DONE and not thing.reason for thing in work.series):
+        if own is None or all(thing.is_seen for thing in work.series):
             return
         try:
             listed = _by_key(await own.series.list())
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
-            await self._not_listed(work, error)
+            await self._not_listed(work, error, is_due=is_due)
             return
         work.looks = 0
         await self._rebase(work, listed)
@@ -69,17 +71,17 @@ class ItsSeries:
                 is_due=is_revisited if thing.phase is Phase.CONFLICT else is_due,
             ):
                 if thing.phase is not Phase.UNKNOWN:
-                    self.sender.shown(_key(own, thing))
+                    self.sender.session.doubts.end(_key(own, thing))
                 if thing.digest is None:
                     thing.digest = self.sender.book.digest(partial(digest, wanted))
                 await self.sender.book.save(thing)
         todo = [(wanted, thing) for wanted, thing in pairs if thing.phase is Phase.PLANNED]
-        for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=_ENDS):
+        for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)):
             sent.result()
         await self._learn_uids(work, own)
 
-    async def _not_listed(self, work: Work, error: Exception) -> None:
-        work.looks += 1
+    async def _not_listed(self, work: Work, error: Exception, *, is_due: bool) -> None:
+        work.looks += is_due  # an early look may fail
         for thing in work.series:
             if thing.phase is not Phase.DONE:
                 thing.reason = told(error)
@@ -96,23 +98,17 @@ class ItsSeries:
     async def _create(self, own: FacturaOnline, todo: tuple[PlanSerie, Thing]) -> None:
         wanted, thing = todo
 
-        async def send(before_send: BeforeSend) -> bool:
+        async def send(before_send: BeforeSend) -> None:
             await own.series.create(
                 letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio, before_send=before_send
             )
-            return True
 
-        async def look() -> str | None:
-            series = _by_key(await own.series.list()).get(wanted.key)
-            return str(series[0].uid) if series else None
+        async def look() -> list[str]:
+            return [str(serie.uid) for serie in _by_key(await own.series.list()).get(wanted.key, ())]
 
         thing.digest = self.sender.book.digest(partial(digest, wanted))
-        try:
-            is_created = await self.sender.create(thing, _key(own, thing), send, look)
-        except ApiError:
-            return  # it is written down
-        if is_created:
-            await self.sender.book.save(thing)
+        with suppress(AuthenticationError):  # of this company's keys: it is written down
+            await self.sender.create(thing, _key(own, thing), send, look)
 
     async def _learn_uids(self, work: Work, own: FacturaOnline) -> None:
         """List until all that were created show up: their creates do not tell their uids."""
@@ -141,12 +137,9 @@ class ItsSeries:
                     thing.reason = told(error)
         for thing in work.series:
             if thing.uid is not None:
-                self.sender.shown(_key(own, thing))
+                self.sender.session.doubts.end(_key(own, thing))
             if thing in nameless or thing.uid is not None:
                 await self.sender.book.save(thing)
-
-
-_ENDS: Final = (JournalError, StoppedError)
 
 
 def _key(own: FacturaOnline, thing: Thing) -> Key:

@@ -23,7 +23,7 @@ import anyio
 import anyio.to_thread
 from attrs import frozen
 
-from facturaonline_async.errors import NotSentError
+from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.provision.locks import FileLock
 from facturaonline_async.provision.things import How, Phase, Thing
 
@@ -83,11 +83,12 @@ class _Order:
 class Journal:
     """An open journal. Make it with `open`; ``async with`` closes it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock, salt: bytes) -> None:
-        self.path = path
-        self._connection = connection
-        self._lock = lock
-        self._salt = salt
+    def __init__(self, opened: _Opened) -> None:
+        self.path = opened.path
+        self._connection = opened.connection
+        self._lock = opened.lock
+        self._salt = opened.salt
+        self._identity = _identity(opened.path)
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._problem: JournalError | None = None
@@ -101,11 +102,17 @@ class Journal:
         """Open the journal of this account and host, or begin one.
 
         Raises:
+            InvalidInputError: this is no path.
             JournalError: another process uses it, it belongs to another account or host, it is no journal, or it
                 cannot be written.
 
         """
-        return cls(*await asyncio.to_thread(_opened, Path(path), account, host))
+        opening = asyncio.ensure_future(asyncio.to_thread(_opened, _resolved(path), account, host))
+        try:
+            return cls(await asyncio.shield(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unused)
+            raise
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,11 +125,10 @@ class Journal:
         self._orders.put(None)
         with anyio.CancelScope(shield=True):  # also where the caller is being cancelled, nothing is lost
             await anyio.to_thread.run_sync(self._thread.join)
-        self._lock.release()
 
     def _write(self) -> None:
         """Do what is ordered, many orders in one transaction."""
-        with closing(self._connection) as connection:
+        with closing(self._lock), closing(self._connection) as connection:
             is_open = True
             while is_open:
                 batch = [self._orders.get()]
@@ -146,6 +152,8 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             results = [order.work(connection) for order in orders]
             connection.execute("COMMIT")
+            if _identity(self.path) != self._identity:
+                raise OSError("the file was removed or replaced")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001  # sqlite3.Error; or a plan's rows that cannot be read
             self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
             return [], self._problem
@@ -291,7 +299,46 @@ def _thing(row: Sequence[Any]) -> Thing:
 # ── Opening ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _opened(path: Path, account: str, host: str) -> tuple[Path, sqlite3.Connection, FileLock, bytes]:
+@frozen
+class _Opened:
+    """A journal's file, ours alone."""
+
+    path: Path
+    connection: sqlite3.Connection
+    lock: FileLock
+    salt: bytes
+
+    def close(self) -> None:
+        self.connection.close()
+        self.lock.close()
+
+
+def _close_unused(opening: asyncio.Future[_Opened]) -> None:
+    """Give back what was opened for somebody who does not want it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    """Return the file itself: one file has one lock, whatever names lead to it."""
+    try:
+        if str(path) and not Path(path).is_dir():
+            return Path(path).resolve()
+        reason = "it is a folder" if str(path) else "it is empty"
+    except (TypeError, ValueError, OSError, RuntimeError) as error:
+        reason = f"it is no path ({type(error).__name__})"
+    raise InvalidInputError(f"journal: {path!r:.200} cannot be a journal: {reason}.", field="journal")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _opened(path: Path, account: str, host: str) -> _Opened:
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
         is_free = lock.take()
@@ -300,30 +347,32 @@ def _opened(path: Path, account: str, host: str) -> tuple[Path, sqlite3.Connecti
     if not is_free:
         raise JournalError(f"another process is working with the journal {path}. Wait for it, or stop it.")
     try:
-        return path, *_connected(path, account, host, lock)
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _connected(path: Path, account: str, host: str, lock: FileLock) -> tuple[sqlite3.Connection, FileLock, bytes]:
-    problem: str
-    try:
-        # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    else:
+        connection = _connected(path)
         try:
-            return connection, lock, _prepared(connection, path, account, host)
-        except sqlite3.Error as error:
-            connection.close()
-            problem = str(error)
+            return _Opened(path, connection, lock, _prepared(connection, path, account, host))
         except BaseException:
             connection.close()
             raise
-    raise JournalError(f"the journal {path} cannot be opened: {problem}.")
+    except sqlite3.Error as error:
+        lock.close()
+        raise JournalError(f"the journal {path} cannot be opened: {error}.") from None
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    try:
+        # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
+    try:
+        if os.fstat(file).st_nlink > 1:  # with another name it would have another lock
+            raise JournalError(f"the journal {path} cannot be opened: it has several names (hard links).")
+    finally:
+        os.close(file)
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 def _prepared(connection: sqlite3.Connection, path: Path, account: str, host: str) -> bytes:

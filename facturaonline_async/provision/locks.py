@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -34,19 +35,21 @@ class FileLock:
         """Take the lock, and return whether it was free.
 
         Raises:
-            OSError: the file cannot be made.
+            OSError: the file cannot be made, or files cannot be locked there.
 
         """
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(file)
-        except OSError:
+        except OSError as error:
             os.close(file)
-            return False
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}:
+                return False
+            raise
         self._file = file
         return True
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the lock back; safe to repeat."""
         if self._file is not None:
             os.close(self._file)

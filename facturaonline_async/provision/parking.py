@@ -41,7 +41,7 @@ class Parking:
     settle: float
     ready: deque[Work] = field(factory=deque, init=False)
     has_news: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _parked: set[Work] = field(factory=set, init=False)
+    _parked: dict[Work, None] = field(factory=dict, init=False)
     _came: asyncio.Event = field(factory=asyncio.Event, init=False)
     _clock: Callable[[], float] = field(init=False, factory=lambda: asyncio.get_running_loop().time)
 
@@ -49,6 +49,8 @@ class Parking:
         """Let a row wait if there is something to wait for, and return whether it does."""
         now = self._clock()
         if not (waiting := work.waiting) or work.looks >= _MOST_LOOKS:
+            return False
+        if work.own is None and work.empresa.phase is Phase.DONE:  # its series cannot be looked for
             return False
         is_first = not work.due
         # By a clock that nobody sets: the journal's moment may lie anywhere once somebody did. A row that waits may
@@ -61,7 +63,7 @@ class Parking:
             work.look_at = now + 2.0 ** (work.looks - 1)
         else:
             work.look_at = work.due
-        self._parked.add(work)
+        self._parked[work] = None
         self._came.set()
         return True
 
@@ -92,7 +94,8 @@ class Parking:
 
     def _go_on(self, works: list[Work]) -> None:
         works = [work for work in works if work in self._parked]  # the others were released meanwhile
-        self._parked.difference_update(works)
+        for work in works:
+            del self._parked[work]
         self.ready.extend(works)
         if works:
             self.has_news.set()
@@ -115,7 +118,8 @@ class Parking:
             judge(thing, listed.get(rfc, ()), (), is_due=began >= work.due, several=SEVERAL)
             work.looks = 0
             if thing.phase is not was:
-                sender.shown(self.companies.key(thing))
+                if thing.phase is not Phase.PLANNED:
+                    sender.session.doubts.end(self.companies.key(thing))
                 work.due = 0.0
                 await sender.book.save(thing)
             if thing.phase is not was or began >= work.due:
@@ -126,6 +130,9 @@ class Parking:
     def _postpone(self, works: list[Work], error: Exception) -> None:
         """Look again later, some times."""
         for work in works:
+            if work.look_at < work.due and not self.companies.is_refused:  # it was an early look
+                work.look_at = work.due
+                continue
             work.looks = _MOST_LOOKS if self.companies.is_refused else work.looks + 1
             work.empresa.reason = f"it could not be looked for: {told(error)}"
             work.look_at = self._clock() + 2.0 ** (work.looks - 1)

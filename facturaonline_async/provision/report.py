@@ -92,7 +92,7 @@ class Report:
         failed: the rows that are not `ok`, as they came.
         seconds: how long the run took.
         pace: companies and series that were done in each ten seconds of the run, from 0.
-        audit: what the list at the end says against the run, in words; empty if it agrees.
+        audit: what the list at the end says against the run, in words; empty if it agrees, None if it was not read.
 
     A run that resumes counts what its journal says was done before.
 
@@ -105,7 +105,7 @@ class Report:
     failed: list[RowOutcome] = field(factory=list)
     seconds: float = 0.0
     pace: Counter[int] = field(factory=Counter)
-    audit: list[str] = field(factory=list)
+    audit: list[str] | None = None
 
     def add(self, outcome: RowOutcome) -> None:
         """Count one row."""
@@ -124,4 +124,4 @@ class Report:
         there = [
             sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
         ]
-        return there == [self.planned_empresas, self.planned_series] and not self.failed and not self.audit
+        return there == [self.planned_empresas, self.planned_series] and not self.failed and self.audit == []

@@ -24,8 +24,8 @@ _Baseline = tuple[str, str, str, str]
 
 async def begin(
     journal: Journal, plan: Iterable[PlanRow], account: Account, report: Report, settle: float
-) -> set[int] | None:
-    """Bring a journal and a plan together, in one transaction, and return the rows with nothing left to do.
+) -> set[str] | None:
+    """Bring a journal and a plan together, in one transaction, and return the RFCs of the rows with nothing left to do.
 
     Those are counted in the report. None: the journal is new. Nothing has been sent before this returns.
 
@@ -75,7 +75,7 @@ class _Comparison:
     account: Account
     report: Report
     settle: float
-    closed: set[int] = field(factory=set, init=False)
+    closed: set[str] = field(factory=set, init=False)
     _seen: set[str] = field(factory=set, init=False)
     _add: list[Thing] = field(factory=list, init=False)
     _save: list[Thing] = field(factory=list, init=False)
@@ -98,8 +98,8 @@ class _Comparison:
             self._leave_out(thing, row.number)
         if things[0] is None or things[0].may_change:
             self._fresh.add(rfc)
-        if len(there) == len(things) and all(thing.phase is Phase.DONE and not thing.reason for thing in there):
-            self._close(row, there)
+        if len(there) == len(things) and all(thing.is_seen for thing in there):
+            self._close(there)
 
     async def _bring_up_to_date(self, row: PlanRow, thing: Thing) -> None:
         before = thing.phase, thing.number, thing.due, thing.reason
@@ -110,8 +110,9 @@ class _Comparison:
             self._problem(row.number, thing, f"{what} changed since it was sent: undo that, or begin another journal")
         if thing.phase is Phase.INTENT:
             thing.phase, thing.reason = Phase.UNKNOWN, "the run ended before there was an answer"
+        if thing.phase is Phase.UNKNOWN:
+            # From now on: the clock by which the earlier moment was told may have been set since.
             thing.due = time.time() + self.settle
-        thing.due = min(thing.due, time.time() + self.settle)
         thing.number = row.number
         if before != (thing.phase, thing.number, thing.due, thing.reason):
             self._save.append(thing)
@@ -138,9 +139,9 @@ class _Comparison:
         column = "" if thing.is_empresa else "series"
         self._problems.append(Problem(row=number, column=column, reason=f"{thing.rfc}: {reason}"))
 
-    def _close(self, row: PlanRow, things: list[Thing]) -> None:
+    def _close(self, things: list[Thing]) -> None:
         empresa, *series = things
-        self.closed.add(row.number)
+        self.closed.add(empresa.rfc)
         self.account.done[empresa.rfc] = empresa.uid or ""
         self.report.empresas[state(empresa)] += 1
         self.report.series.update(map(state, series))

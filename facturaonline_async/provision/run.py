@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import define, field
 
@@ -24,7 +24,7 @@ from facturaonline_async.provision.parking import Parking
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome
 from facturaonline_async.provision.rows import Existing
-from facturaonline_async.provision.sending import Sender, StoppedError, told
+from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import Phase
 from facturaonline_async.provision.work import Work, outcome
 from facturaonline_async.resources.empresas.values import normalize_rfc
@@ -110,8 +110,7 @@ async def provision(
                 await Journal.open(journal, account=client.credentials.fingerprint, host=session.config.base_url or "")
             )
         sender = Sender(session, Book(opened, on_event), settle)
-        session.onlookers.append(sender.others)
-        stack.callback(session.onlookers.remove, sender.others)
+        stack.enter_context(session.doubts.watched(sender.others))
         account = Account(client)
         await account.read({normalize_rfc(row.rfc) for row in plan})
         closed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
@@ -130,7 +129,7 @@ class Run:
 
     report: Report
     _plan: Plan = field(alias="plan")
-    _closed: set[int] | None = field(alias="closed")
+    _closed: set[str] | None = field(alias="closed")
     _companies: Companies = field(alias="companies")
     _settle: float = field(alias="settle")
     _series: ItsSeries = field(init=False)
@@ -178,8 +177,7 @@ class Run:
                 yield
         finally:
             looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+            await asyncio.wait([looking])
 
     async def _look(self) -> None:
         try:
@@ -191,14 +189,15 @@ class Run:
     async def _rows(self) -> AsyncGenerator[Work, None]:
         """Give the plan's rows, but first those that can go on; at the end wait for these."""
         for row in self._plan:
-            if self._closed and row.number in self._closed:
+            rfc = normalize_rfc(row.rfc)
+            if self._closed and rfc in self._closed:
                 continue
             for work in self._going_on():
                 yield work
             if self._sender.is_stopping:
                 break
             self._open += 1
-            yield Work.of(row, normalize_rfc(row.rfc))
+            yield Work.of(row, rfc)
         while self._open:
             for work in self._going_on():
                 yield work
@@ -215,9 +214,8 @@ class Run:
 
     async def _row(self, work: Work) -> RowOutcome | None:
         """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
-        with suppress(StoppedError):
-            if not self._sender.is_stopping:
-                await self._bring(work)
+        if not self._sender.is_stopping:
+            await self._bring(work)
         if not self._sender.is_stopping and self._parking.put(work):
             return None
         self._open -= 1

@@ -89,16 +89,16 @@ class Thing:
         return not self.letra
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is something left to do for a run."""
-        return self.phase in {Phase.PLANNED, Phase.INTENT, Phase.UNKNOWN, Phase.FAILED}
-
-    @property
     def name(self) -> tuple[str, str, str]:
         """What tells it from all other things."""
         return self.rfc, self.letra, self.tipo_documento
 
     @property
+    def is_seen(self) -> bool:
+        """Whether it is done, and there is nothing left to learn of it."""
+        return self.phase is Phase.DONE and self.uid is not None and not self.reason
+
+    @property
     def may_change(self) -> bool:
         """Whether a plan may say something else about it than before: nothing that was sent may exist."""
-        return self.phase in {Phase.PLANNED, Phase.FAILED}
+        return self.phase in {Phase.PLANNED, Phase.FAILED} or (self.phase is Phase.CONFLICT and not self.sends)

