@@ -249,7 +249,7 @@ async def fight_all(seed: int, *, is_short: bool) -> int:
 
 def _show(outcomes: dict[str, Outcome], size: Size, control: Size, seed: int) -> None:
     print(f"seed {seed}: {size.empresas} empresas, {2 * size.empresas} series; controls {control.empresas} empresas")
-    figures = {
+    figures: dict[str, list[object]] = {
         "duplicates": [each.verdict.duplicates for each in outcomes.values()],
         "lost": [each.verdict.lost for each in outcomes.values()],
         "wrong owner": [each.verdict.wrong_owner for each in outcomes.values()],

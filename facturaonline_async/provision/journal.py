@@ -92,6 +92,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._problem: JournalError | None = None
+        self._is_closed = False
         self._thread = threading.Thread(target=self._write, name="facturaonline-journal", daemon=True)
         self._thread.start()
 
@@ -121,7 +122,8 @@ class Journal:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Write what is left, and give the file back."""
+        """Write what is left, and give the file back; both come about also if this is cancelled. Safe to repeat."""
+        self._is_closed = True
         self._orders.put(None)
         with anyio.CancelScope(shield=True):  # also where the caller is being cancelled, nothing is lost
             await anyio.to_thread.run_sync(self._thread.join)
@@ -186,7 +188,11 @@ class Journal:
     def _order(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Hand the work over at once; whoever awaits the future knows that it is on the disk."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._orders.put(_Order(work, future))
+        if self._is_closed:
+            future.set_exception(JournalError(f"the journal {self.path} is closed."))
+            future.exception()  # whoever only hands something over does not ask for it
+        else:
+            self._orders.put(_Order(work, future))
         return future
 
     # ── What a run asks for ───────────────────────────────────────────────────────────────────────────────────────────
