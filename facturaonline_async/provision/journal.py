@@ -328,12 +328,13 @@ def _close_unused(opening: asyncio.Future[_Opened]) -> None:
 def _resolved(path: str | os.PathLike[str]) -> Path:
     """Return the file itself: one file has one lock, whatever names lead to it."""
     try:
-        if str(path) and not Path(path).is_dir():
+        if str(path):
             return Path(path).resolve()
-        reason = "it is a folder" if str(path) else "it is empty"
-    except (TypeError, ValueError, OSError, RuntimeError) as error:
-        reason = f"it is no path ({type(error).__name__})"
-    raise InvalidInputError(f"journal: {path!r:.200} cannot be a journal: {reason}.", field="journal")
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be opened: {error.strerror}.") from None
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise InvalidInputError(f"journal must be the path of a file, and was {path!r:.200}.", field="journal")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

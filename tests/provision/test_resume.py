@@ -115,7 +115,7 @@ async def test_what_is_done_is_neither_sent_nor_looked_at_one_by_one(
     report = await run(client, plan(*rows), tmp_path / "j")
     after = Counter(request.endpoint for request in emulator.requests) - before
     assert (report.is_complete, report.empresas[State.CREATED], report.series[State.CREATED]) == (True, 9, 18)
-    assert set(after) == {"empresas.list"}
+    assert set(after) == {"empresas.list", "empresas.current"}
 
 
 async def test_only_unfinished_rows_have_their_certificates_checked_again(emulator: Emulator, tmp_path: Path) -> None:
