@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator, Fault
 from tests.plans import ROW, certify, written
 from tests.test_cli import Ran, environment, run, started
@@ -128,15 +129,13 @@ async def test_a_file_that_is_not_for_keys_is_refused_before_anything_is_sent(
     assert (ran.code, hint in ran.err, len(emulator.requests), keys.read_text()) == (2, True, 0, content)
 
 
-async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path) -> None:
-    async with Emulator(latency=0.2) as emulator:
-        command = ("provision", plan(tmp_path, 3), "--journal", tmp_path / "run.sqlite", *QUICK)
-        async with started(*command, env=environment(emulator)) as process:
-            await until(emulator, "empresas.create", 1)
-            second = await run(*command, emulator=emulator)
-            first = await ended(process)
+async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path, emulator: Emulator) -> None:
+    command = ("provision", plan(tmp_path, 1), "--journal", tmp_path / "run.sqlite", *QUICK)
+    keys = emulator.credentials.fingerprint
+    async with await Journal.open(tmp_path / "run.sqlite", account=keys, host=emulator.base_url):
+        second = await run(*command, emulator=emulator)
     assert (second.code, "another process is working with the journal" in second.err) == (1, True)
-    assert (first.code, made(emulator)) == (0, (3, 6, {2}))
+    assert (emulator.count("empresas.create"), (await run(*command, emulator=emulator)).code) == (0, 0)
 
 
 async def test_a_journal_of_another_account_is_refused(tmp_path: Path, emulator: Emulator) -> None:

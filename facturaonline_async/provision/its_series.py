@@ -22,7 +22,7 @@ from facturaonline_async.provision.work import Work
 from facturaonline_async.resources.ensure import BeforeSend, poll
 from facturaonline_async.resources.series.values import Serie
 
-__all__ = ["ItsSeries", "digest"]
+__all__ = ["ItsSeries", "audit", "digest"]
 
 _SEVERAL: Final = "the company has {} series of this kind"
 _CONCURRENCY: Final = 8
@@ -140,6 +140,22 @@ class ItsSeries:
                 self.sender.session.doubts.end(_key(own, thing))
             if thing in nameless or thing.uid is not None:
                 await self.sender.book.save(thing)
+
+
+async def audit(doubtful: Mapping[str, tuple[FacturaOnline, Sequence[tuple[str, str]]]]) -> list[str]:
+    """List the series of companies once more, and return which are there several times, in words."""
+
+    async def look(rfc: str) -> list[str]:
+        own, keys = doubtful[rfc]
+        listed = _by_key(await own.series.list())
+        found = {key: [str(serie.uid) for serie in listed.get(key, ())] for key in keys}
+        return [
+            f"{rfc}: {_SEVERAL.format(len(uids))} ({':'.join(key)}): {', '.join(uids)}"
+            for key, uids in found.items()
+            if len(uids) > 1
+        ]
+
+    return [told for each in await bulk.run(doubtful, look, concurrency=_CONCURRENCY) for told in each.result()]
 
 
 def _key(own: FacturaOnline, thing: Thing) -> Key:

@@ -22,6 +22,11 @@ __all__ = ["Parking"]
 _MOST_LOOKS = 5
 """A list that fails so often says nothing more in this run."""
 
+_MOST_TRIES = 6
+"""So often a row is tried again of which something was not sent: for about twice the settle time."""
+
+_SENT = frozenset({Phase.UNKNOWN, Phase.UNRESOLVED})
+
 _EARLY = 30
 """One look is made after this part of the settle time: nearly all that was done shows at once."""
 
@@ -48,7 +53,9 @@ class Parking:
     def put(self, work: Work) -> bool:
         """Let a row wait if there is something to wait for, and return whether it does."""
         now = self._clock()
-        if not (waiting := work.waiting) or work.looks >= _MOST_LOOKS:
+        if not (waiting := work.waiting):
+            return self._put_stalled(work, now)
+        if work.looks >= _MOST_LOOKS:
             return False
         if work.own is None and work.empresa.phase is Phase.DONE:  # its series cannot be looked for
             return False
@@ -63,6 +70,17 @@ class Parking:
             work.look_at = now + 2.0 ** (work.looks - 1)
         else:
             work.look_at = work.due
+        return self._park(work)
+
+    def _put_stalled(self, work: Work, now: float) -> bool:
+        """Let a row wait, longer each time, of which something was not sent."""
+        if not work.is_stalled or work.tries >= _MOST_TRIES or self.companies.is_refused:
+            return False
+        work.look_at = now + self.settle / _EARLY * 2.0**work.tries
+        work.tries += 1
+        return self._park(work)
+
+    def _park(self, work: Work) -> bool:
         self._parked[work] = None
         self._came.set()
         return True
@@ -88,8 +106,8 @@ class Parking:
                 continue
             timely = [work for work in self._parked if work.look_at <= now]
             # Series are looked for with their company's keys, by the row itself.
-            self._go_on([work for work in timely if work.empresa.phase is Phase.DONE])
-            if any(work.empresa.phase is not Phase.DONE for work in timely):
+            self._go_on([work for work in timely if work.empresa.phase not in _SENT])
+            if any(work.empresa.phase in _SENT for work in timely):
                 await self._look_for_companies()
 
     def _go_on(self, works: list[Work]) -> None:
@@ -103,7 +121,7 @@ class Parking:
     async def _look_for_companies(self) -> None:
         """List once, and see what that tells of all companies that wait; early finds are welcome."""
         began = self._clock()
-        works = {work.empresa.rfc: work for work in self._parked if work.empresa.phase is not Phase.DONE}
+        works = {work.empresa.rfc: work for work in self._parked if work.empresa.phase in _SENT}
         client, sender = self.companies.account.client, self.companies.sender
         try:
             listed = await list_companies(client, works)

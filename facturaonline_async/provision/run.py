@@ -13,7 +13,7 @@ from attrs import define, field
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
-from facturaonline_async.provision import resume
+from facturaonline_async.provision import its_series, resume
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.book import Book, ThingEvent
 from facturaonline_async.provision.checkers import checkers
@@ -135,6 +135,7 @@ class Run:
     _series: ItsSeries = field(init=False)
     _parking: Parking = field(init=False)
     _open: int = field(default=0, init=False)
+    _doubtful: dict[str, tuple[FacturaOnline, list[tuple[str, str]]]] = field(factory=dict, init=False)
     _problem: Exception | None = field(default=None, init=False)
     _outcomes: AsyncIterator[bulk.Outcome[Work, RowOutcome | None]] = field(init=False)
 
@@ -220,6 +221,8 @@ class Run:
             return None
         self._open -= 1
         self._parking.has_news.set()
+        if work.own is not None and work.was_in_doubt:
+            self._doubtful[work.empresa.rfc] = work.own, [thing.key for thing in work.series]
         return outcome(work)
 
     async def _bring(self, work: Work) -> None:
@@ -240,7 +243,8 @@ class Run:
         until, pause = clock() + self._settle, _FIRST_PAUSE
         while True:
             try:
-                self.report.audit = await self._companies.account.audit()
+                told_of_series = await its_series.audit(self._doubtful)
+                self.report.audit = [*await self._companies.account.audit(), *told_of_series]
             except FacturaOnlineError as error:
                 self.report.audit = [f"the list at the end could not be read: {told(error)}"]
             left = until - clock()

@@ -8,7 +8,7 @@ from facturaonline_async.client import FacturaOnline
 from facturaonline_async.findings import Finding
 from facturaonline_async.provision.report import RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow
-from facturaonline_async.provision.things import Phase, Thing
+from facturaonline_async.provision.things import How, Phase, Thing
 
 __all__ = ["Work", "outcome"]
 
@@ -26,6 +26,7 @@ class Work:
         due: moment of the loop's clock after which a look tells what became of what is unknown; 0: nothing is.
         look_at: moment of the next look.
         looks: how often a look has failed.
+        tries: how often it was tried again, because something was not sent.
         is_new: whether this run has not worked on it yet.
 
     """
@@ -39,6 +40,7 @@ class Work:
     due: float = 0.0
     look_at: float = 0.0
     looks: int = 0
+    tries: int = 0
     is_new: bool = True
 
     @classmethod
@@ -53,6 +55,16 @@ class Work:
     def things(self) -> list[Thing]:
         """The company, and its series."""
         return [self.empresa, *self.series]
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether something was not sent that may well be sent later: the network was down, or the server busy."""
+        return any(thing.phase is Phase.PLANNED and thing.reason for thing in self.things)
+
+    @property
+    def was_in_doubt(self) -> bool:
+        """Whether one of its series was sent without an answer: what is done too late may make a second one."""
+        return any(thing.sends and (thing.sends > 1 or thing.how is not How.CREATED) for thing in self.series)
 
     @property
     def waiting(self) -> list[Thing]:
