@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from facturaonline_async.cli import emulator, example, provision, sello
+from facturaonline_async.cli import empresas, emulator, example, provision, sello, series
 from facturaonline_async.cli.groups import add as _add
 from facturaonline_async.cli.printed import printable
 from facturaonline_async.errors import (
@@ -57,6 +57,8 @@ _add(plan, "example", example.command)
 _add(sellos, "check", sello.command)
 app.add_typer(plan, name="plan")
 app.add_typer(sellos, name="sello")
+app.add_typer(empresas.app, name="empresas")
+app.add_typer(series.app, name="series")
 
 
 def run() -> None:
