@@ -90,18 +90,20 @@ async def _connected(
         return await work(client.for_empresa(found), doing)
 
 
-def check_environment(base_url: str | None) -> None:
-    """Say in words of the command what is missing.
+def check_environment(base_url: str | None, *, otherwise: str = "") -> None:
+    """Say in words of the command what is missing, and what else may be done.
 
     Raises:
         InvalidInputError: there is no base URL, or no key.
 
     """
     if not base_url and not os.environ.get("FACTURAONLINE_BASE_URL"):
-        raise InvalidInputError("FACTURAONLINE_BASE_URL is not set: set it, or give --base-url.", field="base_url")
+        raise InvalidInputError(
+            f"FACTURAONLINE_BASE_URL is not set: set it, or give --base-url{otherwise}.", field="base_url"
+        )
     for name in ("api_key", "secret_key"):
         if not os.environ.get(variable := f"FACTURAONLINE_{name.upper()}"):
-            raise InvalidInputError(f"{variable} is not set: set it to the account's key.", field=name)
+            raise InvalidInputError(f"{variable} is not set: set it to the account's key{otherwise}.", field=name)
 
 
 async def _empresa(client: FacturaOnline, name: str) -> Empresa:
