@@ -188,7 +188,7 @@ async def test_a_narrow_terminal_shows_the_whole_reason(tmp_path: Path, emulator
 
 
 async def test_a_plan_with_faults_is_refused_before_anything_is_sent(tmp_path: Path, emulator: Emulator) -> None:
-    path = written(tmp_path, [ROW | {"rfc": "x", "codpos": "y"}, ROW, ROW | {"cer": "none.cer"}])
+    path = written(tmp_path, [ROW | {"rfc": "x", "codpos": "y"}, ROW, ROW | {"rfc": "HAÑ930228SM9", "cer": "none.cer"}])
     ran = await run("provision", path, emulator=emulator)
     as_json = await run("provision", path, "--json", emulator=emulator)
     assert (ran.code, as_json.code, emulator.requests) == (2, 2, ())

@@ -132,7 +132,7 @@ def command(
     if use_emulator and base_url:
         raise typer.BadParameter("--emulator and --base-url exclude each other")
     try:
-        read = Plan.from_csv(plan)
+        read = Plan.from_file(plan)
     except PlanError as error:
         if as_json:
             _print({"error": "the plan has faults", "problems": [attrs.asdict(each) for each in error.problems]})

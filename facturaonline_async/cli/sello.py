@@ -61,10 +61,10 @@ def command(
 
     The exit code is 1 if anything would be refused (warnings do not count), and 2 if something cannot be read.
     """
-    if key is None and path.suffix.lower() == ".csv":
+    if key is None and path.suffix.lower() in {".csv", ".toml"}:
         if rfc is not None or kind is not None or password_stdin:
             raise typer.BadParameter("a plan has RFCs, kinds and passwords of its own")
-        pairs = list(_of_plan(Plan.from_csv(path)))
+        pairs = list(_of_plan(Plan.from_file(path)))
     elif key is None and path.is_dir():
         pairs = list(_of_folder(path, rfc, kind, _password(as_stdin=password_stdin)))
         if not pairs:
