@@ -51,7 +51,7 @@ def _rate(text: str) -> Rate:
 
 def command(
     plan: Annotated[
-        Path, typer.Argument(metavar="PLAN", help="CSV file with one row per company.", show_default=False)
+        Path, typer.Argument(metavar="PLAN", help="CSV or TOML file with one row per company.", show_default=False)
     ],
     base_url: Annotated[
         str | None,

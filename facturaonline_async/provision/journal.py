@@ -315,6 +315,7 @@ class _Opened:
     salt: bytes
 
     def close(self) -> None:
+        """Give everything back."""
         self.connection.close()
         self.lock.close()
 
