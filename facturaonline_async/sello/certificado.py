@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facturaonline_async.sello import der
 from facturaonline_async.sello.report import Certificado, Kind
+from facturaonline_async.sello.strangers import is_about_the_bytes
 
 __all__ = ["UnreadableSubjectError", "read_certificado"]
 
@@ -52,7 +53,9 @@ def read_certificado(content: bytes) -> tuple[Certificado, rsa.RSAPublicNumbers 
         validity = read.not_valid_before_utc, read.not_valid_after_utc
         numero = _numero(read.serial_number)
         body = read.tbs_certificate_bytes
-    except Exception:  # noqa: BLE001  # whatever a stranger's bytes make the library raise
+    except BaseException as error:
+        if not is_about_the_bytes(error):
+            raise
         raise ValueError("not a certificate that can be read") from None
     subject, issuer = _names(body)
     rfc, rfc_representante = _pair(subject, _UNIQUE_IDENTIFIER)

@@ -10,6 +10,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facturaonline_async import fiscal
+from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding
 from facturaonline_async.sello.certificado import UnreadableSubjectError, read_certificado
@@ -84,7 +85,7 @@ def _public(content: Content, sello: Sello, findings: list[Finding]) -> rsa.RSAP
     def found(code: str, field: str, seen: str) -> None:
         findings.append(Finding(code, field, seen))
 
-    password = sello.password.reveal()
+    password = sello.password
     if content.what is What.LEGACY_KEY:
         found("unsupported_key", "key", f"The file is {content.what}.")
         return None
@@ -111,21 +112,21 @@ def _public(content: Content, sello: Sello, findings: list[Finding]) -> rsa.RSAP
     return None
 
 
-def _encoded(password: str) -> bytes:
-    return password.encode("utf-8", "surrogatepass")
+def _encoded(password: Secret) -> SecretBytes:
+    return SecretBytes(password.reveal().encode("utf-8", "surrogatepass"))
 
 
-def _why_wrong(key: bytes, password: str) -> str:
+def _why_wrong(key: SecretBytes, password: Secret) -> str:
     """Say that the password does not open the key, and what would, where it is that near."""
-    bare = password.strip()
+    bare = Secret(password.reveal().strip())
     if bare and bare != password and _opens(key, _encoded(bare)):
         return "The password has blanks around it, without which it would open the key."
-    if not password.isascii() and _opens(key, password.encode("cp1252", "replace")):
+    if not password.reveal().isascii() and _opens(key, SecretBytes(password.reveal().encode("cp1252", "replace"))):
         return "The password opens the key in Windows-1252 only, and the API reads it in UTF-8: change the password."
     return "The password does not open the key."
 
 
-def _opens(key: bytes, password: bytes) -> bool:
+def _opens(key: SecretBytes, password: SecretBytes) -> bool:
     try:
         open_llave(key, password)
     except ValueError:

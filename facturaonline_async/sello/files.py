@@ -11,6 +11,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from facturaonline_async.config import SecretBytes
 from facturaonline_async.sello import der
 
 __all__ = ["Content", "What", "recognise"]
@@ -43,7 +44,7 @@ class Content:
 
     Attributes:
         what: what it is; for a file that breaks off, as far as can be seen.
-        der: its DER, wherever it was found.
+        der: its DER, wherever it was found; kept from showing itself, for it may be a key.
         text: ``"PEM text"``, ``"base64 text"`` or ``""`` for bytes.
         extra: bytes behind the end.
         is_truncated: whether it breaks off.
@@ -51,7 +52,7 @@ class Content:
     """
 
     what: What
-    der: bytes = field(repr=False)
+    der: SecretBytes = field(converter=SecretBytes)
     text: str = ""
     extra: int = 0
     is_truncated: bool = False

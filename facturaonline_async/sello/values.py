@@ -94,7 +94,7 @@ class Sello:
         What cannot be recognised stays as it is.
         """
         cer, key = (recognise(content).der or content for content in (self.cer, self.key))
-        return Sello(cer, SecretBytes(key), self.password)
+        return Sello(bytes(cer), SecretBytes(key), self.password)
 
     def refuse_unsendable(self, prefix: str) -> None:
         """Refuse what no SAT file is, before anything is sent; whether it is a good one is another question.

@@ -24,6 +24,7 @@ from facturaonline_async.findings import FINDINGS, Severity
 from facturaonline_async.sello import Sello, check
 from facturaonline_async.testing import make_sello
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat
+from tests.sello.keys import encrypted
 
 PASSWORD = b"12345678a"
 
@@ -139,18 +140,7 @@ def damaged() -> bytes:
     prime = private_key().private_numbers().p.to_bytes(128, "big")
     at = content.index(prime)
     content[at + 127] ^= 0x40
-    return _encrypted(bytes(content))
-
-
-def _encrypted(plain_key: bytes) -> bytes:
-    """Encrypt PKCS#8 as the SAT does."""
-    from facturaonline_async.testing import sellos  # noqa: PLC0415  # its private part
-
-    class Fake:
-        def private_bytes(self, *_: object) -> bytes:
-            return plain_key
-
-    return sellos._encrypted(Fake(), "12345678a")  # type: ignore[arg-type]
+    return encrypted(bytes(content))
 
 
 def legacy() -> bytes:
