@@ -38,6 +38,7 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "no_password": (_E, "Give the password chosen in Certifica for this key (contraseña de la clave privada)."),
     "wrong_password": (_E, "Give the password chosen in Certifica for this very key, not the portal's (CIEC)."),
     "key_mismatch": (_E, "Give the key that was made with this certificate's request: each sucursal has its own."),
+    "not_checked": (_E, "Check it once more; if it stays so, give the .key file as the SAT's Certifica made it."),
     # The certificate
     "fiel_as_csd": (_E, "Give the CSD (Certificado de Sello Digital), not the e.firma (FIEL)."),
     "csd_as_fiel": (_E, "Give the e.firma (FIEL), not the CSD (Certificado de Sello Digital)."),

@@ -34,7 +34,8 @@ def check(
         production: whether it is meant for production, where the SAT's test certificates are worth a warning.
 
     Raises:
-        InvalidInputError: `kind` is none, or `now` has no time zone. What is wrong with the Sello is never raised.
+        InvalidInputError: an argument is not what it should be, such as a `now` without a time zone. What is wrong with
+            the Sello is never raised.
 
     """
     # `cryptography` is loaded when it is needed: most processes only read.

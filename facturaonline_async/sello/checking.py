@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facturaonline_async import fiscal
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding
 from facturaonline_async.sello.certificado import UnreadableSubjectError, read_certificado
 from facturaonline_async.sello.files import Content, What, recognise
 from facturaonline_async.sello.llave import DamagedKeyError, UnsupportedKeyError, WrongPasswordError, open_llave
 from facturaonline_async.sello.report import Certificado, Kind, Report
+from facturaonline_async.sello.terms import Terms
 from facturaonline_async.sello.values import Sello
 
-__all__ = ["find_all"]
+__all__ = ["find", "find_all"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
@@ -28,13 +28,13 @@ _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool) -> Report:
     """Do what `facturaonline_async.sello.check` says."""
-    if kind not in {"csd", "fiel", None}:
-        raise InvalidInputError(f'kind must be "csd", "fiel" or None, and was {kind!r:.40}.', field="kind")
-    moment = datetime.now(UTC) if now is None else now
-    if moment.tzinfo is None:
-        raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
+    return find(sello, Terms.of(sello, rfc=rfc, kind=kind, now=now, production=production))
+
+
+def find(sello: Sello, terms: Terms) -> Report:
+    """Find everything."""
     findings: list[Finding] = []
-    cer, key = recognise(sello.cer), recognise(sello.key)
+    cer, key = recognise(SecretBytes(sello.cer)), recognise(sello.key)  # either may be the key
     if cer.what.is_key and key.what is What.CERTIFICATE:
         findings.append(
             Finding("swapped", "cer", "The file given as cer holds the private key, the one given as key the .cer.")
@@ -45,7 +45,7 @@ def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime 
     certificado, certified = _certificado(cer, findings)
     public = _public(key, sello, findings)
     if certificado is not None:
-        findings += _facts(certificado, rfc=rfc, kind=kind, now=moment, production=production)
+        findings += _facts(certificado, terms)
         if public is not None and public != certified:
             findings.append(Finding("key_mismatch", "key", "The key is another one than the certificate's."))
     return Report(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
@@ -134,19 +134,17 @@ def _opens(key: SecretBytes, password: SecretBytes) -> bool:
     return True
 
 
-def _facts(
-    certificado: Certificado, *, rfc: str | None, kind: Kind | None, now: datetime, production: bool
-) -> Iterator[Finding]:
+def _facts(certificado: Certificado, terms: Terms) -> Iterator[Finding]:
     """Give what is wrong with what the certificate says."""
-    yield from _kind(certificado, kind)
+    yield from _kind(certificado, terms.kind)
     if certificado.rfc:
         yield from fiscal.rfc(certificado.rfc, "cer")
-    if rfc is not None:
-        wanted = unicodedata.normalize("NFC", rfc).strip().upper()
+    if terms.rfc is not None:
+        wanted = unicodedata.normalize("NFC", terms.rfc).strip().upper()
         if wanted != certificado.rfc:
             seen = f"The certificate is of {certificado.rfc or 'no RFC'}, the company's RFC is {wanted:.20}."
             yield Finding("rfc_mismatch", "cer", seen)
-    yield from _validity(certificado, now)
+    yield from _validity(certificado, terms.now or datetime.now(UTC))
     if certificado.key_bits < _LEAST_BITS:
         what = f"an RSA key of {certificado.key_bits} bits" if certificado.key_bits else "no RSA key"
         yield Finding("weak_key", "cer", f"The certificate has {what}.")
@@ -155,7 +153,7 @@ def _facts(
     if not certificado.is_from_sat:
         issuer = certificado.issuer or certificado.issuer_organization or "nobody"
         yield Finding("unknown_issuer", "cer", f"The certificate says that {issuer!r:.80} issued it.")
-    elif production and certificado.is_test:
+    elif terms.production and certificado.is_test:
         yield Finding("test_certificate", "cer", f"{certificado.issuer!r:.80} is a test authority of the SAT.")
 
 
