@@ -22,7 +22,7 @@ def check(
     """Find everything that is wrong with a certificate, its key and its password. Nothing is sent.
 
     It takes about 2 ms, during which other threads of the process stand still; where the key's file asks for more
-    work than the SAT's do, half a second, three times that if the password is wrong, and beyond it the key is refused.
+    work than the SAT's do, half a second, and two if the password is wrong; beyond that the key is refused.
     In an event loop, call it in a thread (``anyio.to_thread.run_sync``); `create`, `ensure`, `update` and `provision`
     do so by themselves.
 

@@ -13,14 +13,18 @@ PBES2, PBKDF2, SCRYPT = "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.12", "1.3.6
 PKCS12, ARIA = "1.2.840.113549.1.12.1.3", "1.2.410.200046.1.1.2"
 
 
-def encrypted(plain: bytes) -> bytes:
+def encrypted(plain: bytes, password: bytes = PASSWORD.encode()) -> bytes:
     """Encrypt PKCS#8 as the SAT does."""
 
     class Plain:
         def private_bytes(self, *_: object) -> bytes:
             return plain
 
-    return sellos._encrypted(Plain(), PASSWORD)  # type: ignore[arg-type]
+    class Bytes:
+        def encode(self) -> bytes:
+            return password
+
+    return sellos._encrypted(Plain(), Bytes())  # type: ignore[arg-type]
 
 
 def wrapped(scheme: str, *parameters: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -178,6 +178,9 @@ FOUND: dict[str, tuple[Callable[[], Sello], dict[str, Any], list[str]]] = {
     "a damaged key": (key(damaged), {}, ["damaged_key"]),
     "no password": (lambda: evolve(made(), password=""), {}, ["no_password"]),
     "a wrong password": (lambda: evolve(made(), password="12345678A"), {}, ["wrong_password"]),
+    "a password with a tab": (lambda: made(password="a\tb"), {}, ["password_unsendable"]),
+    "a password in two lines": (lambda: made(password="a\nb"), {}, ["password_unsendable"]),
+    "a password with a surrogate": (lambda: Sello(made().cer, encrypted(plain(), b"\xff"), "\udcff"), {}, ["wrong_password"]),
     "another key": (lambda: evolve(made(), key=made(private_key=private_key(number=1)).key), {}, ["key_mismatch"]),
     "a FIEL for a CSD": (lambda: made(kind="fiel"), {}, ["fiel_as_csd"]),
     "a CSD for a FIEL": (made, {"kind": "fiel"}, ["csd_as_fiel"]),
@@ -246,6 +249,10 @@ def test_errors_come_before_warnings() -> None:
     [
         (" 12345678a", "blanks around it"),
         ("12345678a\n", "blanks around it"),
+        ("\ufeff12345678a", "blanks around it"),
+        ("12345678a\u200b\0", "blanks around it"),
+        ("\ufeff", "does not open the key."),
+        ("\ud800\udc80", "does not open the key."),
         ("otra", "does not open the key."),
         ("\udcff", "does not open the key."),
         ("x" * 100_000, "does not open the key."),
@@ -263,6 +270,38 @@ def test_a_password_of_another_encoding_is_told() -> None:
     )
     (finding,) = check(Sello(sello.cer, content, "contraseña"), now=NOW).findings
     assert (finding.code, "Windows-1252" in finding.seen) == ("wrong_password", True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "seen"),
+    [("utf-8", "was given in Windows-1252: give it in UTF-8"), ("cp1252", "in Windows-1252 only")],
+)
+def test_a_password_that_came_as_bytes_of_another_encoding_is_told(encoding: str, seen: str) -> None:
+    """So it comes out of the environment where the terminal writes Windows-1252."""
+    given = "contraseña".encode("cp1252").decode("utf-8", "surrogateescape")
+    sello = Sello(made().cer, encrypted(plain(), "contraseña".encode(encoding)), given)
+    (finding,) = check(sello, now=NOW).findings
+    assert (finding.code, seen in finding.seen) == ("wrong_password", True)
+
+
+HOSTILE = "\x1b]0;x\x07\n2026 ERROR\u202e\u2028EVIL"
+
+
+def test_no_text_of_a_certificate_drives_a_terminal_or_forges_a_line() -> None:
+    sello = made(f"EKU{HOSTILE}", razon_social=f"ACME{HOSTILE}")
+    for name in (b"SERVICIO DE ADMIN", b"AC UAT"):
+        assert name in sello.cer
+        sello = evolve(sello, cer=sello.cer.replace(name, b"\x1b\r\n" + name[3:]))
+    report = check(sello, rfc=f"EKU\n{HOSTILE}", now=NOW, production=True)
+    facts = report.certificado
+    assert facts is not None
+    assert (facts.nombre, facts.issuer) == (
+        "ACME\ufffd]0;x\ufffd\ufffd2026 ERROR\ufffd\ufffdEVIL",
+        "\ufffd\ufffd\ufffdUAT",
+    )
+    texts = [repr(report), str(facts), *map(str, asdict(facts).values()), *map(str, report.findings)]
+    assert {"rfc_mismatch", "unknown_issuer", "rfc_format"} <= {each.code for each in report.findings}
+    assert [text for text in texts if not text.isprintable()] == []
 
 
 @pytest.mark.parametrize("how", [{"kind": "otro"}, {"now": datetime(2026, 1, 1)}])  # noqa: DTZ001  # that is what is wrong with it
