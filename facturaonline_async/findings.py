@@ -31,6 +31,9 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "not_der": (_E, "The API takes the SAT's own binary files (DER): give those, or what sello.to_der() returns."),
     "truncated": (_E, "The file breaks off: copy or download it again, in binary mode."),
     "trailing_bytes": (_E, "Give the file as the SAT gave it: copy or download it again, or use sello.to_der()."),
+    "unreadable_file": (_E, "Look at the file and at its permissions, or copy or download it again."),
+    "unpaired": (_E, "Put a .cer and its .key into one folder, with one name; other names need the key's password."),
+    "ambiguous": (_E, "Leave one .cer and one .key of a name, or give the two files themselves."),
     # Key and password
     "key_not_encrypted": (_E, "Give the .key file as the SAT's Certifica made it, with its password."),
     "unsupported_key": (_E, "Give the .key file as the SAT's Certifica made it: an RSA key in PKCS#8."),

@@ -68,7 +68,7 @@ def run() -> None:
     the answer cannot be read): look before you repeat it, 130 interrupted.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # no company's name may turn what was done into a traceback
+        sys.stdout.reconfigure(errors="backslashreplace")  # no company's name may turn what was done into a traceback
     try:
         app(prog_name="facturaonline")
     except FacturaOnlineError as error:

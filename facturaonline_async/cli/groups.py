@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -19,7 +22,21 @@ def add(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
     The terminal breaks a paragraph's lines. One that begins with "Examples:" keeps them, to be copied.
     """
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
-    to.command(name, help="\n\n".join(map(_paragraph, paragraphs)))(command)
+    to.command(name, help="\n\n".join(map(_paragraph, paragraphs)))(_interruptible(command))
+
+
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Leave with exit code 130 on Ctrl-C, wherever it falls: at a prompt, typer would leave with 1."""
+
+    @functools.wraps(command)
+    def run_command(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except (KeyboardInterrupt, typer.Abort):
+            sys.stderr.write("\n")
+            raise typer.Exit(130) from None
+
+    return run_command
 
 
 def group(about: str, **commands: Callable[..., None]) -> typer.Typer:
