@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_read_is_told_of(tmp_path: Path) -> None:
 
 
 class Row:
-    number, rfc, series = 7, RFC, ()
+    number, rfc, series, existing = 7, RFC, (), None
 
     async def load(self) -> NuevaEmpresa:
         raise InvalidInputError("key: gone.key cannot be read.", field="key")
