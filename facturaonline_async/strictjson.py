@@ -2,22 +2,30 @@
 
 Strict means: UTF-8, no NaN, nothing behind the value. Everything that is not raises ValueError, or RecursionError for
 nesting without end.
+
+With the extra ``fast``, msgspec reads what it can, at half the cost. It takes less than the standard library does (no
+half characters, no numbers past all bounds), and nothing else: what it refuses is read again, and decided upon, by the
+standard library, so that answers mean the same with it and without.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from itertools import islice
 from typing import Any, Final, NoReturn
 
-__all__ = ["ConstantError", "decode", "decode_in_steps"]
+__all__ = ["ConstantError", "decode", "decode_in_steps", "decode_plainly"]
 
-_STEP: Final = 1 << 15
-"""Characters read between two pauses: about a third of a millisecond."""
+_STEP: Final = 1 << 17
+"""Bytes read between two pauses: about half a millisecond, against which a turn of the event loop is nothing."""
 
-_SPACE: Final = re.compile(r"[ \t\n\r]*")
-_CUT: Final = re.compile(r"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
+_LIST: Final = re.compile(rb"\[[ \t\n\r]*(?=\{)")
+_CUT: Final = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
+_AFTER: Final = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")
+_TRIES: Final = 8
+_HERE: Final = b"NaN"
 
 
 class ConstantError(ValueError):
@@ -32,93 +40,106 @@ def _no_constant(name: str) -> NoReturn:
 _decoder: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
-def decode(body: bytes) -> Any:
-    """Return the value."""
-    return _decoder.decode(body.decode().removeprefix("\ufeff"))
+def decode_plainly(body: bytes) -> Any:
+    """Return the value, by means of the standard library."""
+    return _decoder.decode(_text(body))
 
 
-def decode_in_steps(body: bytes) -> Generator[None, None, Any]:
-    """Return the value as a generator does, pausing between the elements of its lists.
+def _text(body: bytes) -> str:
+    return body.decode().removeprefix("\ufeff")
 
-    Lists count that are the value, or stand in the object that it is; deeper ones are read in one go.
+
+def _fastest() -> Callable[[bytes], Any]:
+    """Return a function that does the same by means of msgspec, if it is there."""
+    try:
+        import msgspec  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return decode_plainly
+    read, refused = msgspec.json.Decoder().decode, (msgspec.MsgspecError, ValueError, RecursionError)
+
+    def decode_fast(body: bytes) -> Any:
+        try:
+            return read(body)
+        except refused:
+            return decode_plainly(body)
+
+    return decode_fast
+
+
+#: Return the value, by the fastest means there are.
+decode: Final = _fastest()
+
+
+def decode_in_steps(body: bytes, decode: Callable[[bytes], Any] = decode) -> Generator[None, None, Any]:
+    """Return the value as a generator does, pausing within the first long list of objects that it holds.
+
+    The list is cut between two objects, and read piece by piece. Then what is around it is read, with a mark in its
+    place. If all of this succeeds, then so would the whole, with the same value: each piece is a whole list of values,
+    and the mark was taken for a value. If any of it fails, then nothing is concluded, and the whole is read at once.
     """
-    text = body.decode().removeprefix("\ufeff")
-    at = _skip(text, 0)
-    value: Any
-    if text[at : at + 1] == "[":
-        value, at = yield from _list(text, at)
-    elif text[at : at + 1] == "{":
-        value, at = yield from _object(text, at)
-    else:
-        value, at = _decoder.raw_decode(text, at)
-    if _skip(text, at) != len(text):
-        raise ValueError("there is something behind the value")
-    return value
+    for start in islice(_LIST.finditer(body), _TRIES):
+        try:
+            rows, end = yield from _rows(body, start.end(), decode)
+            return _around(body[: start.start()], rows, body[end:])
+        except (ValueError, RecursionError):
+            continue
+    return decode(body)
 
 
-def _object(text: str, at: int) -> Generator[None, None, tuple[dict[str, Any], int]]:
-    found: dict[str, Any] = {}
-    at = _skip(text, at + 1)
-    if text[at : at + 1] == "}":
-        return found, at + 1
+def _rows(body: bytes, at: int, decode: Callable[[bytes], Any]) -> Generator[None, None, tuple[list[Any], int]]:
+    """Return the elements of the list whose first one stands at `at`, and where the list ends."""
+    rows: list[Any] = []
+    begin, by_the_piece = at, True
     while True:
-        if text[at : at + 1] != '"':
-            raise ValueError("a name was expected")
-        name, at = _decoder.raw_decode(text, at)
-        at = _skip(text, at)
-        if text[at : at + 1] != ":":
-            raise ValueError("a colon was expected")
-        at = _skip(text, at + 1)
-        if text[at : at + 1] == "[":
-            found[name], at = yield from _list(text, at)
-        else:
-            found[name], at = _decoder.raw_decode(text, at)
-        at, is_last = _after(text, at, "}")
-        if is_last:
-            return found, at
-
-
-def _list(text: str, at: int) -> Generator[None, None, tuple[list[Any], int]]:
-    found: list[Any] = []
-    at = _skip(text, at + 1)
-    if text[at : at + 1] == "]":
-        return found, at + 1
-    pause = at
-    by_the_piece = True
-    while True:
-        # Most lists are of objects, and can be cut between two of them. If what is before the cut is a whole list of
-        # values, then the cut was not inside one of them.
-        if by_the_piece and (cut := _CUT.search(text, at + _STEP)) is not None:
+        cut = _CUT.search(body, at + _STEP)
+        if cut and by_the_piece:
             try:
-                found += _decoder.decode(f"[{text[at : cut.start() + 1]}]")
+                rows += decode(b"[%b]" % body[at : cut.start() + 1])
             except ValueError:
-                by_the_piece = False
+                by_the_piece = False  # the cut was inside an element, or behind the list
             else:
-                at = pause = cut.end()
+                at = cut.end()
                 yield
                 continue
-        element, at = _decoder.raw_decode(text, at)
+        text = body[at : cut.start() + 1 if cut else None].decode()
+        some, used, is_last = _elements(text)
+        rows += some
+        at += len(text[:used].encode())
+        if is_last and at - begin > _STEP:
+            return rows, at
+        if is_last or not some:
+            raise ValueError("this is no long list")
+        yield
+
+
+def _elements(text: str) -> tuple[list[Any], int, bool]:
+    """Return the whole elements at the beginning of a list's text, where they end, and whether the list does."""
+    found: list[Any] = []
+    at = 0
+    while True:
+        try:
+            element, end = _decoder.raw_decode(text, at)
+        except ValueError:
+            return found, at, False
+        if (mark := _AFTER.match(text, end)) is None:
+            return found, at, False
         found.append(element)
-        if at - pause > _STEP:
-            pause = at
-            yield
-        at, is_last = _after(text, at, "]")
-        if is_last:
-            return found, at
+        if mark[1] == "]":
+            return found, mark.end(1), True
+        at = mark.end()
 
 
-def _skip(text: str, at: int) -> int:
-    """Return where the next thing begins."""
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+def _around(head: bytes, rows: list[Any], tail: bytes) -> Any:
+    """Return the value that holds the rows between the two."""
+    if _HERE in head or _HERE in tail:
+        raise ValueError("the mark could be mistaken")
+    marked: list[list[Any]] = []
 
+    def at_the_mark(_: str) -> list[Any]:
+        marked.append(rows)
+        return rows
 
-def _after(text: str, at: int, close: str) -> tuple[int, bool]:
-    """Return where to go on behind an element, and whether it was the last one."""
-    at = _skip(text, at)
-    mark = text[at : at + 1]
-    if mark == close:
-        return at + 1, True
-    if mark == ",":
-        return _skip(text, at + 1), False
-    raise ValueError(f"a comma or {close} was expected")
+    value = json.JSONDecoder(parse_constant=at_the_mark).decode(_text(head + _HERE + tail))
+    if len(marked) != 1:
+        raise ValueError("the mark was not taken for a value")
+    return value
