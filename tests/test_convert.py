@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -11,10 +13,11 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
 from facturaonline_async.convert import RowError, reader, writer
+from facturaonline_async.kept import KeepsSecrets
 
 
 @frozen(kw_only=True, slots=False)
-class Thing:
+class Thing(KeepsSecrets):
     uid: str
     name: str = ""
     note: str = ""
@@ -133,6 +136,55 @@ def test_the_short_way_and_the_long_way_agree(row: dict[str, Any]) -> None:
 def test_values_read_the_short_way_are_whole() -> None:
     value = read(ROW)
     assert (value.extra, hash(value) == hash(thing()), repr(value)) == ("", True, repr(thing()))
+
+
+def test_a_row_that_is_the_value_becomes_its_dict_but_for_the_secrets() -> None:
+    read_plain = reader(Plain, {"uid": "uid", "key": "key"}, required=("uid",))
+    row = {"uid": "1", "key": "private"}
+    value = read_plain(row)
+    assert (value, vars(value)) == (Plain(uid="1", key=Secret("private")), {"uid": "1"})
+    assert vars(value) is row
+    assert read_plain({"uid": "1", "key": "private", "more": "x"}) == value
+    assert read_plain({"key": "private", "uid": 1}) == value
+    assert read_plain({"uid": "1"}) == Plain(uid="1")
+    with pytest.raises(RowError, match="uid: is required, but empty"):
+        read_plain({"uid": "", "key": "private"})
+
+
+@pytest.mark.parametrize("made", [copy.copy, copy.deepcopy, evolve])
+def test_what_is_read_is_copied_with_its_secrets(made: Any) -> None:
+    assert made(read(ROW)) == read(ROW)
+    assert made(read(ROW)).__getstate__()["_key"] == Secret("k")
+
+
+def test_what_is_read_is_not_pickled_with_its_secrets() -> None:
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(read(ROW))
+    other = Plain(uid="1")
+    assert pickle.loads(pickle.dumps(other)) == other
+
+
+def test_classes_that_cannot_keep_their_secrets_are_refused() -> None:
+    @frozen(slots=False)
+    class Open:
+        key: Secret | None = None
+
+    @frozen(slots=False)
+    class Two(KeepsSecrets):
+        one: Secret | None = None
+        two: Secret | None = None
+
+    with pytest.raises(TypeError, match="make it a KeepsSecrets"):
+        reader(Open, {"key": "key"})
+    with pytest.raises(TypeError, match="some of them only"):
+        reader(Two, {"one": "one"})
+
+
+@frozen(kw_only=True, slots=False)
+class Plain(KeepsSecrets):
+    uid: str
+    name: str = "none"
+    key: Secret | None = None
 
 
 @frozen(kw_only=True)

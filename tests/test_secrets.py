@@ -194,6 +194,9 @@ VALUES = [
     NUEVA.csd,
     NUEVA.csd.key,
     Empresa(uid="1", api_key=Secret(API_KEY), secret_key=Secret(SECRET_KEY)),
+    empresas.read_empresa(
+        dict.fromkeys(empresas._IN_READ_ANSWERS, "1") | {"api_key": API_KEY, "secret_key": SECRET_KEY}
+    ),
     Config(base_url="http://127.0.0.1:9", proxy=f"http://user:{CSD}@127.0.0.1:3128"),
     Plan.from_values([(NUEVA, [PlanSerie(letra="F", tipo_documento="factura")])]),
     Plan.from_values([(NUEVA, [PlanSerie(letra="F", tipo_documento="factura")])]).rows[0],
@@ -203,6 +206,7 @@ VALUES = [
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_no_value_shows_a_secret(value: Any) -> None:
     texts = [repr(value), str(value), f"{value}", f"{value!r:>9}", f"{[value]} { ({'x': value}) }"]
+    texts += [repr(getattr(value, "__dict__", None)), repr(value.__getstate__()) if attrs.has(type(value)) else ""]
     if attrs.has(type(value)):
         texts += [repr(attrs.asdict(value)), repr(attrs.astuple(value))]
         texts.append(repr(cattrs.Converter().unstructure(value)))

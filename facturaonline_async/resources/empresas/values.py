@@ -10,6 +10,7 @@ from attrs import Attribute, field, frozen
 from facturaonline_async.checks import a, count, kind, natural, required_text, text
 from facturaonline_async.config import Credentials, Secret, to_secret
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.kept import KeepsSecrets
 from facturaonline_async.regimenes import Regimen, find_regimen
 from facturaonline_async.sello import Sello
 
@@ -36,7 +37,7 @@ def _optional_curp(curp: str | None) -> str | None:
 
 
 @frozen(kw_only=True, slots=False)  # lists of thousands are read into the instances' dicts at once
-class Empresa:
+class Empresa(KeepsSecrets):
     """A company as an answer tells it. Texts that the answer leaves out, or gives as null, are ``""``.
 
     Attributes:
