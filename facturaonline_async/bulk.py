@@ -10,12 +10,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
 from typing import Final, Generic, TypeVar, cast
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from attrs import frozen
 
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -24,6 +25,7 @@ __all__ = ["Outcome", "run", "stream"]
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+T = TypeVar("T")
 
 _CATCH: Final = (FacturaOnlineError, OSError)
 _AHEAD: Final = 4
@@ -95,10 +97,11 @@ async def stream(
         )
     room = asyncio.Semaphore(_AHEAD * concurrency) if ordered else None
     source = _Source(items, room)
-    send, receive = anyio.create_memory_object_stream[Outcome[ItemT, ResultT]](concurrency)
+    box: _Box[Outcome[ItemT, ResultT]] = _Box(concurrency)
+    now, ready = source.now, box.ready
 
-    async def work(mine: MemoryObjectSendStream[Outcome[ItemT, ResultT]]) -> None:
-        while (taken := source.take_now() if source.is_quick else await source.take()) is not None:
+    async def work() -> None:
+        while (taken := next(now, None) if source.is_quick else await source.take()) is not None:
             index, item = taken
             if not index % _CHECKPOINT:
                 await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
@@ -116,28 +119,25 @@ async def stream(
             except Exception as bug:
                 bug.add_note(f"while working on item {index}")
                 raise
-            try:
-                mine.send_nowait(outcome)  # the waiting kind costs a round of the event loop for each item
-            except anyio.WouldBlock:
-                await mine.send(outcome)
-        mine.close()  # the last one to close ends the outcomes
+            ready.append(outcome)
+            if box.is_awaited:
+                box.tell()
+            if len(ready) >= concurrency:
+                await box.room()
+        box.leave()
 
-    streams: list[MemoryObjectSendStream[Outcome[ItemT, ResultT]]] = [send.clone() for _ in range(concurrency)]
-    send.close()
     try:
         async with anyio.create_task_group() as group:
-            for sender in streams:
-                group.start_soon(work, sender)
-            yield _as_they_come(receive) if room is None else _in_order(receive, room)
+            for _ in range(concurrency):
+                group.start_soon(work)
+            yield _as_they_come(box) if room is None else _in_order(box, room)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as problems:
         problem = problems.exceptions[0]
     else:
         return
     finally:
-        receive.close()
-        for sender in streams:  # also those of workers that never began
-            sender.close()
+        box.close()
         if isinstance(items, AsyncGenerator):
             await items.aclose()  # left to the garbage collector, it would end at any time
     raise problem
@@ -161,54 +161,106 @@ async def run(
 
 
 class _Source(Generic[ItemT]):
-    """The one iterator that all workers take from."""
+    """The one iterator that all workers take from. Gives items with their indexes."""
 
     def __init__(self, items: Iterable[ItemT] | AsyncIterable[ItemT], room: asyncio.Semaphore | None) -> None:
         self._later = aiter(items) if isinstance(items, AsyncIterable) else None
-        self._now = iter(()) if isinstance(items, AsyncIterable) else iter(items)
         self._turn = asyncio.Lock()  # an asynchronous generator takes one caller at a time
         self._room = room
-        self._index = -1
+        self._index = count()
+        #: Takes items where there is nothing to wait for, without a coroutine.
+        self.now: Iterator[tuple[int, ItemT]] = enumerate(() if isinstance(items, AsyncIterable) else items)
         self.is_quick: bool = self._later is None and room is None
 
-    def take_now(self) -> tuple[int, ItemT] | None:
-        """Return the next item with its index, or None at the end, where there is nothing to wait for."""
-        for item in self._now:
-            self._index += 1
-            return self._index, item
-        return None
-
     async def take(self) -> tuple[int, ItemT] | None:
-        """Return the next item with its index, or None at the end."""
+        """Return the next item, or None at the end."""
         if self._room is not None:
             await self._room.acquire()
         if self._later is None:
-            return self.take_now()
+            return next(self.now, None)
         async with self._turn:
             async for item in self._later:
-                self._index += 1
-                return self._index, item
+                return next(self._index), item
             return None
 
 
-async def _as_they_come(
-    receive: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]],
-) -> AsyncIterator[Outcome[ItemT, ResultT]]:
-    with suppress(anyio.EndOfStream):
-        while True:
-            try:
-                outcome = receive.receive_nowait()
-            except anyio.WouldBlock:
-                outcome = await receive.receive()
-            yield outcome
+class _Box(Generic[T]):
+    """Where workers leave what they have done for the one who fetches it: a queue that costs no turn of the loop.
+
+    As few as possible are woken. Whoever fetches is woken once, and finds all that was done until then. Workers wait
+    when the box is full; when it is half empty the first of them is woken, who then wakes the next, until it is full
+    again: one that never waits fills it by itself.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.ready: deque[T] = deque()
+        self.is_awaited: bool = False
+        self._most = self._workers = workers
+        self._low = workers // 2
+        self._is_closed = False
+        self._reader: asyncio.Future[None] | None = None
+        self._full: deque[asyncio.Future[None]] = deque()
+
+    def tell(self) -> None:
+        """Wake whoever fetches."""
+        self.is_awaited = False
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def room(self) -> None:
+        """Wait until there is room for more."""
+        while len(self.ready) >= self._most:
+            waiter = asyncio.get_running_loop().create_future()
+            self._full.append(waiter)
+            await waiter
+        self._admit()
+
+    def leave(self) -> None:
+        """Say that a worker is done."""
+        self._workers -= 1
+        if not self._workers:
+            self.tell()
+
+    async def fetch(self) -> T | None:
+        """Return what was done first, or None when all are done."""
+        ready = self.ready
+        while not ready:
+            if self._is_closed:
+                raise anyio.ClosedResourceError
+            if not self._workers:
+                return None
+            self.is_awaited = True
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        if len(ready) == self._low + 1:
+            self._admit()
+        return ready.popleft()
+
+    def close(self) -> None:
+        """Refuse to be fetched from: what was not fetched until now is lost."""
+        self._is_closed = True
+        self.ready.clear()
+        self.tell()
+
+    def _admit(self) -> None:
+        while self._full:
+            waiter = self._full.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+
+async def _as_they_come(box: _Box[T]) -> AsyncIterator[T]:
+    while (outcome := await box.fetch()) is not None:
+        yield outcome
 
 
 async def _in_order(
-    receive: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]], room: asyncio.Semaphore
+    box: _Box[Outcome[ItemT, ResultT]], room: asyncio.Semaphore
 ) -> AsyncIterator[Outcome[ItemT, ResultT]]:
     early: dict[int, Outcome[ItemT, ResultT]] = {}
     due = 0
-    async for outcome in _as_they_come(receive):
+    async for outcome in _as_they_come(box):
         early[outcome.index] = outcome
         while due in early:
             yield early.pop(due)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 
+import anyio
 import pytest
 
 from facturaonline_async import ApiError, AuthenticationError, InvalidInputError, NotFoundError, bulk
@@ -93,6 +95,22 @@ def test_items_are_taken_no_earlier_than_they_are_needed() -> None:
 
         async with bulk.stream(items(), double, concurrency=4) as outcomes:
             await anext(outcomes)
+        return taken
+
+    assert virtually(main()) <= 16
+
+
+def test_outcomes_that_are_not_fetched_hold_the_workers_back() -> None:
+    async def main() -> int:
+        taken = 0
+
+        async def at_once(number: int) -> None:
+            nonlocal taken
+            taken += 1
+
+        async with bulk.stream(range(10**6), at_once, concurrency=4) as outcomes:
+            await anext(outcomes)
+            await asyncio.sleep(1)
         return taken
 
     assert virtually(main()) <= 16
@@ -227,6 +245,57 @@ def test_an_exception_in_the_body_stops_everything_and_is_raised_as_it_is() -> N
         return len(asyncio.all_tasks())
 
     assert virtually(main()) == 1
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
+def test_whoever_fetches_slowly_keeps_the_workers_busy(concurrency: int, ordered: bool) -> None:  # noqa: FBT001
+    """Each outcome takes a second to deal with, which is also when the workers get on with the next."""
+
+    async def main() -> float:
+        work = partial(asyncio.sleep, concurrency / 2)
+        async with bulk.stream(range(100), lambda _: work(), concurrency=concurrency, ordered=ordered) as outcomes:
+            async for _ in outcomes:
+                await asyncio.sleep(1)
+        return asyncio.get_running_loop().time()
+
+    assert virtually(main()) <= 100 + concurrency
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_workers_that_were_held_back_all_go_on(waits: bool) -> None:  # noqa: FBT001
+    async def main() -> tuple[int, int]:
+        working = most = 0
+
+        async def work(number: int) -> None:
+            nonlocal working, most
+            working += 1
+            if number > 100:
+                most = max(most, working)
+                await asyncio.sleep(1)
+            elif waits:
+                await asyncio.sleep(0)
+            working -= 1
+
+        seen = 0
+        async with bulk.stream(range(1000), work, concurrency=7) as outcomes:
+            async for _ in outcomes:
+                seen += 1
+                if seen == 50:
+                    await asyncio.sleep(100)  # everybody is held back by now
+        return most, seen
+
+    assert virtually(main()) == (7, 1000)
+
+
+def test_outcomes_are_not_given_after_the_end() -> None:
+    async def main() -> None:
+        async with bulk.stream(range(9), double, concurrency=4) as outcomes:
+            await anext(outcomes)
+        with pytest.raises(anyio.ClosedResourceError):
+            await anext(outcomes)
+
+    virtually(main())
 
 
 def test_leaving_early_cancels_what_is_under_way() -> None:
