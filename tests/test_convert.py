@@ -144,11 +144,18 @@ def test_a_row_that_is_the_value_becomes_its_dict_but_for_the_secrets() -> None:
     value = read_plain(row)
     assert (value, vars(value)) == (Plain(uid="1", key=Secret("private")), {"uid": "1"})
     assert vars(value) is row
-    assert read_plain({"uid": "1", "key": "private", "more": "x"}) == value
+    with_more = read_plain({"uid": "1", "key": "private", "more": "x"})
+    assert (with_more, vars(with_more)) == (value, {"uid": "1"})
     assert read_plain({"key": "private", "uid": 1}) == value
     assert read_plain({"uid": "1"}) == Plain(uid="1")
     with pytest.raises(RowError, match="uid: is required, but empty"):
         read_plain({"uid": "", "key": "private"})
+
+
+def test_where_an_answer_gives_no_secrets_there_are_none() -> None:
+    read_plain = reader(Plain, {"uid": "uid"})
+    assert read_plain({"uid": "1"}) == Plain(uid="1", key=None)
+    assert read_plain({"uid": "1"}).key is None
 
 
 @pytest.mark.parametrize("made", [copy.copy, copy.deepcopy, evolve])
