@@ -116,8 +116,8 @@ class Lane:
         """Return when the next call may start, as far as this lane and its key decide: 0 for now."""
         latest = self.key.held_until if self.key.held_until > now else 0.0
         for window in self.windows:
-            opens = window.opens(now)
-            latest = max(latest, opens)
+            if (opens := window.opens(now)) > latest:
+                latest = opens
         return latest
 
     def head(self) -> Waiter | None:

@@ -283,8 +283,7 @@ class SessionManager:
     ) -> Call:
         path = endpoint.path
         if "{uid}" in path:
-            text = _uid_text(uid)
-            if not _UID.fullmatch(text):
+            if not (text := _uid_text(uid)):
                 seen = f"{uid!r:.80}" if isinstance(uid, str) else kind(uid)
                 raise InvalidInputError(
                     f"uid must be 1 to 64 letters, digits, '-' or '_', and was {seen}.",
@@ -333,5 +332,7 @@ class SessionManager:
 def _uid_text(uid: object) -> str:
     """Return the uid as it stands in a path, or "" for what is none."""
     if isinstance(uid, str):
-        return uid
-    return str(uid) if isinstance(uid, int) and not isinstance(uid, bool) and abs(uid) < _MOST_UID else ""
+        return uid if _UID.fullmatch(uid) else ""
+    if isinstance(uid, int) and not isinstance(uid, bool) and -_MOST_UID < uid < _MOST_UID:
+        return str(int(uid))
+    return ""

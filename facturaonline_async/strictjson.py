@@ -42,11 +42,17 @@ _decoder: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 def decode_plainly(body: bytes) -> Any:
     """Return the value, by means of the standard library."""
-    return _decoder.decode(_text(body))
+    text = body.decode()
+    if text[:1] in "{[":
+        value, end = _decoder.raw_decode(text)
+        if end == len(text):
+            return value  # without looking for blanks around it: a sixth of a small answer's time
+    return _decoder.decode(_without_mark(text))
 
 
-def _text(body: bytes) -> str:
-    return body.decode().removeprefix("\ufeff")
+def _without_mark(text: str) -> str:
+    """Return the text without a byte order mark."""
+    return text.removeprefix("\ufeff")
 
 
 def _fastest() -> Callable[[bytes], Any]:
@@ -139,7 +145,7 @@ def _around(head: bytes, rows: list[Any], tail: bytes) -> Any:
         marked.append(rows)
         return rows
 
-    value = json.JSONDecoder(parse_constant=at_the_mark).decode(_text(head + _HERE + tail))
+    value = json.JSONDecoder(parse_constant=at_the_mark).decode(_without_mark((head + _HERE + tail).decode()))
     if len(marked) != 1:
         raise ValueError("the mark was not taken for a value")
     return value
