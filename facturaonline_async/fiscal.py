@@ -16,14 +16,19 @@ __all__ = ["codpos", "curp", "regimen", "rfc"]
 
 def rfc(value: str, field: str = "rfc") -> Iterator[Finding]:
     """Check a normalised RFC: letters, date, homoclave; its check digit only warns, for 1.5 % in use do not fit."""
-    try:
-        is_written_so = stdnum_rfc.validate(value) == value and len(value) in {12, 13}
-    except ValidationError:
-        is_written_so = False
-    if not is_written_so:
-        yield Finding("rfc_format", field, f"{value!r:.60} is no RFC.")
-    elif not stdnum_rfc.is_valid(value, validate_check_digits=True):
+    if _is_rfc(value, validate_check_digits=True):
+        return  # as nearly all are, after one look
+    if _is_rfc(value):
         yield Finding("rfc_check_digit", field, f"{value} has another check digit than its other characters ask for.")
+    else:
+        yield Finding("rfc_format", field, f"{value!r:.60} is no RFC.")
+
+
+def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
+    try:
+        return stdnum_rfc.validate(value, validate_check_digits) == value and len(value) in {12, 13}
+    except ValidationError:
+        return False
 
 
 def curp(value: str, field: str = "curp") -> Iterator[Finding]:
