@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from facturaonline_async.cli import emulator, example, provision, sello
+from facturaonline_async.cli import emulator, example, provision, report, sello, status
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 
 __all__ = ["app", "run"]
@@ -51,6 +51,8 @@ def _add(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
 
 
 _add(app, "provision", provision.command)
+_add(app, "status", status.command)
+_add(app, "report", report.command)
 _add(app, "emulator", emulator.command)
 _add(plan, "example", example.command)
 _add(sellos, "check", sello.command)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import Final
 
 try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:  # pragma: no cover  # Windows
-    from msvcrt import LK_NBLCK, locking  # type: ignore[attr-defined]
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+except ImportError:  # pragma: no cover  # Windows: it has no shared locks, so that a look is a lock for a moment
+    from msvcrt import LK_NBLCK, LK_UNLCK, locking  # type: ignore[attr-defined]
 
     def _lock(file: int) -> None:
         locking(file, LK_NBLCK, 1)
+
+    def _look(file: int) -> None:
+        locking(file, LK_NBLCK, 1)
+        locking(file, LK_UNLCK, 1)
 
 else:
 
@@ -19,8 +25,16 @@ else:
         """Lock an open file, or raise `OSError` at once."""
         flock(file, LOCK_EX | LOCK_NB)
 
+    def _look(file: int) -> None:
+        """Raise `OSError` if somebody has locked an open file. Any number may look at the same time."""
+        flock(file, LOCK_SH | LOCK_NB)
+        flock(file, LOCK_UN)
 
-__all__ = ["FileLock"]
+
+__all__ = ["FileLock", "is_taken"]
+
+_TRIES: Final = 50
+_PAUSE: Final = 0.02  # seconds
 
 
 class FileLock:
@@ -33,21 +47,53 @@ class FileLock:
     def take(self) -> bool:
         """Take the lock, and return whether it was free.
 
+        It waits a moment (a second at most) for those who only look at it, and for no other.
+
         Raises:
             OSError: the file cannot be made.
 
         """
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            _lock(file)
-        except OSError:
-            os.close(file)
-            return False
-        self._file = file
-        return True
+        for _ in range(_TRIES):
+            try:
+                _lock(file)
+            except OSError:
+                if _is_taken(file):
+                    break
+                time.sleep(_PAUSE)  # whoever it was, it only looked
+            else:
+                self._file = file
+                return True
+        os.close(file)
+        return False
 
     def release(self) -> None:
         """Give the lock back; safe to repeat."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def is_taken(path: Path) -> bool:
+    """Return whether a process has the lock on this file now. Whoever wants it is not kept from it.
+
+    Raises:
+        OSError: the file is there, and cannot be opened.
+
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return _is_taken(file)
+    finally:
+        os.close(file)
+
+
+def _is_taken(file: int) -> bool:
+    try:
+        _look(file)
+    except OSError:
+        return True
+    return False
