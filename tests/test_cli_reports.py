@@ -223,6 +223,15 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
     assert "can tell from 11 d 13 h on" in steps[1]
 
 
+async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
+    await write(path, [*row(2, Phase.CONFLICT, series=2), *row(3, Phase.UNRESOLVED, series=1)])
+    assert "Run again" not in " ".join(told.next_steps(look(path)))
+    await write(path, row(4, Phase.INTENT))
+    assert [step[:27] for step in told.next_steps(look(path))[:2]] == [
+        *("Run again what is not there", "1 row in flight when it sto")
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

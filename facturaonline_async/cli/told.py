@@ -66,8 +66,10 @@ def _next_steps(status: Status) -> Iterator[str]:
     rows = status.rows
     if status.is_running:
         yield "Leave it alone. If it is stopped (Ctrl-C) or killed, the same command goes on where it was."
-    elif not status.is_complete:
+    elif status.left or rows.get("failed"):
         yield f"Run again what is not there: {again}. What is there is not created again."
+    if (number := rows.get("intent")) and not status.is_running:
+        yield f"{_rows(number)} in flight when it stopped: the next run waits until a look can tell, and looks."
     if status.due and not status.is_running:
         when = f"from {duration(status.due[1])} on" if status.due[1] else "at once"
         yield f"{_rows(rows['unknown'])} with an unknown outcome: the next run looks, and can tell {when}."

@@ -108,6 +108,12 @@ class Status:
         return all(state in THERE or not number for of in (self.empresas, self.series) for state, number in of.items())
 
     @property
+    def left(self) -> int:
+        """How many companies and series a run has still to do. What failed is not tried again by the same run."""
+        open_states = ("planned", "intent", "unknown")
+        return sum(of[state] for of in (self.empresas, self.series) for state in open_states) - self.waiting
+
+    @property
     def is_broken_off(self) -> bool:
         """Whether the last one who worked with it is gone without a word."""
         return not self.is_running and bool(self.sessions) and self.sessions[-1].ended is None
@@ -175,11 +181,9 @@ def _timed(status: Status, connection: sqlite3.Connection) -> Status:
     began = status.sessions[-1].began
     seconds = min(_MINUTE, max(status.now - began, 1.0))
     done, sent = _done(connection, since=max(began, status.now - _MINUTE))
-    left = sum(of[state] for of in (status.empresas, status.series) for state in ("planned", "intent", "unknown"))
-    left -= status.waiting
     # What was there before is adopted quickly: as soon as something is created, only that tells how long it takes.
     pace = (sent or sum(done.values())) / seconds
-    eta = max(left / pace, status.due[1] if status.due else 0.0) if left and pace else None
+    eta = max(status.left / pace, status.due[1] if status.due else 0.0) if status.left and pace else None
     return evolve(status, minute=_rate(done, seconds), eta=eta)
 
 
