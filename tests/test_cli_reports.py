@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError
@@ -414,6 +415,15 @@ async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(p
         "2023-11-14 23:13:45: 0 empresas, 1 series",
     ]
     assert "done per s<" in drawn
+
+
+@given(st.integers(0, 10**7))
+def test_the_axis_has_round_steps_and_room_for_the_highest_bar(most: int) -> None:
+    pace = paces([(CLOCK, CLOCK + 1)], [])
+    drawn = picture([evolve(pace[0], empresas=(most,))], UTC)
+    labels = [int(each.replace(",", "")) for each in re.findall(r'text-anchor="end">([0-9,.]+)<', drawn)]
+    assert labels == [labels[1] * place for place in range(5)]
+    assert most <= labels[-1] <= max(4, 2 * most)
 
 
 # ── The page ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -61,19 +61,18 @@ def picture(pace: Sequence[Pace], zone: tzinfo) -> str:
 
 
 def _ceiling(most: int) -> int:
-    """Return the round number to which the axis goes."""
-    if most <= 4:
-        return 4
-    size = 10 ** int(math.log10(most))
-    return next(int(size * step) for step in (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10) if size * step >= most)
+    """Return the number to which the axis goes: four round steps, and no more room than they need."""
+    size = 10 ** int(math.log10(max(1, most // 4)))
+    steps = (int(size * step) for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if size * step == int(size * step))
+    return 4 * next(step for step in steps if 4 * step >= most)
 
 
 def _grid(scale: _Scale) -> Iterator[str]:
     for part in range(5):
-        number = scale.top * part / 4
+        number = scale.top * part // 4
         y = scale.y(number)
         yield f'<line class="grid" x1="{_LEFT:.0f}" x2="{_WIDTH - _RIGHT:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="axis" x="{_LEFT - 8:.0f}" y="{y + 4:.1f}" text-anchor="end">{number:,g}</text>'
+        yield f'<text class="axis" x="{_LEFT - 8:.0f}" y="{y + 4:.1f}" text-anchor="end">{number:,}</text>'
 
 
 def _spans(pace: Sequence[Pace], scale: _Scale, zone: tzinfo) -> Iterator[str]:
