@@ -35,6 +35,7 @@ class _Scale:
     top: int  # the highest number on the axis
 
     def y(self, number: float) -> float:
+        """Return the height at which a number stands."""
         return _HEIGHT - _BOTTOM - number / self.top * (_HEIGHT - _TOP - _BOTTOM)
 
 
