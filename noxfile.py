@@ -86,6 +86,13 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
 
 
+@nox.session
+def crash(session: nox.Session) -> None:
+    """A hundred ``kill -9`` under random faults, and an oracle: about five minutes; ``nox -s crash -- --short``."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("python", "-m", "benchmarks.crash", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,6 +17,7 @@ from facturaonline_async import retry, wire
 from facturaonline_async.call import Call
 from facturaonline_async.checks import kind
 from facturaonline_async.config import Config, Credentials, Secret
+from facturaonline_async.doubts import Doubts
 from facturaonline_async.endpoint import Endpoint
 from facturaonline_async.errors import (
     FacturaOnlineError,
@@ -72,10 +73,8 @@ class SessionManager:
         self.shared: SharedReads = SharedReads()
         #: Turns of those who create, or change, the same thing.
         self.turns: Turns = Turns()
-        #: Creates that may have happened and have not shown up: until when nothing may be created in their place.
-        self.doubts: dict[Hashable, float] = {}
-        #: Hashes of what this session has sent a create for: whoever looked before must look again.
-        self.created: set[int] = set()
+        #: Creates that lists may not show yet: nothing may be created in their place.
+        self.doubts: Doubts = Doubts()
         self._limiter = limiter
         unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
         self._gate = Gate(unlimited if limiter else config, has_places=True)

@@ -138,7 +138,7 @@ def test_a_look_at_a_lock_keeps_nobody_from_taking_it(tmp_path: Path, monkeypatc
     assert (lock.take(), len(pauses), is_taken(tmp_path / "lock")) == (True, 1, True)
     assert FileLock(tmp_path / "lock").take() is False  # and who works with it is not waited for
     assert len(pauses) == 1
-    lock.release()
+    lock.close()
     assert is_taken(tmp_path / "lock") is False
 
 
@@ -225,12 +225,28 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
 
 
 async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
-    await write(path, [*row(2, Phase.CONFLICT, series=2), *row(3, Phase.UNRESOLVED, series=1)])
+    await write(path, [*row(2, Phase.UNRESOLVED, series=2)])
     assert "Run again" not in " ".join(told.next_steps(look(path)))
     await write(path, row(4, Phase.INTENT))
     assert [step[:27] for step in told.next_steps(look(path))[:2]] == [
         *("Run again what is not there", "1 row in flight when it sto")
     ]
+
+
+async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> None:
+    unseen = row(2, Phase.DONE, How.CREATED, reason="not readable before the deadline")
+    await write(path, [*unseen, *row(3, Phase.DONE, How.CREATED)])
+    seen = look(path)
+    assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
+    assert [step[:9] for step in told.next_steps(seen)] == ["Run again", "1 row the"]
+    first, second = read_ledger(path).rows
+    assert (first.ok, [entry.name for entry in first.lacking], second.ok) == (False, ["empresa"], True)
+
+
+async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(path)
+    async with await Journal.open(tmp_path / "link", account="keys", host=HOST):
+        assert [look(name).is_running for name in (path, tmp_path / "link")] == [True, True]
 
 
 @pytest.mark.parametrize(

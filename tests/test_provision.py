@@ -7,14 +7,37 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
 
-from facturaonline_async import AuthenticationError, Config, FacturaOnline, NuevaEmpresa, Sello, ServerError, connect
+from facturaonline_async import (
+    AuthenticationError,
+    Config,
+    FacturaOnline,
+    InvalidInputError,
+    NuevaEmpresa,
+    Sello,
+    ServerError,
+    connect,
+)
 from facturaonline_async.config import Upload
-from facturaonline_async.provision import Plan, PlanSerie, Report, RowOutcome, SerieOutcome, State, provision
+from facturaonline_async.provision import (
+    Existing,
+    Plan,
+    PlanSerie,
+    Report,
+    RowOutcome,
+    Run,
+    SerieOutcome,
+    State,
+    ThingEvent,
+    provision,
+)
+from facturaonline_async.provision.rows import ValueRow
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing.spellings import detail
 from tests.conftest import QUICK
@@ -25,8 +48,8 @@ P = PlanSerie(letra="P", tipo_documento="pago")
 MAIN = "607a062eae2bb"
 
 
-async def run(client: FacturaOnline, plan: Plan) -> tuple[list[RowOutcome], Report]:
-    async with provision(client, plan) as under_way:
+async def run(client: FacturaOnline, plan: Plan, *, settle: float = 0.2, **how: Any) -> tuple[list[RowOutcome], Report]:
+    async with provision(client, plan, settle=settle, **how) as under_way:
         outcomes = [outcome async for outcome in under_way]
     return sorted(outcomes, key=lambda outcome: outcome.number), under_way.report
 
@@ -147,9 +170,10 @@ async def test_an_rfc_that_exists_several_times_is_for_a_person(
     client: FacturaOnline, emulator: Emulator, uids: int
 ) -> None:
     found = [emulator.add_empresa(rfc="EKU9003173C9") for _ in range(uids)]
-    (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    (outcome,), report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
+    assert report.rows_in(State.CONFLICT) == [outcome]
     assert (outcome.state, outcome.reason) == (
-        State.FAILED,
+        State.CONFLICT,
         f"the account has {uids} companies with this RFC: {', '.join(found)}",
     )
     assert (emulator.count("empresas.create"), len(emulator.state["series"])) == (0, 0)
@@ -168,20 +192,23 @@ async def test_of_several_series_only_a_single_active_one_is_adopted(
     (serie,) = outcome.series
     if adopted is None:
         assert (serie.state, serie.reason) == (
-            State.FAILED,
+            State.CONFLICT,
             f"the company has 2 series of this kind: {found[0]}, {found[1]}",
         )
     else:
         assert (serie.state, serie.uid) == (State.ADOPTED, found[adopted])
 
 
-async def test_a_create_without_an_outcome_is_unknown_and_not_failed(client: FacturaOnline, emulator: Emulator) -> None:
-    emulator.inject(Fault.drop_before_commit(), endpoint="empresas.create")
+async def test_a_create_without_an_outcome_is_sent_again_when_it_surely_was_not_done(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    for endpoint in ("empresas.create", "series.create"):
+        emulator.inject(Fault.drop_before_commit(), endpoint=endpoint)
     plan = Plan.from_values([(nueva(rfc), [F]) for rfc in ("AAA010101AA1", "AAA010102AA1")])
     outcomes, report = await run(client, plan)
-    (unknown,) = (outcome for outcome in outcomes if not outcome.ok)
-    assert (unknown.state, report.empresas) == (State.UNKNOWN, Counter({State.CREATED: 1, State.UNKNOWN: 1}))
-    assert (report.is_complete, emulator.count("empresas.create")) == (False, 2)
+    assert (report.is_complete, [outcome.state for outcome in outcomes]) == (True, [State.CREATED] * 2)
+    assert (emulator.count("empresas.create"), emulator.count("series.create")) == (3, 3)
+    assert rows(emulator) == {row.rfc: ["F:factura"] for row in plan}
 
 
 async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emulator: Emulator) -> None:
@@ -199,8 +226,10 @@ async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emu
     ):
         body = {"status": "success", "data": detail(row)}
         emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
-        (outcome,), _ = await run(client, plan)
-        assert (outcome.state, outcome.reason) == (State.FAILED, reason)
+        (outcome,), report = await run(client, plan)
+        assert (outcome.state, outcome.reason, outcome.ok) == (State.ADOPTED, reason, False)
+        assert [(serie.state, serie.reason) for serie in outcome.series] == [(State.FAILED, reason)]
+        assert report.is_complete is False
     assert len(emulator.state["series"]) == 0
 
 
@@ -266,6 +295,7 @@ class Broken:
     number: int = 1
     rfc: str = "EKU9003173C9"
     series: tuple[PlanSerie, ...] = (F,)
+    existing: Existing | None = None
 
     async def load(self) -> NuevaEmpresa:
         raise RuntimeError("clave-secreta")
@@ -332,6 +362,119 @@ async def test_a_cancelled_run_leaves_nothing_running(client: FacturaOnline, emu
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as again:
         _, report = await run(again, plan)
     assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 50, 100)
+
+
+# ── The list at the end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_list_at_the_end_is_given_time_to_show_all() -> None:
+    async with (
+        Emulator(list_lag=0.4) as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url, config=evolve(QUICK, deadline=2)) as client,
+    ):
+        _, report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), settle=2)
+    assert (report.audit, report.is_complete) == ([], True)
+
+
+async def test_what_the_list_at_the_end_shows_otherwise_is_told(client: FacturaOnline, emulator: Emulator) -> None:
+    """Somebody creates one of the plan's companies a second time, and deletes another, while the run is at work."""
+    plan = Plan.from_values([(nueva(rfc), []) for rfc in ("AAA010101AA1", "AAA010102AA1", "AAA010103AA1")])
+    async with provision(client, plan, settle=0.1) as under_way:
+        uids = {outcome.rfc: outcome.uid async for outcome in meddled(under_way, emulator)}
+    report = under_way.report
+    second = next(uid for uid, row in emulator.state["empresas"].items() if row["razon_social"] == "OTRA")
+    assert (report.empresas[State.CREATED], report.is_complete, sorted(report.audit or ())) == (
+        3,
+        False,
+        [
+            f"AAA010101AA1: there are 2 companies with this RFC: {uids['AAA010101AA1']}, {second}",
+            f"AAA010102AA1: the list does not show its company {uids['AAA010102AA1']}",
+        ],
+    )
+
+
+async def meddled(under_way: Run, emulator: Emulator) -> AsyncIterator[RowOutcome]:
+    async for outcome in under_way:
+        if outcome.rfc == "AAA010101AA1":
+            emulator.add_empresa(rfc=outcome.rfc, razon_social="OTRA")
+        if outcome.rfc == "AAA010102AA1":
+            del emulator.state["empresas"][outcome.uid]
+        yield outcome
+
+
+# ── What somebody sees of a run, and does to it ───────────────────────────────────────────────────────────────────────
+
+
+async def test_every_step_of_every_thing_is_an_event_without_secrets(client: FacturaOnline, emulator: Emulator) -> None:
+    events: list[ThingEvent] = []
+    await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=events.append)
+    (uid,) = set(emulator.state["empresas"]) - {MAIN}
+    (serie,) = emulator.state["series"]
+    assert [(event.letra, event.phase, event.how, event.uid) for event in events] == [
+        ("", "intent", None, None),
+        ("", "done", "created", uid),
+        ("F", "intent", None, None),
+        ("F", "done", "created", None),
+        ("F", "done", "created", str(serie)),
+    ]
+    assert "12345678a" not in repr(events)
+
+
+async def test_a_listener_that_breaks_is_logged_and_changes_nothing(
+    client: FacturaOnline, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: ThingEvent) -> None:
+        raise RuntimeError("clave-secreta")
+
+    _, report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=broken)
+    assert (report.is_complete, "on_event raised RuntimeError" in caplog.text) == (True, True)
+    assert "clave-secreta" not in caplog.text
+
+
+async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_begins_nothing_more(tmp_path: Path) -> None:
+    async with (
+        Emulator(latency=0.02) as emulator,
+        connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
+    ):
+        plan = Plan.from_values([(nueva(f"AAA010101{number:03}"), [F, P]) for number in range(30)])
+        async with provision(client, plan, journal=tmp_path / "j", concurrency=3, settle=5) as under_way:
+            outcomes = []
+            async for outcome in under_way:
+                outcomes.append(outcome)
+                under_way.stop()
+        assert {request.status for request in emulator.requests} == {200}
+        assert (3 <= len(outcomes) < 10, under_way.report.is_complete, under_way.report.audit) == (True, False, None)
+        reasons = {serie.reason for row in outcomes for serie in row.series if not serie.state.is_there}
+        assert reasons <= {"the run was stopped before it was sent", "not tried: its company comes first"}
+        _, report = await run(client, plan, journal=tmp_path / "j")
+        assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 30, 60)
+
+
+async def test_a_row_says_for_itself_what_to_do_with_what_exists(client: FacturaOnline, emulator: Emulator) -> None:
+    choices: list[Existing | None] = ["adopt", "update", "fail", None]
+    rfcs = [f"AAA010101AA{number}" for number in range(4)]
+    uids = [emulator.add_empresa(rfc=rfc, razon_social="VIEJA") for rfc in rfcs]
+    plan = Plan(
+        ValueRow(nueva=nueva(rfc), number=number, existing=existing)
+        for number, (rfc, existing) in enumerate(zip(rfcs, choices, strict=True), 1)
+    )
+    outcomes, report = await run(client, plan, existing="update")
+    assert [outcome.state for outcome in outcomes] == [State.ADOPTED, State.UPDATED, State.FAILED, State.UPDATED]
+    assert outcomes[2].reason == f"the company exists (uid {uids[2]}), and the plan forbids that"
+    names = [emulator.state["empresas"][uid]["razon_social"] for uid in uids]
+    assert names == ["VIEJA", f"EMPRESA {rfcs[1]}", "VIEJA", f"EMPRESA {rfcs[3]}"]
+    assert (report.is_complete, report.empresas[State.UPDATED]) == (False, 2)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"existing": "replace"}, {"settle": -1}, {"settle": float("nan")}, {"concurrency": 0}]
+)
+async def test_an_argument_that_cannot_be_is_refused_before_anything_is_sent(
+    client: FacturaOnline, emulator: Emulator, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), **wrong)
+    assert (caught.value.field, emulator.count("empresas.create")) == (next(iter(wrong)), 0)
 
 
 # ── The SAT's own test certificates ───────────────────────────────────────────────────────────────────────────────────

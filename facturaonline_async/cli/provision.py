@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -17,20 +18,25 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from facturaonline_async import bulk
 from facturaonline_async.cli import loop, shown
+from facturaonline_async.cli.keys import KeysFile
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import (
+    Existing,
     Plan,
     PlanError,
     Problem,
     Report,
     RowOutcome,
+    Run,
     State,
     check as dry_check,
     provision,
 )
+from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.testing import Emulator
 
 __all__ = ["check", "command"]
@@ -69,6 +75,36 @@ def command(
         float | None,
         typer.Option(min=0.001, metavar="SECONDS", help="For one attempt of a call. Default: 30, with files 60."),
     ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write everything down there before it is sent, and go on where it stands.",
+            show_default=False,
+        ),
+    ] = None,
+    settle: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="After so long, what was sent and is not listed was not done. Default: 150; less with --emulator.",
+        ),
+    ] = None,
+    existing: Annotated[
+        Existing, typer.Option(help="Companies that exist: leave them, change them to what the plan says, or fail.")
+    ] = "adopt",
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Send certificates, keys and passwords without checking them.")
+    ] = False,
+    keys_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the new companies' own API keys there (CSV, for your eyes only): they are shown nowhere.",
+            show_default=False,
+        ),
+    ] = None,
     use_emulator: Annotated[
         bool, typer.Option("--emulator", help="Run against an emulator in this process: nothing is sent anywhere.")
     ] = False,
@@ -77,10 +113,14 @@ def command(
 ) -> None:
     """Create the companies and series of PLAN that do not exist yet; adopt those that do.
 
-    Each company is created with the account's main keys, and its series with its own. What exists is left as it is,
-    so that the same plan can be run again: wait three minutes first, for the API's lists may show late what was
-    created, and what they do not show would be created again. The keys of the account come from FACTURAONLINE_API_KEY
-    and FACTURAONLINE_SECRET_KEY.
+    Each company is created with the account's main keys, and its series with its own. What exists is left as it is.
+    A create whose answer was lost is looked for, and repeated only if it has not shown up when the settle time is over.
+    The keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY.
+
+    With --journal a run can be ended at any time, by Ctrl-C or by a crash: the same command goes on where it stood,
+    and nothing is created twice. Rows that failed may have been corrected in the plan, and rows may have been added.
+    See "facturaonline status FILE". Without a journal wait three minutes before the same plan is run again, for the
+    API's lists may show late what was created, and what they do not show would be created again.
 
     A row has razon_social, rfc, codpos, email, regimen_nomina, cer, key and password (or password_env, the name of an
     environment variable); it may have regimen, fielcer, fielkey, fielpassword, series and any other attribute of
@@ -106,7 +146,9 @@ def command(
         return
     if not use_emulator:
         _check_environment(base_url)
-    config = Config(base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency)
+    config = Config(
+        base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
+    )
     if rate:
         config = attrs.evolve(config, rates=(), host_rates=rate)
     if timeout:
@@ -117,13 +159,33 @@ def command(
             upload_timeout=timeout,
             deadline=max(config.deadline, 3 * timeout),
         )
-    report = loop.run(
-        _provision(read, config, concurrency=concurrency, use_emulator=use_emulator, as_json=as_json),
-        interrupted="Interrupted. What was under way is not in the table. What was created stays. The API's lists may "
-        "show it late: wait three minutes before you run the plan again, so that it is not created twice.\n",
+    job = _Job(
+        plan=read,
+        config=config,
+        use_emulator=use_emulator,
+        as_json=as_json,
+        keys_out=keys_out,
+        options={
+            "journal": journal,
+            "concurrency": concurrency,
+            "settle": _EMULATOR_SETTLE if settle is None and use_emulator else settle,
+            "existing": existing,
+        },
     )
+    report = loop.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
     if not report.is_complete:
         raise typer.Exit(1)
+
+
+_LOST = (
+    "Interrupted. What was under way is not in the table. What was created stays. The API's lists may show it late: "
+    "wait three minutes before you run the plan again, so that it is not created twice.\n"
+)
+_EMULATOR_SETTLE = 2.0
+
+
+def _resumable(journal: Path) -> str:
+    return f"Interrupted. Nothing is lost: the same command goes on where {journal} stands.\n"
 
 
 def _check_environment(base_url: str | None) -> None:
@@ -164,43 +226,82 @@ async def check(plan: Plan, *, as_json: bool, production: bool = False) -> None:
     Console().print(f"The plan is well formed: {len(plan)} empresas, {plan.series_count} series. Nothing was sent.")
 
 
-async def _provision(plan: Plan, config: Config, *, concurrency: int, use_emulator: bool, as_json: bool) -> Report:
-    rows: list[dict[str, Any]] = []
-    report: Report | None = None
-    try:
-        async with (
-            _client(config, use_emulator=use_emulator) as client,
-            provision(client, plan, concurrency=concurrency) as run,
-        ):
-            report = run.report
-            with shown.progress(report, quiet=as_json) as advance:
-                async for outcome in run:
-                    advance(outcome)
-                    if as_json:
-                        rows.append(_row(outcome))
-    except asyncio.CancelledError:
-        if report is not None:
-            _show(report, plan, rows, as_json=as_json, interrupted=True)
-        raise
-    _show(report, plan, rows, as_json=as_json)
-    return report
+@attrs.frozen
+class _Job:
+    """One run of the command."""
+
+    plan: Plan
+    config: Config
+    use_emulator: bool
+    as_json: bool
+    keys_out: Path | None
+    options: dict[str, Any]
+    rows: list[dict[str, Any]] = attrs.field(factory=list, init=False)
+
+    async def run(self) -> Report:
+        """Run the plan, and show what became of it, also if it was interrupted."""
+        report: Report | None = None
+        with contextlib.ExitStack() as stack:
+            keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
+            try:
+                async with (
+                    _client(self.config, use_emulator=self.use_emulator) as client,
+                    provision(client, self.plan, **self.options) as run,
+                ):
+                    report = run.report
+                    with loop.interruptible(run.stop) as interrupt:
+                        await self._follow(run, keys)
+                        if keys is not None and not interrupt.is_wanted:
+                            await _complete(keys, client, self.options["journal"])
+                    report.seconds = run.report.seconds
+            except asyncio.CancelledError:
+                if report is not None:
+                    self._show(report, interrupted=True)
+                raise
+        self._show(report, interrupted=interrupt.is_wanted)
+        if interrupt.is_wanted:
+            raise asyncio.CancelledError
+        return report
+
+    async def _follow(self, run: Run, keys: KeysFile | None) -> None:
+        with shown.progress(run.report, quiet=self.as_json) as advance:
+            async for outcome in run:
+                advance(outcome)
+                if self.as_json:
+                    self.rows.append(_row(outcome))
+                if keys is not None and outcome.is_new and outcome.uid and outcome.credentials:
+                    keys.add(outcome.rfc, outcome.uid, outcome.credentials)
+
+    def _show(self, report: Report, *, interrupted: bool) -> None:
+        if not self.as_json:
+            shown.report(report, interrupted=interrupted)
+            return
+        _print(
+            {
+                "complete": report.is_complete,
+                "interrupted": interrupted,
+                "seconds": round(report.seconds, 3),
+                "empresas": _counts(report.planned_empresas, report.empresas),
+                "series": _counts(report.planned_series, report.series),
+                "audit": report.audit,
+                "notices": [attrs.asdict(notice) for notice in self.plan.notices],
+                "rows": self.rows,
+            }
+        )
 
 
-def _show(report: Report, plan: Plan, rows: list[dict[str, Any]], *, as_json: bool, interrupted: bool = False) -> None:
-    if not as_json:
-        shown.report(report, interrupted=interrupted)
+async def _complete(keys: KeysFile, client: FacturaOnline, journal: Path | None) -> None:
+    """Read the keys of companies that earlier runs have created, and did not come to write down."""
+    if journal is None:
         return
-    _print(
-        {
-            "complete": report.is_complete,
-            "interrupted": interrupted,
-            "seconds": round(report.seconds, 3),
-            "empresas": _counts(report.planned_empresas, report.empresas),
-            "series": _counts(report.planned_series, report.series),
-            "notices": [attrs.asdict(notice) for notice in plan.notices],
-            "rows": rows,
-        }
-    )
+    with open_to_read(journal) as connection:
+        left = [
+            (thing.rfc, thing.uid)
+            for thing, _, _ in read_things(connection)
+            if thing.is_empresa and thing.uid and thing.sends and thing.rfc not in keys.rfcs
+        ]
+    for each in await bulk.run(left, lambda one: client.empresas.get(one[1])):
+        keys.add(*each.item, each.result().credentials)
 
 
 @asynccontextmanager
@@ -217,7 +318,8 @@ async def _client(config: Config, *, use_emulator: bool) -> AsyncIterator[Factur
 
 
 def _row(outcome: RowOutcome) -> dict[str, Any]:
-    return attrs.asdict(outcome) | {"ok": outcome.ok}
+    told = attrs.asdict(outcome, filter=lambda attribute, _: attribute.name != "credentials")
+    return told | {"ok": outcome.ok}
 
 
 def _counts(planned: int, found: Mapping[State, int]) -> dict[str, int]:

@@ -99,6 +99,8 @@ def report(run: Report, *, interrupted: bool = False) -> None:
     ):
         table.add_row(name, str(planned), *(str(found[state]) for state in states))
     console.print(table)
+    for told in (run.audit or ())[:_ROWS_SHOWN]:
+        console.print(Text.assemble(("audit", "red"), f" {told}"), soft_wrap=True)
     if run.failed:
         console.print(_failures(run, narrow=console.width < _NARROW))
 
@@ -124,9 +126,10 @@ def _failures(run: Report, *, narrow: bool) -> Table:
 
 def _not_there(row: RowOutcome) -> Iterator[tuple[str, State, str]]:
     """Give what a row lacks, in a word, with its state and reason."""
-    if not row.state.is_there:
+    if not row.state.is_there or row.reason:
         yield "empresa", row.state, row.reason
+    if not row.state.is_there:
         return
     for serie in row.series:
-        if not serie.state.is_there:
+        if not serie.state.is_there or serie.reason:
             yield f"serie {serie.letra}:{serie.tipo_documento}", serie.state, serie.reason

@@ -66,7 +66,7 @@ def _next_steps(status: Status) -> Iterator[str]:
     rows = status.rows
     if status.is_running:
         yield "Leave it alone. If it is stopped (Ctrl-C) or killed, the same command goes on where it was."
-    elif status.left or rows.get("failed"):
+    elif status.left or status.unseen or rows.get("failed") or rows.get("conflict"):
         yield f"Run again what is not there: {again}. What is there is not created again."
     if (number := rows.get("intent")) and not status.is_running:
         yield f"{_rows(number)} in flight when it stopped: the next run waits until a look can tell, and looks."
@@ -76,12 +76,14 @@ def _next_steps(status: Status) -> Iterator[str]:
     if number := rows.get("failed"):
         yield f"{_rows(number)} failed: correct them in the plan before the next run, if the reason lies there."
     if number := rows.get("conflict"):
-        yield f"{_rows(number)} in conflict: there are several of it. No run decides which one stays; you do."
+        yield f"{_rows(number)} in conflict: there are several of it. Keep one, and delete the others in the panel."
     if number := rows.get("unresolved"):
         yield (
-            f"{_rows(number)} unresolved: it may be there, and no look could tell. No run creates it again: look for "
-            "it in the panel."
+            f"{_rows(number)} unresolved: the API said a yes that could not be read. No run creates it again: look for "
+            "it in the panel, and begin another journal once you know."
         )
+    if status.unseen:
+        yield f"{_rows(status.unseen)} there, but not seen yet: the next run looks again."
     if status.is_complete:
         yield "Nothing: all that was planned is there."
 

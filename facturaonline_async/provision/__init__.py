@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from facturaonline_async.provision.book import ThingEvent
 from facturaonline_async.provision.dry import RowCheck, check
+from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
-from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem
+from facturaonline_async.provision.rows import Existing, PlanError, PlanRow, PlanSerie, Problem
 from facturaonline_async.provision.run import Run, provision
 
 __all__ = [
+    "Existing",
+    "JournalError",
     "Plan",
     "PlanError",
     "PlanRow",
@@ -20,6 +24,7 @@ __all__ = [
     "Run",
     "SerieOutcome",
     "State",
+    "ThingEvent",
     "check",
     "provision",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field, fields, frozen
 
 from facturaonline_async.config import Secret
+from facturaonline_async.logs import LOGGER
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.things import Thing
 from facturaonline_async.resources.empresas.values import CorreoSmtp, NuevaEmpresa
@@ -68,28 +69,34 @@ class Book:
         if self.journal is not None:
             await self.journal.adjust(forget=[thing.name for thing in things], baseline=list(uids))
 
-    def digest(self, content: bytes) -> bytes | None:
+    def digest(self, content: Callable[[], bytes]) -> bytes | None:
         """Return by what a payload is known again, where that is written down."""
-        return self.journal.digest(content) if self.journal is not None else None
+        return self.journal.digest(content()) if self.journal is not None else None
 
     def _tell(self, thing: Thing) -> None:
-        if self._on_event is not None:
-            self._on_event(
-                ThingEvent(
-                    number=thing.number,
-                    rfc=thing.rfc,
-                    letra=thing.letra,
-                    tipo_documento=thing.tipo_documento,
-                    phase=thing.phase.value,
-                    how=thing.how.value if thing.how else None,
-                    uid=thing.uid,
-                    reason=thing.reason,
-                )
-            )
+        if self._on_event is None:
+            return
+        event = ThingEvent(
+            number=thing.number,
+            rfc=thing.rfc,
+            letra=thing.letra,
+            tipo_documento=thing.tipo_documento,
+            phase=thing.phase.value,
+            how=thing.how.value if thing.how else None,
+            uid=thing.uid,
+            reason=thing.reason,
+        )
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001  # what watches the work must not change how it ends
+            LOGGER.error("on_event raised %s", type(error).__name__)
 
 
 def payload(nueva: NuevaEmpresa) -> bytes:
-    """Return all that is sent of a company as bytes, always the same ones: for a digest, and for nothing else."""
+    """Return all that is sent of a company as bytes, always the same ones: for a digest, and for nothing else.
+
+    What is as it is by default is left out: what later versions may send besides does not change it.
+    """
     return json.dumps(_plain(nueva), sort_keys=True).encode()
 
 
@@ -99,5 +106,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(type(value))}
+        said = {each.name: getattr(value, each.name) for each in fields(type(value)) if each.init}
+        return {name: _plain(each) for name, each in said.items() if each not in (None, "")}
     return value

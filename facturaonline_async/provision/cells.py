@@ -15,7 +15,7 @@ from facturaonline_async import fiscal
 from facturaonline_async.config import Secret
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding
-from facturaonline_async.provision.rows import PlanSerie, Problem
+from facturaonline_async.provision.rows import Existing, PlanSerie, Problem
 from facturaonline_async.resources.empresas.values import NuevaEmpresa, logo_extension, normalize_rfc
 from facturaonline_async.resources.series.values import TIPOS_DOCUMENTO
 from facturaonline_async.sello import Sello, read_file
@@ -63,6 +63,7 @@ class TableRow:
     _csd: _Files = field(alias="csd", repr=False)
     _fiel: _Files | None = field(alias="fiel", repr=False)
     _logo: str | None = field(alias="logo", repr=False)
+    existing: Existing | None = None
 
     async def load(self) -> NuevaEmpresa:
         """Read the certificates, in a thread and in one go.

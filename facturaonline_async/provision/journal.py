@@ -23,11 +23,11 @@ import anyio
 import anyio.to_thread
 from attrs import frozen
 
-from facturaonline_async.errors import NotSentError
+from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.provision.locks import FileLock
 from facturaonline_async.provision.things import How, Phase, Thing
 
-__all__ = ["APPLICATION", "VERSION", "Journal", "JournalError"]
+__all__ = ["APPLICATION", "COLUMNS", "VERSION", "Journal", "JournalError", "thing_of"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,8 @@ CREATE TABLE baseline (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
 """
-_COLUMNS: Final = (
+#: What a row of things is read by.
+COLUMNS: Final = (
     "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
 )  # fmt: skip
 _SAVE: Final = """
@@ -84,14 +85,16 @@ class _Order:
 class Journal:
     """An open journal. Make it with `open`; ``async with`` closes it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: FileLock, salt: bytes) -> None:
-        self.path = path
-        self._connection = connection
-        self._lock = lock
-        self._salt = salt
+    def __init__(self, opened: _Opened) -> None:
+        self.path = opened.path
+        self._connection = opened.connection
+        self._lock = opened.lock
+        self._salt = opened.salt
+        self._identity = _identity(opened.path)
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._problem: JournalError | None = None
+        self._is_closed = False
         self._thread = threading.Thread(target=self._write, name="facturaonline-journal", daemon=True)
         self._thread.start()
 
@@ -102,11 +105,17 @@ class Journal:
         """Open the journal of this account and host, or begin one.
 
         Raises:
+            InvalidInputError: this is no path.
             JournalError: another process uses it, it belongs to another account or host, it is no journal, or it
                 cannot be written.
 
         """
-        return cls(*await asyncio.to_thread(_opened, Path(path), account, host))
+        opening = asyncio.ensure_future(asyncio.to_thread(_opened, _resolved(path), account, host))
+        try:
+            return cls(await asyncio.shield(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unused)
+            raise
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,15 +124,15 @@ class Journal:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Write what is left, and give the file back."""
+        """Write what is left, and give the file back; both come about also if this is cancelled. Safe to repeat."""
+        self._is_closed = True
         self._orders.put(None)
         with anyio.CancelScope(shield=True):  # also where the caller is being cancelled, nothing is lost
             await anyio.to_thread.run_sync(self._thread.join)
-        self._lock.release()
 
     def _write(self) -> None:
         """Do what is ordered, many orders in one transaction."""
-        with closing(self._connection) as connection:
+        with closing(self._lock), closing(self._connection) as connection:
             is_open = True
             while is_open:
                 batch = [self._orders.get()]
@@ -147,6 +156,8 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             results = [order.work(connection) for order in orders]
             connection.execute("COMMIT")
+            if _identity(self.path) != self._identity:
+                raise OSError("the file was removed or replaced")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001  # sqlite3.Error; or a plan's rows that cannot be read
             self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
             return [], self._problem
@@ -179,7 +190,11 @@ class Journal:
     def _order(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Hand the work over at once; whoever awaits the future knows that it is on the disk."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._orders.put(_Order(work, future))
+        if self._is_closed:
+            future.set_exception(JournalError(f"the journal {self.path} is closed."))
+            future.exception()  # whoever only hands something over does not ask for it
+        else:
+            self._orders.put(_Order(work, future))
         return future
 
     # ── What a run asks for ───────────────────────────────────────────────────────────────────────────────────────────
@@ -196,6 +211,10 @@ class Journal:
             connection.execute(_SAVE, values)
 
         return self._order(work)
+
+    async def is_empty(self) -> bool:
+        """Return whether there is no plan in it yet."""
+        return await self._order(lambda connection: not connection.execute("SELECT 1 FROM things LIMIT 1").fetchall())
 
     async def of_row(self, rfc: str) -> list[Thing]:
         """Return a company and its series, in the plan's order."""
@@ -274,12 +293,13 @@ def _values(thing: Thing) -> tuple[object, ...]:
 
 
 def _things(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Thing]:
-    rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM things {where}", values)  # noqa: S608
-    return [_thing(row) for row in rows]
+    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM things {where}", values)  # noqa: S608
+    return [thing_of(row) for row in rows]
 
 
-def _thing(row: Sequence[Any]) -> Thing:
-    values = dict(zip(_COLUMNS, row, strict=True))
+def thing_of(row: Sequence[Any]) -> Thing:
+    """Return the thing of a row: its `COLUMNS`."""
+    values = dict(zip(COLUMNS, row, strict=True))
     values["phase"] = Phase(values["phase"])
     values["how"] = How(values["how"]) if values["how"] else None
     return Thing(**values)
@@ -288,7 +308,48 @@ def _thing(row: Sequence[Any]) -> Thing:
 # ── Opening ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _opened(path: Path, account: str, host: str) -> tuple[Path, sqlite3.Connection, FileLock, bytes]:
+@frozen
+class _Opened:
+    """A journal's file, ours alone."""
+
+    path: Path
+    connection: sqlite3.Connection
+    lock: FileLock
+    salt: bytes
+
+    def close(self) -> None:
+        """Give it back."""
+        self.connection.close()
+        self.lock.close()
+
+
+def _close_unused(opening: asyncio.Future[_Opened]) -> None:
+    """Give back what was opened for somebody who does not want it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    """Return the file itself: one file has one lock, whatever names lead to it."""
+    try:
+        if str(path):
+            return Path(path).resolve()
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be opened: {error.strerror}.") from None
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise InvalidInputError(f"journal must be the path of a file, and was {path!r:.200}.", field="journal")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _opened(path: Path, account: str, host: str) -> _Opened:
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
         is_free = lock.take()
@@ -297,30 +358,32 @@ def _opened(path: Path, account: str, host: str) -> tuple[Path, sqlite3.Connecti
     if not is_free:
         raise JournalError(f"another process is working with the journal {path}. Wait for it, or stop it.")
     try:
-        return path, *_connected(path, account, host, lock)
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _connected(path: Path, account: str, host: str, lock: FileLock) -> tuple[sqlite3.Connection, FileLock, bytes]:
-    problem: str
-    try:
-        # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    else:
+        connection = _connected(path)
         try:
-            return connection, lock, _prepared(connection, path, account, host)
-        except sqlite3.Error as error:
-            connection.close()
-            problem = str(error)
+            return _Opened(path, connection, lock, _prepared(connection, path, account, host))
         except BaseException:
             connection.close()
             raise
-    raise JournalError(f"the journal {path} cannot be opened: {problem}.")
+    except sqlite3.Error as error:
+        lock.close()
+        raise JournalError(f"the journal {path} cannot be opened: {error}.") from None
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    try:
+        # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
+    try:
+        if os.fstat(file).st_nlink > 1:  # with another name it would have another lock
+            raise JournalError(f"the journal {path} cannot be opened: it has several names (hard links).")
+    finally:
+        os.close(file)
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 def _prepared(connection: sqlite3.Connection, path: Path, account: str, host: str) -> bytes:

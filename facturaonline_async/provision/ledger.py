@@ -26,7 +26,7 @@ class Entry:
         letra, tipo_documento: the serie's; ``""`` for the company.
         state: one of `facturaonline_async.provision.status.STATES`.
         uid: the API's own name, or None.
-        reason: why it is not there, or ``""``.
+        reason: why it is not there, or was not seen, or ``""``.
         changed: moment of its last change, or None.
 
     """
@@ -37,6 +37,11 @@ class Entry:
     uid: str | None
     reason: str
     changed: float | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is there, and was seen."""
+        return self.state in THERE and not self.reason
 
     @property
     def name(self) -> str:
@@ -60,15 +65,15 @@ class LedgerRow:
 
     @property
     def ok(self) -> bool:
-        """Whether the company and all its series are there."""
-        return all(entry.state in THERE for entry in self.entries)
+        """Whether the company and all its series are there, and were seen."""
+        return all(entry.ok for entry in self.entries)
 
     @property
     def lacking(self) -> list[Entry]:
-        """What is not there: the company; or, if it is there, what it lacks of its series."""
+        """What is not there or was not seen: the company; and, if it is there, what it lacks of its series."""
         if self.empresa is not None and self.empresa.state not in THERE:
             return [self.empresa]
-        return [entry for entry in self.series if entry.state not in THERE]
+        return [entry for entry in self.entries if not entry.ok]
 
 
 @frozen(kw_only=True)

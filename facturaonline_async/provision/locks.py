@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -50,24 +52,24 @@ class FileLock:
         It waits a moment (a second at most) for those who only look at it, and for no other.
 
         Raises:
-            OSError: the file cannot be made.
+            OSError: the file cannot be made, or files cannot be locked there.
 
         """
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        for _ in range(_TRIES):
-            try:
-                _lock(file)
-            except OSError:
-                if _is_taken(file):
-                    break
+        try:
+            for _ in range(_TRIES):
+                if not _is_refused(_lock, file):
+                    self._file = file
+                    return True
+                if _is_refused(_look, file):
+                    return False
                 time.sleep(_PAUSE)  # whoever it was, it only looked
-            else:
-                self._file = file
-                return True
-        os.close(file)
-        return False
+            return False
+        finally:
+            if self._file is None:
+                os.close(file)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the lock back; safe to repeat."""
         if self._file is not None:
             os.close(self._file)
@@ -78,7 +80,7 @@ def is_taken(path: Path) -> bool:
     """Return whether a process has the lock on this file now. Whoever wants it is not kept from it.
 
     Raises:
-        OSError: the file is there, and cannot be opened.
+        OSError: the file is there, and cannot be opened, or files cannot be locked there.
 
     """
     try:
@@ -86,14 +88,17 @@ def is_taken(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return _is_taken(file)
+        return _is_refused(_look, file)
     finally:
         os.close(file)
 
 
-def _is_taken(file: int) -> bool:
+def _is_refused(work: Callable[[int], None], file: int) -> bool:
+    """Try it, and return whether another process's lock is in the way."""
     try:
-        _look(file)
-    except OSError:
-        return True
+        work(file)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}:
+            return True
+        raise
     return False

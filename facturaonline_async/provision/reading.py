@@ -7,17 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
 
-from attrs import fields, frozen
+from attrs import frozen
 
-from facturaonline_async.provision.journal import APPLICATION, VERSION, JournalError
-from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision.journal import APPLICATION, COLUMNS, VERSION, JournalError, thing_of
+from facturaonline_async.provision.things import Thing
 from facturaonline_async.texts import redact
 
 __all__ = ["Session", "open_to_read", "read_host", "read_sessions", "read_things", "safe"]
-
-_COLUMNS: Final = tuple(each.name for each in fields(Thing))
 
 
 @frozen(kw_only=True)
@@ -82,12 +79,9 @@ def read_sessions(connection: sqlite3.Connection) -> list[Session]:
 
 def read_things(connection: sqlite3.Connection) -> Iterator[tuple[Thing, float | None, float | None]]:
     """Give all things in the plan's order, each with the moments when it began and last changed."""
-    columns = ", ".join((*_COLUMNS, "began", "changed"))
+    columns = ", ".join((*COLUMNS, "began", "changed"))
     for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
-        values = dict(zip(_COLUMNS, row[:-2], strict=True))
-        values["phase"] = Phase(values["phase"])
-        values["how"] = How(values["how"]) if values["how"] else None
-        yield Thing(**values), row[-2], row[-1]
+        yield thing_of(row[:-2]), row[-2], row[-1]
 
 
 def safe(text: str) -> str:

@@ -28,7 +28,7 @@ class State(enum.StrEnum):
     UNKNOWN = "unknown"
     #: There are several of it: for a person.
     CONFLICT = "conflict"
-    #: It may be there, and no look has told; it is never created again: for a person.
+    #: The API said a yes that could not be read, and it has not shown up; it is never created again: for a person.
     UNRESOLVED = "unresolved"
 
     @property
@@ -60,6 +60,7 @@ class RowOutcome:
         reason: why it is not surely there, or ``""``.
         series: what became of its series; those of a failed company failed with it.
         credentials: the company's own keys, where this run has read them.
+        is_new: whether this plan has sent its create, so that nobody else has its keys yet.
         warnings: what the check of a new company's data and certificates found, and did not stop it.
 
     """
@@ -72,11 +73,13 @@ class RowOutcome:
     series: tuple[SerieOutcome, ...] = ()
     warnings: tuple[Finding, ...] = ()
     credentials: Credentials | None = field(default=None, repr=False, eq=False)
+    is_new: bool = field(default=False, eq=False)
 
     @property
     def ok(self) -> bool:
-        """Whether the company and all its series are there."""
-        return self.state.is_there and all(serie.state.is_there for serie in self.series)
+        """Whether the company and all its series are there, and were seen."""
+        is_seen = self.state.is_there and not self.reason
+        return is_seen and all(serie.state.is_there and not serie.reason for serie in self.series)
 
 
 @define(kw_only=True)
@@ -89,7 +92,7 @@ class Report:
         failed: the rows that are not `ok`, as they came.
         seconds: how long the run took.
         pace: companies and series that were done in each ten seconds of the run, from 0.
-        audit: what the list at the end says against the run, in words; empty if it agrees.
+        audit: what the list at the end says against the run, in words; empty if it agrees, None if it was not read.
 
     A run that resumes counts what its journal says was done before.
 
@@ -102,7 +105,7 @@ class Report:
     failed: list[RowOutcome] = field(factory=list)
     seconds: float = 0.0
     pace: Counter[int] = field(factory=Counter)
-    audit: list[str] = field(factory=list)
+    audit: list[str] | None = None
 
     def add(self, outcome: RowOutcome) -> None:
         """Count one row."""
@@ -121,4 +124,4 @@ class Report:
         there = [
             sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
         ]
-        return there == [self.planned_empresas, self.planned_series] and not self.audit
+        return there == [self.planned_empresas, self.planned_series] and not self.failed and self.audit == []

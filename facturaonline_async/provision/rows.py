@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 from attrs import field, frozen
 
@@ -12,7 +12,10 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.resources.empresas.values import NuevaEmpresa
 from facturaonline_async.resources.series.values import serie_key
 
-__all__ = ["PlanError", "PlanRow", "PlanSerie", "Problem", "ValueRow"]
+__all__ = ["Existing", "PlanError", "PlanRow", "PlanSerie", "Problem", "ValueRow"]
+
+#: What to do with a company that exists: leave it as it is, change it to what the plan says, or fail.
+Existing: TypeAlias = Literal["adopt", "update", "fail"]
 
 _SHOWN: Final = 50
 """Faults in the text of an error; all are in its ``problems``."""
@@ -101,6 +104,11 @@ class PlanRow(Protocol):
         """The series that the company should have."""
         ...
 
+    @property
+    def existing(self) -> Existing | None:
+        """What to do with the company if it exists; None: what the run does."""
+        ...
+
     async def load(self) -> NuevaEmpresa:
         """Return the company's data with its certificates.
 
@@ -118,6 +126,7 @@ class ValueRow:
     nueva: NuevaEmpresa = field(repr=False)
     number: int
     series: tuple[PlanSerie, ...] = ()
+    existing: Existing | None = None
 
     @property
     def rfc(self) -> str:

@@ -1,234 +1,254 @@
-"""The run: what the plan asks for and is not there is created, many companies at a time."""
+"""The run: what the plan asks for and is not there is created, many companies at a time, and each exactly once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import math
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import define, field
 
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.errors import (
-    AuthenticationError,
-    FacturaOnlineError,
-    OutcomeUnknownError,
-    UnreadableAnswerError,
-)
-from facturaonline_async.findings import Finding
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
+from facturaonline_async.provision import its_series, resume
+from facturaonline_async.provision.account import Account
+from facturaonline_async.provision.book import Book, ThingEvent
 from facturaonline_async.provision.checkers import checkers
+from facturaonline_async.provision.companies import Companies
+from facturaonline_async.provision.its_series import ItsSeries
+from facturaonline_async.provision.journal import Journal, JournalError
+from facturaonline_async.provision.parking import Parking
 from facturaonline_async.provision.plan import Plan
-from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
-from facturaonline_async.provision.rows import PlanRow, PlanSerie
-from facturaonline_async.resources.empresas.revision import CheckSello, review
-from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
-from facturaonline_async.resources.ensure import poll
-from facturaonline_async.resources.series.values import Serie
+from facturaonline_async.provision.report import Report, RowOutcome
+from facturaonline_async.provision.rows import Existing
+from facturaonline_async.provision.sending import Sender, told
+from facturaonline_async.provision.things import Phase
+from facturaonline_async.provision.work import Work, outcome
+from facturaonline_async.resources.empresas.values import normalize_rfc
 
 __all__ = ["Run", "provision"]
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+"""Seconds between two lists at the end, where the first does not show all."""
+
+_TICK = 10
+"""Seconds that `Report.pace` counts together."""
+
 
 @asynccontextmanager
-async def provision(client: FacturaOnline, plan: Plan, *, concurrency: int = 32) -> AsyncIterator[Run]:
-    """Make real what a plan asks for. Give the rows' outcomes as they settle.
+async def provision(
+    client: FacturaOnline,
+    plan: Plan,
+    *,
+    journal: str | os.PathLike[str] | None = None,
+    concurrency: int = 32,
+    settle: float | None = None,
+    existing: Existing = "adopt",
+    on_event: Callable[[ThingEvent], None] | None = None,
+) -> AsyncIterator[Run]:
+    """Make real what a plan asks for: each company and each serie exactly once. Give the rows' outcomes as they settle.
 
     ::
 
-        async with provision(client, plan) as run:
+        async with provision(client, plan, journal="run.sqlite") as run:
             async for outcome in run:
                 print(outcome.rfc, outcome.state)
         print(run.report.is_complete)
 
-    Before a company is created, its data and certificates are checked (`Config.check_sello`), in worker processes.
-    Companies and series that exist are adopted and left as they are; where one of the plan's exists several times, its
-    row fails, for a person to decide. A company's series are created with that company's own keys, as soon as it is
-    readable. A row's failure is its outcome, and stops no other row; if the API refuses the main keys on the way, no
-    further company is tried.
+    Before a company is created, its data and certificates are checked (`Config.check_sello`), in worker processes. Its
+    series are created with its own keys, as soon as it is readable. What exists is adopted; where one of the plan's
+    exists several times, that is a conflict, for a person to decide. A create whose outcome nobody knows is looked for
+    when `settle` is over, and repeated only if it has not shown up; other rows go on meanwhile. A row's failure is its
+    outcome, and stops no other row; if the API refuses the main keys, no further company is tried. At the end the
+    API's list is compared with what was done: see `Report.audit`.
 
-    Leaving the block, or cancelling, stops the rows under way: a write in flight may have happened, and may show up
-    in the API's lists minutes later. What exists is listed once, at the beginning, so that a run that starts before
-    then may create it again.
+    With a journal the run can be taken up again, also after a crash: give the same plan and the same journal. What is
+    done is not touched again; rows that failed or were not tried may have been corrected, and new ones added. Leaving
+    the block early, or being cancelled, writes down what was in flight as unknown. Without a journal, whoever starts
+    again must wait until `settle` is over: what the API's lists do not show yet would be created again.
 
     Args:
         client: with the account's main keys.
         plan: what should exist.
+        journal: a file (SQLite) where everything is written down before it is sent; made if it is not there, for its
+            owner's eyes alone. It holds no payload and no secret.
         concurrency: rows worked on at once, at most.
+        settle: seconds after which a create must have shown up in the API's lists, if it was done; default:
+            ``Config.settle``.
+        existing: what to do with a company that exists: leave it as it is ("adopt"), change it to what the plan says
+            ("update"), or "fail". A row of the plan may say it for itself.
+        on_event: called with every step of a company or serie, in the event loop. What it raises is logged.
 
     Raises:
+        InvalidInputError: an argument cannot be what it was.
+        JournalError: the journal is in use, belongs to another account or host, or cannot be written. When it is
+            raised on the way, nothing more was sent; the run can be taken up again.
+        PlanError: the plan has changed where something was sent, or may have been.
         FacturaOnlineError: the companies that exist already could not be listed. Nothing was created.
 
     """
+    if existing not in {"adopt", "update", "fail"}:
+        raise InvalidInputError(
+            f'existing must be "adopt", "update" or "fail", and was {existing!r:.40}.', field="existing"
+        )
+    if settle is not None and not (isinstance(settle, (int, float)) and 0 <= settle < math.inf):
+        raise InvalidInputError(
+            f"settle must be a number of seconds from 0 up, and was {settle!r:.40}.", field="settle"
+        )
+    session = client.session
+    settle = session.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time
     began = clock()
     report = Report(planned_empresas=len(plan), planned_series=plan.series_count)
-    wanted = {normalize_rfc(row.rfc) for row in plan}
-    existing: defaultdict[str, list[str]] = defaultdict(list)
-    owners: dict[str, str] = {}
-    for empresa in await client.empresas.list():
-        rfc = normalize_rfc(empresa.rfc)
-        if rfc in wanted and empresa.uid not in existing[rfc]:
-            existing[rfc].append(empresa.uid)
-        if empresa.api_key and empresa.secret_key:
-            owners[empresa.credentials.fingerprint] = empresa.uid
-    async with checkers() as check_sello:
-        worker = _Worker(client, dict(existing), owners, check_sello if client.session.config.check_sello else None)
-        async with bulk.stream(plan, worker.row, concurrency=concurrency) as outcomes:
-            try:
-                yield Run(report, outcomes)
-            finally:
-                report.seconds = clock() - began
+    async with AsyncExitStack() as stack:
+        opened = None
+        if journal is not None:
+            opened = await stack.enter_async_context(
+                await Journal.open(journal, account=client.credentials.fingerprint, host=session.config.base_url or "")
+            )
+        sender = Sender(session, Book(opened, on_event), settle)
+        stack.enter_context(session.doubts.watched(sender.others))
+        account = Account(client)
+        await account.read({normalize_rfc(row.rfc) for row in plan})
+        closed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
+        check_sello = await stack.enter_async_context(checkers()) if session.config.check_sello else None
+        run = Run(report, plan, closed, Companies(account, sender, check_sello, existing), settle)
+        try:
+            async with run.working(concurrency):
+                yield run
+        finally:
+            report.seconds = clock() - began
 
 
-@define
+@define(eq=False)
 class Run:
     """A run under way: iterate over it for the outcomes, and look at `report` when it is done."""
 
     report: Report
-    _outcomes: AsyncIterator[bulk.Outcome[PlanRow, RowOutcome]] = field(alias="outcomes")
+    _plan: Plan = field(alias="plan")
+    _closed: set[str] | None = field(alias="closed")
+    _companies: Companies = field(alias="companies")
+    _settle: float = field(alias="settle")
+    _series: ItsSeries = field(init=False)
+    _parking: Parking = field(init=False)
+    _open: int = field(default=0, init=False)
+    _doubtful: dict[str, tuple[FacturaOnline, list[tuple[str, str]]]] = field(factory=dict, init=False)
+    _problem: Exception | None = field(default=None, init=False)
+    _outcomes: AsyncIterator[bulk.Outcome[Work, RowOutcome | None]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._series = ItsSeries(self._sender)
+        self._parking = Parking(self._companies, self._settle)
+
+    @property
+    def _sender(self) -> Sender:
+        return self._companies.sender
+
+    def stop(self) -> None:
+        """Send nothing more, and begin no further row. What is in flight is waited for, and then the outcomes end."""
+        self._sender.is_stopping = True
+        self._parking.release()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
-        async for outcome in self._outcomes:
-            row = outcome.result()
-            self.report.add(row)
-            yield row
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async for each in self._outcomes:
+            if (row := each.result()) is not None:
+                self.report.add(row)
+                done = [row.state, *(serie.state for serie in row.series)]
+                self.report.pace[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
+                yield row
+        if not self._sender.is_stopping:
+            await self._audit()
 
+    # ── Rows, and those that go on ────────────────────────────────────────────────────────────────────────────────────
 
-class _RowError(FacturaOnlineError):
-    """Why a row cannot be brought about; what was found is for a person to decide."""
-
-
-@define
-class _Worker:
-    """Brings one row at a time to its end."""
-
-    _client: FacturaOnline = field(alias="client")
-    _existing: Mapping[str, Sequence[str]] = field(alias="existing")
-    _owners: dict[str, str] = field(alias="owners")  # uids by their keys' fingerprints
-    _check_sello: CheckSello | None = field(alias="check_sello")
-    _refused: bool = field(default=False, init=False)
-
-    async def row(self, row: PlanRow) -> RowOutcome:
-        """Bring the company about, then its series. Nothing but cancellation is raised: a row is never lost."""
+    @asynccontextmanager
+    async def working(self, concurrency: int) -> AsyncIterator[None]:
+        """Work on the rows inside the ``async with``."""
+        looking = asyncio.create_task(self._look())
         try:
-            empresa, state, warnings = await self._empresa(row)
-        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
-            state, reason = _judged(error)
-            series = tuple(
-                _not_there(wanted, State.FAILED, "not tried: its company comes first") for wanted in row.series
-            )
-            return RowOutcome(number=row.number, rfc=row.rfc, state=state, reason=reason, series=series)
-        series = await self._series(empresa, row.series)
-        return RowOutcome(
-            number=row.number, rfc=row.rfc, state=state, uid=empresa.uid, series=series, warnings=warnings
-        )
+            async with bulk.stream(
+                self._rows(), self._row, concurrency=concurrency, stop_on=(JournalError,)
+            ) as outcomes:
+                self._outcomes = outcomes
+                yield
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
 
-    async def _empresa(self, row: PlanRow) -> tuple[Empresa, State, tuple[Finding, ...]]:
-        """Return the company, readable and with its own keys, and what is worth a warning."""
-        if self._refused:
-            raise _RowError("not tried: the API refused the main keys")
-        rfc = normalize_rfc(row.rfc)
-        uids = self._existing.get(rfc, ())
-        if len(uids) > 1:
-            raise _RowError(f"the account has {len(uids)} companies with this RFC: {', '.join(uids)}")
-        warnings: tuple[Finding, ...] = ()
+    async def _look(self) -> None:
         try:
-            if uids:
-                empresa, state = await self._adopted(uids[0]), State.ADOPTED
-            else:
-                nueva = await row.load()
-                production = self._client.session.config.is_production
-                warnings = await review(nueva, self._check_sello, production=production)
-                empresa = await self._client.empresas.ensure(nueva, is_new=True, is_checked=True)
-                state = State.CREATED
-            await self._check(empresa, rfc)
-        except AuthenticationError:
-            self._refused = True
-            raise
-        return empresa, state, warnings
+            await self._parking.look()
+        except Exception as error:  # noqa: BLE001  # the rows that wait would wait for ever
+            self._problem = error
+            self._parking.has_news.set()
 
-    async def _adopted(self, uid: str) -> Empresa:
-        """Read a company that was listed: one that was created a moment ago may not be readable yet."""
-        problem = _RowError(f"the company exists (uid {uid}), but was not readable before the deadline")
+    async def _rows(self) -> AsyncGenerator[Work, None]:
+        """Give the plan's rows, but first those that can go on; at the end wait for these."""
+        for row in self._plan:
+            rfc = normalize_rfc(row.rfc)
+            if self._closed and rfc in self._closed:
+                continue
+            for work in self._going_on():
+                yield work
+            if self._sender.is_stopping:
+                break
+            self._open += 1
+            yield Work.of(row, rfc)
+        while self._open:
+            for work in self._going_on():
+                yield work
+            if self._open:
+                await self._parking.has_news.wait()
+                self._parking.has_news.clear()
 
-        async def look() -> Empresa | None:
-            empresa = await self._client.empresas.get(uid)
-            return empresa if empresa.api_key and empresa.secret_key else None
+    def _going_on(self) -> list[Work]:
+        if self._problem is not None:
+            raise self._problem
+        works = list(self._parking.ready)
+        self._parking.ready.clear()
+        return works
 
-        empresa = await poll(self._client.session, look, problem=problem)
-        if empresa.uid != uid:
-            raise _RowError(f"asked for the company {uid}, the API answered with {empresa.uid}")
-        return empresa
+    async def _row(self, work: Work) -> RowOutcome | None:
+        """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
+        if not self._sender.is_stopping:
+            await self._bring(work)
+        if not self._sender.is_stopping and self._parking.put(work):
+            return None
+        self._open -= 1
+        self._parking.has_news.set()
+        if work.own is not None and work.was_in_doubt:
+            self._doubtful[work.empresa.rfc] = work.own, [thing.key for thing in work.series]
+        return outcome(work)
 
-    async def _check(self, empresa: Empresa, rfc: str) -> None:
-        """Refuse another company's keys: series would be created in the wrong place."""
-        if normalize_rfc(empresa.rfc) != rfc:
-            raise _RowError(f"its uid {empresa.uid} belongs to a company with the RFC {empresa.rfc or '(none)'}")
-        owner = self._owners.setdefault(empresa.credentials.fingerprint, empresa.uid)
-        if owner != empresa.uid:
-            raise _RowError(f"the API gave the keys of the company {owner} for it (uid {empresa.uid})")
-        if empresa.credentials.fingerprint != self._client.credentials.fingerprint:
-            return
-        try:
-            main = await self._client.empresas.current()
-        except FacturaOnlineError as error:
-            raise _RowError(f"whether it is the main company could not be seen: {error}") from None
-        if normalize_rfc(main.rfc) != rfc:
-            raise _RowError(f"the API gave the main company's keys for it (uid {empresa.uid})")
+    async def _bring(self, work: Work) -> None:
+        journal = self._sender.book.journal
+        if work.is_new and self._closed is not None and journal is not None:
+            await resume.recall(journal, work)
+        await self._companies.bring(work)
+        if work.empresa.phase is Phase.DONE:
+            is_due = 0 < work.due <= asyncio.get_running_loop().time()
+            await self._series.bring(work, is_due=is_due)
+            if is_due and not work.looks:
+                work.due = 0.0
+        work.is_new = False
 
-    async def _series(self, empresa: Empresa, wanted: tuple[PlanSerie, ...]) -> tuple[SerieOutcome, ...]:
-        """Bring the company's series about, with its own keys, all at the same time."""
-        if not wanted:
-            return ()
-        try:
-            client = self._client.for_empresa(empresa)
-            existing = _by_key(await client.series.list())
-        except Exception as error:  # noqa: BLE001  # as above
-            return tuple(_not_there(each, State.FAILED, _judged(error)[1]) for each in wanted)
-
-        async def ensure(serie: PlanSerie) -> SerieOutcome:
+    async def _audit(self) -> None:
+        """Compare with the API's list, which may be late by as much as `settle`."""
+        clock = asyncio.get_running_loop().time
+        until, pause = clock() + self._settle, _FIRST_PAUSE
+        while True:
             try:
-                if (found := _the_one(existing.get(serie.key, []))) is not None:
-                    return _there(serie, State.ADOPTED, found.uid)
-                created = await client.series.ensure(
-                    letra=serie.letra, tipo_documento=serie.tipo_documento, folio=serie.folio, is_new=True
-                )
-            except Exception as error:  # noqa: BLE001  # as above
-                return _not_there(serie, *_judged(error))
-            return _there(serie, State.CREATED, created.uid)
-
-        return tuple(outcome.result() for outcome in await bulk.run(wanted, ensure, concurrency=len(wanted)))
-
-
-def _by_key(series: list[Serie]) -> dict[tuple[str, str], list[Serie]]:
-    found: defaultdict[tuple[str, str], list[Serie]] = defaultdict(list)
-    for serie in series:
-        found[serie.key].append(serie)
-    return found
-
-
-def _the_one(series: list[Serie]) -> Serie | None:
-    """Return the serie to adopt, if there is one: of several, the only one that is active."""
-    candidates = [serie for serie in series if serie.is_active] if len(series) > 1 else series
-    if len(series) > 1 and len(candidates) != 1:
-        uids = ", ".join(map(str, sorted(serie.uid for serie in series)))
-        raise _RowError(f"the company has {len(series)} series of this kind: {uids}")
-    return candidates[0] if candidates else None
-
-
-def _judged(error: Exception) -> tuple[State, str]:
-    """Return what is known of a create that failed, and why. The text of a stranger's error may hold anything."""
-    if not isinstance(error, FacturaOnlineError):
-        return State.FAILED, f"unexpected {type(error).__name__}"
-    is_unknown = isinstance(error, (OutcomeUnknownError, UnreadableAnswerError))
-    reason = " ".join([str(error), *getattr(error, "__notes__", ())])
-    return State.UNKNOWN if is_unknown else State.FAILED, reason
-
-
-def _there(serie: PlanSerie, state: State, uid: int) -> SerieOutcome:
-    return SerieOutcome(letra=serie.letra, tipo_documento=serie.tipo_documento, state=state, uid=uid)
-
-
-def _not_there(serie: PlanSerie, state: State, reason: str) -> SerieOutcome:
-    return SerieOutcome(letra=serie.letra, tipo_documento=serie.tipo_documento, state=state, reason=reason)
+                told_of_series = await its_series.audit(self._doubtful)
+                self.report.audit = [*await self._companies.account.audit(), *told_of_series]
+            except FacturaOnlineError as error:
+                self.report.audit = [f"the list at the end could not be read: {told(error)}"]
+            left = until - clock()
+            if not self.report.audit or left <= 0 or self._sender.is_stopping:
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)

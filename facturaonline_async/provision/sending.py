@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import define, field
 
+from facturaonline_async.doubts import Doubt, Key
 from facturaonline_async.errors import (
     ApiError,
+    AuthenticationError,
     FacturaOnlineError,
     NotSentError,
+    RateLimitError,
     UnreadableAnswerError,
 )
 from facturaonline_async.provision.book import Book
 from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.things import How, Phase, Thing
-from facturaonline_async.resources.ensure import BeforeSend, Key, begin_doubt, doubt
+from facturaonline_async.resources.ensure import BeforeSend
 from facturaonline_async.session import SessionManager
 
 __all__ = ["Sender", "StoppedError", "told"]
-
-T = TypeVar("T")
 
 
 class StoppedError(NotSentError):
@@ -38,85 +40,131 @@ def told(error: Exception) -> str:
 
 @define
 class Sender:
-    """Sends creates for a run."""
+    """Sends creates for a run.
+
+    Attributes:
+        session: what sends.
+        book: where it is written down.
+        settle: seconds after which what was sent must have shown up, if it was done.
+        others: hashes of what others of this session have sent a create for since the run looked.
+        is_stopping: whether nothing more is to be sent.
+
+    """
 
     session: SessionManager
     book: Book
     settle: float
+    others: set[int] = field(factory=set, init=False)
     is_stopping: bool = field(default=False, init=False)
-    has_sent: bool = field(default=False, init=False)
 
     async def create(
         self,
         thing: Thing,
         key: Key,
-        send: Callable[[BeforeSend], Awaitable[T]],
-        look: Callable[[], Awaitable[str | None]],
-    ) -> T | None:
-        """Send a create, and write down what is known of it; return its answer if that was a yes.
+        send: Callable[[BeforeSend], Awaitable[str | None]],
+        look: Callable[[], Awaitable[Sequence[str]]],
+    ) -> None:
+        """Send a create, and write down what is known of it; when this returns, the thing tells it.
 
-        `look` looks for the thing where this session has sent a create of it before, so that a run beside this one, or
-        an ``ensure``, is not repeated.
+        `send` returns the uid, where the answer tells it. `look` lists the uids of those like it, where others of this
+        session (another run, an ``ensure``) have sent a create of it, so that it is not repeated.
 
         Raises:
-            ApiError: the refusal, for whoever wants to know more of it; the thing has failed.
-            JournalError, StoppedError: nothing was sent.
+            AuthenticationError: the keys were refused; the thing has failed.
+            JournalError: nothing was sent.
 
         """
         async with self.session.turns.take(key):
-            if (hash(key) in self.session.created or doubt(self.session, key)) and (uid := await look()) is not None:
-                thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, How.ADOPTED, uid, ""
-                self.session.doubts.pop(key, None)
-                await self.book.save(thing)
-                return None
-            if (earlier := doubt(self.session, key)) is not None:
-                await self._leave_open(thing, earlier)
-                return None
-            return await self._send(thing, key, send)
+            thing.reason = ""
+            doubt = self.session.doubts.get(key)
+            if doubt is not None or hash(key) in self.others:
+                await self._heed(thing, key, doubt, look)
+            if thing.phase is Phase.PLANNED and not thing.reason:
+                await self._send(thing, key, send, look)
 
-    async def _send(self, thing: Thing, key: Key, send: Callable[[BeforeSend], Awaitable[T]]) -> T | None:
+    async def _heed(
+        self, thing: Thing, key: Key, doubt: Doubt | None, look: Callable[[], Awaitable[Sequence[str]]]
+    ) -> None:
+        """Take what others have created, or wait for what they may have."""
+        if not await self._find(thing, key, look) or thing.phase is not Phase.PLANNED or doubt is None:
+            return
+        if doubt.uid is not None:  # the API has said so, and lists are late
+            thing.phase, thing.how, thing.uid = Phase.DONE, How.ADOPTED, doubt.uid
+            await self.book.save(thing)
+        else:
+            await self._leave_open(thing, doubt.problem(key), min(doubt.until - self._now(), self.settle))
+
+    async def _find(self, thing: Thing, key: Key, look: Callable[[], Awaitable[Sequence[str]]]) -> bool:
+        """See whether it is there, and return whether that could be seen."""
+        try:
+            uids = await look()
+        except FacturaOnlineError as error:
+            thing.reason = f"{thing.reason} (whether it is there could not be seen: {told(error)})".strip()
+            await self.book.save(thing)
+            return False
+        if uids:
+            self.session.doubts.end(key)
+            several = f"there are {len(uids)} of it: {', '.join(uids)}"
+            thing.phase, thing.reason = (Phase.DONE, "") if len(uids) == 1 else (Phase.CONFLICT, several)
+            thing.how, thing.uid = (How.ADOPTED, uids[0]) if len(uids) == 1 else (None, None)
+            await self.book.save(thing)
+        return True
+
+    async def _send(
+        self,
+        thing: Thing,
+        key: Key,
+        send: Callable[[BeforeSend], Awaitable[str | None]],
+        look: Callable[[], Awaitable[Sequence[str]]],
+    ) -> None:
+        sends, doubts = thing.sends, self.session.doubts
+
         async def before() -> None:
             if self.is_stopping:
                 raise StoppedError("the run was stopped before it was sent")
-            self.has_sent = True
-            thing.phase, thing.reason = Phase.INTENT, ""
-            thing.sends += 1
+            # An attempt that is repeated in here was surely not done: however many there are, they count as one.
+            thing.phase, thing.reason, thing.sends = Phase.INTENT, "", sends + 1
             await self.book.save(thing)
-            await begin_doubt(self.session, key)
+            doubts.begin(key, self.settle, mine=self.others)
 
         try:
-            answer = await send(before)
+            thing.uid = await send(before)
         except NotSentError as error:
-            self.session.doubts.pop(key, None)
-            thing.phase, thing.reason = Phase.PLANNED, told(error)
-            if isinstance(error, (JournalError, StoppedError)):
-                thing.reason = ""
-                if isinstance(error, StoppedError):
-                    self.book.note(thing)
+            doubts.end(key)
+            thing.phase, thing.sends, thing.reason = Phase.PLANNED, sends, told(error)
+            if isinstance(error, JournalError):
                 raise
             await self.book.save(thing)
-            return None
         except ApiError as refusal:
-            self.session.doubts.pop(key, None)
-            thing.phase, thing.reason = Phase.FAILED, told(refusal)
+            doubts.end(key)
+            # What was throttled is as good as not sent.
+            thing.phase = Phase.PLANNED if isinstance(refusal, RateLimitError) else Phase.FAILED
+            thing.sends, thing.reason = sends, told(refusal)
             await self.book.save(thing)
-            raise
+            if isinstance(refusal, AuthenticationError):
+                raise
+            if sends and thing.phase is Phase.FAILED:  # perhaps because it is there by now
+                await self._find(thing, key, look)
         except Exception as error:  # noqa: BLE001  # whatever it was, it may have been done
-            await self._leave_open(thing, error)
-            return None
+            is_sure = isinstance(error, UnreadableAnswerError)
+            doubts.put(key, Doubt(math.inf if is_sure else self._now() + self.settle, is_sure=is_sure))
+            await self._leave_open(thing, error, self.settle)
         except BaseException:  # cancelled: nobody will hear the answer
             if thing.phase is Phase.INTENT:
                 thing.phase, thing.due, thing.reason = Phase.UNKNOWN, time.time() + self.settle, "interrupted"
                 self.book.note(thing)
             raise
-        self.session.doubts.pop(key, None)
-        thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
-        return answer
+        else:
+            doubts.put(key, Doubt(self._now() + self.settle, is_sure=True, uid=thing.uid))
+            thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
+            await self.book.save(thing)
 
-    async def _leave_open(self, thing: Thing, error: Exception) -> None:
+    async def _leave_open(self, thing: Thing, error: Exception, seconds: float) -> None:
         """Write down that it may exist; of what surely exists, also that it is never sent again."""
-        surely = isinstance(error, UnreadableAnswerError)
-        thing.phase = Phase.UNRESOLVED if surely else Phase.UNKNOWN
+        thing.phase = Phase.UNRESOLVED if isinstance(error, UnreadableAnswerError) else Phase.UNKNOWN
         thing.reason = told(error)
-        thing.due = time.time() + self.settle
+        thing.due = time.time() + seconds
         await self.book.save(thing)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -41,7 +41,7 @@ class Rate:
 
 @frozen(kw_only=True)
 class Reason:
-    """Why some are not there: how many, and the first of them.
+    """Why some are not there, or were not seen: how many, and the first of them.
 
     Attributes:
         state: one of `STATES`.
@@ -76,12 +76,13 @@ class Status:
         is_running: whether somebody does now.
         empresas, series: how many are in which of `STATES`; every state is there.
         rows: how many rows of the plan have something in which of `STATES`.
+        unseen: how many rows have something that is there, and has a reason: the next run looks again.
         waiting: planned series whose company will not come about without a person.
         due: seconds until a look tells of the first and of the last of those that are unknown, or None.
         minute: the rate of the last minute, or of the run if it is shorter; None unless it is running.
         overall: the rate of all sessions together.
         eta: seconds that it may still take, or None: not running, or nothing was done in the last minute.
-        reasons: why what is not there is not there, the most frequent first.
+        reasons: why what is not there, or was not seen, is not, the most frequent first.
 
     """
 
@@ -95,6 +96,7 @@ class Status:
     empresas: Mapping[str, int]
     series: Mapping[str, int]
     rows: Mapping[str, int]
+    unseen: int
     waiting: int
     due: tuple[float, float] | None
     minute: Rate | None = None
@@ -104,8 +106,10 @@ class Status:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that was planned is there."""
-        return all(state in THERE or not number for of in (self.empresas, self.series) for state, number in of.items())
+        """Whether all that was planned is there, and was seen."""
+        return not self.unseen and all(
+            state in THERE or not number for of in (self.empresas, self.series) for state, number in of.items()
+        )
 
     @property
     def left(self) -> int:
@@ -167,7 +171,7 @@ def looking(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Conn
 
 def _is_at_work(path: str | os.PathLike[str]) -> bool:
     try:
-        return is_taken(Path(f"{os.fspath(path)}.lock"))
+        return is_taken(Path(f"{Path(path).resolve()}.lock"))
     except OSError as error:
         raise JournalError(f"{os.fspath(path)}.lock cannot be read: {error.strerror or error}.") from None
 
@@ -201,6 +205,9 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
         f"SELECT {_STATE} AS state, count(DISTINCT number) FROM things GROUP BY 1"  # noqa: S608
     ):
         rows[state] = number
+    (unseen,) = connection.execute(
+        "SELECT count(DISTINCT number) FROM things WHERE phase = 'done' AND reason <> ''"
+    ).fetchone()
     (last,) = connection.execute("SELECT max(changed) FROM things").fetchone()
     first_due, last_due = connection.execute("SELECT min(due), max(due) FROM things WHERE phase = 'unknown'").fetchone()
     return Status(
@@ -214,6 +221,7 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
         empresas=counts[True],
         series=counts[False],
         rows=rows,
+        unseen=unseen,
         waiting=_waiting(connection),
         due=None if first_due is None else (max(0.0, first_due - now), max(0.0, last_due - now)),
         reasons=_reasons(connection),
@@ -249,7 +257,7 @@ def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
     # Where there is one min(), SQLite takes the other columns from its row.
     for state, is_empresa, count, number, rfc, letra, tipo_documento, text in connection.execute(f"""
         SELECT {_STATE} AS state, letra = '', count(*), min(number), rfc, letra, tipo_documento, reason
-        FROM things WHERE reason <> '' AND phase <> 'done'
+        FROM things WHERE reason <> ''
         GROUP BY 1, 2, replace(reason, rfc, '…') ORDER BY 4, 1, 2 DESC
     """):  # noqa: S608
         group = state, bool(is_empresa), alike(safe(text), rfc)

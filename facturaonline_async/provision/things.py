@@ -32,7 +32,7 @@ class Phase(enum.StrEnum):
     FAILED = "failed"
     #: There are several of it: for a person.
     CONFLICT = "conflict"
-    #: It may exist, and no look has told; never created again: for a person.
+    #: The API said a yes that could not be read, and it has not shown up; never created again: for a person.
     UNRESOLVED = "unresolved"
 
 
@@ -57,8 +57,9 @@ class Thing:
         letra, tipo_documento: the serie's.
         phase, how: how far it has come.
         uid: the API's own name, or None; a serie's is not told by its create, and is seen later.
-        due: for UNKNOWN: seconds of the wall clock after which a look tells.
+        due: for UNKNOWN, and for UNRESOLVED that may yet show up: seconds of the wall clock after which a look tells.
         sends: how often its create may have been sent.
+        earlier: how often of these by earlier runs.
         digest: salted HMAC of what was sent.
         reason: why it is not done.
 
@@ -73,6 +74,7 @@ class Thing:
     uid: str | None = None
     due: float = 0.0
     sends: int = 0
+    earlier: int = 0
     digest: bytes | None = None
     reason: str = ""
 
@@ -87,16 +89,16 @@ class Thing:
         return not self.letra
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is something left to do for a run."""
-        return self.phase in {Phase.PLANNED, Phase.INTENT, Phase.UNKNOWN, Phase.FAILED}
-
-    @property
     def name(self) -> tuple[str, str, str]:
         """What tells it from all other things."""
         return self.rfc, self.letra, self.tipo_documento
 
     @property
+    def is_seen(self) -> bool:
+        """Whether it is done, and there is nothing left to learn of it."""
+        return self.phase is Phase.DONE and self.uid is not None and not self.reason
+
+    @property
     def may_change(self) -> bool:
         """Whether a plan may say something else about it than before: nothing that was sent may exist."""
-        return self.phase in {Phase.PLANNED, Phase.FAILED}
+        return self.phase in {Phase.PLANNED, Phase.FAILED} or (self.phase is Phase.CONFLICT and not self.sends)

@@ -8,7 +8,7 @@ from facturaonline_async.client import FacturaOnline
 from facturaonline_async.findings import Finding
 from facturaonline_async.provision.report import RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow
-from facturaonline_async.provision.things import Phase, Thing
+from facturaonline_async.provision.things import How, Phase, Thing
 
 __all__ = ["Work", "outcome"]
 
@@ -21,9 +21,13 @@ class Work:
         row: as the plan has it.
         empresa, series: how far they have come.
         own: client with the company's own keys, once it is readable.
-        before: uids of the series that existed before any was sent, by what tells them apart; None: not listed yet.
+        before: uids of the series that existed before any was sent, by what tells them apart.
         warnings: of the check.
-        looks: how often a look at what is unknown has failed.
+        due: moment of the loop's clock after which a look tells what became of what is unknown; 0: nothing is.
+        look_at: moment of the next look.
+        looks: how often a look has failed.
+        tries: how often it was tried again, because something was not sent.
+        is_new: whether this run has not worked on it yet.
 
     """
 
@@ -31,9 +35,13 @@ class Work:
     empresa: Thing
     series: list[Thing]
     own: FacturaOnline | None = None
-    before: dict[tuple[str, str], set[str]] | None = None
+    before: dict[tuple[str, str], list[str]] | None = None
     warnings: tuple[Finding, ...] = ()
+    due: float = 0.0
+    look_at: float = 0.0
     looks: int = 0
+    tries: int = 0
+    is_new: bool = True
 
     @classmethod
     def of(cls, row: PlanRow, rfc: str) -> Work:
@@ -48,6 +56,25 @@ class Work:
         """The company, and its series."""
         return [self.empresa, *self.series]
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether something was not sent that may well be sent later: the network was down, or the server busy."""
+        return any(thing.phase is Phase.PLANNED and thing.reason for thing in self.things)
+
+    @property
+    def was_in_doubt(self) -> bool:
+        """Whether one of its series was sent without an answer: what is done too late may make a second one."""
+        return any(thing.sends and (thing.sends > 1 or thing.how is not How.CREATED) for thing in self.series)
+
+    @property
+    def waiting(self) -> list[Thing]:
+        """The things of which a look must tell what became of them."""
+        return [
+            thing
+            for thing in self.things
+            if thing.phase is Phase.UNKNOWN or (thing.phase is Phase.UNRESOLVED and thing.due)
+        ]
+
 
 _STATES = {
     Phase.PLANNED: State.FAILED,
@@ -59,7 +86,8 @@ _STATES = {
 }
 
 
-def _state(thing: Thing) -> State:
+def state(thing: Thing) -> State:
+    """Return what became of a thing."""
     if thing.phase is Phase.DONE:
         return State(thing.how.value) if thing.how else State.CREATED
     return _STATES[thing.phase]
@@ -73,19 +101,20 @@ def outcome(work: Work) -> RowOutcome:
         SerieOutcome(
             letra=wanted.letra,
             tipo_documento=wanted.tipo_documento,
-            state=_state(thing),
+            state=state(thing),
             uid=int(thing.uid) if thing.uid else None,
-            reason=thing.reason or ("" if _state(thing).is_there else comes_first),
+            reason=thing.reason or ("" if thing.phase is Phase.DONE else comes_first or empresa.reason),
         )
         for wanted, thing in zip(work.row.series, work.series, strict=True)
     )
     return RowOutcome(
         number=work.row.number,
         rfc=work.row.rfc,
-        state=_state(empresa),
+        state=state(empresa),
         uid=empresa.uid,
         reason=empresa.reason,
         series=series,
         warnings=work.warnings,
         credentials=work.own.credentials if work.own is not None else None,
+        is_new=empresa.sends > 0,
     )

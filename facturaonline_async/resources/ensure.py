@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar
 
+from facturaonline_async.doubts import Doubt, Key
 from facturaonline_async.errors import (
     ApiError,
     FacturaOnlineError,
@@ -19,16 +20,12 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.session import SessionManager
 
-__all__ = ["BeforeSend", "Key", "begin_doubt", "doubt", "ensure", "poll"]
+__all__ = ["BeforeSend", "ensure", "poll"]
 
 T = TypeVar("T")
-CreatedT = TypeVar("CreatedT")
 
 #: Awaited in the last moment before the first byte is sent.
 BeforeSend = Callable[[], Awaitable[None]]
-
-#: What a create's endpoint, its keys' fingerprint, and its thing's natural key are together.
-Key = tuple[str, Hashable, Hashable]
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -39,18 +36,16 @@ async def ensure(
     key: Key,
     *,
     find: Callable[[], Awaitable[T | None]],
-    create: Callable[[BeforeSend], Awaitable[CreatedT]],
-    look: Callable[[CreatedT | None], Awaitable[T | None]],
-    is_new: bool = False,
+    create: Callable[[BeforeSend], Awaitable[str | None]],
+    look: Callable[[str | None], Awaitable[T | None]],
 ) -> T:
     """Return what `find` finds, creating it first if it is not there. One at a time for each `key`.
 
-    `key` is the create's endpoint, the fingerprint of the keys, and what tells the thing from others. `look` is what
-    `find` is, after the create: it is told what the create gave, or None if nobody knows. `is_new` saves the first
-    `find`.
+    `create` returns the uid, where the answer tells it. `look` is what `find` is, after the create: it is told that
+    uid, or None if nobody knows it.
 
-    The session remembers a create that may have happened and has not shown up. Until it shows up or ``Config.settle``
-    is over, later ensures of the same key look for it and create nothing, also after their caller was cancelled.
+    The session remembers a create that the API's lists may not show yet. Until they show it or ``Config.settle`` is
+    over, later ensures of the same key look for it and create nothing, also after their caller was cancelled.
 
     Raises:
         OutcomeUnknownError: a create got no readable answer, and has not shown up before the deadline.
@@ -58,62 +53,41 @@ async def ensure(
         FacturaOnlineError: `find` failed, or the create was refused or not sent: nothing was created.
 
     """
+    doubts = session.doubts
     async with session.turns.take(key):
-        # What this session has created since the caller looked is not new any more.
-        if (not is_new or hash(key) in session.created) and (found := await find()) is not None:
-            session.doubts.pop(key, None)
+        if (found := await find()) is not None:
+            doubts.end(key)
             return found
-        problem: OutcomeUnknownError | UnreadableAnswerError
-        created: CreatedT | None = None
-        if (problem_before := doubt(session, key)) is not None:
-            problem = problem_before
-        else:
+        problem: OutcomeUnknownError | UnreadableAnswerError | None = None
+        if (doubt := doubts.get(key)) is None:
             try:
-                created = await create(partial(begin_doubt, session, key))
+                doubt = Doubt(math.inf, is_sure=True, uid=await create(partial(_begin, session, key)))
             except NotSentError:
-                session.doubts.pop(key, None)
+                doubts.end(key)
                 raise
             except ApiError as refusal:
-                session.doubts.pop(key, None)
+                doubts.end(key)
                 return await _adopt(find, refusal)
             except (OutcomeUnknownError, UnreadableAnswerError) as error:
                 problem = error
-                if isinstance(error, UnreadableAnswerError):
-                    session.doubts[key] = math.inf
-            else:
-                session.doubts[key] = math.inf  # it exists: it must never be created again
-                problem = UnreadableAnswerError(
-                    "it was created, but has not shown up before the deadline: look for it later",
-                    endpoint=key[0],
-                    uid=created if isinstance(created, (int, str)) else None,
-                )
-        shown = await poll(session, lambda: look(created), problem=problem)
-        session.doubts.pop(key, None)
+                is_sure = isinstance(error, UnreadableAnswerError)
+                doubt = Doubt(math.inf if is_sure else _over(session), is_sure=is_sure)
+            doubts.put(key, doubt)
+        uid = doubt.uid
+        shown = await poll(session, lambda: look(uid), problem=problem or doubt.problem(key))
+        if uid is None:
+            doubts.end(key)
+        else:  # it can be read, and yet the lists may not show it for a while
+            doubts.put(key, Doubt(_over(session), is_sure=True, uid=uid))
         return shown
 
 
-async def begin_doubt(session: SessionManager, key: Key) -> None:
-    """Remember that a create of this key is on its way: from now on nobody knows, until its answer tells."""
-    session.created.add(hash(key))
-    now = asyncio.get_running_loop().time()
-    for each in [each for each, until in session.doubts.items() if until <= now]:
-        del session.doubts[each]
-    session.doubts[key] = now + session.config.settle
+async def _begin(session: SessionManager, key: Key) -> None:
+    session.doubts.begin(key, session.config.settle)
 
 
-def doubt(session: SessionManager, key: Key) -> OutcomeUnknownError | UnreadableAnswerError | None:
-    """Return what keeps this from being created, if an earlier create may still show up."""
-    until = session.doubts.get(key, 0.0)
-    if until == math.inf:
-        return UnreadableAnswerError(
-            "it was created before, but has not shown up before the deadline: look for it later", endpoint=key[0]
-        )
-    left = until - asyncio.get_running_loop().time()
-    if left > 0:
-        return OutcomeUnknownError(
-            f"an earlier create of it may still show up, so that none is made for another {left:.0f} s", endpoint=key[0]
-        )
-    return None
+def _over(session: SessionManager) -> float:
+    return asyncio.get_running_loop().time() + session.config.settle
 
 
 async def _adopt(find: Callable[[], Awaitable[T | None]], refusal: ApiError) -> T:

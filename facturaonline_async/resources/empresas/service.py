@@ -127,22 +127,21 @@ class EmpresaService:
             await self._review(nueva, dialect.CREATE.name)
         return read_one(await self._create(nueva, before_send), dialect.read_written_empresa)
 
-    async def ensure(self, nueva: NuevaEmpresa, *, is_new: bool = False, is_checked: bool = False) -> Empresa:
+    async def ensure(self, nueva: NuevaEmpresa, *, is_checked: bool = False) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
 
         Its data and certificates are checked before anything is sent (see `NuevaEmpresa`, `Config.check_sello`).
 
         Args:
             nueva: what is sent if it is not there.
-            is_new: saves the first look: you know from a list of your own that it is not there.
             is_checked: saves the check: you have checked data and certificates yourself.
 
         What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
         never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. A new
         company is not readable at once: it is asked for until it is.
 
-        Each call reads the list of all companies first (shared among those that run at the same time), unless
-        `is_new` says otherwise. For thousands of companies use `facturaonline_async.provision`, which reads it once.
+        Each call reads the list of all companies first (shared among those that run at the same time). For thousands
+        of companies use `facturaonline_async.provision`, which reads it once.
 
         One session runs the ensures of one RFC one at a time. **Two processes can still race** and create two:
         provision from one of them.
@@ -161,7 +160,6 @@ class EmpresaService:
             find=lambda: self._find_readable(nueva.rfc),
             create=partial(self._create_for_its_uid, nueva),
             look=partial(self._look, nueva.rfc),
-            is_new=is_new,
         )
 
     async def update(self, uid: int | str, cambios: CambiosEmpresa, *, is_checked: bool = False) -> Empresa:

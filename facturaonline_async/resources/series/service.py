@@ -78,10 +78,8 @@ class SeriesService:
         """
         await self._create(dialect.write_nueva_serie(letra, tipo_documento, folio), before_send)
 
-    async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None, is_new: bool = False) -> Serie:
+    async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None) -> Serie:
         """Return the serie with this letra and tipo_documento, creating it if it is not there.
-
-        `is_new` saves the first look: you know from a list of your own that it is not there.
 
         What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
         outcome is unknown is looked for until ``Config.deadline``, and never repeated; the session remembers it for
@@ -101,7 +99,6 @@ class SeriesService:
             (dialect.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)),
             find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
             create=partial(self._create, body),
-            is_new=is_new,
             look=lambda _: self.find(letra=letra, tipo_documento=tipo_documento),
         )
 

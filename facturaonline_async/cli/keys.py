@@ -1,0 +1,77 @@
+"""A file for the new companies' own keys: operators need them next, and they are shown nowhere else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from attrs import define, field
+
+from facturaonline_async.config import Credentials
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = ["KeysFile"]
+
+_HEADER: Final = ("rfc", "uid", "api_key", "secret_key")
+
+
+@define
+class KeysFile:
+    """CSV with a company in each line, for its owner's eyes alone. It grows: a run that goes on adds to it.
+
+    Attributes:
+        rfcs: the companies that it holds.
+
+    """
+
+    _file: int = field(alias="file")
+    rfcs: set[str]
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[Self]:
+        """Open the file, or make it; only its owner may read it.
+
+        Raises:
+            InvalidInputError: there is something else, or others may read it.
+            OSError: it cannot be made.
+
+        """
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        try:
+            yield cls(file, _known(path, file))
+        finally:
+            os.close(file)
+
+    def add(self, rfc: str, uid: str, credentials: Credentials) -> None:
+        """Write a company's keys, on the disk when this returns. One that is there already is not written twice."""
+        if rfc in self.rfcs:
+            return
+        _write(self._file, (rfc, uid, credentials.api_key.reveal(), credentials.secret_key.reveal()))
+        self.rfcs.add(rfc)
+
+
+def _known(path: Path, file: int) -> set[str]:
+    """Return the companies in the file; begin it if it is empty."""
+    if os.name == "posix" and os.fstat(file).st_mode & 0o077:
+        raise InvalidInputError(f"{path} may be read by others: chmod 600 it, or give another file.", field="keys-out")
+    with open(file, encoding="utf-8", newline="", closefd=False) as text:
+        rows = list(csv.reader(text))
+    if not rows:
+        _write(file, _HEADER)
+        return set()
+    if tuple(rows[0]) != _HEADER:
+        raise InvalidInputError(f"{path} is there already, and is no file of keys: give another one.", field="keys-out")
+    return {row[0] for row in rows[1:] if len(row) == len(_HEADER)}
+
+
+def _write(file: int, row: tuple[str, ...]) -> None:
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(row)
+    os.write(file, line.getvalue().encode())
+    os.fsync(file)

@@ -1,0 +1,123 @@
+"""What the account holds: which companies there are, and whose keys are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from attrs import define, field
+
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.errors import FacturaOnlineError, NotFoundError, PermissionDeniedError
+from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
+
+__all__ = ["Account", "WrongCompanyError", "list_companies"]
+
+_PER_PAGE = 500
+
+
+class WrongCompanyError(FacturaOnlineError):
+    """What was read is another company than it should be; its keys are not used."""
+
+
+async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[str, list[str]]:
+    """Return the uids of all companies with one of these RFCs, some pages at a time.
+
+    Raises:
+        FacturaOnlineError: a page could not be read.
+
+    """
+    found: dict[str, list[str]] = {}
+    async for empresa in client.empresas.iterate(per_page=_PER_PAGE):
+        if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
+            found.setdefault(rfc, []).append(empresa.uid)
+    return found
+
+
+@define
+class Account:
+    """The account as it was when the run began, and what the run has learnt since.
+
+    Attributes:
+        client: with the main keys.
+        existing: uids of the plan's companies that were there at the beginning, by RFC.
+        done: uids of the plan's companies that are there now, by RFC.
+
+    """
+
+    client: FacturaOnline
+    existing: dict[str, list[str]] = field(factory=dict)
+    done: dict[str, str] = field(factory=dict)
+    _owners: dict[str, str] = field(factory=dict, init=False)  # uids by their keys' fingerprints
+    _are_keys_listed: bool = field(default=False, init=False)
+
+    async def read(self, rfcs: Container[str]) -> None:
+        """Look at what is there.
+
+        Raises:
+            FacturaOnlineError: it could not be listed.
+
+        """
+        async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
+            if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
+                self.existing.setdefault(rfc, []).append(empresa.uid)
+            if empresa.api_key and empresa.secret_key:
+                self._owners[empresa.credentials.fingerprint] = empresa.uid
+                self._are_keys_listed |= empresa.credentials.fingerprint != self.client.credentials.fingerprint
+        await self._add_main(rfcs)
+
+    async def _add_main(self, rfcs: Container[str]) -> None:
+        """Know the main company, also where lists leave it out: it must not be created a second time."""
+        try:
+            main = await self.client.empresas.current()
+        except (NotFoundError, PermissionDeniedError):
+            return
+        if (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.existing.get(rfc, ()):
+            self.existing.setdefault(rfc, []).append(main.uid)
+
+    async def own(self, empresa: Empresa, uid: str, rfc: str) -> FacturaOnline:
+        """Return a client with the company's own keys. Another company's would create series in the wrong place.
+
+        Raises:
+            WrongCompanyError: they are another company's, or may be.
+
+        """
+        if empresa.uid != uid:
+            raise WrongCompanyError(f"asked for the company {uid}, the API answered with {empresa.uid}")
+        if normalize_rfc(empresa.rfc) != rfc:
+            raise WrongCompanyError(f"its uid {uid} belongs to a company with the RFC {empresa.rfc or '(none)'}")
+        fingerprint = empresa.credentials.fingerprint
+        owner = self._owners.setdefault(fingerprint, uid)
+        if owner != uid:
+            raise WrongCompanyError(f"the API gave the keys of the company {owner} for it (uid {uid})")
+        own = self.client.for_empresa(empresa)
+        if fingerprint == self.client.credentials.fingerprint:
+            await self._prove(own, rfc, f"the API gave the main company's keys for it (uid {uid})")
+        elif not self._are_keys_listed:  # they may be those of any other company
+            await self._prove(own, rfc, f"the API gave another company's keys for it (uid {uid})")
+        return own
+
+    async def _prove(self, own: FacturaOnline, rfc: str, problem: str) -> None:
+        """See that these keys are the company's."""
+        try:
+            current = await own.empresas.current()
+        except FacturaOnlineError as error:
+            raise WrongCompanyError(f"whether its keys are its own could not be seen: {error}") from None
+        if normalize_rfc(current.rfc) != rfc:
+            raise WrongCompanyError(problem)
+
+    async def audit(self) -> list[str]:
+        """Compare the API's list with what the run says is there, and return what does not agree, in words.
+
+        Raises:
+            FacturaOnlineError: it could not be listed.
+
+        """
+        listed = await list_companies(self.client, self.done)
+        told: list[str] = []
+        for rfc, uid in self.done.items():
+            uids = list(dict.fromkeys(listed.get(rfc, ())))
+            if uid not in uids:
+                told.append(f"{rfc}: the list does not show its company {uid}")
+            if len(uids) > 1:
+                told.append(f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}")
+        return told

@@ -1,0 +1,167 @@
+"""A row's company: it is adopted, updated or created, and then opened with its own keys."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from attrs import define, field, fields
+
+from facturaonline_async.doubts import Key
+from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
+from facturaonline_async.provision.account import Account, list_companies
+from facturaonline_async.provision.book import payload
+from facturaonline_async.provision.journal import JournalError
+from facturaonline_async.provision.looking import judge
+from facturaonline_async.provision.rows import Existing
+from facturaonline_async.provision.sending import Sender, told
+from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision.work import Work
+from facturaonline_async.resources.empresas.revision import CheckSello, review
+from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa
+from facturaonline_async.resources.ensure import BeforeSend, poll
+
+__all__ = ["SEVERAL", "Companies"]
+
+SEVERAL: Final = "the account has {} companies with this RFC"
+_REFUSED: Final = "not tried: the API refused the main keys"
+
+
+@define
+class Companies:
+    """Brings the companies of a plan about, one row at a time.
+
+    Attributes:
+        account: what the account holds.
+        sender: what creates.
+        check_sello: checks certificates; None: nobody does.
+        existing: what to do with what exists, where a row does not say it.
+        is_refused: whether the API has refused the main keys: no further company is tried.
+
+    """
+
+    account: Account
+    sender: Sender
+    check_sello: CheckSello | None
+    existing: Existing
+    is_refused: bool = field(default=False, init=False)
+
+    async def bring(self, work: Work) -> None:
+        """Bring the row's company about, as far as it goes now.
+
+        Raises:
+            JournalError: nothing more was sent.
+
+        """
+        thing = work.empresa
+        try:
+            if work.is_new:
+                await self._revisit(thing)
+            if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
+                await self._make(work)
+            if thing.phase is Phase.DONE and work.own is None:
+                await self._open(work)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
+            self.is_refused |= isinstance(error, AuthenticationError)
+            if thing.phase in {Phase.PLANNED, Phase.FAILED}:
+                thing.phase = Phase.FAILED
+            thing.reason = told(error)
+            await self.sender.book.save(thing)
+
+    def key(self, thing: Thing) -> Key:
+        """Return what tells this create from all others of the session."""
+        return "empresas.create", self.account.client.credentials.fingerprint, thing.rfc
+
+    async def _revisit(self, thing: Thing) -> None:
+        """See whether a person has mended what an earlier run left to one."""
+        if thing.phase is Phase.CONFLICT or (thing.phase is Phase.UNRESOLVED and not thing.due):
+            judge(thing, self.account.existing.get(thing.rfc, ()), (), is_due=True, several=SEVERAL)
+            await self.sender.book.save(thing)
+
+    async def _make(self, work: Work) -> None:
+        thing = work.empresa
+        uids = self.account.existing.get(thing.rfc, ())
+        if self.is_refused:
+            thing.phase, thing.reason = Phase.PLANNED, _REFUSED
+        elif len(uids) > 1:
+            thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        elif uids:
+            await self._keep(work, uids[0])
+        else:
+            await self._create(work)
+            return
+        await self.sender.book.save(thing)
+
+    async def _keep(self, work: Work, uid: str) -> None:
+        """Do with a company that exists what the plan says."""
+        thing, existing = work.empresa, work.row.existing or self.existing
+        if existing == "fail":
+            thing.phase, thing.reason = Phase.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
+            return
+        nueva = await (self._reviewed(work) if existing == "update" else self._recognisable(work))
+        if nueva is not None:
+            thing.digest = self.sender.book.digest(partial(payload, nueva))
+        if nueva is not None and existing == "update":
+            await self.account.client.empresas.update(uid, _changes(nueva), is_checked=True)
+        how = How.UPDATED if existing == "update" else How.ADOPTED
+        thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, how, uid, ""
+
+    async def _recognisable(self, work: Work) -> NuevaEmpresa | None:
+        """Load what a journal is to know again; nothing is sent of it, so that it need not be there."""
+        if self.sender.book.journal is None:
+            return None
+        try:
+            return await work.row.load()
+        except Exception:  # noqa: BLE001  # see above
+            return None
+
+    async def _reviewed(self, work: Work) -> NuevaEmpresa:
+        """Load the company's data and certificates, and refuse what would be refused."""
+        nueva = await work.row.load()
+        production = self.account.client.session.config.is_production
+        work.warnings = await review(nueva, self.check_sello, production=production)
+        return nueva
+
+    async def _create(self, work: Work) -> None:
+        thing, client = work.empresa, self.account.client
+        nueva = await self._reviewed(work)
+        thing.digest = self.sender.book.digest(partial(payload, nueva))
+
+        async def look() -> list[str]:
+            return (await list_companies(client, {thing.rfc})).get(thing.rfc, [])
+
+        async def send(before_send: BeforeSend) -> str:
+            return (await client.empresas.create(nueva, is_checked=True, before_send=before_send)).uid
+
+        await self.sender.create(thing, self.key(thing), send, look)
+
+    async def _open(self, work: Work) -> None:
+        """Read the company until it is readable, and take its keys: lists may be older than they are."""
+        thing, client = work.empresa, self.account.client
+        assert thing.uid is not None  # noqa: S101  # of a company, the create or a list has told it
+        uid = thing.uid
+        problem = UnreadableAnswerError(
+            f"the company exists (uid {uid}), but was not readable before the deadline",
+            endpoint="empresas.get",
+            uid=uid,
+        )
+
+        async def look() -> Empresa | None:
+            empresa = await client.empresas.get(uid)
+            return empresa if empresa.api_key and empresa.secret_key else None
+
+        empresa = await poll(client.session, look, problem=problem)
+        work.own = await self.account.own(empresa, uid, thing.rfc)
+        self.account.done[thing.rfc] = uid
+        if thing.reason:
+            thing.reason = ""
+            await self.sender.book.save(thing)
+
+
+def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:
+    """Return all that the plan says of a company as changes; what it leaves empty stays as it is."""
+    names = {each.name for each in fields(CambiosEmpresa)}
+    said = {each.name: getattr(nueva, each.name) for each in fields(NuevaEmpresa) if each.name in names}
+    return CambiosEmpresa(**{name: value for name, value in said.items() if value not in {"", None}})

@@ -1,0 +1,201 @@
+"""A row's series: they are adopted or created with their company's own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from attrs import define
+
+from facturaonline_async import bulk
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.doubts import Key
+from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
+from facturaonline_async.provision.journal import JournalError
+from facturaonline_async.provision.looking import judge
+from facturaonline_async.provision.rows import PlanSerie
+from facturaonline_async.provision.sending import Sender, told
+from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision.work import Work
+from facturaonline_async.resources.ensure import BeforeSend, poll
+from facturaonline_async.resources.series.values import Serie
+
+__all__ = ["ItsSeries", "audit", "digest"]
+
+_SEVERAL: Final = "the company has {} series of this kind"
+_CONCURRENCY: Final = 8
+_Listed = Mapping[tuple[str, str], Sequence[Serie]]
+
+
+def digest(serie: PlanSerie) -> bytes:
+    """Return all that is sent of a serie, for a digest."""
+    return "\n".join((*serie.key, str(serie.folio or ""))).encode()
+
+
+@define
+class ItsSeries:
+    """Brings a company's series about."""
+
+    sender: Sender
+
+    async def bring(self, work: Work, *, is_due: bool) -> None:
+        """Bring the row's series about, as far as it goes now: one list, then all creates at the same time.
+
+        Args:
+            work: its company is there, and open.
+            is_due: whether all that was sent of the unknown ones must have shown up by now.
+
+        Raises:
+            JournalError: nothing more was sent.
+
+        """
+        own = work.own
+        if own is None or all(thing.is_seen for thing in work.series):
+            return
+        try:
+            listed = _by_key(await own.series.list())
+        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
+            await self._not_listed(work, error, is_due=is_due)
+            return
+        work.looks = 0
+        await self._rebase(work, listed)
+        pairs = list(zip(work.row.series, work.series, strict=True))
+        for wanted, thing in pairs:
+            is_revisited = work.is_new and thing.phase is Phase.CONFLICT  # which a person may have mended
+            if _place(
+                thing,
+                listed.get(thing.key, ()),
+                work.before or {},
+                is_due=is_revisited if thing.phase is Phase.CONFLICT else is_due,
+            ):
+                if thing.phase is not Phase.UNKNOWN:
+                    self.sender.session.doubts.end(_key(own, thing))
+                if thing.digest is None:
+                    thing.digest = self.sender.book.digest(partial(digest, wanted))
+                await self.sender.book.save(thing)
+        todo = [(wanted, thing) for wanted, thing in pairs if thing.phase is Phase.PLANNED]
+        for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)):
+            sent.result()
+        await self._learn_uids(work, own)
+
+    async def _not_listed(self, work: Work, error: Exception, *, is_due: bool) -> None:
+        work.looks += is_due  # an early look may fail
+        for thing in work.series:
+            if thing.phase is not Phase.DONE:
+                thing.reason = told(error)
+                await self.sender.book.save(thing)
+
+    async def _rebase(self, work: Work, listed: _Listed) -> None:
+        """Write down what exists of those that nobody has sent, before any of them is."""
+        unsent = [thing for thing in work.series if thing.phase is Phase.PLANNED]
+        before = work.before = work.before or {}
+        before |= {thing.key: [str(serie.uid) for serie in listed.get(thing.key, ())] for thing in unsent}
+        if unsent:
+            await self.sender.book.rebase(unsent, [(*thing.name, uid) for thing in unsent for uid in before[thing.key]])
+
+    async def _create(self, own: FacturaOnline, todo: tuple[PlanSerie, Thing]) -> None:
+        wanted, thing = todo
+
+        async def send(before_send: BeforeSend) -> None:
+            await own.series.create(
+                letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio, before_send=before_send
+            )
+
+        async def look() -> list[str]:
+            return [str(serie.uid) for serie in _by_key(await own.series.list()).get(wanted.key, ())]
+
+        thing.digest = self.sender.book.digest(partial(digest, wanted))
+        with suppress(AuthenticationError):  # of this company's keys: it is written down
+            await self.sender.create(thing, _key(own, thing), send, look)
+
+    async def _learn_uids(self, work: Work, own: FacturaOnline) -> None:
+        """List until all that were created show up: their creates do not tell their uids."""
+        if not (nameless := [thing for thing in work.series if thing.phase is Phase.DONE and thing.uid is None]):
+            return
+        problem = UnreadableAnswerError(
+            "it was created, but was not listed before the deadline", endpoint="series.list"
+        )
+        before = work.before or {}
+
+        async def look() -> bool | None:
+            listed = _by_key(await own.series.list())
+            for thing in work.series:
+                seen = listed.get(thing.key, ())
+                if thing in nameless:
+                    _name(thing, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(thing.key, ())])
+                elif thing.phase is Phase.UNKNOWN:  # it may have been done: one list tells of all
+                    _place(thing, seen, before, is_due=False)
+            return None if any(thing.uid is None and thing.phase is Phase.DONE for thing in nameless) else True
+
+        try:
+            await poll(own.session, look, problem=problem)
+        except UnreadableAnswerError as error:
+            for thing in nameless:
+                if thing.uid is None:
+                    thing.reason = told(error)
+        for thing in work.series:
+            if thing.uid is not None:
+                self.sender.session.doubts.end(_key(own, thing))
+            if thing in nameless or thing.uid is not None:
+                await self.sender.book.save(thing)
+
+
+async def audit(doubtful: Mapping[str, tuple[FacturaOnline, Sequence[tuple[str, str]]]]) -> list[str]:
+    """List the series of companies once more, and return which are there several times, in words."""
+
+    async def look(rfc: str) -> list[str]:
+        own, keys = doubtful[rfc]
+        listed = _by_key(await own.series.list())
+        found = {key: [str(serie.uid) for serie in listed.get(key, ())] for key in keys}
+        return [
+            f"{rfc}: {_SEVERAL.format(len(uids))} ({':'.join(key)}): {', '.join(uids)}"
+            for key, uids in found.items()
+            if len(uids) > 1
+        ]
+
+    return [told for each in await bulk.run(doubtful, look, concurrency=_CONCURRENCY) for told in each.result()]
+
+
+def _key(own: FacturaOnline, thing: Thing) -> Key:
+    return "series.create", own.credentials.fingerprint, thing.key
+
+
+def _by_key(series: Sequence[Serie]) -> dict[tuple[str, str], list[Serie]]:
+    found: dict[tuple[str, str], list[Serie]] = {}
+    for serie in series:
+        found.setdefault(serie.key, []).append(serie)
+    return found
+
+
+def _name(thing: Thing, uids: Sequence[str]) -> None:
+    """Give a serie that was created its uid, if lists show it by now."""
+    if len(uids) == 1:
+        thing.uid, thing.reason = uids[0], ""
+    elif uids:
+        thing.phase, thing.reason = Phase.CONFLICT, f"{_SEVERAL.format(len(uids))}: {', '.join(uids)}"
+
+
+def _place(
+    thing: Thing, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
+) -> bool:
+    """Change a serie to what a list makes of it, and return whether it changed."""
+    was = thing.phase, thing.uid, thing.reason, thing.due
+    uids = [str(serie.uid) for serie in listed]
+    if thing.phase in {Phase.UNKNOWN, Phase.UNRESOLVED} or (thing.phase is Phase.CONFLICT and is_due):
+        judge(thing, uids, before.get(thing.key, ()), is_due=is_due, several=_SEVERAL)
+    if thing.phase is Phase.DONE and thing.uid is None:
+        _name(thing, uids)
+    if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
+        thing.reason = ""
+        # Of several, the only active one.
+        candidates = [serie for serie in listed if serie.is_active] if len(listed) > 1 else list(listed)
+        if len(candidates) == 1:
+            thing.phase, thing.how, thing.uid = Phase.DONE, How.ADOPTED, str(candidates[0].uid)
+        elif listed:
+            thing.phase, thing.reason = (
+                Phase.CONFLICT,
+                f"{_SEVERAL.format(len(uids))}: {', '.join(sorted(uids, key=int))}",
+            )
+    return was != (thing.phase, thing.uid, thing.reason, thing.due)

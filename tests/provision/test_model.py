@@ -1,0 +1,126 @@
+"""Whatever goes wrong, whenever a process dies: nothing is ever made twice, and in the end everything is there once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from attrs import define
+from hypothesis import given, settings, strategies as st
+
+from facturaonline_async.provision import Plan, PlanSerie, Report, State
+from tests.plans import nueva
+from tests.provision.world import World
+from tests.virtual import virtually
+
+_KINDS = (("F", "factura"), ("P", "pago"), ("NC", "nota_credito"))
+
+
+@define
+class Ending:
+    """How a process ends: by its last step, by being cancelled, by being asked to stop, or by itself."""
+
+    steps: int | None = None
+    cancel_after: float | None = None
+    stop_after: float | None = None
+
+
+ENDINGS = st.one_of(
+    st.builds(Ending, steps=st.integers(0, 80)),
+    st.builds(Ending, cancel_after=st.floats(0, 60)),
+    st.builds(Ending, stop_after=st.floats(0, 60)),
+    st.just(Ending()),
+)
+
+
+def plan_of(shape: list[int]) -> Plan:
+    """Return a plan of companies with so many series each."""
+    return Plan.from_values(
+        (
+            nueva(f"AAA010101{number:03}"),
+            [PlanSerie(letra=letra, tipo_documento=tipo) for letra, tipo in _KINDS[:count]],
+        )
+        for number, count in enumerate(shape)
+    )
+
+
+def wanted(plan: Plan) -> Counter[tuple[str, ...]]:
+    """Return every key of the plan, once."""
+    keys = Counter[tuple[str, ...]]((row.rfc,) for row in plan)
+    keys.update((row.rfc, *serie.key) for row in plan for serie in row.series)
+    return keys
+
+
+def there(world: World) -> Counter[tuple[str, ...]]:
+    """Return every key that the API has, with its number."""
+    rows = {uid: row for uid, row in world.state.tables["empresas"].items() if not row.get("main")}
+    keys = Counter[tuple[str, ...]]((row["rfc"],) for row in rows.values())
+    keys.update(
+        (rows[row["empresa"]]["rfc"], row["letra"], row["tipo_documento"])
+        for row in world.state.tables["series"].values()
+    )
+    return keys
+
+
+async def live(world: World, plan: Plan, endings: list[Ending]) -> None:
+    """Run the plan through all these ends with faults, and to its end without."""
+    with world.rules():
+        for ending in endings:
+            await world.run(plan, steps=ending.steps, cancel_after=ending.cancel_after, stop_after=ending.stop_after)
+            assert max(world.sent.values(), default=0) <= 1, world.sent
+        world.has_faults = False
+        report = await world.run(plan)
+        assert report is not None
+        assert max(world.sent.values(), default=0) <= 1, world.sent
+        assert (there(world), set(world.phases())) == (wanted(plan), {"done"})
+        assert report.is_complete, report
+
+
+@settings(max_examples=150)
+@given(
+    shape=st.lists(st.integers(0, 3), min_size=1, max_size=3),
+    endings=st.lists(ENDINGS, max_size=4),
+    chance=st.randoms(use_true_random=False),
+    list_lag=st.sampled_from((0.0, 1.0, 8.0)),
+    read_lag=st.sampled_from((0.0, 2.0)),
+)
+def test_nothing_is_ever_made_twice(
+    shape: list[int], endings: list[Ending], chance: random.Random, list_lag: float, read_lag: float
+) -> None:
+    virtually(live(World(chance, list_lag=list_lag, read_lag=read_lag), plan_of(shape), endings))
+
+
+# ── What was found so, or was feared ──────────────────────────────────────────────────────────────────────────────────
+
+
+def scripted(script: dict[str, list[str]], *, series: int, list_lag: float = 0.0) -> tuple[World, Report]:
+    """Run a plan of one company whose creates meet these fates, and return what came of it."""
+    world = World(random.Random(1), script=script, list_lag=list_lag)
+
+    async def main() -> Report:
+        with world.rules():
+            report = await world.run(plan_of([series]))
+            assert report is not None
+            return report
+
+    return world, virtually(main())
+
+
+def test_what_is_sent_while_others_wait_waits_for_as_long() -> None:
+    """A serie that could not be sent at first is sent when its neighbour is looked for, and is due much later."""
+    world, report = scripted({"F": ["dropped"], "P": ["not sent"] * 3 + ["done late"]}, series=2, list_lag=8.0)
+    assert world.fates == {"ok": 2, "dropped": 1, "not sent": 3, "done late": 1}
+    assert (set(there(world).values()), report.series[State.ADOPTED]) == ({1}, 1)
+
+
+def test_a_refused_serie_is_not_sent_again_in_the_same_run() -> None:
+    world, report = scripted({"F": ["dropped"], "P": ["refused"]}, series=2)
+    assert (world.fates["refused"], report.series[State.FAILED], report.series[State.CREATED]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("key", "what"), [("F", "series"), ("AAA010101000", "empresas")])
+def test_what_is_never_done_is_sent_three_times_and_no_more(key: str, what: str) -> None:
+    world, report = scripted({key: ["dropped"] * 9}, series=1)
+    assert (world.fates["dropped"], getattr(report, what)[State.FAILED]) == (3, 1)
+    assert "it was sent 3 times, and has not shown up" in str(report.failed)

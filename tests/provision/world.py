@@ -1,0 +1,290 @@
+"""A world on a virtual clock: the API without sockets, a journal without a thread, and crashes at any step.
+
+The code under test is the real one, from `provision` down to the session; only `Transport.attempt` and the journal's
+thread are replaced. Hours pass in milliseconds, and a failure can be repeated to the letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pytest
+from attrs import define, field
+
+from facturaonline_async import Config, Credentials, FacturaOnline, RetryPolicy, SessionManager, wire
+from facturaonline_async.call import Call
+from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
+from facturaonline_async.provision import Plan, Report, Run, journal, parking, provision, resume, run, sending
+from facturaonline_async.provision.journal import Journal
+from facturaonline_async.testing import empresas, series, state
+from facturaonline_async.testing.api import Api, Arrival
+from facturaonline_async.testing.seeds import main_row
+from facturaonline_async.transport import Transport
+
+T = TypeVar("T")
+
+SETTLE = 30.0
+LATEST = 20.9
+"""Seconds after which nothing that came is done any more: with the lists' lag and the way, just below `SETTLE`."""
+
+CONFIG = Config(
+    base_url="http://127.0.0.1/api",
+    rates=(),
+    retry=RetryPolicy(transient=0.01, throttled=0.01),
+    deadline=10,
+    total_timeout=5,
+    upload_timeout=5,
+    settle=SETTLE,
+    check_sello=False,
+)
+_CREATES = {"empresas.create", "series.create"}
+_DONE = {
+    *("ok", "slow", "too slow", "done late", "done and dropped", "done, then 502", "torn, done", "unreadable yes"),
+}
+_ANSWERS = {
+    "throttled": (429, b"{}"),
+    "refused": (422, b'{"status": "error", "message": "no"}'),
+    "502": (502, b"<html>"),
+    "done, then 502": (502, b"<html>"),
+    "torn": (200, b'{"status":"succ'),
+    "torn, done": (200, b'{"status":"succ'),
+    "unreadable yes": (200, b'{"status": "create", "0": 7}'),
+}
+_ERRORS = {"not sent": NotSentError, "too slow": RequestTimeoutError}
+FATES = (*("ok",) * 5, *sorted({*_DONE, *_ANSWERS, *_ERRORS, "dropped"}))
+_EPOCH = 1_700_000_000.0
+
+
+@define(eq=False)
+class Life:
+    """One process: it lives until it ends, or until its last step."""
+
+    steps: int | None
+    dead: asyncio.Event = field(factory=asyncio.Event)
+
+    def step(self) -> bool:
+        """Count a step, and return whether it is still alive."""
+        if self.steps is not None and not self.dead.is_set():
+            self.steps -= 1
+            if self.steps < 0:
+                self.dead.set()
+        return not self.dead.is_set()
+
+
+@define(eq=False)
+class World:
+    """What is there, and what happened.
+
+    Attributes:
+        chance: draws every fate.
+        has_faults: whether anything goes wrong.
+        choices: the fates that are drawn from.
+        script: fates of the creates of an RFC or a letra, in their order, instead of those that are drawn.
+        sent: how many creates of each key have been done, or will be: never two.
+        fates: how many creates and lists met which fate.
+
+    """
+
+    chance: random.Random
+    list_lag: float = 0.0
+    read_lag: float = 0.0
+    has_faults: bool = True
+    choices: tuple[str, ...] = FATES
+    script: dict[str, list[str]] | None = None
+    sent: Counter[tuple[str, ...]] = field(factory=Counter)
+    fates: Counter[str] = field(factory=Counter)
+    state: state.State = field(init=False)
+    api: Api = field(init=False)
+    book: sqlite3.Connection = field(init=False)
+    life: Life = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        behaviour = state.Behaviour(list_lag=self.list_lag, read_lag=self.read_lag, paging=False)
+        self.state = state.State(0, behaviour, {"empresas", "series"})
+        self.state.add_empresa(main_row())
+        self.api = Api(self.state, (*series.ROUTES, *empresas.ROUTES))
+        self.book = sqlite3.connect(":memory:", isolation_level=None)
+
+    # ── The API ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def attempt(self, call: Call) -> wire.Reply | FacturaOnlineError:
+        """Answer a call, or not."""
+        life, name = self.life, call.endpoint.name
+        if not life.step():
+            return await _never()
+        await asyncio.sleep(self.chance.choice((0.0, 0.01, 0.2, 1.0)))
+        arrival = self.api.read(
+            call.endpoint.method,
+            call.url.path,
+            dict(call.url.query),
+            call.headers,
+            bytes(call.body.content) if call.body is not None else b"",
+        )
+        if name in _CREATES:
+            outcome = await self._create(call, arrival)
+        elif self.has_faults and self.script is None and name.endswith(".list") and self.chance.random() < 0.2:
+            self.fates[f"{name} failed"] += 1
+            outcome = self._read(call, 500, b"no")
+        else:
+            outcome = self._perform(call, arrival)
+        return outcome if life.step() else await _never()
+
+    async def _create(self, call: Call, arrival: Arrival) -> wire.Reply | FacturaOnlineError:
+        fate = self._fate(arrival)
+        self.fates[fate] += 1
+        if fate in _DONE:
+            self._count(arrival)
+        if fate in {"ok", "slow"}:  # also if nobody waits any more
+            return await asyncio.shield(asyncio.create_task(self._perform_later(call, arrival, slow=fate == "slow")))
+        if fate in {"done late", "too slow"}:
+            later = self.chance.choice((0.5, 5.0, LATEST))
+            asyncio.get_running_loop().call_later(later, self.api.perform, arrival)
+        elif fate in _DONE:
+            self.api.perform(arrival)
+        if fate == "too slow":
+            await asyncio.sleep(5)
+        if fate in _ANSWERS:
+            return self._read(call, *_ANSWERS[fate])
+        error = _ERRORS.get(fate, OutcomeUnknownError)("no answer")
+        error.is_transient = True
+        return call.told(error)
+
+    def _fate(self, arrival: Arrival) -> str:
+        if self.script is not None:
+            fates = self.script.get(arrival.body.fields.get("letra") or arrival.body.fields["rfc"])
+            return fates.pop(0) if fates else "ok"
+        return self.chance.choice(self.choices) if self.has_faults else "ok"
+
+    def _count(self, arrival: Arrival) -> None:
+        """Note that this will be there; nothing may ever be there twice."""
+        fields = arrival.body.fields
+        if arrival.endpoint == "empresas.create":
+            key: tuple[str, ...] = (fields["rfc"],)
+        else:
+            owner = self.state.tables["empresas"][str(arrival.empresa)]
+            key = owner["rfc"], fields["letra"], fields["tipoDocumento"]
+        self.sent[key] += 1
+
+    def _perform(self, call: Call, arrival: Arrival) -> wire.Reply | FacturaOnlineError:
+        body, _ = self.api.perform(arrival).encode()
+        return self._read(call, 200, body)
+
+    async def _perform_later(self, call: Call, arrival: Arrival, *, slow: bool) -> wire.Reply | FacturaOnlineError:
+        if slow:
+            await asyncio.sleep(self.chance.uniform(0, 4))
+        return self._perform(call, arrival)
+
+    @staticmethod
+    def _read(call: Call, status: int, body: bytes) -> wire.Reply | FacturaOnlineError:
+        try:
+            return wire.open_envelope(wire.Answer(call.endpoint, status, body, call.uid, None, call.secrets))
+        except FacturaOnlineError as error:
+            return error.with_traceback(None)
+
+    # ── Runs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(
+        self,
+        plan: Plan,
+        *,
+        steps: int | None = None,
+        cancel_after: float | None = None,
+        stop_after: float | None = None,
+    ) -> Report | None:
+        """Run the plan as a process of its own would, and return the report if it lived to its end."""
+        life = self.life = Life(steps)
+        row = self.state.empresa(str(self.state.main_uid()))
+        assert row is not None
+        keys = Credentials(api_key=row["api_key"], secret_key=row["secret_key"])
+        async with SessionManager(CONFIG) as session:
+            client = FacturaOnline(session, keys)
+            task = asyncio.create_task(self._work(client, plan, stop_after))
+            death = asyncio.create_task(life.dead.wait())
+            await asyncio.wait({task, death}, timeout=cancel_after, return_when=asyncio.FIRST_COMPLETED)
+            is_over = task.done() and not life.dead.is_set()
+            death.cancel()
+            task.cancel()
+            # With faults, the list at the beginning may fail for good: then there was no run.
+            with suppress(asyncio.CancelledError, *([FacturaOnlineError] if self.has_faults else [])):
+                report = await task
+                return report if is_over else None
+        return None
+
+    async def _work(self, client: FacturaOnline, plan: Plan, stop_after: float | None) -> Report:
+        async with provision(client, plan, journal="virtual", settle=SETTLE) as under_way:
+            if stop_after is not None:
+                asyncio.get_running_loop().call_later(stop_after, under_way.stop)
+            await _exhaust(under_way)
+        return under_way.report
+
+    @contextmanager
+    def rules(self) -> Iterator[None]:
+        """Let this world take the place of the real one."""
+        loop = asyncio.get_running_loop()
+        clock = SimpleNamespace(time=lambda: _EPOCH + loop.time(), monotonic=loop.time)
+
+        async def attempt(_: Transport, call: Call, __: object) -> wire.Reply | FacturaOnlineError:
+            return await self.attempt(call)
+
+        async def opened(_: object, *, account: str, host: str) -> Journal:
+            return VirtualJournal(self, account, host)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Transport, "attempt", attempt)
+            patch.setattr(run, "Journal", SimpleNamespace(open=opened))
+            for module in (journal, parking, resume, sending, empresas, series, state):
+                patch.setattr(module, "time", clock)
+            yield
+
+    def phases(self) -> Counter[str]:
+        """Count the journal's things by their phase."""
+        return Counter(dict(self.book.execute("SELECT phase, count(*) FROM things GROUP BY phase")))
+
+
+class VirtualJournal(Journal):
+    """The journal on the world's clock: it writes at once, and tells so a little later, if its process lives."""
+
+    def __init__(self, world: World, account: str, host: str) -> None:
+        self.path = Path("virtual")
+        self._world = world
+        self._life = world.life
+        self._connection = world.book
+        self._loop = asyncio.get_running_loop()
+        self._salt = journal._prepared(world.book, self.path, account, host)
+
+    async def aclose(self) -> None:
+        """Leave the tables for the next one."""
+
+    def _order(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        if not self._life.step():
+            return future
+        self._connection.execute("BEGIN")
+        result = work(self._connection)
+        self._connection.execute("COMMIT")
+        if self._life.step():
+            self._loop.call_later(self._world.chance.choice((0.0, 0.001, 0.1)), self._answer, future, result)
+        return future
+
+    def _answer(self, future: asyncio.Future[Any], result: object) -> None:
+        if not (future.done() or self._life.dead.is_set()):
+            future.set_result(result)
+
+
+async def _never() -> wire.Reply:
+    """Wait until cancelled, as the code of a process that is no more."""
+    while True:
+        await asyncio.Event().wait()
+
+
+async def _exhaust(under_way: Run) -> None:
+    async for _ in under_way:
+        pass

@@ -1,0 +1,186 @@
+"""``facturaonline provision`` with a journal: it can be ended at any time, and goes on where it stood."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import signal
+import stat
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facturaonline_async.provision.journal import Journal
+from facturaonline_async.testing import Emulator, Fault
+from tests.plans import ROW, certify, written
+from tests.test_cli import Ran, environment, run, started
+
+QUICK = ("--rate", "1000/1", "--settle", "0.3", "--no-check")
+MAIN = "607a062eae2bb"
+
+
+def plan(path: Path, companies: int, **more: Any) -> Path:
+    rfcs = [f"AAA010101{number:03}" for number in range(companies)]
+    certify(path, ["AAA010101000"])
+    files = {"cer": "c/AAA010101000.cer", "key": "c/AAA010101000.key"}
+    return written(path, [ROW | files | {"rfc": rfc} | more for rfc in rfcs])
+
+
+def made(emulator: Emulator) -> tuple[int, int, set[int]]:
+    """Return how many companies and series there are, and how many series companies have."""
+    owners = Counter(row["empresa"] for row in emulator.state["series"].values())
+    return len(emulator.state["empresas"]) - 1, len(emulator.state["series"]), set(owners.values())
+
+
+async def ended(process: asyncio.subprocess.Process, seconds: float = 15) -> Ran:
+    out, err = await asyncio.wait_for(process.communicate(), seconds)
+    assert process.returncode is not None
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+async def until(emulator: Emulator, endpoint: str, times: int) -> None:
+    async with asyncio.timeout(30):
+        while emulator.count(endpoint) < times:  # noqa: ASYNC110  # the emulator rings no bell
+            await asyncio.sleep(0.01)
+
+
+async def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path: Path) -> None:
+    async with Emulator(latency=0.05) as emulator:
+        command = ("provision", plan(tmp_path, 30), "--journal", tmp_path / "run.sqlite", *QUICK, "--concurrency", "4")
+        async with started(*command, env=environment(emulator)) as process:
+            await until(emulator, "series.create", 3)
+            process.send_signal(signal.SIGINT)
+            ran = await ended(process)
+        assert (ran.code, "Traceback" in ran.err, "the same command goes on" in ran.err) == (130, False, True)
+        assert "Interrupted after" in ran.out
+        assert 0 < made(emulator)[0] < 30
+        answered = [request.status for request in emulator.requests if request.endpoint.endswith(".create")]
+        assert set(answered) == {200}  # nobody hung up
+        again = await run(*command, "--json", emulator=emulator)
+        assert (again.code, made(emulator), again.json["complete"]) == (0, (30, 60, {2}), True)
+
+
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGKILL]]
+)
+async def test_a_run_that_is_ended_at_once_goes_on_and_makes_nothing_twice(
+    tmp_path: Path, signals: list[signal.Signals]
+) -> None:
+    async with Emulator(latency=0.3) as emulator:
+        command = ("provision", plan(tmp_path, 12), "--journal", tmp_path / "run.sqlite", *QUICK)
+        async with started(*command, env=environment(emulator)) as process:
+            await until(emulator, "series.create", 3)
+            for number in signals:
+                process.send_signal(number)
+                await asyncio.sleep(0.05)
+            ran = await ended(process, 3)
+        assert ("Traceback" in ran.err, ran.code) == (False, -9 if signals == [signal.SIGKILL] else 130)
+        again = await run(*command, "--json", emulator=emulator)
+        assert (again.code, made(emulator)) == (0, (12, 24, {2}))
+
+
+async def test_a_call_that_never_ends_is_given_up_and_written_down(tmp_path: Path, emulator: Emulator) -> None:
+    emulator.inject(Fault.delay(30), endpoint="empresas.create")
+    command = ("provision", plan(tmp_path, 2), "--journal", tmp_path / "run.sqlite", *QUICK)
+    async with started(*command, env=environment(emulator)) as process:
+        await until(emulator, "empresas.create", 2)
+        process.send_signal(signal.SIGINT)
+        ran = await ended(process, 10)
+    assert (ran.code, "Traceback" in ran.err) == (130, False)
+
+
+async def test_new_companies_keys_go_to_the_file_that_was_asked_for_and_nowhere_else(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    emulator.add_empresa(rfc="AAA010101001")
+    emulator.inject(Fault.drop_after_commit(), endpoint="empresas.create")
+    keys = tmp_path / "keys.csv"
+    command = ("provision", plan(tmp_path, 4), "--journal", tmp_path / "run.sqlite", *QUICK, "--keys-out", keys)
+    ran = await run(*command, emulator=emulator)
+    lines = list(csv.reader(keys.read_text().splitlines()))
+    expected = [
+        [row["rfc"], uid, row["api_key"], row["secret_key"]]
+        for uid, row in emulator.state["empresas"].items()
+        if row["rfc"] not in {"AAA010101001", "EMU200101PP5"}
+    ]
+    assert (ran.code, lines[0], sorted(lines[1:])) == (0, ["rfc", "uid", "api_key", "secret_key"], sorted(expected))
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    secrets = [secret for row in emulator.state["empresas"].values() for secret in (row["api_key"], row["secret_key"])]
+    written_down = ran.out + ran.err + (tmp_path / "run.sqlite").read_bytes().decode("latin-1")
+    assert [secret for secret in secrets if secret in written_down] == []
+    # What an earlier run did not come to write is read again; nothing is written twice.
+    keys.write_text("\n".join(",".join(line) for line in lines[:2]) + "\n")
+    assert (await run(*command, emulator=emulator)).code == 0
+    assert sorted(csv.reader(keys.read_text().splitlines())) == sorted(lines)
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "hint"), [(0o644, "", "chmod 600"), (0o600, "rfc,nombre\n", "no file of keys")]
+)
+async def test_a_file_that_is_not_for_keys_is_refused_before_anything_is_sent(
+    tmp_path: Path, emulator: Emulator, mode: int, content: str, hint: str
+) -> None:
+    keys = tmp_path / "keys.csv"
+    keys.write_text(content)
+    keys.chmod(mode)
+    ran = await run("provision", plan(tmp_path, 1), *QUICK, "--keys-out", keys, emulator=emulator)
+    assert (ran.code, hint in ran.err, len(emulator.requests), keys.read_text()) == (2, True, 0, content)
+
+
+async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path, emulator: Emulator) -> None:
+    command = ("provision", plan(tmp_path, 1), "--journal", tmp_path / "run.sqlite", *QUICK)
+    keys = emulator.credentials.fingerprint
+    async with await Journal.open(tmp_path / "run.sqlite", account=keys, host=emulator.base_url):
+        second = await run(*command, emulator=emulator)
+    assert (second.code, "another process is working with the journal" in second.err) == (1, True)
+    assert (emulator.count("empresas.create"), (await run(*command, emulator=emulator)).code) == (0, 0)
+
+
+async def test_a_journal_of_another_account_is_refused(tmp_path: Path, emulator: Emulator) -> None:
+    command = ("provision", plan(tmp_path, 1), "--journal", tmp_path / "run.sqlite", *QUICK)
+    assert (await run(*command, emulator=emulator)).code == 0
+    async with Emulator(seed=5) as other:
+        ran = await run(*command, emulator=other)
+    assert (ran.code, "belongs to" in ran.err, other.count("empresas.create")) == (1, True, 0)
+
+
+async def test_failed_rows_are_corrected_and_changed_ones_are_named(tmp_path: Path, emulator: Emulator) -> None:
+    body = {"status": "error", "message": {"password": ["La contraseña no es correcta"]}}
+    emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
+    command = ("provision", plan(tmp_path, 3), "--journal", tmp_path / "run.sqlite", *QUICK, "--concurrency", "1")
+    ran = await run(*command, "--json", emulator=emulator)
+    assert (ran.code, [row["state"] for row in ran.json["rows"]]) == (1, ["failed", "created", "created"])
+    table = tmp_path / "plan.csv"
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace("Compañía", "Cía", 2), encoding="utf-8")
+    changed = await run(*command, emulator=emulator)
+    assert (changed.code, "row 3" in changed.err, "changed since it was sent" in changed.err) == (2, True, True)
+    assert ("row 2" in changed.err, "row 4" in changed.err) == (False, False)
+    table.write_text(text.replace("Compañía", "Cía", 1), encoding="utf-8")
+    again = await run(*command, emulator=emulator)
+    assert (again.code, made(emulator)) == (0, (3, 6, {2}))
+    assert "ÑANDÚ & CÍA, S.A." in {row["razon_social"] for row in emulator.state["empresas"].values()}
+
+
+@pytest.mark.parametrize(
+    ("existing", "code", "name"), [("adopt", 0, "VIEJA"), ("update", 0, None), ("fail", 1, "VIEJA")]
+)
+async def test_a_company_that_exists_is_left_changed_or_refused(
+    tmp_path: Path, emulator: Emulator, existing: str, code: int, name: str | None
+) -> None:
+    uid = emulator.add_empresa(rfc="AAA010101000", razon_social="VIEJA")
+    ran = await run("provision", plan(tmp_path, 1), *QUICK, "--existing", existing, "--json", emulator=emulator)
+    row = emulator.state["empresas"][uid]
+    assert (ran.code, row["razon_social"]) == (code, name or "ÑANDÚ & COMPAÑÍA, S.A.")
+    state = {"adopt": "adopted", "update": "updated", "fail": "failed"}[existing]
+    assert (ran.json["rows"][0]["state"], ran.json["empresas"][state]) == (state, 1)
+
+
+async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    ran = await run("provision", plan(tmp_path, 1), *QUICK, "--journal", tmp_path / "none" / "r", emulator=emulator)
+    assert (ran.code, "cannot be opened" in ran.err, ran.err.count("\n")) == (1, True, 1)
+    assert emulator.count("empresas.create") == 0
