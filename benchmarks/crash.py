@@ -18,7 +18,7 @@ import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from attrs import define, field, frozen
 from facturaonline_async import Config, FacturaOnlineError, RetryPolicy, connect
 from facturaonline_async.cli.example import example_rfcs
 from facturaonline_async.provision import Plan
-from facturaonline_async.testing import Emulator, Fault
+from facturaonline_async.testing import Emulator, Fault, Request
 from tests.plans import ROW, nueva, written
 from tests.provision.controls import provision_naively
 from tests.provision.verdict import Verdict, judge
@@ -53,8 +53,10 @@ _FAULTS = (
     (Fault.delay_answer(_TIMEOUT + 0.3), 0.02),
 )
 _NAIVE_RUNS = 3
-_LATE = ((Fault.commit_late(0.6), 0.2), (Fault.delay(0.8), 0.2))
-"""For the controls: they stumble over these."""
+_LATE = 2.0
+_LATEST = 4.0
+_LAG_OF_CONTROLS = 1.5
+"""Seconds; long enough that also a slow machine stumbles where it should."""
 
 _FAULTS_OF_READS = ((Fault.status(500), 0.05), (Fault.drop_before_commit(), 0.03), (Fault.throttle(), 0.02))
 
@@ -76,9 +78,9 @@ class Size:
 
 
 FULL = Size(empresas=1000, kills=110, rate=60)
-SHORT = Size(empresas=30, kills=6, rate=40)
-CONTROL = Size(empresas=100, kills=10, rate=100)
-SHORT_CONTROL = Size(empresas=24, kills=4, rate=60)
+SHORT = Size(empresas=30, kills=6, rate=20)
+CONTROL = Size(empresas=100, kills=10, rate=200)
+SHORT_CONTROL = Size(empresas=24, kills=3, rate=100)
 
 
 @define
@@ -95,7 +97,15 @@ class Outcome:
 
 @define
 class Fight:
-    """One plan, one emulator, and processes that are killed."""
+    """One plan, one emulator, and processes that are killed.
+
+    Attributes:
+        folder, size, seed, settle, list_lag, faults: what is done to it.
+        module: the command.
+        kills_at: kill when a request meets this fault, instead of at random.
+        is_finished: whether what is left is brought to its end.
+
+    """
 
     folder: Path
     size: Size
@@ -104,6 +114,8 @@ class Fight:
     settle: float = _SETTLE
     list_lag: float = _LIST_LAG
     faults: tuple[tuple[Fault, float], ...] = _FAULTS
+    kills_at: Fault | None = None
+    is_finished: bool = True
     chance: random.Random = field(init=False)
     letras: dict[str, list[str]] = field(init=False)
 
@@ -145,7 +157,7 @@ class Fight:
                 outcome.kills += await self.kill(process, emulator)
                 if process.returncode == 0:
                     break  # there was nothing left to kill it for
-            for _ in range(5):  # rows that failed are tried again by the next run
+            for _ in range(5 if self.is_finished else 0):  # rows that failed are tried again by the next run
                 outcome.runs += 1
                 process = await self.start(plan, emulator, rate=1000)
                 output, problems = await process.communicate()
@@ -155,7 +167,7 @@ class Fight:
                     print(problems.decode(), file=sys.stderr)
                 if process.returncode == 0:
                     break
-            await asyncio.sleep(2)  # what is done late is done by then
+            await asyncio.sleep(_LATEST)  # what is done late is done by then
             outcome.verdict = judge(emulator.state, self.letras, self.journal)
             outcome.faults = _met(emulator)
         outcome.seconds = time.monotonic() - began
@@ -184,17 +196,45 @@ class Fight:
     async def kill(self, process: Process, emulator: Emulator) -> bool:
         """Kill the process some time after its first call, or (now and then) before; return whether it came to it."""
         reading = asyncio.create_task(process.communicate())
-        if self.chance.random() < 0.9:
+        if self.kills_at is not None:
+            calls = len(emulator.requests)
+            while not reading.done() and not _meets(self.kills_at, emulator.requests[calls:]):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        elif self.chance.random() < 0.9:
             calls = len(emulator.requests)
             while len(emulator.requests) == calls and not reading.done():  # noqa: ASYNC110  # it rings no bell
                 await asyncio.sleep(0.01)
-        await asyncio.wait({reading}, timeout=self.chance.uniform(0.05, 1.7))
+        if self.kills_at is None:
+            await asyncio.wait({reading}, timeout=self.chance.uniform(0.05, 1.7))
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
         _, problems = await reading
         if process.returncode not in {0, 1, -signal.SIGKILL}:
             print(problems.decode(), file=sys.stderr)
         return process.returncode == -signal.SIGKILL
+
+
+async def without_settle(folder: Path, size: Size, seed: int) -> Outcome:
+    """Look at once, and create again what is not listed. Nobody is killed."""
+    late = ((Fault.commit_late(_LATE), 0.3),)
+    size = Size(size.empresas, 0, size.rate)
+    return await Fight(folder, size, seed, settle=0.0, list_lag=_LAG_OF_CONTROLS, faults=late).fought()
+
+
+async def intent_after_send(folder: Path, size: Size, seed: int) -> Outcome:
+    """Write down what was sent, not what is about to be. Killed whenever a create has come and is not done yet."""
+    latest = Fault.delay(_LATEST)
+    return await Fight(
+        folder,
+        size,
+        seed,
+        module="tests.provision.controls",
+        settle=_LATEST + _LAG_OF_CONTROLS + 1,
+        list_lag=_LAG_OF_CONTROLS,
+        faults=((latest, 0.1),),
+        kills_at=latest,
+        is_finished=False,
+    ).fought()
 
 
 async def naive(folder: Path, size: Size, seed: int) -> Outcome:
@@ -215,6 +255,10 @@ async def naive(folder: Path, size: Size, seed: int) -> Outcome:
         return Outcome(verdict, runs=_NAIVE_RUNS, faults=_met(emulator), seconds=time.monotonic() - began)
 
 
+def _meets(fault: Fault, requests: Sequence[Request]) -> bool:
+    return any(request.fault == fault for request in requests)
+
+
 def _met(emulator: Emulator) -> Counter[str]:
     return Counter(request.fault.label for request in emulator.requests if request.fault is not None)
 
@@ -228,10 +272,8 @@ async def fight_all(seed: int, *, is_short: bool) -> int:
             await anyio.Path(folder).mkdir()
         fights: list[Coroutine[Any, Any, Outcome]] = [
             Fight(folders[0], size, seed).fought(),
-            Fight(folders[1], control, seed, settle=0.0, list_lag=1.5, faults=_LATE).fought(),
-            Fight(
-                folders[2], control, seed, module="tests.provision.controls", settle=4.0, list_lag=1.5, faults=_LATE
-            ).fought(),
+            without_settle(folders[1], control, seed),
+            intent_after_send(folders[2], control, seed),
             naive(folders[3], control, seed),
         ]
         names = ("the protocol", "settle 0", "intent after send", "naive repeats")

@@ -31,13 +31,18 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "not_der": (_E, "The API takes the SAT's own binary files (DER): give those, or what sello.to_der() returns."),
     "truncated": (_E, "The file breaks off: copy or download it again, in binary mode."),
     "trailing_bytes": (_E, "Give the file as the SAT gave it: copy or download it again, or use sello.to_der()."),
+    "unreadable_file": (_E, "Look at the file and at its permissions, or copy or download it again."),
+    "unpaired": (_E, "Put a .cer and its .key into one folder, with one name; other names need the key's password."),
+    "ambiguous": (_E, "Leave one .cer and one .key of a name, or give the two files themselves."),
     # Key and password
     "key_not_encrypted": (_E, "Give the .key file as the SAT's Certifica made it, with its password."),
     "unsupported_key": (_E, "Give the .key file as the SAT's Certifica made it: an RSA key in PKCS#8."),
     "damaged_key": (_E, "The file was changed: take it from a backup, or request a new certificate from the SAT."),
     "no_password": (_E, "Give the password chosen in Certifica for this key (contraseña de la clave privada)."),
     "wrong_password": (_E, "Give the password chosen in Certifica for this very key, not the portal's (CIEC)."),
+    "password_unsendable": (_E, "Change the password to one in a single line, without tabs or control characters."),
     "key_mismatch": (_E, "Give the key that was made with this certificate's request: each sucursal has its own."),
+    "not_checked": (_E, "Check it once more; if it stays so, give the .key file as the SAT's Certifica made it."),
     # The certificate
     "fiel_as_csd": (_E, "Give the CSD (Certificado de Sello Digital), not the e.firma (FIEL)."),
     "csd_as_fiel": (_E, "Give the e.firma (FIEL), not the CSD (Certificado de Sello Digital)."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,28 @@ def written(path: Path, rows: list[dict[str, Any]], **how: Any) -> Path:
     """Write a plan into a folder with certificates, and return its path."""
     plan = folder(path) / "plan.csv"
     plan.write_text(table(rows, **how), encoding="utf-8", newline="")
+    return plan
+
+
+def toml(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as tables; a value that is no text stands there as it is."""
+    return "\n".join(
+        "[[empresas]]\n" + "".join(f"{name} = {toml_value(value)}\n" for name, value in row.items()) for row in rows
+    )
+
+
+def toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {toml_value(each)}' for name, each in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def written_toml(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write a plan as TOML into a folder with certificates, and return its path."""
+    plan = folder(path) / "plan.toml"
+    plan.write_text(toml(rows), encoding="utf-8")
     return plan
 
 

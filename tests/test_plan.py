@@ -7,12 +7,14 @@ import codecs
 import pickle
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
-from facturaonline_async.provision import Plan, PlanError, PlanSerie, Problem
-from tests.plans import HEADER, ROW, folder, nueva, table, written
+from facturaonline_async.provision import Existing, Plan, PlanError, PlanSerie, Problem, ValueRow
+from tests.plans import HEADER, ROW, folder, nueva, table, written, written_toml
 
 PASSWORD = "clave secreta"
 
@@ -78,7 +80,18 @@ def test_series_are_read_from_their_cell(tmp_path: Path, cell: str, series: tupl
 
 
 @pytest.mark.parametrize(
-    "cell", ["F", "F:", ":factura", "F:factura:x", "F:factura:0", "F:factura:-1", "F:factura:1:2", "F:factura:٣"]
+    "cell",
+    [
+        "F",
+        "F:",
+        ":factura",
+        "F:factura:x",
+        "F:factura:0",
+        "F:factura:-1",
+        "F:factura:1:2",
+        "F:factura:٣",
+        "F:factura:1000000000",
+    ],
 )
 def test_series_of_another_form_are_a_fault(tmp_path: Path, cell: str) -> None:
     assert problems(tmp_path, ROW | {"series": cell}) == [(2, "series")]
@@ -183,7 +196,7 @@ def test_a_cell_of_another_form_is_a_fault(tmp_path: Path, column: str, cell: st
 
 
 @pytest.mark.parametrize("column", ["razon_social", "calle", "telefono", "password"])
-@pytest.mark.parametrize("cell", ["una\r\ndos", "una\ndos", "esc\x1b[31m", "bad \ufffd"])
+@pytest.mark.parametrize("cell", ["una\r\ndos", "una\ndos", "una\tdos", "esc\x1b[31m", "bad \ufffd"])
 def test_a_line_break_in_a_cell_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
     assert problems(tmp_path, ROW | {"calle": "x", "telefono": "1", column: cell}) == [(2, column)]
 
@@ -285,6 +298,7 @@ def test_a_cell_beyond_the_header_is_a_fault(tmp_path: Path) -> None:
         (b"r\0f\0c\0", "no text in an encoding"),
         (b"Empresa,EKU9003173C9,06500,a@b.mx,601,601,a.cer,a.key,clave-secreta", "row 1: is no header"),
         (b'rfc,"' + b"x" * 200_000, "this is not CSV"),
+        (table([ROW]).encode("utf-16") + b"\x00\xd8\x00\x00", "it begins as UTF-16, and holds bytes that are not"),
     ],
 )
 def test_a_file_that_is_no_plan_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -302,10 +316,60 @@ def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
 def test_the_same_company_twice_is_a_fault(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"rfc": "HAÑ930228SM9"}, ROW | {"rfc": "han\u0303930228sm9"}]
     assert problems(tmp_path, *rows) == [(4, "rfc")]
+    assert problems(tmp_path, rows[0], rows[1] | {"codpos": "x"}, rows[2] | {"email": "x"}) == [
+        (3, "codpos"),
+        (4, "email"),
+        (4, "rfc"),
+    ]
 
 
 def test_the_same_serie_twice_in_a_company_is_a_fault(tmp_path: Path) -> None:
     assert problems(tmp_path, ROW | {"series": "F:factura;F:factura:7;F:pago"}) == [(2, "series")]
+
+
+# ── What becomes of what exists ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("cell", "existing"),
+    [("adopt", "adopt"), (" Update ", "update"), ("FAIL", "fail"), ("", None), (" ", None)],
+)
+def test_a_row_may_say_what_becomes_of_a_company_that_exists(tmp_path: Path, cell: str, existing: Existing) -> None:
+    (row,) = Plan.from_csv(written(tmp_path, [ROW | {"existing": cell}]))
+    assert row.existing == existing
+
+
+def test_anything_else_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path, ROW | {"existing": "replace"}) == [(2, "existing")]
+    wrong: Any = "replace"
+    with pytest.raises(InvalidInputError, match=r"'adopt', 'update' or 'fail'.* it was 'replace'"):
+        ValueRow(nueva=nueva("EKU9003173C9"), existing=wrong)
+
+
+# ── By its name ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_file_is_read_by_what_its_name_ends_in(tmp_path: Path) -> None:
+    written(tmp_path, [ROW]).rename(tmp_path / "plan.CSV")
+    written_toml(tmp_path, [ROW | {"rfc": "HAÑ930228SM9"}])
+    assert [row.rfc for name in ("plan.CSV", "plan.toml") for row in Plan.from_file(tmp_path / name)] == [
+        "EKU9003173C9",
+        "HAÑ930228SM9",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("plan", "plan must end in .csv or .toml"),
+        ("plan.json", "plan.json must end in .csv or .toml"),
+        ("plan.xlsx", "plan.xlsx must end in .csv or .toml: save it as CSV UTF-8"),
+    ],
+)
+def test_another_ending_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_file(tmp_path / name)
+    assert [str(problem) for problem in refused.value.problems] == [reason]
 
 
 # ── Passwords ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -352,6 +416,42 @@ def test_a_plan_may_be_made_of_values() -> None:
         (2, "HAÑ930228SM9", ()),
     ]
     assert asyncio.run(plan.rows[0].load()) == nueva("EKU9003173C9")
+
+
+def test_a_plan_may_be_made_of_rows() -> None:
+    series = [PlanSerie(letra="F", tipo_documento="factura")]
+    row = ValueRow(nueva=nueva("HAÑ930228SM9"), series=tuple(series), existing="update")
+    plan = Plan.from_values([(nueva("EKU9003173C9"), series), row, evolve(row, nueva=nueva("XIQB891116QE4"), number=7)])
+    assert [(each.number, each.rfc, each.series, each.existing) for each in plan] == [
+        (1, "EKU9003173C9", tuple(series), None),
+        (2, "HAÑ930228SM9", tuple(series), "update"),
+        (7, "XIQB891116QE4", tuple(series), "update"),
+    ]
+    assert [each.rfc for each in Plan.from_values(plan)] == [each.rfc for each in plan]
+
+
+def test_rows_of_one_number_are_told_apart_by_their_rfcs() -> None:
+    row = ValueRow(nueva=nueva("EKU9003173C9"), number=1)
+    with pytest.raises(PlanError, match="row 1, rfc: EKU9003173C9 stands in row 1 already"):
+        Plan.from_values([row, row])
+
+
+@pytest.mark.parametrize(
+    "row", [nueva("EKU9003173C9"), "EKU9003173C9", (nueva("EKU9003173C9"),), (PASSWORD, []), (nueva("X"), 7), None]
+)
+def test_what_is_no_row_says_so(row: Any) -> None:
+    with pytest.raises(PlanError, match=r"row 2: must be a NuevaEmpresa with its series") as refused:
+        Plan.from_values([(nueva("EKU9003173C9"), []), row])
+    assert PASSWORD not in str(refused.value)
+
+
+def test_what_is_no_serie_says_so() -> None:
+    wrong: Any = ["F"]
+    with pytest.raises(InvalidInputError, match="series must be of PlanSerie, and one was a str"):
+        Plan.from_values([(nueva("EKU9003173C9"), wrong)])
+    wrong = [PlanSerie(letra="F", tipo_documento="factura")]
+    with pytest.raises(InvalidInputError, match="series must be a tuple of PlanSerie, and was a list"):
+        ValueRow(nueva=nueva("EKU9003173C9"), series=wrong)
 
 
 def test_series_of_a_plan_are_told_apart_as_the_api_does() -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import importlib.metadata
-import inspect
+import io
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from facturaonline_async.cli import emulator, example, provision, report, sello, status
-from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
+from facturaonline_async.cli import empresas, emulator, example, provision, report, sello, series, status
+from facturaonline_async.cli.groups import add as _add
+from facturaonline_async.cli.printed import printable
+from facturaonline_async.errors import (
+    FacturaOnlineError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    UnreadableAnswerError,
+)
+from facturaonline_async.resources import ENDPOINTS
 
 __all__ = ["app", "run"]
 
@@ -44,12 +51,6 @@ def _facturaonline(
     del version  # its callback has left already
 
 
-def _add(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
-    """Add a command, with its docstring as help: paragraphs as they are, lines as the terminal breaks them."""
-    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
-    group.command(name, help="\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs))(command)
-
-
 _add(app, "provision", provision.command)
 _add(app, "status", status.command)
 _add(app, "report", report.command)
@@ -58,16 +59,40 @@ _add(plan, "example", example.command)
 _add(sellos, "check", sello.command)
 app.add_typer(plan, name="plan")
 app.add_typer(sellos, name="sello")
+app.add_typer(empresas.app, name="empresas")
+app.add_typer(series.app, name="series")
 
 
 def run() -> None:
-    """Run the command. Exit codes: 0 done, 1 something is not there, 2 bad input, 130 interrupted."""
+    """Run the command.
+
+    Exit codes: 0 done, 1 the answer is no or something is not there, 2 bad input, 3 it may have been done (or was, and
+    the answer cannot be read): look before you repeat it, 130 interrupted.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no company's name may turn what was done into a traceback
     try:
         app(prog_name="facturaonline")
     except FacturaOnlineError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+        code, advice = _ending(error)
+        for line in (*str(error).splitlines(), *getattr(error, "__notes__", ()), *advice):
+            sys.stderr.write(f"{printable(line)}\n")
+        sys.exit(code)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         sys.stderr.write(f"{error.strerror or type(error).__name__}{where}\n")
         sys.exit(1)
+
+
+def _ending(error: FacturaOnlineError) -> tuple[int, tuple[str, ...]]:
+    """Return the exit code, and what to do next where that is not plain: a write may have happened."""
+    if isinstance(error, InvalidInputError):
+        return 2, ()
+    endpoint = ENDPOINTS.get(error.endpoint)
+    if endpoint is None or endpoint.method == "GET":
+        return 1, ()
+    if isinstance(error, OutcomeUnknownError):
+        return 3, ("Nobody knows whether it was done: look before you repeat it.",)
+    if isinstance(error, UnreadableAnswerError):
+        return 3, ("It was done, but the answer cannot be read: look, and do not repeat it.",)
+    return 1, ()

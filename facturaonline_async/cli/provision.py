@@ -20,10 +20,10 @@ from rich.text import Text
 
 from facturaonline_async import bulk
 from facturaonline_async.cli import loop, shown
+from facturaonline_async.cli.account import check_environment
 from facturaonline_async.cli.keys import KeysFile
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
-from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import (
     Existing,
     Plan,
@@ -51,7 +51,7 @@ def _rate(text: str) -> Rate:
 
 def command(
     plan: Annotated[
-        Path, typer.Argument(metavar="PLAN", help="CSV file with one row per company.", show_default=False)
+        Path, typer.Argument(metavar="PLAN", help="CSV or TOML file with one row per company.", show_default=False)
     ],
     base_url: Annotated[
         str | None,
@@ -132,7 +132,7 @@ def command(
     if use_emulator and base_url:
         raise typer.BadParameter("--emulator and --base-url exclude each other")
     try:
-        read = Plan.from_csv(plan)
+        read = Plan.from_file(plan)
     except PlanError as error:
         if as_json:
             _print({"error": "the plan has faults", "problems": [attrs.asdict(each) for each in error.problems]})
@@ -145,7 +145,7 @@ def command(
         loop.run(check(read, as_json=as_json, production=Config(base_url=url).is_production))
         return
     if not use_emulator:
-        _check_environment(base_url)
+        check_environment(base_url, otherwise=" (or --emulator, to try)")
     config = Config(
         base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
     )
@@ -186,19 +186,6 @@ _EMULATOR_SETTLE = 2.0
 
 def _resumable(journal: Path) -> str:
     return f"Interrupted. Nothing is lost: the same command goes on where {journal} stands.\n"
-
-
-def _check_environment(base_url: str | None) -> None:
-    """Say in words of the command what is missing."""
-    if not base_url and not os.environ.get("FACTURAONLINE_BASE_URL"):
-        raise InvalidInputError(
-            "FACTURAONLINE_BASE_URL is not set: set it, or give --base-url (or --emulator, to try).", field="base_url"
-        )
-    for name in ("api_key", "secret_key"):
-        if not os.environ.get(variable := f"FACTURAONLINE_{name.upper()}"):
-            raise InvalidInputError(
-                f"{variable} is not set: set it to the account's key (or give --emulator, to try).", field=name
-            )
 
 
 async def check(plan: Plan, *, as_json: bool, production: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -17,18 +18,21 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
-from facturaonline_async.cli import loop, shown
-from facturaonline_async.config import Secret
+from facturaonline_async.cli import folders, loop, shown
+from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import FINDINGS, Finding
 from facturaonline_async.provision import Plan, PlanRow
 from facturaonline_async.provision.checkers import Checkers, checkers
 from facturaonline_async.sello import Certificado, Kind, Report, Sello, read_file
+from facturaonline_async.sello.printable import printable_path
 
 __all__ = ["command"]
 
 PASSWORD: Final = "FACTURAONLINE_SELLO_PASSWORD"  # noqa: S105  # a name
 _CONCURRENCY: Final = 16
+_LONGEST: Final = 1 << 16
+_UNREADABLE: Final = "unreadable_file"
 _STYLES: Final = {"error": "red", "warning": "yellow"}
 
 
@@ -57,31 +61,35 @@ def command(
 
     Nothing is sent anywhere. The password is asked for without showing it, or read from the standard input
     (--password-stdin), or taken from the environment variable FACTURAONLINE_SELLO_PASSWORD; all pairs of a folder have
-    the same. A plan has passwords of its own. In a folder a pair is a .cer and a .key of one name, or the only two.
+    the same. A plan has passwords of its own. In a folder a pair is a .cer and a .key of one name, or of one public
+    key if the password opens it, or the only two.
 
-    The exit code is 1 if anything would be refused (warnings do not count), and 2 if something cannot be read.
+    The exit code is 1 if anything would be refused (warnings do not count), and 2 if something cannot be read; whatever
+    can be is checked all the same.
     """
-    if key is None and path.suffix.lower() == ".csv":
+    if key is None and path.suffix.lower() in {".csv", ".toml"}:
         if rfc is not None or kind is not None or password_stdin:
             raise typer.BadParameter("a plan has RFCs, kinds and passwords of its own")
-        pairs = list(_of_plan(Plan.from_csv(path)))
+        pairs = list(_of_plan(Plan.from_file(path)))
     elif key is None and path.is_dir():
         pairs = list(_of_folder(path, rfc, kind, _password(as_stdin=password_stdin)))
         if not pairs:
-            raise InvalidInputError(f"{path} holds no .cer and no .key file.", field="DIR")
+            raise InvalidInputError(f"{printable_path(path)} holds no .cer and no .key file.", field="DIR")
     elif key is None:
         raise typer.BadParameter("give the certificate and its key, or a folder, or a plan (.csv)")
     else:
         files = read_file("CER", path), read_file("KEY", key)
         sello = Sello(*files, _password(as_stdin=password_stdin))
-        pairs = [_Pair(str(path), rfc, kind or "csd", sello)]
+        pairs = [_Pair(printable_path(path), rfc, kind or "csd", sello)]
     checked = loop.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
     if as_json:
-        sys.stdout.write(json.dumps([_as_json(*each) for each in checked], indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps([_as_json(*each) for each in checked], indent=2) + "\n")
     elif len(checked) == 1:
         _show(checked[0][1])
     else:
         _show_all(checked)
+    if any(finding.code == _UNREADABLE for _, report in checked for finding in report.findings):
+        raise typer.Exit(2)
     if not all(report.ok for _, report in checked):
         raise typer.Exit(1)
 
@@ -98,7 +106,7 @@ class _Pair:
 
 def _password(*, as_stdin: bool) -> Secret:
     if as_stdin:
-        return Secret(sys.stdin.readline().rstrip("\r\n"))
+        return _decoded(SecretBytes(sys.stdin.buffer.readline(_LONGEST)))
     if PASSWORD in os.environ:
         return Secret(os.environ[PASSWORD])
     if not sys.stdin.isatty():
@@ -108,6 +116,18 @@ def _password(*, as_stdin: bool) -> Secret:
     )
 
 
+def _decoded(line: SecretBytes) -> Secret:
+    """Return the password in a line of whatever encoding, without a byte order mark: Windows has several."""
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return Secret(line.decode("utf-16", "ignore").rstrip("\r\n"))
+    encoding = "utf-8-sig"
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        encoding = "cp1252"
+    return Secret(line.decode(encoding, "replace").rstrip("\r\n"))
+
+
 def _of_plan(plan: Plan) -> Iterator[_Pair]:
     for row in plan:
         yield _Pair(f"row {row.number}", row.rfc, "csd", row)
@@ -115,30 +135,9 @@ def _of_plan(plan: Plan) -> Iterator[_Pair]:
 
 
 def _of_folder(folder: Path, rfc: str | None, kind: Kind | None, password: Secret) -> Iterator[_Pair]:
-    """Give the pairs below a folder, and the files that have no partner."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".cer", ".key"} and path.is_file())
-    groups: dict[Path, list[Path]] = {}
-    for file in files:
-        groups.setdefault(file.with_suffix(""), []).append(file)
-    lonely: dict[Path, list[Path]] = {}
-    for name, group in list(groups.items()):
-        if len({file.suffix.lower() for file in group}) == 1:
-            lonely.setdefault(name.parent, []).extend(groups.pop(name))
-    for parent, left in lonely.items():
-        if sorted(file.suffix.lower() for file in left) == [".cer", ".key"]:
-            groups[parent / left[0].stem] = left
-        else:
-            for file in left:
-                seen = f"{file.name} has no partner of its name."
-                yield _Pair(str(file.relative_to(folder)), rfc, kind, _lonely(file, seen))
-    for group in groups.values():
-        cer, key = sorted(group, key=lambda file: file.suffix.lower())[:2]
-        yield _Pair(str(cer.relative_to(folder)), rfc, kind, (cer, key, password))
-
-
-def _lonely(file: Path, seen: str) -> Finding:
-    is_key = file.suffix.lower() == ".key"
-    return Finding("not_a_certificate" if is_key else "not_a_key", "cer" if is_key else "key", seen)
+    for found in folders.find(folder, password):
+        content = found.content
+        yield _Pair(found.name, rfc, kind, content if isinstance(content, Finding) else (*content, password))
 
 
 async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> list[tuple[_Pair, Report]]:
@@ -159,21 +158,27 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
 
 
 async def _report(pair: _Pair, checked: Checkers, *, production: bool) -> Report | None:
-    """Check one; a plan's row may have no FIEL to check."""
+    """Check one; a plan's row may have no FIEL to check. What cannot be read is told of, and stops nothing else."""
+    if isinstance(pair.source, Finding):
+        return Report(None, (pair.source,))
+    try:
+        sello = await _loaded(pair)
+    except InvalidInputError as error:
+        is_told = not isinstance(pair.source, tuple) and pair.kind != "csd"  # a row is read twice, and told of once
+        return None if is_told else Report(None, (Finding(_UNREADABLE, error.field or "cer", str(error)),))
+    return None if sello is None else await checked(sello, rfc=pair.rfc, kind=pair.kind, production=production)
+
+
+async def _loaded(pair: _Pair) -> Sello | None:
     source = pair.source
-    if isinstance(source, Finding):
-        return Report(None, (source,))
     if isinstance(source, Sello):
-        sello: Sello | None = source
-    elif isinstance(source, tuple):
+        return source
+    if isinstance(source, tuple):
         cer, key, password = source
-        sello = await Sello.from_files(cer, key, password=password)
-    else:
-        nueva = await source.load()
-        sello = nueva.csd if pair.kind == "csd" else nueva.fiel
-    if sello is None:
-        return None
-    return await checked(sello, rfc=pair.rfc, kind=pair.kind, production=production)
+        return await Sello.from_files(cer, key, password=password)
+    assert not isinstance(source, Finding)  # noqa: S101  # told of already
+    nueva = await source.load()
+    return nueva.csd if pair.kind == "csd" else nueva.fiel
 
 
 # ── What people see ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -215,11 +220,13 @@ def _show_all(checked: Sequence[tuple[_Pair, Report]]) -> None:
     table = Table(title=str(_verdict([report for _, report in checked])), title_justify="left")
     for name in ("", "kind", "RFC", "number", "valid until"):
         table.add_column(name, overflow="fold")
-    table.add_column("found")
+    table.add_column("found", overflow="fold")
     for pair, report in checked:
         facts = report.certificado
         cells = (facts.kind or "unknown", facts.rfc, facts.numero, f"{facts.not_after:%Y-%m-%d}") if facts else [""] * 4
-        found = [Text(finding.code, style=_STYLES[finding.severity]) for finding in report.findings]
+        found = [
+            Text.assemble((finding.code, _STYLES[finding.severity]), f": {finding.seen}") for finding in report.findings
+        ]
         table.add_row(Text(pair.name), *map(Text, cells), Text("\n").join(found))
     console.print(table)
     for code in dict.fromkeys(finding.code for _, report in checked for finding in report.findings):

@@ -7,7 +7,7 @@ from facturaonline_async.provision.dry import RowCheck, check
 from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
-from facturaonline_async.provision.rows import Existing, PlanError, PlanRow, PlanSerie, Problem
+from facturaonline_async.provision.rows import Existing, PlanError, PlanRow, PlanSerie, Problem, ValueRow
 from facturaonline_async.provision.run import Run, provision
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SerieOutcome",
     "State",
     "ThingEvent",
+    "ValueRow",
     "check",
     "provision",
 ]

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import IO, Final
+from threading import Lock, Semaphore
+from typing import Final
 
 import anyio
 import anyio.to_thread
 from attrs import define, field
 
+from facturaonline_async.findings import Finding
 from facturaonline_async.logs import LOGGER
 from facturaonline_async.sello import Kind, Report, Sello, check
-from facturaonline_async.sello.worker import Question, read, write
+from facturaonline_async.sello.process import GoneError, LateError, Process
+from facturaonline_async.sello.terms import Terms
 
 __all__ = ["Checkers", "checkers"]
 
 _MOST: Final = 8
-_PATIENCE: Final = 5.0
-"""Seconds that a process gets for ending by itself."""
 
 
 @asynccontextmanager
@@ -46,21 +46,25 @@ def _processes() -> int:
     return max(1, min(_MOST, cores - 1))
 
 
-class _GoneError(Exception):
-    """The process could not be started, or is gone."""
-
-
-@define
+@define(eq=False)
 class Checkers:
     """See `checkers`."""
 
     _processes: int = field(alias="processes")
+    #: What bounds the calls that wait, and the threads in which they do.
     _slots: anyio.CapacityLimiter = field(init=False)
-    _idle: list[_Process] = field(factory=list, init=False)
+    #: What bounds the checks under way: a call that was cancelled has left its slot, and its check goes on.
+    _seats: Semaphore = field(init=False)
+    #: Held for whatever is said of the processes below; they are taken and put back by threads.
+    _lock: Lock = field(factory=Lock, init=False)
+    _idle: list[Process] = field(factory=list, init=False)
+    _all: set[Process] = field(factory=set, init=False)
+    _is_closed: bool = field(default=False, init=False)
     _is_hopeless: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._slots = anyio.CapacityLimiter(self._processes)
+        self._seats = Semaphore(self._processes)
         # A frozen application would start itself once more.
         self._is_hopeless = not sys.executable or bool(getattr(sys, "frozen", False))
 
@@ -73,103 +77,88 @@ class Checkers:
         production: bool = False,
         now: datetime | None = None,
     ) -> Report:
-        """Check a Sello, first come, first served. Cancelled, it ends when the check under way does."""
-        # On the way into the process nothing refuses to be pickled, and nothing shows itself less than it must.
-        question = Question(
-            cer=sello.cer,
-            key=bytes(sello.key),
-            password=sello.password.reveal(),
-            rfc=rfc,
-            kind=kind,
-            now=now,
-            production=production,
-        )
-        # The same slots bound the threads that wait for the processes.
-        return await anyio.to_thread.run_sync(self._check, sello, question, limiter=self._slots)
+        """Check a Sello, first come, first served.
 
-    def _check(self, sello: Sello, question: Question) -> Report:
-        if not self._is_hopeless:
-            try:
-                return self._asked(question)
-            except _GoneError:
-                self._is_hopeless = True
-                LOGGER.warning("certificates are checked in threads: no worker process could be started, or one died")
-        return check(
-            sello,
-            rfc=question["rfc"],
-            kind=question["kind"],
-            now=question["now"],
-            production=question["production"],
-        )
-
-    def _asked(self, question: Question) -> Report:
-        process = self._idle.pop() if self._idle else _Process()
-        try:
-            report = process.ask(question)
-        except (OSError, EOFError):
-            process.close()
-            raise _GoneError from None
-        self._idle.append(process)
-        return report
-
-    async def aclose(self) -> None:
-        """End the processes."""
-        while self._idle:
-            await anyio.to_thread.run_sync(self._idle.pop().close)
-
-
-class _Process:
-    """One process, and the pipes to and from it. Used by one thread at a time."""
-
-    def __init__(self) -> None:
-        path = os.pathsep.join(os.path.abspath(each) for each in sys.path)  # noqa: PTH100  # "" is the current folder
-        # It finds what this process finds, in the same order; keys of an account are not its business.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACTURAONLINE_")}
-        try:
-            self._process = subprocess.Popen(  # a module of ours
-                [sys.executable, "-P", "-m", "facturaonline_async.sello.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=inherited | {"PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is the parent's business from the first moment
-            )
-        except OSError:
-            raise _GoneError from None
-        try:
-            read(self._stdout)
-        except (OSError, EOFError):
-            self.close()
-            raise _GoneError from None
-
-    @property
-    def _stdin(self) -> IO[bytes]:
-        assert self._process.stdin is not None  # noqa: S101  # it is a pipe
-        return self._process.stdin
-
-    @property
-    def _stdout(self) -> IO[bytes]:
-        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
-        return self._process.stdout
-
-    def ask(self, question: Question) -> Report:
-        """Wait for the answer.
+        Cancelled, it ends at once, or (in a cancelled scope of anyio) when the check under way does; a check that goes
+        on without its call keeps its process until it ends, or until the block does.
 
         Raises:
-            OSError, EOFError: the process is gone.
+            InvalidInputError: an argument is not what it should be.
+            anyio.ClosedResourceError: the block has ended.
 
         """
-        write(self._stdin, question)
-        answer = read(self._stdout)
-        assert isinstance(answer, Report)  # noqa: S101  # nothing else is ever answered
+        terms = Terms.of(sello, rfc=rfc, kind=kind, now=now, production=production)
+        return await anyio.to_thread.run_sync(self._check, sello, terms, limiter=self._slots)
+
+    def _check(self, sello: Sello, terms: Terms) -> Report:
+        with self._seats:
+            try:
+                if (process := self._take()) is not None:
+                    return self._asked(process, sello, terms)
+            except LateError:  # in this process it would stop everything
+                seen = "Checking it took far longer than any check does, and was given up."
+                return Report(None, (Finding("not_checked", "key", seen),))
+            except GoneError:
+                self._despair()
+            return check(sello, rfc=terms.rfc, kind=terms.kind, now=terms.now, production=terms.production)
+
+    def _asked(self, process: Process, sello: Sello, terms: Terms) -> Report:
+        is_well = False
+        try:
+            answer = process.ask(sello, terms)
+            is_well = True
+        finally:
+            self._put_back(process, is_well=is_well)
+        if isinstance(answer, str):  # what was raised there is raised here, and can be seen
+            return check(sello, rfc=terms.rfc, kind=terms.kind, now=terms.now, production=terms.production)
         return answer
 
-    def close(self) -> None:
-        """End the process, and wait for it."""
-        with suppress(OSError):
-            self._stdin.close()
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._stdout.close()
+    def _take(self) -> Process | None:
+        """Return a process that nobody is asking, a new one if need be, or None where there can be none."""
+        with self._lock:
+            if self._is_closed:
+                raise anyio.ClosedResourceError
+            if self._is_hopeless:
+                return None
+            if self._idle:
+                return self._idle.pop()
+            process = Process()  # with the lock held: none is started that `aclose` knows nothing of
+            self._all.add(process)
+            return process
+
+    def _put_back(self, process: Process, *, is_well: bool) -> None:
+        with self._lock:
+            if is_well and not self._is_closed:
+                self._idle.append(process)
+                return
+            self._all.discard(process)
+        if not is_well:
+            process.kill()  # whatever it is by now, it is not asked to end
+        process.close()
+
+    def _despair(self) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise anyio.ClosedResourceError
+            self._is_hopeless = True
+        LOGGER.warning("certificates are checked in threads: no worker process could be started, or one died")
+
+    async def aclose(self) -> None:
+        """End the processes, those too that are checking something. Cancelled, they end all the same."""
+        with self._lock:
+            self._is_closed = True
+            processes = list(self._all)
+            for process in processes:
+                if process in self._idle:
+                    process.let_go()
+                else:
+                    process.kill()
+            self._idle.clear()
+            self._all.clear()
+        if processes:
+            await anyio.to_thread.run_sync(_close, processes, limiter=anyio.CapacityLimiter(1))
+
+
+def _close(processes: list[Process]) -> None:
+    for process in processes:
+        process.close()

@@ -318,7 +318,7 @@ class _Opened:
     salt: bytes
 
     def close(self) -> None:
-        """Give it back."""
+        """Give everything back."""
         self.connection.close()
         self.lock.close()
 

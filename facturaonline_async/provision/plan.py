@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem, ValueRow
+from attrs import evolve
+
+from facturaonline_async.checks import kind
+from facturaonline_async.provision.gather import whole
+from facturaonline_async.provision.packed import PackedRows
+from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem, Repeats, ValueRow
 from facturaonline_async.provision.table import read_csv
-from facturaonline_async.resources.empresas.values import NuevaEmpresa, normalize_rfc
+from facturaonline_async.provision.toml import read_toml
+from facturaonline_async.resources.empresas.values import NuevaEmpresa
 
 __all__ = ["Plan"]
 
 
 class Plan:
-    """Rows with distinct RFCs. Make one with `from_values` or `from_csv`.
+    """Rows with distinct RFCs. Make one with `from_file`, or with `from_values`.
+
+    Rows that come from a file are kept packed, and made anew each time they are asked for: iterate, rather than index.
 
     Attributes:
         rows: the companies, in their order.
@@ -22,10 +31,9 @@ class Plan:
     """
 
     def __init__(self, rows: Iterable[PlanRow], *, notices: Sequence[Problem] = ()) -> None:
-        self.rows: tuple[PlanRow, ...] = tuple(rows)
         self.notices: tuple[Problem, ...] = tuple(notices)
-        if problems := list(_repeated(self.rows)):
-            raise PlanError.of(problems)
+        # Packed rows were looked through when they were gathered.
+        self.rows: Sequence[PlanRow] = rows if isinstance(rows, PackedRows) else _distinct(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -39,25 +47,42 @@ class Plan:
     @property
     def series_count(self) -> int:
         """How many series all companies should have together."""
+        if isinstance(self.rows, PackedRows):
+            return self.rows.series_count
         return sum(len(row.series) for row in self.rows)
 
     @classmethod
-    def from_values(cls, rows: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]]]) -> Plan:
-        """Make a plan of companies, each with its series.
+    def from_values(cls, rows: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]] | PlanRow]) -> Plan:
+        """Make a plan of companies, each with its series; or of rows, such as `ValueRow`.
 
         Raises:
-            PlanError: an RFC, or a serie within a company, stands twice.
+            PlanError: an RFC, or a serie within a company, stands twice, or something else is no row.
 
         """
-        return cls(
-            ValueRow(nueva=nueva, series=tuple(series), number=number) for number, (nueva, series) in enumerate(rows, 1)
-        )
+        return cls(_to_row(row, number) for number, row in enumerate(rows, 1))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Plan:
+        """Read a plan from a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+
+        Raises:
+            PlanError: with every faulty row, column and reason at once; or the name ends otherwise.
+
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix == ".csv":
+            return cls.from_csv(path)
+        if suffix == ".toml":
+            return cls.from_toml(path)
+        remedy = ": save it as CSV UTF-8" if suffix.startswith(".xls") else ""
+        raise PlanError.of([whole(f"{Path(path).name} must end in .csv or .toml{remedy}")])
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> Plan:
-        """Read a plan from a CSV file, as spreadsheets write it. Reads no certificate, but sees that all are there.
+        """Read a plan from a CSV file, as spreadsheets write it, and see that all files it names are there.
 
-        The README shows the columns. Relative paths start at the plan's folder.
+        The README shows the columns. Relative paths start at the plan's folder. The file is not needed any more
+        afterwards; the certificates are.
 
         Raises:
             PlanError: with every faulty row, column and reason at once.
@@ -66,14 +91,52 @@ class Plan:
         rows, notices = read_csv(path)
         return cls(rows, notices=notices)
 
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Plan:
+        """Read a plan from a TOML file: a table for each company, with the keys that the columns of a CSV file have.
 
-def _repeated(rows: Iterable[PlanRow]) -> Iterator[Problem]:
-    """Give the companies and series that stand in the plan twice: each of them would be meant to exist once."""
-    seen: dict[str, int] = {}
-    for row in rows:
-        first = seen.setdefault(normalize_rfc(row.rfc), row.number)
-        if first != row.number:
-            yield Problem(row=row.number, column="rfc", reason=f"{row.rfc} stands in row {first} already")
-        keys = [serie.key for serie in row.series]
-        for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
-            yield Problem(row=row.number, column="series", reason=f"{':'.join(key)} stands there twice")
+        ::
+
+            [[empresas]]
+            razon_social = "Escuela Kemper Urgate"
+            rfc = "EKU9003173C9"
+            codpos = "06500"
+            email = "facturas@example.com"
+            regimen_nomina = 601
+            cer = "csd/eku.cer"
+            key = "csd/eku.key"
+            password_env = "CSD_OF_KEMPER"
+            series = [{ letra = "F", tipo_documento = "factura", folio = 1 }, { letra = "P", tipo_documento = "pago" }]
+
+        A row of it in messages is the number of its table, from 1 up.
+
+        Raises:
+            PlanError: with every faulty table, key and reason at once; or it is no TOML.
+
+        """
+        rows, notices = read_toml(path)
+        return cls(rows, notices=notices)
+
+
+def _to_row(row: object, number: int) -> PlanRow:
+    if isinstance(row, ValueRow):
+        return row if row.number else evolve(row, number=number)
+    if isinstance(row, PlanRow):
+        return row
+    if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], NuevaEmpresa) and isinstance(row[1], Iterable):
+        return ValueRow(nueva=row[0], series=tuple(row[1]), number=number)
+    reason = f"must be a NuevaEmpresa with its series, as (nueva, [serie, …]), or a PlanRow, and was {kind(row)}"
+    raise PlanError.of([Problem(row=number, column="", reason=reason)])
+
+
+def _distinct(rows: Iterable[PlanRow]) -> tuple[PlanRow, ...]:
+    """Return the rows, if no company, and no serie within one, stands there twice."""
+    found = tuple(rows)
+    repeats = Repeats()
+    problems: list[Problem] = []
+    for row in found:
+        problems += repeats.of_rfc(row.rfc, row.number)
+        problems += repeats.of_series(row.series, row.number)
+    if problems:
+        raise PlanError.of(problems)
+    return found

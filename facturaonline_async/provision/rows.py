@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal, Protocol, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
-from facturaonline_async.checks import count
+from facturaonline_async.checks import a, count, kind
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.resources.empresas.values import NuevaEmpresa
+from facturaonline_async.resources.empresas.values import NuevaEmpresa, normalize_rfc
 from facturaonline_async.resources.series.values import serie_key
 
-__all__ = ["Existing", "PlanError", "PlanRow", "PlanSerie", "Problem", "ValueRow"]
+__all__ = ["EXISTING", "Existing", "PlanError", "PlanRow", "PlanSerie", "Problem", "Repeats", "ValueRow"]
 
 #: What to do with a company that exists: leave it as it is, change it to what the plan says, or fail.
 Existing: TypeAlias = Literal["adopt", "update", "fail"]
+
+EXISTING: Final[tuple[Existing, ...]] = get_args(Existing)
 
 _SHOWN: Final = 50
 """Faults in the text of an error; all are in its ``problems``."""
@@ -86,6 +88,7 @@ class PlanSerie:
         return serie_key(self.letra, self.tipo_documento)
 
 
+@runtime_checkable
 class PlanRow(Protocol):
     """One company of a plan, with its series. Its certificates are read when they are needed, not before."""
 
@@ -119,14 +122,39 @@ class PlanRow(Protocol):
         ...
 
 
+def _check_existing(_: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and value not in EXISTING:
+        seen = f"{value!r:.40}" if isinstance(value, str) else kind(value)
+        raise InvalidInputError(
+            f"{attribute.name} must be 'adopt', 'update' or 'fail', or None for what the run does; it was {seen}.",
+            field=attribute.name,
+        )
+
+
+def _check_series(_: object, __: object, value: object) -> None:
+    if not isinstance(value, tuple):
+        raise InvalidInputError(f"series must be a tuple of PlanSerie, and was {kind(value)}.", field="series")
+    for each in value:
+        if not isinstance(each, PlanSerie):
+            raise InvalidInputError(f"series must be of PlanSerie, and one was {kind(each)}.", field="series")
+
+
 @frozen(kw_only=True)
 class ValueRow:
-    """A row that is there already, as a value."""
+    """A row that is there already, as a value.
 
-    nueva: NuevaEmpresa = field(repr=False)
-    number: int
-    series: tuple[PlanSerie, ...] = ()
-    existing: Existing | None = None
+    Attributes:
+        nueva: the company.
+        series: those that the company should have.
+        existing: what to do with the company if it exists, "adopt", "update" or "fail"; None: what the run does.
+        number: the row's in messages and reports; 0: its place in the plan.
+
+    """
+
+    nueva: NuevaEmpresa = field(repr=False, validator=a(NuevaEmpresa))
+    series: tuple[PlanSerie, ...] = field(default=(), validator=_check_series)
+    existing: Existing | None = field(default=None, validator=_check_existing)
+    number: int = field(default=0, validator=count)
 
     @property
     def rfc(self) -> str:
@@ -136,3 +164,25 @@ class ValueRow:
     async def load(self) -> NuevaEmpresa:
         """Return the company's data."""
         return self.nueva
+
+
+class Repeats:
+    """Finds companies, and series of one company, that stand in a plan twice: each is meant to exist once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def of_rfc(self, rfc: str, number: int) -> Iterator[Problem]:
+        """Tell whether a row before this one has the RFC."""
+        rfc = normalize_rfc(rfc)
+        if rfc in self._numbers:
+            yield Problem(row=number, column="rfc", reason=f"{rfc} stands in row {self._numbers[rfc]} already")
+        else:
+            self._numbers[rfc] = number
+
+    @staticmethod
+    def of_series(series: Sequence[PlanSerie], number: int) -> Iterator[Problem]:
+        """Tell which series stand there twice."""
+        if len(keys := [serie.key for serie in series]) != len(set(keys)):
+            for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
+                yield Problem(row=number, column="series", reason=f"{':'.join(key)} stands there twice")

@@ -10,7 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facturaonline_async.sello import der
+from facturaonline_async.sello.printable import printable
 from facturaonline_async.sello.report import Certificado, Kind
+from facturaonline_async.sello.strangers import is_about_the_bytes
 
 __all__ = ["UnreadableSubjectError", "read_certificado"]
 
@@ -52,25 +54,27 @@ def read_certificado(content: bytes) -> tuple[Certificado, rsa.RSAPublicNumbers 
         validity = read.not_valid_before_utc, read.not_valid_after_utc
         numero = _numero(read.serial_number)
         body = read.tbs_certificate_bytes
-    except Exception:  # noqa: BLE001  # whatever a stranger's bytes make the library raise
+    except BaseException as error:
+        if not is_about_the_bytes(error):
+            raise
         raise ValueError("not a certificate that can be read") from None
     subject, issuer = _names(body)
     rfc, rfc_representante = _pair(subject, _UNIQUE_IDENTIFIER)
     curp, curp_representante = _pair(subject, _SERIAL_NUMBER)
-    sucursal = subject.get(_ORGANIZATIONAL_UNIT, "").strip()
+    sucursal = subject.get(_ORGANIZATIONAL_UNIT, "")
     certificado = Certificado(
         kind=_kind(is_sat=bool(rfc and numero), sucursal=sucursal, usage=usage),
         rfc=rfc,
         rfc_representante=rfc_representante,
         curp=curp,
         curp_representante=curp_representante,
-        nombre=subject.get(_COMMON_NAME, subject.get(_ORGANIZATION, "")).strip(),
+        nombre=subject.get(_COMMON_NAME, subject.get(_ORGANIZATION, "")),
         sucursal=sucursal,
         numero=numero,
         not_before=validity[0],
         not_after=validity[1],
-        issuer=issuer.get(_COMMON_NAME, "").strip(),
-        issuer_organization=issuer.get(_ORGANIZATION, "").strip(),
+        issuer=issuer.get(_COMMON_NAME, ""),
+        issuer_organization=issuer.get(_ORGANIZATION, ""),
         key_bits=key.key_size if isinstance(key, rsa.RSAPublicKey) else 0,
         key_usage=usage,
         signature_hash=hashed.name if hashed else "",
@@ -83,9 +87,14 @@ def _names(body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
     try:
         parts = [part for part in der.first(body) if part.tag != der.VERSION]
         _serial, _algorithm, issuer, _validity, subject, *_ = parts
-        return der.texts(subject), der.texts(issuer)
+        return _shown(der.texts(subject)), _shown(der.texts(issuer))
     except ValueError:  # a DerError, or too few parts
         raise UnreadableSubjectError("its names cannot be read") from None
+
+
+def _shown(texts: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the texts as logs and terminals may have them: anybody can make a certificate."""
+    return {identifier: printable(text.strip()) for identifier, text in texts.items()}
 
 
 def _pair(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facturaonline_async import fiscal
-from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.checks import is_one_line
+from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.findings import Finding
 from facturaonline_async.sello.certificado import UnreadableSubjectError, read_certificado
 from facturaonline_async.sello.files import Content, What, recognise
 from facturaonline_async.sello.llave import DamagedKeyError, UnsupportedKeyError, WrongPasswordError, open_llave
+from facturaonline_async.sello.printable import printable
 from facturaonline_async.sello.report import Certificado, Kind, Report
+from facturaonline_async.sello.terms import Terms
 from facturaonline_async.sello.values import Sello
 
-__all__ = ["find_all"]
+__all__ = ["find", "find_all"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
+_BLANKS: Final = re.compile(r"\A[\s\0\u200b\u2060\ufeff]+|[\s\0\u200b\u2060\ufeff]+\Z")
+"""What is copied along with a password, and not seen; a byte order mark is."""
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
 def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool) -> Report:
     """Do what `facturaonline_async.sello.check` says."""
-    if kind not in {"csd", "fiel", None}:
-        raise InvalidInputError(f'kind must be "csd", "fiel" or None, and was {kind!r:.40}.', field="kind")
-    moment = datetime.now(UTC) if now is None else now
-    if moment.tzinfo is None:
-        raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
+    return find(sello, Terms.of(sello, rfc=rfc, kind=kind, now=now, production=production))
+
+
+def find(sello: Sello, terms: Terms) -> Report:
+    """Find everything."""
     findings: list[Finding] = []
-    cer, key = recognise(sello.cer), recognise(sello.key)
+    cer, key = recognise(SecretBytes(sello.cer)), recognise(sello.key)  # either may be the key
     if cer.what.is_key and key.what is What.CERTIFICATE:
         findings.append(
             Finding("swapped", "cer", "The file given as cer holds the private key, the one given as key the .cer.")
@@ -44,7 +52,7 @@ def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime 
     certificado, certified = _certificado(cer, findings)
     public = _public(key, sello, findings)
     if certificado is not None:
-        findings += _facts(certificado, rfc=rfc, kind=kind, now=moment, production=production)
+        findings += _facts(certificado, terms)
         if public is not None and public != certified:
             findings.append(Finding("key_mismatch", "key", "The key is another one than the certificate's."))
     return Report(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
@@ -84,7 +92,7 @@ def _public(content: Content, sello: Sello, findings: list[Finding]) -> rsa.RSAP
     def found(code: str, field: str, seen: str) -> None:
         findings.append(Finding(code, field, seen))
 
-    password = sello.password.reveal()
+    password = sello.password
     if content.what is What.LEGACY_KEY:
         found("unsupported_key", "key", f"The file is {content.what}.")
         return None
@@ -100,32 +108,51 @@ def _public(content: Content, sello: Sello, findings: list[Finding]) -> rsa.RSAP
     elif not password:
         found("no_password", "password", "The password is empty.")
         return None
+    public = None
     try:
-        return open_llave(content.der, None if is_plain else _encoded(password))
+        public = open_llave(content.der, None if is_plain else _encoded(password))
     except WrongPasswordError:
         found("wrong_password", "password", _why_wrong(content.der, password))
+        return None
     except UnsupportedKeyError as error:
         found("unsupported_key", "key", f"The file is {content.what}, but {error}.")
     except DamagedKeyError as error:
         found("damaged_key", "key", f"The file is {content.what}, but {error}.")
-    return None
+    if password and not is_one_line(password.reveal()):
+        found("password_unsendable", "password", "The password holds a tab or another character that is none to see.")
+    return public
 
 
-def _encoded(password: str) -> bytes:
-    return password.encode("utf-8", "surrogatepass")
+def _encoded(password: Secret) -> SecretBytes:
+    return SecretBytes(password.reveal().encode("utf-8", "surrogatepass"))
 
 
-def _why_wrong(key: bytes, password: str) -> str:
+def _why_wrong(key: SecretBytes, password: Secret) -> str:
     """Say that the password does not open the key, and what would, where it is that near."""
-    bare = password.strip()
-    if bare and bare != password and _opens(key, _encoded(bare)):
-        return "The password has blanks around it, without which it would open the key."
-    if not password.isascii() and _opens(key, password.encode("cp1252", "replace")):
-        return "The password opens the key in Windows-1252 only, and the API reads it in UTF-8: change the password."
-    return "The password does not open the key."
+    return next((seen for near, seen in _near(password) if _opens(key, near)), "The password does not open the key.")
 
 
-def _opens(key: bytes, password: bytes) -> bool:
+def _near(password: Secret) -> Iterator[tuple[SecretBytes, str]]:
+    """Give what the password may have been meant to be, with what to say if it is that."""
+    bare = Secret(_BLANKS.sub("", password.reveal()))
+    if bare and bare != password:
+        yield _encoded(bare), "The password has blanks around it, without which it would open the key."
+    if password.reveal().isascii():
+        return
+    old = "The password opens the key in Windows-1252 only, and the API reads it in UTF-8: change the password."
+    if _ESCAPED.search(password.reveal()):
+        # Bytes that were no UTF-8 come out of the environment as surrogates.
+        given = SecretBytes(password.reveal().encode("utf-8", "replace"))
+        with suppress(UnicodeEncodeError):  # other surrogates
+            given = SecretBytes(password.reveal().encode("utf-8", "surrogateescape"))
+        in_utf8 = SecretBytes(given.decode("cp1252", "replace").encode())
+        yield in_utf8, "The password would open the key, but was given in Windows-1252: give it in UTF-8."
+        yield given, old
+    else:
+        yield SecretBytes(password.reveal().encode("cp1252", "replace")), old
+
+
+def _opens(key: SecretBytes, password: SecretBytes) -> bool:
     try:
         open_llave(key, password)
     except ValueError:
@@ -133,19 +160,18 @@ def _opens(key: bytes, password: bytes) -> bool:
     return True
 
 
-def _facts(
-    certificado: Certificado, *, rfc: str | None, kind: Kind | None, now: datetime, production: bool
-) -> Iterator[Finding]:
+def _facts(certificado: Certificado, terms: Terms) -> Iterator[Finding]:
     """Give what is wrong with what the certificate says."""
-    yield from _kind(certificado, kind)
+    yield from _kind(certificado, terms.kind)
     if certificado.rfc:
         yield from fiscal.rfc(certificado.rfc, "cer")
-    if rfc is not None:
-        wanted = unicodedata.normalize("NFC", rfc).strip().upper()
+    if terms.rfc is not None:
+        wanted = unicodedata.normalize("NFC", terms.rfc).strip().upper()
         if wanted != certificado.rfc:
-            seen = f"The certificate is of {certificado.rfc or 'no RFC'}, the company's RFC is {wanted:.20}."
+            holder = f"{certificado.rfc or 'no RFC':.60}"
+            seen = f"The certificate is of {holder}, the company's RFC is {printable(wanted):.20}."
             yield Finding("rfc_mismatch", "cer", seen)
-    yield from _validity(certificado, now)
+    yield from _validity(certificado, terms.now or datetime.now(UTC))
     if certificado.key_bits < _LEAST_BITS:
         what = f"an RSA key of {certificado.key_bits} bits" if certificado.key_bits else "no RSA key"
         yield Finding("weak_key", "cer", f"The certificate has {what}.")
@@ -154,7 +180,7 @@ def _facts(
     if not certificado.is_from_sat:
         issuer = certificado.issuer or certificado.issuer_organization or "nobody"
         yield Finding("unknown_issuer", "cer", f"The certificate says that {issuer!r:.80} issued it.")
-    elif production and certificado.is_test:
+    elif terms.production and certificado.is_test:
         yield Finding("test_certificate", "cer", f"{certificado.issuer!r:.80} is a test authority of the SAT.")
 
 

@@ -1,13 +1,17 @@
-"""DER, as much of it as names need: `cryptography` refuses the SAT's own (T61String with Ñ or accents)."""
+"""DER, as much of it as names and a key's wrapping need.
+
+`cryptography` refuses the SAT's own names (T61String with Ñ or accents), and does what a wrapping asks for, however
+much that is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
-__all__ = ["DerError", "Element", "TruncatedError", "first", "texts"]
+__all__ = ["DerError", "Element", "TruncatedError", "dotted", "first", "integer", "texts"]
 
 INTEGER: Final = 0x02
 BIT_STRING: Final = 0x03
@@ -16,6 +20,7 @@ OBJECT_IDENTIFIER: Final = 0x06
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
 VERSION: Final = 0xA0
+_LONGEST_IDENTIFIER: Final = 64
 
 # T61String is Latin-1 wherever the SAT writes it, whatever T.61 says. The three last ones have no use there.
 _ENCODINGS: Final = {
@@ -40,9 +45,9 @@ class TruncatedError(DerError):
 
 @frozen
 class Element:
-    """One element: its tag, and where its content is."""
+    """One element: its tag, and where its content is. The bytes may be a key's, and do not show."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     tag: int
     begin: int
     end: int
@@ -108,11 +113,11 @@ def texts(name: Element) -> dict[str, str]:
     for relative in name:
         for pair in relative:
             parts = list(pair)
-            if len(parts) != 2 or parts[0].tag != OBJECT_IDENTIFIER:
+            if len(parts) != 2:
                 raise DerError("no name is made like this")
             identifier, value = parts
             if (encoding := _ENCODINGS.get(value.tag)) is not None:
-                found.setdefault(_dotted(identifier.content), _decoded(value.content, encoding))
+                found.setdefault(dotted(identifier), _decoded(value.content, encoding))
     return found
 
 
@@ -123,15 +128,35 @@ def _decoded(content: bytes, encoding: str) -> str:
         raise DerError(f"a text is not {encoding}") from None
 
 
-def _dotted(content: bytes) -> str:
+def integer(element: Element) -> int:
+    """Return a whole number of 64 bits at most.
+
+    Raises:
+        DerError: it is none, or a larger one.
+
+    """
+    if element.tag != INTEGER or not 1 <= element.end - element.begin <= 9:
+        raise DerError("it is no number, or a very large one")
+    return int.from_bytes(element.content, "big", signed=True)
+
+
+def dotted(element: Element) -> str:
+    """Return an identifier's numbers, with dots between.
+
+    Raises:
+        DerError: it is none.
+
+    """
+    if element.tag != OBJECT_IDENTIFIER or not 1 <= element.end - element.begin <= _LONGEST_IDENTIFIER:
+        raise DerError("it is no identifier, or a very long one")
     arcs: list[int] = []
     arc = 0
-    for byte in content:
+    for byte in element.content:
         arc = arc << 7 | byte & 0x7F
         if not byte & 0x80:
             arcs.append(arc)
             arc = 0
     if not arcs:
-        raise DerError("no identifier is empty")
+        raise DerError("an identifier breaks off")
     top = min(arcs[0] // 40, 2)
     return ".".join(map(str, (top, arcs[0] - 40 * top, *arcs[1:])))

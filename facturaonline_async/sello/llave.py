@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections import OrderedDict
-from threading import Lock
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from facturaonline_async.config import SecretBytes
+from facturaonline_async.sello import cifrado
+from facturaonline_async.sello.strangers import is_about_the_bytes
+
 __all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "open_llave"]
+
+_LEAST_BITS: Final = 512
+_MOST_BITS: Final = 8192
+"""The SAT's have 2048. What is much larger takes for ever, and says so in its own numbers."""
 
 
 class WrongPasswordError(ValueError):
@@ -27,40 +32,12 @@ class DamagedKeyError(ValueError):
     """The password opens it, and its numbers are no RSA key."""
 
 
-class _Validated:
-    """Remembers which keys were validated: by a keyed digest of file and password, and never more than some thousand.
+def open_llave(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPublicNumbers:
+    """Return the public half of a PKCS#8 (or PKCS#1) key in DER. Takes a millisecond; half a second at the very most.
 
-    Loading an RSA key proves its primes, which is nearly all of the cost (28 of 29 ms). `cryptography` documents that
-    this may be skipped for keys that are known to be valid, and a file that this process has validated is one.
-    """
-
-    def __init__(self, limit: int = 4096) -> None:
-        self._limit = limit
-        self._salt = os.urandom(16)
-        self._digests: OrderedDict[bytes, None] = OrderedDict()
-        self._lock = Lock()  # checks run in threads
-
-    def digest(self, content: bytes, password: bytes | None) -> bytes:
-        """Return what a file with its password is known by, here and now only."""
-        parts = (len(content).to_bytes(8, "big"), content, b"" if password is None else b"\1" + password)
-        return hashlib.blake2b(b"".join(parts), key=self._salt, digest_size=16).digest()
-
-    def __contains__(self, digest: bytes) -> bool:
-        return digest in self._digests
-
-    def add(self, digest: bytes) -> None:
-        """Remember one, and forget the oldest."""
-        with self._lock:
-            self._digests[digest] = None
-            while len(self._digests) > self._limit:
-                self._digests.popitem(last=False)
-
-
-_validated: Final = _Validated()
-
-
-def open_llave(content: bytes, password: bytes | None) -> rsa.RSAPublicNumbers:
-    """Return the public half of a PKCS#8 (or PKCS#1) key in DER. Holds the GIL for about 30 ms at the first time.
+    `cryptography` proves both primes when it loads a key, which takes 27 ms, and for primes that a stranger chose as
+    long as he likes. A key that is used, not just looked at, has shown more: so it is loaded without the proof, its
+    numbers are held against each other, and then it signs something that its public half verifies.
 
     Raises:
         WrongPasswordError: the password does not open it.
@@ -68,42 +45,67 @@ def open_llave(content: bytes, password: bytes | None) -> rsa.RSAPublicNumbers:
         UnsupportedKeyError: it is encrypted, or made, in a way that the SAT's keys are not.
 
     """
-    digest = _validated.digest(content, password)
-    problem: ValueError
-    try:
-        public = _public(content, password, is_valid=digest in _validated)
-    except UnsupportedKeyError as error:
-        problem = error
-    except UnsupportedAlgorithm:
-        problem = UnsupportedKeyError("it is encrypted in a way that is not known here")
-    except Exception:  # noqa: BLE001  # ValueError as documented; and whatever a stranger's bytes make of it
-        problem = _closed(content, password)
-    else:
-        _validated.add(digest)
-        return public
-    raise problem  # out of the handler: no other library's error goes along
+    if password is not None and (reason := cifrado.refusal(content)):
+        raise UnsupportedKeyError(reason)
+    key = _loaded(content, password)
+    if isinstance(key, ValueError):
+        raise key  # out of the handler: no other library's error goes along
+    public = key.public_key().public_numbers()
+    if not _LEAST_BITS <= public.n.bit_length() <= _MOST_BITS:
+        raise UnsupportedKeyError(f"it is an RSA key of {public.n.bit_length():,} bits")
+    if not (_is_consistent(key.private_numbers()) and _works(key)):
+        raise DamagedKeyError("its numbers are no RSA key")
+    return public
 
 
-def _closed(content: bytes, password: bytes | None) -> ValueError:
-    """Return why it does not load.
+def _loaded(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivateKey | ValueError:
+    """Return the key, its numbers not yet looked at, or what keeps it from being read.
 
-    One wrong password in 256 decrypts to something with good padding, and the library then calls the key malformed.
-    What tells them apart is whether the structure within can be read, numbers aside: the key is read without
-    validating them, and thrown away unused.
+    One wrong password in 256 decrypts to something with good padding, and the library then calls the key malformed:
+    whatever it says of a key that is encrypted in a known way, the password is wrong.
     """
     try:
-        _public(content, password, is_valid=True)
-    except UnsupportedKeyError as error:
-        return error
-    except Exception:  # noqa: BLE001  # as above
-        if password is None:
-            return DamagedKeyError("its content is no private key")
-        return WrongPasswordError("the password does not open it")
-    return DamagedKeyError("its numbers are no RSA key")
+        key = load_der_private_key(content, password, unsafe_skip_rsa_key_validation=True)
+    except UnsupportedAlgorithm:
+        return UnsupportedKeyError("it is encrypted, or made, in a way that is not known here")
+    except BaseException as error:
+        if not is_about_the_bytes(error):
+            raise
+    else:
+        return key if isinstance(key, rsa.RSAPrivateKey) else UnsupportedKeyError("it is no RSA key")
+    if password is None:
+        return DamagedKeyError("its content is no private key")
+    return WrongPasswordError("the password does not open it")
 
 
-def _public(content: bytes, password: bytes | None, *, is_valid: bool) -> rsa.RSAPublicNumbers:
-    key = load_der_private_key(content, password, unsafe_skip_rsa_key_validation=is_valid)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise UnsupportedKeyError("it is no RSA key")
-    return key.public_key().public_numbers()
+def _is_consistent(key: rsa.RSAPrivateNumbers) -> bool:
+    """Whether the numbers are those of one key. Sizes first: nothing is computed with a number of a million bits."""
+    n, e = key.public_numbers.n, key.public_numbers.e
+    return (
+        1 < key.p < n
+        and 1 < key.q < n
+        and key.p * key.q == n
+        and n % 2 == 1
+        and 3 <= e < n
+        and 1 < key.d < n
+        and (key.d * e - 1) % (key.p - 1) == 0
+        and (key.d * e - 1) % (key.q - 1) == 0
+        and key.dmp1 == key.d % (key.p - 1)
+        and key.dmq1 == key.d % (key.q - 1)
+        and 0 < key.iqmp < key.p
+        and key.iqmp * key.q % key.p == 1
+    )
+
+
+def _works(key: rsa.RSAPrivateKey) -> bool:
+    """Whether the public half verifies what the private one signs: with a prime that is none, it does not."""
+    try:
+        signature = key.sign(b"", padding.PKCS1v15(), SHA256())
+        key.public_key().verify(signature, b"", padding.PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
+    except BaseException as error:
+        if not is_about_the_bytes(error):
+            raise
+        return False
+    return True

@@ -26,7 +26,7 @@ def _folded(text: str) -> str:
 
 @frozen(kw_only=True)
 class Certificado:
-    """What a certificate says. Texts that it does not have are ``""``.
+    """What a certificate says. Texts that it does not have are ``""``; what cannot be printed in them is U+FFFD.
 
     Attributes:
         kind: ``"csd"`` (it has a sucursal), ``"fiel"``, or None for what the SAT does not issue.

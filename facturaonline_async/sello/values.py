@@ -15,6 +15,7 @@ from facturaonline_async.checks import a, is_one_line
 from facturaonline_async.config import Secret, SecretBytes, to_secret
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello.files import recognise
+from facturaonline_async.sello.printable import printable_path
 
 __all__ = ["Sello", "read_file"]
 
@@ -35,7 +36,7 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
             reason = f"it is larger than {_MAX_FILE_BYTES} bytes" if content else "it is empty"
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
         reason = getattr(problem, "strerror", None) or type(problem).__name__
-    raise InvalidInputError(f"{field_name}: {os.fspath(path)} cannot be read: {reason}.", field=field_name)
+    raise InvalidInputError(f"{field_name}: {printable_path(path)} cannot be read: {reason}.", field=field_name)
 
 
 def _decode(field_name: str, text: str | bytes) -> bytes:
@@ -94,7 +95,7 @@ class Sello:
         What cannot be recognised stays as it is.
         """
         cer, key = (recognise(content).der or content for content in (self.cer, self.key))
-        return Sello(cer, SecretBytes(key), self.password)
+        return Sello(bytes(cer), SecretBytes(key), self.password)
 
     def refuse_unsendable(self, prefix: str) -> None:
         """Refuse what no SAT file is, before anything is sent; whether it is a good one is another question.

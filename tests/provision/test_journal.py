@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from facturaonline_async import FacturaOnline, connect
+from facturaonline_async import FacturaOnline, InvalidInputError, connect
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, journal as journals, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.reading import open_to_read, read_things
@@ -249,7 +249,6 @@ def _of_something_else(path: Path) -> None:
         (_of_another_version, r"was written by another version of this library \(schema 99, not 1\)"),
         (_of_something_else, "is a database of something else, and no journal"),
         (lambda path: path.write_bytes(b"rfc;razon_social\n" * 500), "cannot be opened: file is not a database"),
-        (lambda path: (path.unlink(), path.mkdir()), "cannot be opened: Is a directory"),
     ],
 )
 async def test_what_is_no_journal_of_ours_is_left_as_it_is(tmp_path: Path, spoil: Any, reason: str) -> None:
@@ -261,6 +260,12 @@ async def test_what_is_no_journal_of_ours_is_left_as_it_is(tmp_path: Path, spoil
         await opened(path)
     assert (path.read_bytes() if path.is_file() else None) == before
     assert [each.name for each in files(tmp_path)] == ["j", "j.lock"]
+
+
+async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be a journal: it is a folder") as caught:
+        await opened(tmp_path)
+    assert (caught.value.field, files(tmp_path)) == ("journal", [])
 
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -392,23 +397,26 @@ _READS_ONLY = """
 """
 
 
-@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("what", ["file", "folder", "folder of others"])
 async def test_a_journal_that_may_only_be_read_is_refused(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     path = folder / "j"
     await begun(path)
     if os.getuid() == 0:  # whom nothing stops
-        for each in (folder, *tmp_path.parents[:3]):
-            each.chmod(each.stat().st_mode | 0o011)
+        for each in (folder, tmp_path, *tmp_path.parents):
+            if not each.stat().st_mode & stat.S_IXOTH:
+                each.chmod(each.stat().st_mode | stat.S_IXOTH)
         for each in (folder, *folder.iterdir()):
             os.chown(each, _NOBODY, _NOBODY)
-    if what == "folder":
+    before = path.read_bytes()
+    if what == "folder of others":
+        folder.chmod(0o600)
+    elif what == "folder":
         (folder / "j.lock").unlink()
         folder.chmod(0o555)
     else:
         path.chmod(0o400)
-    before = path.read_bytes()
     ended = await asyncio.to_thread(run, _READS_ONLY, path, _NOBODY)
     folder.chmod(0o755)
     assert ended.stdout == f"the journal {path} cannot be opened: Permission denied.\n", ended.stderr

@@ -18,6 +18,7 @@ from facturaonline_async import (
     Sello,
     connect,
 )
+from facturaonline_async.sello import check
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
 from tests.sello.certificates import RFC, private_key
@@ -111,6 +112,30 @@ async def test_an_update_is_checked_for_what_it_sets_and_no_more(emulator: Emula
             await client.empresas.update("607a062eae2bb", CambiosEmpresa(rfc="XIQB891116QE4", csd=good()))
         assert emulator.requests == ()
         await client.empresas.update("607a062eae2bb", CambiosEmpresa(curp="", calle="Centro"))
+
+
+async def test_a_curp_is_taken_as_people_write_it(emulator: Emulator) -> None:
+    """As the RFC is: in small letters, or with blanks around it."""
+    written, curp = " pepj901010hjcrrn03\n", "PEPJ901010HJCRRN03"
+    assert (nueva(curp=written).curp, CambiosEmpresa(curp=written).curp) == (curp, curp)
+    assert (nueva().curp, CambiosEmpresa().curp, CambiosEmpresa(curp="").curp) == ("", None, "")
+    for refused in (5, b"PEPJ901010HJCRRN03"):
+        with pytest.raises(InvalidInputError, match="curp must be a text"):
+            nueva(curp=refused)
+        with pytest.raises(InvalidInputError, match="curp must be a text"):
+            CambiosEmpresa(curp=refused)  # type: ignore[arg-type]
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+        empresa = await client.empresas.create(nueva(curp=written))
+        assert (await client.empresas.get(empresa.uid)).curp == curp
+
+
+async def test_what_create_refuses_the_check_finds(emulator: Emulator) -> None:
+    """A password that no form carries."""
+    tabbed = make_sello(RFC, private_key=private_key(), password="con\ttab")
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+        with pytest.raises(InvalidInputError, match="password"):
+            await client.empresas.create(nueva(csd=tabbed))
+    assert [each.code for each in check(tabbed).errors] == ["password_unsendable"]
 
 
 async def test_what_is_doubtful_is_logged_and_sent(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,9 +7,10 @@ import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -24,6 +25,7 @@ from facturaonline_async.findings import FINDINGS, Severity
 from facturaonline_async.sello import Sello, check
 from facturaonline_async.testing import make_sello
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat
+from tests.sello.keys import encrypted
 
 PASSWORD = b"12345678a"
 
@@ -139,18 +141,7 @@ def damaged() -> bytes:
     prime = private_key().private_numbers().p.to_bytes(128, "big")
     at = content.index(prime)
     content[at + 127] ^= 0x40
-    return _encrypted(bytes(content))
-
-
-def _encrypted(plain_key: bytes) -> bytes:
-    """Encrypt PKCS#8 as the SAT does."""
-    from facturaonline_async.testing import sellos  # noqa: PLC0415  # its private part
-
-    class Fake:
-        def private_bytes(self, *_: object) -> bytes:
-            return plain_key
-
-    return sellos._encrypted(Fake(), "12345678a")  # type: ignore[arg-type]
+    return encrypted(bytes(content))
 
 
 def legacy() -> bytes:
@@ -187,6 +178,9 @@ FOUND: dict[str, tuple[Callable[[], Sello], dict[str, Any], list[str]]] = {
     "a damaged key": (key(damaged), {}, ["damaged_key"]),
     "no password": (lambda: evolve(made(), password=""), {}, ["no_password"]),
     "a wrong password": (lambda: evolve(made(), password="12345678A"), {}, ["wrong_password"]),
+    "a password with a tab": (lambda: made(password="a\tb"), {}, ["password_unsendable"]),
+    "a password in two lines": (lambda: made(password="a\nb"), {}, ["password_unsendable"]),
+    "a password with a surrogate": (lambda: Sello(made().cer, encrypted(plain(), b"\xff"), "\udcff"), {}, ["wrong_password"]),
     "another key": (lambda: evolve(made(), key=made(private_key=private_key(number=1)).key), {}, ["key_mismatch"]),
     "a FIEL for a CSD": (lambda: made(kind="fiel"), {}, ["fiel_as_csd"]),
     "a CSD for a FIEL": (made, {"kind": "fiel"}, ["csd_as_fiel"]),
@@ -222,7 +216,8 @@ def test_everything_is_found_and_nothing_else(case: str) -> None:
 def test_every_finding_about_a_sello_is_made_by_some_case() -> None:
     made_by_cases = {code for _, _, expected in FOUND.values() for code in expected}
     of_data = {code for code in FINDINGS if code.startswith(("curp", "codpos", "regimen"))}
-    assert made_by_cases == FINDINGS.keys() - of_data
+    of_commands = {"not_checked", "unreadable_file", "unpaired", "ambiguous"}
+    assert made_by_cases == FINDINGS.keys() - of_data - of_commands
 
 
 def test_a_finding_says_what_was_seen_how_bad_it_is_and_what_to_do() -> None:
@@ -254,6 +249,10 @@ def test_errors_come_before_warnings() -> None:
     [
         (" 12345678a", "blanks around it"),
         ("12345678a\n", "blanks around it"),
+        ("\ufeff12345678a", "blanks around it"),
+        ("12345678a\u200b\0", "blanks around it"),
+        ("\ufeff", "does not open the key."),
+        ("\ud800\udc80", "does not open the key."),
         ("otra", "does not open the key."),
         ("\udcff", "does not open the key."),
         ("x" * 100_000, "does not open the key."),
@@ -271,6 +270,38 @@ def test_a_password_of_another_encoding_is_told() -> None:
     )
     (finding,) = check(Sello(sello.cer, content, "contraseña"), now=NOW).findings
     assert (finding.code, "Windows-1252" in finding.seen) == ("wrong_password", True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "seen"),
+    [("utf-8", "was given in Windows-1252: give it in UTF-8"), ("cp1252", "in Windows-1252 only")],
+)
+def test_a_password_that_came_as_bytes_of_another_encoding_is_told(encoding: str, seen: str) -> None:
+    """So it comes out of the environment where the terminal writes Windows-1252."""
+    given = "contraseña".encode("cp1252").decode("utf-8", "surrogateescape")
+    sello = Sello(made().cer, encrypted(plain(), "contraseña".encode(encoding)), given)
+    (finding,) = check(sello, now=NOW).findings
+    assert (finding.code, seen in finding.seen) == ("wrong_password", True)
+
+
+HOSTILE = "\x1b]0;x\x07\n2026 ERROR\u202e\u2028EVIL"
+
+
+def test_no_text_of_a_certificate_drives_a_terminal_or_forges_a_line() -> None:
+    sello = made(f"EKU{HOSTILE}", razon_social=f"ACME{HOSTILE}")
+    for name in (b"SERVICIO DE ADMIN", b"AC UAT"):
+        assert name in sello.cer
+        sello = evolve(sello, cer=sello.cer.replace(name, b"\x1b\r\n" + name[3:]))
+    report = check(sello, rfc=f"EKU\n{HOSTILE}", now=NOW, production=True)
+    facts = report.certificado
+    assert facts is not None
+    assert (facts.nombre, facts.issuer) == (
+        "ACME\ufffd]0;x\ufffd\ufffd2026 ERROR\ufffd\ufffdEVIL",
+        "\ufffd\ufffd\ufffdUAT",
+    )
+    texts = [repr(report), str(facts), *map(str, asdict(facts).values()), *map(str, report.findings)]
+    assert {"rfc_mismatch", "unknown_issuer", "rfc_format"} <= {each.code for each in report.findings}
+    assert [text for text in texts if not text.isprintable()] == []
 
 
 @pytest.mark.parametrize("how", [{"kind": "otro"}, {"now": datetime(2026, 1, 1)}])  # noqa: DTZ001  # that is what is wrong with it
@@ -311,6 +342,21 @@ DRESSES: dict[str, Callable[[bytes], bytes]] = {
     "data URI": lambda content: b"data:application/x-x509-ca-cert;base64," + base64.b64encode(content),
     "byte order mark": lambda content: b"\xef\xbb\xbf" + base64.b64encode(content) + b"\n",
     "UTF-16": lambda content: base64.b64encode(content).decode().encode("utf-16"),
+    "UTF-16 without a mark": lambda content: base64.b64encode(content).decode().encode("utf-16-le"),
+    "UTF-16 the other way round": lambda content: base64.b64encode(content).decode().encode("utf-16-be"),
+    "PEM behind a comment in UTF-8": lambda content: "Emisión: ÑANDÚ\n".encode() + _pem(content, "CERTIFICATE"),
+    "PEM behind a comment in Windows-1252": lambda content: "Emisión\n".encode("cp1252") + _pem(content, "X"),
+    "PEM behind a comment in UTF-16": lambda content: ("Emisión €\n" + _pem(content, "X").decode()).encode("utf-16-le"),
+    "PEM in one line with CRLF": lambda content: _pem(content, "CERTIFICATE").replace(b"\n", b"\\r\\n"),
+    "DATA URI": lambda content: b"DATA:application/pkix-cert;BASE64," + base64.b64encode(content),
+    "data URI with escapes": lambda content: b"data:;base64," + quote(base64.b64encode(content), safe="").encode(),
+    "escapes": lambda content: quote(base64.b64encode(content), safe="").encode(),
+    "quotes": lambda content: b'"' + base64.b64encode(content) + b'",\n',
+    "single quotes": lambda content: b"'" + base64.b64encode(content) + b"'",
+    "bytes of Python": lambda content: repr(base64.b64encode(content)).encode(),
+    "quotes around a data URI": lambda content: b'"data:;base64,' + base64.b64encode(content) + b'"',
+    "JSON of PHP": lambda content: b'"' + base64.b64encode(content).replace(b"/", b"\\/") + b'"',
+    "base64 with escaped line ends": lambda content: base64.encodebytes(content).replace(b"\n", b"\\r\\n"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import assert_type
+from typing import Literal, assert_type
 
 from facturaonline_async import (
     SANDBOX,
@@ -26,7 +26,7 @@ from facturaonline_async import (
     bulk,
     connect,
 )
-from facturaonline_async.provision import Plan, PlanSerie, Report, RowOutcome, Run, State, provision
+from facturaonline_async.provision import Plan, PlanRow, PlanSerie, Report, RowOutcome, Run, State, ValueRow, provision
 from facturaonline_async.testing import Emulator, Fault, make_sello
 
 
@@ -100,7 +100,11 @@ async def many(client: FacturaOnline) -> None:
 
 
 async def provisioning(client: FacturaOnline, nueva: NuevaEmpresa) -> None:
-    plan = Plan.from_values([(nueva, [PlanSerie(letra="F", tipo_documento="factura")])])
+    serie = PlanSerie(letra="F", tipo_documento="factura")
+    row: PlanRow = ValueRow(nueva=nueva, series=(serie,), existing="update")
+    plan = Plan.from_values([(nueva, [serie]), row])
+    assert_type(Plan.from_file("plan.toml").rows[0], PlanRow)
+    assert_type(plan.rows[0].existing, Literal["adopt", "update", "fail"] | None)
     async with provision(client, plan) as run:
         assert_type(run, Run)
         async for outcome in run:

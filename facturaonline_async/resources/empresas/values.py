@@ -26,6 +26,15 @@ def normalize_rfc(rfc: str) -> str:
     return unicodedata.normalize("NFC", rfc).strip().upper()
 
 
+def _normalize_curp(curp: str) -> str:
+    """Return the CURP in upper case and without blanks around it; what is no text is the validator's."""
+    return unicodedata.normalize("NFC", curp).strip().upper() if isinstance(curp, str) else curp
+
+
+def _optional_curp(curp: str | None) -> str | None:
+    return None if curp is None else _normalize_curp(curp)
+
+
 @frozen(kw_only=True, slots=False)  # lists of thousands are read into the instances' dicts at once
 class Empresa:
     """A company as an answer tells it. Texts that the answer leaves out, or gives as null, are ``""``.
@@ -183,7 +192,7 @@ class NuevaEmpresa:
     #: Municipio or alcaldía. (What was sent did not come back in the provider's samples.)
     delegacion: str = field(default="", validator=text)
     telefono: str = field(default="", validator=text)
-    curp: str = field(default="", validator=text)
+    curp: str = field(default="", converter=_normalize_curp, validator=text)
     #: Send a copy of each document's mail to `email`.
     mailtomyself: bool | None = field(default=None, validator=a(bool, or_none=True))
     #: Send a copy of each document's mail to `mail_conta`, the accountant's address.
@@ -220,7 +229,7 @@ class CambiosEmpresa:
     ciudad: str | None = field(default=None, validator=text)
     delegacion: str | None = field(default=None, validator=text)
     telefono: str | None = field(default=None, validator=text)
-    curp: str | None = field(default=None, validator=text)
+    curp: str | None = field(default=None, converter=_optional_curp, validator=text)
     mailtomyself: bool | None = field(default=None, validator=a(bool, or_none=True))
     mailtomyconta: bool | None = field(default=None, validator=a(bool, or_none=True))
     mail_conta: str | None = field(default=None, validator=text)

@@ -1,0 +1,192 @@
+"""What commands for people share: their options, a client from the environment, and how they end when interrupted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final, TypeVar
+
+import typer
+from attrs import define
+
+from facturaonline_async.cli import loop
+from facturaonline_async.cli.printed import printable
+from facturaonline_async.client import FacturaOnline, connect
+from facturaonline_async.config import Credentials
+from facturaonline_async.errors import InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.logs import LOGGER, RedactingFilter
+from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
+
+__all__ = ["AsJson", "BaseUrl", "Doing", "Uid", "Yes", "agreed", "check_environment", "own_keys", "run", "same"]
+
+T = TypeVar("T")
+
+Uid = Annotated[str, typer.Argument(metavar="UID", help="The API's own name of it; see list.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Delete without asking, as scripts must.")]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Prefix of the API, as https://sandbox.facturaonline.com.mx/api; else FACTURAONLINE_BASE_URL.",
+    ),
+]
+
+_RFC: Final = re.compile(r"[A-ZÑ&]{3,4}[0-9]{6}[A-Z0-9]{3}")
+"""The API's uids begin with a digit."""
+
+
+@define
+class Doing:
+    """How far a command has come, for whoever interrupts it."""
+
+    told: str = "Nothing was changed."
+
+    @contextmanager
+    def writing(self, perhaps: str) -> Iterator[None]:
+        """Note that what is within the block may change something; `perhaps` completes "It may be that …"."""
+        self.told = f"It may be that {perhaps} all the same: look before you repeat it."
+        yield
+        self.told = "It was done."
+
+
+Work = Callable[[FacturaOnline, Doing], Awaitable[T]]
+
+
+def run(
+    work: Work[T], *, base_url: str | None, empresa: str | None = None, credentials: Credentials | None = None
+) -> T:
+    """Run a command's work with a client, and return what it returns.
+
+    Args:
+        work: is given the client.
+        base_url: prefix of the API; None: from the environment.
+        empresa: RFC or uid of the company whose keys are to be used; None: those of the environment.
+        credentials: keys that are known already; None: from the environment.
+
+    """
+    check_environment(base_url)
+    doing = Doing()
+    with _warnings():
+        try:
+            return loop.run(_connected(work, doing, base_url, empresa, credentials))
+        except typer.Exit:  # Ctrl-C
+            sys.stderr.write(f"Interrupted. {doing.told}\n")
+            raise
+
+
+async def _connected(
+    work: Work[T], doing: Doing, base_url: str | None, empresa: str | None, credentials: Credentials | None
+) -> T:
+    async with connect(credentials, base_url=base_url) as client:
+        if empresa is None:
+            return await work(client, doing)
+        found = await _empresa(client, empresa)
+        own_keys(found)
+        return await work(client.for_empresa(found), doing)
+
+
+def check_environment(base_url: str | None, *, otherwise: str = "") -> None:
+    """Say in words of the command what is missing, and what else may be done.
+
+    Raises:
+        InvalidInputError: there is no base URL, or no key.
+
+    """
+    if not base_url and not os.environ.get("FACTURAONLINE_BASE_URL"):
+        raise InvalidInputError(
+            f"FACTURAONLINE_BASE_URL is not set: set it, or give --base-url{otherwise}.", field="base_url"
+        )
+    for name in ("api_key", "secret_key"):
+        if not os.environ.get(variable := f"FACTURAONLINE_{name.upper()}"):
+            raise InvalidInputError(f"{variable} is not set: set it to the account's key{otherwise}.", field=name)
+
+
+async def _empresa(client: FacturaOnline, name: str) -> Empresa:
+    """Return the one company of this RFC or uid, with its keys as they are now: lists may be older."""
+    rfc = normalize_rfc(name)
+    if not _RFC.fullmatch(rfc):
+        return same(await client.empresas.get(name), name)
+    found = [each.uid for each in await client.empresas.list(rfc=rfc) if normalize_rfc(each.rfc) == rfc]
+    if not found:
+        raise NotFoundError(f"No empresa has the RFC {rfc}.")
+    if len(found) > 1:
+        raise InvalidInputError(
+            f"{len(found)} empresas have the RFC {rfc}: give the uid of one of them ({', '.join(found)}).",
+            field="empresa",
+        )
+    return same(await client.empresas.get(found[0]), found[0])
+
+
+def same(thing: T, uid: str) -> T:
+    """Return what was read, if it is what was asked for: nobody should change or delete something else.
+
+    Raises:
+        UnreadableAnswerError: the answer is about something else.
+
+    """
+    if str(getattr(thing, "uid", "")) != uid:
+        raise UnreadableAnswerError(f"the API was asked for {uid}, and answered about something else", uid=uid)
+    return thing
+
+
+def own_keys(empresa: Empresa) -> Credentials:
+    """Return the company's own keys.
+
+    Raises:
+        NotFoundError: the API gave none.
+
+    """
+    if not empresa.api_key or not empresa.secret_key:
+        raise NotFoundError(
+            f"The API gave no keys of empresa {empresa.uid}. If it is new, try again in a moment.", uid=empresa.uid
+        )
+    return empresa.credentials
+
+
+def agreed(yes: bool, question: str | None = None) -> None:
+    """Ask whether to go on, and leave if not; without a question, only see whether there is somebody to ask.
+
+    Raises:
+        InvalidInputError: there is nobody to ask.
+
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInputError("There is nobody to ask: give --yes to delete without being asked.", field="yes")
+    if question is None:
+        return
+    try:
+        sys.stderr.write(f"{printable(question)} [y/N] ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted. Nothing was changed.\n")
+        raise typer.Exit(130) from None
+    if answer.strip().casefold() not in {"y", "yes", "s", "si", "sí"}:
+        sys.stderr.write("Nothing was deleted.\n")
+        raise typer.Exit(1)
+
+
+class _Told(logging.Handler):
+    """Shows what the library warns of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        sys.stderr.write(f"{record.levelname.lower()}: {printable(record.getMessage())}\n")
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    handler = _Told(logging.WARNING)
+    handler.addFilter(RedactingFilter())
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)

@@ -1,0 +1,264 @@
+"""``facturaonline empresas …``: the companies of an account, for people."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from facturaonline_async.cli import account, printed
+from facturaonline_async.cli.account import AsJson, BaseUrl, Doing, Uid, Yes
+from facturaonline_async.cli.datos import PasswordStdin, given_attributes, takes
+from facturaonline_async.cli.groups import group
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.config import Credentials
+from facturaonline_async.errors import InvalidInputError, NotFoundError
+from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
+from facturaonline_async.texts import fold
+
+__all__ = ["app"]
+
+_COLUMNS: Final = ("uid", "rfc", "razon_social", "regimen_fiscal", "codpos", "email")
+
+
+def list_(
+    rfc: Annotated[str | None, typer.Option(metavar="RFC", help="Only companies with this RFC.")] = None,
+    razon_social: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only companies whose name holds this text.")
+    ] = None,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the companies of the account. Their API keys are never shown.
+
+    Examples:
+      facturaonline empresas list
+      facturaonline empresas list --razon-social kemper --json
+    """
+    rfc = None if rfc is None else normalize_rfc(rfc)
+
+    async def work(client: FacturaOnline, _: Doing) -> list[Empresa]:
+        return await client.empresas.list(rfc=rfc, razon_social=razon_social)
+
+    # A host that does not know the filters has answered with all companies.
+    empresas = [
+        each
+        for each in account.run(work, base_url=base_url)
+        if (rfc is None or normalize_rfc(each.rfc) == rfc)
+        and (razon_social is None or fold(razon_social) in fold(each.razon_social))
+    ]
+    printed.many(empresas, _COLUMNS, nothing="No empresas.", json=as_json)
+
+
+def get(
+    uid: Uid,
+    keys_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the company's own API keys to this new file (mode 0600)."),
+    ] = None,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one company.
+
+    Its own API keys are never shown. --keys-out writes them to a new file that only its owner can read, as the
+    environment variables that this command takes its keys from.
+
+    Examples:
+      facturaonline empresas get 607a062eae2bb
+      facturaonline empresas get 607a062eae2bb --keys-out norte.env
+      set -a; . ./norte.env; facturaonline series list
+    """
+    if keys_out is not None and os.path.lexists(keys_out):
+        raise _exists(keys_out)
+
+    async def work(client: FacturaOnline, _: Doing) -> Empresa:
+        return await client.empresas.get(uid)
+
+    empresa = account.run(work, base_url=base_url)
+    if keys_out is not None:
+        _write_keys(account.own_keys(account.same(empresa, uid)), keys_out)
+        sys.stderr.write(f"The keys of {printed.printable(empresa.rfc)} are in {keys_out}, for its owner only.\n")
+    printed.one(empresa, json=as_json)
+
+
+def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Show the company that the keys of the environment belong to.
+
+    Examples:
+      facturaonline empresas current
+    """
+
+    async def work(client: FacturaOnline, _: Doing) -> Empresa:
+        return await client.empresas.current()
+
+    printed.one(account.run(work, base_url=base_url), json=as_json)
+
+
+def find(
+    rfc: Annotated[str, typer.Argument(metavar="RFC", show_default=False, help="In any case of letters.")],
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the company with this RFC; of several, the first in the API's list. The exit code is 1 if there is none.
+
+    Examples:
+      facturaonline empresas find EKU9003173C9
+    """
+
+    async def work(client: FacturaOnline, _: Doing) -> Empresa | None:
+        return await client.empresas.find(rfc)
+
+    if (empresa := account.run(work, base_url=base_url)) is None:
+        raise NotFoundError(f"No empresa has the RFC {normalize_rfc(rfc)}.")
+    printed.one(empresa, json=as_json)
+
+
+@takes(NuevaEmpresa)
+def create(
+    *, password_stdin: PasswordStdin = False, base_url: BaseUrl = None, as_json: AsJson = False, **given: Any
+) -> None:
+    r"""Create a company, without looking whether there is one already: ensure looks first.
+
+    Its data and certificates are checked before anything is sent. Passwords are no options: they are asked for without
+    showing them, or read from the standard input (--password-stdin), or taken from the environment variables
+    FACTURAONLINE_SELLO_PASSWORD, FACTURAONLINE_FIEL_PASSWORD and FACTURAONLINE_SMTP_PASSWORD.
+
+    Examples:
+      facturaonline empresas create --razon-social "ESCUELA KEMPER URGATE" \
+          --rfc EKU9003173C9 --codpos 42501 --email a@example.com \
+          --regimen 601 --regimen-nomina 601 --cer csd.cer --key csd.key
+
+    The exit code is 3 if nobody knows whether it was created: look (find) before you repeat it.
+    """
+    account.check_environment(base_url)
+    nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
+
+    async def work(client: FacturaOnline, doing: Doing) -> Empresa:
+        with doing.writing(f"the empresa {nueva.rfc} was created"):
+            return await client.empresas.create(nueva)
+
+    printed.one(account.run(work, base_url=base_url), json=as_json)
+
+
+@takes(NuevaEmpresa)
+def ensure(
+    *, password_stdin: PasswordStdin = False, base_url: BaseUrl = None, as_json: AsJson = False, **given: Any
+) -> None:
+    r"""Show the company with this RFC, creating it if it is not there.
+
+    What exists stays as it is. Can be repeated, but not by two at the same time. Passwords as for create. For many
+    companies write a plan, and see facturaonline provision --help.
+
+    Examples:
+      facturaonline empresas ensure --razon-social "ESCUELA KEMPER URGATE" \
+          --rfc EKU9003173C9 --codpos 42501 --email a@example.com \
+          --regimen 601 --regimen-nomina 601 --cer csd.cer --key csd.key
+    """
+    account.check_environment(base_url)
+    nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
+
+    async def work(client: FacturaOnline, doing: Doing) -> Empresa:
+        with doing.writing(f"the empresa {nueva.rfc} was created"):
+            return await client.empresas.ensure(nueva)
+
+    printed.one(account.run(work, base_url=base_url), json=as_json)
+
+
+@takes(CambiosEmpresa)
+def update(
+    uid: Uid,
+    *,
+    password_stdin: PasswordStdin = False,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+    **given: Any,
+) -> None:
+    """Change what is given of a company, and nothing else. An empty text is sent empty. Passwords as for create.
+
+    Examples:
+      facturaonline empresas update 607a062eae2bb --email a@example.com --calle ""
+      facturaonline empresas update 607a062eae2bb --cer csd.cer --key csd.key
+    """
+    account.check_environment(base_url)
+    if all(value is None for value in given.values()):
+        raise typer.BadParameter("there is nothing to change: give at least one attribute, such as --email")
+    cambios = CambiosEmpresa(**given_attributes(given, password_stdin=password_stdin))
+
+    async def work(client: FacturaOnline, doing: Doing) -> Empresa:
+        with doing.writing(f"the empresa {uid} was changed"):
+            return await client.empresas.update(uid, cambios)
+
+    printed.one(account.run(work, base_url=base_url), json=as_json)
+
+
+def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Delete a company, after showing which one, and asking.
+
+    Examples:
+      facturaonline empresas delete 607a062eae2bb
+      facturaonline empresas delete 607a062eae2bb --yes
+
+    Without a terminal to ask on, it needs --yes (exit code 2).
+    """
+    account.agreed(yes)
+
+    async def look(client: FacturaOnline, _: Doing) -> tuple[Credentials, Empresa]:
+        return client.credentials, account.same(await client.empresas.get(uid), uid)
+
+    # Asking takes its time, outside the event loop.
+    credentials, empresa = account.run(look, base_url=base_url)
+    name = f"empresa {empresa.rfc} {empresa.razon_social} (uid {empresa.uid})"
+    account.agreed(yes, f"Delete the {name}, and all that belongs to it?")
+
+    async def work(client: FacturaOnline, doing: Doing) -> None:
+        with doing.writing(f"the {name} was deleted"):
+            await client.empresas.delete(uid)
+
+    account.run(work, base_url=base_url, credentials=credentials)
+    if as_json:
+        printed.one(empresa, json=True)
+    else:
+        sys.stdout.write(printed.printable(f"Deleted the {name}.") + "\n")
+
+
+app: typer.Typer = group(
+    "The companies of the account: list, create, change and delete them.",
+    list=list_,
+    get=get,
+    current=current,
+    find=find,
+    create=create,
+    ensure=ensure,
+    update=update,
+    delete=delete,
+)
+
+
+def _write_keys(keys: Credentials, path: Path) -> None:
+    """Write the keys to a new file, or leave none."""
+    try:
+        file = open(path, "x", encoding="ascii", opener=_for_the_owner)  # noqa: SIM115  # what exists must stay
+    except FileExistsError:
+        raise _exists(path) from None
+    try:
+        with file:
+            file.write(f"FACTURAONLINE_API_KEY={shlex.quote(keys.api_key.reveal())}\n")
+            file.write(f"FACTURAONLINE_SECRET_KEY={shlex.quote(keys.secret_key.reveal())}\n")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _exists(path: Path) -> InvalidInputError:
+    return InvalidInputError(
+        f"{path} exists already: give another name. Keys are written to new files only.", field="keys_out"
+    )
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,125 @@
+"""Finding certificates and keys in a folder, and which of them belong together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from facturaonline_async.config import Secret
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.findings import Finding
+from facturaonline_async.sello import read_file
+from facturaonline_async.sello.printable import printable_path
+
+__all__ = ["Found", "find"]
+
+_SUFFIXES: Final = (".cer", ".key")
+
+
+@frozen
+class Found:
+    """A certificate's file and its key's, or what there is to say of a file that is alone."""
+
+    name: str
+    content: tuple[Path, Path] | Finding
+
+
+def find(folder: Path, password: Secret) -> list[Found]:
+    """Return the pairs below a folder, and the files that are in none, by their names."""
+    found: list[Found] = []
+
+    def unreadable(error: OSError) -> None:
+        name = _name(folder, Path(error.filename or folder))
+        reason = error.strerror or type(error).__name__
+        found.append(Found(name, Finding("unreadable_file", "cer", f"{name} cannot be read: {reason}.")))
+
+    for parent, _, names in os.walk(folder, onerror=unreadable):
+        files = [Path(parent, name) for name in names if not name.startswith("._")]  # those are macOS's notes
+        for first, content in _Pairing([file for file in files if _suffix(file) in _SUFFIXES], password).results():
+            found.append(Found(_name(folder, first), content))
+    return sorted(found, key=lambda each: each.name)
+
+
+def _suffix(file: Path) -> str:
+    return file.suffix.lower()
+
+
+def _name(folder: Path, file: Path) -> str:
+    return printable_path(file.relative_to(folder) if file.is_relative_to(folder) else file)
+
+
+class _Pairing:
+    """The files of one folder, paired by one way after the other; each way leaves fewer."""
+
+    def __init__(self, files: Iterable[Path], password: Secret) -> None:
+        self._left = sorted(files)
+        self._password = password
+        self._results: list[tuple[Path, tuple[Path, Path] | Finding]] = []
+        self._opened: set[Path] = set()
+
+    def results(self) -> list[tuple[Path, tuple[Path, Path] | Finding]]:
+        """Return each pair, and each file that is in none, behind the file that names it."""
+        self._pair(lambda file: file.stem, "name")
+        self._pair(lambda file: file.stem.casefold(), "name")
+        if len({_suffix(file) for file in self._left}) == len(_SUFFIXES):
+            publics = dict(self._publics())
+            self._pair(publics.get, "key")
+        if [_suffix(file) for file in sorted(self._left, key=_suffix)] == list(_SUFFIXES):
+            self._pair(lambda _: "the only two", "folder")
+        self._results += [(file, _alone(file, is_opened=file in self._opened)) for file in self._left]
+        return self._results
+
+    def _pair(self, common: Callable[[Path], Hashable], what: str) -> None:
+        """Pair those that have something in common; None is nothing in common."""
+        groups: dict[Hashable, list[Path]] = {}
+        for file in self._left:
+            groups.setdefault(common(file), []).append(file)
+        groups.pop(None, None)
+        for group in groups.values():
+            suffixes = sorted(map(_suffix, group))
+            if suffixes == list(_SUFFIXES):
+                cer, key = sorted(group, key=_suffix)
+                self._results.append((cer, (cer, key)))
+            elif len(group) > 1:
+                self._results += [(file, _ambiguous(file, group, what)) for file in group]
+            else:
+                continue
+            self._left = [file for file in self._left if file not in group]
+
+    def _publics(self) -> Iterator[tuple[Path, Hashable]]:
+        """Give the public keys of those files that can be read, and (keys) opened; of others, say so."""
+        # `cryptography` is loaded when it is needed.
+        from facturaonline_async.sello.pairing import public_of_cer, public_of_key  # noqa: PLC0415
+
+        for file in list(self._left):
+            is_key = _suffix(file) == ".key"
+            try:
+                content = read_file("key" if is_key else "cer", file)
+            except InvalidInputError as error:
+                self._results.append((file, Finding("unreadable_file", error.field or "cer", str(error))))
+                self._left.remove(file)
+                continue
+            public = public_of_key(content, self._password) if is_key else public_of_cer(content)
+            if public is not None:
+                self._opened.add(file)
+                yield file, public
+
+
+def _ambiguous(file: Path, group: list[Path], what: str) -> Finding:
+    names = ", ".join(printable_path(each.name) for each in group)
+    return Finding("ambiguous", _suffix(file)[1:], f"Several files have the same {what}: {names}.")
+
+
+def _alone(file: Path, *, is_opened: bool) -> Finding:
+    name = printable_path(file.name)
+    if _suffix(file) == ".cer":
+        seen = f"{name} is alone: no .key of its folder has its name, and none that the password opens is its key."
+    elif is_opened:
+        seen = f"{name} is alone: no .cer of its folder has its name, and none is of this key."
+    else:
+        seen = f"{name} is alone: no .cer of its folder has its name; its certificate is not looked for by the key."
+    return Finding("unpaired", _suffix(file)[1:], seen)

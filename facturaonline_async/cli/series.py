@@ -1,0 +1,204 @@
+"""``facturaonline series …``: the series of one company, for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from facturaonline_async.cli import account, printed
+from facturaonline_async.cli.account import AsJson, BaseUrl, Doing, Uid, Yes
+from facturaonline_async.cli.groups import group
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.config import Credentials
+from facturaonline_async.resources.series.values import TIPOS_DOCUMENTO, Serie
+
+__all__ = ["app"]
+
+Of = Annotated[
+    str | None,
+    typer.Option(
+        "--empresa", metavar="RFC|UID", help="Work with this company's own keys. Default: those of the environment."
+    ),
+]
+Letra = Annotated[str, typer.Option(metavar="TEXT", help="One letter or several, such as F.", show_default=False)]
+Tipo = Annotated[
+    str, typer.Option(metavar="TIPO", help=f"One of {', '.join(sorted(TIPOS_DOCUMENTO))}.", show_default=False)
+]
+Folio = Annotated[
+    int | None, typer.Option(min=1, max=10**12 - 1, help="Number of the first document. Default: the API's, 1.")
+]
+
+_COLUMNS: Final = ("uid", "letra", "tipo_documento", "descripcion", "estatus")
+
+
+def list_(empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """List all series of a company.
+
+    Examples:
+      facturaonline series list
+      facturaonline series list --empresa EKU9003173C9 --json
+    """
+
+    async def work(client: FacturaOnline, _: Doing) -> list[Serie]:
+        return await client.series.list()
+
+    series = account.run(work, base_url=base_url, empresa=empresa)
+    printed.many(series, _COLUMNS, nothing="No series.", json=as_json)
+
+
+def get(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Show one serie.
+
+    Examples:
+      facturaonline series get 19846
+    """
+
+    async def work(client: FacturaOnline, _: Doing) -> Serie:
+        return await client.series.get(uid)
+
+    printed.one(account.run(work, base_url=base_url, empresa=empresa), json=as_json)
+
+
+def create(
+    letra: Letra,
+    tipo: Tipo,
+    folio: Folio = None,
+    empresa: Of = None,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a serie, active, without looking whether there is one already: ensure looks first.
+
+    The API answers no uid: list shows it.
+
+    Examples:
+      facturaonline series create --letra F --tipo factura
+      facturaonline series create --letra NC --tipo nota_credito --folio 501
+
+    The exit code is 3 if nobody knows whether it was created: look before you repeat it.
+    """
+    _look_at(tipo)
+
+    async def work(client: FacturaOnline, doing: Doing) -> None:
+        with doing.writing(f"the serie {letra} {tipo} was created"):
+            await client.series.create(letra=letra, tipo_documento=tipo, folio=folio)
+
+    account.run(work, base_url=base_url, empresa=empresa)
+    if as_json:
+        printed.as_json({"letra": letra, "tipo_documento": tipo, "folio": folio})
+    else:
+        sys.stdout.write(f"Created the serie {letra} {tipo}.\n")
+
+
+def ensure(
+    letra: Letra,
+    tipo: Tipo,
+    folio: Folio = None,
+    empresa: Of = None,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the serie with this letra and tipo, creating it if it is not there.
+
+    What exists stays as it is: a paused one stays paused, and the folio counts only at creation. Can be repeated,
+    but not by two at the same time.
+
+    Examples:
+      facturaonline series ensure --letra F --tipo factura --empresa EKU9003173C9
+    """
+    _look_at(tipo)
+
+    async def work(client: FacturaOnline, doing: Doing) -> Serie:
+        with doing.writing(f"the serie {letra} {tipo} was created"):
+            return await client.series.ensure(letra=letra, tipo_documento=tipo, folio=folio)
+
+    printed.one(account.run(work, base_url=base_url, empresa=empresa), json=as_json)
+
+
+def activate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Make a paused serie usable again.
+
+    Examples:
+      facturaonline series activate 19846
+    """
+
+    async def work(client: FacturaOnline, doing: Doing) -> None:
+        with doing.writing(f"the serie {uid} was activated"):
+            await client.series.activate(uid)
+
+    account.run(work, base_url=base_url, empresa=empresa)
+    _tell_state(uid, is_active=True, as_json=as_json)
+
+
+def deactivate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Pause a serie. Nothing is lost, and activate makes it usable again.
+
+    Examples:
+      facturaonline series deactivate 19846 --empresa EKU9003173C9
+    """
+
+    async def work(client: FacturaOnline, doing: Doing) -> None:
+        with doing.writing(f"the serie {uid} was paused"):
+            await client.series.deactivate(uid)
+
+    account.run(work, base_url=base_url, empresa=empresa)
+    _tell_state(uid, is_active=False, as_json=as_json)
+
+
+def delete(uid: Uid, yes: Yes = False, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Delete a serie, after showing which one, and asking.
+
+    Examples:
+      facturaonline series delete 19846
+      facturaonline series delete 19846 --yes
+
+    Without a terminal to ask on, it needs --yes (exit code 2).
+    """
+    account.agreed(yes)
+
+    async def look(client: FacturaOnline, _: Doing) -> tuple[Credentials, Serie]:
+        return client.credentials, account.same(await client.series.get(uid), uid)
+
+    # Asking takes its time, outside the event loop. The keys stay those of the serie that was shown.
+    credentials, serie = account.run(look, base_url=base_url, empresa=empresa)
+    name = f"serie {serie.letra} {serie.tipo_documento} (uid {serie.uid}, {serie.estatus})"
+    account.agreed(yes, f"Delete the {name}?")
+
+    async def work(client: FacturaOnline, doing: Doing) -> None:
+        with doing.writing(f"the {name} was deleted"):
+            await client.series.delete(uid)
+
+    account.run(work, base_url=base_url, credentials=credentials)
+    if as_json:
+        printed.one(serie, json=True)
+    else:
+        sys.stdout.write(printed.printable(f"Deleted the {name}.") + "\n")
+
+
+app: typer.Typer = group(
+    "The series of a company: list, create, pause and delete them.",
+    list=list_,
+    get=get,
+    create=create,
+    ensure=ensure,
+    activate=activate,
+    deactivate=deactivate,
+    delete=delete,
+)
+
+
+def _look_at(tipo: str) -> None:
+    """Say so where a tipo_documento may be misspelt: the API documents no complete list, so that any is sent."""
+    if tipo not in TIPOS_DOCUMENTO:
+        sys.stderr.write(
+            printed.printable(f"note: {tipo} is no documented tipo_documento, and is sent as it is") + "\n"
+        )
+
+
+def _tell_state(uid: str, *, is_active: bool, as_json: bool) -> None:
+    if as_json:
+        printed.as_json({"uid": int(uid) if uid.isdecimal() else uid, "is_active": is_active})
+    else:
+        sys.stdout.write(f"The serie {uid} is {'active' if is_active else 'paused'}.\n")

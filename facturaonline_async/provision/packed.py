@@ -1,0 +1,147 @@
+"""Rows of a plan that was read from a file, kept small: some 80 bytes each, where a row as a value takes 2,000.
+
+A row is checked once, while its file is read, and then kept as a record of JSON in a block of its neighbours, deflated.
+So a plan is one moment of its file: whatever becomes of the file, the run sees the rows that were checked.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final, NoReturn, TypedDict, overload
+
+import anyio.to_thread
+from attrs import field, frozen
+
+from facturaonline_async.config import Secret
+from facturaonline_async.provision.rows import Existing, PlanRow, PlanSerie
+from facturaonline_async.resources.empresas.values import NuevaEmpresa
+from facturaonline_async.sello import Sello, read_file
+
+__all__ = ["PackedRow", "PackedRows", "Record"]
+
+_BLOCK: Final = 32
+"""Records that are deflated together: more would be smaller, and slower to get one out of."""
+
+
+class Record(TypedDict):
+    """All that a row says, after the check. Certificates are paths, with the password in clear behind them."""
+
+    number: int
+    rfc: str
+    existing: Existing | None
+    series: list[str | int | None]  # letra, tipo_documento, folio, letra, …
+    values: dict[str, Any]
+    csd: tuple[str, str, str]
+    fiel: tuple[str, str, str] | None
+    logo: str | None
+
+
+@frozen(kw_only=True)
+class PackedRow:
+    """A row of a file. It keeps where its record is, not what the record says: thousands of rows stay small."""
+
+    number: int
+    rfc: str
+    series: tuple[PlanSerie, ...]
+    existing: Existing | None
+    _record: Callable[[int], Record] = field(alias="record", repr=False)
+    _index: int = field(alias="index", repr=False)
+
+    async def load(self) -> NuevaEmpresa:
+        """Read the certificates, in a thread and in one go.
+
+        Raises:
+            InvalidInputError: a file cannot be read any more.
+
+        """
+        return await anyio.to_thread.run_sync(self._load)
+
+    def _load(self) -> NuevaEmpresa:
+        record = self._record(self._index)
+        return NuevaEmpresa(
+            rfc=self.rfc,
+            **record["values"],
+            csd=_sello("", *record["csd"]),
+            fiel=_sello("fiel", *record["fiel"]) if record["fiel"] else None,
+            logo=read_file("logo", record["logo"]) if record["logo"] else None,
+        )
+
+
+class PackedRows(Sequence[PlanRow]):
+    """The rows, made anew whenever they are asked for. Nothing shows what they hold, and they cannot be pickled."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._loose: list[str] = []
+        self.series_count = 0
+
+    def append(self, record: Record) -> tuple[PlanSerie, ...]:
+        """Keep one more, and return its series."""
+        series = _series(*record["series"])
+        self.series_count += len(series)
+        self._loose.append(json.dumps(record))
+        if len(self._loose) == _BLOCK:
+            self._blocks.append(zlib.compress("\n".join(self._loose).encode("ascii"), 1))
+            self._loose = []
+        return series
+
+    def record(self, index: int) -> Record:
+        """Return what one row says."""
+        record: Record = json.loads(self._lines(index // _BLOCK)[index % _BLOCK])
+        return record
+
+    def __len__(self) -> int:
+        return len(self._blocks) * _BLOCK + len(self._loose)
+
+    @overload
+    def __getitem__(self, index: int) -> PlanRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PlanRow]: ...
+
+    def __getitem__(self, index: int | slice) -> PlanRow | Sequence[PlanRow]:
+        place = range(len(self))[index]
+        if isinstance(place, range):
+            return tuple(self._row(each, self.record(each)) for each in place)
+        return self._row(place, self.record(place))
+
+    def __iter__(self) -> Iterator[PlanRow]:
+        for block in range(len(self._blocks) + 1):
+            for index, line in enumerate(self._lines(block), block * _BLOCK):
+                yield self._row(index, json.loads(line))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} rows>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("The rows of a plan hold passwords, and cannot be pickled. Read the plan again.")
+
+    def _lines(self, block: int) -> list[str]:
+        if block == len(self._blocks):
+            return self._loose
+        return zlib.decompress(self._blocks[block]).decode("ascii").split("\n")
+
+    def _row(self, index: int, record: Record) -> PackedRow:
+        return PackedRow(
+            number=record["number"],
+            rfc=record["rfc"],
+            series=_series(*record["series"]),
+            existing=record["existing"],
+            record=self.record,
+            index=index,
+        )
+
+
+@lru_cache(maxsize=256)  # most companies have the same series
+def _series(*flat: Any) -> tuple[PlanSerie, ...]:
+    triples = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+    return tuple(
+        PlanSerie(letra=letra, tipo_documento=tipo_documento, folio=folio) for letra, tipo_documento, folio in triples
+    )
+
+
+def _sello(prefix: str, cer: str, key: str, password: str) -> Sello:
+    return Sello(read_file(f"{prefix}cer", cer), read_file(f"{prefix}key", key), Secret(password))

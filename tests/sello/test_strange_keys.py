@@ -1,0 +1,164 @@
+"""A key may ask for any amount of work, and hold any numbers: neither stops the process, nor ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from attrs import evolve
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from facturaonline_async.sello import check, cifrado, llave
+from facturaonline_async.sello.der import DerError, Element, dotted
+from facturaonline_async.testing import der
+from tests.sello.certificates import NOW, made
+from tests.sello.keys import ARIA, PBES2, PBKDF2, PKCS12, SCRYPT, derived, made_of, primes, wrapped
+
+
+def found(key: bytes) -> list[tuple[str, str]]:
+    return [(each.code, each.seen) for each in check(evolve(made(), key=key), now=NOW).findings]
+
+
+def simple(count: int) -> bytes:
+    return wrapped(PKCS12, der.sequence(der.octets(bytes(8)), der.integer(count)))
+
+
+@pytest.mark.parametrize(
+    ("key", "seen"),
+    [
+        (lambda: derived(PBKDF2, 1_000_001), "1,000,001 rounds"),
+        (lambda: derived(PBKDF2, 2**31), "2,147,483,648 rounds"),
+        (lambda: derived(PBKDF2, 2**72), "not known here"),
+        (lambda: derived(PBKDF2, 0), "0 rounds"),
+        (lambda: derived(PBKDF2), "not known here"),
+        (lambda: simple(1_000_001), "1,000,001 rounds"),
+        (lambda: simple(2**31), "2,147,483,648 rounds"),
+        (lambda: derived(SCRYPT, 2**17, 8, 2), "N=131072, r=8 and p=2"),
+        (lambda: derived(SCRYPT, 16384, 8, 0), "N=16384, r=8 and p=0"),
+        (lambda: derived(PBES2, 2048), "not known here"),
+        (lambda: derived(PBKDF2, 2048, cipher=ARIA), "not known here"),
+        (lambda: wrapped(PBES2), "not known here"),
+        (lambda: wrapped(ARIA, der.null()), "not known here"),
+    ],
+)
+def test_a_key_that_asks_for_too_much_or_for_what_nobody_knows_is_not_tried(
+    key: Callable[[], bytes], seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llave, "load_der_private_key", None)  # not even tried
+    ((code, what),) = found(key())
+    assert (code, seen in what) == ("unsupported_key", True)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        lambda: derived(PBKDF2, 1_000_000),
+        lambda: derived(PBKDF2, 2048, 24),  # says how long a key it wants
+        lambda: derived(SCRYPT, 16384, 8, 1),
+        lambda: simple(2048),
+    ],
+)
+def test_what_other_programs_ask_for_is_tried(key: Callable[[], bytes]) -> None:
+    assert [code for code, _ in found(key())] == ["wrong_password"]
+
+
+def test_a_panic_below_is_about_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's Rust code panics at a count that is too large for C, with an error that is no Exception."""
+    monkeypatch.setattr(cifrado, "_MOST_ROUNDS", 2**40)
+    key = derived(PBKDF2, 2**31)
+    with pytest.raises(BaseException, match="unwrap") as panic:
+        serialization.load_der_private_key(key, b"x")
+    assert not isinstance(panic.value, Exception)
+    assert [code for code, _ in found(key)] == ["wrong_password"]
+
+    def panics(_: bytes) -> x509.Certificate:
+        raise panic.value
+
+    monkeypatch.setattr(x509, "load_der_x509_certificate", panics)
+    assert [finding.code for finding in check(made(), now=NOW).findings] == ["not_a_certificate"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, asyncio.CancelledError])
+@pytest.mark.parametrize("where", ["llave.load_der_private_key", "certificado.x509.load_der_x509_certificate"])
+def test_what_is_about_this_process_goes_on(
+    where: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"facturaonline_async.sello.{where}", interrupted)
+    with pytest.raises(error):
+        check(made(), now=NOW)
+
+
+# ── Numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_key_made_of_its_primes_is_good() -> None:
+    assert found(made_of(*primes())) == []
+
+
+MERSENNE = 2**21701 - 1
+"""A prime that takes minutes to be proven one."""
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        lambda p, q: made_of(p + 1, q),
+        lambda p, q: made_of(1, p * q),
+        lambda p, q: made_of(p, q, n=p * q + 2),
+        lambda p, q: made_of(p, q, d=3, dmp1=3, dmq1=3),
+        lambda p, q: made_of(p, q, d=pow(65537, -1, (p - 1) * (q - 1)) + 2 * (p - 1) * (q - 1)),
+        lambda p, q: made_of(p, q, e=65537 + 2 * (p - 1) * (q - 1)),
+        lambda p, q: made_of(p, q, dmp1=5),
+        lambda p, q: made_of(p, q, dmq1=5),
+        lambda p, q: made_of(p, q, iqmp=5),
+        lambda p, q: made_of(p, q, iqmp=pow(q, -1, p) + p),
+        lambda p, q: made_of(MERSENNE, q, n=p * q, d=65537, dmp1=1, dmq1=1, iqmp=1),
+    ],
+)
+def test_numbers_that_are_no_key_are_damage_and_are_not_used(
+    key: Callable[[int, int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llave, "_works", None)  # OpenSSL may hang, or worse, where it uses such numbers
+    (what,) = found(key(*primes()))
+    assert what[0] == "damaged_key"
+
+
+def test_a_prime_that_is_none_is_damage_though_all_else_fits_it() -> None:
+    p, q = primes()
+    (what,) = found(made_of(p + 2, q))
+    assert what[0] == "damaged_key"
+
+
+@pytest.mark.parametrize("size", ["huge", "tiny"])
+def test_a_key_of_a_size_that_nobody_uses_is_not_tried(size: str) -> None:
+    (what,) = found(made_of(MERSENNE if size == "huge" else 3, 5))
+    assert (what[0], "bits" in what[1]) == ("unsupported_key", True)
+
+
+def test_a_million_bits_are_no_work() -> None:
+    """Proving this one prime, or multiplying with it, would take for ever."""
+    (what,) = found(made_of(2**1_000_000 + 1, 1, n=primes()[0] * primes()[1], d=2**1_000_000 + 1))
+    assert what[0] == "damaged_key"
+
+
+def test_an_elliptic_key_that_is_not_encrypted_is_told_for_what_it_is() -> None:
+    assert [code for code, _ in found(edwards())] == ["key_not_encrypted", "unsupported_key"]
+
+
+def edwards() -> bytes:
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: PLC0415
+
+    return ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def test_an_identifier_of_many_bytes_is_none() -> None:
+    """Reading one of a million would take minutes."""
+    content = b"\xff" * 99 + b"\x01"
+    with pytest.raises(DerError):
+        dotted(Element(content, 0x06, 0, len(content)))

@@ -1,0 +1,345 @@
+"""A plan as TOML says what the same plan as CSV says, and is refused as clearly."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import json
+import os
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from facturaonline_async import NuevaEmpresa
+from facturaonline_async.provision import Plan, PlanError, PlanSerie, Problem
+from tests.plans import ROW, certify, folder, toml, toml_value, written, written_toml
+from tests.test_cli import run
+
+PASSWORD = "clave secreta"
+F = {"letra": "F", "tipo_documento": "factura", "folio": 1}
+TABLE = ROW | {"series": [F, {"letra": "P", "tipo_documento": "pago"}]}
+SERIES = (PlanSerie(letra="F", tipo_documento="factura", folio=1), PlanSerie(letra="P", tipo_documento="pago"))
+
+
+def read(path: Path, *rows: dict[str, Any]) -> Plan:
+    return Plan.from_toml(written_toml(path, list(rows)))
+
+
+def loaded(plan: Plan) -> list[NuevaEmpresa]:
+    return [asyncio.run(row.load()) for row in plan]
+
+
+def refused(path: Path, text: str | bytes) -> PlanError:
+    plan = folder(path) / "plan.toml"
+    plan.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(PlanError) as caught:
+        Plan.from_toml(plan)
+    return caught.value
+
+
+def problems(path: Path, **values: Any) -> list[str]:
+    return [str(problem) for problem in refused(path, toml([TABLE | values])).problems]
+
+
+def test_a_table_says_what_a_record_says(tmp_path: Path) -> None:
+    (row,) = plan = read(tmp_path, TABLE)
+    (same,) = Plan.from_csv(written(tmp_path, [ROW]))
+    assert (row.number, row.rfc, row.series, row.existing) == (1, "EKU9003173C9", SERIES, None)
+    assert asyncio.run(row.load()) == asyncio.run(same.load())
+    assert (len(plan), plan.series_count) == (1, 2)
+
+
+def test_series_may_be_written_as_tables_or_as_in_a_cell(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "plan.toml"
+    table = {name: value for name, value in TABLE.items() if name != "series"}
+    path.write_text(
+        toml([table])
+        + '[[empresas.series]]\nletra = "F"\ntipo_documento = "factura"\nfolio = "1"\n'
+        + '[[empresas.series]]\nletra = "P"\ntipo_documento = "pago"\n'
+        + toml([ROW | {"rfc": "AAA010101AAA"}, table | {"rfc": "AAA010102AAA"}]),
+        encoding="utf-8",
+    )
+    assert [row.series for row in Plan.from_file(path)] == [SERIES, SERIES, ()]
+
+
+def test_numbers_and_truths_may_be_written_without_quotation_marks(tmp_path: Path) -> None:
+    plan = read(
+        tmp_path,
+        TABLE
+        | {"codpos": 6500, "regimen": 601, "regimen_nomina": 605, "exterior": 12, "telefono": 5512345678}
+        | {"mailtomyself": True, "mailtomyconta": False, "cant_folios_min": 66, "existing": "update"},
+    )
+    (empresa,) = loaded(plan)
+    assert (empresa.codpos, empresa.regimen, empresa.regimen_nomina) == ("06500", "601", "605")
+    assert (empresa.exterior, empresa.telefono) == ("12", "5512345678")
+    assert (empresa.mailtomyself, empresa.mailtomyconta, empresa.cant_folios_min) == (True, False, 66)
+    assert plan.notices == (Problem(row=1, column="codpos", reason="6500 was read as 06500"),)
+    assert [row.existing for row in plan] == ["update"]
+
+
+def test_a_password_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSD_OF_KEMPER", PASSWORD)
+    table = {name: value for name, value in TABLE.items() if name != "password"} | {"password_env": "CSD_OF_KEMPER"}
+    (empresa,) = loaded(read(tmp_path, table))
+    assert empresa.csd.password.reveal() == PASSWORD
+
+
+# ── Faults ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_faulty_table_key_and_reason_is_told_at_once(tmp_path: Path) -> None:
+    tables = [
+        TABLE | {"rfc": "EKU", "codpos": 42.5, "cer": "c/none.cer"},
+        TABLE,
+        TABLE | {"razon_socal": "x", "rfc": "EKU9003173C9"},
+        {},
+    ]
+    assert str(refused(tmp_path, toml(tables))).splitlines() == [
+        "The plan has faults:",
+        "row 1, codpos: must be a text in quotation marks, not a number with a point",
+        "row 1, rfc: must be an RFC of 12 or 13 characters, and was 'EKU'",
+        "row 1, cer: cannot be read: No such file or directory, and was 'c/none.cer'",
+        "row 3, razon_socal: there is no key razon_socal (is it razon_social?)",
+        "row 3, rfc: EKU9003173C9 stands in row 2 already",
+        *(
+            f"row 4, {name}: is required, and empty"
+            for name in ("razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key")
+        ),
+        "row 4, password: is required (or password_env), and empty",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("razon_social", True, "must be a text in quotation marks, not true or false"),
+        ("password", 12345678, "must be a text in quotation marks, not a number"),
+        ("password_env", 1, "must be a text in quotation marks, not a number"),
+        ("cer", ["c/a.cer"], "must be a text in quotation marks, not an array"),
+        ("existing", True, "must be a text in quotation marks, not true or false"),
+        ("regimen", {"codigo": "601"}, "must be a text in quotation marks, not a table"),
+        ("cant_folios_min", 6.5, "must be a number, not a number with a point"),
+        ("mailtomyself", 0.5, "must be true or false, not a number with a point"),
+        ("telefono", 1 << 70, "must be a text in quotation marks, not a number"),
+    ],
+)
+def test_a_value_of_another_type_is_one_fault(tmp_path: Path, key: str, value: object, reason: str) -> None:
+    table = {key: value} if key != "password_env" else {key: value, "password": ""}
+    assert problems(tmp_path, **table) == [f"row 1, {key}: {reason}"]
+
+
+def test_a_date_is_no_text(tmp_path: Path) -> None:
+    text = toml([TABLE]).replace('email = "a@example.com"', "email = 2026-01-02")
+    assert "row 1, email: must be a text in quotation marks, not a date or a time" in str(refused(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("series", "reason"),
+    [
+        (7, "must be tables, [[empresas.series]], not a number"),
+        (["F:factura"], "must be tables, and one is a text"),
+        ([F | {"letter": "F"}], "there is no key letter (is it letra?)"),
+        ([F | {"letra": 7}], "letra must be a text in quotation marks, not a number"),
+        ([F | {"folio": True}], "folio must be a number, not true or false"),
+        ([F | {"folio": 0}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, and was"),
+        ([{"letra": "F"}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"),
+        ([F | {"letra": "F\nG"}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"),
+        ([F | {"folio": 10**12}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"),
+        ([F, F], "F:factura stands there twice"),
+    ],
+)
+def test_series_of_another_form_are_one_fault(tmp_path: Path, series: object, reason: str) -> None:
+    (problem,) = problems(tmp_path, series=series)
+    assert problem.startswith(f"row 1, series: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "there is no [[empresas]] table"),
+        ("[empresas]\nrfc = 'x'\n", "companies are written as [[empresas]], with two brackets"),
+        ("empresas = 7", "companies are written as [[empresas]], with two brackets"),
+        ("empresas = [7]", "row 1: must be a table, not a number"),
+        (
+            "[[empresa]]\nrfc = 'x'\n",
+            "there is no key empresa (is it empresas?): companies are written as [[empresas]]",
+        ),
+        ("version = 1\n", "there is no key version: companies are written as [[empresas]]"),
+    ],
+)
+def test_a_file_without_companies_says_so(tmp_path: Path, text: str, reason: str) -> None:
+    assert [str(problem) for problem in refused(tmp_path, text).problems] == [reason]
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        (f'calle = "{PASSWORD}', "line 3, column "),
+        (f"calle = {PASSWORD}", "line 3, column 9"),
+        (f'password = "{PASSWORD}"', "line 3, column "),
+        (f'calle = "{PASSWORD}\\a.cer"', "line 3, column "),
+        ("codpos = 06500", "line 3, column "),
+        (f"calle = '''{PASSWORD}", "at end of document"),
+        ("calle = " + "[" * 3000, "not TOML: "),
+        ("telefono = " + "9" * 5000, ""),
+        (f'calle = "{PASSWORD}\xff"', "line 3 holds bytes that are not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 40, 70])
+def test_what_is_no_toml_is_one_fault_with_its_place_and_without_its_text(
+    tmp_path: Path, line: str, place: str, before: int
+) -> None:
+    tables = toml([TABLE | {"rfc": f"AAA010101{number:03}"} for number in range(before)])
+    text = f"[[empresas]]\npassword = 'x'\n{line}\n"
+    lines = tables.count("\n")
+    error = refused(tmp_path, tables.encode() + text.encode("latin-1" if "\xff" in text else "utf-8"))
+    (problem,) = error.problems
+    assert place.replace("line 3", f"line {lines + 3}") in problem.reason
+    assert problem.reason.startswith("this is not TOML")
+    assert PASSWORD not in "".join(traceback.format_exception(error)) + repr(error.problems)
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_a_byte_order_mark_is_no_obstacle_and_utf_16_is_named(tmp_path: Path) -> None:
+    path = written_toml(tmp_path, [TABLE])
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [row.rfc for row in Plan.from_toml(path)] == ["EKU9003173C9"]
+    assert "line 1 holds bytes that are not UTF-8: save it as UTF-8" in str(refused(tmp_path, "x = 1".encode("utf-16")))
+
+
+# ── In pieces ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 100])
+def test_all_tables_are_read_whatever_pieces_the_file_is_parsed_in(tmp_path: Path, count: int) -> None:
+    rfcs = [f"AAA010101{number:03}" for number in range(count)]
+    plan = read(tmp_path, *(TABLE | {"rfc": rfc} for rfc in rfcs))
+    assert [(row.number, row.rfc) for row in plan] == list(enumerate(rfcs, 1))
+
+
+@pytest.mark.parametrize("place", [0, 31, 40, 63, 99])  # a piece ends after 32
+def test_a_text_that_looks_like_a_table_is_a_text(tmp_path: Path, place: int) -> None:
+    tables = [TABLE | {"rfc": f"AAA010101{number:03}", "calle": f"Calle {number}"} for number in range(100)]
+    text = toml(tables).replace(f'"Calle {place}"', f"'''\n[[empresas]]\n# {place}'''")
+    error = refused(tmp_path, text)
+    assert [(problem.row, problem.column) for problem in error.problems] == [(place + 1, "calle")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_companies_may_be_one_array_of_tables(tmp_path: Path, encoding: str) -> None:
+    path = folder(tmp_path) / "plan.toml"
+    tables = [toml_value(TABLE | {"rfc": f"AAA010101{number:03}"}) for number in range(40)]
+    path.write_text("empresas = [\n" + ",\n".join(tables) + "]", encoding)
+    assert [row.number for row in Plan.from_toml(path)] == list(range(1, 41))
+
+
+def test_a_plan_may_come_through_a_pipe(tmp_path: Path) -> None:
+    for name, content in (("p.toml", written_toml(tmp_path, [TABLE])), ("p.csv", written(tmp_path, [ROW]))):
+        pipe = tmp_path / name
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(content.read_bytes(),))
+        writer.start()
+        assert [row.rfc for row in Plan.from_file(pipe)] == ["EKU9003173C9"]
+        writer.join()
+
+
+# ── The same as CSV ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+ANYTHING = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+TEXT = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters="\ufffd"), max_size=12)
+NUMBER = st.integers(0, 99999)
+PASSWORD_TEXT = TEXT.map(lambda text: f"x{text}")
+
+
+def series(letras: st.SearchStrategy[str], folios: st.SearchStrategy[int]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    tipos = st.sampled_from(["factura", "pago", "nomina"])
+    return st.lists(st.fixed_dictionaries({"letra": letras, "tipo_documento": tipos}, optional={"folio": folios}))
+
+
+GOOD = {
+    "razon_social": st.sampled_from(["ACME, S.A.", ' "Ñandú"; y\tcía ', "6.02E+23"]).map(
+        lambda text: text.replace("\t", "")
+    ),
+    "rfc": st.sampled_from(["EKU9003173C9", " eku9003173c9", "HAÑ930228SM9", "han\u0303930228sm9"]),
+    "codpos": st.sampled_from([6500, "06500", "6500", 42501]),
+    "regimen": st.sampled_from([601, "605", " 601", ""]),
+    "calle": TEXT,
+    "telefono": TEXT | NUMBER,
+    "mailtomyself": st.booleans() | st.sampled_from(["sí", "No", 1, 0, ""]),
+    "cant_folios_min": NUMBER,
+    "cer": st.sampled_from(["c/a.cer", "c\\a.cer"]),
+    "logo": st.sampled_from(["c/logo.png", ""]),
+    "password": PASSWORD_TEXT,
+    "fielpassword": PASSWORD_TEXT,
+    "existing": st.sampled_from(["adopt", " UPDATE", "fail", ""]),
+    "series": series(st.sampled_from(["A", " ÑB", "7"]), st.integers(1, 10**9 - 1)),
+}
+BAD = dict.fromkeys(GOOD, ANYTHING | NUMBER.map(str)) | {
+    "cer": st.sampled_from(["none", "c", "c/empty.cer", ""]),
+    "logo": st.just("c/a.cer"),
+    "series": series(st.text("A 7\n\u00a0", max_size=2), st.integers(0, 10**10)),
+}
+FIEL = {"fielcer": "c/f.cer", "fielkey": "c/f.key"}
+ROWS = st.builds(
+    lambda good, bad, keys: TABLE | FIEL | good | {key: bad[key] for key in keys},
+    st.fixed_dictionaries(GOOD),
+    st.fixed_dictionaries(BAD),
+    st.sets(st.sampled_from(sorted(BAD)), max_size=2) | st.just(set()) | st.just(set()),
+)
+
+
+def in_a_cell(value: object) -> str:
+    if isinstance(value, list):
+        parts = [
+            [serie["letra"], serie["tipo_documento"], *([serie["folio"]] if "folio" in serie else [])]
+            for serie in value
+        ]
+        return ";".join(":".join(map(str, each)) for each in parts)
+    return str(value)
+
+
+def said(plan: Path, first: int) -> object:
+    """Return all that a plan says: its rows, or its faults without what a table of cells alone may have."""
+    try:
+        read = Plan.from_file(plan)
+    except PlanError as error:
+        return sorted(
+            (
+                problem.row - first,
+                problem.column,
+                "" if problem.column == "series" else problem.reason.partition(" row")[0],
+            )
+            for problem in error.problems
+            if problem.column
+        )
+    return [
+        ([(row.number - first, row.rfc, row.series, row.existing) for row in read], loaded(read)),
+        sorted((notice.row - first, notice.column, notice.reason) for notice in read.notices),
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(ROWS, min_size=1, max_size=2))
+def test_csv_and_toml_of_the_same_values_are_the_same_plan(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    path = tmp_path_factory.getbasetemp()
+    cells = [{name: in_a_cell(value) for name, value in row.items()} for row in rows]
+    assert said(written_toml(path, rows), 1) == said(written(path, cells), 2)
+
+
+# ── The command ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_command_takes_it(tmp_path: Path) -> None:
+    rfcs = ("AAA010101AAA", "AAA010102AAA")
+    certify(tmp_path, rfcs)
+    plan = written_toml(tmp_path, [TABLE | {"rfc": rfc, "cer": f"c/{rfc}.cer", "key": f"c/{rfc}.key"} for rfc in rfcs])
+    dry = await run("provision", plan, "--dry-run")
+    assert (dry.code, "The plan is well formed: 2 empresas, 4 series." in dry.out) == (0, True)
+    checked = await run("sello", "check", plan, "--json")
+    assert [(pair["name"], pair["ok"]) for pair in json.loads(checked.out)] == [("row 1", True), ("row 2", True)]
