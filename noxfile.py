@@ -123,3 +123,4 @@ def wheel(session: nox.Session) -> None:
         session.run(python, "-c", "import facturaonline_async, facturaonline_async.testing", external=True)
         session.run(python, "-m", "pip", "install", "-q", f"{built}[cli]", external=True)
         session.run(str(out / "empty" / "bin" / "facturaonline"), "--help", silent=True, external=True)
+        session.run(python, "-c", "from facturaonline_async.cli.page import asset; asset('page.html')", external=True)

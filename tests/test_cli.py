@@ -367,7 +367,7 @@ async def test_help_teaches_what_to_do_first() -> None:
     assert all(word in ran.out for word in ("provision", "emulator", "plan", "plan example demo"))
 
 
-@pytest.mark.parametrize("command", ["provision", "emulator", "plan example"])
+@pytest.mark.parametrize("command", ["provision", "status", "report", "emulator", "plan example"])
 async def test_every_command_and_option_has_help(command: str) -> None:
     ran = await run(*command.split(), "--help")
     options = [line for line in ran.out.splitlines() if re.search(r"^[│ ]*\*? +(--\w|\w+ +<)", line)]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from facturaonline_async.cli import empresas, emulator, example, provision, sello, series
+from facturaonline_async.cli import empresas, emulator, example, provision, report, sello, series, status
 from facturaonline_async.cli.groups import add as _add
 from facturaonline_async.cli.printed import printable
 from facturaonline_async.errors import (
@@ -52,6 +52,8 @@ def _facturaonline(
 
 
 _add(app, "provision", provision.command)
+_add(app, "status", status.command)
+_add(app, "report", report.command)
 _add(app, "emulator", emulator.command)
 _add(plan, "example", example.command)
 _add(sellos, "check", sello.command)

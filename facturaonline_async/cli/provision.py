@@ -36,7 +36,7 @@ from facturaonline_async.provision import (
     check as dry_check,
     provision,
 )
-from facturaonline_async.provision.journal import open_to_read, read_things
+from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.testing import Emulator
 
 __all__ = ["check", "command"]

@@ -14,8 +14,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -27,12 +27,13 @@ from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.provision.locks import FileLock
 from facturaonline_async.provision.things import How, Phase, Thing
 
-__all__ = ["Journal", "JournalError", "open_to_read", "read_things"]
+__all__ = ["APPLICATION", "COLUMNS", "VERSION", "Journal", "JournalError", "thing_of"]
 
 T = TypeVar("T")
 
-_APPLICATION: Final = 0x464F4A31  # "FOJ1"
-_VERSION: Final = 1
+#: What SQLite keeps in a journal's head, so that it is known: "FOJ1", and the version of its tables.
+APPLICATION: Final = 0x464F4A31
+VERSION: Final = 1
 _BATCH: Final = 2000
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
@@ -58,7 +59,8 @@ CREATE TABLE baseline (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
 """
-_COLUMNS: Final = (
+#: What a row of things is read by.
+COLUMNS: Final = (
     "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
 )  # fmt: skip
 _SAVE: Final = """
@@ -291,12 +293,13 @@ def _values(thing: Thing) -> tuple[object, ...]:
 
 
 def _things(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Thing]:
-    rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM things {where}", values)  # noqa: S608
-    return [_thing(row) for row in rows]
+    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM things {where}", values)  # noqa: S608
+    return [thing_of(row) for row in rows]
 
 
-def _thing(row: Sequence[Any]) -> Thing:
-    values = dict(zip(_COLUMNS, row, strict=True))
+def thing_of(row: Sequence[Any]) -> Thing:
+    """Return the thing of a row: its `COLUMNS`."""
+    values = dict(zip(COLUMNS, row, strict=True))
     values["phase"] = Phase(values["phase"])
     values["how"] = How(values["how"]) if values["how"] else None
     return Thing(**values)
@@ -389,10 +392,10 @@ def _prepared(connection: sqlite3.Connection, path: Path, account: str, host: st
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application != _APPLICATION:
+    if tables and application != APPLICATION:
         raise JournalError(f"{path} is a database of something else, and no journal.")
-    if tables and version != _VERSION:
-        raise JournalError(f"{path} was written by another version of this library (schema {version}, not {_VERSION}).")
+    if tables and version != VERSION:
+        raise JournalError(f"{path} was written by another version of this library (schema {version}, not {VERSION}).")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     if not tables:
@@ -400,8 +403,8 @@ def _prepared(connection: sqlite3.Connection, path: Path, account: str, host: st
         connection.execute("BEGIN IMMEDIATE")
         for statement in filter(str.strip, _SCHEMA.split(";")):
             connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         new = {"salt": salt, "account": _known_as(salt, account), "host": host, "began": time.time()}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", new.items())
         connection.execute("COMMIT")
@@ -419,35 +422,3 @@ def _prepared(connection: sqlite3.Connection, path: Path, account: str, host: st
 
 def _known_as(salt: bytes, account: str) -> bytes:
     return hmac.digest(salt, f"account {account}".encode(), "sha256")[:16]
-
-
-# ── Reading from outside ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
-    """Open a journal for reading, also while a run is writing it.
-
-    Raises:
-        JournalError: it is not there, or is no journal.
-
-    """
-    try:
-        connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error as error:
-        raise JournalError(f"the journal {path} cannot be read: {error}.") from None
-    with closing(connection):
-        try:
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-        except sqlite3.Error as error:
-            raise JournalError(f"the journal {path} cannot be read: {error}.") from None
-        if application != _APPLICATION:
-            raise JournalError(f"{path} is no journal of this library.")
-        yield connection
-
-
-def read_things(connection: sqlite3.Connection) -> Iterator[tuple[Thing, float | None, float | None]]:
-    """Give all things in the plan's order, each with the moments when it began and last changed."""
-    columns = ", ".join((*_COLUMNS, "began", "changed"))
-    for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
-        yield _thing(row[:-2]), row[-2], row[-1]

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:  # pragma: no cover  # Windows
-    from msvcrt import LK_NBLCK, locking  # type: ignore[attr-defined]
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+except ImportError:  # pragma: no cover  # Windows: it has no shared locks, so that a look is a lock for a moment
+    from msvcrt import LK_NBLCK, LK_UNLCK, locking  # type: ignore[attr-defined]
 
     def _lock(file: int) -> None:
         locking(file, LK_NBLCK, 1)
+
+    def _look(file: int) -> None:
+        locking(file, LK_NBLCK, 1)
+        locking(file, LK_UNLCK, 1)
 
 else:
 
@@ -20,8 +27,16 @@ else:
         """Lock an open file, or raise `OSError` at once."""
         flock(file, LOCK_EX | LOCK_NB)
 
+    def _look(file: int) -> None:
+        """Raise `OSError` if somebody has locked an open file. Any number may look at the same time."""
+        flock(file, LOCK_SH | LOCK_NB)
+        flock(file, LOCK_UN)
 
-__all__ = ["FileLock"]
+
+__all__ = ["FileLock", "is_taken"]
+
+_TRIES: Final = 50
+_PAUSE: Final = 0.02  # seconds
 
 
 class FileLock:
@@ -34,23 +49,56 @@ class FileLock:
     def take(self) -> bool:
         """Take the lock, and return whether it was free.
 
+        It waits a moment (a second at most) for those who only look at it, and for no other.
+
         Raises:
             OSError: the file cannot be made, or files cannot be locked there.
 
         """
         file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(file)
-        except OSError as error:
-            os.close(file)
-            if error.errno in {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}:
-                return False
-            raise
-        self._file = file
-        return True
+            for _ in range(_TRIES):
+                if not _is_refused(_lock, file):
+                    self._file = file
+                    return True
+                if _is_refused(_look, file):
+                    return False
+                time.sleep(_PAUSE)  # whoever it was, it only looked
+            return False
+        finally:
+            if self._file is None:
+                os.close(file)
 
     def close(self) -> None:
         """Give the lock back; safe to repeat."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def is_taken(path: Path) -> bool:
+    """Return whether a process has the lock on this file now. Whoever wants it is not kept from it.
+
+    Raises:
+        OSError: the file is there, and cannot be opened, or files cannot be locked there.
+
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return _is_refused(_look, file)
+    finally:
+        os.close(file)
+
+
+def _is_refused(work: Callable[[int], None], file: int) -> bool:
+    """Try it, and return whether another process's lock is in the way."""
+    try:
+        work(file)
+    except OSError as error:
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}:
+            return True
+        raise
+    return False

@@ -21,7 +21,8 @@ from attrs import evolve
 
 from facturaonline_async import FacturaOnline, InvalidInputError, connect
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, journal as journals, provision
-from facturaonline_async.provision.journal import Journal, open_to_read, read_things
+from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
@@ -276,7 +277,7 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_reading_what_is_no_journal_says_so(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "j").write_bytes(content)
-    with pytest.raises(JournalError, match=r"cannot be read|is no journal"), open_to_read(tmp_path / "j"):
+    with pytest.raises(JournalError, match=r"cannot be read|is no journal|is not there"), open_to_read(tmp_path / "j"):
         pass
     assert (tmp_path / "j").exists() is (content is not None)
 
@@ -522,12 +523,14 @@ _WITHOUT_FCNTL = """
     def locking(file, mode, size):
         import os
         status = os.fstat(file)
+        if mode == 0:
+            return held.discard(status.st_ino)
         if status.st_ino in held:
             raise OSError(errno.EACCES, "Permission denied")
         held.add(status.st_ino)
 
     sys.modules["fcntl"] = None
-    sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
+    sys.modules["msvcrt"] = types.SimpleNamespace(LK_UNLCK=0, LK_NBLCK=2, locking=locking)
     from facturaonline_async.provision import JournalError
     from facturaonline_async.provision.journal import Journal
 

@@ -26,7 +26,7 @@ from facturaonline_async.provision import (
     provision,
     run as runs,
 )
-from facturaonline_async.provision.journal import open_to_read, read_things
+from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.provision.things import Phase
 from facturaonline_async.resources.empresas.revision import check_in_thread
 from facturaonline_async.sello import Report as SelloReport

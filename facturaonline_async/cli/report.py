@@ -1,0 +1,151 @@
+"""``facturaonline report``: all that a journal knows of a run, as a page, as text, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from facturaonline_async.cli import page, status, told
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision.journal import JournalError
+from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
+
+__all__ = ["command"]
+
+_ROWS_SHOWN: Final = 50
+
+
+def command(
+    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a run.", show_default=False)],
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page to this file; an earlier report is replaced.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE also if it is no report.")] = False,
+    in_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Tell all that a journal knows of a run: how many came to what, how fast, and what is not there and why.
+
+    With --html it is one page that needs no network: a picture of how fast it went, and a table of all rows to search
+    and filter. It holds RFCs, uids and reasons, and no key or password. A run may be at work; it is not disturbed.
+
+    The exit code is 0 also if something is not there, and 2 if the journal cannot be read or FILE is something else.
+    """
+    if html is not None:
+        _refuse_others(html, journal, force=force)
+    try:
+        ledger = read_ledger(journal)
+    except JournalError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from None
+    if html is not None:
+        _write(html, page.page(ledger))
+        sys.stderr.write(f"The report is in {html}\n")
+    if in_json:
+        json.dump(_as_json(ledger), sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+    elif html is None:
+        _show(ledger)
+
+
+# ── The file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
+    """Refuse to replace what nobody would want to lose."""
+    if not path.exists():
+        return
+    if journal.exists() and path.samefile(journal):
+        raise InvalidInputError(f"{path} is the journal itself: give the page another name.", field="--html")
+    if path.is_file():
+        if force:
+            return
+        with path.open("rb") as file:
+            if page.MARK.encode() in file.read(4096):
+                return
+        raise InvalidInputError(f"{path} is there, and is no report: give another name, or --force.", field="--html")
+    raise InvalidInputError(f"{path} is there, and is no file.", field="--html")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file wholly, or not at all: whoever has it open sees the old one, or the new one."""
+    path = path.resolve()  # what a link points to is replaced, not the link
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException as error:
+        draft.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise InvalidInputError(f"{path} cannot be written: {error.strerror or error}.", field="--html") from None
+        raise
+
+
+# ── Text and JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _show(ledger: Ledger) -> None:
+    console = Console(highlight=False)
+    console.print(status.shown(ledger.status))
+    rows = [row for row in ledger.rows if not row.ok]
+    if not rows:
+        return
+    table = Table(title="What is not surely there", title_justify="left")
+    for name in ("row", "RFC", "what", "state", "reason"):
+        table.add_column(name, overflow="fold")
+    for row in rows[:_ROWS_SHOWN]:
+        for entry in row.lacking:
+            state = told.NAMES.get(entry.state, entry.state)
+            table.add_row(*map(Text, (str(row.number), row.rfc, entry.name, state, entry.reason)))
+    if len(rows) > _ROWS_SHOWN:
+        table.caption = f"and {len(rows) - _ROWS_SHOWN} rows more; --html and --json show all"
+    console.print(table)
+
+
+def _as_json(ledger: Ledger) -> dict[str, Any]:
+    return status.as_json(ledger.status) | {
+        "pace": [
+            {
+                "began": told.stamp(each.began),
+                "ended": told.stamp(each.ended),
+                "step": each.step,
+                "empresas": each.empresas,
+                "series": each.series,
+            }
+            for each in ledger.pace
+        ],
+        "rows": [_row(row) for row in ledger.rows],
+    }
+
+
+def _row(row: LedgerRow) -> dict[str, Any]:
+    empresa = _entry(row.empresa) if row.empresa else {}
+    return (
+        {"row": row.number, "rfc": row.rfc, "ok": row.ok}
+        | empresa
+        | {
+            "series": [
+                {"letra": each.letra, "tipo_documento": each.tipo_documento} | _entry(each) for each in row.series
+            ]
+        }
+    )
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "state": entry.state,
+        "uid": entry.uid,
+        "reason": entry.reason,
+        "changed": told.stamp(entry.changed),
+    }

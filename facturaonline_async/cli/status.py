@@ -1,0 +1,222 @@
+"""``facturaonline status``: how far a run has come, live or after the fact."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from facturaonline_async.cli import told
+from facturaonline_async.provision.journal import JournalError
+from facturaonline_async.provision.status import STATES, THERE, Rate, Status, look
+
+__all__ = ["as_json", "command", "readable", "shown"]
+
+_REASONS: Final = 5
+_SECOND: Final = 1.0
+_STYLES: Final = {
+    "failed": "red",
+    "conflict": "magenta",
+    "unresolved": "magenta",
+    "unknown": "yellow",
+    "intent": "cyan",
+}
+_ALWAYS: Final = frozenset({"created", "adopted", "planned", "failed"})
+
+
+def command(
+    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a run.", show_default=False)],
+    watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until the run ends.")] = False,
+    in_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON; with --watch a line for each look.")
+    ] = False,
+) -> None:
+    """Tell how far a run has come: while it works, after it, or after it was killed.
+
+    It reads the journal, talks to nobody, and does not disturb the run: nothing waits for it.
+
+    The exit code is 0 also if something is not there, 2 if the journal cannot be read, and 130 if you leave --watch
+    by Ctrl-C; the run does not mind.
+    """
+    try:
+        if watch:
+            _watch(journal, in_json=in_json)
+            return
+        status = readable(journal)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if in_json:
+        sys.stdout.write(json.dumps(as_json(status), indent=2, ensure_ascii=False) + "\n")
+    else:
+        Console(highlight=False).print(shown(status))
+
+
+def readable(journal: Path) -> Status:
+    """Look at a journal; one that cannot be read is bad input."""
+    try:
+        return look(journal)
+    except JournalError as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(2) from None
+
+
+def _watch(journal: Path, *, in_json: bool) -> None:
+    if in_json:
+        while True:
+            status = readable(journal)
+            sys.stdout.write(json.dumps(as_json(status), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+            if not status.is_running:
+                return
+            time.sleep(_SECOND)
+    status = readable(journal)
+    with Live(shown(status), console=Console(highlight=False), auto_refresh=False, vertical_overflow="crop") as live:
+        while status.is_running:
+            time.sleep(_SECOND)
+            status = readable(journal)
+            live.update(shown(status), refresh=True)
+
+
+# ── For people ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shown(status: Status) -> RenderableType:
+    """Return what people read."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    style = "red" if status.is_broken_off else "green" if status.is_running else ""
+    for name, text in (
+        ("journal", Text(f"{status.path} ({status.host})")),
+        ("run", Text(told.of_run(status), style)),
+        ("rate", Text(_rates(status))),
+        ("left", Text(_left(status))),
+    ):
+        if text:
+            facts.add_row(name, text)
+    parts: list[RenderableType] = [facts, _counts(status)]
+    if status.reasons:
+        parts.append(_reasons(status))
+    parts += [Text.assemble(("→ ", "bold"), step) for step in told.next_steps(status)]
+    return Group(*parts)
+
+
+def _rates(status: Status) -> str:
+    told_of = [_rate(status.overall, "overall")] if status.overall else []
+    if status.minute:
+        told_of.insert(0, _rate(status.minute, f"in the last {told.duration(status.minute.seconds)}"))
+    return "; ".join(told_of)
+
+
+def _rate(rate: Rate, when: str) -> str:
+    return f"{rate.empresas:.1f} empresas/s and {rate.series:.1f} series/s {when}"
+
+
+def _left(status: Status) -> str:
+    parts = []
+    if status.eta is not None:
+        parts.append(f"about {told.duration(status.eta)}, until {told.moment(status.now + status.eta)}")
+    if status.due and status.is_running:
+        parts.append(
+            f"what is unknown is looked for in {told.duration(status.due[0])} to {told.duration(status.due[1])}"
+        )
+    if status.waiting:
+        parts.append(f"{status.waiting} series wait for companies that need a person")
+    return "; ".join(parts)
+
+
+def _counts(status: Status) -> Table:
+    table = Table()
+    for name in ("", "empresas", "series"):
+        table.add_column(name, justify="right" if name else "left")
+    for state in STATES:
+        if state in _ALWAYS or status.empresas[state] or status.series[state]:
+            style = _STYLES.get(state, "")
+            cells = [
+                Text(str(found[state]), style if found[state] else "dim") for found in (status.empresas, status.series)
+            ]
+            table.add_row(told.NAMES.get(state, state), *cells)
+    table.add_section()
+    table.add_row("in all", *(str(sum(found.values())) for found in (status.empresas, status.series)))
+    return table
+
+
+def _reasons(status: Status) -> Table:
+    table = Table(title="Why", title_justify="left", box=None, padding=(0, 1))
+    for name in ("", "state", "reason", "for example"):
+        table.add_column(name, overflow="fold", justify="left" if name else "right")
+    for reason in status.reasons[:_REASONS]:
+        state = Text(told.NAMES.get(reason.state, reason.state), _STYLES.get(reason.state, ""))
+        table.add_row(Text(f"{reason.count} x"), state, Text(reason.text), Text(told.what(reason)))
+    if len(status.reasons) > _REASONS:
+        table.caption = f"and {len(status.reasons) - _REASONS} reasons more; --json shows all"
+    return table
+
+
+# ── For machines ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """Return what machines read: moments in ISO 8601 (UTC), durations in seconds, rates per second."""
+    return {
+        "journal": str(status.path),
+        "host": status.host,
+        "began": told.stamp(status.began),
+        "ended": told.stamp(status.ended),
+        "now": told.stamp(status.now),
+        "running": status.is_running,
+        "broken_off": status.is_broken_off,
+        "complete": status.is_complete,
+        "runs": [
+            {"pid": each.pid, "began": told.stamp(each.began), "ended": told.stamp(each.ended)}
+            for each in status.sessions
+        ],
+        "empresas": _numbers(status.empresas),
+        "series": _numbers(status.series) | {"waiting": status.waiting},
+        "unseen_rows": status.unseen,
+        "unknown_due": {"first": round(status.due[0], 3), "last": round(status.due[1], 3)} if status.due else None,
+        "rate": {"minute": _rate_json(status.minute), "overall": _rate_json(status.overall)},
+        "eta": None if status.eta is None else round(status.eta, 3),
+        "reasons": [
+            {
+                "state": reason.state,
+                "what": "empresa" if reason.is_empresa else "serie",
+                "count": reason.count,
+                "reason": reason.text,
+                "example": {
+                    "row": reason.number,
+                    "rfc": reason.rfc,
+                    "letra": reason.letra,
+                    "tipo_documento": reason.tipo_documento,
+                },
+            }
+            for reason in status.reasons
+        ],
+        "next": told.next_steps(status),
+    }
+
+
+def _numbers(found: Any) -> dict[str, int]:
+    return {
+        "all": sum(found.values()),
+        "there": sum(found[state] for state in THERE),
+        **{state: found[state] for state in STATES},
+    }
+
+
+def _rate_json(rate: Rate | None) -> dict[str, float] | None:
+    if rate is None:
+        return None
+    return {
+        "seconds": round(rate.seconds, 3),
+        "empresas": round(rate.empresas, 3),
+        "series": round(rate.series, 3),
+    }

@@ -1,0 +1,92 @@
+"""Words for how far a run has come: moments, durations, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime, tzinfo
+
+from facturaonline_async.provision.status import Reason, Status
+
+__all__ = ["NAMES", "duration", "moment", "next_steps", "of_run", "stamp", "what"]
+
+#: What people read for a state, where it is not the state's own word.
+NAMES = {"intent": "in flight"}
+
+
+def stamp(moment: float | None) -> str | None:
+    """Return a moment for machines."""
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+
+
+def moment(moment: float, zone: tzinfo | None = None) -> str:
+    """Return a moment for people: in their own time, or that of a zone."""
+    return datetime.fromtimestamp(moment, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people, in two units at most."""
+    whole = max(0, round(seconds))
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit} {rest} {name}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
+
+
+def what(reason: Reason) -> str:
+    """Return which company or serie a reason's example is."""
+    return f"row {reason.number}, {reason.rfc}" + (
+        "" if reason.is_empresa else f", {reason.letra}:{reason.tipo_documento}"
+    )
+
+
+def of_run(status: Status, zone: tzinfo | None = None) -> str:
+    """Return in a line whether somebody is working, since when, or until when."""
+    if not status.sessions:
+        return "has not begun"
+    last = status.sessions[-1]
+    before = f"; {len(status.sessions)} runs worked {duration(status.worked)}" if len(status.sessions) > 1 else ""
+    if status.is_running:
+        since = f"at work since {moment(last.began, zone)} ({duration(status.now - last.began)}), process {last.pid}"
+        return since + before
+    ended = status.ended or last.began
+    if status.is_broken_off:
+        return f"broken off: process {last.pid} is gone; its last word is of {moment(ended, zone)}{before}"
+    return f"ended {moment(ended, zone)} after {duration(ended - last.began)}{before}"
+
+
+def next_steps(status: Status) -> list[str]:
+    """Return what a person can do now, the most urgent first."""
+    return list(_next_steps(status))
+
+
+def _next_steps(status: Status) -> Iterator[str]:
+    again = f"facturaonline provision PLAN --journal {shlex.quote(str(status.path))}"
+    rows = status.rows
+    if status.is_running:
+        yield "Leave it alone. If it is stopped (Ctrl-C) or killed, the same command goes on where it was."
+    elif status.left or status.unseen or rows.get("failed") or rows.get("conflict"):
+        yield f"Run again what is not there: {again}. What is there is not created again."
+    if (number := rows.get("intent")) and not status.is_running:
+        yield f"{_rows(number)} in flight when it stopped: the next run waits until a look can tell, and looks."
+    if status.due and not status.is_running:
+        when = f"from {duration(status.due[1])} on" if status.due[1] else "at once"
+        yield f"{_rows(rows['unknown'])} with an unknown outcome: the next run looks, and can tell {when}."
+    if number := rows.get("failed"):
+        yield f"{_rows(number)} failed: correct them in the plan before the next run, if the reason lies there."
+    if number := rows.get("conflict"):
+        yield f"{_rows(number)} in conflict: there are several of it. Keep one, and delete the others in the panel."
+    if number := rows.get("unresolved"):
+        yield (
+            f"{_rows(number)} unresolved: the API said a yes that could not be read. No run creates it again: look for "
+            "it in the panel, and begin another journal once you know."
+        )
+    if status.unseen:
+        yield f"{_rows(status.unseen)} there, but not seen yet: the next run looks again."
+    if status.is_complete:
+        yield "Nothing: all that was planned is there."
+
+
+def _rows(number: int) -> str:
+    return f"{number} row" if number == 1 else f"{number} rows"

@@ -1,0 +1,117 @@
+"""Journals for tests: written by the real thing, by this process or by one that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision.things import How, Phase, Thing
+
+HOST = "https://api.example.mx"
+KINDS = (("F", "factura"), ("P", "pago"), ("N", "nomina"))
+WORKER = """
+import asyncio, sys
+from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision.things import How, Phase, Thing
+
+async def main(path):
+    async with await Journal.open(path, account="keys", host="https://api.example.mx") as journal:
+        thing = Thing(number=900, rfc="WRK900101AAA")
+        await journal.adjust(add=[thing] if not await journal.of_row(thing.rfc) else [])
+        for sends, _ in enumerate(iter(sys.stdin.readline, "end\\n"), 1):
+            thing.sends, thing.phase = sends, Phase.INTENT
+            await journal.save(thing)
+            print("saved", flush=True)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def rfc(number: int) -> str:
+    return f"AAA0101{number // 1000 + 10:02}{number % 1000:03}"
+
+
+def row(
+    number: int, phase: Phase = Phase.PLANNED, how: How | None = None, *, series: int = 0, reason: str = ""
+) -> list[Thing]:
+    """Make a company with planned series."""
+    empresa = Thing(number=number, rfc=rfc(number), phase=phase, how=how, reason=reason)
+    return [empresa, *(Thing(number=number, rfc=rfc(number), letra=a, tipo_documento=b) for a, b in KINDS[:series])]
+
+
+def mixed(rows: int, seed: int = 1) -> list[Thing]:
+    """Make rows with three series each, of all phases."""
+    dice = random.Random(seed)
+    things = [thing for number in range(2, rows + 2) for thing in row(number, series=3)]
+    for thing in things:
+        thing.phase = dice.choice(list(Phase))
+        if thing.phase is Phase.DONE:
+            thing.how = dice.choice(list(How))
+            thing.uid = str(dice.randrange(10**6))
+        elif thing.phase is not Phase.PLANNED:
+            thing.reason = dice.choice(["HTTP 503, nothing came back", "la contraseña no es de la llave", "ya existe"])
+    return things
+
+
+async def write(path: Path, things: Sequence[Thing]) -> None:
+    """Write a journal as a run does, and end it."""
+    async with await Journal.open(path, account="keys", host=HOST) as journal:
+        await fill(journal, things)
+
+
+async def fill(journal: Journal, things: Sequence[Thing]) -> None:
+    await journal.adjust(add=things)
+    await journal.adjust(save=[thing for thing in things if thing.phase is not Phase.PLANNED])
+
+
+def alter(path: Path, *statements: str, **values: float) -> None:
+    """Change what a journal says behind its back: moments, mostly."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement, values)
+
+
+def state(thing: Thing) -> str:
+    return thing.how.value if thing.how else thing.phase.value
+
+
+def counted(things: Iterable[Thing], *, empresas: bool) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for thing in things:
+        if thing.is_empresa is empresas:
+            found[state(thing)] = found.get(state(thing), 0) + 1
+    return found
+
+
+@asynccontextmanager
+async def worker(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Work with a journal in a process of its own; it has written down one intent when this begins."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, str(path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        await save(process)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def save(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"save\n")
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"saved\n"
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"end\n")
+    assert await asyncio.wait_for(process.wait(), 30) == 0

@@ -1,0 +1,605 @@
+"""``facturaonline status`` and ``facturaonline report``: a run, seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given, strategies as st
+
+from facturaonline_async import InvalidInputError
+from facturaonline_async.cli import report, told
+from facturaonline_async.cli.page import MARK, page
+from facturaonline_async.cli.picture import picture
+from facturaonline_async.provision import locks, status
+from facturaonline_async.provision.journal import Journal, JournalError
+from facturaonline_async.provision.ledger import paces, read_ledger
+from facturaonline_async.provision.locks import FileLock, is_taken
+from facturaonline_async.provision.reading import open_to_read, read_things, safe
+from facturaonline_async.provision.status import look
+from facturaonline_async.provision.things import How, Phase, Thing
+from tests.browser import browser
+from tests.journals import HOST, alter, counted, end, fill, mixed, rfc, row, save, state, worker, write
+from tests.test_cli import environment, run, started
+
+KEY = "JDJ5JDEwJDhhOVM4bzhXZWlSaFBoMVlUNmJuWHVuNnVQczFaZGlaQlVI"
+EVIL = "<script>document.title='owned'</script></script><img src=x onerror=document.title='owned'>\x1b]0;owned\x07 "
+CLOCK = 1_700_000_000.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.sqlite"
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Let whoever looks do so at a moment of ours."""
+    monkeypatch.setattr(status, "time", SimpleNamespace(time=lambda: CLOCK))
+    return CLOCK
+
+
+# ── status ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_status_counts_what_the_journal_holds(path: Path) -> None:
+    things = mixed(200)
+    await write(path, things)
+    told = (await run("status", path, "--json")).json
+    for name, empresas in (("empresas", True), ("series", False)):
+        counts = counted(things, empresas=empresas)
+        assert {state: told[name][state] for state in status.STATES} == dict.fromkeys(status.STATES, 0) | counts
+        assert told[name]["all"] == sum(counts.values())
+        assert told[name]["there"] == sum(counts[how.value] for how in How)
+    assert (told["host"], told["running"], told["complete"], told["broken_off"]) == (HOST, False, False, False)
+
+
+async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) -> None:
+    await write(path, [*row(2, Phase.DONE, How.CREATED), *row(3, Phase.FAILED, reason="no: la contraseña"), *row(4)])
+    ran = await run("status", path)
+    assert (ran.code, ran.err) == (0, "")
+    assert re.search(r"failed +│ +1 │ +0 │", ran.out)
+    assert "1 x  failed  no: la contraseña  row 3, AAA010110003" in ran.out
+    assert f"provision PLAN --journal {path}" in ran.out
+    assert "1 row failed: correct them in the plan" in ran.out
+
+
+async def test_a_complete_run_leaves_nothing_to_do(path: Path) -> None:
+    await write(path, row(2, Phase.DONE, How.ADOPTED))
+    told = (await run("status", path, "--json")).json
+    assert (told["complete"], told["next"]) == (True, ["Nothing: all that was planned is there."])
+
+
+async def test_a_run_at_work_is_told_of_and_not_disturbed(path: Path) -> None:
+    await write(path, row(2, Phase.DONE, How.CREATED))
+    async with worker(path) as process:
+        told = (await run("status", path, "--json")).json
+        assert (told["running"], told["ended"], told["runs"][-1]["pid"]) == (True, None, process.pid)
+        assert told["empresas"]["intent"] == 1
+        assert f"process {process.pid}" in (await run("status", path)).out
+        await save(process)
+        await end(process)
+    seen = look(path)
+    assert (seen.is_running, seen.is_broken_off, seen.ended) == (False, False, seen.sessions[-1].ended)
+
+
+async def test_a_run_that_was_killed_is_told_of_with_its_last_word_and_resumes(path: Path) -> None:
+    await write(path, row(2, Phase.DONE, How.CREATED))
+    async with worker(path) as process:
+        process.kill()
+        await process.wait()
+        assert os.path.getsize(f"{path}-wal")  # noqa: ASYNC240, PTH202  # its last words are only there
+        told = (await run("status", path, "--json")).json
+        assert (told["running"], told["broken_off"], told["empresas"]["intent"]) == (False, True, 1)
+        (*_, last) = read_ledger(path).rows
+        assert [entry.state for entry in last.entries] == ["intent"]
+    async with worker(path) as process:
+        assert (look(path).is_running, look(path).sessions[-1].pid) == (True, process.pid)
+
+
+async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with await Journal.open(path, account="keys", host=HOST):
+
+        def ends_now(_: Path) -> bool:
+            alter(path, "UPDATE runs SET ended = began + 1")
+            return False
+
+        monkeypatch.setattr(status, "is_taken", ends_now)
+        assert (seen := look(path)).is_broken_off is False
+        assert (seen.is_running, seen.sessions[-1].ended) == (False, seen.sessions[-1].began + 1)
+
+
+def test_a_look_at_a_lock_keeps_nobody_from_taking_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looker = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looker, fcntl.LOCK_SH)  # as `is_taken` does, but it takes its time
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        os.close(looker)
+
+    monkeypatch.setattr(locks, "time", SimpleNamespace(sleep=pause))
+    lock = FileLock(tmp_path / "lock")
+    assert (lock.take(), len(pauses), is_taken(tmp_path / "lock")) == (True, 1, True)
+    assert FileLock(tmp_path / "lock").take() is False  # and who works with it is not waited for
+    assert len(pauses) == 1
+    lock.close()
+    assert is_taken(tmp_path / "lock") is False
+
+
+def test_a_look_makes_no_lock(tmp_path: Path) -> None:
+    assert is_taken(tmp_path / "lock") is False
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, at: float) -> None:
+    async with await Journal.open(path, account="keys", host=HOST) as journal:
+        done = [thing for number in range(2, 122) for thing in row(number, Phase.DONE, How.CREATED)]
+        await fill(journal, [*done, *(thing for number in range(122, 182) for thing in row(number))])
+        alter(
+            path,
+            "UPDATE runs SET began = :at - 600",
+            "UPDATE things SET began = :at - 300, changed = :at - 300 WHERE phase = 'done'",
+            "UPDATE things SET changed = :at - 59 WHERE number < 32",  # 30 in the last minute: one in two seconds
+            at=at,
+        )
+        seen = look(path)
+    assert seen.minute is not None
+    assert seen.overall is not None
+    assert (seen.minute.seconds, seen.minute.empresas, seen.overall.empresas) == (60, 0.5, 120 / 600)
+    assert seen.eta == 60 / 0.5
+
+
+async def test_what_was_adopted_does_not_make_the_rest_look_quick(path: Path, at: float) -> None:
+    async with await Journal.open(path, account="keys", host=HOST) as journal:
+        await fill(journal, [thing for number in range(2, 62) for thing in row(number, Phase.DONE, How.ADOPTED)])
+        await fill(journal, [*row(62, Phase.DONE, How.CREATED), *row(63)])
+        alter(
+            path,
+            "UPDATE runs SET began = :at - 10",
+            "UPDATE things SET changed = :at - 5",
+            "UPDATE things SET began = :at - 6 WHERE number = 62",
+            at=at,
+        )
+        assert look(path).eta == 10  # one was created in ten seconds, and one is left
+
+
+async def test_the_time_left_reaches_to_the_last_look_at_what_is_unknown(path: Path, at: float) -> None:
+    async with await Journal.open(path, account="keys", host=HOST) as journal:
+        await fill(journal, [*row(2, Phase.DONE, How.CREATED), *row(3, Phase.UNKNOWN), *row(4, Phase.UNKNOWN)])
+        alter(
+            path,
+            "UPDATE runs SET began = :at - 1",
+            "UPDATE things SET began = :at - 1, changed = :at - 1, due = :at + 30 * (number - 2)",
+            at=at,
+        )
+        seen = look(path)
+    assert (seen.due, seen.eta) == ((30, 60), 60)
+
+
+async def test_series_of_companies_that_need_a_person_are_not_waited_for(path: Path, at: float) -> None:
+    async with await Journal.open(path, account="keys", host=HOST) as journal:
+        await fill(journal, [*row(2, Phase.FAILED, series=3), *row(3, Phase.DONE, How.CREATED, series=1)])
+        alter(path, "UPDATE runs SET began = :at - 1", "UPDATE things SET began = :at, changed = :at", at=at)
+        seen = look(path)
+    assert (seen.waiting, seen.eta) == (3, 1)
+
+
+async def test_reasons_that_differ_in_rfc_and_uid_only_are_one(path: Path) -> None:
+    def refused(number: int) -> list[Thing]:
+        return row(number, Phase.FAILED, reason=f"HTTP 422: {rfc(number)} ya existe (uid 607a062eae{number:04x})")
+
+    await write(path, [*row(9, Phase.FAILED, reason="HTTP 400"), *refused(5), *refused(3), *refused(4)])
+    reasons = (await run("status", path, "--json")).json["reasons"]
+    assert [(each["count"], each["example"]["row"], each["reason"]) for each in reasons] == [
+        (3, 3, f"HTTP 422: {rfc(3)} ya existe (uid 607a062eae0003)"),
+        (1, 9, "HTTP 400"),
+    ]
+
+
+async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
+    await write(
+        path, [*row(2, Phase.CONFLICT), *row(3, Phase.UNRESOLVED), *row(4, Phase.UNKNOWN), *row(5, Phase.FAILED)]
+    )
+    alter(path, "UPDATE things SET due = changed + 1e6 WHERE phase = 'unknown'")
+    steps = told.next_steps(look(path))
+    assert [re.match(r"Run again|1 row [a-z ]+", step)[0] for step in steps] == [  # type: ignore[index]
+        *("Run again", "1 row with an unknown outcome", "1 row failed", "1 row in conflict", "1 row unresolved")
+    ]
+    assert "can tell from 11 d 13 h on" in steps[1]
+
+
+async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
+    await write(path, [*row(2, Phase.UNRESOLVED, series=2)])
+    assert "Run again" not in " ".join(told.next_steps(look(path)))
+    await write(path, row(4, Phase.INTENT))
+    assert [step[:27] for step in told.next_steps(look(path))[:2]] == [
+        *("Run again what is not there", "1 row in flight when it sto")
+    ]
+
+
+async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> None:
+    unseen = row(2, Phase.DONE, How.CREATED, reason="not readable before the deadline")
+    await write(path, [*unseen, *row(3, Phase.DONE, How.CREATED)])
+    seen = look(path)
+    assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
+    assert [step[:9] for step in told.next_steps(seen)] == ["Run again", "1 row the"]
+    first, second = read_ledger(path).rows
+    assert (first.ok, [entry.name for entry in first.lacking], second.ok) == (False, ["empresa"], True)
+
+
+async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(path)
+    async with await Journal.open(tmp_path / "link", account="keys", host=HOST):
+        assert [look(name).is_running for name in (path, tmp_path / "link")] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (0.25, "0.2 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (134, "2 min 14 s"),
+        (11100, "3 h 5 min"),
+        (1e5, "1 d 3 h"),
+    ],
+)
+def test_durations_are_told_in_two_units(seconds: float, words: str) -> None:
+    assert told.duration(seconds) == words
+
+
+async def test_watch_goes_on_until_the_run_ends(path: Path) -> None:
+    async with (
+        worker(path) as process,
+        started("status", path, "--watch", "--json", env=environment()) as watcher,
+    ):
+        assert watcher.stdout is not None
+        first = json.loads(await asyncio.wait_for(watcher.stdout.readline(), 30))
+        await end(process)
+        rest, err = await asyncio.wait_for(watcher.communicate(), 30)
+        assert (watcher.returncode, err) == (0, b"")
+        looks = [first, *map(json.loads, rest.splitlines())]
+        assert [each["running"] for each in looks] == [True] * (len(looks) - 1) + [False]
+
+
+async def test_watch_for_people_ends_with_the_last_look(path: Path) -> None:
+    await write(path, row(2, Phase.DONE, How.CREATED))
+    ran = await run("status", path, "--watch")
+    assert (ran.code, "Nothing: all that was planned is there." in ran.out) == (0, True)
+
+
+async def test_ctrl_c_leaves_watch_and_not_the_run(path: Path) -> None:
+    async with (
+        worker(path) as process,
+        started("status", path, "--watch", "--json", env=environment()) as watcher,
+    ):
+        assert watcher.stdout is not None
+        await asyncio.wait_for(watcher.stdout.readline(), 30)
+        watcher.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(watcher.communicate(), 30)
+        assert (watcher.returncode, err) == (130, b"")
+        await save(process)
+
+
+# ── What is no journal ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def no_journals(folder: Path) -> Iterator[tuple[Path, str]]:
+    yield folder / "none", "is not there"
+    yield folder, "cannot be read"
+    (folder / "empty").touch()
+    yield folder / "empty", "no journal of this library"
+    (folder / "text").write_text("a text, and no database at all\n" * 100)
+    yield folder / "text", "not a database"
+    alter(folder / "other", "CREATE TABLE t (a)")
+    yield folder / "other", "no journal of this library"
+
+
+async def test_what_is_no_journal_is_one_clear_line(tmp_path: Path) -> None:
+    for file, words in no_journals(tmp_path):
+        with pytest.raises(JournalError, match=words) as caught:
+            look(file)
+        assert str(file) in str(caught.value)
+    for command in ("status", "report"):
+        ran = await run(command, tmp_path / "none")
+        assert (ran.code, ran.out, ran.err) == (2, "", f"the journal {tmp_path / 'none'} is not there.\n")
+    assert not (tmp_path / "none").exists()
+
+
+async def test_another_versions_journal_is_refused(path: Path) -> None:
+    await write(path, row(2))
+    alter(path, "PRAGMA user_version = 7")
+    with pytest.raises(JournalError, match=r"another version of this library \(schema 7, not 1\)"):
+        look(path)
+
+
+def test_a_damaged_journal_is_an_error_of_ours(path: Path) -> None:
+    asyncio.run(write(path, mixed(100)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + random.Random(1).randbytes(len(whole) - 4096))
+    with pytest.raises(JournalError, match="cannot be read"):
+        look(path)
+
+
+async def test_a_journal_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "corrida 100% #1?.sqlite"
+    await write(path, row(2, Phase.FAILED))
+    told = (await run("status", path, "--json")).json
+    assert (told["empresas"]["failed"], f"--journal '{path}'" in told["next"][0]) == (1, True)
+
+
+async def test_who_reads_sees_one_moment_and_nobody_waits(path: Path) -> None:
+    async with await Journal.open(path, account="keys", host=HOST) as journal:
+        await fill(journal, things := row(2))
+        with open_to_read(path) as connection:
+            things[0].phase = Phase.FAILED
+            await asyncio.wait_for(journal.save(things[0]), 30)
+            assert [thing.phase for thing, *_ in read_things(connection)] == [Phase.PLANNED]
+        assert look(path).empresas["failed"] == 1
+
+
+# ── report ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> None:
+    things = mixed(60)
+    await write(path, things)
+    rows = (await run("report", path, "--json")).json["rows"]
+    found = [
+        (row["row"], row["rfc"], each.get("letra", ""), each["state"], each["uid"], each["reason"])
+        for row in rows
+        for each in (row, *row["series"])
+    ]
+    assert found == [(thing.number, thing.rfc, thing.letra, state(thing), thing.uid, thing.reason) for thing in things]
+    assert [row["ok"] for row in rows] == [
+        all(thing.phase is Phase.DONE for thing in things[place : place + 4]) for place in range(0, len(things), 4)
+    ]
+
+
+async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
+    done = row(3, Phase.DONE, How.CREATED, series=2)
+    await write(path, [*row(2, Phase.FAILED, series=3, reason="no"), *done])
+    ran = await run("report", path)
+    lacking = [line.split("│")[1:6] for line in ran.out.splitlines() if re.match(r"│ [0-9]", line)]
+    assert [[cell.strip() for cell in line] for line in lacking] == [
+        ["2", rfc(2), "empresa", "failed", "no"],
+        ["3", rfc(3), "F:factura", "planned", ""],
+        ["3", rfc(3), "P:pago", "planned", ""],
+    ]
+
+
+@given(
+    sessions=st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e7)), min_size=1, max_size=60),
+    done=st.lists(st.tuples(st.floats(-1e7, 1e8), st.booleans()), max_size=30),
+)
+def test_the_picture_has_all_that_was_done_wherever_the_clock_went(
+    sessions: list[tuple[float, float]], done: list[tuple[float, bool]]
+) -> None:
+    spans = []
+    began = CLOCK
+    for pause, length in sessions:
+        spans.append((began := began + pause, began + length))  # also those that overlap: a clock was set back
+    pace = paces(spans, [(CLOCK + moment, is_empresa) for moment, is_empresa in done])
+    assert sum(sum(each.empresas) for each in pace) == sum(is_empresa for _, is_empresa in done)
+    assert sum(sum(each.empresas) + sum(each.series) for each in pace) == len(done)
+    drawn = picture(pace, UTC)
+    assert (drawn.count('class="pause"'), re.findall(r"\b(?:nan|inf)\b|-[0-9.]+\"", drawn)) == (len(sessions) - 1, [])
+
+
+@given(st.lists(st.floats(0, 1e7), min_size=1, max_size=60))
+def test_the_picture_has_no_more_bars_than_fit(lengths: list[float]) -> None:
+    pace = paces([(CLOCK, CLOCK + length) for length in lengths], [])
+    assert sum(len(each.empresas) for each in pace) <= 96 + len(lengths) or pace[0].step == 86400
+
+
+async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(path: Path) -> None:
+    await write(path, [thing for number in range(6) for thing in row(number, Phase.DONE, series=1)])
+    alter(
+        path,
+        "UPDATE runs SET began = :at, ended = :at + 20",
+        "INSERT INTO runs (pid, began, ended) VALUES (2, :at + 3620, :at + 3630)",
+        "UPDATE things SET phase = 'done', changed = :at + 0.5 WHERE number < 3",
+        "UPDATE things SET changed = :at + 19.5 WHERE number >= 3",
+        "UPDATE things SET phase = 'done', changed = :at + 3625.5 WHERE number = 5 AND letra <> ''",
+        at=CLOCK,
+    )
+    first, second = read_ledger(path).pace
+    assert (first.empresas, first.series) == ((3, *[0] * 18, 3), (3, *[0] * 19))
+    assert (second.empresas, second.series) == ((0,) * 10, (0, 0, 0, 0, 0, 1, 0, 0, 0, 0))
+    drawn = picture([first, second], UTC)
+    assert re.findall(r"<title>([^<]*)</title>", drawn) == [
+        "2023-11-14 22:13:20: 3 empresas, 3 series",
+        "2023-11-14 22:13:39: 3 empresas, 0 series",
+        "pause of 1 h",
+        "2023-11-14 23:13:45: 0 empresas, 1 series",
+    ]
+    assert "done per s<" in drawn
+
+
+@given(st.integers(0, 10**7))
+def test_the_axis_has_round_steps_and_room_for_the_highest_bar(most: int) -> None:
+    pace = paces([(CLOCK, CLOCK + 1)], [])
+    drawn = picture([evolve(pace[0], empresas=(most,))], UTC)
+    labels = [int(each.replace(",", "")) for each in re.findall(r'text-anchor="end">([0-9,.]+)<', drawn)]
+    assert labels == [labels[1] * place for place in range(5)]
+    assert most <= labels[-1] <= max(4, 2 * most)
+
+
+# ── The page ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def data(text: str) -> Any:
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    return json.loads(found)
+
+
+async def test_the_page_holds_every_row_and_runs_nothing_but_itself(path: Path, tmp_path: Path) -> None:
+    things = mixed(50)
+    for thing in things:
+        thing.reason = EVIL if thing.reason else ""
+    await write(path, things)
+    ran = await run("report", path, "--html", tmp_path / "run.html")
+    assert (ran.code, ran.out) == (0, "")
+    text = (tmp_path / "run.html").read_text(encoding="utf-8")
+    held = data(text)
+    assert [row[0] for row in held["rows"]] == list(range(2, 52))
+    found = [held["states"][each[0]] for row in held["rows"] for each in (row[2], *(serie[2:] for serie in row[3]))]
+    assert found == [state(thing) for thing in things]
+    assert "<img" not in text
+    assert text.count("<script") == 2
+    (allowed,) = re.findall(r"script-src '([^ ;]+)'", text)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert allowed == f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+    assert re.findall(r"\b(?:href|src)=\"(?!#|data:,\")", text) == []
+
+
+async def test_nothing_shows_a_key_or_steers_the_terminal(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await write(
+        path, [*row(2, Phase.FAILED, reason=f"{EVIL} {KEY}"), *row(3, Phase.FAILED, reason=f'{{"Secret":"{KEY}"}}')]
+    )
+    report.command(path, tmp_path / "run.html", in_json=True)
+    shown = [await run("status", path), await run("report", path)]
+    texts = [*(ran.out + ran.err for ran in shown), (tmp_path / "run.html").read_text(), capsys.readouterr().out]
+    assert [KEY in text or "\x1b" in text or "\x07" in text for text in texts] == [False] * 4
+    assert all("***" in text and "document.title" in text for text in texts)
+
+
+def test_a_report_replaces_a_report_and_nothing_else(path: Path, tmp_path: Path) -> None:
+    asyncio.run(write(path, row(2)))
+    html, mine = tmp_path / "run.html", tmp_path / "thesis.html"
+    mine.write_text("<!doctype html><p>years of work")
+    (tmp_path / "link.html").symlink_to(html)
+    report.command(path, html)
+    asyncio.run(write(path, row(3)))
+    report.command(path, tmp_path / "link.html")
+    assert ((tmp_path / "link.html").is_symlink(), len(data(html.read_text())["rows"])) == (True, 2)
+    ran = asyncio.run(run("report", path, "--html", mine))
+    assert (ran.code, "--force" in ran.err, mine.read_text()) == (2, True, "<!doctype html><p>years of work")
+    report.command(path, mine, force=True)
+    assert MARK in mine.read_text()
+    for other in (path, tmp_path, tmp_path / "none" / "run.html"):
+        with pytest.raises(InvalidInputError) as caught:
+            report.command(path, other, force=True)
+        assert str(other) in str(caught.value)
+    assert look(path).empresas["planned"] == 2
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(write(path, row(2)))
+    html = tmp_path / "run.html"
+    report.command(path, html)
+    before = html.read_text()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InvalidInputError, match="No space left"):
+        report.command(path, html)
+    assert (html.read_text(), list(tmp_path.glob("*.tmp"))) == (before, [])
+    assert list(tmp_path.glob(".*")) == []
+
+
+async def test_a_page_says_when_its_run_is_at_work_or_was_broken_off(path: Path) -> None:
+    async with worker(path) as process:
+        assert 'class="verdict running">At work<' in page(read_ledger(path))
+        process.kill()
+        await process.wait()
+        assert 'class="verdict bad">Broken off<' in page(read_ledger(path))
+
+
+# ── The page in a browser ─────────────────────────────────────────────────────────────────────────────────────────────
+
+FOUND = "document.querySelector('#found').textContent"
+ROWS = "document.querySelectorAll('#body tr').length"
+FIRST = "document.querySelector('#body th').textContent"
+
+
+async def test_a_page_of_twenty_thousand_rows_is_searched_filtered_sorted_and_paged(path: Path, tmp_path: Path) -> None:
+    things = [thing for number in range(2, 20_002) for thing in row(number, Phase.DONE, How.CREATED, series=3)]
+    for thing in things:
+        thing.phase, thing.how = Phase.DONE, How.CREATED
+    for thing in (things[8], things[41], things[43]):  # row 4's company; two series of row 12
+        thing.phase, thing.how, thing.reason = Phase.FAILED, None, f"{EVIL} contraseña de {thing.rfc}"
+    await write(path, things)
+    await asyncio.to_thread(report.command, path, tmp_path / "run.html")
+    async with browser(tmp_path / "profile") as tab:
+        await tab.open((tmp_path / "run.html").as_uri())
+        assert (await tab.ask(FOUND), await tab.ask(ROWS)) == ("20,000 rows, 1 to 100 shown", 100)
+        await tab.click("[data-go=last]")
+        assert (await tab.ask(FIRST), await tab.ask("document.querySelector('#page').textContent")) == (
+            rfc(19_902),
+            "Page 200 of 200",
+        )
+        await tab.type("#search", f"{rfc(777)} F:FACTURA")
+        assert (await tab.ask(FOUND), await tab.ask(FIRST)) == ("1 of 20,000 rows", rfc(777))
+        await tab.type("#search", "no such thing")
+        assert (await tab.ask(FOUND), await tab.ask(ROWS)) == ("0 of 20,000 rows", 1)
+        await tab.type("#search", "CONTRASENA")  # accents and case do not matter
+        assert (await tab.ask(FOUND), await tab.ask(FIRST)) == ("2 of 20,000 rows", rfc(4))
+        await tab.click("[data-sort=row]")  # it was up already
+        assert await tab.ask(FIRST) == rfc(12)
+        assert await tab.ask("document.querySelector('#body .why').textContent") == (
+            f"F:factura, N:nomina {safe(EVIL)} contraseña de {rfc(12)}"
+        )
+        await tab.click("#clear")
+        assert await tab.ask(FOUND) == "20,000 rows, 1 to 100 shown"
+        await tab.click(".chip:has([value=failed])")
+        assert await tab.ask(FOUND) == "2 of 20,000 rows"
+        await tab.click("#clear")
+        await tab.click("[data-reason='0']")  # the two series
+        assert (await tab.ask(FOUND), await tab.ask(FIRST)) == ("1 of 20,000 rows", rfc(12))
+        # Nothing that the API said was run, and nobody was asked for anything.
+        assert (await tab.ask("document.title")).startswith(HOST)
+        assert (tab.complaints, tab.requests) == ([], [(tmp_path / "run.html").as_uri()])
+
+
+async def test_the_page_can_be_read_without_scripts_printed_and_made_narrow(path: Path, tmp_path: Path) -> None:
+    await write(path, [*row(2, Phase.FAILED, reason="no"), *row(3, Phase.DONE, How.CREATED, series=2)])
+    report.command(path, tmp_path / "run.html")
+    async with browser(tmp_path / "profile") as tab:
+        await tab.command("Emulation.setScriptExecutionDisabled", value=True)
+        await tab.open((tmp_path / "run.html").as_uri())
+        text = await tab.ask("document.querySelector('#rows').innerText")
+        assert "not finished" in text
+        assert [word in text for word in (rfc(2), "no", rfc(3), "F:factura", "P:pago", "Search")] == [True] * 5 + [
+            False
+        ]
+        await tab.command("Emulation.setScriptExecutionDisabled", value=False)
+        await tab.open((tmp_path / "run.html").as_uri())
+        assert await tab.ask(ROWS) == 2
+        await tab.command(
+            "Emulation.setDeviceMetricsOverride", width=360, height=640, deviceScaleFactor=1, mobile=False
+        )
+        assert await tab.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+        await tab.command("Emulation.setEmulatedMedia", media="print")
+        assert await tab.ask("getComputedStyle(document.querySelector('form')).display") == "none"
+        colours = set()
+        for scheme in ("light", "dark"):
+            await tab.command(
+                "Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": scheme}]
+            )
+            colours.add(await tab.ask("getComputedStyle(document.body).backgroundColor"))
+        assert len(colours) == 2
+        assert tab.complaints == []
