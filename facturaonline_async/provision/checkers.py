@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from threading import Lock, Semaphore
@@ -147,18 +147,20 @@ class Checkers:
         """End the processes, those too that are checking something. Cancelled, they end all the same."""
         with self._lock:
             self._is_closed = True
-            processes = list(self._all)
-            for process in processes:
-                if process in self._idle:
-                    process.let_go()
-                else:
-                    process.kill()
+            idle, busy = list(self._idle), self._all.difference(self._idle)
+            for process in idle:
+                process.let_go()
+            for process in busy:
+                process.kill()
             self._idle.clear()
             self._all.clear()
-        if processes:
-            await anyio.to_thread.run_sync(_close, processes, limiter=anyio.CapacityLimiter(1))
+        if idle or busy:
+            await anyio.to_thread.run_sync(_end, idle, busy, limiter=anyio.CapacityLimiter(1))
 
 
-def _close(processes: list[Process]) -> None:
-    for process in processes:
+def _end(idle: Iterable[Process], busy: Iterable[Process]) -> None:
+    """Wait for all; who asks a busy one closes it."""
+    for process in idle:
         process.close()
+    for process in busy:
+        process.wait()

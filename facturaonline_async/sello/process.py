@@ -39,7 +39,11 @@ class LateError(Exception):
 
 
 class Process:
-    """One process, and the pipes to and from it. Asked by one thread at a time; any may kill it."""
+    """One process, and the pipes to and from it.
+
+    Asked by one thread at a time, which also closes it: two that closed a pipe at once would free its buffer twice.
+    Any thread may kill it, and wait for it.
+    """
 
     def __init__(self) -> None:
         """Start it, and do not wait for it.
@@ -104,8 +108,12 @@ class Process:
         with suppress(OSError):
             self._stdin.close()
 
+    def wait(self) -> None:
+        """Wait until it has ended, where it was killed."""
+        self._process.wait()
+
     def close(self) -> None:
-        """End it, and wait for that. May be called twice."""
+        """End it, and wait for that. May be called twice, and by one thread at a time."""
         self.let_go()
         try:
             self._process.wait(_PATIENCE)

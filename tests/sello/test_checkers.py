@@ -233,6 +233,30 @@ async def test_nothing_is_checked_behind_the_block() -> None:
         await checked(made(), **GIVEN)
 
 
+async def test_every_process_is_closed_once_and_no_two_threads_close_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python frees a pipe's buffer under the second."""
+    closed: list[int] = []
+    close = process.Process.close
+
+    def counted(self: process.Process) -> None:
+        closed.append(self.pid)
+        close(self)
+
+    monkeypatch.setattr(process.Process, "close", counted)
+    async with checkers(2) as checked:
+
+        async def ask() -> object:
+            return await checked(made(), **GIVEN)
+
+        first = checked._take()
+        assert first is not None
+        busy, task = await stopped_and_asked(checked, ask)
+        checked._put_back(first, is_well=True)
+    with pytest.raises(anyio.ClosedResourceError):
+        await task
+    assert sorted(closed) == sorted([first.pid, busy])
+
+
 async def test_a_process_that_answers_while_the_block_ends_is_not_kept() -> None:
     async with checkers(1) as checked:
         taken = checked._take()
