@@ -48,7 +48,7 @@ class Account:
     existing: dict[str, list[str]] = field(factory=dict)
     done: dict[str, str] = field(factory=dict)
     _owners: dict[str, str] = field(factory=dict, init=False)  # uids by their keys' fingerprints
-    _are_keys_listed: bool = field(default=False, init=False)
+    _are_keys_missing: bool = field(default=False, init=False)  # of a company that is listed
 
     async def read(self, rfcs: Container[str]) -> None:
         """Look at what is there.
@@ -62,7 +62,8 @@ class Account:
                 self.existing.setdefault(rfc, []).append(empresa.uid)
             if empresa.api_key and empresa.secret_key:
                 self._owners[empresa.credentials.fingerprint] = empresa.uid
-                self._are_keys_listed |= empresa.credentials.fingerprint != self.client.credentials.fingerprint
+            else:
+                self._are_keys_missing = True
         await self._add_main(rfcs)
 
     async def _add_main(self, rfcs: Container[str]) -> None:
@@ -92,7 +93,7 @@ class Account:
         own = self.client.for_empresa(empresa)
         if fingerprint == self.client.credentials.fingerprint:
             await self._prove(own, rfc, f"the API gave the main company's keys for it (uid {uid})")
-        elif not self._are_keys_listed:  # they may be those of any other company
+        elif self._are_keys_missing:  # they may be those of any other company
             await self._prove(own, rfc, f"the API gave another company's keys for it (uid {uid})")
         return own
 
