@@ -11,7 +11,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -227,7 +227,7 @@ class World:
 
     @contextmanager
     def rules(self) -> Iterator[None]:
-        """Let this world take the place of the real one."""
+        """Let this world take the place of the real one, until it ends."""
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(time=lambda: _EPOCH + loop.time(), monotonic=loop.time)
 
@@ -237,7 +237,7 @@ class World:
         async def opened(_: object, *, account: str, host: str) -> Journal:
             return VirtualJournal(self, account, host)
 
-        with pytest.MonkeyPatch.context() as patch:
+        with closing(self.book), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
             patch.setattr(run, "Journal", SimpleNamespace(open=opened))
             for module in (journal, parking, resume, sending, empresas, series, state):
