@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from facturaonline_async import FacturaOnline, InvalidInputError, connect
+from facturaonline_async import FacturaOnline, connect
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, journal as journals, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.reading import open_to_read, read_things
@@ -263,9 +263,11 @@ async def test_what_is_no_journal_of_ours_is_left_as_it_is(tmp_path: Path, spoil
 
 
 async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="cannot be a journal: it is a folder") as caught:
-        await opened(tmp_path)
-    assert (caught.value.field, files(tmp_path)) == ("journal", [])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(JournalError, match="folder cannot be opened: Is a directory"):
+        await opened(folder)
+    assert files(folder) == []
 
 
 async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
