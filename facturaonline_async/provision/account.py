@@ -113,11 +113,19 @@ class Account:
             FacturaOnlineError: it could not be listed.
 
         """
-        listed = await list_companies(self.client, self.done)
+        unseen = set(self.done)  # of the list itself no more is kept than what does not agree
+        others: dict[str, list[str]] = {}
+        async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
+            if (rfc := normalize_rfc(empresa.rfc)) not in self.done:
+                continue
+            if empresa.uid == self.done[rfc]:
+                unseen.discard(rfc)
+            else:
+                others.setdefault(rfc, []).append(empresa.uid)
         told: list[str] = []
         for rfc, uid in self.done.items():
-            uids = list(dict.fromkeys(listed.get(rfc, ())))
-            if uid not in uids:
+            uids = [*([] if rfc in unseen else [uid]), *others.get(rfc, ())]
+            if rfc in unseen:
                 told.append(f"{rfc}: the list does not show its company {uid}")
             if len(uids) > 1:
                 told.append(f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}")
