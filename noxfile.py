@@ -93,6 +93,13 @@ def crash(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.crash", *session.posargs)
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """This library beside others: tables and pictures in benchmarks/results. ``nox -s bench -- --quick`` is a look."""
+    session.install("-e", ".", *group("test"), *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""

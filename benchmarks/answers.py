@@ -1,0 +1,81 @@
+"""What the servers answer, and what is sent to them: the provider's own answers, real-sized keys and certificates."""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+from pathlib import Path
+from typing import Any, Final
+
+from facturaonline_async.config import DEFAULT_PLUGIN
+from facturaonline_async.sello import Sello
+
+__all__ = ["API_KEY", "HEADERS", "RFC", "SECRET_KEY", "answers", "company_fields", "rows", "sello"]
+
+API_KEY: Final = "JDJ5JDEwJ" + "x" * 71
+SECRET_KEY: Final = "JDJ5JDEwJ" + "y" * 71
+HEADERS: Final = {"F-PLUGIN": DEFAULT_PLUGIN, "F-Api-Key": API_KEY, "F-Secret-Key": SECRET_KEY}
+RFC: Final = "EKU9003173C9"
+
+_PAGES: Final = Path(__file__).parents[1] / "tests" / "wire"
+
+
+def _page(name: str) -> Any:
+    """Return an answer as the provider's documentation prints it."""
+    return json.loads((_PAGES / f"{name}.json").read_text())
+
+
+def rows(number: int) -> list[dict[str, str]]:
+    """Return companies as a list gives them: the page's own row, told apart by uid and RFC."""
+    row = {**_page("empresas/list")["data"][0], "colonia": "Peñón de los Baños"}
+    return [
+        {**row, "uid": f"607a{each:09d}", "rfc": f"EKU{each:06d}3C9", "api_key": API_KEY, "secret_key": SECRET_KEY}
+        for each in range(number)
+    ]
+
+
+def answers(companies: int) -> dict[str, bytes]:
+    """Return the bodies that a server gives, by the route that asks for them."""
+    series = {**_page("series/get")}
+    series["data"] = series["data"][0] if isinstance(series["data"], list) else series["data"]
+    found = {
+        "GET /api/v4/series/": series,
+        "POST /api/v4/series/create": _page("series/create"),
+        "POST /api/v4/account/create": _page("empresas/create"),
+        "GET /api/v1/accounts": {"response": "success", "data": rows(companies)},
+    }
+    return {route: json.dumps(answer, separators=(",", ":")).encode() for route, answer in found.items()}
+
+
+@functools.cache
+def sello() -> Sello:
+    """Return a certificate and a key of the size that the SAT's have. Nobody here looks inside."""
+    chance = random.Random(1)
+    return Sello(chance.randbytes(1_460), chance.randbytes(1_298), "12345678a")
+
+
+def company_fields(number: int) -> dict[str, str]:
+    """Return what a create asks for, by the names on the wire: the page's sample without mail and FIEL."""
+    return {
+        "razons": f"ESCUELA KEMPER URGATE {number}",
+        "rfc": RFC,
+        "codpos": "42501",
+        "email": "empresa@example.com",
+        "regimen": "601",
+        "regimen_nomina": "601",
+        "calle": "Avenida Connecticut",
+        "numero_exterior": "1989",
+        "numero_interior": "32",
+        "colonia": "Peñón de los Baños",
+        "ciudad": "Paracho",
+        "delegacion": "Arandas",
+        "estado": "Michoacán",
+        "telefono": "3344556677",
+        "curp": "PEPJ901010HJCRRN03",
+        "mailtomyself": "1",
+        "mailtomyconta": "1",
+        "mail_conta": "contador@example.com",
+        "cant_folios_min": "66",
+        "password": sello().password.reveal(),
+    }
