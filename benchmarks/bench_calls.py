@@ -16,6 +16,8 @@ from typing import Any, Final
 from benchmarks.command import Scale, run
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.contenders.base import installed
+from benchmarks.contenders.library import Library
+from benchmarks.contenders.others import Requests
 from benchmarks.contenders.raw import Idiomatic
 from benchmarks.figures import Figure, summary
 from benchmarks.rounds import Cost, interleave, ratios
@@ -60,19 +62,18 @@ async def _compare(site: Site, scale: Scale, work: str, scheme: str, concurrency
         gc.freeze()  # what was imported is nobody's garbage
         costs = await interleave(batches, scale.rounds)
     base = costs[Idiomatic.name]
-    return [
-        summary(
-            ratios(spent, base, of),
-            bench="bench_calls",
-            case=case(work, scheme, concurrency, scale.companies),
-            contender=name,
-            measure=measure,
-            unit="×",
-            against=Idiomatic.name,
-        )
+    about = {"bench": "bench_calls", "case": case(work, scheme, concurrency, scale.companies), "unit": "×"}
+    figures = [
+        summary(ratios(spent, base, of), contender=name, measure=measure, against=Idiomatic.name, **about)
         for name, spent in costs.items()
         for measure, of in _MEASURES.items()
     ]
+    if work == "create_empresa" and Requests.name in costs:
+        times = ratios(costs[Requests.name], costs[Library.name], _MEASURES["CPU"])
+        figures.append(
+            summary(times, contender=Library.name, measure="companies on one core", against=Requests.name, **about)
+        )
+    return figures
 
 
 async def _opened(stack: AsyncExitStack, site: Site, scheme: str, concurrency: int) -> list[Contender]:

@@ -30,8 +30,8 @@ _COUNTED: Final[tuple[type[Contender], ...]] = (Floor, Identical, IdenticalTimed
 _CALLS: Final = {
     "get_serie": (50, 250),
     "create_serie": (50, 250),
-    "create_empresa": (30, 130),
-    "list_empresas": (2, 6),
+    "create_empresa": (20, 80),
+    "list_empresas": (1, 4),
 }
 
 

@@ -24,7 +24,7 @@ class Scale:
         calls: in a batch of fast contenders; slow ones make a quarter.
         concurrencies: how many calls at once.
         companies: in a long list.
-        items: of the long bulk runs; the short ones have a hundredth.
+        items: of the long bulk runs; the short ones have 1,000.
         waiters: at the limiter.
         seconds: that a run against the clock takes.
         rows: of a plan.
@@ -55,14 +55,14 @@ FULL: Final = Scale(
     works=("get_serie", "create_serie", "create_empresa", "list_empresas"),
 )
 QUICK: Final = Scale(
-    rounds=5,
+    rounds=3,
     calls=128,
     concurrencies=(1, 64),
     companies=10_000,
-    items=100_000,
+    items=20_000,
     waiters=1_000,
-    seconds=2,
-    rows=60,
+    seconds=1,
+    rows=40,
     works=("get_serie",),
 )
 TINY: Final = Scale(

@@ -19,14 +19,20 @@ class Cost:
     wall: float
 
 
-async def interleave(batches: Mapping[str, Callable[[], Awaitable[int]]], rounds: int) -> dict[str, list[Cost]]:
+async def interleave(
+    batches: Mapping[str, Callable[[], Awaitable[int]]], rounds: int, prepare: Callable[[], None] | None = None
+) -> dict[str, list[Cost]]:
     """Run each batch once in each round, after one that does not count; batches return the number of their calls.
+
+    `prepare` is called before each batch, at nobody's cost.
 
     CPU is that of the whole process, all of its threads; servers run in processes of their own.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in batches}
     for number in range(-1, rounds):
         for name in batches if number % 2 else reversed(list(batches)):
+            if prepare is not None:
+                prepare()
             gc.collect()  # nobody pays for another's garbage
             wall, cpu = time.perf_counter(), time.process_time()
             calls = await batches[name]()
