@@ -82,7 +82,8 @@ async def lag(sellos: list[Sello], *, processes: int | None) -> list[Figure]:
         used = len(checked._idle) or 1  # noqa: SLF001
         ticking.cancel()
     late.sort()
-    how = "threads" if processes == 0 else f"{used} process{'es' if used > 1 else ''}"
+    names = {0: "threads", None: f"{used} processes (default)"}
+    how = names.get(processes, f"{processes} processes")
     one = partial(_figure, case=f"{len(sellos)} checks at once", contender=how)
     return [
         one([len(sellos) / took], measure="checks", unit="/s"),

@@ -23,11 +23,8 @@ from benchmarks.server import Site, serve
 __all__ = ["measure"]
 
 DELAY: Final = 0.05
-WORKERS: Final = 256
 
-_figure: Final[Callable[..., Figure]] = partial(
-    summary, bench="bench_latency", case=f"{WORKERS} workers, {DELAY * 1e3:.0f} ms"
-)
+_figure: Final[Callable[..., Figure]] = partial(summary, bench="bench_latency")
 
 
 async def measure(scale: Scale) -> list[Figure]:
@@ -37,19 +34,22 @@ async def measure(scale: Scale) -> list[Figure]:
         for number in range(1 + scale.rounds // 10):
             for each in contenders if number % 2 else reversed(contenders):
                 gc.collect()
-                found[each.name].append(await _run(site, each, scale.seconds))
+                found[each.name].append(await _run(site, each, scale))
     units = {"p50": "ms", "p99": "ms", "calls, of what is possible": "%"}
+    case = f"{scale.workers} workers, {DELAY * 1e3:.0f} ms"
     return [
-        _figure([each[measure] for each in runs], contender=name, measure=measure, unit=units.get(measure, ""))
+        _figure(
+            [each[measure] for each in runs], case=case, contender=name, measure=measure, unit=units.get(measure, "")
+        )
         for name, runs in found.items()
         for measure in runs[0]
     ]
 
 
-async def _run(site: Site, contender: type[Contender], seconds: float) -> dict[str, float]:
+async def _run(site: Site, contender: type[Contender], scale: Scale) -> dict[str, float]:
     """Let all workers call for so many seconds, and return what they saw."""
     took: list[float] = []
-    served = [0] * WORKERS
+    served = [0] * scale.workers
 
     async def worker(number: int) -> None:
         while (began := time.perf_counter()) < end:
@@ -57,17 +57,17 @@ async def _run(site: Site, contender: type[Contender], seconds: float) -> dict[s
             took.append(time.perf_counter() - began)
             served[number] += 1
 
-    async with contender(site, "http", WORKERS) as client:
-        await asyncio.gather(*map(client.get_serie, range(WORKERS)))  # connections are there
-        end = time.perf_counter() + seconds
-        await asyncio.gather(*map(worker, range(WORKERS)))
+    async with contender(site, "http", scale.workers) as client:
+        await asyncio.gather(*map(client.get_serie, range(scale.workers)))  # connections are there
+        end = time.perf_counter() + scale.seconds
+        await asyncio.gather(*map(worker, range(scale.workers)))
     cuts = statistics.quantiles(took, n=100)
     return {
         "p50": cuts[49] * 1e3,
         "p99": cuts[98] * 1e3,
         "least of a worker": min(served),
         "most of a worker": max(served),
-        "calls, of what is possible": 100 * len(took) / (WORKERS * seconds / DELAY),
+        "calls, of what is possible": 100 * len(took) / (scale.workers * scale.seconds / DELAY),
     }
 
 

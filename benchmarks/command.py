@@ -26,6 +26,7 @@ class Scale:
         companies: in a long list.
         items: of the long bulk runs; the short ones have 1,000.
         waiters: at the limiter.
+        workers: who all call a slow server.
         seconds: that a run against the clock takes.
         rows: of a plan.
         works: what instructions are counted of.
@@ -38,6 +39,7 @@ class Scale:
     companies: int
     items: int
     waiters: int
+    workers: int
     seconds: float
     rows: int
     works: tuple[str, ...]
@@ -50,6 +52,7 @@ FULL: Final = Scale(
     companies=10_000,
     items=100_000,
     waiters=2_500,
+    workers=256,
     seconds=5,
     rows=200,
     works=("get_serie", "create_serie", "create_empresa", "list_empresas"),
@@ -61,6 +64,7 @@ QUICK: Final = Scale(
     companies=10_000,
     items=20_000,
     waiters=1_000,
+    workers=256,
     seconds=1,
     rows=40,
     works=("get_serie",),
@@ -72,6 +76,7 @@ TINY: Final = Scale(
     companies=20,
     items=200,
     waiters=20,
+    workers=4,
     seconds=0.2,
     rows=2,
     works=("get_serie",),

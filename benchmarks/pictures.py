@@ -245,6 +245,14 @@ def _checks(plot: Any, figures: Sequence[Figure]) -> Any:
     return chart
 
 
+def _provision(plot: Any, figures: Sequence[Figure]) -> Any:
+    chart, axes = _panels(plot, 2, "A plan made real", f"{figures[0].case}, against the emulator", rows=2)
+    _bars(axes[0], "Companies a second", [_pick(figures, "", "rows")])
+    _bars(axes[1], "CPU for a company, ms", [_pick(figures, "", "CPU for a row")])
+    _without_names(axes)
+    return chart
+
+
 _PICTURES: Final[dict[str, Callable[[Any, Sequence[Figure]], Any]]] = {
     "bench_calls": _calls,
     "bench_instructions": _instructions,
@@ -253,4 +261,5 @@ _PICTURES: Final[dict[str, Callable[[Any, Sequence[Figure]], Any]]] = {
     "bench_bulk": _bulk,
     "bench_latency": _latency,
     "bench_checks": _checks,
+    "bench_provision": _provision,
 }

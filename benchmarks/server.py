@@ -22,7 +22,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import trustme
 from attrs import field, frozen
 
 from benchmarks.answers import answers
@@ -71,6 +70,8 @@ def serve(*, companies: int = 10_000, delay: float = 0.0, nginx: bool = True) ->
         nginx: use it where it is installed.
 
     """
+    import trustme  # noqa: PLC0415  # a third of all that a child of bench_instructions would import
+
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -1,0 +1,43 @@
+"""The tight gate: how many instructions a call takes, against aiohttp alone. It must not grow.
+
+Instructions are counted, not timed, so that a busy machine changes nothing. The ceilings are half a percent or so above
+what was counted with CPython 3.11; where the library gets better, lower them.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import pytest
+
+from benchmarks.bench_instructions import COMPANIES, VALGRIND, count
+from benchmarks.contenders import Contender
+from benchmarks.contenders.library import Library
+from benchmarks.contenders.raw import Identical, Idiomatic
+from benchmarks.server import serve
+
+pytestmark = [
+    pytest.mark.skipif(VALGRIND is None, reason="NO INSTRUCTIONS COUNTED: valgrind is not installed"),
+    pytest.mark.skipif(
+        platform.python_version_tuple()[:2] != ("3", "11"), reason="the ceilings were counted with CPython 3.11"
+    ),
+]
+
+
+#: By work and by whom it is compared with.
+CEILINGS: dict[tuple[str, type[Contender]], float] = {
+    ("get_serie", Idiomatic): 0.995,
+    ("get_serie", Identical): 1.18,
+    ("create_empresa", Identical): 1.86,
+    ("list_empresas", Idiomatic): 1.56,
+}
+
+
+async def test_calls_take_no_more_instructions_than_they_did() -> None:
+    works: dict[type[Contender], list[str]] = {Library: list(dict.fromkeys(work for work, _ in CEILINGS))}
+    for work, base in CEILINGS:
+        works.setdefault(base, []).append(work)
+    with serve(companies=COMPANIES, nginx=False) as site:
+        taken = await count(site, works)
+    found = {(work, base): round(taken[Library][work] / taken[base][work], 3) for work, base in CEILINGS}
+    assert all(found[each] <= ceiling for each, ceiling in CEILINGS.items()), found
