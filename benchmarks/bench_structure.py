@@ -111,7 +111,8 @@ async def _listed(scale: Scale) -> list[Figure]:
     with serve(companies=scale.companies) as site:
         opened = [await each(site, "http", 1).__aenter__() for each in contenders]
         gc.freeze()
-        costs = await interleave({each.name: partial(each.run, "list_empresas", 1) for each in opened}, scale.rounds)
+        batches = {each.name: partial(each.run, "list_empresas", 1) for each in opened}
+        costs = await interleave(batches, 3 * scale.rounds)
         stalls: dict[str, list[tuple[float, float]]] = {each.name: [] for each in opened}
         for number in range(scale.rounds):
             for each in opened if number % 2 else reversed(opened):
