@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.command import Scale, run
+from benchmarks.contenders.library import Library
 from benchmarks.figures import Figure, summary
 from benchmarks.rounds import Cost, ratios
 from facturaonline_async import Config, Credentials, connect
@@ -32,8 +33,8 @@ from tests.plans import ROW, certify, written
 
 __all__ = ["measure"]
 
-WITHOUT: Final = "without a journal"
-WITH: Final = "with a journal"
+WITHOUT: Final = f"{Library.name}, without a journal"
+WITH: Final = f"{Library.name}, with a journal"
 
 _figure: Final[Callable[..., Figure]] = partial(summary, bench="bench_provision")
 
