@@ -67,7 +67,7 @@ QUICK: Final = Scale(
     workers=256,
     seconds=1,
     rows=40,
-    works=("get_serie",),
+    works=("get_serie", "create_empresa"),
 )
 TINY: Final = Scale(
     rounds=1,
