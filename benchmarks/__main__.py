@@ -33,20 +33,21 @@ def main() -> int:
     """Measure, write all that was found, and return 1 if a benchmark failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="less of everything: two minutes instead of twelve")
+    parser.add_argument("--fast", action="store_true", help='with the extra "fast"')
     parser.add_argument("--only", nargs="+", choices=BENCHES, default=BENCHES, help="these benchmarks only")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where tables and pictures go")
     options = parser.parse_args()
     began = time.perf_counter()
-    figures, failed = measure(options.only, quick=options.quick)
-    folder = options.out or (RESULTS / "quick" if options.quick else RESULTS)
-    write(folder, figures)
+    figures, failed = measure(options.only, [f"--{name}" for name in ("quick", "fast") if getattr(options, name)])
+    folder = options.out or RESULTS / ("quick" if options.quick else "fast" if options.fast else "")
+    write(folder, figures, describe(fast=options.fast))
     print(f"\n{judged(figures)}\n\n{time.perf_counter() - began:.0f} s. Tables and pictures: {folder}")
     for name in failed:
         print(f"FAILED: {name}", file=sys.stderr)
     return int(bool(failed))
 
 
-def measure(names: Sequence[str], *, quick: bool) -> tuple[list[Figure], list[str]]:
+def measure(names: Sequence[str], options: Sequence[str]) -> tuple[list[Figure], list[str]]:
     """Run the benchmarks one after the other; return all figures, and the names of those that failed."""
     figures: list[Figure] = []
     failed: list[str] = []
@@ -56,9 +57,7 @@ def measure(names: Sequence[str], *, quick: bool) -> tuple[list[Figure], list[st
             found = Path(folder) / f"{name}.json"
             command = [sys.executable, "-m", f"benchmarks.bench_{name}", f"--json={found}"]
             began = time.perf_counter()
-            done = subprocess.run(
-                [*command, "--quick"] if quick else command, cwd=Path(__file__).parents[1], check=False
-            )
+            done = subprocess.run([*command, *options], cwd=Path(__file__).parents[1], check=False)
             print(f"({time.perf_counter() - began:.0f} s)", flush=True)
             if done.returncode == 0:
                 figures += read(found)
@@ -67,10 +66,9 @@ def measure(names: Sequence[str], *, quick: bool) -> tuple[list[Figure], list[st
     return figures, failed
 
 
-def write(folder: Path, figures: Sequence[Figure]) -> None:
+def write(folder: Path, figures: Sequence[Figure], machine: dict[str, str]) -> None:
     """Write the figures as numbers, tables and pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    machine = describe()
     numbers = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
     (folder / "figures.json").write_text(json.dumps(numbers, ensure_ascii=False, indent=1) + "\n")
     pictures = draw(figures, folder, machine)

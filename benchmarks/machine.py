@@ -15,15 +15,16 @@ __all__ = ["describe"]
 _PACKAGES = ("aiohttp", "attrs", "cattrs", "anyio", "yarl", "multidict", "aiolimiter", "httpx", "requests")
 
 
-def describe() -> dict[str, str]:
-    """Return the machine and the versions, by name."""
+def describe(*, fast: bool = False) -> dict[str, str]:
+    """Return the machine and the versions, by name; with msgspec if that was used."""
+    packages = (*_PACKAGES, "msgspec") if fast else _PACKAGES
     return {
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "server": _version("nginx", "-v") or "asyncio Protocol",
         "valgrind": _version("valgrind", "--version") or "not installed",
-    } | {name: version for name in _PACKAGES if (version := _installed(name))}
+    } | {name: version for name in packages if (version := _installed(name))}
 
 
 def _cpu() -> str:

@@ -16,6 +16,7 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.base import installed
 from benchmarks.contenders.library import Library
 from benchmarks.figures import Figure, read, summary, table, write as write_numbers
+from benchmarks.machine import describe
 from benchmarks.pictures import draw
 from benchmarks.rounds import Cost, interleave, ratios
 from benchmarks.server import serve
@@ -120,7 +121,7 @@ def test_numbers_tables_and_pictures_are_written(tmp_path: Path) -> None:
     figures = [_figure(1, 2, 3), _figure(4, contender="another")]
     write_numbers(tmp_path / "one.json", figures)
     assert read(tmp_path / "one.json") == figures
-    write(tmp_path, figures)
+    write(tmp_path, figures, describe())
     numbers = json.loads((tmp_path / "figures.json").read_text())
     assert [Figure(**each) for each in numbers["figures"]] == figures
     assert str(Path.home()) not in json.dumps(numbers)
