@@ -70,7 +70,7 @@ class ItsSeries:
                 work.before or {},
                 is_due=is_revisited if thing.phase is Phase.CONFLICT else is_due,
             ):
-                if thing.phase is not Phase.UNKNOWN:
+                if thing.phase in {Phase.DONE, Phase.CONFLICT}:  # the list shows it
                     self.sender.session.doubts.end(_key(own, thing))
                 if thing.digest is None:
                     thing.digest = self.sender.book.digest(partial(digest, wanted))

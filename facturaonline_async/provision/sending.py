@@ -155,7 +155,9 @@ class Sender:
                 self.book.note(thing)
             raise
         else:
-            doubts.put(key, Doubt(self._now() + self.settle, is_sure=True, uid=thing.uid))
+            # Without a uid it cannot be taken as it is before a list shows it, however long that takes.
+            until = math.inf if thing.uid is None else self._now() + self.settle
+            doubts.put(key, Doubt(until, is_sure=True, uid=thing.uid))
             thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
             await self.book.save(thing)
 
