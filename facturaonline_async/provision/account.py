@@ -49,6 +49,7 @@ class Account:
     done: dict[str, str] = field(factory=dict)
     _owners: dict[str, str] = field(factory=dict, init=False)  # uids by their keys' fingerprints
     _are_keys_missing: bool = field(default=False, init=False)  # of a company that is listed
+    _unlisted: str = field(default="", init=False)  # uid of the main company, where lists leave it out
 
     async def read(self, rfcs: Container[str]) -> None:
         """Look at what is there.
@@ -74,6 +75,7 @@ class Account:
             return
         if (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.existing.get(rfc, ()):
             self.existing.setdefault(rfc, []).append(main.uid)
+            self._unlisted = main.uid
 
     async def own(self, empresa: Empresa, uid: str, rfc: str) -> FacturaOnline:
         """Return a client with the company's own keys. Another company's would create series in the wrong place.
@@ -113,7 +115,8 @@ class Account:
             FacturaOnlineError: it could not be listed.
 
         """
-        unseen = set(self.done)  # of the list itself no more is kept than what does not agree
+        # Of the list itself no more is kept than what does not agree.
+        unseen = {rfc for rfc, uid in self.done.items() if uid != self._unlisted}
         others: dict[str, list[str]] = {}
         async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
             if (rfc := normalize_rfc(empresa.rfc)) not in self.done:
