@@ -106,6 +106,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        said = {each.name: getattr(value, each.name) for each in fields(type(value)) if each.init}
-        return {name: _plain(each) for name, each in said.items() if each not in (None, "")}
+        said = {each.name: (getattr(value, each.name), each.default) for each in fields(type(value)) if each.init}
+        return {name: _plain(each) for name, (each, default) in said.items() if each not in (None, "", default)}
     return value
