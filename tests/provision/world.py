@@ -88,6 +88,7 @@ class World:
         has_faults: whether anything goes wrong.
         choices: the fates that are drawn from.
         script: fates of the creates of an RFC or a letra, in their order, instead of those that are drawn.
+        ahead: seconds by which somebody has set the wall clock forward.
         sent: how many creates of each key have been done, or will be: never two.
         fates: how many creates and lists met which fate.
 
@@ -99,6 +100,7 @@ class World:
     has_faults: bool = True
     choices: tuple[str, ...] = FATES
     script: dict[str, list[str]] | None = None
+    ahead: float = 0.0
     sent: Counter[tuple[str, ...]] = field(factory=Counter)
     fates: Counter[str] = field(factory=Counter)
     state: state.State = field(init=False)
@@ -229,7 +231,7 @@ class World:
     def rules(self) -> Iterator[None]:
         """Let this world take the place of the real one, until it ends."""
         loop = asyncio.get_running_loop()
-        clock = SimpleNamespace(time=lambda: _EPOCH + loop.time(), monotonic=loop.time)
+        clock = SimpleNamespace(time=lambda: _EPOCH + loop.time() + self.ahead, monotonic=loop.time)
 
         async def attempt(_: Transport, call: Call, __: object) -> wire.Reply | FacturaOnlineError:
             return await self.attempt(call)

@@ -1,0 +1,335 @@
+"""Rows that wait, who looks for them, and how a run ends: by itself, stopped, left or cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from facturaonline_async import FacturaOnline, NotSentError, OutcomeUnknownError
+from facturaonline_async.call import Call
+from facturaonline_async.config import Rate
+from facturaonline_async.provision import Plan, RowOutcome, Run, State, provision
+from facturaonline_async.testing.api import Arrival
+from tests.plans import nueva
+from tests.provision.stage import (
+    BROKEN,
+    EMPRESAS,
+    SERIES,
+    THROTTLED,
+    YES,
+    Act,
+    Result,
+    Stage,
+    answered,
+    lost,
+    run,
+    slow,
+    staged,
+)
+from tests.provision.test_model import plan_of, there, wanted
+from tests.provision.world import SETTLE
+
+RFC = "AAA010101000"
+WHATS = pytest.mark.parametrize("what", [EMPRESAS, SERIES])
+
+
+def found(outcome: RowOutcome, what: str) -> tuple[State, str]:
+    """Return what became of the company, or of its only serie."""
+    thing = outcome if what == EMPRESAS else outcome.series[0]
+    return thing.state, thing.reason
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    while not is_so():  # noqa: ASYNC110  # nothing rings a bell
+        await asyncio.sleep(0.01)
+
+
+# ── What is sent again ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@WHATS
+@staged()
+async def test_what_never_succeeds_ends_a_run_after_three_sends_and_is_tried_again_by_the_next(
+    stage: Stage, client: FacturaOnline, what: str
+) -> None:
+    stage.on(what, answered(502), times=4)
+    (outcome,), report = await run(client, plan_of([1]), journal="virtual")
+    state, reason = found(outcome, what)
+    assert (stage.count(what), state, report.is_complete) == (3, State.FAILED, False)
+    assert reason.startswith("it was sent 3 times, and has not shown up")
+    async with stage.session() as again:
+        _, report = await run(again, plan_of([1]), journal="virtual")
+    assert (stage.count(what), there(stage), report.is_complete) == (5, wanted(plan_of([1])), True)
+
+
+@WHATS
+@staged()
+async def test_a_repeat_that_is_refused_because_it_is_there_by_now_is_taken_for_that(
+    stage: Stage, client: FacturaOnline, what: str
+) -> None:
+    """The first create comes about later than anything should, just before its repeat."""
+    stage.on(what, lost(), times=1)
+    stage.on(what, answered(422, {"status": "error", "message": "ya existe"}, is_done=True), times=1)
+    (outcome,), report = await run(client, plan_of([1]))
+    assert (found(outcome, what), report.is_complete) == ((State.ADOPTED, ""), True)
+    assert (stage.count(what), there(stage)) == (2, wanted(plan_of([1])))
+
+
+async def unconnected(_: Stage, call: Call, __: Arrival) -> Result:
+    error = NotSentError("connection refused")
+    error.is_transient = True
+    return call.told(error)
+
+
+@pytest.mark.parametrize("act", [THROTTLED, unconnected])
+@WHATS
+@staged()
+async def test_what_cannot_be_sent_for_a_while_is_sent_after_it(
+    stage: Stage, client: FacturaOnline, what: str, act: Act
+) -> None:
+    stage.on(what, act, until=20)
+    (outcome,), report = await run(client, plan_of([1]))
+    assert (found(outcome, what), report.is_complete) == ((State.CREATED, ""), True)
+    pauses = longer_than(0.9, stage.moments(what))
+    assert pauses == sorted(pauses)
+    assert (len(pauses) >= 4, pauses[-1] > 3 * pauses[0]) == (True, True)
+
+
+@staged()
+async def test_what_can_never_be_sent_ends_the_run_and_is_tried_again_by_the_next(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    stage.on(EMPRESAS, unconnected, until=90)
+    (outcome,), report = await run(client, plan_of([1]), journal="virtual")
+    assert (outcome.state, report.is_complete) == (State.FAILED, False)
+    assert "connection refused" in outcome.reason
+    assert (len(longer_than(0.9, stage.moments(EMPRESAS))), asyncio.get_running_loop().time() < 90) == (6, True)
+    await asyncio.sleep(30)
+    _, report = await run(client, plan_of([1]), journal="virtual")
+    assert report.is_complete
+
+
+def longer_than(least: float, moments: list[float]) -> list[float]:
+    """Return the pauses between one and the next, but for short ones."""
+    pauses = (after - before for before, after in pairwise(moments))
+    return [pause for pause in pauses if pause > least]
+
+
+# ── Looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("what", "looks", "skip"), [(EMPRESAS, "empresas.list", 2), (SERIES, "series.list", 1)])
+@staged()
+async def test_lists_that_fail_for_a_while_do_not_end_the_waiting(
+    stage: Stage, client: FacturaOnline, what: str, looks: str, skip: int
+) -> None:
+    """They fail from the first look on, which is early, until the settle time is nearly over."""
+    stage.on(what, lost(), times=1)
+    stage.on(looks, BROKEN, skip=skip, until=25)
+    (outcome,), report = await run(client, plan_of([1]))
+    assert (found(outcome, what), report.is_complete) == ((State.CREATED, ""), True)
+    first, second = stage.moments(what)
+    assert SETTLE <= second - first < SETTLE + 5
+
+
+@staged(settle=200.0)
+async def test_a_look_that_fails_before_a_create_is_that_rows_outcome_and_no_others(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """An ensure's create of a serie is in doubt, and whether it is there cannot be seen when the run comes to it."""
+    stage.on(SERIES, lost(), times=1)
+    own = client.for_empresa(await client.empresas.ensure(nueva(RFC)))
+    with pytest.raises(OutcomeUnknownError):
+        await own.series.ensure(letra="F", tipo_documento="factura")
+    tries = 4  # of a read
+    looks = stage.count("series.list", RFC)
+
+    async def fails(stage: Stage, call: Call, arrival: Arrival) -> Result:
+        is_rows_own = (stage.count("series.list", RFC) - looks - 1) % (1 + tries) == 0
+        return stage.do(arrival, call) if is_rows_own else await BROKEN(stage, call, arrival)
+
+    stage.on("series.list", fails, about=RFC)
+    plan = plan_of([1] * 5)
+    outcomes, report = await run(client, plan)
+    assert ([each.ok for each in outcomes], report.is_complete) == ([False] + [True] * 4, False)
+    (state, reason) = found(outcomes[0], SERIES)
+    assert (state, stage.count(SERIES, RFC)) == (State.FAILED, 1)
+    assert "whether it is there could not be seen" in reason
+
+
+@pytest.mark.parametrize("how", ["parked", "listed"])
+@WHATS
+@staged()
+async def test_a_look_that_finds_several_leaves_them_to_a_person(
+    stage: Stage, client: FacturaOnline, what: str, how: str
+) -> None:
+    """Somebody else creates one, too, while a create of the run is in doubt, or is not listed yet."""
+
+    async def and_another(stage: Stage, call: Call, arrival: Arrival) -> Result:
+        stage.do(arrival)
+        return await (lost(done_after=0) if how == "parked" else slow(0))(stage, call, arrival)
+
+    stage.on(what, and_another, times=1)
+    (outcome,), report = await run(client, plan_of([1]))
+    state, reason = found(outcome, what)
+    if (what, how) == (EMPRESAS, "listed"):  # its create told its uid: the list at the end tells
+        assert state is State.CREATED
+        assert "there are 2 companies with this RFC" in str(report.audit)
+    else:
+        assert (state, "has 2 " in reason) == (State.CONFLICT, True)
+    assert (stage.count(what), report.is_complete) == (1, False)
+
+
+@pytest.mark.parametrize("mode", ["deleted", "another RFC"])
+@staged()
+async def test_series_in_doubt_of_a_company_that_cannot_be_opened_any_more_end_the_run(
+    stage: Stage, client: FacturaOnline, mode: str
+) -> None:
+    stage.on(SERIES, lost(), times=1)
+    async with provision(client, plan_of([1]), journal="virtual", settle=SETTLE):
+        await until(lambda: stage.phases()["unknown"])
+    uid = stage.uid(RFC)
+    if mode == "deleted":
+        stage.state.remove_empresa(uid)
+    else:
+        stage.state.tables["empresas"][uid]["rfc"] = "BBB010101000"
+    before = len(stage.calls)
+    async with stage.session() as again:
+        (outcome,), report = await run(again, plan_of([1]), journal="virtual")
+    assert (found(outcome, SERIES)[0], outcome.ok, report.is_complete) == (State.UNKNOWN, False, False)
+    assert outcome.reason
+    assert len(stage.calls) - before < 60
+    assert stage.count(EMPRESAS) + stage.count(SERIES) == 2
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+@staged()
+async def test_a_serie_with_a_yes_that_never_shows_is_never_complete(
+    stage: Stage,
+    client: FacturaOnline,
+    is_left: bool,  # noqa: FBT001
+) -> None:
+    stage.on(SERIES, YES)
+    if is_left:
+        async with provision(client, plan_of([1]), journal="virtual", settle=SETTLE):
+            await until(lambda: stage.count("series.list") == 3)
+    for _ in range(2):
+        async with stage.session() as again:
+            (outcome,), report = await run(again, plan_of([1]), journal="virtual")
+        assert (outcome.ok, outcome.series[0].uid, report.is_complete) == (False, None, False)
+        assert "was not listed before the deadline" in outcome.series[0].reason
+    assert stage.count(SERIES) == 1
+
+
+# ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@staged()
+async def test_a_run_that_is_stopped_while_it_looks_tells_of_each_row_once(stage: Stage, client: FacturaOnline) -> None:
+    """Two rows wait, and a look for them is under way; a third is being created for longer than that."""
+    first, second, third = (row.rfc for row in plan_of([0] * 3))
+    stage.on(EMPRESAS, lost(done_after=0), about=first)
+    stage.on(EMPRESAS, lost(done_after=0), about=second)
+    stage.on(EMPRESAS, slow(8), about=third)
+    stage.on("empresas.list", slow(3), skip=2)
+    async with provision(client, plan_of([0] * 3), settle=SETTLE) as under_way:
+        stopping = asyncio.create_task(stopped(under_way, lambda: stage.count("empresas.list") == 3))
+        outcomes = [outcome async for outcome in under_way]
+    await stopping
+    assert {outcome.rfc: outcome.state for outcome in outcomes} == {
+        first: State.UNKNOWN,
+        second: State.UNKNOWN,
+        third: State.CREATED,
+    }
+    assert (len(outcomes), under_way.report.audit, under_way.report.is_complete) == (3, None, False)
+
+
+async def stopped(under_way: Run, is_so: Callable[[], object]) -> None:
+    await until(is_so)
+    under_way.stop()
+
+
+@staged(endpoint_rates={SERIES: (Rate(1, 20),)})
+async def test_what_is_on_the_wire_when_a_run_is_stopped_is_waited_for_and_its_siblings_are_not_sent(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """One serie is being created; the others wait for the limiter."""
+    stage.on(SERIES, slow(4), times=1)
+    async with provision(client, plan_of([3]), journal="virtual", settle=SETTLE) as under_way:
+        stopping = asyncio.create_task(stopped(under_way, lambda: stage.count(SERIES) == 1))
+        (outcome,) = [outcome async for outcome in under_way]
+    await stopping
+    assert Counter((serie.state, serie.uid is not None, serie.reason) for serie in outcome.series) == {
+        (State.CREATED, True, ""): 1,
+        (State.FAILED, False, "the run was stopped before it was sent"): 2,
+    }
+    assert (stage.count(SERIES), stage.phases()) == (1, {"done": 2, "planned": 2})
+
+
+@pytest.mark.parametrize("how", ["not looked at", "stopped"])
+@staged()
+async def test_what_the_list_at_the_end_was_not_asked_for_is_not_complete(
+    stage: Stage, client: FacturaOnline, how: str
+) -> None:
+    """The journal says that all is done, and all has been deleted since."""
+    _, report = await run(client, plan_of([1, 1]), journal="virtual")
+    assert report.is_complete
+    for row in plan_of([1, 1]):
+        stage.state.remove_empresa(stage.uid(row.rfc))
+    async with provision(client, plan_of([1, 1]), journal="virtual", settle=SETTLE) as under_way:
+        if how == "stopped":
+            under_way.stop()
+            assert [outcome async for outcome in under_way] == []
+    assert (under_way.report.audit, under_way.report.is_complete) == (None, False)
+    _, report = await run(client, plan_of([1, 1]), journal="virtual")
+    assert (len(report.audit or ()), report.is_complete) == (2, False)
+
+
+@staged()
+async def test_a_serie_that_comes_about_later_than_anything_should_is_told_at_the_end(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """It was sent again when the settle time was over, and then the first one comes; the run still has work."""
+    stage.on(SERIES, lost(done_after=40), about="F", times=1)
+    stage.on(SERIES, lost(), about="P", times=2)
+    outcomes, report = await run(client, plan_of([2]))
+    assert [serie.state for serie in outcomes[0].series] == [State.CREATED, State.CREATED]
+    uids = [str(uid) for uid, row in stage.state.tables["series"].items() if row["letra"] == "F"]
+    told = "; ".join(report.audit or ())
+    assert (report.is_complete, sorted(told.rpartition(": ")[2].split(", "))) == (False, sorted(uids))
+    assert told.startswith(f"{RFC}: the company has 2 series of this kind (F:factura): ")
+
+
+@staged()
+async def test_who_is_cancelled_while_leaving_a_run_is_cancelled(stage: Stage, client: FacturaOnline) -> None:
+    """At each moment of it: a look is under way, and is cancelled, too."""
+    stage.on(EMPRESAS, lost())
+    stage.on("empresas.list", slow(1), skip=2)
+    leaving, left = asyncio.Event(), asyncio.Event()
+
+    async def work(number: int) -> None:
+        lists = stage.count("empresas.list")
+        plan = Plan.from_values([(nueva(f"AAA010101{number:03}"), [])])
+        async with provision(client, plan, settle=SETTLE):
+            await until(lambda: stage.count("empresas.list") == lists + 3)
+            leaving.set()
+        left.set()
+        await asyncio.sleep(1)
+
+    were_leaving = 0
+    for ticks in range(16):
+        task = asyncio.create_task(work(ticks))
+        await leaving.wait()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        were_leaving += not left.is_set()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        leaving.clear()
+        left.clear()
+    assert 1 < were_leaving < 16
