@@ -88,7 +88,12 @@ class Doubts:
 
     @contextmanager
     def watched(self, heard: set[int]) -> Iterator[None]:
-        """Inside the ``with``, put the hashes of all keys into `heard` of which somebody else sends a create."""
+        """Inside the ``with``, put the hashes of all keys into `heard` of which somebody else sends a create.
+
+        Those of which somebody has sent one are there from the beginning: their doubts may end between a list that does
+        not show them yet and what is made of it.
+        """
+        heard.update(self._doubts)
         self._onlookers[id(heard)] = heard
         try:
             yield

@@ -55,7 +55,11 @@ async def ensure(
     """
     doubts = session.doubts
     async with session.turns.take(key):
-        if (found := await find()) is not None:
+        was_in_doubt = doubts.get(key) is not None
+        found = await find()
+        if found is None and was_in_doubt and doubts.get(key) is None:
+            found = await find()  # what others see, or wait for no longer, need not be in a list that began before
+        if found is not None:
             doubts.end(key)
             return found
         problem: OutcomeUnknownError | UnreadableAnswerError | None = None
