@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
@@ -73,6 +74,11 @@ class Doubts:
             if onlooker is not mine:
                 onlooker.add(hash(key))
         self.put(key, Doubt(asyncio.get_running_loop().time() + settle))
+
+    def recall(self, key: Key, seconds: float, *, is_sure: bool) -> None:
+        """Remember a create that was sent before this session, for so long; one of which there was a yes for ever."""
+        if self.get(key) is None:
+            self.put(key, Doubt(math.inf if is_sure else asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
 
     def put(self, key: Key, doubt: Doubt) -> None:
         """Remember something else of a create than before."""

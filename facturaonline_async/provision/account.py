@@ -7,6 +7,7 @@ from collections.abc import Container
 from attrs import define, field
 
 from facturaonline_async.client import FacturaOnline
+from facturaonline_async.doubts import Key
 from facturaonline_async.errors import FacturaOnlineError, NotFoundError, PermissionDeniedError
 from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
 
@@ -50,6 +51,10 @@ class Account:
     _owners: dict[str, str] = field(factory=dict, init=False)  # uids by their keys' fingerprints
     _are_keys_missing: bool = field(default=False, init=False)  # of a company that is listed
     _unlisted: str = field(default="", init=False)  # uid of the main company, where lists leave it out
+
+    def key(self, rfc: str) -> Key:
+        """Return what tells the create of a company from all others of the session."""
+        return "empresas.create", self.client.credentials.fingerprint, rfc
 
     async def read(self, rfcs: Container[str]) -> None:
         """Look at what is there.

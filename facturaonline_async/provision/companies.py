@@ -72,7 +72,7 @@ class Companies:
 
     def key(self, thing: Thing) -> Key:
         """Return what tells this create from all others of the session."""
-        return "empresas.create", self.account.client.credentials.fingerprint, thing.rfc
+        return self.account.key(thing.rfc)
 
     async def _revisit(self, thing: Thing) -> None:
         """See whether a person has mended what an earlier run left to one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -54,6 +55,8 @@ class ItsSeries:
         own = work.own
         if own is None or all(thing.is_seen for thing in work.series):
             return
+        if work.is_new:
+            self._recall(work, own)
         try:
             listed = _by_key(await own.series.list())
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
@@ -79,6 +82,14 @@ class ItsSeries:
         for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)):
             sent.result()
         await self._learn_uids(work, own)
+
+    def _recall(self, work: Work, own: FacturaOnline) -> None:
+        """Let nobody of this session create what earlier runs may have created."""
+        for thing in work.series:
+            is_sure = thing.phase is Phase.UNRESOLVED or (thing.phase is Phase.DONE and thing.uid is None)
+            if is_sure or thing.phase is Phase.UNKNOWN:
+                left = min(max(thing.due - time.time(), 0.0), self.sender.settle)
+                self.sender.session.doubts.recall(_key(own, thing), left, is_sure=is_sure)
 
     async def _not_listed(self, work: Work, error: Exception, *, is_due: bool) -> None:
         work.looks += is_due  # an early look may fail

@@ -113,6 +113,9 @@ class _Comparison:
         if thing.phase is Phase.UNKNOWN:
             # From now on: the clock by which the earlier moment was told may have been set since.
             thing.due = time.time() + self.settle
+        if thing.is_empresa and thing.phase in {Phase.UNKNOWN, Phase.UNRESOLVED}:
+            key, is_sure = self.account.key(thing.rfc), thing.phase is Phase.UNRESOLVED
+            self.account.client.session.doubts.recall(key, self.settle, is_sure=is_sure)
         thing.number = row.number
         if before != (thing.phase, thing.number, thing.due, thing.reason):
             self._save.append(thing)

@@ -22,7 +22,18 @@ from attrs import define, field
 from facturaonline_async import Config, Credentials, FacturaOnline, RetryPolicy, SessionManager, wire
 from facturaonline_async.call import Call
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
-from facturaonline_async.provision import Plan, Report, Run, journal, parking, provision, resume, run, sending
+from facturaonline_async.provision import (
+    Plan,
+    Report,
+    Run,
+    its_series,
+    journal,
+    parking,
+    provision,
+    resume,
+    run,
+    sending,
+)
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import empresas, series, state
 from facturaonline_async.testing.api import Api, Arrival
@@ -242,7 +253,7 @@ class World:
         with closing(self.book), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
             patch.setattr(run, "Journal", SimpleNamespace(open=opened))
-            for module in (journal, parking, resume, sending, empresas, series, state):
+            for module in (its_series, journal, parking, resume, sending, empresas, series, state):
                 patch.setattr(module, "time", clock)
             yield
 
