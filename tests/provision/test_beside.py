@@ -5,22 +5,46 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import define
+from hypothesis import given, settings, strategies as st
 
-from facturaonline_async import FacturaOnline, InvalidInputError, OutcomeUnknownError, UnreadableAnswerError
-from facturaonline_async.provision import JournalError, Plan, State, ThingEvent, locks, provision
+from facturaonline_async import (
+    FacturaOnline,
+    FacturaOnlineError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    UnreadableAnswerError,
+)
+from facturaonline_async.provision import JournalError, Plan, Report, State, ThingEvent, locks, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator
 from tests.plans import nueva
-from tests.provision.stage import EMPRESAS, SERIES, YES, YES_IN_OTHER_WORDS, Act, Stage, edited, lost, run, staged
+from tests.provision.stage import (
+    EMPRESAS,
+    SERIES,
+    YES,
+    YES_IN_OTHER_WORDS,
+    Act,
+    Stage,
+    edited,
+    lost,
+    run,
+    slow,
+    staged,
+    until,
+)
 from tests.provision.test_model import plan_of, there, wanted
 from tests.provision.verdict import phases
 from tests.provision.world import SETTLE
+from tests.virtual import virtually
 
 RFC = "AAA010101000"
 WHATS = pytest.mark.parametrize("what", [EMPRESAS, SERIES])
@@ -88,15 +112,106 @@ async def test_two_runs_that_meet_in_the_middle_make_each_once(stage: Stage, cli
 async def test_a_run_that_ends_leaves_the_others_their_ears(stage: Stage, client: FacturaOnline) -> None:
     """Two runs have heard of nothing. One ends; long after what was then made is in no doubt, the other comes to it."""
     plan, other = plan_of([0] * 8), Plan.from_values([(nueva("BBB010101000"), [])])
+    *there_before, last = [row.rfc for row in plan]
+    for rfc in (*there_before, "BBB010101000"):
+        stage.state.add_empresa({"rfc": rfc})
     async with provision(client, plan, settle=SETTLE, concurrency=1) as under_way:
         async for outcome in under_way:
             if outcome.number == 1:
-                _, report = await run(client, other)
-                assert report.is_complete
-                await client.empresas.ensure(nueva(plan.rows[-1].rfc))
+                await run(client, other)
+                await client.empresas.ensure(nueva(last))
                 await asyncio.sleep(2 * client.session.config.settle)
-    assert there(stage) == wanted(plan) + wanted(other)
-    assert (under_way.report.empresas[State.ADOPTED], under_way.report.is_complete) == (1, True)
+    assert (there(stage), stage.count(EMPRESAS)) == (wanted(plan) + wanted(other), 1)
+    assert (under_way.report.empresas[State.ADOPTED], under_way.report.is_complete) == (8, True)
+
+
+@staged(list_lag=8.0)
+async def test_a_serie_that_comes_up_while_a_run_waits_for_its_turn_is_not_made_again(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """An ensure has sent it. The run lists, and sees nothing; then the ensure sees it, and nothing is in doubt."""
+    own = client.for_empresa(await client.empresas.ensure(nueva(RFC)))
+    ensuring = asyncio.create_task(own.series.ensure(letra="F", tipo_documento="factura"))
+    await until(lambda: stage.count(SERIES))
+    (outcome,), report = await run(client, plan_of([1]))
+    serie = await ensuring
+    assert (there(stage), stage.count(SERIES)) == (wanted(plan_of([1])), 1)
+    assert (outcome.series[0].state, outcome.series[0].uid, report.is_complete) == (State.ADOPTED, serie.uid, True)
+
+
+@staged(list_lag=8.0)
+async def test_a_run_heeds_what_was_in_doubt_when_it_began_however_late_it_comes_to_it(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    plan = plan_of([0] * 8)
+    *there_before, last = [row.rfc for row in plan]
+    for rfc in there_before:
+        stage.state.add_empresa({"rfc": rfc})
+    await client.empresas.ensure(nueva(last))
+    async with provision(client, plan, settle=SETTLE, concurrency=1) as under_way:
+        async for outcome in under_way:
+            if outcome.number == 1:
+                await asyncio.sleep(2 * client.session.config.settle)
+    assert (there(stage), stage.count(EMPRESAS)) == (wanted(plan), 1)
+    assert (under_way.report.empresas[State.ADOPTED], under_way.report.is_complete) == (8, True)
+
+
+@staged()
+async def test_an_ensure_whose_list_is_older_than_the_end_of_a_doubt_looks_again(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """A run's create is done late. It is not in the ensure's list yet; the run sees it before that list arrives."""
+    stage.on(EMPRESAS, lost(done_after=28), times=1)
+    running = asyncio.create_task(run(client, plan_of([0])))
+    await until(lambda: stage.count(EMPRESAS))
+    await asyncio.sleep(27)
+    stage.on("empresas.list", slow(9), times=1)
+    empresa = await client.empresas.ensure(nueva(RFC))
+    (outcome,), report = await running
+    assert (outcome.uid, outcome.state, report.is_complete) == (empresa.uid, State.ADOPTED, True)
+    assert stage.count(EMPRESAS) == 1
+
+
+@pytest.mark.parametrize(
+    ("fate", "ending"), [("done late", (1, True)), ("never done", (2, True)), ("only a yes", (1, False))]
+)
+@WHATS
+@staged()
+async def test_what_an_earlier_run_has_left_in_doubt_is_made_by_no_ensure_beside_the_next_run(
+    stage: Stage, client: FacturaOnline, what: str, fate: str, ending: tuple[int, bool]
+) -> None:
+    """It ends with so many creates, and complete or not."""
+    fates = {"done late": lost(done_after=25), "never done": lost()}
+    stage.on(what, fates.get(fate) or (YES_IN_OTHER_WORDS if what == EMPRESAS else YES), times=1)
+    async with provision(client, plan_of([1]), journal="virtual", settle=SETTLE):
+        await until(lambda: stage.count(what))
+        await asyncio.sleep(2)
+    lists = stage.count("series.list")
+    async with stage.session() as again, provision(again, plan_of([1]), journal="virtual", settle=SETTLE) as under_way:
+        if what == SERIES:  # whose doubts are known when the company's keys are
+            await until(lambda: stage.count("series.list") > lists)
+        with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
+            await ensure(again, what)
+        assert stage.count(what) == 1
+        async for _ in under_way:
+            pass
+    assert max(there(stage).values(), default=0) <= 1
+    assert (stage.count(what), under_way.report.is_complete) == ending
+
+
+@staged()
+async def test_a_run_that_begins_while_another_is_in_doubt_waits_with_it(stage: Stage, client: FacturaOnline) -> None:
+    """The first create is lost, its repeat comes late; the second run settles between the two."""
+    stage.on(EMPRESAS, lost(), times=1)
+    stage.on(EMPRESAS, lost(done_after=20), times=1)
+
+    async def later() -> Report:
+        await asyncio.sleep(7)
+        return (await run(client, plan_of([1])))[1]
+
+    (_, first), second = await asyncio.gather(run(client, plan_of([1])), later())
+    assert (there(stage), stage.count(EMPRESAS)) == (wanted(plan_of([1])), 2)
+    assert (first.is_complete, second.is_complete) == (True, True)
 
 
 # ── Doubts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +231,7 @@ async def test_an_ensures_doubt_outlives_a_run_that_settles_sooner(
     assert (outcome.ok, report.is_complete) == (True, True)
 
 
-@pytest.mark.parametrize(("what", "words"), [(EMPRESAS, YES_IN_OTHER_WORDS), (SERIES, YES)])
+@pytest.mark.parametrize(("what", "words"), [(EMPRESAS, YES_IN_OTHER_WORDS), (SERIES, YES)], ids=["company", "serie"])
 @staged()
 async def test_what_the_api_says_it_made_is_made_by_nobody_else_though_no_list_shows_it(
     stage: Stage, client: FacturaOnline, what: str, words: Act
@@ -152,6 +267,63 @@ async def test_several_that_are_found_before_a_create_are_for_a_person(
     found = outcome if what == EMPRESAS else outcome.series[0]
     assert (found.state, found.uid, stage.count(what)) == (State.CONFLICT, None, 1)
     assert found.reason in {f"there are 2 of it: {', '.join(each)}" for each in (uids, uids[::-1])}
+
+
+# ── All at once ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@define
+class User:
+    """Somebody who uses the session from a moment on, and perhaps gives up."""
+
+    begins: float
+    patience: float | None
+    what: int | None
+    """Row of the company that is ensured, with its serie F; None: all are provisioned."""
+    is_backwards: bool
+
+    async def work(self, client: FacturaOnline, plan: Plan) -> None:
+        await asyncio.sleep(self.begins)
+        with suppress(FacturaOnlineError, TimeoutError):
+            async with asyncio.timeout(self.patience):
+                if self.what is None:
+                    rows = reversed(plan.rows) if self.is_backwards else iter(plan.rows)
+                    await run(client, Plan.from_values((nueva(row.rfc), row.series) for row in rows))
+                else:
+                    empresa = await client.empresas.ensure(nueva(plan.rows[self.what].rfc))
+                    await client.for_empresa(empresa).series.ensure(letra="F", tipo_documento="factura")
+
+
+USERS = st.builds(
+    User,
+    begins=st.floats(0, 90),
+    patience=st.one_of(st.none(), st.floats(0, 60)),
+    what=st.one_of(st.none(), st.integers(0, 1)),
+    is_backwards=st.booleans(),
+)
+
+
+@settings(max_examples=100)
+@given(
+    users=st.lists(USERS, min_size=2, max_size=5),
+    chance=st.randoms(use_true_random=False),
+    list_lag=st.sampled_from((0.0, 1.0, 8.0)),
+    read_lag=st.sampled_from((0.0, 2.0)),
+)
+def test_whoever_uses_a_session_and_whatever_goes_wrong_nothing_is_made_twice(
+    users: list[User], chance: random.Random, list_lag: float, read_lag: float
+) -> None:
+    stage, plan = Stage(chance=chance, list_lag=list_lag, read_lag=read_lag, script=None), plan_of([1, 2])
+
+    async def main() -> None:
+        with stage.rules():
+            async with stage.session() as client:
+                await asyncio.gather(*(user.work(client, plan) for user in users))
+                await asyncio.sleep(2 * SETTLE)  # for what is done late
+        assert max(there(stage).values(), default=0) <= 1, there(stage)
+        assert max(stage.sent.values(), default=0) <= 1, stage.sent
+
+    virtually(main())
 
 
 # ── One journal ───────────────────────────────────────────────────────────────────────────────────────────────────────

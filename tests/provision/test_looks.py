@@ -29,6 +29,7 @@ from tests.provision.stage import (
     run,
     slow,
     staged,
+    until,
 )
 from tests.provision.test_model import plan_of, there, wanted
 from tests.provision.world import SETTLE
@@ -41,11 +42,6 @@ def found(outcome: RowOutcome, what: str) -> tuple[State, str]:
     """Return what became of the company, or of its only serie."""
     thing = outcome if what == EMPRESAS else outcome.series[0]
     return thing.state, thing.reason
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    while not is_so():  # noqa: ASYNC110  # nothing rings a bell
-        await asyncio.sleep(0.01)
 
 
 # ── What is sent again ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,7 +81,7 @@ async def unconnected(_: Stage, call: Call, __: Arrival) -> Result:
     return call.told(error)
 
 
-@pytest.mark.parametrize("act", [THROTTLED, unconnected])
+@pytest.mark.parametrize("act", [THROTTLED, unconnected], ids=["throttled", "unconnected"])
 @WHATS
 @staged()
 async def test_what_cannot_be_sent_for_a_while_is_sent_after_it(
