@@ -25,6 +25,7 @@ if "PYENV_VERSION" not in os.environ and _PYENV.is_dir():
         sorted(path.name for path in _PYENV.iterdir() if re.fullmatch(r"3\.1[1-9]\.\d+", path.name))
     )
 PYTEST = ("pytest", "-q", "--numprocesses=auto")
+QUICK = (*PYTEST, "-m", "not slow")
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -61,7 +62,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """All tests, on every interpreter found; the first one measures coverage."""
+    """All tests on the first interpreter, with coverage; on every other one found, those that are not slow."""
     session.install("-e", ".[cli,fast]", *group("test"))
     if session.python == PYTHONS[0]:
         session.run("coverage", "erase")
@@ -69,7 +70,7 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "combine")
         session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
     else:
-        session.run(*PYTEST, *session.posargs)
+        session.run(*QUICK, *session.posargs)
 
 
 @nox.session
@@ -105,14 +106,14 @@ def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""
     session.install("--resolution=lowest-direct", "-e", ".[cli,fast]")
     session.install(*group("test"))
-    session.run(*PYTEST, *session.posargs)
+    session.run(*QUICK, *session.posargs)
 
 
 @nox.session
 def plain(session: nox.Session) -> None:
     """The tests of a plain install: without the extra ``fast``, answers mean the same."""
     session.install("-e", ".[cli]", *(each for each in group("test") if not each.startswith("msgspec")))
-    session.run(*PYTEST, *session.posargs)
+    session.run(*QUICK, *session.posargs)
 
 
 @nox.session

@@ -92,6 +92,10 @@ class Doubts:
         """Forget a create: lists show it, or it surely was not done."""
         self._doubts.pop(hash(key), None)
 
+    def forget(self, uid: str) -> None:
+        """Forget what was created under this uid: it has been deleted."""
+        self._doubts = {each: doubt for each, doubt in self._doubts.items() if doubt.uid != uid}
+
     @contextmanager
     def watched(self, heard: set[int]) -> Iterator[None]:
         """Inside the ``with``, put the hashes of all keys into `heard` of which somebody else sends a create.

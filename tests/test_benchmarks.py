@@ -22,6 +22,8 @@ from benchmarks.rounds import Cost, interleave, ratios
 from benchmarks.server import serve
 from benchmarks.targets import TARGETS, Target, judged
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", [name for name in BENCHES if name != "instructions"])
 async def test_each_benchmark_runs(name: str) -> None:

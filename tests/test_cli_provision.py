@@ -17,6 +17,8 @@ from facturaonline_async.testing import Emulator, Fault
 from tests.plans import ROW, certify, written
 from tests.test_cli import Ran, environment, run, started
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--rate", "1000/1", "--settle", "0.3", "--no-check")
 MAIN = "607a062eae2bb"
 

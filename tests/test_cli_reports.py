@@ -37,6 +37,8 @@ from tests.browser import browser
 from tests.journals import HOST, alter, counted, end, fill, mixed, rfc, row, save, state, worker, write
 from tests.test_cli import environment, run, started
 
+pytestmark = pytest.mark.slow
+
 KEY = "JDJ5JDEwJDhhOVM4bzhXZWlSaFBoMVlUNmJuWHVuNnVQczFaZGlaQlVI"
 EVIL = "<script>document.title='owned'</script></script><img src=x onerror=document.title='owned'>\x1b]0;owned\x07 "
 CLOCK = 1_700_000_000.0

@@ -20,6 +20,8 @@ from tests.plans import certify, private_key
 from tests.terminals import at_terminal
 from tests.test_cli import COMMAND, Ran, environment, interrupted, run
 
+pytestmark = pytest.mark.slow
+
 MAIN = "607a062eae2bb"
 RFC = "EKU9003173C9"
 PASSWORD = "12345678a"

@@ -23,6 +23,8 @@ from facturaonline_async.testing import make_sello
 from tests.sello.certificates import RFC, private_key
 from tests.test_cli import COMMAND, Ran, check, environment
 
+pytestmark = pytest.mark.slow
+
 
 def good(number: int = 0, **how: Any) -> Sello:
     return make_sello(RFC, private_key=private_key(number=number), **how)

@@ -306,3 +306,10 @@ async def test_a_yes_in_words_that_cannot_be_read_is_looked_for(kind: Kind) -> N
         with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
             await kind.ensure(client)
         assert emulator.count(kind.create) == 1
+
+
+async def test_what_was_deleted_can_be_created_again_at_once(client: FacturaOnline, emulator: Emulator) -> None:
+    first = await client.empresas.ensure(nueva("EKU9003173C9"))
+    await client.empresas.delete(first.uid)
+    second = await client.empresas.ensure(nueva("EKU9003173C9"))
+    assert (first.uid != second.uid, emulator.count("empresas.create")) == (True, 2)

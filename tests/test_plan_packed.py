@@ -22,6 +22,8 @@ from facturaonline_async.cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, PlanSerie
 from tests.plans import ROW, folder, table, toml, written
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "clave secreta"
 SERIES = "F:factura:1;NC:nota_credito:1;P:pago:1"
 

@@ -46,6 +46,8 @@ from tests.provision.verdict import phases
 from tests.provision.world import SETTLE
 from tests.virtual import virtually
 
+pytestmark = pytest.mark.slow
+
 RFC = "AAA010101000"
 WHATS = pytest.mark.parametrize("what", [EMPRESAS, SERIES])
 

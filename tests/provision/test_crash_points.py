@@ -19,6 +19,8 @@ from tests.conftest import QUICK
 from tests.provision.verdict import Verdict, judge, phases
 from tests.provision.victim import POINTS, REACHED, make_plan
 
+pytestmark = pytest.mark.slow
+
 EMPRESAS = 3
 SETTLE = 0.6
 LETRAS = {row.rfc: [serie.letra for serie in row.series] for row in make_plan(EMPRESAS)}

@@ -18,6 +18,8 @@ from tests.conftest import QUICK
 from tests.provision.verdict import Verdict, judge, phases
 from tests.provision.victim import make_plan
 
+pytestmark = pytest.mark.slow
+
 EMPRESAS = 30
 PLAN = make_plan(EMPRESAS)
 LETRAS = {row.rfc: [serie.letra for serie in row.series] for row in PLAN}

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from bisect import bisect_left
 
+import pytest
 from attrs import evolve
 
 from facturaonline_async import AttemptEvent, Event, Rate, connect
@@ -13,6 +14,8 @@ from facturaonline_async.provision import provision
 from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
 from tests.provision.victim import make_plan
+
+pytestmark = pytest.mark.slow
 
 RATE = 200
 EMPRESAS = 130

@@ -198,6 +198,7 @@ class EmpresaService:
             body=dialect.write_delete(),
             reached=partial(self._is_gone, uid),
         )
+        self._session.doubts.forget(str(uid))
 
     async def _review(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
         """Refuse what would be refused, and log what is worth a warning."""
