@@ -27,7 +27,8 @@ if "PYENV_VERSION" not in os.environ and _PYENV.is_dir():
 PYTEST = ("pytest", "-q", "--numprocesses=auto", "--dist=worksteal")
 QUICK = (*PYTEST, "-m", "not slow")
 READING = tuple(
-    f"tests/test_{name}.py" for name in ("convert", "empresas", "public", "recorded", "secrets", "series", "wire")
+    f"tests/test_{name}.py"
+    for name in ("convert", "empresas", "public", "recorded", "secrets", "series", "strictjson", "wire")
 )
 PROJECT = nox.project.load_toml("pyproject.toml")
 

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from facturaonline_async.cli import page, status, told
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
+from facturaonline_async.provision.opening import JournalError
 
 __all__ = ["command"]
 

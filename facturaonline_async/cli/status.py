@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async.cli import told
-from facturaonline_async.provision.journal import JournalError
+from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.status import STATES, THERE, Rate, Status, look
 
 __all__ = ["as_json", "command", "readable", "shown"]

@@ -14,8 +14,8 @@ from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
 from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
-from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.looking import judge
+from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.rows import PlanSerie
 from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import How, Phase, Thing

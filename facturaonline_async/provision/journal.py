@@ -16,62 +16,30 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import anyio
 import anyio.to_thread
 from attrs import frozen
 
-from facturaonline_async.errors import InvalidInputError, NotSentError
-from facturaonline_async.provision.locks import FileLock
+from facturaonline_async.provision.opening import JournalError, Opened, identity, opened, resolved
 from facturaonline_async.provision.things import How, Phase, Thing
 
-__all__ = ["APPLICATION", "COLUMNS", "VERSION", "Journal", "JournalError", "thing_of"]
+__all__ = ["COLUMNS", "Journal", "JournalError", "thing_of"]
 
 T = TypeVar("T")
 
-#: What SQLite keeps in a journal's head, so that it is known: "FOJ1", and the version of its tables.
-APPLICATION: Final = 0x464F4A31
-VERSION: Final = 1
 _BATCH: Final = 2000
-_SCHEMA: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
-CREATE TABLE things (
-    number INTEGER NOT NULL,
-    rfc TEXT NOT NULL,
-    letra TEXT NOT NULL,
-    tipo_documento TEXT NOT NULL,
-    phase TEXT NOT NULL,
-    how TEXT,
-    uid TEXT,
-    due REAL NOT NULL,
-    sends INTEGER NOT NULL,
-    digest BLOB,
-    reason TEXT NOT NULL,
-    began REAL,
-    changed REAL,
-    UNIQUE (rfc, letra, tipo_documento)
-) STRICT;
-CREATE TABLE baseline (
-    rfc TEXT NOT NULL, letra TEXT NOT NULL, tipo_documento TEXT NOT NULL, uid TEXT NOT NULL,
-    PRIMARY KEY (rfc, letra, tipo_documento, uid)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
-"""
 #: What a row of things is read by.
 COLUMNS: Final = (
     "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
 )  # fmt: skip
 _SAVE: Final = """
 UPDATE things SET number=?, phase=?, how=?, uid=?, due=?, sends=?, digest=?, reason=?,
-    began=CASE WHEN ?='intent' THEN coalesce(began, ?) ELSE began END, changed=?
+    began=CASE WHEN ?='intent' THEN coalesce(began, ?) ELSE began END,
+    changed=CASE WHEN phase<>? THEN ? ELSE changed END
 WHERE rfc=? AND letra=? AND tipo_documento=?
 """
-
-
-class JournalError(NotSentError):
-    """The journal cannot be used, or not be written any more: nothing more is sent, and what was is resumable."""
 
 
 @frozen
@@ -85,12 +53,12 @@ class _Order:
 class Journal:
     """An open journal. Make it with `open`; ``async with`` closes it."""
 
-    def __init__(self, opened: _Opened) -> None:
-        self.path = opened.path
-        self._connection = opened.connection
-        self._lock = opened.lock
-        self._salt = opened.salt
-        self._identity = _identity(opened.path)
+    def __init__(self, found: Opened) -> None:
+        self.path = found.path
+        self._connection = found.connection
+        self._lock = found.lock
+        self._salt = found.salt
+        self._identity = identity(found.path)
         self._loop = asyncio.get_running_loop()
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._problem: JournalError | None = None
@@ -110,7 +78,7 @@ class Journal:
                 cannot be written.
 
         """
-        opening = asyncio.ensure_future(asyncio.to_thread(_opened, _resolved(path), account, host))
+        opening = asyncio.ensure_future(asyncio.to_thread(opened, resolved(path), account, host))
         try:
             return cls(await asyncio.shield(opening))
         except asyncio.CancelledError:
@@ -156,7 +124,7 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             results = [order.work(connection) for order in orders]
             connection.execute("COMMIT")
-            if _identity(self.path) != self._identity:
+            if identity(self.path) != self._identity:
                 raise OSError("the file was removed or replaced")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001  # sqlite3.Error; or a plan's rows that cannot be read
             self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
@@ -288,7 +256,7 @@ def _values(thing: Thing) -> tuple[object, ...]:
     phase = thing.phase.value
     return (
         thing.number, phase, thing.how.value if thing.how else None, thing.uid, thing.due, thing.sends, thing.digest,
-        thing.reason, phase, now, now, *thing.name,
+        thing.reason, phase, now, phase, now, *thing.name,
     )  # fmt: skip
 
 
@@ -305,120 +273,7 @@ def thing_of(row: Sequence[Any]) -> Thing:
     return Thing(**values)
 
 
-# ── Opening ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@frozen
-class _Opened:
-    """A journal's file, ours alone."""
-
-    path: Path
-    connection: sqlite3.Connection
-    lock: FileLock
-    salt: bytes
-
-    def close(self) -> None:
-        """Give everything back."""
-        self.connection.close()
-        self.lock.close()
-
-
-def _close_unused(opening: asyncio.Future[_Opened]) -> None:
+def _close_unused(opening: asyncio.Future[Opened]) -> None:
     """Give back what was opened for somebody who does not want it any more."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
-
-
-def _resolved(path: str | os.PathLike[str]) -> Path:
-    """Return the file itself: one file has one lock, whatever names lead to it."""
-    try:
-        if str(path):
-            return Path(path).resolve()
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be opened: {error.strerror}.") from None
-    except (TypeError, ValueError, RuntimeError):
-        pass
-    raise InvalidInputError(f"journal must be the path of a file, and was {path!r:.200}.", field="journal")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _opened(path: Path, account: str, host: str) -> _Opened:
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
-    try:
-        is_free = lock.take()
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
-    if not is_free:
-        raise JournalError(f"another process is working with the journal {path}. Wait for it, or stop it.")
-    try:
-        connection = _connected(path)
-        try:
-            return _Opened(path, connection, lock, _prepared(connection, path, account, host))
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        lock.close()
-        raise JournalError(f"the journal {path} cannot be opened: {error}.") from None
-    except BaseException:
-        lock.close()
-        raise
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    try:
-        # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
-    try:
-        if os.fstat(file).st_nlink > 1:  # with another name it would have another lock
-            raise JournalError(f"the journal {path} cannot be opened: it has several names (hard links).")
-    finally:
-        os.close(file)
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-
-
-def _prepared(connection: sqlite3.Connection, path: Path, account: str, host: str) -> bytes:
-    """Make the tables, or see that they are ours; return the salt."""
-    connection.execute("PRAGMA busy_timeout = 5000")
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application != APPLICATION:
-        raise JournalError(f"{path} is a database of something else, and no journal.")
-    if tables and version != VERSION:
-        raise JournalError(f"{path} was written by another version of this library (schema {version}, not {VERSION}).")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    if not tables:
-        salt = os.urandom(32)
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in filter(str.strip, _SCHEMA.split(";")):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        new = {"salt": salt, "account": _known_as(salt, account), "host": host, "began": time.time()}
-        connection.executemany("INSERT INTO meta VALUES (?, ?)", new.items())
-        connection.execute("COMMIT")
-    meta: dict[str, Any] = dict(connection.execute("SELECT name, value FROM meta"))
-    if meta["host"] != host:
-        raise JournalError(f"the journal {path} belongs to {meta['host']}, and this is {host}.")
-    if not hmac.compare_digest(meta["account"], _known_as(meta["salt"], account)):
-        raise JournalError(f"the journal {path} belongs to another account: these are not the keys it began with.")
-    # A run that was killed ended with the last thing that it wrote.
-    connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
-    connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
-    known: bytes = meta["salt"]
-    return known
-
-
-def _known_as(salt: bytes, account: str) -> bytes:
-    return hmac.digest(salt, f"account {account}".encode(), "sha256")[:16]

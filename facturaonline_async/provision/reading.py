@@ -10,7 +10,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from facturaonline_async.provision.journal import APPLICATION, COLUMNS, VERSION, JournalError, thing_of
+from facturaonline_async.provision.journal import COLUMNS, thing_of
+from facturaonline_async.provision.opening import APPLICATION, VERSION, JournalError
 from facturaonline_async.provision.things import Thing
 from facturaonline_async.texts import redact
 

@@ -19,7 +19,7 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
 )
 from facturaonline_async.provision.book import Book
-from facturaonline_async.provision.journal import JournalError
+from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.resources.ensure import BeforeSend
 from facturaonline_async.session import SessionManager

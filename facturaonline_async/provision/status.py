@@ -14,8 +14,8 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.locks import is_taken
+from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.reading import Session, open_to_read, read_host, read_sessions, safe
 
 __all__ = ["STATES", "THERE", "Rate", "Reason", "Status", "alike", "look", "looking", "read_status"]

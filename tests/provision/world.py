@@ -28,6 +28,7 @@ from facturaonline_async.provision import (
     Run,
     its_series,
     journal,
+    opening,
     parking,
     provision,
     resume,
@@ -253,7 +254,7 @@ class World:
         with closing(self.book), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
             patch.setattr(run, "Journal", SimpleNamespace(open=opened))
-            for module in (its_series, journal, parking, resume, sending, empresas, series, state):
+            for module in (its_series, journal, opening, parking, resume, sending, empresas, series, state):
                 patch.setattr(module, "time", clock)
             yield
 
@@ -271,7 +272,7 @@ class VirtualJournal(Journal):
         self._life = world.life
         self._connection = world.book
         self._loop = asyncio.get_running_loop()
-        self._salt = journal._prepared(world.book, self.path, account, host)
+        self._salt = opening.prepared(world.book, self.path, account, host)
 
     async def aclose(self) -> None:
         """Leave the tables for the next one."""
