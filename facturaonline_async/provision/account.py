@@ -48,7 +48,7 @@ class Account:
     client: FacturaOnline
     existing: dict[str, list[str]] = field(factory=dict)
     done: dict[str, str] = field(factory=dict)
-    _owners: dict[str, str] = field(factory=dict, init=False)  # uids by their keys' fingerprints
+    _owners: dict[int, str] = field(factory=dict, init=False)  # uids by hashes of their keys' fingerprints
     _are_keys_missing: bool = field(default=False, init=False)  # of a company that is listed
     _unlisted: str = field(default="", init=False)  # uid of the main company, where lists leave it out
 
@@ -67,7 +67,7 @@ class Account:
             if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
                 self.existing.setdefault(rfc, []).append(empresa.uid)
             if empresa.api_key and empresa.secret_key:
-                self._owners[empresa.credentials.fingerprint] = empresa.uid
+                self._owners[hash(empresa.credentials.fingerprint)] = empresa.uid
             else:
                 self._are_keys_missing = True
         await self._add_main(rfcs)
@@ -94,7 +94,7 @@ class Account:
         if normalize_rfc(empresa.rfc) != rfc:
             raise WrongCompanyError(f"its uid {uid} belongs to a company with the RFC {empresa.rfc or '(none)'}")
         fingerprint = empresa.credentials.fingerprint
-        owner = self._owners.setdefault(fingerprint, uid)
+        owner = self._owners.setdefault(hash(fingerprint), uid)
         if owner != uid:
             raise WrongCompanyError(f"the API gave the keys of the company {owner} for it (uid {uid})")
         own = self.client.for_empresa(empresa)
