@@ -126,6 +126,7 @@ async def stream(
                 await box.room()
         box.leave()
 
+    is_wanted_elsewhere = _cancelled_since()
     try:
         async with anyio.create_task_group() as group:
             for _ in range(concurrency):
@@ -135,12 +136,21 @@ async def stream(
     except BaseExceptionGroup as problems:
         problem = problems.exceptions[0]
     else:
+        if is_wanted_elsewhere():
+            raise asyncio.CancelledError  # which anyio before 4.16 swallows while its group is ending
         return
     finally:
         box.close()
         if isinstance(items, AsyncGenerator):
             await items.aclose()  # left to the garbage collector, it would end at any time
     raise problem
+
+
+def _cancelled_since() -> Callable[[], bool]:
+    """Return what tells whether the current task has been cancelled from outside since."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    return lambda: task is not None and task.cancelling() > before
 
 
 async def run(

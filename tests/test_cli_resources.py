@@ -459,7 +459,7 @@ async def test_keys_that_cannot_be_written_leave_no_file(tmp_path: Path, emulato
         *(COMMAND[0], "-c", code, "empresas", "get", MAIN, "--keys-out", str(tmp_path / "keys")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(emulator),
+        env={name: value for name, value in environment(emulator).items() if not name.startswith("COVERAGE")},
     )
     out, err = await process.communicate()
     assert (process.returncode, out, err.decode()) == (1, b"", "File too large\n")

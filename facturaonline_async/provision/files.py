@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,8 +31,8 @@ class Files:
     """The files that a plan names. Their paths start at its folder; one that many rows name is looked at once."""
 
     def __init__(self, folder: Path) -> None:
-        self.find = lru_cache(maxsize=_KEPT)(partial(_found, os.fspath(folder)))
-        self.is_picture = lru_cache(maxsize=_KEPT)(_is_picture)
+        self.find: Callable[[str], Found] = lru_cache(maxsize=_KEPT)(partial(_found, os.fspath(folder)))
+        self.is_picture: Callable[[str], bool] = lru_cache(maxsize=_KEPT)(_is_picture)
 
 
 # With a plan's tens of thousands of files, pathlib would take half of the time: hence os.

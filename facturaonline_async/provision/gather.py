@@ -19,7 +19,7 @@ class Gathered:
     """Rows, what is wrong with them, and what was mended in them."""
 
     def __init__(self) -> None:
-        self.rows = PackedRows()
+        self.rows: PackedRows = PackedRows()
         self.problems: list[Problem] = []
         self.notices: list[Problem] = []
         self._repeats = Repeats()

@@ -54,7 +54,7 @@ class Journal:
     """An open journal. Make it with `open`; ``async with`` closes it."""
 
     def __init__(self, found: Opened) -> None:
-        self.path = found.path
+        self.path: Path = found.path
         self._connection = found.connection
         self._lock = found.lock
         self._salt = found.salt

@@ -76,7 +76,7 @@ class PackedRows(Sequence[PlanRow]):
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
         self._loose: list[str] = []
-        self.series_count = 0
+        self.series_count: int = 0
 
     def append(self, record: Record) -> tuple[PlanSerie, ...]:
         """Keep one more, and return its series."""
