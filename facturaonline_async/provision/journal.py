@@ -38,7 +38,7 @@ COLUMNS: Final = (
 _SAVE: Final = """
 UPDATE things SET number=?, phase=?, how=?, uid=?, due=?, sends=?, digest=?, reason=?,
     began=CASE WHEN ?='intent' THEN coalesce(began, ?) ELSE began END,
-    changed=CASE WHEN phase<>? THEN ? ELSE changed END
+    changed=CASE WHEN phase<>? OR changed IS NULL THEN ? ELSE changed END
 WHERE rfc=? AND letra=? AND tipo_documento=?
 """
 
