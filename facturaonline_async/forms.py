@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets as randomness
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlencode
 
 from attrs import field, frozen
@@ -50,7 +51,7 @@ def form(fields: Mapping[str, Value]) -> Body:
     secrets = tuple(value for value in fields.values() if isinstance(value, Secret))
     if any(isinstance(value, File) for value in fields.values()):
         boundary = randomness.token_hex(16)
-        content = b"".join(_multipart(fields.items(), boundary.encode()))
+        content = b"".join(_multipart(fields, boundary.encode()))
         return Body(content=content, content_type=f"multipart/form-data; boundary={boundary}", secrets=secrets)
     pairs = [(name, _encode(name, value)) for name, value in fields.items() if not isinstance(value, File)]
     return Body(content=urlencode(pairs).encode(), content_type="application/x-www-form-urlencoded", secrets=secrets)
@@ -59,24 +60,31 @@ def form(fields: Mapping[str, Value]) -> Body:
 def _encode(name: str, value: str | Secret) -> bytes:
     """Return the text as UTF-8; the error for one that is none holds no part of it."""
     try:
-        return (value.reveal() if isinstance(value, Secret) else value).encode()
+        return (value if isinstance(value, str) else value.reveal()).encode()
     except UnicodeEncodeError:
         reason = f"{name} holds half a character (a lone surrogate), which cannot be sent."
     raise InvalidInputError(reason, field=name)
 
 
-def _multipart(fields: Iterable[tuple[str, Value]], boundary: bytes) -> Iterable[bytes]:
-    for name, value in fields:
-        yield b'--%b\r\nContent-Disposition: form-data; name="%b"' % (boundary, _escape(name))
+def _multipart(fields: Mapping[str, Value], boundary: bytes) -> list[bytes]:
+    """Return the pieces of the body."""
+    between = b"\r\n--%b\r\n" % boundary
+    pieces: list[bytes] = []
+    for name, value in fields.items():
         if isinstance(value, File):
-            yield b'; filename="%b"\r\nContent-Type: %b' % (_escape(value.name), value.content_type.encode())
-            yield b"\r\n\r\n"
-            yield value.content
+            pieces += (between, _head(name, value.name, value.content_type), value.content)
         else:
-            yield b"\r\n\r\n"
-            yield _encode(name, value)
-        yield b"\r\n"
-    yield b"--%b--\r\n" % boundary
+            pieces += (between, _head(name), _encode(name, value))
+    pieces[0] = between.lstrip()
+    pieces.append(b"\r\n--%b--\r\n" % boundary)
+    return pieces
+
+
+@lru_cache(maxsize=256)  # half of a form's cost; names and types are ours, and few
+def _head(name: str, file_name: str = "", content_type: str = "") -> bytes:
+    """Return the header of a part."""
+    file = b'; filename="%b"\r\nContent-Type: %b' % (_escape(file_name), content_type.encode()) if file_name else b""
+    return b'Content-Disposition: form-data; name="%b"%b\r\n\r\n' % (_escape(name), file)
 
 
 def _escape(name: str) -> bytes:

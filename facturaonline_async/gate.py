@@ -83,24 +83,21 @@ class Gate:
         """Take a start (and a place) if there is one at once: what `acquire` does first, without a coroutine."""
         now = loop.time()
         lane = self._lanes.get((endpoint, key)) or self._new_lane(endpoint, key, now)
-        if self._waiting and self._timed and self._timed[0][0] <= now:
-            self._pump(loop)  # who is due goes before who comes
-        if (
-            self._ready
-            or self._parked
-            or lane.live
-            or self._taken >= self._places
-            or lane.key.taken >= self._places_per_key
-            or lane.opens(now)
-            or (self._host and self._host_opens(now))
-        ):
+        if self._waiting:
+            if self._timed and self._timed[0][0] <= now:
+                self._pump(loop)  # who is due goes before who comes
+            if self._ready or self._parked or lane.live:
+                return False
+        holder = lane.key
+        if self._taken >= self._places or holder.taken >= self._places_per_key or holder.held_until > now:
             return False
+        for window in lane.all_windows:
+            if window.opens(now):
+                return False
+        for window in lane.all_windows:
+            window.start(now)
+        holder.taken += self._place
         self._taken += self._place
-        lane.key.taken += self._place
-        for window in lane.windows:
-            window.start(now)
-        for window in self._host:
-            window.start(now)
         if self._waiting:
             self._host_opens(now)  # begins to spread the starts, if this one was the last
         if now >= self._sweep_due:
@@ -171,14 +168,14 @@ class Gate:
     def _start(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
         """Turn the promise into a start."""
         now = loop.time()
-        for window in self._windows_of(waiter.lane):
+        for window in waiter.lane.all_windows:
             window.keep(now)
         self._settle(loop)
 
     def _leave(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
         """Give back what was promised to a caller who is gone."""
         lane = waiter.lane
-        for window in self._windows_of(lane):
+        for window in lane.all_windows:
             window.break_promise()
         lane.key.taken -= self._place
         self._taken -= self._place
@@ -263,7 +260,7 @@ class Gate:
         self._promised += 1
         self._taken += self._place
         lane.key.taken += self._place
-        for window in self._windows_of(lane):
+        for window in lane.all_windows:
             window.promise(now)
         waiter.is_granted = True
         waiter.future.set_result(None)
@@ -304,13 +301,9 @@ class Gate:
     def _host_opens(self, now: float) -> float:
         return max((window.opens(now) for window in self._host), default=0.0)
 
-    def _windows_of(self, lane: Lane) -> Iterator[Window]:
-        yield from lane.windows
-        yield from self._host
-
     def _new_lane(self, endpoint: str, key: str, now: float) -> Lane:
         holder = self._keys.get(key) or self._new_key(key, now)
-        lane = Lane(holder, self._config.endpoint_rates.get(endpoint, self._config.rates))
+        lane = Lane(holder, self._config.endpoint_rates.get(endpoint, self._config.rates), self._host)
         self._lanes[endpoint, key] = lane
         return lane
 

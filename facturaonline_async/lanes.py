@@ -103,11 +103,12 @@ class Key:
 class Lane:
     """One endpoint of one key pair."""
 
-    __slots__ = ("is_idle", "key", "live", "queue", "windows")
+    __slots__ = ("all_windows", "is_idle", "key", "live", "queue", "windows")
 
-    def __init__(self, key: Key, rates: Iterable[Rate]) -> None:
+    def __init__(self, key: Key, rates: Iterable[Rate], host: Iterable[Window]) -> None:
         self.key: Key = key
         self.windows: tuple[Window, ...] = (*(Window(rate) for rate in rates), *key.windows)
+        self.all_windows: tuple[Window, ...] = (*self.windows, *host)
         self.queue: deque[Waiter] = deque()
         self.live: int = 0
         self.is_idle: bool = True  # in none of the places where lanes wait
