@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from attrs import evolve, field, frozen
 from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
-from facturaonline_async.convert import RowError, reader, writer
+from facturaonline_async.convert import RowError, _long_way, reader, writer
 from facturaonline_async.kept import KeepsSecrets
 
 
@@ -115,6 +116,23 @@ def test_any_row_is_read_or_refused_by_name(row: dict[str, object]) -> None:
         assert all(isinstance(text, str) for text in (value.uid, value.name, value.note))
         assert value.uid
         assert isinstance(value.number, int)
+
+
+ways: st.SearchStrategy[object] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just(1.5)
+)
+
+
+@given(st.dictionaries(st.sampled_from([*NAMES.values(), "other"]), ways))
+def test_a_row_is_read_field_by_field_as_cattrs_reads_it(row: dict[str, object]) -> None:
+    assert outcome(read, row) == outcome(_long_way(Thing, NAMES, frozenset({"uid"}), frozenset({"note"})), row)
+
+
+def outcome(read: Callable[[object], Thing], row: dict[str, object]) -> Thing | str:
+    try:
+        return read(row)
+    except RowError as error:
+        return str(error)
 
 
 @given(
