@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import count
+from operator import mul
+from typing import Final
 
 from stdnum.exceptions import InvalidChecksum, InvalidComponent, ValidationError
 from stdnum.mx import curp as stdnum_curp, rfc as stdnum_rfc
@@ -14,10 +17,33 @@ from facturaonline_async.regimenes import REGIMENES
 __all__ = ["codpos", "curp", "regimen", "rfc"]
 
 
+# What is beyond doubt needs no library, which takes 30 µs for an RFC and a CURP, a sixth of what it costs to create a
+# company. In doubt are, besides all faults, the days after the 28th, and the words that nobody is to bear: all of these
+# end in another letter than a name's initial may be here.
+_DAY: Final = "[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])"
+_INITIAL: Final = "[B-DF-HJ-MPQT-XZ]"
+_EVIDENT_RFC: Final = re.compile(rf"[A-ZÑ&]{{3}}{_INITIAL}?{_DAY}[1-9A-V][1-9A-Z][0-9A]")
+_EVIDENT_CURP: Final = re.compile(
+    rf"[A-Z]{{3}}{_INITIAL}{_DAY}[HM](?:AS|B[CS]|C[CHLMS]|D[FG]|G[RT]|HG|JC|M[CNS]|N[ELT]|OC|PL|Q[RT]|S[LPR]|T[CLS]|VZ|YN|ZS)"
+    "[A-Z]{3}[0-9A-Z][0-9]"
+)
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ"
+_CODPOS: Final = re.compile(r"(?!00000)[0-9]{5}")
+_REGIMEN: Final = re.compile(r"[0-9]{3}")
+
+
+def _is_evident(value: str, form: re.Pattern[str], modulus: int) -> bool:
+    """Whether a value has this form, and the check digit that its other characters ask for."""
+    if not form.fullmatch(value):
+        return False
+    ranks = map(_ALPHABET.index, reversed(value[:-1].rjust(12)))
+    return value[-1] == _ALPHABET[-sum(map(mul, ranks, count(2))) % modulus]
+
+
 def rfc(value: str, field: str = "rfc") -> Iterator[Finding]:
     """Check a normalised RFC: letters, date, homoclave; its check digit only warns, for 1.5 % in use do not fit."""
-    if _is_rfc(value, validate_check_digits=True):
-        return  # as nearly all are, after one look
+    if _is_evident(value, _EVIDENT_RFC, 11) or _is_rfc(value, validate_check_digits=True):
+        return
     if _is_rfc(value):
         yield Finding("rfc_check_digit", field, f"{value} has another check digit than its other characters ask for.")
     else:
@@ -33,6 +59,8 @@ def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
 
 def curp(value: str, field: str = "curp") -> Iterator[Finding]:
     """Check a CURP; its date, state, sex and check digit only warn, for the catalogues behind them grow."""
+    if _is_evident(value, _EVIDENT_CURP, 10):
+        return
     try:
         is_written_so = stdnum_curp.validate(value) == value
     except (InvalidComponent, InvalidChecksum):
@@ -48,14 +76,14 @@ def curp(value: str, field: str = "curp") -> Iterator[Finding]:
 
 def codpos(value: str, field: str = "codpos") -> Iterator[Finding]:
     """Check a código postal."""
-    if not re.fullmatch(r"[0-9]{5}", value) or value == "00000":
+    if not _CODPOS.fullmatch(value):
         yield Finding("codpos_format", field, f"{value!r:.60} is no código postal.")
 
 
 def regimen(value: str, rfc: str | None = None, field: str = "regimen") -> Iterator[Finding]:
     """Check a régimen's code, and whether it fits the kind of person that the RFC (if it is known) belongs to."""
     known = REGIMENES.get(value)
-    if not re.fullmatch(r"[0-9]{3}", value):
+    if not _REGIMEN.fullmatch(value):
         yield Finding("regimen_format", field, f"{value!r:.60} is no code of a régimen fiscal.")
     elif known is None:
         yield Finding("regimen_unknown", field, f"{value} is not in the catalogue that this library knows.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from stdnum.mx import curp as stdnum_curp, rfc as stdnum_rfc
 
 from facturaonline_async import Empresa, fiscal
+from facturaonline_async.fiscal import _EVIDENT_CURP, _EVIDENT_RFC, _is_evident
 from facturaonline_async.regimenes import REGIMENES, find_regimen
 
 
@@ -47,6 +49,60 @@ def test_an_rfc(rfc: str, codes: list[str]) -> None:
 )
 def test_a_curp(curp: str, codes: list[str]) -> None:
     assert [finding.code for finding in fiscal.curp(curp)] == codes
+
+
+# ── What is right at sight, without the library ───────────────────────────────────────────────────────────────────────
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ENDINGS = [*LETTERS, *"Ñ&0123456789"]
+DAYS = [f"00{month:02}{day:02}" for month in range(20) for day in range(40)]
+STATES = [one + two for one in LETTERS for two in LETTERS]
+RFCS = [
+    *(f"{word}900317AB" for word in sorted(stdnum_rfc._name_blacklist)),
+    *(f"XIQ{letter}900317AB" for letter in [*LETTERS, "Ñ", "&", "1"]),
+    *(f"{letter}KU900317AB" for letter in ENDINGS),
+    *(f"EKU{day}AB" for day in DAYS),
+    *(f"EKU900317{ending}B" for ending in ENDINGS),
+    *(f"EKU900317A{ending}" for ending in ENDINGS),
+    *("", "EKU", "EK900317AB", "XIQQB900317AB", "EKU900317", "EKU900317ABC", " EKU900317AB", "eku900317ab"),
+]
+CURPS = [
+    *(f"{word}900317HDFRXN0" for word in sorted(stdnum_curp._name_blacklist)),
+    *(f"BOX{letter}900317HDFRXN0" for letter in ENDINGS),
+    *(f"BOXW{day}HDFRXN{year}" for day in DAYS for year in "0A"),
+    *(f"BOXW900317{sex}DFRXN0" for sex in ENDINGS),
+    *(f"BOXW900317H{state}RXN0" for state in STATES),
+    *(f"BOXW900317HDFRX{letter}0" for letter in ENDINGS),
+    *(f"BOXW900317HDFRXN{letter}" for letter in ENDINGS),
+    *("", "BOXW", "BOXW900317HDFRXN", "BOXW900317HDFRXN00", "boxw900317hdfrxn0"),
+]
+
+
+def with_each_digit(starts: list[str]) -> list[str]:
+    return [start + digit for start in starts for digit in [*"0123456789A", "\n", ""]]
+
+
+def test_an_rfc_that_is_right_at_sight_is_right_by_the_library_too() -> None:
+    right = [rfc for rfc in with_each_digit(RFCS) if _is_evident(rfc, _EVIDENT_RFC, 11)]
+    assert [rfc for rfc in right if not stdnum_rfc.is_valid(rfc, validate_check_digits=True)] == []
+    assert len(right) > len(RFCS) / 3
+
+
+def test_a_curp_that_is_right_at_sight_is_right_by_the_library_too() -> None:
+    right = [curp for curp in with_each_digit(CURPS) if _is_evident(curp, _EVIDENT_CURP, 10)]
+    assert [curp for curp in right if not stdnum_curp.is_valid(curp)] == []
+    assert {curp[11:13] for curp in right} == stdnum_curp._valid_states
+    assert len(right) > len(CURPS) / 5
+
+
+@pytest.mark.parametrize("rfc", ["EKU9003173C9", "XIQB891116QE4", "L&O950913MSA", "HAÑ930228SM9"])
+def test_most_rfcs_are_right_at_sight(rfc: str) -> None:
+    assert _is_evident(rfc, _EVIDENT_RFC, 11)
+
+
+@pytest.mark.parametrize("curp", ["BOXW310820HNERXN09", "PEPJ901010HJCRRN03"])
+def test_many_curps_are_right_at_sight(curp: str) -> None:
+    assert _is_evident(curp, _EVIDENT_CURP, 10)
 
 
 @pytest.mark.parametrize(

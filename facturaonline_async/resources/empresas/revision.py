@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Protocol
 
 import anyio.to_thread
@@ -63,13 +63,13 @@ def _sellos(empresa: NuevaEmpresa | CambiosEmpresa) -> Iterator[tuple[Kind, Sell
 
 def _data(empresa: NuevaEmpresa | CambiosEmpresa) -> Iterator[Finding]:
     """Give what is wrong with the texts that are sent and not empty."""
-    checks: tuple[tuple[str | None, Callable[[str], Iterator[Finding]]], ...] = (
-        (empresa.rfc, fiscal.rfc),
-        (empresa.curp, fiscal.curp),
-        (empresa.codpos, fiscal.codpos),
-        (empresa.regimen, lambda code: fiscal.regimen(code, empresa.rfc)),
-        (empresa.regimen_nomina, lambda code: fiscal.regimen(code, empresa.rfc, "regimen_nomina")),
-    )
-    for value, found in checks:
-        if value:
-            yield from found(value)
+    if empresa.rfc:
+        yield from fiscal.rfc(empresa.rfc)
+    if empresa.curp:
+        yield from fiscal.curp(empresa.curp)
+    if empresa.codpos:
+        yield from fiscal.codpos(empresa.codpos)
+    if empresa.regimen:
+        yield from fiscal.regimen(empresa.regimen, empresa.rfc)
+    if empresa.regimen_nomina:
+        yield from fiscal.regimen(empresa.regimen_nomina, empresa.rfc, "regimen_nomina")
