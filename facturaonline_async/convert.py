@@ -75,6 +75,10 @@ _converter.register_structure_hook(str, _text)
 _converter.register_structure_hook(int, _whole_number)
 _converter.register_structure_hook(Secret | None, _secret)
 
+_to_texts: Final = Converter()
+_to_texts.register_unstructure_hook(int, lambda value: str(int(value)))
+_to_texts.register_unstructure_hook(bool, lambda value: "1" if value else "0")
+
 
 def reader(
     cls: type[T], names: Mapping[str, str], *, required: Iterable[str] = (), loose: Iterable[str] = ()
@@ -209,11 +213,14 @@ def _prepare(cls: type, names: Mapping[str, str]) -> None:
             type.__setattr__(cls, each.name, each.default)
 
 
-def writer(cls: type[T], names: Mapping[str, str]) -> Callable[[T], dict[str, Any]]:
-    """Return a function that gives attributes by their names on the wire, where they differ from their defaults."""
+def writer(cls: type[T], names: Mapping[str, str]) -> Callable[[T], dict[str, str]]:
+    """Return a function that gives, by their names on the wire, the attributes that differ from their defaults.
+
+    They come as the texts that forms are made of.
+    """
     resolve_types(cls)  # type: ignore[type-var]
     overrides: dict[str, Any] = {
         attribute.name: override(rename=names[attribute.alias]) if attribute.alias in names else override(omit=True)
         for attribute in fields(cls)  # type: ignore[arg-type]
     }
-    return make_dict_unstructure_fn(cls, _converter, _cattrs_omit_if_default=True, **overrides)
+    return make_dict_unstructure_fn(cls, _to_texts, _cattrs_omit_if_default=True, **overrides)

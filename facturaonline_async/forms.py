@@ -48,36 +48,44 @@ def json_body(value: Mapping[str, object]) -> Body:
 
 def form(fields: Mapping[str, Value]) -> Body:
     """Return a form: multipart if it holds a file, urlencoded if it does not."""
-    secrets = tuple(value for value in fields.values() if isinstance(value, Secret))
-    if any(isinstance(value, File) for value in fields.values()):
-        boundary = randomness.token_hex(16)
-        content = b"".join(_multipart(fields, boundary.encode()))
-        return Body(content=content, content_type=f"multipart/form-data; boundary={boundary}", secrets=secrets)
-    pairs = [(name, _encode(name, value)) for name, value in fields.items() if not isinstance(value, File)]
-    return Body(content=urlencode(pairs).encode(), content_type="application/x-www-form-urlencoded", secrets=secrets)
-
-
-def _encode(name: str, value: str | Secret) -> bytes:
-    """Return the text as UTF-8; the error for one that is none holds no part of it."""
+    secrets = tuple(value for value in fields.values() if type(value) is Secret)
     try:
-        return (value if isinstance(value, str) else value.reveal()).encode()
+        content_type, content = (_multipart if File in map(type, fields.values()) else _urlencoded)(fields)
+    except UnicodeEncodeError:  # whose frames hold what was encoded
+        content_type, content = "", b""
+    if not content_type:
+        name = next(name for name, value in fields.items() if not _is_sendable(value))
+        raise InvalidInputError(f"{name} holds half a character (a lone surrogate), which cannot be sent.", field=name)
+    return Body(content=content, content_type=content_type, secrets=secrets)
+
+
+def _is_sendable(value: Value) -> bool:
+    try:
+        _urlencoded({"": value})
     except UnicodeEncodeError:
-        reason = f"{name} holds half a character (a lone surrogate), which cannot be sent."
-    raise InvalidInputError(reason, field=name)
+        return False
+    return True
 
 
-def _multipart(fields: Mapping[str, Value], boundary: bytes) -> list[bytes]:
-    """Return the pieces of the body."""
-    between = b"\r\n--%b\r\n" % boundary
+def _urlencoded(fields: Mapping[str, Value]) -> tuple[str, bytes]:
+    pairs = [(name, value.reveal() if isinstance(value, Secret) else value) for name, value in fields.items()]
+    return "application/x-www-form-urlencoded", urlencode(pairs).encode()
+
+
+def _multipart(fields: Mapping[str, Value]) -> tuple[str, bytes]:
+    boundary = randomness.token_hex(16)
+    between = b"\r\n--%b\r\n" % boundary.encode()
     pieces: list[bytes] = []
     for name, value in fields.items():
-        if isinstance(value, File):
+        if isinstance(value, str):
+            pieces += (between, _head(name), value.encode())
+        elif isinstance(value, File):
             pieces += (between, _head(name, value.name, value.content_type), value.content)
         else:
-            pieces += (between, _head(name), _encode(name, value))
+            pieces += (between, _head(name), value.reveal().encode())
     pieces[0] = between.lstrip()
-    pieces.append(b"\r\n--%b--\r\n" % boundary)
-    return pieces
+    pieces.append(b"\r\n--%b--\r\n" % boundary.encode())
+    return f"multipart/form-data; boundary={boundary}", b"".join(pieces)
 
 
 @lru_cache(maxsize=256)  # half of a form's cost; names and types are ours, and few

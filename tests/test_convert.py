@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -220,8 +220,8 @@ class Change:
     nested: object = None
 
 
-def test_the_writer_gives_what_differs_from_the_defaults_by_its_name_on_the_wire() -> None:
+def test_the_writer_gives_what_differs_from_the_defaults_as_texts_by_its_name_on_the_wire() -> None:
     write = writer(Change, {"name": "WireName", "flag": "WireFlag", "number": "WireNumber"})
-    assert write(Change(name="", flag=False, nested=object())) == {"WireName": "", "WireFlag": False}
+    assert write(Change(name="", flag=False, nested=object())) == {"WireName": "", "WireFlag": "0"}
     assert write(Change()) == {}
-    assert write(Change(number=math.floor(2.5))) == {"WireNumber": 2}
+    assert write(Change(flag=True, number=HTTPStatus.OK)) == {"WireFlag": "1", "WireNumber": "200"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from urllib.parse import parse_qsl
 
 import pytest
@@ -12,7 +13,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, strategies as st
 
-from facturaonline_async import Secret
+from facturaonline_async import InvalidInputError, Secret
 from facturaonline_async.forms import Body, File, Value, form, json_body
 
 
@@ -78,6 +79,18 @@ def test_no_two_forms_share_a_boundary() -> None:
 def test_names_cannot_break_out_of_their_header() -> None:
     body = bytes(form({'a"\r\nX: y': FILE}).content)
     assert b'name="a%22%0D%0AX: y"; filename="csd.cer"\r\nContent-Type' in body
+
+
+@pytest.mark.parametrize("more", [{}, {"cer": FILE}])
+@pytest.mark.parametrize("half", ["\ud800", Secret("\ud800")])
+def test_half_a_character_is_refused_by_its_field_and_shows_no_secret(
+    more: dict[str, Value], half: str | Secret
+) -> None:
+    with pytest.raises(InvalidInputError, match="razons holds half a character") as refused:
+        form({"password": Secret("clave-secreta"), **more, "razons": half})
+    inside = [frame.f_locals for frame, _ in traceback.walk_tb(refused.tb.tb_next)]
+    assert (refused.value.field, refused.value.__context__) == ("razons", None)
+    assert ("clave-secreta" in repr(inside), len(inside)) == (False, 1)
 
 
 def test_json_is_json() -> None:

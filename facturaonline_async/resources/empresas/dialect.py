@@ -106,7 +106,7 @@ def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:
         InvalidInputError: a certificate, its key or its password cannot be sent.
 
     """
-    return form({**_texts(_write_nueva(nueva)), **_attachments(nueva, upload)})
+    return form({**_write_nueva(nueva), **_attachments(nueva, upload)})
 
 
 def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
@@ -116,7 +116,7 @@ def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
         InvalidInputError: there is nothing to change, or a certificate, its key or its password cannot be sent.
 
     """
-    fields = {**_texts(_write_cambios(cambios)), **_attachments(cambios, upload)}
+    fields: dict[str, Value] = {**_write_cambios(cambios), **_attachments(cambios, upload)}
     if not fields:
         raise InvalidInputError("cambios is empty: give at least one attribute to change.", field="cambios")
     return form(fields)
@@ -146,16 +146,6 @@ def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
 def page_query(page: int, per_page: int) -> dict[str, str]:
     """Return which page is wanted, in both spellings that the sister product documents."""
     return {"page": str(page), "per_page": str(per_page), "perPage": str(per_page)}
-
-
-def _texts(fields: dict[str, object]) -> dict[str, Value]:
-    """Return the values as the texts that forms are made of. None was not set, and is not sent."""
-    texts = {True: "1", False: "0"}
-    return {
-        name: texts[value] if isinstance(value, bool) else str(value)
-        for name, value in fields.items()
-        if value is not None
-    }
 
 
 def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict[str, Value]:
