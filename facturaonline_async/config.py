@@ -124,6 +124,11 @@ def to_secret(value: str | Secret) -> Secret:
     return Secret(value) if isinstance(value, str) else value
 
 
+def to_secret_bytes(value: bytes) -> bytes:
+    """Keep bytes as secret ones."""
+    return SecretBytes(value) if isinstance(value, bytes) and type(value) is not SecretBytes else value
+
+
 def _check_key(_: Credentials, attribute: Attribute[Secret], value: Secret) -> None:
     name = attribute.name
     if not isinstance(value, Secret):

@@ -28,6 +28,7 @@ _EVIDENT_CURP: Final = re.compile(
     "[A-Z]{3}[0-9A-Z][0-9]"
 )
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ"
+_RANKS: Final = {letter: rank for rank, letter in enumerate(_ALPHABET)}
 _CODPOS: Final = re.compile(r"(?!00000)[0-9]{5}")
 _REGIMEN: Final = re.compile(r"[0-9]{3}")
 
@@ -36,7 +37,7 @@ def _is_evident(value: str, form: re.Pattern[str], modulus: int) -> bool:
     """Whether a value has this form, and the check digit that its other characters ask for."""
     if not form.fullmatch(value):
         return False
-    ranks = map(_ALPHABET.index, reversed(value[:-1].rjust(12)))
+    ranks = map(_RANKS.__getitem__, reversed(value[:-1].rjust(12)))
     return value[-1] == _ALPHABET[-sum(map(mul, ranks, count(2))) % modulus]
 
 

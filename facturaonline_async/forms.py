@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async.config import Secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["Body", "File", "Value", "form", "json_body"]
@@ -26,7 +26,7 @@ class File:
 
     name: str
     content_type: str
-    content: bytes = field(converter=SecretBytes)
+    content: bytes = field(converter=to_secret_bytes)
 
 
 Value = str | Secret | File
@@ -36,7 +36,7 @@ Value = str | Secret | File
 class Body:
     """A body, its ``Content-Type``, and the secrets in it (for masking them in whatever comes back)."""
 
-    content: bytes = field(converter=SecretBytes)
+    content: bytes = field(converter=to_secret_bytes)
     content_type: str
     secrets: tuple[Secret, ...] = ()
 

@@ -12,7 +12,7 @@ import anyio.to_thread
 from attrs import field, frozen
 
 from facturaonline_async.checks import a, is_one_line
-from facturaonline_async.config import Secret, SecretBytes, to_secret
+from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello.files import recognise
 from facturaonline_async.sello.printable import printable_path
@@ -52,10 +52,6 @@ def _decode(field_name: str, text: str | bytes) -> bytes:
     return content
 
 
-def _to_secret_bytes(value: bytes) -> bytes:
-    return SecretBytes(value) if isinstance(value, bytes) else value
-
-
 @frozen
 class Sello:
     """A certificate (``.cer``), its encrypted private key (``.key``) and the key's password.
@@ -74,7 +70,7 @@ class Sello:
     """
 
     cer: bytes = field(repr=lambda value: f"<{len(value)} bytes>", validator=a(bytes))
-    key: bytes = field(converter=_to_secret_bytes, validator=a(bytes))
+    key: bytes = field(converter=to_secret_bytes, validator=a(bytes))
     password: Secret = field(converter=to_secret, validator=a(Secret))
 
     @classmethod
