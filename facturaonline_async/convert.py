@@ -144,7 +144,7 @@ def _with_short_ways(
     _prepare(cls, names)
     given = [each for each in fields(cls) if each.alias in names]  # type: ignore[arg-type]
     secrets = tuple(names[each.alias] for each in given if each.type == Secret | None)
-    slots = {names[each.alias]: (each.name, each.type) for each in given if names[each.alias] not in secrets}
+    slots = [(names[each.alias], each.name, each.type) for each in given if names[each.alias] not in secrets]
     must = tuple(each.name for each in given if each.name in required or each.default is NOTHING)
     # attrs' __init__ would set each attribute by itself, at three times the cost.
     new, set_dict = cls.__new__, vars(cls)["__dict__"].__set__
@@ -155,16 +155,15 @@ def _with_short_ways(
         if type(row) is not dict:
             return long_way(row)
         inside: dict[str, object] = {}
-        for wire, value in row.items():
-            if (slot := slots.get(wire)) is None:
-                continue
-            name, kind = slot
-            if type(value) is kind:
-                inside[name] = value
-            elif kind is str and (value is None or type(value) is int):
-                inside[name] = _text(value)
-            else:
-                return long_way(row)
+        for wire, name, kind in slots:
+            if wire in row:
+                value = row[wire]
+                if type(value) is kind:
+                    inside[name] = value
+                elif kind is str and (value is None or type(value) is int):
+                    inside[name] = _text(value)
+                else:
+                    return long_way(row)
         for name in must:
             if not inside.get(name):
                 return long_way(row)
@@ -177,7 +176,8 @@ def _with_short_ways(
         set_dict(made, inside)
         return made
 
-    pick, are_texts = itemgetter(*slots, *secrets), "".join
+    texts = [name for _, name, _ in slots]
+    pick, are_texts = itemgetter(*texts, *secrets), "".join
 
     def read_whole(row: Any) -> T:
         """Do the same in a third of the time with a row of texts: it becomes the value's dict."""
@@ -192,10 +192,10 @@ def _with_short_ways(
         made = new(cls)
         for keep, name in keeps:
             keep(made, row.pop(name))
-        set_dict(made, row if len(row) == len(slots) else dict(zip(slots, values)))  # noqa: B905  # without secrets
+        set_dict(made, row if len(row) == len(texts) else dict(zip(texts, values)))  # noqa: B905  # without secrets
         return made
 
-    is_plain = all(slot == (wire, str) for wire, slot in slots.items())
+    is_plain = all(wire == name and kind is str for wire, name, kind in slots)
     return read_whole if is_plain else read
 
 
