@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import count
 from operator import mul
 from typing import Final
@@ -41,14 +40,14 @@ def _is_evident(value: str, form: re.Pattern[str], modulus: int) -> bool:
     return value[-1] == _ALPHABET[-sum(map(mul, ranks, count(2))) % modulus]
 
 
-def rfc(value: str, field: str = "rfc") -> Iterator[Finding]:
+def rfc(value: str, field: str = "rfc") -> list[Finding]:
     """Check a normalised RFC: letters, date, homoclave; its check digit only warns, for 1.5 % in use do not fit."""
     if _is_evident(value, _EVIDENT_RFC, 11) or _is_rfc(value, validate_check_digits=True):
-        return
+        return []
     if _is_rfc(value):
-        yield Finding("rfc_check_digit", field, f"{value} has another check digit than its other characters ask for.")
-    else:
-        yield Finding("rfc_format", field, f"{value!r:.60} is no RFC.")
+        text = f"{value} has another check digit than its other characters ask for."
+        return [Finding("rfc_check_digit", field, text)]
+    return [Finding("rfc_format", field, f"{value!r:.60} is no RFC.")]
 
 
 def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
@@ -58,39 +57,40 @@ def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
         return False
 
 
-def curp(value: str, field: str = "curp") -> Iterator[Finding]:
+def curp(value: str, field: str = "curp") -> list[Finding]:
     """Check a CURP; its date, state, sex and check digit only warn, for the catalogues behind them grow."""
     if _is_evident(value, _EVIDENT_CURP, 10):
-        return
+        return []
     try:
-        is_written_so = stdnum_curp.validate(value) == value
+        if stdnum_curp.validate(value) == value:
+            return []
     except (InvalidComponent, InvalidChecksum):
         if stdnum_curp.compact(value) == value:
-            yield Finding("curp_doubtful", field, f"{value} is made as a CURP is, but not all of it fits.")
-            return
-        is_written_so = False
+            return [Finding("curp_doubtful", field, f"{value} is made as a CURP is, but not all of it fits.")]
     except ValidationError:
-        is_written_so = False
-    if not is_written_so:
-        yield Finding("curp_format", field, f"{value!r:.60} is no CURP.")
+        pass
+    return [Finding("curp_format", field, f"{value!r:.60} is no CURP.")]
 
 
-def codpos(value: str, field: str = "codpos") -> Iterator[Finding]:
+def codpos(value: str, field: str = "codpos") -> list[Finding]:
     """Check a código postal."""
-    if not _CODPOS.fullmatch(value):
-        yield Finding("codpos_format", field, f"{value!r:.60} is no código postal.")
+    if _CODPOS.fullmatch(value):
+        return []
+    return [Finding("codpos_format", field, f"{value!r:.60} is no código postal.")]
 
 
-def regimen(value: str, rfc: str | None = None, field: str = "regimen") -> Iterator[Finding]:
+def regimen(value: str, rfc: str | None = None, field: str = "regimen") -> list[Finding]:
     """Check a régimen's code, and whether it fits the kind of person that the RFC (if it is known) belongs to."""
-    known = REGIMENES.get(value)
     if not _REGIMEN.fullmatch(value):
-        yield Finding("regimen_format", field, f"{value!r:.60} is no code of a régimen fiscal.")
-    elif known is None:
-        yield Finding("regimen_unknown", field, f"{value} is not in the catalogue that this library knows.")
-    else:
-        if not known.is_current:
-            yield Finding("regimen_retired", field, f"{value} ({known.descripcion}) is of older catalogues.")
-        if rfc is not None and len(rfc) in {12, 13} and not known.fits(rfc):
-            person = "una persona moral" if len(rfc) == 12 else "una persona física"
-            yield Finding("regimen_person", field, f"{value} ({known.descripcion}) is not for {person}, such as {rfc}.")
+        return [Finding("regimen_format", field, f"{value!r:.60} is no code of a régimen fiscal.")]
+    if (known := REGIMENES.get(value)) is None:
+        return [Finding("regimen_unknown", field, f"{value} is not in the catalogue that this library knows.")]
+    findings: list[Finding] = []
+    if not known.is_current:
+        text = f"{value} ({known.descripcion}) is of older catalogues."
+        findings.append(Finding("regimen_retired", field, text))
+    if rfc is not None and len(rfc) in {12, 13} and not known.fits(rfc):
+        person = "una persona moral" if len(rfc) == 12 else "una persona física"
+        text = f"{value} ({known.descripcion}) is not for {person}, such as {rfc}."
+        findings.append(Finding("regimen_person", field, text))
+    return findings

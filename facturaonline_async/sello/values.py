@@ -93,25 +93,24 @@ class Sello:
         cer, key = (recognise(content).der or content for content in (self.cer, self.key))
         return Sello(bytes(cer), SecretBytes(key), self.password)
 
-    def refuse_unsendable(self, prefix: str) -> None:
+    def refuse_unsendable(self, cer: str, key: str, password: str) -> None:
         """Refuse what no SAT file is, before anything is sent; whether it is a good one is another question.
 
         Args:
-            prefix: what stands before the field's names, such as ``"fiel"``.
+            cer, key, password: names of the fields, for the error.
 
         Raises:
             InvalidInputError: a file is empty or larger than 1 MiB, or the password is empty or not in one line.
 
         """
-        for name, content in ((f"{prefix}cer", self.cer), (f"{prefix}key", self.key)):
+        for name, content in ((cer, self.cer), (key, self.key)):
             if not 0 < len(content) <= _MAX_FILE_BYTES:
                 raise InvalidInputError(
                     f"{name} has {len(content)} bytes, and must have 1 to {_MAX_FILE_BYTES}.", field=name
                 )
         if not is_one_line(self.password.reveal()):
             raise InvalidInputError(
-                f"{prefix}password is empty, or holds a line break or another control character.",
-                field=f"{prefix}password",
+                f"{password} is empty, or holds a line break or another control character.", field=password
             )
 
     @classmethod

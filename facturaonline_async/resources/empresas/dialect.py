@@ -95,6 +95,9 @@ read_written_empresa: Final = reader(
     Empresa, _IN_WRITE_ANSWERS, required=("uid",), loose=("pdf", "email_settings", "apps")
 )
 
+_IN_FORMS: Final = {"csd": ("cer", "key", "password"), "fiel": ("fielcer", "fielkey", "fielpassword")}
+_BYTES: Final = "application/octet-stream"
+
 _write_nueva: Final = writer(NuevaEmpresa, _IN_REQUESTS)
 _write_cambios: Final = writer(CambiosEmpresa, _IN_REQUESTS)
 
@@ -159,27 +162,29 @@ def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict
             content=empresa.logo,
         )
     if empresa.csd is not None:
-        fields |= _sello(empresa.csd, upload, name="csd", prefix="")
+        fields |= _sello(empresa.csd, upload, "csd")
     if empresa.fiel is not None:
-        fields |= _sello(empresa.fiel, upload, name="fiel", prefix="fiel")
+        fields |= _sello(empresa.fiel, upload, "fiel")
     if empresa.smtp is not None:
         fields |= _smtp(empresa.smtp)
     return fields
 
 
-def _sello(sello: Sello, upload: Upload, *, name: str, prefix: str) -> dict[str, Value]:
+def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
     """Return a certificate, its key and its password, which always travel together."""
-    sello.refuse_unsendable(prefix)
-    fields: dict[str, Value] = {}
-    for part, content in (("cer", sello.cer), ("key", sello.key)):
-        if upload == "multipart":
-            fields[f"{prefix}{part}"] = File(
-                name=f"{name}.{part}", content_type="application/octet-stream", content=content
-            )
-        else:
-            fields[f"{name}_{part}_b64"] = base64.b64encode(content).decode()
-    fields[f"{prefix}password"] = sello.password
-    return fields
+    cer, key, password = _IN_FORMS[name]
+    sello.refuse_unsendable(cer, key, password)
+    if upload == "base64":
+        return {
+            f"{name}_cer_b64": base64.b64encode(sello.cer).decode(),
+            f"{name}_key_b64": base64.b64encode(sello.key).decode(),
+            password: sello.password,
+        }
+    return {
+        cer: File(name=f"{name}.cer", content_type=_BYTES, content=sello.cer),
+        key: File(name=f"{name}.key", content_type=_BYTES, content=sello.key),
+        password: sello.password,
+    }
 
 
 def _smtp(smtp: CorreoSmtp) -> dict[str, Value]:

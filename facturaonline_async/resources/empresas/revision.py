@@ -39,7 +39,7 @@ async def review(
         InvalidInputError: something would be refused; all findings are told at once.
 
     """
-    findings = list(_data(empresa))
+    findings = _data(empresa)
     faulty: Report | None = None
     for kind, sello in _sellos(empresa):
         if check_sello is None:
@@ -61,15 +61,17 @@ def _sellos(empresa: NuevaEmpresa | CambiosEmpresa) -> Iterator[tuple[Kind, Sell
         yield "fiel", empresa.fiel
 
 
-def _data(empresa: NuevaEmpresa | CambiosEmpresa) -> Iterator[Finding]:
-    """Give what is wrong with the texts that are sent and not empty."""
+def _data(empresa: NuevaEmpresa | CambiosEmpresa) -> list[Finding]:
+    """Return what is wrong with the texts that are sent and not empty."""
+    findings: list[Finding] = []
     if empresa.rfc:
-        yield from fiscal.rfc(empresa.rfc)
+        findings += fiscal.rfc(empresa.rfc)
     if empresa.curp:
-        yield from fiscal.curp(empresa.curp)
+        findings += fiscal.curp(empresa.curp)
     if empresa.codpos:
-        yield from fiscal.codpos(empresa.codpos)
+        findings += fiscal.codpos(empresa.codpos)
     if empresa.regimen:
-        yield from fiscal.regimen(empresa.regimen, empresa.rfc)
+        findings += fiscal.regimen(empresa.regimen, empresa.rfc)
     if empresa.regimen_nomina:
-        yield from fiscal.regimen(empresa.regimen_nomina, empresa.rfc, "regimen_nomina")
+        findings += fiscal.regimen(empresa.regimen_nomina, empresa.rfc, "regimen_nomina")
+    return findings
