@@ -22,7 +22,7 @@ from benchmarks.machine import describe
 from benchmarks.pictures import draw
 from benchmarks.targets import judged
 
-BENCHES: Final = ("calls", "instructions", "structure", "limiter", "bulk", "latency", "checks", "provision")
+BENCHES: Final = ("calls", "instructions", "parts", "structure", "limiter", "bulk", "latency", "checks", "provision")
 _INTRODUCTION: Final = """\
 Made by `nox -s bench`. Each figure is the median of several rounds, with its quartiles in brackets; contenders take
 turns in one process, and servers run in another. × is a ratio to the contender named above it."""

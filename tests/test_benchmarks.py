@@ -25,7 +25,7 @@ from benchmarks.targets import TARGETS, Target, judged
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHES if name != "instructions"])
+@pytest.mark.parametrize("name", [name for name in BENCHES if name not in {"instructions", "parts"}])
 async def test_each_benchmark_runs(name: str) -> None:
     figures = await importlib.import_module(f"benchmarks.bench_{name}").measure(TINY)
     assert {figure.bench for figure in figures} == {f"bench_{name}"}

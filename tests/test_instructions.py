@@ -10,11 +10,13 @@ import platform
 
 import pytest
 
-from benchmarks import PLAIN
-from benchmarks.bench_instructions import COMPANIES, VALGRIND, count
+from benchmarks import PLAIN, bench_parts
+from benchmarks.bench_instructions import COMPANIES, count
+from benchmarks.command import TINY
 from benchmarks.contenders import Contender
 from benchmarks.contenders.library import Library
 from benchmarks.contenders.raw import Identical, Idiomatic
+from benchmarks.counting import VALGRIND
 from benchmarks.server import serve
 
 pytestmark = [
@@ -44,3 +46,9 @@ async def test_calls_take_no_more_instructions_than_they_did(monkeypatch: pytest
         taken = await count(site, works)
     found = {(work, base): round(taken[Library][work] / taken[base][work], 3) for work, base in CEILINGS}
     assert all(found[each] <= ceiling for each, ceiling in CEILINGS.items()), found
+
+
+async def test_the_parts_of_a_call_are_parts_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PLAIN, "1")
+    shares = [figure.median for figure in await bench_parts.measure(TINY)]
+    assert (round(sum(shares), 6), min(shares) > 0) == (100, True)

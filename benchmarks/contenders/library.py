@@ -10,7 +10,34 @@ from benchmarks.answers import API_KEY, RFC, SECRET_KEY, sello
 from benchmarks.contenders.base import Contender
 from facturaonline_async import Config, Credentials, NuevaEmpresa, Rate, Sello, connect
 
-__all__ = ["Library"]
+__all__ = ["Library", "nueva_empresa"]
+
+
+def nueva_empresa(number: int) -> NuevaEmpresa:
+    """Return a company, from its data and the bytes of its certificate and key."""
+    made = sello()
+    return NuevaEmpresa(
+        razon_social=f"ESCUELA KEMPER URGATE {number}",
+        rfc=RFC,
+        codpos="42501",
+        email="empresa@example.com",
+        regimen="601",
+        regimen_nomina="601",
+        calle="Avenida Connecticut",
+        exterior="1989",
+        interior="32",
+        colonia="Peñón de los Baños",
+        ciudad="Paracho",
+        delegacion="Arandas",
+        estado="Michoacán",
+        telefono="3344556677",
+        curp="PEPJ901010HJCRRN03",
+        mailtomyself=True,
+        mailtomyconta=True,
+        mail_conta="contador@example.com",
+        cant_folios_min=66,
+        csd=Sello(made.cer, made.key, made.password),
+    )
 
 
 class Library(Contender):
@@ -47,30 +74,7 @@ class Library(Contender):
         await self.client.series.create(letra="F", tipo_documento="factura", folio=number + 1)
 
     async def create_empresa(self, number: int) -> object:
-        made = sello()
-        nueva = NuevaEmpresa(
-            razon_social=f"ESCUELA KEMPER URGATE {number}",
-            rfc=RFC,
-            codpos="42501",
-            email="empresa@example.com",
-            regimen="601",
-            regimen_nomina="601",
-            calle="Avenida Connecticut",
-            exterior="1989",
-            interior="32",
-            colonia="Peñón de los Baños",
-            ciudad="Paracho",
-            delegacion="Arandas",
-            estado="Michoacán",
-            telefono="3344556677",
-            curp="PEPJ901010HJCRRN03",
-            mailtomyself=True,
-            mailtomyconta=True,
-            mail_conta="contador@example.com",
-            cant_folios_min=66,
-            csd=Sello(made.cer, made.key, made.password),
-        )
-        return await self.client.empresas.create(nueva)
+        return await self.client.empresas.create(nueva_empresa(number))
 
     async def list_empresas(self, number: int) -> object:  # noqa: ARG002
         return await self.client.empresas.list()

@@ -1,0 +1,155 @@
+"""Where a call's instructions go, part by part: ``python -m benchmarks.bench_parts [--quick]``.
+
+Each part is counted by itself, against the whole call as `bench_instructions` counts it. What is left is aiohttp's and
+asyncio's, with the few coroutines that lead there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from benchmarks.answers import API_KEY, SECRET_KEY, answers
+from benchmarks.bench_calls import WORKS
+from benchmarks.bench_instructions import COMPANIES, count
+from benchmarks.command import Scale, run
+from benchmarks.contenders.library import Library, nueva_empresa
+from benchmarks.counting import counted, in_children, is_counting_possible
+from benchmarks.figures import Figure, summary
+from benchmarks.server import serve
+from facturaonline_async import Config, Credentials, Rate
+from facturaonline_async.endpoint import Endpoint
+from facturaonline_async.forms import Body
+from facturaonline_async.resources.empresas import dialect as empresas
+from facturaonline_async.resources.empresas.revision import review
+from facturaonline_async.resources.series import dialect as series
+from facturaonline_async.session import SessionManager
+from facturaonline_async.watch import Watch
+from facturaonline_async.wire import Answer, open_envelope, open_in_steps
+
+__all__ = ["measure"]
+
+#: By work: its parts, as `_parts` names them.
+PARTS: Final = {
+    "get_serie": ("turn", "request", "deadline", "answer", "serie"),
+    "create_empresa": ("values", "review", "form", "turn", "upload", "deadline", "created", "empresa"),
+    "list_empresas": ("turn", "request", "deadline", "long answer", "empresas"),
+}
+NAMES: Final = {
+    "values": "NuevaEmpresa and Sello",
+    "review": "review of the data",
+    "form": "form",
+    "turn": "a turn and a place, and back",
+    "request": "URL, headers, Call",
+    "upload": "URL, headers, Call",
+    "deadline": "deadline",
+    "answer": "JSON and its verdict",
+    "created": "JSON and its verdict",
+    "long answer": "JSON and its verdict",
+    "serie": "value",
+    "empresa": "value",
+    "empresas": "values",
+}
+REST: Final = "aiohttp, asyncio, coroutines"
+_MANY: Final = (20, 220)
+_FEW: Final = (1, 5)
+_LONG: Final = frozenset({"long answer", "empresas"})
+
+
+async def measure(scale: Scale) -> list[Figure]:
+    if not is_counting_possible():
+        return []
+    works = [work for work in PARTS if work in scale.works]
+    with serve(companies=COMPANIES, nginx=False) as site:
+        whole = (await count(site, {Library: works}))[Library]
+    wanted = ["nothing", *dict.fromkeys(part for work in works for part in PARTS[work])]
+    jobs = {part: _FEW if part in _LONG else _MANY for part in wanted}
+    taken = await counted("benchmarks.bench_parts", [], jobs)
+    return [figure for work in works for figure in _shares(work, whole[work], taken)]
+
+
+def _shares(work: str, whole: float, taken: dict[str, float]) -> list[Figure]:
+    """Return each part's share of a work, in percent."""
+    parts = {NAMES[part]: taken[part] - taken["nothing"] for part in PARTS[work]}
+    parts[REST] = whole - sum(parts.values())
+    return [
+        summary(
+            [100 * its / whole],
+            bench="bench_parts",
+            case=WORKS[work].format(companies=COMPANIES),
+            contender=part,
+            measure="of the call's instructions",
+            unit="%",
+        )
+        for part, its in parts.items()
+    ]
+
+
+def _count(*jobs: str) -> None:
+    async def do(part: str, times: int) -> None:
+        do_it = _parts()[part]
+        for _ in range(times):
+            do_it()
+
+    in_children(jobs, do)
+
+
+def _parts() -> dict[str, Callable[[], object]]:
+    """Return what each part does, ready to be done in the running loop."""
+    loop = asyncio.get_running_loop()
+    keys = Credentials(api_key=API_KEY, secret_key=SECRET_KEY)
+    session = SessionManager(Config(base_url="http://127.0.0.1:1/api", rates=Rate(100_000, 1)))
+    watch, gate = Watch(), session._gate  # noqa: SLF001
+    bodies = answers(COMPANIES)
+    nueva = nueva_empresa(1)
+    body = empresas.write_nueva(nueva, "multipart")
+
+    def answer(endpoint: Endpoint, route: str) -> Answer:
+        return Answer(endpoint, 200, bodies[route], 1, None, (keys.api_key, keys.secret_key))
+
+    def call(endpoint: Endpoint, body: Body | None = None) -> object:
+        return session._call(endpoint, keys, 1, None, body)  # noqa: SLF001
+
+    def turn() -> None:
+        gate.take(series.GET.name, keys.fingerprint, loop)
+        gate.release(keys.fingerprint)
+
+    serie = answer(series.GET, "GET /api/v4/series/")
+    created = answer(empresas.CREATE, "POST /api/v4/account/create")
+    listed = answer(empresas.LIST, "GET /api/v1/accounts")
+    one, new, rows = (open_envelope(each).payload for each in (serie, created, listed))
+    assert isinstance(rows, list)
+    return {
+        "nothing": lambda: None,
+        "values": lambda: nueva_empresa(1),
+        "review": lambda: _at_once(review(nueva, None, production=False)),
+        "form": lambda: empresas.write_nueva(nueva, "multipart"),
+        "turn": turn,
+        "request": lambda: call(series.GET),
+        "upload": lambda: call(empresas.CREATE, body),
+        "deadline": lambda: watch.leave(watch.begin(loop, loop.time() + 20)),
+        "answer": lambda: open_envelope(serie),
+        "created": lambda: open_envelope(created),
+        "long answer": lambda: list(open_in_steps(listed)),
+        "serie": lambda: series.read_serie(one),
+        "empresa": lambda: empresas.read_written_empresa(new),
+        "empresas": lambda: [empresas.read_empresa({**row}) for row in rows],
+    }
+
+
+def _at_once(coroutine: Any) -> None:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("it waits for something")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["count"]:
+        _count(*sys.argv[2:])
+    else:
+        run(__doc__, measure)
