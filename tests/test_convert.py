@@ -172,6 +172,7 @@ def test_a_row_that_is_the_value_becomes_its_dict_but_for_the_secrets() -> None:
 
 def test_where_an_answer_gives_no_secrets_there_are_none() -> None:
     read_plain = reader(Plain, {"uid": "uid"})
+    assert read_plain({"uid": "12", "more": "x"}) == Plain(uid="12", key=None)
     assert read_plain({"uid": "1"}) == Plain(uid="1", key=None)
     assert read_plain({"uid": "1"}).key is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import traceback
@@ -29,6 +30,7 @@ from facturaonline_async import (
     connect,
 )
 from facturaonline_async.config import Upload
+from facturaonline_async.resources.empresas.dialect import write_cambios
 from facturaonline_async.resources.empresas.values import normalize_rfc
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
@@ -434,6 +436,16 @@ async def test_half_a_character_in_a_password_is_refused_without_showing_the_res
         await client.empresas.create(evolve(NUEVA, csd=csd))
     assert PASSWORD not in "".join(traceback.format_exception(refused.value))
     assert (refused.value.__cause__, refused.value.__context__) == (None, None)
+
+
+async def test_a_key_in_base64_shows_in_no_frame_and_is_masked_where_it_comes_back() -> None:
+    key = base64.b64encode(b"private-key-bytes").decode()
+    fine = CambiosEmpresa(csd=Sello(b"c", b"private-key-bytes", "clave"))
+    with pytest.raises(InvalidInputError, match="fielpassword") as refused:
+        write_cambios(evolve(fine, fiel=Sello(b"c", b"k", "a\nb")), "base64")
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(refused.tb.tb_next)]
+    assert key not in repr(frames)
+    assert Secret(key) in write_cambios(fine, "base64").secrets
 
 
 async def test_a_large_logo_goes_out_without_a_warning(client: FacturaOnline, emulator: Emulator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -82,15 +83,31 @@ def test_names_cannot_break_out_of_their_header() -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"cer": FILE}])
-@pytest.mark.parametrize("half", ["\ud800", Secret("\ud800")])
-def test_half_a_character_is_refused_by_its_field_and_shows_no_secret(
-    more: dict[str, Value], half: str | Secret
-) -> None:
-    with pytest.raises(InvalidInputError, match="razons holds half a character") as refused:
+@pytest.mark.parametrize("half", ["\ud800", Secret("\ud800"), None, 7])
+def test_what_is_no_text_is_refused_by_its_field_and_shows_no_secret(more: dict[str, Value], half: Any) -> None:
+    with pytest.raises(InvalidInputError, match="razons is no text, or holds half a character") as refused:
         form({"password": Secret("clave-secreta"), **more, "razons": half})
     inside = [frame.f_locals for frame, _ in traceback.walk_tb(refused.tb.tb_next)]
     assert (refused.value.field, refused.value.__context__) == ("razons", None)
     assert ("clave-secreta" in repr(inside), len(inside)) == (False, 1)
+
+
+class Vaulted(Secret):
+    __slots__ = ()
+
+
+class Masked(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "***"
+
+
+@pytest.mark.parametrize("more", [{}, {"zz": FILE}])
+async def test_kinds_of_texts_and_secrets_are_what_they_are_made_of(more: dict[str, Value]) -> None:
+    body = form({"regimen": Masked("601"), "password": Vaulted("clave-secreta"), **more})
+    assert (await read_by_a_server(body))[:2] == [("regimen", "601"), ("password", "clave-secreta")]
+    assert body.secrets == (Secret("clave-secreta"),)
 
 
 def test_json_is_json() -> None:

@@ -10,7 +10,7 @@ import base64
 from typing import Final
 
 from facturaonline_async.checks import is_one_line, kind, one_line
-from facturaonline_async.config import Upload
+from facturaonline_async.config import Secret, Upload
 from facturaonline_async.convert import reader, writer
 from facturaonline_async.endpoint import Endpoint, Repeat
 from facturaonline_async.errors import InvalidInputError
@@ -177,7 +177,7 @@ def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
     if upload == "base64":
         return {
             f"{name}_cer_b64": base64.b64encode(sello.cer).decode(),
-            f"{name}_key_b64": base64.b64encode(sello.key).decode(),
+            f"{name}_key_b64": Secret(base64.b64encode(sello.key).decode()),
             password: sello.password,
         }
     return {
