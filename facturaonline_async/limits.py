@@ -63,7 +63,7 @@ class LocalLimiter:
 
     async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
         """Wait until a call may start. See `RateLimiter.acquire`."""
-        if not self._gate.take(endpoint, key, asyncio.get_running_loop()):  # half the cost of a wait for nothing
+        if not self._gate.take(endpoint, key, asyncio.get_running_loop()):  # saves a tenth
             await self._gate.acquire(endpoint, key, max_wait=max_wait)
 
     async def hold(self, key: str, seconds: float) -> None:

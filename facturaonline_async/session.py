@@ -42,7 +42,6 @@ Reached = Callable[[float], Awaitable[bool]]
 _HEADERS_KEPT: Final = 1024
 _LONGEST_HOLD: Final = 3600.0
 """Seconds. Nobody means the years that a faulty header may ask for."""
-_LEAST_UID: Final = -(10**18)
 _MOST_UID: Final = 10**18
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -334,6 +333,6 @@ def _uid_text(uid: object) -> str:
     """Return the uid as it stands in a path, or "" for what is none."""
     if isinstance(uid, str):
         return uid if _UID.fullmatch(uid) else ""
-    if isinstance(uid, int) and not isinstance(uid, bool) and _LEAST_UID < uid < _MOST_UID:
+    if isinstance(uid, int) and not isinstance(uid, bool) and -_MOST_UID < uid < _MOST_UID:
         return str(int(uid))
     return ""
