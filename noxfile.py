@@ -77,6 +77,14 @@ def tests(session: nox.Session) -> None:
         session.run(*QUICK, *session.posargs)
 
 
+@nox.session(python=PYTHONS[2])
+@nox.parametrize("factory", ["custom", "mixed"])
+def eager(session: nox.Session, factory: str) -> None:
+    """The tests where every task is eager and of a class of its own, and where only every second one is eager."""
+    session.install("-e", ".[cli,fast]", *group("test"))
+    session.run(*QUICK, *session.posargs, env={"TESTS_TASK_FACTORY": factory})
+
+
 @nox.session
 def faults(session: nox.Session) -> None:
     """The fault matrix, printed as a table."""

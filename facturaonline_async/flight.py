@@ -63,6 +63,9 @@ class SharedReads:
 
     async def _fly(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
         """Wait for the read before this one, and read."""
+        # An eager task factory runs this line inside create_task, before the flight is on the list; and callers of the
+        # same round of the loop must be able to join.
+        await asyncio.sleep(0)
         while (before := self._in_the_air.get(key)) is not None:
             await asyncio.wait([before.task])
         self._in_the_air[key] = self._boarding.pop(key)

@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from facturaonline_async import Config, FacturaOnline, RetryPolicy, connect
 from facturaonline_async.testing import Emulator
+from tests import tasks
+
+tasks.install()
 
 # Timing decides no test.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,8 +7,10 @@ import time
 
 import pytest
 
-from facturaonline_async import NotFoundError
+from facturaonline_async import NotFoundError, connect
 from facturaonline_async.flight import SharedReads, Turns
+from facturaonline_async.testing import Emulator
+from tests.tasks import FACTORIES
 from tests.virtual import virtually
 
 
@@ -180,3 +182,41 @@ def test_a_turn_that_nobody_waits_for_any_more_is_skipped() -> None:
         return done[2], dict(turns._locks)
 
     assert virtually(main()) == (2.0, {})
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("is_late", [False, True])
+def test_finds_and_ensures_work_with_every_task_factory(name: str, is_late: bool) -> None:  # noqa: FBT001
+    """Also with one that is set after the session was first used."""
+
+    async def main() -> tuple[object, ...]:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(None if is_late else FACTORIES[name]())
+        async with Emulator() as emulator, connect(emulator.credentials, base_url=emulator.base_url) as client:
+            await client.series.find(letra="A", tipo_documento="factura")
+            loop.set_task_factory(FACTORIES[name]())
+            series = await asyncio.gather(
+                *(client.series.ensure(letra=letra, tipo_documento="factura") for letra in "FFG")
+            )
+            found = await client.series.find(letra="F", tipo_documento="factura")
+            nobody = await client.empresas.find("EKU9003173C9")
+            return [serie.letra for serie in series], found == series[0], nobody, len(emulator.state["series"])
+
+    assert (["F", "F", "G"], True, None, 2) == asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_eager_callers_of_the_same_moment_share_one_read(name: str) -> None:
+    async def main() -> list[int]:
+        asyncio.get_running_loop().set_task_factory(FACTORIES[name]())
+        shared, reads = SharedReads(), 0
+
+        async def read() -> int:
+            nonlocal reads
+            reads += 1
+            await asyncio.sleep(1)
+            return reads
+
+        return await asyncio.gather(*(shared.read("k", read) for _ in range(100)))
+
+    assert [1] * 100 == virtually(main())
