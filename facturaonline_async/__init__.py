@@ -35,7 +35,6 @@ from facturaonline_async.errors import (
     ValidationError,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent
-from facturaonline_async.limits import LocalLimiter, RateLimiter
 from facturaonline_async.logs import RedactingFilter
 from facturaonline_async.resources.empresas.service import EmpresaService
 from facturaonline_async.resources.empresas.values import (
@@ -69,7 +68,6 @@ __all__ = [
     "HoldEvent",
     "InvalidInputError",
     "LimiterWaitError",
-    "LocalLimiter",
     "NotFoundError",
     "NotSentError",
     "NuevaEmpresa",
@@ -77,7 +75,6 @@ __all__ = [
     "PermissionDeniedError",
     "Rate",
     "RateLimitError",
-    "RateLimiter",
     "RedactingFilter",
     "RequestTimeoutError",
     "RetryPolicy",

@@ -37,18 +37,15 @@ class Gate:
     Nothing to start; idle keys are forgotten.
 
     Args:
-        config: its rates, and its concurrency.
-        has_places: whether each `acquire` takes one of the places that ``concurrency`` and ``concurrency_per_key``
-            give, until `release`.
+        config: its rates, and its concurrency. Each `acquire` takes a place until `release`.
 
     """
 
-    def __init__(self, config: Config, *, has_places: bool = False) -> None:
+    def __init__(self, config: Config) -> None:
         self._config = config
         self._host = tuple(Window(rate, is_even=True) for rate in config.host_rates)
-        self._place = int(has_places)  # what an acquire takes
-        self._places = config.concurrency if has_places else math.inf
-        self._places_per_key = config.concurrency_per_key if has_places else math.inf
+        self._places = config.concurrency
+        self._places_per_key = config.concurrency_per_key
         self._taken = 0
         self._keys: dict[str, Key] = {}
         self._lanes: dict[tuple[str, str], Lane] = {}
@@ -68,7 +65,7 @@ class Gate:
         return f"<Gate: {self._waiting} waiting, {self._taken} in flight, {len(self._lanes)} lanes>"
 
     async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
-        """Wait for a start (and a place).
+        """Wait for a start and a place.
 
         Raises:
             LimiterWaitError: it would take longer than `max_wait` seconds.
@@ -80,7 +77,7 @@ class Gate:
             await self._wait(self._lanes[endpoint, key], loop, max_wait)
 
     def take(self, endpoint: str, key: str, loop: asyncio.AbstractEventLoop) -> bool:
-        """Take a start (and a place) if there is one at once: what `acquire` does first, without a coroutine."""
+        """Take a start and a place if there is one at once: what `acquire` does first, without a coroutine."""
         now = loop.time()
         lane = self._lanes.get((endpoint, key)) or self._new_lane(endpoint, key, now)
         if self._waiting:
@@ -96,8 +93,8 @@ class Gate:
                 return False
         for window in lane.all_windows:
             window.start(now)
-        holder.taken += self._place
-        self._taken += self._place
+        holder.taken += 1
+        self._taken += 1
         if self._waiting:
             self._host_opens(now)  # begins to spread the starts, if this one was the last
         if now >= self._sweep_due:
@@ -177,8 +174,8 @@ class Gate:
         lane = waiter.lane
         for window in lane.all_windows:
             window.break_promise()
-        lane.key.taken -= self._place
-        self._taken -= self._place
+        lane.key.taken -= 1
+        self._taken -= 1
         self._uncrowd(lane.key)
         self._settle(loop)
 
@@ -258,8 +255,8 @@ class Gate:
         lane.live -= 1
         self._waiting -= 1
         self._promised += 1
-        self._taken += self._place
-        lane.key.taken += self._place
+        self._taken += 1
+        lane.key.taken += 1
         for window in lane.all_windows:
             window.promise(now)
         waiter.is_granted = True

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from attrs import evolve
 from yarl import URL
 
 from facturaonline_async import retry, wire
@@ -30,7 +29,6 @@ from facturaonline_async.events import AttemptEvent, Event, HoldEvent
 from facturaonline_async.flight import SharedReads, Turns
 from facturaonline_async.forms import Body
 from facturaonline_async.gate import Gate
-from facturaonline_async.limits import RateLimiter
 from facturaonline_async.logs import LOGGER, log
 from facturaonline_async.transport import Transport
 
@@ -57,15 +55,13 @@ class SessionManager:
 
     Args:
         config: must have a ``base_url``.
-        limiter: takes the place of the limits in `config` (not of its ``concurrency``): a call asks it first, and then
-            waits for a place, if all are taken. It is not closed with the session.
 
     Raises:
         InvalidInputError: `config` has no ``base_url``.
 
     """
 
-    def __init__(self, config: Config, *, limiter: RateLimiter | None = None) -> None:
+    def __init__(self, config: Config) -> None:
         if config.base_url is None:
             raise InvalidInputError("Config.base_url is missing. Give SANDBOX or PRODUCTION.", field="base_url")
         self.config = config
@@ -75,9 +71,7 @@ class SessionManager:
         self.turns: Turns = Turns()
         #: Creates that lists may not show yet: nothing may be created in their place.
         self.doubts: Doubts = Doubts()
-        self._limiter = limiter
-        unlimited = evolve(config, rates=(), endpoint_rates={}, total_rates=(), host_rates=())
-        self._gate = Gate(unlimited if limiter else config, has_places=True)
+        self._gate = Gate(config)
         self._transport = Transport(config)
         self._on_event = config.on_event
         self._budget = retry.Budget(config.retry.budget)
@@ -138,7 +132,7 @@ class SessionManager:
         call = self._call(endpoint, credentials, uid, query, body)
         while True:
             call.came = call.began = loop.time()
-            if self._limiter is not None or not self._gate.take(endpoint.name, call.key, loop):
+            if not self._gate.take(endpoint.name, call.key, loop):
                 await self._enter(call)
             # Waiting for a turn does not count against the deadline.
             call.deadline = (call.deadline or until or call.came + self.config.deadline) + call.began - call.came
@@ -195,7 +189,7 @@ class SessionManager:
         )
         self._tell(call, error.status, type(error).__name__, step)
         if retry.is_throttled(error):
-            await self._hold(call, error, step.pause)
+            self._hold(call, error, step.pause)
         if step.next is retry.Next.RAISE:
             return step.next
         await asyncio.sleep(step.pause)
@@ -222,17 +216,12 @@ class SessionManager:
             problem.add_note(f"(whether it was done could not be seen: {error})")
             return None
 
-    async def _hold(self, call: Call, error: FacturaOnlineError, seconds: float) -> None:
+    def _hold(self, call: Call, error: FacturaOnlineError, seconds: float) -> None:
         """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
         if getattr(error, "retry_after", None) is None and self._gate.is_held(call.key):
             return
         seconds = min(seconds, _LONGEST_HOLD)
         self._gate.hold(call.key, seconds)
-        if self._limiter is not None:
-            try:
-                await self._limiter.hold(call.key, seconds)
-            except Exception as problem:  # noqa: BLE001  # somebody else's limiter must not change how a call ends
-                LOGGER.error("limiter.hold raised %s", type(problem).__name__)
         self._publish(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
 
     def _tell(self, call: Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:
@@ -312,21 +301,14 @@ class SessionManager:
 
     async def _enter(self, call: Call) -> None:
         """Wait for a turn and a place."""
-        name, max_wait = call.endpoint.name, self.config.max_wait
-        clock = asyncio.get_running_loop().time
-        came = clock()
         try:
-            if self._limiter is not None:
-                # Before the place: who waits for a turn must not keep others from flying.
-                await self._limiter.acquire(name, call.key, max_wait=max_wait)
-            left = None if max_wait is None else max(0.0, came + max_wait - clock())
-            await self._gate.acquire(name, call.key, max_wait=left)
+            await self._gate.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
         except NotSentError as error:
             raise call.known(call.told(error)) from None
         if self._is_closed:
             self._gate.release(call.key)
             raise call.known(call.told(NotSentError("the session was closed while the call was waiting")))
-        call.began = clock()
+        call.began = asyncio.get_running_loop().time()
 
 
 def _uid_text(uid: object) -> str:

@@ -178,8 +178,7 @@ def real(limits: Limits, schedule: list[Ask | Hold]) -> tuple[dict[int, float], 
                 host_rates=limits.host_rates,
                 concurrency=limits.concurrency or 10**6,
                 concurrency_per_key=limits.concurrency_per_key or 10**6,
-            ),
-            has_places=True,
+            )
         )
         tasks: list[asyncio.Task[None]] = []
         for number, step in enumerate(schedule):

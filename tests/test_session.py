@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 
 from facturaonline_async import (
     ApiError,
@@ -469,48 +469,6 @@ async def test_no_error_shows_a_key(fault: Fault) -> None:
 
 
 # ── Limits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@define
-class Counting:
-    """A limiter of another make."""
-
-    asked: list[tuple[str, str, float | None]] = field(factory=list)
-    refuse: bool = False
-
-    async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
-        self.asked.append((endpoint, key, max_wait))
-        if self.refuse:
-            raise LimiterWaitError("not today")
-
-    async def hold(self, key: str, seconds: float) -> None:
-        raise NotImplementedError
-
-
-async def test_another_limiter_may_take_the_place_of_ours() -> None:
-    limiter = Counting()
-    async with Emulator() as emulator:
-        config = Config(base_url=emulator.base_url, rates=Rate(1, 1000))
-        async with SessionManager(config, limiter=limiter) as session:
-            client = FacturaOnline(session, emulator.credentials)
-            await client.series.list()
-            await client.series.list()
-            assert limiter.asked == [("series.list", emulator.credentials.fingerprint, None)] * 2
-            limiter.refuse = True
-            with pytest.raises(LimiterWaitError, match=r"series\.list: not today"):
-                await client.series.list()
-            assert "0 waiting, 0 in flight" in repr(session)
-
-
-async def test_a_limiter_is_told_how_long_a_call_may_still_wait() -> None:
-    limiter = Counting()
-    async with Emulator() as emulator:
-        config = Config(base_url=emulator.base_url, max_wait=5)
-        async with SessionManager(config, limiter=limiter) as session:
-            await FacturaOnline(session, emulator.credentials).series.list()
-    ((_, _, left),) = limiter.asked
-    assert left is not None
-    assert 4 < left <= 5
 
 
 async def test_max_wait_bounds_the_wait_for_a_turn() -> None:

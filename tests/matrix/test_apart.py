@@ -30,7 +30,6 @@ from tests.matrix.stage import (
     KEYS,
     OPERATIONS,
     QUICK,
-    READ,
     UPDATE,
     UPDOWN,
     Operation,
@@ -312,26 +311,6 @@ async def test_58_a_loop_that_stood_still_is_followed_by_no_burst() -> None:
             await calls
         times = [request.at for request in emulator.requests]
         assert max(sum(start <= at < start + 0.2 for at in times) for start in times) <= 5
-
-
-async def test_44_a_limiter_of_ones_own_is_told_and_its_failure_changes_nothing() -> None:
-    held: list[tuple[str, float]] = []
-
-    class Broken:
-        async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
-            pass
-
-        async def hold(self, key: str, seconds: float) -> None:
-            held.append((key, seconds))
-            raise OSError("nobody there")
-
-    staging = says(no("x"), status="429 x", headers=b"Retry-After: 0\r\n", times=1)
-    async with (
-        staging(READ) as stage,
-        SessionManager(evolve(QUICK, base_url=stage.base_url), limiter=Broken()) as session,
-    ):
-        await FacturaOnline(session, KEYS).series.get(7)
-    assert held == [(KEYS.fingerprint, 0.0)]
 
 
 @pytest.mark.parametrize("last", ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests", "held by the limiter"])

@@ -13,10 +13,8 @@ from facturaonline_async import (
     Credentials,
     Empresa,
     FacturaOnline,
-    LocalLimiter,
     NuevaEmpresa,
     Rate,
-    RateLimiter,
     Secret,
     Sello,
     Serie,
@@ -35,8 +33,7 @@ async def connecting() -> None:
     async with connect(Credentials(api_key="a", secret_key=Secret("b")), base_url=SANDBOX, config=config) as client:
         assert_type(client, FacturaOnline)
         assert_type(client.session, SessionManager)
-    limiter: RateLimiter = LocalLimiter(rates=[Rate(10, 1)])
-    async with SessionManager(config, limiter=limiter) as session:
+    async with SessionManager(config) as session:
         assert_type(FacturaOnline(session, Credentials(api_key="a", secret_key="b")), FacturaOnline)
 
 
