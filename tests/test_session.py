@@ -44,7 +44,8 @@ MAIN = "607a062eae2bb"
 
 def acquired(session: SessionManager) -> int:
     """Return how many connections are in use."""
-    assert session._transport.http is not None
+    if session._transport.http is None:
+        return 0  # no call has come as far as that
     assert session._transport.http.connector is not None
     return len(session._transport.http.connector._acquired)
 
