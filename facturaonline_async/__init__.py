@@ -44,7 +44,8 @@ from facturaonline_async.resources.empresas.values import (
     NuevaEmpresa,
 )
 from facturaonline_async.resources.series.service import SeriesService
-from facturaonline_async.resources.series.values import Serie, TipoDocumento
+from facturaonline_async.resources.series.tipo_documento import TipoDocumento
+from facturaonline_async.resources.series.values import Serie
 from facturaonline_async.sello import Sello
 from facturaonline_async.session import SessionManager
 

@@ -104,6 +104,27 @@ async def test_a_tipo_that_may_be_misspelt_is_sent_and_told(emulator: Emulator) 
     assert (ran.code, "nomina is no documented" in ran.err, writes(emulator)) == (0, True, ["series.create"])
 
 
+@pytest.mark.parametrize("verb", ["create", "ensure"])
+@pytest.mark.parametrize(("tipo", "meant"), [("facturas", "factura"), ("Factura", "factura"), ("fatcura", "factura")])
+async def test_a_misspelt_tipo_is_refused(emulator: Emulator, verb: str, tipo: str, meant: str) -> None:
+    ran = await run("series", verb, "--letra", "F", "--tipo", tipo, emulator=emulator)
+    assert (ran.code, f"did you mean {meant}?" in ran.err, writes(emulator)) == (2, True, [])
+
+
+async def test_a_near_miss_is_sent_where_it_is_said_to_be_meant(emulator: Emulator) -> None:
+    meant = ("series", "create", "--letra", "F", "--any-tipo", "--tipo")
+    near = await run(*meant, "facturas", emulator=emulator)
+    certain = await run(*meant, "Factura", emulator=emulator)
+    assert (near.code, "warning" in near.err, certain.code, writes(emulator)) == (0, False, 2, ["series.create"])
+
+
+@pytest.mark.parametrize("tipo", ["facturas", "Factura"])
+async def test_a_tipo_that_the_account_has_passes(emulator: Emulator, tipo: str) -> None:
+    emulator.add_serie(MAIN, letra="F", tipo_documento=tipo)
+    ran = await run("series", "ensure", "--letra", "G", "--tipo", tipo, emulator=emulator)
+    assert (ran.code, writes(emulator)) == (0, ["series.create"])
+
+
 async def test_a_serie_is_ensured_once(emulator: Emulator) -> None:
     order = ("series", "ensure", "--letra", "F", "--tipo", "factura", "--json")
     first = await run(*order, emulator=emulator)

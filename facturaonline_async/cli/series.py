@@ -12,7 +12,9 @@ from facturaonline_async.cli.account import AsJson, BaseUrl, Doing, Uid, Yes
 from facturaonline_async.cli.groups import group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
-from facturaonline_async.resources.series.values import TIPOS_DOCUMENTO, Serie
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
+from facturaonline_async.resources.series.values import Serie, key_part
 
 __all__ = ["app"]
 
@@ -25,6 +27,9 @@ Of = Annotated[
 Letra = Annotated[str, typer.Option(metavar="TEXT", help="One letter or several, such as F.", show_default=False)]
 Tipo = Annotated[
     str, typer.Option(metavar="TIPO", help=f"One of {', '.join(sorted(TIPOS_DOCUMENTO))}.", show_default=False)
+]
+AnyTipo = Annotated[
+    bool, typer.Option("--any-tipo", help="The tipo is meant as it is, though it looks like a misspelt one.")
 ]
 Folio = Annotated[
     int | None, typer.Option(min=1, max=10**12 - 1, help="Number of the first document. Default: the API's, 1.")
@@ -65,6 +70,7 @@ def create(
     letra: Letra,
     tipo: Tipo,
     folio: Folio = None,
+    any_tipo: AnyTipo = False,
     empresa: Of = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
@@ -79,11 +85,11 @@ def create(
 
     The exit code is 3 if nobody knows whether it was created: look before you repeat it.
     """
-    _look_at(tipo)
 
     async def work(client: FacturaOnline, doing: Doing) -> None:
+        wanted = await _tipo(client, tipo, any_tipo=any_tipo)
         with doing.writing(f"the serie {letra} {tipo} was created"):
-            await client.series.create(letra=letra, tipo_documento=tipo, folio=folio)
+            await client.series.create(letra=letra, tipo_documento=wanted, folio=folio)
 
     account.run(work, base_url=base_url, empresa=empresa)
     if as_json:
@@ -96,6 +102,7 @@ def ensure(
     letra: Letra,
     tipo: Tipo,
     folio: Folio = None,
+    any_tipo: AnyTipo = False,
     empresa: Of = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
@@ -108,11 +115,11 @@ def ensure(
     Examples:
       facturaonline series ensure --letra F --tipo factura --empresa EKU9003173C9
     """
-    _look_at(tipo)
 
     async def work(client: FacturaOnline, doing: Doing) -> Serie:
+        wanted = await _tipo(client, tipo, any_tipo=any_tipo)
         with doing.writing(f"the serie {letra} {tipo} was created"):
-            return await client.series.ensure(letra=letra, tipo_documento=tipo, folio=folio)
+            return await client.series.ensure(letra=letra, tipo_documento=wanted, folio=folio)
 
     printed.one(account.run(work, base_url=base_url, empresa=empresa), json=as_json)
 
@@ -189,12 +196,24 @@ app: typer.Typer = group(
 )
 
 
-def _look_at(tipo: str) -> None:
-    """Say so where a tipo_documento may be misspelt: the API documents no complete list, so that any is sent."""
-    if tipo not in TIPOS_DOCUMENTO:
-        sys.stderr.write(
-            printed.printable(f"note: {tipo} is no documented tipo_documento, and is sent as it is") + "\n"
-        )
+async def _tipo(client: FacturaOnline, tipo: str, *, any_tipo: bool) -> str:
+    """Return the tipo_documento to send. The catalogue need not be complete: one that the account has always passes.
+
+    Raises:
+        InvalidInputError: it looks like a documented one, misspelt.
+
+    """
+    if (found := misspelling(tipo)) is None or (any_tipo and not found.is_certain):
+        if tipo.strip() not in TIPOS_DOCUMENTO:
+            note = f"note: {tipo} is no documented tipo_documento, and is sent as it is"
+            sys.stderr.write(printed.printable(note) + "\n")
+        return TipoDocumento.other(tipo)
+    if any(serie.key[1] == key_part(tipo) for serie in await client.series.list()):
+        return TipoDocumento.other(tipo)
+    remedy = "" if found.is_certain else " If it is meant as it is, give --any-tipo."
+    raise InvalidInputError(
+        f"tipo_documento {tipo!r:.80} is not documented: {found} Nothing was created.{remedy}", field="tipo_documento"
+    )
 
 
 def _tell_state(uid: str, *, is_active: bool, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from facturaonline_async.provision.files import Files
 from facturaonline_async.provision.meaning import ATTRIBUTES, FILES, FORMS, PASSWORDS, REQUIRED, Value, meaning
 from facturaonline_async.provision.packed import Record
 from facturaonline_async.provision.rows import Problem
-from facturaonline_async.resources.series.values import TIPOS_DOCUMENTO
+from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO
 
 __all__ = ["Cells", "Serie"]
 

@@ -11,6 +11,7 @@ from facturaonline_async.convert import reader
 from facturaonline_async.endpoint import Endpoint, Repeat
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.forms import Body, json_body
+from facturaonline_async.resources.series.tipo_documento import TipoDocumento
 from facturaonline_async.resources.series.values import Serie, serie_key
 
 LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ, listing=True)
@@ -39,7 +40,7 @@ read_serie: Final = reader(
 )
 
 
-def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Body:
+def write_nueva_serie(letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> Body:
     """Return the body of a create.
 
     Raises:

@@ -7,12 +7,14 @@ from functools import partial
 from attrs import frozen
 
 from facturaonline_async.config import Credentials
-from facturaonline_async.errors import NotFoundError
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError
 from facturaonline_async.forms import Body
+from facturaonline_async.logs import LOGGER
 from facturaonline_async.resources.answers import read_all, read_one
 from facturaonline_async.resources.ensure import BeforeSend, ensure
 from facturaonline_async.resources.series import dialect
-from facturaonline_async.resources.series.values import Serie, serie_key
+from facturaonline_async.resources.series.tipo_documento import TipoDocumento, misspelling
+from facturaonline_async.resources.series.values import Serie, key_part, serie_key
 from facturaonline_async.session import SessionManager
 
 __all__ = ["SeriesService"]
@@ -49,36 +51,44 @@ class SeriesService:
         reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
         return read_one(reply, dialect.read_serie)
 
-    async def find(self, *, letra: str, tipo_documento: str) -> Serie | None:
+    async def find(self, *, letra: str, tipo_documento: TipoDocumento | str) -> Serie | None:
         """Return the serie with this letra and this tipo_documento, or None.
 
         Of several, an active one; of several of those, the first in the API's list. Finds that run at the same time
-        share one list.
+        share one list. A misspelt tipo_documento is looked for as it stands: only creating it is refused.
         """
         key = serie_key(letra, tipo_documento)
-        series = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
-        return series.get(key)
+        return (await self._shared_index()).get(key)
 
     async def create(
-        self, *, letra: str, tipo_documento: str, folio: int | None = None, before_send: BeforeSend | None = None
+        self,
+        *,
+        letra: str,
+        tipo_documento: TipoDocumento | str,
+        folio: int | None = None,
+        before_send: BeforeSend | None = None,
     ) -> None:
         """Create a serie, active (``POST /v4/series/create``). The API answers no uid: `find` it, or use `ensure`.
 
         Args:
             letra: one letter or several.
-            tipo_documento: a `TipoDocumento`, or another text.
+            tipo_documento: a `TipoDocumento`, or another text. One that may be misspelt is sent with a warning in the
+                log, unless `TipoDocumento.other` marks it.
             folio: number of the first document; None lets the API begin at 1.
             before_send: awaited before each attempt, when it has its turn, and before its first byte: for a journal of
                 your own. What it raises is raised, and nothing is sent.
 
         Raises:
+            InvalidInputError: an argument is wrong; or the tipo_documento is a documented one in another case, with
+                accents, blanks or hyphens, and the account has no serie of it. Nothing was created.
             OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
                 creating a second one.
 
         """
-        await self._create(dialect.write_nueva_serie(letra, tipo_documento, folio), before_send)
+        body = dialect.write_nueva_serie(letra, tipo_documento, folio)
+        await self._create(tipo_documento, body, before_send)
 
-    async def ensure(self, *, letra: str, tipo_documento: str, folio: int | None = None) -> Serie:
+    async def ensure(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None = None) -> Serie:
         """Return the serie with this letra and tipo_documento, creating it if it is not there.
 
         What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
@@ -89,6 +99,7 @@ class SeriesService:
         and create two: provision from one of them.
 
         Raises:
+            InvalidInputError: as for `create`. What exists is returned, whatever its tipo_documento.
             OutcomeUnknownError: it may have been created, but has not shown up before the deadline.
             UnreadableAnswerError: it was created, but has not shown up before the deadline.
 
@@ -98,7 +109,7 @@ class SeriesService:
             self._session,
             (dialect.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)),
             find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
-            create=partial(self._create, body),
+            create=partial(self._create, tipo_documento, body),
             look=lambda _: self.find(letra=letra, tipo_documento=tipo_documento),
         )
 
@@ -129,8 +140,38 @@ class SeriesService:
             return True
         return False
 
-    async def _create(self, body: Body, before_send: BeforeSend | None = None) -> None:
+    async def _create(self, tipo_documento: str, body: Body, before_send: BeforeSend | None = None) -> None:
+        await self._check_tipo(tipo_documento)
         await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)
+
+    async def _check_tipo(self, tipo_documento: str) -> None:
+        """Warn of a tipo_documento that may be misspelt, or refuse one that surely is.
+
+        The catalogue need not be complete, so that the account's own series decide: they are listed for a kind that
+        would be refused, and for no other.
+        """
+        if (found := misspelling(tipo_documento)) is None:
+            return
+        if not found.is_certain:
+            LOGGER.warning("tipo_documento %.80r is not documented, and is sent as it is: %s", tipo_documento, found)
+        elif not await self._has_tipo(tipo_documento):
+            raise InvalidInputError(
+                f"tipo_documento {tipo_documento!r:.80} is not documented: {found} Nothing was created.",
+                field="tipo_documento",
+            )
+
+    async def _has_tipo(self, tipo_documento: str) -> bool:
+        """Whether a serie of the account has this tipo_documento. False if the list cannot be read."""
+        try:
+            index = await self._shared_index()
+        except FacturaOnlineError:
+            return False
+        wanted = key_part(tipo_documento)
+        return any(tipo == wanted for _, tipo in index)
+
+    async def _shared_index(self) -> dict[tuple[str, str], Serie]:
+        """Return the index, in one list with all who ask for it meanwhile."""
+        return await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
 
     async def _index(self) -> dict[tuple[str, str], Serie]:
         """Return the series by what tells them apart."""

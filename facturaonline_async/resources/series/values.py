@@ -1,42 +1,16 @@
-"""Serie, and the kinds of document that a serie numbers."""
+"""Serie, and what tells series apart."""
 
 from __future__ import annotations
 
-from typing import Final
 from unicodedata import normalize
 
 from attrs import frozen
 
 from facturaonline_async.checks import kind, one_line
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.resources.series.tipo_documento import TipoDocumento
 
-__all__ = ["TIPOS_DOCUMENTO", "Serie", "TipoDocumento", "serie_key"]
-
-
-class TipoDocumento:
-    """The kinds of document that the provider's catalogue names, as plain texts.
-
-    It is an open set: any other text (``"nomina"`` was seen in a real account) may be given instead, and comes back
-    as it is.
-    """
-
-    FACTURA: Final = "factura"
-    FACTURA_HOTEL: Final = "factura_hotel"
-    HONORARIOS: Final = "honorarios"
-    NOTA_CARGO: Final = "nota_cargo"
-    DONATIVOS: Final = "donativos"
-    ARRENDAMIENTO: Final = "arrendamiento"
-    NOTA_CREDITO: Final = "nota_credito"
-    NOTA_DEBITO: Final = "nota_debito"
-    NOTA_DEVOLUCION: Final = "nota_devolucion"
-    CARTA_PORTE: Final = "carta_porte"
-    CARTA_PORTE_INGRESO: Final = "carta_porte_ingreso"
-    PAGO: Final = "pago"
-    RETENCION: Final = "retencion"
-
-
-#: The documented kinds.
-TIPOS_DOCUMENTO: Final = frozenset(value for name, value in vars(TipoDocumento).items() if name.isupper())
+__all__ = ["Serie", "key_part", "serie_key"]
 
 
 @frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once
@@ -69,7 +43,7 @@ class Serie:
         return _key(self.letra, self.tipo_documento)
 
 
-def serie_key(letra: str, tipo_documento: str) -> tuple[str, str]:
+def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str]:
     """Return the `Serie.key` of a serie that is asked for.
 
     Raises:
@@ -84,5 +58,10 @@ def serie_key(letra: str, tipo_documento: str) -> tuple[str, str]:
     return _key(letra, tipo_documento)
 
 
+def key_part(text: str) -> str:
+    """Return a letra or a tipo_documento as it is compared: without the blanks around it, composed (NFC)."""
+    return normalize("NFC", text.strip())
+
+
 def _key(letra: str, tipo_documento: str) -> tuple[str, str]:
-    return normalize("NFC", letra.strip()), normalize("NFC", tipo_documento.strip())
+    return key_part(letra), key_part(tipo_documento)
