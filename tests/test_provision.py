@@ -154,17 +154,6 @@ async def test_wrong_main_keys_stop_before_anything_is_created(emulator: Emulato
     assert emulator.count("empresas.create") == 0
 
 
-async def test_main_keys_that_fail_on_the_way_are_tried_no_more(client: FacturaOnline, emulator: Emulator) -> None:
-    body = {"status": "error", "message": "La cuenta que intenta autenticarse no existe"}
-    emulator.inject(Fault.status(200, body=body), endpoint="empresas.create", times=None)
-    plan = Plan.from_values([(nueva(f"AAA010101{number:03}"), [F]) for number in range(90)])
-    outcomes, report = await run(client, plan)
-    tried = emulator.count("empresas.create")
-    reasons = Counter(outcome.reason for outcome in outcomes)
-    assert (report.is_complete, report.empresas[State.FAILED], tried <= 32) == (False, 90, True)
-    assert reasons["not tried: the API refused the main keys"] == 90 - tried
-
-
 @pytest.mark.parametrize("uids", [2, 3])
 async def test_an_rfc_that_exists_several_times_is_for_a_person(
     client: FacturaOnline, emulator: Emulator, uids: int
@@ -343,25 +332,6 @@ async def test_two_hundred_companies_with_three_series_each() -> None:
         assert rows(emulator) == {row.rfc: ["F:factura", "NC:nota_credito", "P:pago"] for row in plan}
         assert (owners[MAIN], set(owners.values())) == (0, {3})
     assert report.is_complete
-
-
-async def test_a_cancelled_run_leaves_nothing_running(client: FacturaOnline, emulator: Emulator) -> None:
-    plan = Plan.from_values([(nueva(f"AAA010101{number:03}"), [F, P]) for number in range(50)])
-    before = len(asyncio.all_tasks())
-    task = asyncio.create_task(run(client, plan))
-    async with asyncio.timeout(10):
-        while emulator.count("series.create") < 10:  # noqa: ASYNC110  # the emulator rings no bell
-            await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await asyncio.sleep(0.05)
-    assert len(asyncio.all_tasks()) <= before + 40  # the emulator's own, one for each open connection
-    assert "0 waiting, 0 in flight" in repr(client.session)
-    # A new session, for the old one would not create again what it may have created: see `Config.settle`.
-    async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as again:
-        _, report = await run(again, plan)
-    assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 50, 100)
 
 
 # ── The list at the end ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -25,6 +25,7 @@ __all__ = ["SEVERAL", "Companies"]
 
 SEVERAL: Final = "the account has {} companies with this RFC"
 _REFUSED: Final = "not tried: the API refused the main keys"
+_REFUSED_LATER: Final = "it was sent, has not shown up, and is not sent again: the API refused the main keys"
 
 
 @define
@@ -67,6 +68,7 @@ class Companies:
             self.is_refused |= isinstance(error, AuthenticationError)
             if thing.phase in {Phase.PLANNED, Phase.FAILED}:
                 thing.phase = Phase.FAILED
+            work.is_unseen = thing.phase is Phase.DONE and getattr(error, "is_transient", False)
             thing.reason = told(error)
             await self.sender.book.save(thing)
 
@@ -84,7 +86,7 @@ class Companies:
         thing = work.empresa
         uids = self.account.existing.get(thing.rfc, ())
         if self.is_refused:
-            thing.phase, thing.reason = Phase.PLANNED, _REFUSED
+            thing.phase, thing.reason = Phase.PLANNED, _REFUSED_LATER if thing.sends else _REFUSED
         elif len(uids) > 1:
             thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
         elif uids:

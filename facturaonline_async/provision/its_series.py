@@ -143,6 +143,7 @@ class ItsSeries:
         try:
             await poll(own.session, look, problem=problem)
         except UnreadableAnswerError as error:
+            work.is_unseen = error.is_transient
             for thing in nameless:
                 if thing.uid is None:
                     thing.reason = told(error)

@@ -75,8 +75,17 @@ class Parking:
     def _put_stalled(self, work: Work, now: float) -> bool:
         """Let a row wait, longer each time, of which something was not sent."""
         if not work.is_stalled or work.tries >= _MOST_TRIES or self.companies.is_refused:
-            return False
+            return work.is_unseen and self._put_unseen(work, now)
         work.look_at = now + self.settle / _EARLY * 2.0**work.tries
+        work.tries += 1
+        return self._park(work)
+
+    def _put_unseen(self, work: Work, now: float) -> bool:
+        """Let a row wait of which something was created and could not be read: until it must be readable."""
+        work.shows_by = work.shows_by or now + self.settle
+        if now >= work.shows_by:
+            return False
+        work.look_at = min(now + self.settle / _EARLY * 2.0**work.tries, work.shows_by)
         work.tries += 1
         return self._park(work)
 

@@ -24,7 +24,7 @@ from facturaonline_async.provision.parking import Parking
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome
 from facturaonline_async.provision.rows import Existing
-from facturaonline_async.provision.sending import Sender, told
+from facturaonline_async.provision.sending import Sender, stopped, told
 from facturaonline_async.provision.things import Phase
 from facturaonline_async.provision.work import Work, outcome
 from facturaonline_async.resources.empresas.values import normalize_rfc
@@ -217,6 +217,8 @@ class Run:
         """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
         if not self._sender.is_stopping:
             await self._bring(work)
+        else:
+            _say_why(work)
         if not self._sender.is_stopping and self._parking.put(work):
             return None
         self._open -= 1
@@ -229,6 +231,7 @@ class Run:
         journal = self._sender.book.journal
         if work.is_new and self._closed is not None and journal is not None:
             await resume.recall(journal, work)
+        work.is_unseen = False
         await self._companies.bring(work)
         if work.empresa.phase is Phase.DONE:
             is_due = 0 < work.due <= asyncio.get_running_loop().time()
@@ -252,3 +255,10 @@ class Run:
                 return
             await asyncio.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _say_why(work: Work) -> None:
+    """Give the reason to what a run that was stopped leaves unsent."""
+    for thing in [work.empresa] if work.empresa.phase is not Phase.DONE else work.series:
+        if thing.phase is Phase.PLANNED and not thing.reason:
+            thing.reason = stopped(thing)

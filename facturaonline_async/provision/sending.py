@@ -24,11 +24,16 @@ from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.resources.ensure import BeforeSend
 from facturaonline_async.session import SessionManager
 
-__all__ = ["Sender", "StoppedError", "told"]
+__all__ = ["Sender", "StoppedError", "stopped", "told"]
 
 
 class StoppedError(NotSentError):
     """The run was asked to stop before this was sent."""
+
+
+def stopped(thing: Thing) -> str:
+    """Return why a run that was stopped has not sent something."""
+    return f"the run was stopped before it was sent{' again' if thing.sends else ''}"
 
 
 def told(error: Exception) -> str:
@@ -121,7 +126,7 @@ class Sender:
 
         async def before() -> None:
             if self.is_stopping:
-                raise StoppedError("the run was stopped before it was sent")
+                raise StoppedError(stopped(thing))
             # An attempt that is repeated in here was surely not done: however many there are, they count as one.
             thing.phase, thing.reason, thing.sends = Phase.INTENT, "", sends + 1
             await self.book.save(thing)

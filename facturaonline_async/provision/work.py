@@ -26,7 +26,9 @@ class Work:
         due: moment of the loop's clock after which a look tells what became of what is unknown; 0: nothing is.
         look_at: moment of the next look.
         looks: how often a look has failed.
-        tries: how often it was tried again, because something was not sent.
+        tries: how often it was tried again, because something was not sent, or did not show.
+        is_unseen: whether something that was created could not be read yet, and may be later.
+        shows_by: moment of the loop's clock by which that must be readable; 0: nothing is unseen.
         is_new: whether this run has not worked on it yet.
 
     """
@@ -41,6 +43,8 @@ class Work:
     look_at: float = 0.0
     looks: int = 0
     tries: int = 0
+    is_unseen: bool = False
+    shows_by: float = 0.0
     is_new: bool = True
 
     @classmethod

@@ -125,6 +125,7 @@ async def poll(session: SessionManager, look: Callable[[], Awaitable[T | None]],
                 raise problem from None
         left = until - clock()
         if left <= 0:
+            problem.is_transient = True
             raise problem
         # Jitter: a batch that was created together looks apart.
         await asyncio.sleep(min(random.uniform(pause / 2, pause), left))

@@ -32,7 +32,7 @@ from tests.provision.stage import (
     until,
 )
 from tests.provision.test_model import plan_of, there, wanted
-from tests.provision.world import SETTLE
+from tests.provision.world import CONFIG, SETTLE
 
 RFC = "AAA010101000"
 WHATS = pytest.mark.parametrize("what", [EMPRESAS, SERIES])
@@ -113,6 +113,41 @@ def longer_than(least: float, moments: list[float]) -> list[float]:
     """Return the pauses between one and the next, but for short ones."""
     pauses = (after - before for before, after in pairwise(moments))
     return [pause for pause in pauses if pause > least]
+
+
+REFUSED_KEYS = answered(200, {"status": "error", "message": "La cuenta que intenta autenticarse no existe"})
+
+
+async def refused_later(stage: Stage, call: Call, arrival: Arrival) -> Result:
+    await asyncio.sleep(5)
+    return await REFUSED_KEYS(stage, call, arrival)
+
+
+@staged()
+async def test_a_company_that_was_sent_is_not_reported_as_not_tried(stage: Stage, client: FacturaOnline) -> None:
+    """One got no answer, and the keys are refused by the time at which it would be sent again."""
+    created, lost_one, refused, *others = (row.rfc for row in plan_of([1] * 5))
+    stage.on(EMPRESAS, slow(10), about=created)
+    stage.on(EMPRESAS, lost(), about=lost_one)
+    stage.on(EMPRESAS, refused_later)
+    outcomes, _ = await run(client, plan_of([1] * 5), concurrency=2)
+    assert {outcome.rfc: outcome.reason for outcome in outcomes} == {
+        created: "",
+        lost_one: "it was sent, has not shown up, and is not sent again: the API refused the main keys",
+        refused: "empresas.create: the API refused: La cuenta que intenta autenticarse no existe (HTTP 200)",
+        **dict.fromkeys(others, "not tried: the API refused the main keys"),
+    }
+    assert stage.count(EMPRESAS) == 3
+
+
+@staged()
+async def test_main_keys_that_are_refused_on_the_way_are_tried_no_more(stage: Stage, client: FacturaOnline) -> None:
+    stage.on(EMPRESAS, REFUSED_KEYS)
+    outcomes, report = await run(client, plan_of([1] * 90))
+    tried = stage.count(EMPRESAS)
+    reasons = Counter(outcome.reason for outcome in outcomes)
+    assert (report.is_complete, report.empresas[State.FAILED], tried <= 32) == (False, 90, True)
+    assert reasons["not tried: the API refused the main keys"] == 90 - tried
 
 
 # ── Looks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,6 +320,80 @@ async def test_what_the_list_at_the_end_was_not_asked_for_is_not_complete(
     assert (len(report.audit or ()), report.is_complete) == (2, False)
 
 
+UNREAD = answered(404, {"status": "error", "message": "La empresa no existe"})
+
+
+@staged()
+async def test_a_company_that_is_readable_only_after_the_deadline_gets_its_series_all_the_same(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    stage.on("empresas.get", UNREAD, until=CONFIG.deadline + 10)
+    (outcome,), report = await run(client, plan_of([2]))
+    assert (outcome.reason, report.is_complete, there(stage)) == ("", True, wanted(plan_of([2])))
+
+
+@staged(list_lag=CONFIG.deadline + 10)
+async def test_series_that_are_listed_only_after_the_deadline_are_complete(stage: Stage, client: FacturaOnline) -> None:
+    (outcome,), report = await run(client, plan_of([2]))
+    assert [(serie.state, serie.uid is not None, serie.reason) for serie in outcome.series] == [
+        (State.CREATED, True, "")
+    ] * 2
+    assert (report.is_complete, stage.count(SERIES)) == (True, 2)
+
+
+@staged()
+async def test_a_company_that_never_becomes_readable_ends_its_row_when_the_settle_time_is_over(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    stage.on("empresas.get", UNREAD)
+    (outcome,), report = await run(client, plan_of([1]))
+    assert (outcome.state, "was not readable before the deadline" in outcome.reason) == (State.CREATED, True)
+    seconds = stage.moments("empresas.get")[-1] - stage.moments(EMPRESAS)[0]
+    assert (report.is_complete, SETTLE <= seconds <= SETTLE + 2 * CONFIG.deadline + 1) == (False, True)
+
+
+@staged()
+async def test_a_row_that_a_stopped_run_did_not_send_says_so(stage: Stage, client: FacturaOnline) -> None:
+    """The run is stopped at each moment between a worker's taking the row and the first byte of its create."""
+    outcomes: list[RowOutcome] = []
+    for ticks in range(8):
+        async with provision(client, plan_of([0]), settle=SETTLE) as under_way:
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            under_way.stop()
+            outcomes += [outcome async for outcome in under_way if outcome.state is State.FAILED]
+    assert {outcome.reason for outcome in outcomes} == {"the run was stopped before it was sent"}
+
+
+@staged()
+async def test_a_row_that_a_stopped_run_did_not_send_again_says_so(stage: Stage, client: FacturaOnline) -> None:
+    """The run is stopped at each moment after the list that shows that the first create was not done."""
+    stage.on(EMPRESAS, lost())
+    reasons = set()
+    for ticks in range(12):
+        async with stage.session() as again, provision(again, plan_of([0]), settle=SETTLE) as under_way:
+            lists = stage.count("empresas.list")
+            # A look lists twice, and the early one finds nothing.
+            stage.on("empresas.list", stopping(under_way, ticks), skip=3, times=1)
+            reasons |= {outcome.reason async for outcome in under_way if outcome.state is State.FAILED}
+        assert stage.count("empresas.list") == lists + 4
+    assert reasons == {"the run was stopped before it was sent again"}
+
+
+def stopping(under_way: Run, ticks: int) -> Act:
+    async def look(stage: Stage, call: Call, arrival: Arrival) -> Result:
+        asyncio.create_task(stop_after(ticks, under_way))  # noqa: RUF006  # it ends at once
+        return stage.do(arrival, call)
+
+    return look
+
+
+async def stop_after(ticks: int, under_way: Run) -> None:
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    under_way.stop()
+
+
 @staged()
 async def test_a_serie_that_comes_about_later_than_anything_should_is_told_at_the_end(
     stage: Stage, client: FacturaOnline
@@ -298,6 +407,25 @@ async def test_a_serie_that_comes_about_later_than_anything_should_is_told_at_th
     told = "; ".join(report.audit or ())
     assert (report.is_complete, sorted(told.rpartition(": ")[2].split(", "))) == (False, sorted(uids))
     assert told.startswith(f"{RFC}: the company has 2 series of this kind (F:factura): ")
+
+
+@staged()
+async def test_a_cancelled_run_leaves_nothing_running_and_a_new_one_does_the_rest(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    plan = plan_of([2] * 50)
+    before = len(asyncio.all_tasks())
+    task = asyncio.create_task(run(client, plan))
+    await until(lambda: stage.count(SERIES) >= 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(asyncio.all_tasks()) == before
+    assert "0 waiting, 0 in flight" in repr(client.session)
+    # A new session, for the old one would not create again what it may have created: see `Config.settle`.
+    async with stage.session() as again:
+        _, report = await run(again, plan)
+    assert (report.is_complete, there(stage)) == (True, wanted(plan))
 
 
 @staged()
