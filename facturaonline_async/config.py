@@ -9,7 +9,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, SupportsIndex, overload
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -43,23 +43,37 @@ DEFAULT_PLUGIN: Final = "9d4095c8f7ed5785cb14c0e3b033eeb8252416ed"
 """The value that the provider's own samples send to say which plug-in is calling."""
 
 
+def hidden_slots(cls: type) -> tuple[Any, ...]:
+    """Take the slots of a class out of it, and return their descriptors: only the code that holds them reads the slots.
+
+    Serialisers, ``inspect`` and debuggers find the slots of an instance through its class. There is nothing to find.
+    """
+    names: tuple[str, ...] = vars(cls)["__slots__"]
+    descriptors = tuple(vars(cls)[name] for name in names)
+    for name in names:
+        delattr(cls, name)
+    cls.__slots__ = ()  # type: ignore[attr-defined]  # copyreg reads it
+    return descriptors
+
+
 class Secret:
     """A text that never shows itself: a key or a password.
 
-    ``str``, ``repr`` and ``format`` give asterisks, pickling raises, and only `reveal` gives the text.
-    Two secrets are equal when their texts are.
+    ``str``, ``repr`` and ``format`` give asterisks, and only `reveal` gives the text. No serialiser gets it: pickling
+    raises, copies are the secret itself, and no attribute holds the text. Two secrets are equal when their texts are.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_text",)
 
     def __init__(self, value: str | Secret) -> None:
         if not isinstance(value, (str, Secret)):
             raise InvalidInputError(f"a key or password must be a text, and was {kind(value)}", field="secret")
-        self._value: str = value if isinstance(value, str) else value.reveal()
+        _TEXT.__set__(self, value if isinstance(value, str) else value.reveal())
 
     def reveal(self) -> str:
         """Return the text itself. Pass it on at once; do not store it."""
-        return self._value
+        text: str = _TEXT.__get__(self)
+        return text
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -71,17 +85,17 @@ class Secret:
         return format("***", format_spec)
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self.reveal())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
         return hmac.compare_digest(
-            self._value.encode("utf-8", "surrogatepass"), other._value.encode("utf-8", "surrogatepass")
+            self.reveal().encode("utf-8", "surrogatepass"), other.reveal().encode("utf-8", "surrogatepass")
         )
 
     def __hash__(self) -> int:
-        return hash((Secret, self._value))
+        return hash((Secret, self.reveal()))
 
     def __copy__(self) -> Secret:
         return self
@@ -92,9 +106,21 @@ class Secret:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("A Secret cannot be pickled. Pass what .reveal() gives, if you really must.")
 
+    def __reduce__(self) -> NoReturn:
+        self.__reduce_ex__(0)
+
+    def __getstate__(self) -> NoReturn:
+        self.__reduce_ex__(0)
+
+
+(_TEXT,) = hidden_slots(Secret)
+
 
 class SecretBytes(bytes):
-    """Bytes that do not show themselves: a private key, or a request's body on its way."""
+    """Bytes that do not show themselves: a private key, or a request's body on its way.
+
+    No serialiser of objects gets them. They still are bytes: a format that writes bytes writes these.
+    """
 
     __slots__ = ()
 
@@ -106,14 +132,34 @@ class SecretBytes(bytes):
     def __format__(self, format_spec: str) -> str:
         return format(repr(self), format_spec)
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("Secret bytes cannot be pickled. Pass bytes(value), if you really must.")
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> SecretBytes: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> int | SecretBytes:
+        """Return a byte, or a part that does not show itself either: whoever shortens a repr asks for one."""
+        part = super().__getitem__(index)
+        return SecretBytes(part) if isinstance(part, bytes) else part
 
     def __copy__(self) -> SecretBytes:
         return self
 
     def __deepcopy__(self, memo: object) -> SecretBytes:
         return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("Secret bytes cannot be pickled. Pass bytes(value), if you really must.")
+
+    def __reduce__(self) -> NoReturn:
+        self.__reduce_ex__(0)
+
+    def __getstate__(self) -> NoReturn:
+        self.__reduce_ex__(0)
+
+    def __getnewargs__(self) -> NoReturn:
+        self.__reduce_ex__(0)
 
 
 # Converters hand on what they cannot take, so that validators may refuse it by the field's name.

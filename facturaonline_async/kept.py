@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from facturaonline_async.config import Secret
+from facturaonline_async.config import Secret, hidden_slots
 
 __all__ = ["PLACES", "KeepsSecrets", "KeptSecret"]
 
 
 class KeepsSecrets:
-    """Base of values with secrets that answers give. What is kept stands apart from the instance's dict."""
+    """Base of values with secrets that answers give. What is kept is in no attribute: see `hidden_slots`."""
 
     # Two places, for keys come in pairs. A tuple of both would be one more object to watch for each value.
     __slots__ = ("_kept_1", "_kept_2")
@@ -25,7 +25,7 @@ class KeepsSecrets:
         return {name: getattr(self, name) for name in kept} | vars(self)
 
 
-PLACES: Final = tuple(vars(KeepsSecrets)[name] for name in KeepsSecrets.__slots__)
+PLACES: Final = hidden_slots(KeepsSecrets)
 
 
 class KeptSecret:

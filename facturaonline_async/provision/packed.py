@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TypedDict, overload
 import anyio.to_thread
 from attrs import field, frozen
 
-from facturaonline_async.config import Secret
+from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.provision.rows import Existing, PlanRow, PlanSerie
 from facturaonline_async.resources.empresas.values import NuevaEmpresa
 from facturaonline_async.sello import Sello, read_file
@@ -74,17 +74,17 @@ class PackedRows(Sequence[PlanRow]):
     """The rows, made anew whenever they are asked for. Nothing shows what they hold, and they cannot be pickled."""
 
     def __init__(self) -> None:
-        self._blocks: list[bytes] = []
-        self._loose: list[str] = []
+        self._blocks: list[SecretBytes] = []
+        self._loose: list[SecretBytes] = []
         self.series_count: int = 0
 
     def append(self, record: Record) -> tuple[PlanSerie, ...]:
         """Keep one more, and return its series."""
         series = _series(*record["series"])
         self.series_count += len(series)
-        self._loose.append(json.dumps(record))
+        self._loose.append(SecretBytes(json.dumps(record).encode("ascii")))
         if len(self._loose) == _BLOCK:
-            self._blocks.append(zlib.compress("\n".join(self._loose).encode("ascii"), 1))
+            self._blocks.append(SecretBytes(zlib.compress(b"\n".join(self._loose), 1)))
             self._loose = []
         return series
 
@@ -119,10 +119,10 @@ class PackedRows(Sequence[PlanRow]):
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("The rows of a plan hold passwords, and cannot be pickled. Read the plan again.")
 
-    def _lines(self, block: int) -> list[str]:
+    def _lines(self, block: int) -> Sequence[bytes]:
         if block == len(self._blocks):
             return self._loose
-        return zlib.decompress(self._blocks[block]).decode("ascii").split("\n")
+        return zlib.decompress(self._blocks[block]).split(b"\n")
 
     def _row(self, index: int, record: Record) -> PackedRow:
         return PackedRow(
