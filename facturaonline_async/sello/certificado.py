@@ -1,26 +1,36 @@
-"""Reading the facts that a certificate of the SAT states."""
+"""Reading the facts that a certificate of the SAT states.
+
+Own reader, not `cryptography`'s: that one refuses certificates whose names are not as X.509 wants them, which those of
+the SAT are not, and warns of others. The tests hold the two against each other.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from attrs import field, frozen
 
+from facturaonline_async import mojibake
 from facturaonline_async.sello import der
 from facturaonline_async.sello.printable import printable
 from facturaonline_async.sello.report import Certificado, Kind
-from facturaonline_async.sello.strangers import is_about_the_bytes
 
-__all__ = ["UnreadableSubjectError", "read_certificado"]
+__all__ = ["Certificate", "PublicNumbers", "UnreadableSubjectError", "read_certificado"]
 
 _COMMON_NAME: Final = "2.5.4.3"
 _SERIAL_NUMBER: Final = "2.5.4.5"
 _ORGANIZATION: Final = "2.5.4.10"
 _ORGANIZATIONAL_UNIT: Final = "2.5.4.11"
 _UNIQUE_IDENTIFIER: Final = "2.5.4.45"
+
+_KEY_USAGE: Final = "2.5.29.15"
+_BASIC_CONSTRAINTS: Final = "2.5.29.19"
+_RSA: Final = "1.2.840.113549.1.1.1"
 
 _USAGES: Final = (
     "digital_signature",
@@ -31,14 +41,171 @@ _USAGES: Final = (
     "key_cert_sign",
     "crl_sign",
 )
+"""In the order of their bits."""
 _OF_A_FIEL: Final = {"data_encipherment", "key_agreement"}
+
+_HASHES: Final = {
+    "1.2.840.113549.1.1.4": "md5",
+    "1.2.840.113549.1.1.5": "sha1",
+    "1.2.840.113549.1.1.14": "sha224",
+    "1.2.840.113549.1.1.11": "sha256",
+    "1.2.840.113549.1.1.12": "sha384",
+    "1.2.840.113549.1.1.13": "sha512",
+    "1.2.840.10045.4.1": "sha1",
+    "1.2.840.10045.4.3.1": "sha224",
+    "1.2.840.10045.4.3.2": "sha256",
+    "1.2.840.10045.4.3.3": "sha384",
+    "1.2.840.10045.4.3.4": "sha512",
+}
+"""Of RSA and elliptic signatures, by their identifiers."""
+
+_TIMES: Final = {
+    der.UTC_TIME: (re.compile(rb"[0-9]{12}Z"), "%y%m%d%H%M%SZ"),
+    der.GENERALIZED_TIME: (re.compile(rb"[0-9]{14}Z"), "%Y%m%d%H%M%SZ"),
+}
+_MOST_EXTENSIONS: Final = 100
 
 
 class UnreadableSubjectError(ValueError):
     """It is a certificate, but its names cannot be read."""
 
 
-def read_certificado(content: bytes) -> tuple[Certificado, rsa.RSAPublicNumbers | None]:
+@frozen
+class PublicNumbers:
+    """The public half of an RSA key: modulus and exponent."""
+
+    n: int = field(repr=False)
+    e: int
+
+
+@frozen
+class Certificate:
+    """The parts of a certificate, found and not yet read.
+
+    Attributes:
+        number, algorithm, issuer, validity, subject, key: the elements of these.
+        extensions: the contents of the extensions, by their dotted identifiers.
+
+    """
+
+    number: der.Element
+    algorithm: der.Element
+    issuer: der.Element
+    validity: der.Element
+    subject: der.Element
+    key: der.Element
+    extensions: Mapping[str, der.Element]
+
+    @classmethod
+    def of(cls, content: bytes) -> Certificate:
+        """Find the parts.
+
+        Raises:
+            ValueError: it is no certificate that can be read.
+
+        """
+        body, algorithm, _signature = der.first(content)
+        parts = [part for part in islice(body, 11) if part.tag != der.VERSION]
+        number, _algorithm, issuer, validity, subject, key, *others = parts
+        wrapped = next((part for part in others if part.tag == der.EXTENSIONS), None)
+        return cls(number, algorithm, issuer, validity, subject, key, {} if wrapped is None else _extensions(wrapped))
+
+    @property
+    def is_authority(self) -> bool:
+        """Whether it is an authority's: its basic constraints say so, or its holder has issued it to itself."""
+        if self.issuer.content == self.subject.content:
+            return True
+        constraints = self.extensions.get(_BASIC_CONSTRAINTS)
+        if constraints is None:
+            return False
+        return any(part.tag == der.BOOLEAN and any(part.content) for part in islice(constraints, 1))
+
+    @property
+    def public_numbers(self) -> PublicNumbers | None:
+        """The public key if it is one of RSA.
+
+        Raises:
+            ValueError: it cannot be read.
+
+        """
+        algorithm, bits = self.key
+        if der.dotted(next(iter(algorithm), bits)) != _RSA:
+            return None
+        if bits.tag != der.BIT_STRING or bits.content[:1] != b"\0":
+            raise der.DerError("a key is a whole number of bytes")
+        n, e = der.first(bits.content[1:])
+        return PublicNumbers(der.natural(n), der.natural(e))
+
+    @property
+    def numero(self) -> str:
+        """The 20 digits that the serial number's bytes spell, or ``""``: then it is not the SAT's."""
+        digits = self.number.content
+        return digits.decode("ascii") if len(digits) == 20 and digits.isdigit() else ""
+
+    @property
+    def usages(self) -> tuple[str, ...]:
+        """Each use that the key may be put to, in `cryptography`'s words.
+
+        Raises:
+            ValueError: they cannot be read.
+
+        """
+        usage = self.extensions.get(_KEY_USAGE)
+        if usage is None:
+            return ()
+        if usage.tag != der.BIT_STRING or len(usage.content) < 2:
+            raise der.DerError("a key usage has some bits")
+        bits = usage.content[1]
+        return tuple(name for number, name in enumerate(_USAGES) if bits & 0x80 >> number)
+
+    @property
+    def signature_hash(self) -> str:
+        """The signature's hash, such as ``"sha256"``; ``""`` for an unusual one.
+
+        Raises:
+            ValueError: it cannot be read.
+
+        """
+        return _HASHES.get(der.dotted(next(iter(self.algorithm), self.algorithm)), "")
+
+    @property
+    def period(self) -> tuple[datetime, datetime]:
+        """Begin and end of the validity, in UTC.
+
+        Raises:
+            ValueError: they cannot be read.
+
+        """
+        begin, end = self.validity
+        return _moment(begin), _moment(end)
+
+
+def _extensions(wrapped: der.Element) -> dict[str, der.Element]:
+    (listed,) = wrapped
+    found: dict[str, der.Element] = {}
+    for extension in islice(listed, _MOST_EXTENSIONS):
+        identifier, *_, content = islice(extension, 3)
+        name = der.dotted(identifier)
+        if name in {_KEY_USAGE, _BASIC_CONSTRAINTS}:
+            if content.tag != der.OCTET_STRING or name in found:
+                raise der.DerError("an extension is given twice, or not as bytes")
+            found[name] = der.first(content.content)
+    return found
+
+
+def _moment(element: der.Element) -> datetime:
+    if element.tag not in _TIMES:
+        raise der.DerError("it is no time")
+    form, pattern = _TIMES[element.tag]
+    if not form.fullmatch(element.content):
+        raise der.DerError("a time has 12 or 14 digits, and a Z")
+    text = element.content.decode("ascii")
+    if element.tag == der.UTC_TIME:  # 1950 to 2049
+        text, pattern = ("19" if text >= "5" else "20") + text, _TIMES[der.GENERALIZED_TIME][1]
+    return datetime.strptime(text, pattern).replace(tzinfo=UTC)
+
+
+def read_certificado(content: bytes) -> tuple[Certificado, PublicNumbers | None]:
     """Return the facts, and the public key if it is one of RSA.
 
     Raises:
@@ -46,55 +213,39 @@ def read_certificado(content: bytes) -> tuple[Certificado, rsa.RSAPublicNumbers 
         ValueError: it is no certificate that can be read.
 
     """
-    try:
-        read = x509.load_der_x509_certificate(content)
-        key = read.public_key()
-        usage = tuple(_usages(read))
-        hashed = read.signature_hash_algorithm
-        validity = read.not_valid_before_utc, read.not_valid_after_utc
-        numero = _numero(read.serial_number)
-        body = read.tbs_certificate_bytes
-    except BaseException as error:
-        if not is_about_the_bytes(error):
-            raise
-        raise ValueError("not a certificate that can be read") from None
-    subject, issuer = _names(body)
+    read = Certificate.of(content)
+    key, usage, numero = read.public_numbers, read.usages, read.numero
+    (not_before, not_after), signature_hash = read.period, read.signature_hash
+    subject, issuer = _texts(read.subject), _texts(read.issuer)
     rfc, rfc_representante = _pair(subject, _UNIQUE_IDENTIFIER)
     curp, curp_representante = _pair(subject, _SERIAL_NUMBER)
-    sucursal = subject.get(_ORGANIZATIONAL_UNIT, "")
     certificado = Certificado(
-        kind=_kind(is_sat=bool(rfc and numero), sucursal=sucursal, usage=usage),
+        kind=_kind(usage, subject.get(_ORGANIZATIONAL_UNIT)) if rfc and numero else None,
         rfc=rfc,
         rfc_representante=rfc_representante,
         curp=curp,
         curp_representante=curp_representante,
         nombre=subject.get(_COMMON_NAME, subject.get(_ORGANIZATION, "")),
-        sucursal=sucursal,
+        sucursal=subject.get(_ORGANIZATIONAL_UNIT, ""),
         numero=numero,
-        not_before=validity[0],
-        not_after=validity[1],
+        not_before=not_before,
+        not_after=not_after,
         issuer=issuer.get(_COMMON_NAME, ""),
         issuer_organization=issuer.get(_ORGANIZATION, ""),
-        key_bits=key.key_size if isinstance(key, rsa.RSAPublicKey) else 0,
+        key_bits=key.n.bit_length() if key else 0,
         key_usage=usage,
-        signature_hash=hashed.name if hashed else "",
+        signature_hash=signature_hash,
     )
-    return certificado, key.public_numbers() if isinstance(key, rsa.RSAPublicKey) else None
+    return certificado, key
 
 
-def _names(body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the texts of subject and issuer, out of the part of the certificate that is signed."""
+def _texts(name: der.Element) -> Mapping[str, str]:
+    """Return a name's texts fit for logs and terminals, and not garbled: the AC6 writes its own name double-encoded."""
     try:
-        parts = [part for part in der.first(body) if part.tag != der.VERSION]
-        _serial, _algorithm, issuer, _validity, subject, *_ = parts
-        return _shown(der.texts(subject)), _shown(der.texts(issuer))
-    except ValueError:  # a DerError, or too few parts
+        texts = der.texts(name)
+    except der.DerError:
         raise UnreadableSubjectError("its names cannot be read") from None
-
-
-def _shown(texts: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the texts as logs and terminals may have them: anybody can make a certificate."""
-    return {identifier: printable(text.strip()) for identifier, text in texts.items()}
+    return {identifier: printable(mojibake.repair(text).strip()) for identifier, text in texts.items()}
 
 
 def _pair(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:
@@ -104,25 +255,16 @@ def _pair(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:
     return normalized[0], normalized[1]
 
 
-def _numero(serial: int) -> str:
-    """Return the 20 digits that a serial number's bytes spell, or ``""``: then it is not the SAT's."""
-    if serial.bit_length() > 160 or serial <= 0:
-        return ""
-    text = serial.to_bytes(20, "big")
-    return text.decode("ascii") if text.isdigit() else ""
+def _kind(usage: tuple[str, ...], sucursal: str | None) -> Kind | None:
+    """Tell CSD from FIEL: the one has a sucursal, and its key is for signing only.
 
+    Args:
+        usage: of the key.
+        sucursal: the OU's text; None: there is no OU. A blank one proves nothing.
 
-def _usages(certificate: x509.Certificate) -> Iterator[str]:
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    yield from (name for name in _USAGES if getattr(usage, name))
-
-
-def _kind(*, is_sat: bool, sucursal: str, usage: tuple[str, ...]) -> Kind | None:
-    """Tell CSD from FIEL: the one has a sucursal, and its key is for signing only."""
-    may_do_more = bool(_OF_A_FIEL.intersection(usage))
-    if not is_sat or bool(sucursal) == (may_do_more and bool(usage)):
+    """
+    is_for_more = bool(_OF_A_FIEL.intersection(usage))
+    has_sucursal = bool(sucursal) or (sucursal is not None and not is_for_more)
+    if has_sucursal == is_for_more:
         return None
-    return "csd" if sucursal else "fiel"
+    return "csd" if has_sucursal else "fiel"

@@ -9,13 +9,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from facturaonline_async import fiscal
 from facturaonline_async.checks import is_one_line
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.findings import Finding
-from facturaonline_async.sello.certificado import UnreadableSubjectError, read_certificado
+from facturaonline_async.sello.certificado import PublicNumbers, UnreadableSubjectError, read_certificado
 from facturaonline_async.sello.files import Content, What, recognise
 from facturaonline_async.sello.llave import DamagedKeyError, UnsupportedKeyError, WrongPasswordError, open_llave
 from facturaonline_async.sello.printable import printable
@@ -70,7 +68,7 @@ def _form(content: Content, field: str) -> Iterator[Finding]:
 
 def _certificado(
     content: Content, findings: list[Finding]
-) -> tuple[Certificado, rsa.RSAPublicNumbers | None] | tuple[None, None]:
+) -> tuple[Certificado, PublicNumbers | None] | tuple[None, None]:
     """Read the certificate, and return its facts and its public key if they can be had."""
     if content.what is not What.CERTIFICATE:
         if not content.is_truncated or content.what is not What.OTHER:
@@ -86,7 +84,7 @@ def _certificado(
     return None, None
 
 
-def _public(content: Content, sello: Sello, findings: list[Finding]) -> rsa.RSAPublicNumbers | None:
+def _public(content: Content, sello: Sello, findings: list[Finding]) -> PublicNumbers | None:
     """Open the key, and return its public half if it can be had."""
 
     def found(code: str, field: str, seen: str) -> None:

@@ -1,17 +1,19 @@
-"""DER, as much of it as names and a key's wrapping need.
+"""DER, as much of it as a certificate and a key's wrapping need.
 
-`cryptography` refuses the SAT's own names (T61String with Ñ or accents), and does what a wrapping asks for, however
-much that is.
+`cryptography` refuses the SAT's own certificates: T61String with Ñ or accents when the subject is read, PrintableString
+with UTF-8 in the issuer (so the AC6 writes it) when the file is loaded. And it does what a key's wrapping asks for,
+however much that is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from attrs import field, frozen
 
-__all__ = ["DerError", "Element", "TruncatedError", "dotted", "first", "integer", "texts"]
+__all__ = ["DerError", "Element", "TruncatedError", "dotted", "first", "integer", "natural", "texts"]
 
 INTEGER: Final = 0x02
 BIT_STRING: Final = 0x03
@@ -20,19 +22,21 @@ OBJECT_IDENTIFIER: Final = 0x06
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
 VERSION: Final = 0xA0
-_LONGEST_IDENTIFIER: Final = 64
+EXTENSIONS: Final = 0xA3
+BOOLEAN: Final = 0x01
+UTC_TIME: Final = 0x17
+GENERALIZED_TIME: Final = 0x18
 
-# T61String is Latin-1 wherever the SAT writes it, whatever T.61 says. The three last ones have no use there.
-_ENCODINGS: Final = {
-    0x0C: "utf-8",
-    0x12: "latin-1",
-    0x13: "latin-1",
-    0x14: "latin-1",
-    0x16: "latin-1",
-    0x1A: "latin-1",
-    0x1C: "utf-32-be",
-    0x1E: "utf-16-be",
-}
+_LONGEST_IDENTIFIER: Final = 64
+_LONGEST_TEXT: Final = 1000
+"""Characters. X.520 allows 64 for a name; the work of comparing texts may grow with the square of their length."""
+_MOST_ATTRIBUTES: Final = 1000
+
+_UNIVERSAL_STRING: Final = 0x1C
+_BMP_STRING: Final = 0x1E
+#: UTF8String, NumericString, PrintableString, T61String, VideotexString, IA5String, GraphicString, VisibleString,
+#: GeneralString.
+_STRINGS_OF_BYTES: Final = frozenset({0x0C, 0x12, 0x13, 0x14, 0x15, 0x16, 0x19, 0x1A, 0x1B})
 
 
 class DerError(ValueError):
@@ -105,27 +109,40 @@ def _read(data: bytes, at: int, end: int) -> Element:
 def texts(name: Element) -> dict[str, str]:
     """Return a distinguished name's texts by their dotted identifiers; of several, the first.
 
+    A text is read whatever its bytes are, and cut after 1000 characters.
+
     Raises:
-        DerError: it is no name, or a text is not in the encoding that it claims.
+        DerError: it is no name.
 
     """
     found: dict[str, str] = {}
-    for relative in name:
-        for pair in relative:
-            parts = list(pair)
-            if len(parts) != 2:
-                raise DerError("no name is made like this")
-            identifier, value = parts
-            if (encoding := _ENCODINGS.get(value.tag)) is not None:
-                found.setdefault(dotted(identifier), _decoded(value.content, encoding))
+    attributes = (pair for relative in name for pair in relative)
+    for pair in islice(attributes, _MOST_ATTRIBUTES):
+        parts = list(islice(pair, 3))
+        if len(parts) != 2:
+            raise DerError("no name is made like this")
+        identifier, value = parts
+        if (text := _text(value)) is not None:
+            found.setdefault(dotted(identifier), text[:_LONGEST_TEXT])
     return found
 
 
-def _decoded(content: bytes, encoding: str) -> str:
+def _text(element: Element) -> str | None:
+    """Return a string of whatever type, or None for another element.
+
+    Names do not keep to the encoding of their type: T61String is Latin-1 wherever the SAT writes it, and its AC6 writes
+    UTF-8 into PrintableStrings. Latin-1 letters are UTF-8 by chance only in texts that nobody writes.
+    """
+    if element.tag == _BMP_STRING:
+        return element.content.decode("utf-16-be", "replace")
+    if element.tag == _UNIVERSAL_STRING:
+        return element.content.decode("utf-32-be", "replace")
+    if element.tag not in _STRINGS_OF_BYTES:
+        return None
     try:
-        return content.decode(encoding)
+        return element.content.decode("utf-8")
     except UnicodeDecodeError:
-        raise DerError(f"a text is not {encoding}") from None
+        return element.content.decode("latin-1")
 
 
 def integer(element: Element) -> int:
@@ -138,6 +155,18 @@ def integer(element: Element) -> int:
     if element.tag != INTEGER or not 1 <= element.end - element.begin <= 9:
         raise DerError("it is no number, or a very large one")
     return int.from_bytes(element.content, "big", signed=True)
+
+
+def natural(element: Element) -> int:
+    """Return a whole number from 0 up, of any size.
+
+    Raises:
+        DerError: it is none.
+
+    """
+    if element.tag != INTEGER or element.begin == element.end or element.data[element.begin] & 0x80:
+        raise DerError("it is no number from 0 up")
+    return int.from_bytes(element.content, "big")
 
 
 def dotted(element: Element) -> str:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from facturaonline_async.config import SecretBytes
 from facturaonline_async.sello import cifrado
+from facturaonline_async.sello.certificado import PublicNumbers
 from facturaonline_async.sello.strangers import is_about_the_bytes
 
 __all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "open_llave"]
@@ -32,7 +33,7 @@ class DamagedKeyError(ValueError):
     """The password opens it, and its numbers are no RSA key."""
 
 
-def open_llave(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPublicNumbers:
+def open_llave(content: SecretBytes, password: SecretBytes | None) -> PublicNumbers:
     """Return the public half of a PKCS#8 (or PKCS#1) key in DER. Takes a millisecond; half a second at the very most.
 
     `cryptography` proves both primes when it loads a key, which takes 27 ms, and for primes that a stranger chose as
@@ -55,7 +56,7 @@ def open_llave(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPub
         raise UnsupportedKeyError(f"it is an RSA key of {public.n.bit_length():,} bits")
     if not (_is_consistent(key.private_numbers()) and _works(key)):
         raise DamagedKeyError("its numbers are no RSA key")
-    return public
+    return PublicNumbers(public.n, public.e)
 
 
 def _loaded(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivateKey | ValueError:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.sello.certificado import read_certificado
+from facturaonline_async.sello.certificado import PublicNumbers, read_certificado
 from facturaonline_async.sello.files import What, recognise
 from facturaonline_async.sello.llave import open_llave
 
 __all__ = ["public_of_cer", "public_of_key"]
 
 
-def public_of_cer(content: bytes) -> rsa.RSAPublicNumbers | None:
+def public_of_cer(content: bytes) -> PublicNumbers | None:
     """Return the public key that a certificate states, or None for what cannot be read as one."""
     found = recognise(SecretBytes(content))
     try:
@@ -21,7 +19,7 @@ def public_of_cer(content: bytes) -> rsa.RSAPublicNumbers | None:
         return None
 
 
-def public_of_key(content: bytes, password: Secret) -> rsa.RSAPublicNumbers | None:
+def public_of_key(content: bytes, password: Secret) -> PublicNumbers | None:
     """Return the public half of a private key, or None for what the password does not open."""
     found = recognise(SecretBytes(content))
     try:

@@ -17,6 +17,7 @@ __all__ = [
     "oid",
     "sequence",
     "set_of",
+    "string",
     "text",
     "utc",
     "utf8",
@@ -95,6 +96,11 @@ def text(value: str) -> bytes:
         return _tlv(0x14, value.encode("latin-1"))
     except UnicodeEncodeError:
         return utf8(value)
+
+
+def string(tag: int, content: bytes) -> bytes:
+    """Return a string of the type that this tag names, whatever its bytes are."""
+    return _tlv(tag, content)
 
 
 def utf8(value: str) -> bytes:

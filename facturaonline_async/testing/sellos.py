@@ -37,6 +37,9 @@ _SHA256_WITH_RSA: Final = der.sequence(der.oid("1.2.840.113549.1.1.11"), der.nul
 _EARLIER: Final = timedelta(hours=1)
 """A certificate is valid from a little before now, so that clocks may differ."""
 
+_PREFIXES: Final = {"uat": "3000100000", "ac6": "000010000006"}
+"""How the certificate numbers of each authority begin."""
+
 _numbers: Final = itertools.count(secrets.randbelow(10**10))
 
 
@@ -50,11 +53,12 @@ def make_sello(
     years: int = 4,
     number: str | None = None,
     private_key: rsa.RSAPrivateKey | None = None,
+    issuer: Literal["uat", "ac6"] = "uat",
 ) -> Sello:
     """Make a certificate and its key, shaped as the SAT's test files are: a `Sello` to send, or to break.
 
-    The certificate is signed by an authority that this process makes up and forgets, with the name of the SAT's test
-    authority. For one that has expired, or is not valid yet, move `now`; for a wrong password, take the bytes of one
+    The certificate is signed by an authority that this process makes up and forgets, with the name of one of the SAT's.
+    For one that has expired, or is not valid yet, move `now`; for a wrong password, take the bytes of one
     call and another password.
 
     Args:
@@ -64,22 +68,25 @@ def make_sello(
         password: the key is encrypted with it.
         now: an aware datetime; default: the current time. Validity begins an hour earlier.
         years: of validity, from 1 up.
-        number: 20 ASCII digits; default: another one for each call.
+        number: 20 ASCII digits; default: another one for each call, such as the issuer gives.
         private_key: RSA key to use instead of a new one. Making keys is slow (about 0.1 s): with a key given, a call
             takes some milliseconds, so that a few keys do for thousands of certificates.
+        issuer: ``"uat"``, the SAT's test authority; or ``"ac6"``, its AC6, which issues certificates for production and
+            writes its own name as no standard allows: UTF-8 that was encoded twice, and UTF-8 in a PrintableString.
+            `cryptography` refuses to load such a certificate.
 
     Raises:
         InvalidInputError: an argument is none of the above.
 
     """
     moment = datetime.now(UTC) if now is None else now
-    _check(rfc, kind, moment, years, number)
+    _check(rfc, kind, moment, years=years, number=number, issuer=issuer)
     key = private_key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
     body = der.sequence(
         der.explicit(0, der.integer(2)),  # version 3
-        der.integer(int.from_bytes((number or _new_number()).encode("ascii"), "big")),
+        der.integer(int.from_bytes((number or _new_number(issuer)).encode("ascii"), "big")),
         _SHA256_WITH_RSA,
-        _issuer(),
+        _issuer() if issuer == "uat" else _issuer_ac6(),
         _validity(moment - _EARLIER, years),
         _subject(rfc, razon_social or f"EMPRESA {rfc}", kind),
         key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
@@ -89,7 +96,7 @@ def make_sello(
     return Sello(der.sequence(body, _SHA256_WITH_RSA, der.bits(signature)), _encrypted(key, password), password)
 
 
-def _check(rfc: str, kind: str, now: datetime, years: int, number: str | None) -> None:
+def _check(rfc: str, kind: str, now: datetime, *, years: int, number: str | None, issuer: str) -> None:
     if not rfc:
         raise InvalidInputError("rfc is empty.", field="rfc")
     if kind not in {"csd", "fiel"}:
@@ -98,13 +105,17 @@ def _check(rfc: str, kind: str, now: datetime, years: int, number: str | None) -
         raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
     if years < 1:
         raise InvalidInputError(f"years must be a number from 1 up, and was {years!r}.", field="years")
+    if issuer not in _PREFIXES:
+        raise InvalidInputError(f'issuer must be "uat" or "ac6", and was {issuer!r}.', field="issuer")
     if number is not None and not re.fullmatch(r"[0-9]{20}", number):
         raise InvalidInputError(f"number must be 20 ASCII digits, and was {number!r}.", field="number")
 
 
-def _new_number() -> str:
+def _new_number(issuer: str) -> str:
     """Return a certificate number that no other call of this process gets."""
-    return f"3000100000{next(_numbers) % 10**10:010d}"
+    prefix = _PREFIXES[issuer]
+    rest = 20 - len(prefix)
+    return f"{prefix}{next(_numbers) % 10**rest:0{rest}d}"
 
 
 @functools.cache
@@ -131,6 +142,29 @@ def _issuer() -> bytes:
         _rdn("2.5.4.7", der.utf8("COYOACAN")),  # locality
         _rdn(_UNIQUE_IDENTIFIER, der.text("2.5.4.45")),  # the SAT's own test authority has this for a value
         _rdn("1.2.840.113549.1.9.2", der.text("responsable: ACDMA-SAT")),  # unstructured name
+    )
+
+
+def _double_encoded(text: str) -> bytes:
+    """Return a UTF8String whose text was read as Latin-1, and encoded once more."""
+    return der.utf8(text.encode().decode("latin-1"))
+
+
+@functools.cache
+def _issuer_ac6() -> bytes:
+    responsible = "responsable: Administración Central de Servicios Tributarios al Contribuyente"
+    return der.sequence(
+        _rdn(_COMMON_NAME, _double_encoded("A.C. del Servicio de Administración Tributaria")),
+        _rdn(_ORGANIZATION, _double_encoded("Servicio de Administración Tributaria")),
+        _rdn(_ORGANIZATIONAL_UNIT, der.utf8("SAT-IES Authority")),
+        _rdn(_EMAIL, der.ia5("contacto.tecnico@example.com")),
+        _rdn("2.5.4.9", der.utf8("Av. Hidalgo 77, Col. Guerrero")),  # street address
+        _rdn("2.5.4.17", der.utf8("06300")),  # postal code
+        _rdn(_COUNTRY, der.text("MX")),
+        _rdn("2.5.4.8", _double_encoded("Ciudad de México")),  # state
+        _rdn("2.5.4.7", _double_encoded("Cuauhtémoc")),  # locality
+        _rdn(_UNIQUE_IDENTIFIER, der.text("SAT970701NN3")),
+        _rdn("1.2.840.113549.1.9.2", der.string(0x13, responsible.encode())),  # unstructured name, in a PrintableString
     )
 
 

@@ -7,13 +7,13 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from facturaonline_async.sello import Sello
-from facturaonline_async.testing import make_sello
+from facturaonline_async.sello import Sello, der as read
+from facturaonline_async.testing import der, make_sello
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RFC = "EKU9003173C9"
@@ -42,3 +42,26 @@ def private_key(bits: int = 2048, number: int = 0) -> rsa.RSAPrivateKey:
 def made(rfc: str = RFC, **how: Any) -> Sello:
     given: dict[str, Any] = {"now": NOW, "private_key": private_key()}
     return make_sello(rfc, **(given | how))
+
+
+def attributes(cer: bytes, name: Literal["issuer", "subject"]) -> list[tuple[str, bytes]]:
+    """Return each attribute of a name in its order: dotted identifier, and DER of its value."""
+    body = next(iter(read.first(cer)))
+    element = list(body)[3 if name == "issuer" else 5]
+    pairs = [list(pair) for relative in element for pair in relative]
+    return [(read.dotted(identifier), whole(value)) for identifier, value in pairs]
+
+
+def with_attributes(cer: bytes, name: Literal["issuer", "subject"], attributes: list[tuple[str, bytes]]) -> bytes:
+    """Return the certificate with other attributes; its signature stays as it was."""
+    body, algorithm, signature = read.first(cer)
+    parts = list(map(whole, body))
+    parts[3 if name == "issuer" else 5] = der.sequence(
+        *(der.set_of(der.sequence(der.oid(identifier), value)) for identifier, value in attributes)
+    )
+    return der.sequence(der.sequence(*parts), whole(algorithm), whole(signature))
+
+
+def whole(element: read.Element) -> bytes:
+    """Return an element with its tag and length."""
+    return der.string(element.tag, element.content)

@@ -187,7 +187,7 @@ FOUND: dict[str, tuple[Callable[[], Sello], dict[str, Any], list[str]]] = {
     "no x500UniqueIdentifier": (replaced(bytes.fromhex("060355042d"), bytes.fromhex("060355042e")), {}, ["unknown_kind"]),
     "a FIEL's usage with a sucursal": (replaced(bytes.fromhex("030206c0"), bytes.fromhex("030203d8")), {}, ["unknown_kind"]),
     "a number that is none": (lambda: evolve(made(), cer=made(number="3" * 20).cer.replace(b"3" * 20, b"3" * 19 + b"x")), {}, ["unknown_kind"]),
-    "names that are not UTF-8": (replaced(b"\x0c\x06AC UAT", b"\x0c\x06AC \xff\xffT"), {}, ["unreadable_subject"]),
+    "a name that is longer than its place": (replaced(b"\x0c\x06AC UAT", b"\x0c\x07AC UAT"), {}, ["unreadable_subject"]),
     "an RFC that is none": (lambda: made("EKU9099173C9"), {}, ["rfc_format"]),
     "another check digit": (lambda: made("EKU9003173C8"), {}, ["rfc_check_digit"]),
     "another company's": (made, {"rfc": "XIQB891116QE4"}, ["rfc_mismatch"]),

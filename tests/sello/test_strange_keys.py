@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 from attrs import evolve
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from facturaonline_async.sello import check, cifrado, llave
@@ -73,22 +72,13 @@ def test_a_panic_below_is_about_the_bytes(monkeypatch: pytest.MonkeyPatch) -> No
     assert not isinstance(panic.value, Exception)
     assert [code for code, _ in found(key)] == ["wrong_password"]
 
-    def panics(_: bytes) -> x509.Certificate:
-        raise panic.value
-
-    monkeypatch.setattr(x509, "load_der_x509_certificate", panics)
-    assert [finding.code for finding in check(made(), now=NOW).findings] == ["not_a_certificate"]
-
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, asyncio.CancelledError])
-@pytest.mark.parametrize("where", ["llave.load_der_private_key", "certificado.x509.load_der_x509_certificate"])
-def test_what_is_about_this_process_goes_on(
-    where: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_about_this_process_goes_on(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(f"facturaonline_async.sello.{where}", interrupted)
+    monkeypatch.setattr(llave, "load_der_private_key", interrupted)
     with pytest.raises(error):
         check(made(), now=NOW)
 

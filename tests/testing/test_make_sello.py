@@ -176,6 +176,17 @@ def test_one_authority_signs_them_all(private_key: rsa.RSAPrivateKey) -> None:
             private_key.public_key().verify(*arguments)
 
 
+def test_the_ac6_writes_its_name_as_no_standard_allows(private_key: rsa.RSAPrivateKey) -> None:
+    """UTF-8 that was encoded twice, and a PrintableString of UTF-8."""
+    cer = make_sello("EKU9003173C9", issuer="ac6", private_key=private_key).cer
+    double = "Administración".encode().decode("latin-1").encode()
+    single = "responsable: Administración Central de Servicios Tributarios al Contribuyente".encode()
+
+    assert 2 == cer.count(double)
+    assert bytes((0x13, len(single))) + single in cer
+    assert b"\x02\x14000010000006" in cer
+
+
 def test_the_key_and_the_password_do_not_show(private_key: rsa.RSAPrivateKey) -> None:
     assert "12345678a" not in repr(make_sello("EKU9003173C9", private_key=private_key))
 
@@ -189,6 +200,7 @@ def test_the_key_and_the_password_do_not_show(private_key: rsa.RSAPrivateKey) ->
         ({"years": 0}, "years"),
         ({"number": "123"}, "number"),
         ({"number": "٣" * 20}, "number"),
+        ({"issuer": "ac5"}, "issuer"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments: dict[str, object], field: str) -> None:
