@@ -5,12 +5,14 @@ from __future__ import annotations
 import unicodedata
 from typing import Any, Final
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, Converter, field, frozen
 
 from facturaonline_async.checks import a, count, kind, natural, required_text, text
 from facturaonline_async.config import Credentials, Secret, to_secret
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.free_text import compose
 from facturaonline_async.kept import KeepsSecrets
+from facturaonline_async.logs import LOGGER
 from facturaonline_async.regimenes import Regimen, find_regimen
 from facturaonline_async.sello import Sello
 
@@ -164,13 +166,37 @@ def _optional_rfc(rfc: str | None) -> str | None:
     return None if rfc is None else normalize_rfc(rfc)
 
 
-@frozen(kw_only=True)
+def _compose(value: Any, attribute: Attribute[Any]) -> Any:
+    """Compose the characters of a text (NFC), and say so; a value of another type is left to the validator."""
+    if not isinstance(value, str) or (composed := compose(value)) == value:
+        return value
+    LOGGER.warning("%s was given with decomposed characters (NFD), and is sent composed (NFC).", attribute.name)
+    return composed
+
+
+def _compose_texts(_: type, attributes: list[Attribute[Any]]) -> list[Attribute[Any]]:
+    """Give each text that has no converter of its own the one that composes."""
+    composing = Converter(_compose, takes_field=True)
+    return [
+        each.evolve(converter=composing) if each.converter is None and each.validator in {text, required_text} else each
+        for each in attributes
+    ]
+
+
+@frozen(kw_only=True, field_transformer=_compose_texts)
 class NuevaEmpresa:
     """What is sent to create a company. The first block is required; an optional text left ``""`` is not sent.
 
     Razón social, RFC and código postal must be those that the SAT has on record. Before one is sent, the forms of
     `rfc`, `curp`, `codpos`, `regimen` and `regimen_nomina` are checked, and the certificates with their keys and
     passwords; check digits, and a régimen that is not for this kind of person, only warn.
+
+    Texts are sent with composed characters (NFC); one that was given otherwise is composed when the value is made, and
+    the logger warns of it. Apart from that, and from the upper case of `rfc` and `curp`, no text is changed.
+
+    Raises:
+        InvalidInputError: a text holds a line break, a control character or an invisible one (such as a zero-width
+            space), or a required one is empty.
     """
 
     razon_social: str = field(validator=required_text)
@@ -208,11 +234,11 @@ class NuevaEmpresa:
     fiel: Sello | None = field(default=None, validator=a(Sello, or_none=True))
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, field_transformer=_compose_texts)
 class CambiosEmpresa:
     """What is sent to change a company: None is not sent, ``""`` is sent empty.
 
-    A CSD or a FIEL travels whole: certificate, key and password.
+    A CSD or a FIEL travels whole: certificate, key and password. Texts are composed and checked as in `NuevaEmpresa`.
     """
 
     razon_social: str | None = field(default=None, validator=text)
