@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import pickle
+import sys
 import traceback
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
 from facturaonline_async.provision import Existing, Plan, PlanError, PlanSerie, Problem, ValueRow
+from facturaonline_async.provision.rows import Repeats
+from facturaonline_async.provision.table import _wrong_columns
 from tests.plans import HEADER, ROW, folder, nueva, table, written, written_toml
 
 PASSWORD = "clave secreta"
+Form = Literal["NFC", "NFD"]
 
 
 def problems(path: Path, *rows: dict[str, object]) -> list[tuple[int, str]]:
@@ -148,6 +157,259 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
     assert [problem.row for problem in refused.value.problems] == [7]
 
 
+@pytest.mark.parametrize(
+    ("raw", "sent", "how"),
+    [
+        ("COMPAN\u0303I\u0301A", "COMPAÑÍA", "with composed characters (NFC)"),
+        ("ESCUELA\u00a0KEMPER", "ESCUELA KEMPER", "with blanks in place of no-break blanks"),
+        (
+            "  ESCUELA KEMPER\u00a0",
+            "ESCUELA KEMPER",
+            "with blanks in place of no-break blanks, without the blanks around it",
+        ),
+        ("ESCUELA   KEMPER", "ESCUELA KEMPER", "with single blanks"),
+        ('="ESCUELA KEMPER"', "ESCUELA KEMPER", 'without the formula ="…" around it'),
+        (' "ESCUELA ""KEMPER"""', 'ESCUELA "KEMPER"', "without the quotation marks after a blank"),
+        (' " ESCUELA"', "ESCUELA", "without the quotation marks after a blank, without the blanks around it"),
+    ],
+)
+def test_a_name_that_is_certainly_meant_is_mended_and_said(tmp_path: Path, raw: str, sent: str, how: str) -> None:
+    plan = Plan.from_csv(written(tmp_path, [ROW | {"razon_social": raw}]))
+    (row,) = plan
+    assert asyncio.run(row.load()).razon_social == sent
+    assert plan.notices == (Problem(row=2, column="razon_social", reason=f"was read {how}", seen=raw),)
+
+
+@pytest.mark.parametrize(
+    ("column", "raw", "sent", "how"),
+    [
+        ("codpos", '="06500"', "06500", 'was read without the formula ="…" around it'),
+        ("codpos", "'06500", "06500", "was read without the apostrophe before it"),
+        ("telefono", "'5512345678", "5512345678", "was read without the apostrophe before it"),
+        ("regimen", " 601", "601", "was read without the blanks around it"),
+        ("rfc", "'EKU9003173C9", "EKU9003173C9", "was read without the apostrophe before it"),
+        ("rfc", "eku9003173c9", "EKU9003173C9", "was read in upper case"),
+        ("rfc", "HAN\u0303930228SM9", "HAÑ930228SM9", "was read with composed characters (NFC)"),
+        ("email", "a@example.com\n", "a@example.com", "was read without the blanks around it"),
+    ],
+)
+def test_no_text_is_sent_changed_without_a_notice(tmp_path: Path, column: str, raw: str, sent: str, how: str) -> None:
+    plan = Plan.from_csv(written(tmp_path, [ROW | {column: raw}]))
+    (row,) = plan
+    assert getattr(asyncio.run(row.load()), column) == sent
+    assert plan.notices == (Problem(row=2, column=column, reason=how, seen=raw),)
+
+
+@pytest.mark.parametrize("column", ["razon_social", "calle", "colonia", "mail_conta"])
+@pytest.mark.parametrize("cell", ["#¿NOMBRE?", "####", "nan", "L&amp;O", "COMPAÃ‘IA", "'ACME", "=A1", "COMPA?IA"])
+def test_what_is_no_name_and_no_address_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
+    assert problems(tmp_path, ROW | {column: cell}) == [(2, column)]
+
+
+@pytest.mark.parametrize("cell", ["N/A", "S/N", "--", "."])
+def test_a_company_has_a_name(tmp_path: Path, cell: str) -> None:
+    assert problems(tmp_path, ROW | {"razon_social": cell}) == [(2, "razon_social")]
+    assert loaded(tmp_path, exterior=cell).exterior == cell
+
+
+@pytest.mark.parametrize("column", ["razon_social", "rfc", "codpos", "email", "regimen", "calle", "telefono"])
+def test_an_invisible_character_is_a_fault_that_names_it(tmp_path: Path, column: str) -> None:
+    row: dict[str, Any] = ROW | {"calle": "Centro", "telefono": "5512345678"}
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(tmp_path, [row | {column: row[column][:2] + "\u200b" + row[column][2:]}]))
+    expected = f"row 2, {column}: holds the invisible character U+200B (zero width space) at place 3: "
+    assert [str(each) for each in refused.value.problems] == [expected + "delete it, or type the text anew"]
+
+
+@pytest.mark.parametrize("cell", ["F\u200b:factura", "F:fac\u00adtura"])
+def test_an_invisible_character_in_a_serie_is_a_fault(tmp_path: Path, cell: str) -> None:
+    assert problems(tmp_path, ROW | {"series": cell}) == [(2, "series")]
+
+
+def test_a_serie_is_mended_and_said(tmp_path: Path) -> None:
+    plan = Plan.from_csv(written(tmp_path, [ROW | {"series": "N\u0303 : factura"}]))
+    assert [row.series for row in plan] == [(PlanSerie(letra="Ñ", tipo_documento="factura"),)]
+    assert [notice.reason for notice in plan.notices] == ["was read with composed characters (NFC)"]
+
+
+def test_passwords_are_taken_as_they_stand(tmp_path: Path) -> None:
+    for password in (" 'x  y", '="x"', "nan", "Contrasen\u0303a"):
+        assert loaded(tmp_path, password=password).csd.password.reveal() == password
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\n"])
+def test_blanks_after_the_separators_of_the_header_are_left_out_everywhere(tmp_path: Path, newline: str) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    name = '"ACME, ""LA"" S.A."'
+    line = f'{name}, EKU9003173C9, 06500, a@b.mx, 601, 601, c/a.cer, c/a.key, "12345678a", F:factura'
+    path.write_text(newline.join([", ".join(HEADER), line]), encoding="utf-8", newline="")
+    plan = Plan.from_csv(path)
+    (row,) = plan
+    empresa = asyncio.run(row.load())
+    assert (empresa.razon_social, empresa.csd.password.reveal()) == ('ACME, "LA" S.A.', "12345678a")
+    assert ["a blank follows each separator" in str(notice) for notice in plan.notices] == [True]
+
+
+def test_a_quotation_mark_after_a_blank_is_named_where_it_splits_a_cell(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_text(table([ROW]).replace("6500", '6500, "x,y"'), encoding="utf-8", newline="")
+    with pytest.raises(PlanError, match="a quotation mark must follow the separator, without a blank"):
+        Plan.from_csv(path)
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\x1a\x1a", "\r\n\x1a", "\r\n\r\n\x1a"])
+@pytest.mark.parametrize("last", ["F:factura", '"F:factura"'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_a_ctrl_z_at_the_end_is_no_row(tmp_path: Path, end: str, last: str, encoding: str) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_bytes((table([ROW | {"series": "LAST"}]).rstrip().replace("LAST", last) + end).encode(encoding))
+    assert [row.series for row in Plan.from_csv(path)] == [(PlanSerie(letra="F", tipo_documento="factura"),)]
+
+
+def test_a_ctrl_z_elsewhere_is_a_fault(tmp_path: Path) -> None:
+    assert problems(tmp_path, ROW | {"calle": "una\x1ados"}) == [(2, "calle")]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_file_is_found_whatever_unicode_form_its_path_has(tmp_path: Path, forms: tuple[Form, Form]) -> None:
+    there, named = forms
+    home = tmp_path / unicodedata.normalize(there, "certificación")
+    home.mkdir()
+    for kind in ("cer", "key"):
+        (home / unicodedata.normalize(there, f"compañía.{kind}")).write_bytes(kind.encode())
+    paths = {kind: unicodedata.normalize(named, f"certificación/compañía.{kind}") for kind in ("cer", "key")}
+    empresa = loaded(tmp_path, **paths)
+    assert (empresa.csd.cer, bytes(empresa.csd.key)) == (b"cer", b"key")
+
+
+def test_of_two_files_that_differ_in_their_unicode_form_the_named_one_is_taken(tmp_path: Path) -> None:
+    forms: tuple[Form, ...] = ("NFC", "NFD")
+    for form in forms:
+        (tmp_path / unicodedata.normalize(form, "ñ.cer")).write_bytes(form.encode())
+    for form in forms:
+        assert loaded(tmp_path, cer=unicodedata.normalize(form, "ñ.cer")).csd.cer == form.encode()
+
+
+# ── Other encodings ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("mac_roman", "MacRoman"), ("cp850", "DOS"), ("cp437", "DOS")],
+)
+@pytest.mark.parametrize(
+    "text", ["COMPAÑIA DE MEXICO", "Compañía de México", "ñandú", "Peña Muñoz", "É. Díaz", "Juan José"]
+)
+def test_macroman_and_dos_are_recognised_and_refused(tmp_path: Path, encoding: str, name: str, text: str) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_bytes(table([ROW | {"razon_social": text}]).encode(encoding))
+    with pytest.raises(PlanError, match=f"row 2: the file is neither UTF-8 .* looks like .*{name}.*: save it as CSV"):
+        Plan.from_csv(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "COMPAÑÍA DE MÉXICO",
+        "Peña O’Brien",
+        "“La Niña”",
+        "México–Cancún",
+        "A – B",
+        "Nº 5 º",
+        "¡Hola!",
+        "€ 5",
+        "Ångström",
+    ],
+)
+def test_windows_1252_is_read_and_said(tmp_path: Path, text: str) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    path.write_bytes(table([ROW | {"razon_social": "ACME", "calle": text}]).encode("cp1252"))
+    plan = Plan.from_csv(path)
+    (row,) = plan
+    assert asyncio.run(row.load()).calle == text
+    assert [str(notice) for notice in plan.notices] == [
+        "row 2: the file is not UTF-8 from here on, and was read as Windows-1252"
+    ]
+
+
+# ── As much as a file can hold ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Counted(str):
+    """A text that counts how often it is compared."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def compared(act: Callable[[], object]) -> int:
+    Counted.times = 0
+    act()
+    return Counted.times
+
+
+def test_repeated_columns_are_found_in_linear_time() -> None:
+    def comparisons(number: int) -> int:
+        columns = [Counted(f"c{each // 2}") for each in range(number)]
+        return compared(lambda: list(_wrong_columns([*columns, Counted("rfc")], 1)))
+
+    assert 0 < comparisons(2_000) <= 2.5 * comparisons(1_000)
+
+
+def test_repeated_series_are_found_in_linear_time() -> None:
+    def comparisons(number: int) -> int:
+        series: Any = [SimpleNamespace(key=(Counted(f"F{each // 2}"), "factura")) for each in range(number)]
+        return compared(lambda: list(Repeats.of_series(series, 2)))
+
+    assert 0 < comparisons(2_000) <= 2.5 * comparisons(1_000)
+
+
+@pytest.mark.parametrize("series", ["F{0}:factura", "F{1}:factura", "F{0}", "F{0}:facturas"])
+def test_a_cell_of_many_series_takes_calls_in_linear_number(tmp_path: Path, series: str) -> None:
+    def calls(number: int) -> int:
+        cell = ";".join(series.format(each, each // 2) for each in range(number))
+        path = written(tmp_path, [ROW | {"series": cell}])
+
+        def read() -> None:
+            with contextlib.suppress(PlanError):
+                Plan.from_csv(path)
+
+        return called(read)
+
+    assert calls(8_000) <= 2.5 * calls(4_000)
+
+
+def test_a_header_of_many_columns_takes_calls_in_linear_number(tmp_path: Path) -> None:
+    def calls(number: int) -> int:
+        path = folder(tmp_path) / "plan.csv"
+        path.write_text(",".join([*HEADER, *(f"c{each // 2}" for each in range(number))]))
+
+        def read() -> None:
+            with contextlib.suppress(PlanError):
+                Plan.from_csv(path)
+
+        return called(read)
+
+    assert calls(20_000) <= 2.5 * calls(10_000)
+
+
+def called(act: Callable[[], object]) -> int:
+    """Return how many calls an act makes, of Python's functions and of built-in ones."""
+    events: Counter[str] = Counter()
+    sys.setprofile(lambda _, event, __: events.update((event,)))
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return events["call"] + events["c_call"]
+
+
 # ── Faults ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -160,7 +422,7 @@ def test_every_faulty_row_column_and_reason_is_told_at_once(tmp_path: Path) -> N
         "row 2, rfc: must be an RFC of 12 or 13 characters, and was 'EKU'",
         "row 2, codpos: must be a código postal of 5 digits, and was '42a'",
         "row 2, email: must be an e-mail address, and was 'nobody'",
-        "row 2, series: must be letra:tipo_documento[:folio] joined by ';', and was 'F'",
+        "row 2, series: must be letra:tipo_documento[:folio] joined by ';', such as F:factura:1;P:pago, and was 'F'",
         "row 2, cer: cannot be read: No such file or directory, and was 'c/none.cer'",
         "row 4, razon_social: is required, and empty",
     ]
@@ -243,13 +505,9 @@ def test_a_file_in_utf_8_with_a_broken_byte_is_not_taken_for_another_encoding(tm
 
 
 def test_what_is_odd_but_possible_is_reported(tmp_path: Path) -> None:
-    rows = [ROW | {"series": "F:facturas", "telefono": "5.51235E+09", "razon_social": "#REF!"}]
+    rows = [ROW | {"series": "F:facturas", "razon_social": '"LA MONTAÑA"'}]
     plan = Plan.from_csv(written(tmp_path, rows))
-    assert [(notice.row, notice.column) for notice in plan.notices] == [
-        (2, "razon_social"),
-        (2, "telefono"),
-        (2, "series"),
-    ]
+    assert [(notice.row, notice.column) for notice in plan.notices] == [(2, "razon_social"), (2, "series")]
 
 
 def test_many_faults_are_not_all_in_the_text(tmp_path: Path) -> None:

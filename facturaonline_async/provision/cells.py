@@ -9,8 +9,19 @@ from typing import Any, Final, NamedTuple
 
 from attrs import evolve
 
+from facturaonline_async.free_text import find_fault, find_invisible, mend, unwrap
 from facturaonline_async.provision.files import Files
-from facturaonline_async.provision.meaning import ATTRIBUTES, FILES, FORMS, PASSWORDS, REQUIRED, Value, meaning
+from facturaonline_async.provision.meaning import (
+    ATTRIBUTES,
+    FILES,
+    FORMS,
+    FREE_TEXTS,
+    PASSWORDS,
+    REQUIRED,
+    TEXTS,
+    Value,
+    meaning,
+)
 from facturaonline_async.provision.packed import Record
 from facturaonline_async.provision.rows import Problem
 from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO
@@ -64,7 +75,9 @@ class Cells:
         #: The row's RFC, if that is one.
         self.rfc: str | None = None
         self._raw = cells
-        self._cells = {name: cell.strip() for name, cell in cells.items()}
+        #: Cells without what a spreadsheet wrote around them, and what that was, to complete "it was read …".
+        self._unwrapped: dict[str, tuple[str, list[str]]] = {}
+        self._cells = {name: self._stripped(name, cell) for name, cell in cells.items()}
         self._files = files
         self._given = series
         self._may_be_shifted = may_be_shifted
@@ -80,6 +93,14 @@ class Cells:
         """Tell what is wrong with a cell."""
         if column not in self._refused:
             self.problems.append(Problem(row=self.number, column=column, reason=reason, seen=seen))
+
+    def _stripped(self, name: str, cell: str) -> str:
+        """Return a cell without what a spreadsheet wrote around it; of a password, whether there is one."""
+        if name not in PASSWORDS and (cell.startswith("'") or '"' in cell):
+            cell, changes = _unwrap(name, cell)
+            if changes:
+                self._unwrapped[name] = cell, changes
+        return cell.strip()
 
     def record(self) -> Record | None:
         """Return what the row says, or None if there are problems."""
@@ -112,6 +133,7 @@ class Cells:
 
     def _hide(self) -> None:
         """Show nothing of what may be a password in the wrong place."""
+        self.notices = [evolve(each, seen=None) for each in self.notices]
         self.problems = [each if _is_plausible(each) else evolve(each, seen=None) for each in self.problems]
         if self._may_be_shifted and self._is_shifted():
             self.problems = [evolve(each, seen=None) for each in self.problems]
@@ -127,36 +149,59 @@ class Cells:
             or any(re.search(r"\.(cer|key|pem)$|^\w+:\w+", password, re.IGNORECASE) for password in passwords)
         )
 
-    def _notice(self, column: str, reason: str) -> None:
-        self.notices.append(Problem(row=self.number, column=column, reason=reason))
+    def _notice(self, column: str, reason: str, seen: str | None = None) -> None:
+        self.notices.append(Problem(row=self.number, column=column, reason=reason, seen=seen))
 
     def _value(self, name: str, cell: str) -> Value:
         """Return what the cell means for the attribute."""
-        if _CONTROL.search(cell):
-            self.wrong(name, "holds a line break or another character that no text has: is a quotation mark missing?")
+        if fault := _fault(name, cell):
+            self.wrong(name, fault)
             return cell
-        if re.fullmatch(r"[0-9],?[.,]?[0-9]*E\+[0-9]+|#[A-Z/0!?]+", cell):
-            self._notice(name, f"{cell} looks like what a spreadsheet makes of a long number or of an error")
-        value, problem = meaning(name, cell)
+        text = self._mended(name) if name in TEXTS else cell
+        value, problem = meaning(name, text)
         if problem:
             self.wrong(name, problem, seen=cell)
-        elif name == "codpos" and value != cell:
-            self._notice(name, f"{cell} was read as {value}")
-        elif name == "rfc":
+        elif name == "codpos" and value != text:
+            self._notice(name, f"{text} was read as {value}")
+        elif name in TEXTS and value != text:
+            self._notice(name, "was read in upper case", seen=text)
+        if name == "rfc" and not problem:
             self.rfc = str(value)
         return value
+
+    def _mended(self, name: str) -> str:
+        """Return a cell's text as it is certainly meant. Each change is noted: no text is sent changed unsaid."""
+        raw = self._raw[name]
+        inner, unwrapped = self._unwrapped.get(name, (raw, []))
+        text, changes = mend(inner)
+        if changes := [*unwrapped, *changes]:
+            self._notice(name, f"was read {', '.join(changes)}", seen=raw)
+        if text[0] == text[-1] == '"' and name in FREE_TEXTS:
+            self._notice(name, "stands in quotation marks, and is sent with them", seen=text)
+        return text
 
     def _series(self) -> Iterator[tuple[str, str, int | None]]:
         form = _FORM if self._given is None else _FORM_OF_TABLES
         for each in _series(self._cells.get("series", "")) if self._given is None else self._given:
-            letra, tipo_documento, folio = each.letra.strip(), each.tipo_documento.strip(), each.folio.strip()
+            letra, tipo_documento, folio = self._serie_parts(each)
             is_folio = not folio or (re.fullmatch(r"[0-9]{1,9}", folio) and int(folio))
             if not letra or not tipo_documento or not is_folio or _CONTROL.search(letra + tipo_documento):
                 self.wrong("series", form, seen=each.text)
                 continue
+            if invisible := find_invisible(letra + tipo_documento):
+                self.wrong("series", f"holds the invisible character {invisible}: type it anew", seen=each.text)
+                continue
             if tipo_documento not in TIPOS_DOCUMENTO:
                 self._notice("series", f"{tipo_documento} is no documented tipo_documento, and is sent as it is")
             yield letra, tipo_documento, int(folio) if folio else None
+
+    def _serie_parts(self, serie: Serie) -> Iterator[str]:
+        """Give the parts of a serie as they are certainly meant. Blanks around them are the notation's, and unsaid."""
+        for part in serie[1:]:
+            text, changes = mend(part.strip())
+            if changes:
+                self._notice("series", f"was read {', '.join(changes)}", seen=serie.text)
+            yield text
 
     def _sello(self, cer: str, key: str, password: str) -> tuple[str, str, str] | None:
         paths = self._file(cer), self._file(key)
@@ -200,8 +245,25 @@ class Cells:
         return ""
 
 
+def _unwrap(name: str, cell: str) -> tuple[str, list[str]]:
+    """Return the cell without what a spreadsheet wrote around it. An apostrophe is part of no RFC and no code."""
+    text, changes = unwrap(cell)
+    if not changes and text.startswith("'") and name in TEXTS - FREE_TEXTS:
+        return text[1:], ["without the apostrophe before it"]
+    return text, changes
+
+
+def _fault(name: str, cell: str) -> str | None:
+    """Return what no cell may hold, or no text in a column of free texts."""
+    if _CONTROL.search(cell):
+        return "holds a line break or another character that no text has: is a quotation mark missing?"
+    if invisible := find_invisible(cell):
+        return f"holds the invisible character {invisible}: delete it, or type the text anew"
+    return find_fault(cell) if name in FREE_TEXTS else None
+
+
 _VALUES: Final = ATTRIBUTES | {"existing"}
-_FORM: Final = "must be letra:tipo_documento[:folio] joined by ';'"
+_FORM: Final = "must be letra:tipo_documento[:folio] joined by ';', such as F:factura:1;P:pago"
 _FORM_OF_TABLES: Final = "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"
 
 

@@ -14,7 +14,20 @@ from facturaonline_async.findings import Finding
 from facturaonline_async.provision.rows import EXISTING
 from facturaonline_async.resources.empresas.values import NuevaEmpresa, normalize_rfc
 
-__all__ = ["ATTRIBUTES", "COLUMNS", "COUNTS", "FILES", "FLAGS", "FORMS", "PASSWORDS", "REQUIRED", "Value", "meaning"]
+__all__ = [
+    "ATTRIBUTES",
+    "COLUMNS",
+    "COUNTS",
+    "FILES",
+    "FLAGS",
+    "FORMS",
+    "FREE_TEXTS",
+    "PASSWORDS",
+    "REQUIRED",
+    "TEXTS",
+    "Value",
+    "meaning",
+]
 
 REQUIRED: Final = ("razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key")
 FILES: Final = ("cer", "key", "fielcer", "fielkey", "logo")
@@ -31,6 +44,7 @@ _Check = Callable[[str], tuple[Value, str]]
 
 _YES: Final = frozenset({"1", "si", "sí", "true", "verdadero", "yes", "x"})
 _NO: Final = frozenset({"0", "no", "false", "falso"})
+_NO_NAMES: Final = frozenset({"N/A", "NA", "N.A.", "N/D", "ND", "S/N", "SN", "TBD", "XXX"})
 
 
 def meaning(name: str, cell: str) -> tuple[Value, str]:
@@ -69,6 +83,11 @@ def _email(cell: str) -> tuple[Value, str]:
     return cell, "" if re.fullmatch(r"[^@\s]+@[^@\s]+", cell) else "must be an e-mail address"
 
 
+def _razon_social(cell: str) -> tuple[Value, str]:
+    is_name = any(map(str.isalnum, cell)) and cell.upper() not in _NO_NAMES
+    return cell, "" if is_name else "must be the company's name"
+
+
 def _existing(cell: str) -> tuple[Value, str]:
     word = cell.lower()
     return word, "" if word in EXISTING else "must be adopt, update or fail (or empty: what the run does)"
@@ -84,16 +103,24 @@ def _count(cell: str) -> tuple[Value, str]:
     return int(cell) if is_count else 0, "" if is_count else "must be a whole number"
 
 
-_CHECKS: Final[Mapping[str, _Check]] = {
+_CODES: Final[Mapping[str, _Check]] = {
     "rfc": _rfc,
     "curp": _curp,
     "codpos": _codpos,
     "regimen": _regimen,
     "regimen_nomina": _regimen,
+}
+#: Columns whose values are sent as texts.
+TEXTS: Final = ATTRIBUTES - FLAGS - COUNTS
+#: Those of them that hold what people write, such as names and addresses.
+FREE_TEXTS: Final = TEXTS - _CODES.keys()
+_CHECKS: Final[Mapping[str, _Check]] = {
+    **_CODES,
+    "razon_social": _razon_social,
     "email": _email,
     "existing": _existing,
     **dict.fromkeys(FLAGS, _flag),
     **dict.fromkeys(COUNTS, _count),
 }
 #: Columns that have a form.
-FORMS: Final = _CHECKS.keys()
+FORMS: Final = _CHECKS.keys() - {"razon_social"}

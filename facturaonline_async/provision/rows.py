@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
@@ -183,6 +184,6 @@ class Repeats:
     @staticmethod
     def of_series(series: Sequence[PlanSerie], number: int) -> Iterator[Problem]:
         """Tell which series stand there twice."""
-        if len(keys := [serie.key for serie in series]) != len(set(keys)):
-            for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
+        for key, times in Counter(serie.key for serie in series).items():
+            if times > 1:
                 yield Problem(row=number, column="series", reason=f"{':'.join(key)} stands there twice")

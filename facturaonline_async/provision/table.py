@@ -10,7 +10,8 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
@@ -24,6 +25,19 @@ from facturaonline_async.provision.rows import PlanError, Problem
 __all__ = ["read_csv"]
 
 _DELIMITERS: Final = ",;\t"
+_END_MARK: Final = "\x1a"
+"""Ctrl-Z, with which DOS programs end a text file."""
+
+_SPANISH: Final = re.compile(
+    # Letters with accents beside another letter, and in the case that a word has there.
+    "(?<=[^\\W\\d_])(?:[áéíóúüñ](?![A-ZÁÉÍÓÚÜÑ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ])"
+    "|[áéíóúüñ](?=[a-záéíóúüñ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ](?=[^\\W\\d_])"
+)
+_ENCODINGS: Final = {
+    "cp1252": "Windows-1252",
+    "mac_roman": 'MacRoman, as "CSV (Macintosh)" writes it',
+    "cp850": 'a DOS code page, as "CSV (MS-DOS)" writes it',
+}
 
 
 def read_csv(path: str | os.PathLike[str]) -> tuple[PackedRows, list[Problem]]:
@@ -36,7 +50,7 @@ def read_csv(path: str | os.PathLike[str]) -> tuple[PackedRows, list[Problem]]:
     gathered = Gathered()
     files = Files(Path(path).parent)
     with opened(Path(path)) as file, _text(file, gathered.notices) as text:
-        records = _records(text)
+        records = _records(text, gathered.notices)
         number, header = next(records, (1, []))
         columns = [name.strip().lower() for name in header]
         if problems := list(_wrong_columns(columns, number)):
@@ -46,7 +60,9 @@ def read_csv(path: str | os.PathLike[str]) -> tuple[PackedRows, list[Problem]]:
             cells = Cells(number, texts, files, is_uneven=len(record) != len(columns))
             nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
             if any(cell.strip() for cell in (*record[len(columns) :], *nameless)):
-                cells.wrong("", "it has more cells than the header has columns")
+                is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
+                hint = ": a quotation mark must follow the separator, without a blank" if is_quoted else ""
+                cells.wrong("", f"it has more cells than the header has columns{hint}")
             gathered.add(cells)
     return gathered.done(none="there are no rows below the header")
 
@@ -69,13 +85,14 @@ def _text(file: BinaryIO, notices: list[Problem]) -> TextIO:
 
 
 def _not_utf_8(file: BinaryIO) -> int | None:
-    """Return the row in which Windows-1252 begins, if there is one; refuse UTF-8 with a few bytes that are not.
+    """Return the row in which Windows-1252 begins, if there is one; refuse every other encoding.
 
     It goes line by line: a byte of a line's end is part of no other character in either encoding.
     """
     first: int | None = None
     meant = broken = 0
     is_windows = True
+    spanish: Counter[str] = Counter()
     file.seek(0)
     for row, line in enumerate(file, 1):
         if b"\0" in line:
@@ -88,10 +105,26 @@ def _not_utf_8(file: BinaryIO) -> int | None:
         if "\ufffd" in marks and not _is(line, "utf-8"):
             first = first or row
             broken += marks.count("\ufffd")
-        is_windows = is_windows and _is(line, "cp1252")
-    if first is not None and (meant > broken or not is_windows):
+            spanish.update({each: len(_SPANISH.findall(line.decode(each, "replace"))) for each in _ENCODINGS})
+            is_windows = is_windows and _is(line, "cp1252")
+    if first is not None and meant > broken:
         raise PlanError.of([Problem(row=first, column="", reason="holds bytes that are not UTF-8, unlike the rest")])
+    if first is not None:
+        _refuse_other_encodings(first, spanish, is_windows=is_windows)
     return first
+
+
+def _refuse_other_encodings(row: int, spanish: Counter[str], *, is_windows: bool) -> None:
+    """Refuse a file that makes more Spanish words in another encoding than in Windows-1252.
+
+    Each byte is a character in any of them, so that only the words tell: „ and ê of COMPA„êA are Ñ and Í in MacRoman.
+    """
+    best = max(_ENCODINGS, key=spanish.__getitem__)  # the first of equals
+    if best == "cp1252" and is_windows:
+        return
+    looks = f", and looks like {_ENCODINGS[best]}" if best != "cp1252" else ""
+    reason = f"the file is neither UTF-8 nor Windows-1252 from here on{looks}: save it as CSV UTF-8"
+    raise PlanError.of([Problem(row=row, column="", reason=reason)])
 
 
 def _is(line: bytes, encoding: str) -> bool:
@@ -102,12 +135,12 @@ def _is(line: bytes, encoding: str) -> bool:
     return True
 
 
-def _records(text: TextIO) -> Iterator[tuple[int, list[str]]]:
+def _records(text: TextIO, notices: list[Problem]) -> Iterator[tuple[int, list[str]]]:
     """Give the rows that are not empty, with their numbers."""
     number = 0
     problem: Problem | None = None
     try:
-        for number, record in enumerate(_table(text), 1):
+        for number, record in enumerate(_table(text, notices), 1):
             if any(cell.strip() for cell in record):
                 yield number, record
     except csv.Error as error:
@@ -119,14 +152,30 @@ def _records(text: TextIO) -> Iterator[tuple[int, list[str]]]:
         raise PlanError.of([problem])
 
 
-def _table(text: TextIO) -> Iterator[list[str]]:
+def _table(text: TextIO, notices: list[Problem]) -> Iterator[list[str]]:
     first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):
         delimiter = ordered[1]  # a line that Excel reads as an order, and shows to nobody
+        first = ""
     else:
         text.seek(0)
-    return csv.reader(text, delimiter=delimiter, strict=True)
+    names = first.split(delimiter)[1:]
+    is_spaced = bool(names) and all(name.startswith(" ") for name in names)
+    if is_spaced:
+        # Without that, a quotation mark behind such a blank opens no quotation.
+        notices.append(whole("a blank follows each separator of the header, and was left out behind those of all rows"))
+    return csv.reader(_without_end_mark(text), delimiter=delimiter, skipinitialspace=is_spaced, strict=True)
+
+
+def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:
+    """Give the lines without the Ctrl-Z that may end the last one."""
+    last = ""
+    for line in lines:
+        if last:
+            yield last
+        last = line
+    yield last.rstrip(_END_MARK)
 
 
 def _wrong_columns(columns: Sequence[str], number: int) -> Iterator[Problem]:
@@ -142,7 +191,7 @@ def _wrong_columns(columns: Sequence[str], number: int) -> Iterator[Problem]:
         for name in unknown:
             yield wrong(name if re.fullmatch(r"[\w ]{1,40}", name) else "(no name)", "there is no such column")
         yield wrong("", f"the columns are {', '.join(sorted(COLUMNS))}")
-    for name in sorted({name for name in named if named.count(name) > 1}):
+    for name in sorted(name for name, times in Counter(named).items() if times > 1):
         yield wrong(name, "the column stands there twice")
     for name in REQUIRED:
         if name not in named:
