@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
 import aioresponses
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, settings
 
 from facturaonline_async import Config, FacturaOnline, RetryPolicy, connect
 from facturaonline_async.testing import Emulator
 from tests import tasks
+from tests.virtual import VirtualLoop, clocks
 
 tasks.install()
+
+# For a test that hangs: pytest-timeout reads it. No verdict depends on it.
+os.environ.setdefault("PYTEST_TIMEOUT", "600")
 
 # Timing decides no test.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
-QUICK = Config(rates=(), retry=RetryPolicy(transient=0.001, throttled=0.001), deadline=0.5, check_sello=False)
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Play tests with the mark ``virtual_clock`` on a loop whose time passes only when everybody waits."""
+    return {"virtual": VirtualLoop} if item.get_closest_marker("virtual_clock") else {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _clocks(request: pytest.FixtureRequest) -> Iterator[None]:
+    with clocks() if request.node.get_closest_marker("virtual_clock") else nullcontext():
+        yield
+
+
+QUICK = Config(rates=(), retry=RetryPolicy(transient=0.001, throttled=0.001), deadline=60, check_sello=False)
+BRIEF = evolve(QUICK, deadline=0.5)
+"""For tests on the virtual clock: elsewhere a slow machine takes half a second for anything."""
 
 
 @pytest.fixture
@@ -32,7 +54,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[FacturaOnline]:
-    """Connect with the main company's keys: no limits, quick repeats, half a second of patience."""
+    """Connect with the main company's keys: no limits, quick repeats, a minute of patience."""
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
         yield client
 

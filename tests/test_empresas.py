@@ -37,6 +37,8 @@ from tests.conftest import QUICK
 from tests.plans import nueva
 from tests.replay import replaying
 
+pytestmark = pytest.mark.virtual_clock
+
 MAIN = "607a062eae2bb"
 CSD = Sello(b"the certificate", b"the private key", "clave csd")
 FIEL = Sello(b"the e.firma", b"its private key", "clave fiel")
@@ -358,7 +360,7 @@ async def test_ensure_waits_until_a_new_company_is_readable() -> None:
 
 
 async def test_ensure_says_which_company_was_created_but_never_became_readable() -> None:
-    async with Emulator(read_lag=60) as emulator:
+    async with Emulator(read_lag=600) as emulator:
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
             with pytest.raises(UnreadableAnswerError, match="look for it later") as unreadable:
                 await client.empresas.ensure(NUEVA)

@@ -24,8 +24,10 @@ from facturaonline_async import (
     connect,
 )
 from facturaonline_async.testing import Emulator, Fault
-from tests.conftest import QUICK
+from tests.conftest import BRIEF
 from tests.plans import nueva
+
+pytestmark = pytest.mark.virtual_clock
 
 
 @frozen
@@ -54,12 +56,12 @@ KINDS = {
 
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
-PATIENT = evolve(QUICK, deadline=2.0)
+PATIENT = evolve(BRIEF, deadline=2.0)
 WRONG_KEYS = {"status": "error", "message": "La cuenta que intenta autenticarse no existe"}
 
 
 @asynccontextmanager
-async def ready(config: Config = QUICK, **how: float) -> AsyncIterator[tuple[FacturaOnline, Emulator]]:
+async def ready(config: Config = BRIEF, **how: float) -> AsyncIterator[tuple[FacturaOnline, Emulator]]:
     async with (
         Emulator(**how) as emulator,  # type: ignore[arg-type]
         connect(emulator.credentials, base_url=emulator.base_url, config=config) as client,
@@ -104,7 +106,7 @@ async def test_whatever_the_look_says_a_create_is_not_denied(kind: Kind, answer:
 
 @each_kind
 async def test_a_limiter_that_refuses_the_look_denies_nothing(kind: Kind) -> None:
-    config = evolve(QUICK, endpoint_rates={kind.look: Rate(1, 1000)}, max_wait=0.01)
+    config = evolve(BRIEF, endpoint_rates={kind.look: Rate(1, 1000)}, max_wait=0.01)
     async with ready(config) as (client, emulator):
         if kind.look == "empresas.get":
             await client.empresas.get("607a062eae2bb")
@@ -206,7 +208,7 @@ async def test_the_next_in_turn_creates_nothing_when_the_first_was_cancelled_in_
 @each_kind
 async def test_a_doubt_ends_after_settle(kind: Kind) -> None:
     """What was lost for good can be created again, when it cannot show up any more."""
-    async with ready(evolve(QUICK, settle=0.8)) as (client, emulator):
+    async with ready(evolve(BRIEF, settle=0.8)) as (client, emulator):
         emulator.inject(Fault.drop_before_commit(), endpoint=kind.create)
         with pytest.raises(OutcomeUnknownError):
             await kind.ensure(client)
@@ -219,7 +221,7 @@ async def test_a_doubt_ends_after_settle(kind: Kind) -> None:
 @each_kind
 @pytest.mark.parametrize("ended", ["refused", "not sent", "cancelled before it was sent"])
 async def test_what_surely_did_not_happen_leaves_no_doubt(kind: Kind, ended: str) -> None:
-    config = evolve(QUICK, endpoint_rates={kind.create: Rate(1, 0.3)})
+    config = evolve(BRIEF, endpoint_rates={kind.create: Rate(1, 0.3)})
     async with ready(config) as (client, emulator):
         if ended == "cancelled before it was sent":
             emulator.inject(Fault.status(422, body={"message": "no"}), endpoint=kind.create)
@@ -264,7 +266,7 @@ async def test_no_storm_of_impatient_callers_makes_two(kind: Kind) -> None:
 
 async def test_the_deadline_of_an_ensure_is_kept() -> None:
     """Lists that take a while do not add up beyond the deadline: one look more, at most."""
-    async with ready(evolve(QUICK, deadline=0.6), latency=0.2, list_lag=60) as (client, _):
+    async with ready(evolve(BRIEF, deadline=0.6), latency=0.2, list_lag=60) as (client, _):
         began = asyncio.get_running_loop().time()
         with pytest.raises(UnreadableAnswerError):
             await client.series.ensure(letra="F", tipo_documento="factura")
@@ -284,7 +286,7 @@ async def test_an_answer_about_another_company_is_not_taken_for_this_one() -> No
 
 @each_kind
 async def test_a_create_that_the_limiter_refused_is_in_no_doubt(kind: Kind) -> None:
-    config = evolve(QUICK, endpoint_rates={kind.create: Rate(1, 0.5)}, max_wait=0.01)
+    config = evolve(BRIEF, endpoint_rates={kind.create: Rate(1, 0.5)}, max_wait=0.01)
     async with ready(config) as (client, emulator):
         emulator.inject(Fault.status(422, body={"message": "no"}), endpoint=kind.create)
         with pytest.raises(ValidationError):

@@ -29,6 +29,8 @@ from facturaonline_async import (
 )
 from tests.conftest import QUICK
 
+pytestmark = pytest.mark.virtual_clock
+
 BASE = "https://api.example.mx/api"
 PAIR = Credentials(api_key="the-api-key", secret_key="the-secret-key")
 

@@ -13,6 +13,8 @@ from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
 from tests.oracle import FAULTS, OPERATIONS, Oracle
 
+pytestmark = pytest.mark.virtual_clock
+
 MAIN = "607a062eae2bb"
 STEPS = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 99)), min_size=1, max_size=25)
 #: A budget that no amount of trouble uses up: repeats are what may go wrong.

@@ -43,6 +43,8 @@ from facturaonline_async.testing.spellings import detail
 from tests.conftest import QUICK
 from tests.plans import nueva
 
+pytestmark = pytest.mark.virtual_clock
+
 F = PlanSerie(letra="F", tipo_documento="factura", folio=1)
 P = PlanSerie(letra="P", tipo_documento="pago")
 MAIN = "607a062eae2bb"

@@ -39,6 +39,8 @@ from tests.leaks import leaks
 from tests.matrix.stage import QUICK
 from tests.raw import Exchange, http, raw_server
 
+pytestmark = pytest.mark.virtual_clock
+
 API_KEY = "JDJ5JDEwJDhhOVM4bzhXZWlSaFBoMVlUNmJuWHVuNnVQczFaZGlaQlVI"
 SECRET_KEY = "JDJ5JDEwJGM1S05VVzA2dzhyOU9oSDRNVlBOei5CZ3BRZmpIVlpqUFBZ"
 LISTED = "JDJ5JDEwJHNIQ01mNTFtRHFkTk9oTkZmT2oyVmVFLlB4WWxTSzFzM2pjR"

@@ -36,6 +36,8 @@ from facturaonline_async.testing import Emulator, Fault
 from tests.raw import Exchange, raw_server
 from tests.replay import CREDENTIALS, replay, replaying
 
+pytestmark = pytest.mark.virtual_clock
+
 UNLIMITED = Config(rates=(), check_sello=False)
 QUICK = Config(rates=(), retry=RetryPolicy(transient=0.001, throttled=0.001))
 SERIES = b'{"status": "success", "data": []}'

@@ -1,12 +1,42 @@
-"""An event loop whose time passes only when everybody waits: hours of waiting take milliseconds, and are exact."""
+"""An event loop whose time passes only when everybody waits: hours of waiting take milliseconds, and are exact.
+
+Sockets are real. While bytes are on their way between sockets of this process, or another thread works for the loop,
+no time passes, however slow the machine is.
+"""
 
 from __future__ import annotations
 
+import array
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import fcntl
+import selectors
+import termios
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+import pytest
+
+from facturaonline_async.provision import its_series, journal, opening, parking, resume, sending
+from facturaonline_async.testing import empresas, series, server, state
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+EPOCH = 1_700_000_000.0
+"""What the wall clock shows when the loop's clock shows 0."""
+
+_READERS = (empresas, its_series, journal, opening, parking, resume, sending, series, server, state)
+"""The modules that read the system's clocks."""
+
+_PATIENCE = 0.02
+"""Real seconds of one look at the sockets while something is on its way."""
+
+_LOOKS = 10
+"""Bytes that nobody fetches in so many looks are taken for bytes that nobody wants."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -15,17 +45,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._virtual_now = 0.0
-        real_select = self._selector.select  # type: ignore[attr-defined]
-
-        def select(timeout: float | None) -> Any:
-            events = real_select(0)
-            if not events and timeout is None:
-                raise RuntimeError("everybody waits, and nothing will ever happen")
-            if not events and timeout:
-                self._virtual_now += timeout
-            return events
-
-        self._selector.select = select  # type: ignore[attr-defined]
+        self._threads = 0
+        self._real_select = self._selector.select  # type: ignore[attr-defined]
+        self._selector.select = self._select  # type: ignore[attr-defined]
 
     def time(self) -> float:
         return self._virtual_now
@@ -33,6 +55,83 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def stall(self, seconds: float) -> None:
         """Let time pass while the loop does nothing, as a blocking call would."""
         self._virtual_now += seconds
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        future = super().run_in_executor(executor, func, *args)
+        self._threads += 1
+        future.add_done_callback(self._thread_done)
+        return future
+
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        self._threads += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._threads -= 1
+
+    def _thread_done(self, _: object) -> None:
+        self._threads -= 1
+
+    def _select(self, timeout: float | None) -> Any:
+        events = self._real_select(0)
+        if events or timeout == 0:
+            return events
+        if events := self._on_their_way():
+            return events
+        if timeout is None:
+            raise RuntimeError("everybody waits, and nothing will ever happen")
+        self._virtual_now += timeout
+        return events
+
+    def _on_their_way(self) -> Any:
+        """Return what comes of the bytes that are on their way, and of the work of other threads; at last, nothing."""
+        looks = 0
+        while self._threads or looks < _LOOKS:
+            if not self._threads and not self._is_anything_sent():
+                return self._real_select(0)
+            if events := self._real_select(_PATIENCE):
+                return events
+            looks += 1
+        return []
+
+    def _is_anything_sent(self) -> bool:
+        """Whether a socket has sent what its peer has not got, or waits to be connected."""
+        keys = self._selector.get_map().values()  # type: ignore[attr-defined]
+        return any(key.events & selectors.EVENT_WRITE or _unacknowledged(key.fd) for key in keys)
+
+
+def _unacknowledged(fd: int) -> int:
+    """Return how many bytes a socket has sent that its peer's kernel has not got; of what is no such socket, none."""
+    number = array.array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.TIOCOUTQ, number)
+    except OSError:
+        return 0
+    return number[0]
+
+
+def _monotonic() -> float:
+    """Return the running loop's time: of a real loop, this is the real one."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
+
+
+def _wall() -> float:
+    return EPOCH + _monotonic()
+
+
+@contextmanager
+def clocks() -> Iterator[None]:
+    """Let what reads the system's clocks read the running loop's: the emulator, and a run's moments."""
+    clock = SimpleNamespace(time=_wall, monotonic=_monotonic)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in _READERS:
+            patch.setattr(module, "time", clock)
+        yield
 
 
 def virtually(main: Coroutine[Any, Any, T]) -> T:

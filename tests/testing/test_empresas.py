@@ -14,6 +14,8 @@ from facturaonline_async.testing import Emulator
 from . import samples
 from .caller import CSD, FIEL, Caller, headers, upload
 
+pytestmark = pytest.mark.virtual_clock
+
 MAIN = "607a062eae2bb"
 REQUIRED = ["razons", "rfc", "codpos", "email", "regimen_nomina", "password", "cer", "key"]
 SMALL_FORM = {name: samples.FORM[name] for name in REQUIRED if name in samples.FORM}

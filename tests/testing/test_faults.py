@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-import time
 from typing import Any
 
 import aiohttp
@@ -15,6 +14,8 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing import Emulator, Fault
 
 from .caller import Caller
+
+pytestmark = pytest.mark.virtual_clock
 
 #: Every fault that answers: HTTP status, whether the work is done, whether the answer is the API's own.
 ANSWERING = [
@@ -278,8 +279,8 @@ def test_a_fault_shows_how_it_was_made_and_is_a_value() -> None:
 
 async def test_latency_is_what_each_call_takes() -> None:
     async with Emulator(latency=0.1) as emulator, Caller(emulator) as caller:
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         await asyncio.gather(create(caller), create(caller), create(caller))
 
-        assert 0.1 <= time.monotonic() - began < 0.25
+        assert pytest.approx(0.1) == asyncio.get_running_loop().time() - began
         assert 3 == emulator.in_flight_max

@@ -11,6 +11,8 @@ from facturaonline_async.testing import Emulator
 
 from .caller import Caller
 
+pytestmark = pytest.mark.virtual_clock
+
 
 @pytest_asyncio.fixture
 async def paged() -> AsyncIterator[Caller]:

@@ -12,6 +12,8 @@ from facturaonline_async.testing import Emulator
 from . import samples
 from .caller import Caller, headers, upload
 
+pytestmark = pytest.mark.virtual_clock
+
 MAIN = "607a062eae2bb"
 
 

@@ -11,6 +11,8 @@ from facturaonline_async.testing import Emulator, Fault
 from . import samples
 from .caller import Caller
 
+pytestmark = pytest.mark.virtual_clock
+
 SERIE_NOT_FOUND = {"status": "error", "message": "La serie no existe"}
 
 

@@ -12,6 +12,8 @@ from facturaonline_async.testing.state import Behaviour, State
 
 from .caller import Caller, headers
 
+pytestmark = pytest.mark.virtual_clock
+
 MAIN = "607a062eae2bb"
 
 
