@@ -27,10 +27,16 @@ def _page(name: str) -> Any:
 
 
 def rows(number: int) -> list[dict[str, str]]:
-    """Return companies as a list gives them: the page's own row, told apart by uid and RFC."""
+    """Return companies as a list gives them: the page's own row, told apart by uid, RFC and keys."""
     row = {**_page("empresas/list")["data"][0], "colonia": "Peñón de los Baños"}
     return [
-        {**row, "uid": f"607a{each:09d}", "rfc": f"EKU{each:06d}3C9", "api_key": API_KEY, "secret_key": SECRET_KEY}
+        {
+            **row,
+            "uid": f"607a{each:09d}",
+            "rfc": f"EKU{each:06d}3C9",
+            "api_key": f"{API_KEY[:-9]}{each:09d}",
+            "secret_key": f"{SECRET_KEY[:-9]}{each:09d}",
+        }
         for each in range(number)
     ]
 
@@ -39,10 +45,12 @@ def answers(companies: int) -> dict[str, bytes]:
     """Return the bodies that a server gives, by the route that asks for them."""
     series = {**_page("series/get")}
     series["data"] = series["data"][0] if isinstance(series["data"], list) else series["data"]
+    created = _page("empresas/create")
+    created["0"]["acco_rfc"] = RFC  # the one that is sent
     found = {
         "GET /api/v4/series/": series,
         "POST /api/v4/series/create": _page("series/create"),
-        "POST /api/v4/account/create": _page("empresas/create"),
+        "POST /api/v4/account/create": created,
         "GET /api/v1/accounts": {"response": "success", "data": rows(companies)},
     }
     return {route: json.dumps(answer, separators=(",", ":")).encode() for route, answer in found.items()}

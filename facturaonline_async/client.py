@@ -10,7 +10,7 @@ from functools import cached_property
 from attrs import evolve, field, frozen
 
 from facturaonline_async.config import Config, Credentials
-from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
 from facturaonline_async.resources import ENDPOINTS
 from facturaonline_async.resources.empresas.service import EmpresaService
 from facturaonline_async.resources.empresas.values import Empresa
@@ -51,9 +51,14 @@ class FacturaOnline:
 
         Raises:
             InvalidInputError: this value carries no keys; see `Empresa.credentials`.
+            UnreadableAnswerError: the keys are another company's, as far as this session knows.
 
         """
-        return FacturaOnline(self.session, empresa.credentials)
+        credentials = empresa.credentials
+        if problem := self.session.identities.problem(empresa):
+            raise UnreadableAnswerError(problem, uid=empresa.uid)
+        self.session.identities.learn(empresa)
+        return FacturaOnline(self.session, credentials)
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from facturaonline_async.events import AttemptEvent, Event, HoldEvent
 from facturaonline_async.flight import SharedReads, Turns
 from facturaonline_async.forms import Body
 from facturaonline_async.gate import Gate
+from facturaonline_async.identities import Identities
 from facturaonline_async.logs import LOGGER, log
 from facturaonline_async.transport import Transport
 
@@ -71,6 +72,8 @@ class SessionManager:
         self.turns: Turns = Turns()
         #: Creates that lists may not show yet: nothing may be created in their place.
         self.doubts: Doubts = Doubts()
+        #: Whose keys are whose, as far as lists and answers have said it.
+        self.identities: Identities = Identities()
         self._gate = Gate(config)
         self._transport = Transport(config)
         self._on_event = config.on_event

@@ -287,7 +287,7 @@ async def _complete(keys: KeysFile, client: FacturaOnline, journal: Path | None)
             for thing, _, _ in read_things(connection)
             if thing.is_empresa and thing.uid and thing.sends and thing.rfc not in keys.rfcs
         ]
-    for each in await bulk.run(left, lambda one: client.empresas.get(one[1])):
+    for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):
         keys.add(*each.item, each.result().credentials)
 
 

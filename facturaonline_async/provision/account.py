@@ -1,4 +1,4 @@
-"""What the account holds: which companies there are, and whose keys are whose."""
+"""What the account holds: which companies there are."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from attrs import define, field
 
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
-from facturaonline_async.errors import FacturaOnlineError, NotFoundError, PermissionDeniedError
-from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
+from facturaonline_async.errors import NotFoundError, PermissionDeniedError
+from facturaonline_async.resources.empresas.values import normalize_rfc
 
-__all__ = ["Account", "WrongCompanyError", "list_companies"]
+__all__ = ["Account", "list_companies"]
 
 _PER_PAGE = 500
-
-
-class WrongCompanyError(FacturaOnlineError):
-    """What was read is another company than it should be; its keys are not used."""
 
 
 async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[str, list[str]]:
@@ -48,8 +44,6 @@ class Account:
     client: FacturaOnline
     existing: dict[str, list[str]] = field(factory=dict)
     done: dict[str, str] = field(factory=dict)
-    _owners: dict[int, str] = field(factory=dict, init=False)  # uids by hashes of their keys' fingerprints
-    _are_keys_missing: bool = field(default=False, init=False)  # of a company that is listed
     _unlisted: str = field(default="", init=False)  # uid of the main company, where lists leave it out
 
     def key(self, rfc: str) -> Key:
@@ -66,10 +60,6 @@ class Account:
         async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
             if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
                 self.existing.setdefault(rfc, []).append(empresa.uid)
-            if empresa.api_key and empresa.secret_key:
-                self._owners[hash(empresa.credentials.fingerprint)] = empresa.uid
-            else:
-                self._are_keys_missing = True
         await self._add_main(rfcs)
 
     async def _add_main(self, rfcs: Container[str]) -> None:
@@ -81,37 +71,6 @@ class Account:
         if (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.existing.get(rfc, ()):
             self.existing.setdefault(rfc, []).append(main.uid)
             self._unlisted = main.uid
-
-    async def own(self, empresa: Empresa, uid: str, rfc: str) -> FacturaOnline:
-        """Return a client with the company's own keys. Another company's would create series in the wrong place.
-
-        Raises:
-            WrongCompanyError: they are another company's, or may be.
-
-        """
-        if empresa.uid != uid:
-            raise WrongCompanyError(f"asked for the company {uid}, the API answered with {empresa.uid}")
-        if normalize_rfc(empresa.rfc) != rfc:
-            raise WrongCompanyError(f"its uid {uid} belongs to a company with the RFC {empresa.rfc or '(none)'}")
-        fingerprint = empresa.credentials.fingerprint
-        owner = self._owners.setdefault(hash(fingerprint), uid)
-        if owner != uid:
-            raise WrongCompanyError(f"the API gave the keys of the company {owner} for it (uid {uid})")
-        own = self.client.for_empresa(empresa)
-        if fingerprint == self.client.credentials.fingerprint:
-            await self._prove(own, rfc, f"the API gave the main company's keys for it (uid {uid})")
-        elif self._are_keys_missing:  # they may be those of any other company
-            await self._prove(own, rfc, f"the API gave another company's keys for it (uid {uid})")
-        return own
-
-    async def _prove(self, own: FacturaOnline, rfc: str, problem: str) -> None:
-        """See that these keys are the company's."""
-        try:
-            current = await own.empresas.current()
-        except FacturaOnlineError as error:
-            raise WrongCompanyError(f"whether its keys are its own could not be seen: {error}") from None
-        if normalize_rfc(current.rfc) != rfc:
-            raise WrongCompanyError(problem)
 
     async def audit(self) -> list[str]:
         """Compare the API's list with what the run says is there, and return what does not agree, in words.

@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import define, field, fields
 
+from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
 from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
 from facturaonline_async.provision.account import Account, list_companies
@@ -60,7 +61,7 @@ class Companies:
                 await self._revisit(thing)
             if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
                 await self._make(work)
-            if thing.phase is Phase.DONE and work.own is None:
+            if thing.phase is Phase.DONE and thing.rfc not in self.account.done:
                 await self._open(work)
         except JournalError:
             raise
@@ -106,6 +107,7 @@ class Companies:
         if nueva is not None:
             thing.digest = self.sender.book.digest(partial(payload, nueva))
         if nueva is not None and existing == "update":
+            work.own = await self._own(uid, thing.rfc)  # first of all: what is changed must be this company
             await self.account.client.empresas.update(uid, _changes(nueva), is_checked=True)
         how = How.UPDATED if existing == "update" else How.ADOPTED
         thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, how, uid, ""
@@ -140,10 +142,24 @@ class Companies:
         await self.sender.create(thing, self.key(thing), send, look)
 
     async def _open(self, work: Work) -> None:
-        """Read the company until it is readable, and take its keys: lists may be older than they are."""
-        thing, client = work.empresa, self.account.client
+        """Read the company, take its keys, and take it down as done."""
+        thing = work.empresa
         assert thing.uid is not None  # noqa: S101  # of a company, the create or a list has told it
-        uid = thing.uid
+        work.own = work.own or await self._own(thing.uid, thing.rfc)
+        self.account.done[thing.rfc] = thing.uid
+        if thing.reason:
+            thing.reason = ""
+            await self.sender.book.save(thing)
+
+    async def _own(self, uid: str, rfc: str) -> FacturaOnline:
+        """Return a client with the company's own keys, as soon as it is readable: lists may be older than its keys.
+
+        Raises:
+            UnreadableAnswerError: it was not readable before the deadline, or its keys are another company's, which
+                would create series in the wrong place.
+
+        """
+        client = self.account.client
         problem = UnreadableAnswerError(
             f"the company exists (uid {uid}), but was not readable before the deadline",
             endpoint="empresas.get",
@@ -151,15 +167,10 @@ class Companies:
         )
 
         async def look() -> Empresa | None:
-            empresa = await client.empresas.get(uid)
+            empresa = await client.empresas.get_verified(uid, rfc=rfc)
             return empresa if empresa.api_key and empresa.secret_key else None
 
-        empresa = await poll(client.session, look, problem=problem)
-        work.own = await self.account.own(empresa, uid, thing.rfc)
-        self.account.done[thing.rfc] = uid
-        if thing.reason:
-            thing.reason = ""
-            await self.sender.book.save(thing)
+        return client.for_empresa(await poll(client.session, look, problem=problem))
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:

@@ -31,8 +31,10 @@ def read_one(reply: Reply, read: Callable[[object], T]) -> T:
     raise reply.unreadable(reason)
 
 
-async def read_all(reply: Reply, read: Callable[[object], T]) -> list[T]:
-    """Return the payload as a list of values, letting others run in between.
+async def read_all(
+    reply: Reply, read: Callable[[object], T], *, note: Callable[[list[T]], None] | None = None
+) -> list[T]:
+    """Return the payload as a list of values, letting others run in between. `note` is given the values as they come.
 
     Raises:
         UnreadableAnswerError: it is not a list, or a row is not readable. No row is dropped: whoever looked for it
@@ -49,6 +51,8 @@ async def read_all(reply: Reply, read: Callable[[object], T]) -> list[T]:
             if start:
                 await asyncio.sleep(0)
             values.extend(map(read, reply.payload[start : start + _ROWS_AT_ONCE]))
+            if note is not None:
+                note(values[start:])
     except RowError as problem:
         reason = f"row {len(values)}: {problem}"
     if reason:

@@ -110,7 +110,7 @@ async def poll(session: SessionManager, look: Callable[[], Awaitable[T | None]],
     """Look until there is something to see, with growing pauses, for ``Config.deadline`` seconds; else raise `problem`.
 
     "Not found" means not yet, and so do faults that may pass. A fault that stays ends the looking, but is not what is
-    raised: whatever it says is about the look, not about what is looked for.
+    raised: what it says is about the look, not about what is looked for.
     """
     clock = asyncio.get_running_loop().time
     until = clock() + session.config.deadline
@@ -121,8 +121,7 @@ async def poll(session: SessionManager, look: Callable[[], Awaitable[T | None]],
                 return seen
         except FacturaOnlineError as error:
             if not (error.is_transient or isinstance(error, (NotFoundError, OutcomeUnknownError))):
-                problem.add_note(f"(it could not be looked for: {error})")
-                raise problem from None
+                raise _with_reason(problem, error) from None
         left = until - clock()
         if left <= 0:
             problem.is_transient = True
@@ -130,3 +129,13 @@ async def poll(session: SessionManager, look: Callable[[], Awaitable[T | None]],
         # Jitter: a batch that was created together looks apart.
         await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
         pause = min(_LONGEST_PAUSE, 2 * pause)
+
+
+def _with_reason(problem: FacturaOnlineError, look: FacturaOnlineError) -> FacturaOnlineError:
+    """Return the problem, telling why it could not be looked for."""
+    if isinstance(problem, UnreadableAnswerError) and isinstance(look, UnreadableAnswerError):  # it is there, both say
+        return UnreadableAnswerError(
+            f"it is there, but not readable: {look.args[0]}", endpoint=problem.endpoint, uid=problem.uid
+        )
+    problem.add_note(f"(it could not be looked for: {look})")
+    return problem

@@ -6,15 +6,22 @@ import builtins
 from collections.abc import AsyncIterator
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from facturaonline_async.config import Credentials
-from facturaonline_async.errors import InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.identities import Listing, same_rfc
 from facturaonline_async.logs import LOGGER
 from facturaonline_async.resources.answers import read_all, read_one
 from facturaonline_async.resources.empresas import dialect
 from facturaonline_async.resources.empresas.revision import check_in_thread, review
-from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
+from facturaonline_async.resources.empresas.values import (
+    CambiosEmpresa,
+    Empresa,
+    NuevaEmpresa,
+    key_marks,
+    normalize_rfc,
+)
 from facturaonline_async.resources.ensure import BeforeSend, ensure, poll
 from facturaonline_async.session import SessionManager
 from facturaonline_async.wire import Reply
@@ -31,6 +38,11 @@ class EmpresaService:
 
     Calls that change one company run one at a time. Where nobody knows whether one was done, an update is sent again,
     for twice is the same as once; before a delete is repeated, the company is looked at.
+
+    An answer about another company than the one that was asked for, or with another company's keys, is never taken for
+    it: `find`, `ensure`, `create`, `update` and `get_verified` raise `UnreadableAnswerError`; values of `list`,
+    `iterate`, `get` and `current` carry an `Empresa.keys_problem`, which is logged as a warning, and
+    `Empresa.credentials` raises it.
     """
 
     _session: SessionManager
@@ -49,7 +61,12 @@ class EmpresaService:
         """
         query = dialect.list_query(rfc=rfc, razon_social=razon_social)
         reply = await self._session.send(dialect.LIST, self._credentials, query=query)
-        return await read_all(reply, dialect.read_empresa)
+        if query:  # a part of the companies: no evidence against what whole lists have said
+            return [self._checked(each, dialect.LIST.name) for each in await read_all(reply, dialect.read_empresa)]
+        listing = self._session.identities.listing(self._credentials.fingerprint)
+        empresas = await read_all(reply, dialect.read_empresa, note=lambda rows: listing.add(rows, key_marks(rows)))
+        listing.end()
+        return self._without_wrong_keys(empresas, listing)
 
     async def iterate(self, *, per_page: int = 100) -> AsyncIterator[Empresa]:
         """Give all companies, asking for `per_page` of them at a time. Each is given once.
@@ -63,6 +80,7 @@ class EmpresaService:
         if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1:
             raise InvalidInputError(f"per_page must be a whole number above 0, and was {per_page!r}.", field="per_page")
         seen: set[str] = set()
+        listing = self._session.identities.listing(self._credentials.fingerprint)
         page = 0
         while True:
             page += 1
@@ -70,36 +88,83 @@ class EmpresaService:
             reply = await self._session.send(dialect.LIST, self._credentials, query=query)
             fresh = [empresa for empresa in await read_all(reply, dialect.read_empresa) if empresa.uid not in seen]
             seen.update(empresa.uid for empresa in fresh)
-            for empresa in fresh:
+            listing.add(fresh, key_marks(fresh))
+            is_last = not fresh or (reply.last_page is not None and page >= reply.last_page)
+            if is_last:
+                listing.end()
+            for empresa in self._without_wrong_keys(fresh, listing):
                 yield empresa
-            if not fresh or (reply.last_page is not None and page >= reply.last_page):
+            if is_last:
                 return
 
     async def current(self) -> Empresa:
         """Return the company that the keys belong to (``GET /v1/current/account``)."""
         reply = await self._session.send(dialect.CURRENT, self._credentials)
-        return read_one(reply, dialect.read_empresa)
+        empresa = read_one(reply, dialect.read_empresa)
+        self._session.identities.prove(self._own_mark, empresa.uid)
+        return self._checked(empresa, dialect.CURRENT.name)
 
     async def get(self, uid: int | str) -> Empresa:
         """Return one company, with its own keys (``GET /v1/account/{uid}``).
+
+        An answer about another company is returned, too, and logged as a warning; its `Empresa.credentials` raises.
 
         Raises:
             NotFoundError: there is none, or it was created a moment ago and is not readable yet.
 
         """
-        reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
-        return read_one(reply, dialect.read_empresa)
+        empresa = await self._read(uid)
+        return self._checked(empresa, dialect.GET.name, uid=str(uid))
+
+    async def get_verified(self, uid: int | str, *, rfc: str) -> Empresa:
+        """Return one company whose keys are going to be used: it surely is the one that was asked for.
+
+        Its uid and its RFC are compared, and its keys with those of all companies that this session has listed. Where
+        lists leave out keys, or the keys are those of this client, one call more asks the API whose they are.
+
+        Args:
+            uid: the company's.
+            rfc: the RFC that it must have; compared as in `find`.
+
+        Raises:
+            NotFoundError: there is none, or it was created a moment ago and is not readable yet.
+            UnreadableAnswerError: the answer is about another company, or gives another company's keys; the text names
+                both uids.
+
+        """
+        empresa = await self._read(uid)
+        problem = self._problem(empresa, str(uid))
+        if not problem and not same_rfc(empresa.rfc, rfc):
+            problem = (
+                f"asked for the company {uid} with the RFC {rfc}, the API answered with the company {empresa.uid} "
+                f"with the RFC {empresa.rfc or '(none)'}"
+            )
+        identities, account = self._session.identities, self._credentials.fingerprint
+        if not problem and identities.needs_proof(empresa, account, self._own_mark):
+            problem = await self._disproof(empresa)
+        if problem:
+            raise UnreadableAnswerError(problem, endpoint=dialect.GET.name, uid=uid)
+        identities.learn(empresa)
+        return empresa
 
     async def find(self, rfc: str) -> Empresa | None:
         """Return the company with this RFC, or None; of several, the first in the API's list.
 
         RFCs are compared in upper case, without blanks around them, and in composed form (NFC). Finds that run at the
         same time share one list.
+
+        Raises:
+            UnreadableAnswerError: the list contradicts itself about this company: it gives its uid or its keys to
+                another one, too.
+
         """
         if not (wanted := normalize_rfc(rfc)):
             raise InvalidInputError("rfc is empty.", field="rfc")
         empresas = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
-        return empresas.get(wanted)
+        found = empresas.get(wanted)
+        if found is not None and found.keys_problem:
+            raise UnreadableAnswerError(found.keys_problem, endpoint=dialect.LIST.name, uid=found.uid)
+        return found
 
     async def create(
         self, nueva: NuevaEmpresa, *, is_checked: bool = False, before_send: BeforeSend | None = None
@@ -121,11 +186,12 @@ class EmpresaService:
             ValidationError: the API refused the data; ``fields`` names the API's own fields.
             OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
                 creating a second one.
+            UnreadableAnswerError: it was created, but the answer cannot be read, or is about another company.
 
         """
         if not is_checked:
             await self._review(nueva, dialect.CREATE.name)
-        return read_one(await self._create(nueva, before_send), dialect.read_written_empresa)
+        return await self._create(nueva, before_send)
 
     async def ensure(self, nueva: NuevaEmpresa, *, is_checked: bool = False) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
@@ -149,7 +215,8 @@ class EmpresaService:
         Raises:
             InvalidInputError: the data or a certificate would be refused: ``findings`` and ``report`` say why.
             OutcomeUnknownError: it may have been created, but has not shown up before the deadline.
-            UnreadableAnswerError: it exists, but was not readable before the deadline.
+            UnreadableAnswerError: it exists, but was not readable before the deadline; or the answers are about
+                another company, or give another company's keys. The text names both uids.
 
         """
         if not is_checked:
@@ -176,13 +243,16 @@ class EmpresaService:
             InvalidInputError: there is nothing to change, or what is there would be refused: ``findings`` and
                 ``report`` say why.
             NotFoundError: there is no such company.
+            UnreadableAnswerError: it was changed, but the answer cannot be read, or is about another company.
 
         """
         if not is_checked:
             await self._review(cambios, dialect.UPDATE.name)
         body = dialect.write_cambios(cambios, self._session.config.upload)
         reply = await self._session.change(dialect.UPDATE, self._credentials, uid=uid, body=body)
-        return read_one(reply, dialect.read_written_empresa)
+        if cambios.rfc:
+            self._session.identities.renamed(str(uid), cambios.rfc)
+        return self._written(reply, uid=str(uid), rfc=cambios.rfc or "")
 
     async def delete(self, uid: int | str) -> None:
         """Delete a company, without asking twice (``POST /v4/account/{uid}/delete``).
@@ -199,6 +269,7 @@ class EmpresaService:
             reached=partial(self._is_gone, uid),
         )
         self._session.doubts.forget(str(uid))
+        self._session.identities.forget(str(uid))
 
     async def _review(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
         """Refuse what would be refused, and log what is worth a warning."""
@@ -232,27 +303,100 @@ class EmpresaService:
             endpoint=dialect.GET.name,
             uid=found.uid,
         )
-        return await poll(self._session, lambda: self._get_itself(found.uid), problem=problem)
+        return await poll(self._session, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
 
-    async def _get_itself(self, uid: str) -> Empresa | None:
-        """Read a company whose keys are going to be used, or None if they are not there yet.
-
-        Another company's keys would create series in the wrong place.
-        """
-        empresa = await self.get(uid)
-        if empresa.uid != uid:
-            raise UnreadableAnswerError("the answer is about another company", endpoint=dialect.GET.name, uid=uid)
+    async def _get_with_keys(self, rfc: str, uid: str) -> Empresa | None:
+        """Read a company whose keys are going to be used, or None if they are not there yet."""
+        empresa = await self.get_verified(uid, rfc=rfc)
         return empresa if empresa.api_key and empresa.secret_key else None
 
     async def _look(self, rfc: str, uid: str | None) -> Empresa | None:
-        """Look once for a company that may have been created."""
-        if uid is None and (found := await self.find(rfc)) is not None:
-            uid = found.uid
-        return None if uid is None else await self._get_itself(uid)
+        """Look once for a company that may have been created; `uid` is what the create's answer named."""
+        try:
+            if uid is not None:
+                return await self._get_with_keys(rfc, uid)
+        except UnreadableAnswerError:  # perhaps the create's answer was about another company
+            found = await self.find(rfc)
+            if found is None or found.uid == uid:
+                raise
+        else:
+            found = await self.find(rfc)
+        return None if found is None else await self._get_with_keys(rfc, found.uid)
 
-    async def _create(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Reply:
+    async def _create(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Empresa:
         body = dialect.write_nueva(nueva, self._session.config.upload)
-        return await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)
+        reply = await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)
+        return self._written(reply, rfc=nueva.rfc)
 
     async def _create_for_its_uid(self, nueva: NuevaEmpresa, before_send: BeforeSend) -> str:
-        return read_one(await self._create(nueva, before_send), dialect.read_written_empresa).uid
+        return (await self._create(nueva, before_send)).uid
+
+    # ── Whose company it is ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _own_mark(self) -> int:
+        """By what the API key of this client is known."""
+        return hash(self._credentials.api_key.reveal())
+
+    async def _read(self, uid: int | str) -> Empresa:
+        reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
+        return read_one(reply, dialect.read_empresa)
+
+    def _problem(self, empresa: Empresa, uid: str) -> str:
+        """Return what contradicts that this company is the one that was asked for, or ``""``."""
+        if empresa.uid != uid:
+            return f"asked for the company {uid}, the API answered with the company {empresa.uid}"
+        return self._session.identities.problem(empresa)
+
+    def _checked(self, empresa: Empresa, endpoint: str, *, uid: str = "") -> Empresa:
+        """Return the company, flagged where something contradicts that it is the one that was asked for."""
+        problem = self._problem(empresa, uid or empresa.uid)
+        if not problem:
+            self._session.identities.learn(empresa)
+        return self._flagged(empresa, problem, endpoint)
+
+    def _written(self, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
+        """Return the company that the answer to a create or an update tells, if it is the one that was written."""
+        empresa = read_one(reply, dialect.read_written_empresa)
+        problem = ""
+        if uid and empresa.uid != uid:
+            problem = f"the company {uid} was changed, and it is about the company {empresa.uid}"
+        elif rfc and empresa.rfc and not same_rfc(empresa.rfc, rfc):
+            problem = f"the RFC sent was {rfc}, and it is about the company {empresa.uid} with the RFC {empresa.rfc}"
+        if problem := problem or self._session.identities.problem(empresa):
+            raise reply.unreadable(problem)
+        self._session.identities.learn(empresa)
+        return empresa
+
+    async def _disproof(self, empresa: Empresa) -> str:
+        """Ask the API whose the keys are. Return what is wrong with them, or ``""``."""
+        own = EmpresaService(self._session, empresa.credentials)
+        try:
+            owner = await own.current()
+        except FacturaOnlineError as error:
+            if error.is_transient:
+                raise
+            return f"whether the keys of the company {empresa.uid} are its own could not be seen: {error}"
+        if owner.uid == empresa.uid and same_rfc(owner.rfc, empresa.rfc):
+            return ""
+        return f"the API gave the keys of the company {owner.uid} for the company {empresa.uid}"
+
+    def _without_wrong_keys(self, empresas: builtins.list[Empresa], listing: Listing) -> builtins.list[Empresa]:
+        """Return the rows of a list, flagged where it contradicts itself."""
+        if not listing.is_contradictory:
+            return empresas
+        problems = [listing.problem(empresa) for empresa in empresas]
+        if wrong := [problem for problem in problems if problem]:
+            LOGGER.warning("%s: %d rows contradict others; the first: %s", dialect.LIST.name, len(wrong), wrong[0])
+        return [
+            evolve(empresa, keys_problem=problem) if problem else empresa
+            for empresa, problem in zip(empresas, problems, strict=True)
+        ]
+
+    @staticmethod
+    def _flagged(empresa: Empresa, problem: str, endpoint: str) -> Empresa:
+        """Return the company; where something contradicts that the keys are its own, without giving them."""
+        if not problem:
+            return empresa
+        LOGGER.warning("%s: %s", endpoint, problem)
+        return evolve(empresa, keys_problem=problem)

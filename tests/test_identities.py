@@ -1,0 +1,374 @@
+"""Whose company is it: an answer about another company, or with another company's keys, is never taken for this one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import evolve, frozen
+
+from facturaonline_async import (
+    CambiosEmpresa,
+    Empresa,
+    FacturaOnline,
+    FacturaOnlineError,
+    InvalidInputError,
+    Secret,
+    UnreadableAnswerError,
+)
+from facturaonline_async.identities import Identities, same_rfc
+from facturaonline_async.provision import Plan, PlanSerie, State, provision
+from facturaonline_async.resources.empresas.values import key_marks
+from facturaonline_async.testing import Emulator, Fault
+from facturaonline_async.testing.spellings import created, detail, updated
+from tests.plans import nueva
+
+MAIN = "607a062eae2bb"
+RFC, OTHER = "EKU9003173C9", "AAA010101AA1"
+F = PlanSerie(letra="F", tipo_documento="factura")
+
+
+@frozen
+class Two:
+    """Two companies: the one that is asked for, and another one."""
+
+    emulator: Emulator
+    mine: str
+    other: str
+
+    def row(self, uid: str) -> dict[str, Any]:
+        return dict(self.emulator.state["empresas"][uid])
+
+    def keys(self, uid: str) -> dict[str, Any]:
+        return {name: self.row(uid)[name] for name in ("api_key", "secret_key")}
+
+    def lists(self, **changes: Any) -> None:
+        """Let every list give these fields for the company that is asked for."""
+        rows = [self.row(MAIN), self.row(self.mine) | changes, self.row(self.other)]
+        self.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
+
+    def tells(self, row: dict[str, Any]) -> None:
+        """Let every detail be this one."""
+        self.answers("empresas.get", {"status": "success", "data": detail(row)})
+
+    def answers(self, endpoint: str, body: dict[str, Any], *, commit: bool = False) -> None:
+        self.emulator.inject(Fault.status(200, body=body, commit=commit), endpoint=endpoint, times=None)
+
+    def is_of_another(self, empresa: Empresa) -> bool:
+        return empresa.api_key == Secret(self.row(self.other)["api_key"])
+
+
+@pytest.fixture
+def two(emulator: Emulator) -> Two:
+    return Two(emulator, emulator.add_empresa(rfc=RFC), emulator.add_empresa(rfc=OTHER))
+
+
+#: What a list may give for the company that is asked for: another's uid, keys, or both.
+SWAPPED_ROWS: dict[str, Callable[[Two], dict[str, Any]]] = {
+    "uid": lambda two: {"uid": two.other},
+    "keys": lambda two: two.keys(two.other),
+    "uid and keys": lambda two: {"uid": two.other, **two.keys(two.other)},
+}
+#: What a detail may be instead.
+SWAPPED_DETAILS: dict[str, Callable[[Two], dict[str, Any]]] = {
+    "whole": lambda two: two.row(two.other),
+    "uid": lambda two: two.row(two.mine) | {"uid": two.other},
+    "RFC": lambda two: two.row(two.mine) | {"rfc": OTHER},
+    "keys": lambda two: two.row(two.mine) | two.keys(two.other),
+    "all but the uid": lambda two: two.row(two.other) | {"uid": two.mine},
+    "no RFC": lambda two: two.row(two.mine) | {"rfc": ""},
+    "the main company's keys": lambda two: two.row(two.mine) | two.keys(MAIN),
+}
+
+each_row = pytest.mark.parametrize("swapped", SWAPPED_ROWS.values(), ids=SWAPPED_ROWS)
+each_detail = pytest.mark.parametrize("swapped", SWAPPED_DETAILS.values(), ids=SWAPPED_DETAILS)
+
+
+# ── Lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_row
+@pytest.mark.parametrize("call", ["find", "ensure"])
+async def test_a_list_that_contradicts_itself_about_a_company_finds_nothing(
+    client: FacturaOnline, two: Two, swapped: Callable[[Two], dict[str, Any]], call: str
+) -> None:
+    two.lists(**swapped(two))
+    with pytest.raises(UnreadableAnswerError) as refused:
+        await (client.empresas.find(RFC) if call == "find" else client.empresas.ensure(nueva(RFC)))
+    assert two.other in str(refused.value)
+    assert two.emulator.count("empresas.create") == 0
+
+
+@each_row
+async def test_a_listed_company_with_anothers_uid_or_keys_gives_no_credentials(
+    client: FacturaOnline, two: Two, swapped: Callable[[Two], dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    two.lists(**swapped(two))
+    for empresas in (await client.empresas.list(), [each async for each in client.empresas.iterate()]):
+        (empresa,) = (each for each in empresas if each.rfc == RFC)
+        with pytest.raises(UnreadableAnswerError, match=two.other):
+            client.for_empresa(empresa)
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+async def test_a_list_that_names_two_companies_the_wrong_way_round_is_found_out_by_their_details(
+    client: FacturaOnline, two: Two
+) -> None:
+    """Nothing in the list contradicts itself; whoever takes its uid gets the other company's detail."""
+    rows = [two.row(two.mine) | {"rfc": OTHER}, two.row(two.other) | {"rfc": RFC}]
+    two.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
+    with pytest.raises(UnreadableAnswerError) as refused:
+        await client.empresas.ensure(nueva(RFC))
+    assert (RFC in str(refused.value), OTHER in str(refused.value)) == (True, True)
+    found = await client.empresas.find(RFC)
+    assert found is not None
+    with pytest.raises(UnreadableAnswerError):
+        client.for_empresa(await client.empresas.get(found.uid))
+    assert two.emulator.count("empresas.create") == 0
+
+
+async def test_keys_are_known_as_anothers_from_an_earlier_list(client: FacturaOnline, two: Two) -> None:
+    await client.empresas.list()
+    row = detail(two.row(two.mine) | two.keys(two.other))
+    two.answers("empresas.list", {"response": "success", "data": [row]})
+    (empresa,) = await client.empresas.list(rfc=RFC)
+    with pytest.raises(UnreadableAnswerError, match=two.other):
+        client.for_empresa(empresa)
+
+
+async def test_a_later_list_that_contradicts_nothing_clears_an_earlier_one(client: FacturaOnline, two: Two) -> None:
+    two.lists(**two.keys(two.other))
+    with pytest.raises(UnreadableAnswerError):
+        await client.empresas.ensure(nueva(RFC))
+    two.emulator.clear_faults()
+    assert (await client.empresas.ensure(nueva(RFC))).uid == two.mine
+    assert (await client.empresas.ensure(nueva(OTHER))).uid == two.other
+
+
+# ── Details ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_detail
+@pytest.mark.parametrize("call", ["ensure", "verified", "provision"])
+async def test_a_detail_of_another_company_or_with_its_keys_is_never_used(
+    client: FacturaOnline, two: Two, swapped: Callable[[Two], dict[str, Any]], call: str
+) -> None:
+    two.tells(swapped(two))
+    if call == "provision":
+        plan = Plan.from_values([(nueva(RFC), [F])])
+        async with provision(client, plan, settle=0.1) as run:
+            (outcome,) = [outcome async for outcome in run]
+        assert (outcome.ok, outcome.credentials, run.report.is_complete) == (False, None, False)
+        told = outcome.reason
+    else:
+        await client.empresas.list()
+        with pytest.raises(UnreadableAnswerError) as refused:
+            await (
+                client.empresas.ensure(nueva(RFC))
+                if call == "ensure"
+                else client.empresas.get_verified(two.mine, rfc=RFC)
+            )
+        told = str(refused.value)
+    assert two.mine in told
+    if swapped(two)["uid"] == two.other or two.keys(two.other).items() <= swapped(two).items():
+        assert two.other in told
+    assert (two.emulator.count("empresas.create"), len(two.emulator.state["series"])) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["whole", "uid", "RFC", "keys", "all but the uid"])
+async def test_a_plain_get_of_another_company_warns_and_gives_no_credentials(
+    client: FacturaOnline, two: Two, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = await client.empresas.find(RFC)
+    assert found is not None
+    row = SWAPPED_DETAILS[name](two)
+    two.tells(row)
+    empresa = await client.empresas.get(found.uid)
+    assert (empresa.uid, empresa.rfc) == (row["uid"], row["rfc"])
+    (record,) = caplog.records
+    assert (record.levelno, empresa.keys_problem in record.getMessage()) == (logging.WARNING, True)
+    with pytest.raises(UnreadableAnswerError, match=two.mine):
+        _ = empresa.credentials
+    assert row["api_key"] not in caplog.text
+
+
+async def test_copies_of_a_value_that_is_about_another_company_give_no_credentials_either(
+    client: FacturaOnline, two: Two
+) -> None:
+    two.tells(two.row(two.other))
+    empresa = await client.empresas.get(two.mine)
+    with pytest.raises(UnreadableAnswerError):
+        _ = evolve(empresa, email="x@example.com").credentials
+
+
+@pytest.mark.parametrize("has_keys", [True, False])
+async def test_the_main_companys_keys_are_found_out_though_no_list_has_them(
+    client: FacturaOnline,
+    two: Two,
+    has_keys: bool,  # noqa: FBT001
+) -> None:
+    """Lists leave the main company out, or leave out all keys: then the API is asked with them whose they are."""
+    rows = [detail(two.row(two.mine)), detail(two.row(two.other))]
+    if not has_keys:
+        rows = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
+    two.answers("empresas.list", {"response": "success", "data": rows})
+    two.tells(two.row(two.mine) | two.keys(MAIN))
+    with pytest.raises(UnreadableAnswerError) as refused:
+        await client.empresas.ensure(nueva(RFC))
+    assert (MAIN in str(refused.value), two.mine in str(refused.value)) == (True, True)
+    two.emulator.clear_faults()
+    assert (await client.empresas.ensure(nueva(RFC))).credentials == two.emulator.credentials_of(two.mine)
+
+
+async def test_keys_that_lists_leave_out_are_proved_once(client: FacturaOnline, two: Two) -> None:
+    rows = [detail(two.row(uid)) for uid in (two.mine, two.other)]
+    bare = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
+    two.answers("empresas.list", {"response": "success", "data": bare})
+    two.tells(two.row(two.mine) | two.keys(two.other))
+    with pytest.raises(UnreadableAnswerError, match=two.other):
+        await client.empresas.ensure(nueva(RFC))
+    two.emulator.clear_faults()
+    two.answers("empresas.list", {"response": "success", "data": bare})
+    before = two.emulator.count("empresas.current")
+    for _ in range(3):
+        await client.empresas.ensure(nueva(RFC))
+    assert two.emulator.count("empresas.current") - before == 1
+
+
+async def test_a_value_that_was_read_before_the_contradiction_is_refused(client: FacturaOnline, two: Two) -> None:
+    row = detail(two.row(two.mine) | two.keys(two.other))
+    two.answers("empresas.list", {"response": "success", "data": [row]})
+    (empresa,) = await client.empresas.list(rfc=RFC)
+    assert empresa.keys_problem == ""
+    two.emulator.clear_faults()
+    await client.empresas.list()
+    with pytest.raises(UnreadableAnswerError, match=two.other):
+        client.for_empresa(empresa)
+
+
+async def test_what_is_right_costs_no_further_call(client: FacturaOnline, two: Two) -> None:
+    await client.empresas.ensure(nueva(RFC))
+    client.for_empresa(await client.empresas.get(two.mine))
+    assert [request.endpoint for request in two.emulator.requests] == ["empresas.list", "empresas.get", "empresas.get"]
+
+
+# ── Answers to creates and updates ────────────────────────────────────────────────────────────────────────────────────
+
+
+def told_of(two: Two, **changes: Any) -> dict[str, Any]:
+    return {"status": "create", "0": created(two.row(two.other) | changes)}
+
+
+@pytest.mark.parametrize("rfc", [OTHER, "CCC010101AA1", ""])
+async def test_a_creates_answer_about_another_company_is_not_taken_for_the_new_one(
+    client: FacturaOnline, two: Two, rfc: str
+) -> None:
+    """It was created all the same: an ensure finds it."""
+    await client.empresas.list()
+    body = told_of(two, rfc=rfc)
+    two.answers("empresas.create", body, commit=True)
+    empresa = await client.empresas.ensure(nueva("DDD010101AA1"))
+    assert (empresa.rfc, two.emulator.count("empresas.create")) == ("DDD010101AA1", 1)
+    assert empresa.credentials == two.emulator.credentials_of(empresa.uid)
+    if rfc:
+        with pytest.raises(UnreadableAnswerError, match=two.other):
+            await client.empresas.create(nueva("BBB010101AA1"))
+
+
+async def test_a_creates_answer_with_anothers_uid_is_found_out(client: FacturaOnline, two: Two) -> None:
+    await client.empresas.list()
+    two.answers("empresas.create", told_of(two, rfc="DDD010101AA1"), commit=True)
+    with pytest.raises(UnreadableAnswerError, match=two.other):
+        await client.empresas.create(nueva("DDD010101AA1"))
+
+
+async def test_a_plan_takes_no_uid_from_a_creates_answer_about_another_company(client: FacturaOnline, two: Two) -> None:
+    two.answers("empresas.create", told_of(two), commit=True)
+    plan = Plan.from_values([(nueva("DDD010101AA1"), [F])])
+    async with provision(client, plan, settle=0.2) as run:
+        (outcome,) = [outcome async for outcome in run]
+    assert (outcome.state, outcome.ok, run.report.is_complete) == (State.ADOPTED, True, True)
+    assert outcome.uid not in {two.mine, two.other}
+    (serie,) = two.emulator.state["series"].values()
+    assert serie["empresa"] == outcome.uid
+
+
+async def test_a_creates_answer_gives_no_keys(client: FacturaOnline) -> None:
+    with pytest.raises(InvalidInputError, match="carries no keys"):
+        client.for_empresa(await client.empresas.create(nueva(RFC)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda two: two.row(two.other),
+        lambda two: two.row(two.mine) | {"uid": two.other},
+        lambda two: two.row(two.mine) | {"rfc": OTHER},
+    ],
+)
+async def test_an_updates_answer_about_another_company_cannot_be_read(
+    client: FacturaOnline, two: Two, answer: Callable[[Two], dict[str, Any]]
+) -> None:
+    await client.empresas.list()
+    two.answers("empresas.update", {"status": "create", "0": updated(answer(two))}, commit=True)
+    with pytest.raises(UnreadableAnswerError, match=two.mine):
+        await client.empresas.update(two.mine, CambiosEmpresa(ciudad="Arandas"))
+
+
+async def test_a_company_that_is_given_another_rfc_is_still_itself(client: FacturaOnline, two: Two) -> None:
+    await client.empresas.list()
+    await client.empresas.update(two.mine, CambiosEmpresa(rfc="DDD010101AA1"))
+    empresa = await client.empresas.get_verified(two.mine, rfc="DDD010101AA1")
+    assert empresa.credentials == two.emulator.credentials_of(two.mine)
+
+
+async def test_a_plan_changes_no_company_that_a_list_gave_the_wrong_uid(client: FacturaOnline, two: Two) -> None:
+    rows = [two.row(two.mine) | {"rfc": OTHER}, two.row(two.other) | {"rfc": RFC}]
+    two.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
+    async with provision(client, Plan.from_values([(nueva(RFC), [])]), existing="update", settle=0.1) as run:
+        (outcome,) = [outcome async for outcome in run]
+    assert (outcome.state, two.emulator.count("empresas.update")) == (State.FAILED, 0)
+
+
+# ── What is no contradiction ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_two_companies_may_have_the_same_rfc(client: FacturaOnline, emulator: Emulator) -> None:
+    uids = [emulator.add_empresa(rfc=RFC) for _ in range(2)]
+    for empresa in await client.empresas.list():
+        assert client.for_empresa(empresa).credentials == emulator.credentials_of(empresa.uid)
+    for uid in uids:
+        assert (await client.empresas.get_verified(uid, rfc=RFC)).credentials == emulator.credentials_of(uid)
+    assert (await client.empresas.ensure(nueva(RFC))).uid in uids
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("EKU9003173C9", " eku9003173c9 ", True),
+        ("ÑAN&010101ABC", "N\u0303an&010101abc", True),
+        ("EKU9003173C9", "EKU9003173C8", False),
+        ("EKU9003173C9", "", False),
+    ],
+)
+def test_rfcs_are_compared_in_their_normal_form(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+    assert same_rfc(one, other) is same
+
+
+def test_three_companies_with_the_same_keys_are_each_told_of_another() -> None:
+    identities = Identities()
+    rows = [Empresa(uid=uid, rfc=uid, api_key=Secret("k" * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
+    listing = identities.listing("account")
+    listing.add(rows, key_marks(rows))
+    listing.end()
+    assert all(listing.problem(row) and identities.problem(row) for row in rows)
+
+
+async def test_an_error_about_whose_company_it_is_shows_no_key(client: FacturaOnline, two: Two) -> None:
+    two.tells(two.row(two.other))
+    with pytest.raises(FacturaOnlineError) as refused:
+        await client.empresas.ensure(nueva(RFC))
+    for secret in (*two.keys(two.mine).values(), *two.keys(two.other).values(), *two.keys(MAIN).values()):
+        assert secret not in f"{refused.value!r} {refused.value} {vars(refused.value)}"
