@@ -41,9 +41,13 @@ def facts(thing: Serie | Empresa) -> dict[str, Any]:
     return found | {"is_active": thing.is_active} if isinstance(thing, Serie) else found
 
 
-def as_json(value: object) -> None:
-    """Print JSON in ASCII: control characters are escaped as everything else is."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+def as_json(value: object, *, indent: int | None = 2) -> None:
+    """Print JSON in printable ASCII. Everything else is escaped: controls, marks of direction, accents.
+
+    All JSON that the command prints is printed here.
+    """
+    text = json.dumps(value, indent=indent)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
 
 
 def one(thing: Serie | Empresa, *, json: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import sys
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from facturaonline_async import bulk
-from facturaonline_async.cli import loop, shown
+from facturaonline_async.cli import loop, printed, shown
 from facturaonline_async.cli.account import check_environment
 from facturaonline_async.cli.keys import KeysFile
 from facturaonline_async.client import FacturaOnline, connect
@@ -135,7 +134,9 @@ def command(
         read = Plan.from_file(plan)
     except PlanError as error:
         if as_json:
-            _print({"error": "the plan has faults", "problems": [attrs.asdict(each) for each in error.problems]})
+            printed.as_json(
+                {"error": "the plan has faults", "problems": [attrs.asdict(each) for each in error.problems]}
+            )
             raise typer.Exit(2) from None
         raise
     for notice in read.notices:
@@ -202,7 +203,7 @@ async def check(plan: Plan, *, as_json: bool, production: bool = False) -> None:
         found.sort(key=lambda problem: problem.row)
     if as_json:
         told = {"notices": plan.notices, "warnings": warnings} | ({"problems": problems} if problems else {})
-        _print(
+        printed.as_json(
             {"dry_run": True, "empresas": len(plan), "series": plan.series_count}
             | {name: [attrs.asdict(each) for each in group] for name, group in told.items()}
         )
@@ -236,6 +237,8 @@ class _Job:
                     provision(client, self.plan, **self.options) as run,
                 ):
                     report = run.report
+                    if run.caution:
+                        sys.stderr.write(f"{printed.printable(run.caution)}\n")
                     with loop.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
@@ -263,7 +266,7 @@ class _Job:
         if not self.as_json:
             shown.report(report, interrupted=interrupted)
             return
-        _print(
+        printed.as_json(
             {
                 "complete": report.is_complete,
                 "interrupted": interrupted,
@@ -311,7 +314,3 @@ def _row(outcome: RowOutcome) -> dict[str, Any]:
 
 def _counts(planned: int, found: Mapping[State, int]) -> dict[str, int]:
     return {"planned": planned} | {state.value: found[state] for state in State}
-
-
-def _print(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sys
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from facturaonline_async.cli import page, status, told
+from facturaonline_async.cli import page, printed, status, told
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
 from facturaonline_async.provision.opening import JournalError
@@ -44,14 +43,13 @@ def command(
     try:
         ledger = read_ledger(journal)
     except JournalError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printed.printable(str(error))}\n")
         raise typer.Exit(2) from None
     if html is not None:
         _write(html, page.page(ledger))
-        sys.stderr.write(f"The report is in {html}\n")
+        sys.stderr.write(f"The report is in {printed.printable(str(html))}\n")
     if in_json:
-        json.dump(_as_json(ledger), sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+        printed.as_json(_as_json(ledger))
     elif html is None:
         _show(ledger)
 

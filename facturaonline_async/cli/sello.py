@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
-from facturaonline_async.cli import folders, loop, shown
+from facturaonline_async.cli import folders, loop, printed, shown
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import FINDINGS, Finding
@@ -83,7 +82,7 @@ def command(
         pairs = [_Pair(printable_path(path), rfc, kind or "csd", sello)]
     checked = loop.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
     if as_json:
-        sys.stdout.write(json.dumps([_as_json(*each) for each in checked], indent=2) + "\n")
+        printed.as_json([_as_json(*each) for each in checked])
     elif len(checked) == 1:
         _show(checked[0][1])
     else:

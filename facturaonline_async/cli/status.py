@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from facturaonline_async.cli import told
+from facturaonline_async.cli import printed, told
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.status import STATES, THERE, Rate, Status, look
 
@@ -54,7 +53,7 @@ def command(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if in_json:
-        sys.stdout.write(json.dumps(as_json(status), indent=2, ensure_ascii=False) + "\n")
+        printed.as_json(as_json(status))
     else:
         Console(highlight=False).print(shown(status))
 
@@ -64,7 +63,7 @@ def readable(journal: Path) -> Status:
     try:
         return look(journal)
     except JournalError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printed.printable(str(error))}\n")
         raise typer.Exit(2) from None
 
 
@@ -72,7 +71,7 @@ def _watch(journal: Path, *, in_json: bool) -> None:
     if in_json:
         while True:
             status = readable(journal)
-            sys.stdout.write(json.dumps(as_json(status), ensure_ascii=False) + "\n")
+            printed.as_json(as_json(status), indent=None)
             sys.stdout.flush()
             if not status.is_running:
                 return
@@ -95,7 +94,7 @@ def shown(status: Status) -> RenderableType:
     facts.add_column(overflow="fold")
     style = "red" if status.is_broken_off else "green" if status.is_running else ""
     for name, text in (
-        ("journal", Text(f"{status.path} ({status.host})")),
+        ("journal", Text(printed.printable(f"{status.path} ({status.host})"))),
         ("run", Text(told.of_run(status), style)),
         ("rate", Text(_rates(status))),
         ("left", Text(_left(status))),
@@ -174,6 +173,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "now": told.stamp(status.now),
         "running": status.is_running,
         "broken_off": status.is_broken_off,
+        "without_wal": status.is_without_wal,
         "complete": status.is_complete,
         "runs": [
             {"pid": each.pid, "began": told.stamp(each.began), "ended": told.stamp(each.ended)}

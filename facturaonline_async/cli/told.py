@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 
+from facturaonline_async.provision.reading import shown
 from facturaonline_async.provision.status import Reason, Status
 
 __all__ = ["NAMES", "duration", "moment", "next_steps", "of_run", "stamp", "what"]
@@ -51,6 +52,8 @@ def of_run(status: Status, zone: tzinfo | None = None) -> str:
         since = f"at work since {moment(last.began, zone)} ({duration(status.now - last.began)}), process {last.pid}"
         return since + before
     ended = status.ended or last.began
+    if status.is_without_wal:
+        return f"without its -wal: this is how far process {last.pid} was at {moment(ended, zone)}, or later{before}"
     if status.is_broken_off:
         return f"broken off: process {last.pid} is gone; its last word is of {moment(ended, zone)}{before}"
     return f"ended {moment(ended, zone)} after {duration(ended - last.began)}{before}"
@@ -62,8 +65,14 @@ def next_steps(status: Status) -> list[str]:
 
 
 def _next_steps(status: Status) -> Iterator[str]:
-    again = f"facturaonline provision PLAN --journal {shlex.quote(str(status.path))}"
+    again = f"facturaonline provision PLAN --journal {shlex.quote(shown(str(status.path)))}"
     rows = status.rows
+    if status.is_without_wal:
+        yield (
+            f"What its run wrote last is missing: the file {shown(status.path.name)}-wal is not beside the journal. "
+            "If this is a copy, copy both, or look at the journal itself. A run that goes on with this one waits until "
+            "the settle time is over, and looks, before it creates anything."
+        )
     if status.is_running:
         yield "Leave it alone. If it is stopped (Ctrl-C) or killed, the same command goes on where it was."
     elif status.left or status.unseen or rows.get("failed") or rows.get("conflict"):

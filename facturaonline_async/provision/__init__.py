@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facturaonline_async.provision.book import ThingEvent
 from facturaonline_async.provision.dry import RowCheck, check
-from facturaonline_async.provision.opening import JournalError
+from facturaonline_async.provision.opening import InvalidJournalError, JournalError, JournalInUseError
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import Existing, PlanError, PlanRow, PlanSerie, Problem, ValueRow
@@ -12,7 +12,9 @@ from facturaonline_async.provision.run import Run, provision
 
 __all__ = [
     "Existing",
+    "InvalidJournalError",
     "JournalError",
+    "JournalInUseError",
     "Plan",
     "PlanError",
     "PlanRow",

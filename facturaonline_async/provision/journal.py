@@ -3,6 +3,9 @@
 SQLite in a thread of its own. Whatever was asked for while it was writing is written together, with one sync to the
 disk: many thousand durable records a second. It holds no payload, no answer and no secret, only what a person may read:
 RFCs, letras, uids, phases, reasons; and salted HMACs of what was sent, to tell whether a plan was changed.
+
+What is written stands in the -wal first. It is moved into the journal's own file when the plan was committed, whenever
+it has grown, and when the journal is closed; `seal` says how a journal without its -wal is known.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -23,7 +26,16 @@ import anyio
 import anyio.to_thread
 from attrs import frozen
 
-from facturaonline_async.provision.opening import JournalError, Opened, identity, opened, resolved
+from facturaonline_async.provision.opening import (
+    JournalError,
+    Opened,
+    identity,
+    leave_wal,
+    opened,
+    resolved,
+)
+from facturaonline_async.provision.seal import checkpoint, wal_size
+from facturaonline_async.provision.tables import LATEST
 from facturaonline_async.provision.things import How, Phase, Thing
 
 __all__ = ["COLUMNS", "Journal", "JournalError", "thing_of"]
@@ -31,6 +43,8 @@ __all__ = ["COLUMNS", "Journal", "JournalError", "thing_of"]
 T = TypeVar("T")
 
 _BATCH: Final = 2000
+_WAL_BYTES: Final = 4 << 20
+"""A -wal that has grown by so much is moved into the journal."""
 #: What a row of things is read by.
 COLUMNS: Final = (
     "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
@@ -52,12 +66,21 @@ class _Order:
 
 
 class Journal:
-    """An open journal. Make it with `open`; ``async with`` closes it."""
+    """An open journal. Make it with `open`; ``async with`` closes it.
+
+    Attributes:
+        path: the file.
+        doubt: why more may have been sent than the journal says, or ``""``; see `settle_doubt`.
+
+    """
 
     def __init__(self, found: Opened) -> None:
         self.path: Path = found.path
+        self.doubt: str = found.doubt
         self._connection = found.connection
         self._lock = found.lock
+        self._seal = found.seal
+        self._checkpoint_at = _WAL_BYTES
         self._salt = found.salt
         self._identity = identity(found.path)
         self._loop = asyncio.get_running_loop()
@@ -75,8 +98,9 @@ class Journal:
 
         Raises:
             InvalidInputError: this is no path.
-            JournalError: another process uses it, it belongs to another account or host, it is no journal, or it
-                cannot be written.
+            JournalInUseError: another process uses it.
+            InvalidJournalError: it belongs to another account or host, is no journal, or is damaged.
+            JournalError: it cannot be opened, or not be written.
 
         """
         opening = asyncio.ensure_future(asyncio.to_thread(opened, resolved(path), account, host))
@@ -127,10 +151,18 @@ class Journal:
             connection.execute("COMMIT")
             if identity(self.path) != self._identity:
                 raise OSError("the file was removed or replaced")  # noqa: TRY301
+            self._keep_short(connection)
         except Exception as error:  # noqa: BLE001  # sqlite3.Error; or a plan's rows that cannot be read
             self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
             return [], self._problem
         return results, None
+
+    def _keep_short(self, connection: sqlite3.Connection) -> None:
+        """Move the -wal into the journal, where that was asked for or the -wal has grown."""
+        if (size := wal_size(self.path)) >= self._checkpoint_at:
+            # A reader may be in the way: then later.
+            is_done = checkpoint(connection, self._seal)
+            self._checkpoint_at = _WAL_BYTES if is_done else size + _WAL_BYTES
 
     def _tell(self, orders: Sequence[_Order], results: Sequence[Any], problem: JournalError | None) -> None:
         def tell() -> None:
@@ -149,12 +181,17 @@ class Journal:
             return
 
     def _end(self, connection: sqlite3.Connection) -> None:
-        if self._problem is None:
-            try:
-                connection.execute("UPDATE runs SET ended = ? WHERE ended IS NULL", (time.time(),))
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except sqlite3.Error:
-                return  # it is as good without
+        if self._problem is not None:
+            return
+        with suppress(sqlite3.Error, OSError):  # what is not sealed is still whole
+            self._seal.break_()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE runs SET ended = ? WHERE ended IS NULL", (time.time(),))
+            mark = self._seal.prepare(connection)
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            leave_wal(connection)
+            self._seal.finish(mark)
 
     def _order(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Hand the work over at once; whoever awaits the future knows that it is on the disk."""
@@ -180,6 +217,23 @@ class Journal:
             connection.execute(_SAVE, values)
 
         return self._order(work)
+
+    async def checkpoint(self) -> None:
+        """Let the journal's own file have all that was written so far, if no reader is in the way."""
+
+        def work(_: sqlite3.Connection) -> None:
+            self._checkpoint_at = 0  # the writer's own, once this is committed
+
+        await self._order(work)
+
+    async def settle_doubt(self) -> None:
+        """Write down that all that may have been sent by earlier runs was listed by now."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM meta WHERE name = 'doubt'")
+
+        await self._order(work)
+        self.doubt = ""
 
     async def is_empty(self) -> bool:
         """Return whether there is no plan in it yet."""
@@ -256,7 +310,8 @@ def _values(thing: Thing) -> tuple[object, ...]:
     now = time.time()
     phase = thing.phase.value
     return (
-        thing.number, phase, thing.how.value if thing.how else None, thing.uid, thing.due, thing.sends, thing.digest,
+        thing.number, phase, thing.how.value if thing.how else None, thing.uid, min(thing.due, LATEST), thing.sends,
+        thing.digest,
         thing.reason, phase, now, phase, now, *thing.name,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import field, frozen
 
-from facturaonline_async.provision.reading import read_things, safe
+from facturaonline_async.provision.reading import read_things, safe, shown
 from facturaonline_async.provision.status import THERE, Status, looking
 from facturaonline_async.provision.things import Phase, Thing
 
@@ -130,7 +130,7 @@ def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
         rows.append(
             LedgerRow(
                 number=group[0][0].number,
-                rfc=rfc,
+                rfc=shown(rfc),
                 empresa=empresas[0] if empresas else None,
                 series=tuple(entry for entry in entries if entry.letra),
             )
@@ -143,8 +143,8 @@ def _entry(thing: Thing, changed: float | None, texts: dict[str, str]) -> Entry:
         reason = texts[thing.reason] = safe(thing.reason)
     state = (thing.how.value if thing.how else "created") if thing.phase is Phase.DONE else thing.phase.value
     return Entry(
-        letra=thing.letra,
-        tipo_documento=thing.tipo_documento,
+        letra=shown(thing.letra),
+        tipo_documento=shown(thing.tipo_documento),
         state=state,
         uid=thing.uid,
         reason=reason,

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from facturaonline_async.private import open_private
+
 try:
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 except ImportError:  # pragma: no cover  # Windows: it has no shared locks, so that a look is a lock for a moment
@@ -37,10 +39,11 @@ __all__ = ["FileLock", "is_taken"]
 
 _TRIES: Final = 50
 _PAUSE: Final = 0.02  # seconds
+_LONGEST: Final = 4096  # bytes
 
 
 class FileLock:
-    """A lock on a file of its own. The file stays: to remove it would let two in."""
+    """A lock on a file of its own, and a few words in it. The file stays: to remove it would let two in."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -55,7 +58,7 @@ class FileLock:
             OSError: the file cannot be made, or files cannot be locked there.
 
         """
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = open_private(self._path, os.O_RDWR | os.O_CREAT)
         try:
             for _ in range(_TRIES):
                 if not _is_refused(_lock, file):
@@ -68,6 +71,28 @@ class FileLock:
         finally:
             if self._file is None:
                 os.close(file)
+
+    @property
+    def inode(self) -> int:
+        """Number of the file that is locked."""
+        return os.fstat(self._taken).st_ino
+
+    def read(self) -> str:
+        """Return what the file says; ``""`` where it says nothing, or what no text is."""
+        os.lseek(self._taken, 0, os.SEEK_SET)
+        return os.read(self._taken, _LONGEST).decode("ascii", "replace").strip()
+
+    def write(self, text: str) -> None:
+        """Let the file say this and nothing else, on the disk when this returns."""
+        os.lseek(self._taken, 0, os.SEEK_SET)
+        os.write(self._taken, f"{text}\n".encode("ascii"))
+        os.ftruncate(self._taken, len(text) + 1)
+        os.fsync(self._taken)
+
+    @property
+    def _taken(self) -> int:
+        assert self._file is not None  # noqa: S101  # only who has the lock may ask
+        return self._file
 
     def close(self) -> None:
         """Give the lock back; safe to repeat."""

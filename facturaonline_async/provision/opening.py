@@ -1,62 +1,73 @@
-"""Opening a journal: its tables, whose it is, and that it is ours alone."""
+"""Opening a journal: that it is ours alone, whose it is, and whether it says all that was sent."""
 
 from __future__ import annotations
 
-import hmac
 import os
 import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
-from facturaonline_async.errors import InvalidInputError, NotSentError
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.private import open_private
 from facturaonline_async.provision.locks import FileLock
+from facturaonline_async.provision.seal import Seal, checkpoint, is_wal_whole, side_file, wal_size
+from facturaonline_async.provision.tables import (
+    InvalidJournalError,
+    JournalError,
+    begin_run,
+    create_tables,
+    examine,
+    read_meta,
+    refuse_others,
+)
 
-__all__ = ["APPLICATION", "VERSION", "JournalError", "Opened", "identity", "opened", "prepared", "resolved"]
+__all__ = [
+    "InvalidJournalError",
+    "JournalError",
+    "JournalInUseError",
+    "Opened",
+    "identity",
+    "leave_wal",
+    "opened",
+    "resolved",
+    "unusable",
+]
 
-#: What SQLite keeps in a journal's head, so that it is known: "FOJ1", and the version of its tables.
-APPLICATION: Final = 0x464F4A31
-VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
-CREATE TABLE things (
-    number INTEGER NOT NULL,
-    rfc TEXT NOT NULL,
-    letra TEXT NOT NULL,
-    tipo_documento TEXT NOT NULL,
-    phase TEXT NOT NULL,
-    how TEXT,
-    uid TEXT,
-    due REAL NOT NULL,
-    sends INTEGER NOT NULL,
-    digest BLOB,
-    reason TEXT NOT NULL,
-    began REAL,
-    changed REAL,
-    UNIQUE (rfc, letra, tipo_documento)
-) STRICT;
-CREATE TABLE baseline (
-    rfc TEXT NOT NULL, letra TEXT NOT NULL, tipo_documento TEXT NOT NULL, uid TEXT NOT NULL,
-    PRIMARY KEY (rfc, letra, tipo_documento, uid)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
-"""
+_PATIENCE: Final = 5000
+"""Milliseconds that the first statements wait for readers."""
+_TRIES: Final = 50
+_PAUSE: Final = 0.02  # seconds
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-class JournalError(NotSentError):
-    """The journal cannot be used, or not be written any more: nothing more is sent, and what was is resumable."""
+class JournalInUseError(JournalError):
+    """Another process, or another run of this one, is working with the journal. Wait for it, or stop it."""
 
 
 @frozen
 class Opened:
-    """A journal's file, ours alone."""
+    """A journal's file, ours alone.
+
+    Attributes:
+        path: the file.
+        connection: open for writing.
+        lock: taken.
+        seal: set.
+        salt: for the HMACs of what was sent.
+        doubt: why more may have been sent than the journal says, or ``""``.
+
+    """
 
     path: Path
     connection: sqlite3.Connection
     lock: FileLock
+    seal: Seal
     salt: bytes
+    doubt: str
 
     def close(self) -> None:
         """Give everything back."""
@@ -85,82 +96,107 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def unusable(path: Path, what: str, error: sqlite3.Error) -> JournalError:
+    """Return the error for a journal that cannot be `what` ("opened", "read")."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    kind = InvalidJournalError if code in _DAMAGED else JournalError
+    return kind(f"the journal {path} cannot be {what}: {error}.")
+
+
 def opened(path: Path, account: str, host: str) -> Opened:
     """Lock and open the journal of this account and host, or begin one; `path` is a `resolved` one.
 
     Raises:
-        JournalError: another process uses it, it is another's, it is no journal, or it cannot be written.
+        JournalInUseError: another process uses it.
+        InvalidJournalError: it is another's, it is no journal, or it is damaged.
+        JournalError: it cannot be opened, or not be written.
 
     """
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    lock = FileLock(side_file(path, ".lock"))
     try:
         is_free = lock.take()
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
     if not is_free:
-        raise JournalError(f"another process is working with the journal {path}. Wait for it, or stop it.")
+        raise JournalInUseError(f"another process is working with the journal {path}. Wait for it, or stop it.")
     try:
-        connection = _connected(path)
-        try:
-            return Opened(path, connection, lock, prepared(connection, path, account, host))
-        except BaseException:
-            connection.close()
-            raise
+        return _opened(path, lock, account, host)
     except sqlite3.Error as error:
         lock.close()
-        raise JournalError(f"the journal {path} cannot be opened: {error}.") from None
+        raise unusable(path, "opened", error) from None
+    except OSError as error:
+        lock.close()
+        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
     except BaseException:
         lock.close()
         raise
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, lock: FileLock, account: str, host: str) -> Opened:
+    seal = Seal(path, lock)
+    _make_file(path)
+    if is_new := not path.stat().st_size:
+        if wal_size(path):
+            raise InvalidJournalError(f"{path} is empty, but its -wal is not: bring back the file that it belongs to.")
+        doubt = seal.doubt_of_new()
+    else:
+        doubt = _doubt(path, seal, account, host)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
+        doubt = _begun(connection, path, seal, doubt, (account, host) if is_new else None)
+        return Opened(path, connection, lock, seal, read_meta(connection, path)["salt"], doubt)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _make_file(path: Path) -> None:
+    """Make the file, where it is not there; finish what a crash left of a change of its mode."""
+    # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
+    file = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         if os.fstat(file).st_nlink > 1:  # with another name it would have another lock
             raise JournalError(f"the journal {path} cannot be opened: it has several names (hard links).")
     finally:
         os.close(file)
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    if side_file(path, "-journal").exists():
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
-def prepared(connection: sqlite3.Connection, path: Path, account: str, host: str) -> bytes:
-    """Make the tables, or see that they are ours; return the salt."""
-    connection.execute("PRAGMA busy_timeout = 5000")
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application != APPLICATION:
-        raise JournalError(f"{path} is a database of something else, and no journal.")
-    if tables and version != VERSION:
-        raise JournalError(f"{path} was written by another version of this library (schema {version}, not {VERSION}).")
+def _doubt(path: Path, seal: Seal, account: str, host: str) -> str:
+    """Refuse a journal that cannot be used, without changing it; return why more may have been sent than it says."""
+    # Where there is no -wal, SQLite would make one.
+    how = "mode=ro" if wal_size(path) else "immutable=1"
+    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
+        examine(connection, path)
+        refuse_others(connection, path, account, host)
+        return seal.doubt(connection)
+
+
+def _begun(connection: sqlite3.Connection, path: Path, seal: Seal, doubt: str, owner: tuple[str, str] | None) -> str:
+    """Make the tables where there are none (`owner` is a new journal's), and begin a run; return what is doubtful."""
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+    # A journal that has bytes has tables, also after a crash: they are made before there is a -wal.
+    if owner is not None:
+        create_tables(connection, *owner)
+    size = wal_size(path)
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # it would take no heed of the seal
     connection.execute("PRAGMA synchronous = FULL")
-    if not tables:
-        salt = os.urandom(32)
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in filter(str.strip, _SCHEMA.split(";")):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        new = {"salt": salt, "account": _known_as(salt, account), "host": host, "began": time.time()}
-        connection.executemany("INSERT INTO meta VALUES (?, ?)", new.items())
-        connection.execute("COMMIT")
-    meta: dict[str, Any] = dict(connection.execute("SELECT name, value FROM meta"))
-    if meta["host"] != host:
-        raise JournalError(f"the journal {path} belongs to {meta['host']}, and this is {host}.")
-    if not hmac.compare_digest(meta["account"], _known_as(meta["salt"], account)):
-        raise JournalError(f"the journal {path} belongs to another account: these are not the keys it began with.")
-    # A run that was killed ended with the last thing that it wrote.
-    connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
-    connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
-    known: bytes = meta["salt"]
-    return known
+    seal.break_()
+    if not is_wal_whole(connection, size):
+        doubt = doubt or "its -wal is not whole"
+    doubt = begin_run(connection, doubt)
+    connection.execute("PRAGMA busy_timeout = 0")
+    checkpoint(connection, seal)
+    return doubt
 
 
-def _known_as(salt: bytes, account: str) -> bytes:
-    return hmac.digest(salt, f"account {account}".encode(), "sha256")[:16]
+def leave_wal(connection: sqlite3.Connection) -> None:
+    """Leave no -wal behind: then the journal can be read where nothing can be written. Readers may keep it there."""
+    for _ in range(_TRIES):
+        with suppress(sqlite3.OperationalError):
+            if connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",):
+                return
+        time.sleep(_PAUSE)

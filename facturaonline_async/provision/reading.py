@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from attrs import frozen
 
 from facturaonline_async.provision.journal import COLUMNS, thing_of
-from facturaonline_async.provision.opening import APPLICATION, VERSION, JournalError
+from facturaonline_async.provision.opening import JournalError, unusable
+from facturaonline_async.provision.seal import side_file, wal_size
+from facturaonline_async.provision.tables import examine
 from facturaonline_async.provision.things import Thing
 from facturaonline_async.texts import redact
 
-__all__ = ["Session", "open_to_read", "read_host", "read_sessions", "read_things", "safe"]
+__all__ = ["Session", "is_without_wal", "open_to_read", "read_host", "read_sessions", "read_things", "safe", "shown"]
+
+_TRIES: Final = 5
+_NEEDS_TO_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+_WRITE_VERSION: Final = 18
+"""Where SQLite notes in a file's head how it is written."""
+_WAL_MODE: Final = b"\x02"
 
 
 @frozen(kw_only=True)
@@ -40,34 +51,104 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     """Open a journal for reading, as it is at this moment. Nothing that is written meanwhile shows.
 
     The writer is not kept waiting, but cannot tidy up its file before this is closed: do not keep it open for long.
+    Nothing is written beside it where nothing can be: a folder or a disk that may only be read does.
 
     Raises:
-        JournalError: it is not there, is no journal, is another version's, or is damaged.
+        InvalidJournalError: it is no journal, is another version's, or is damaged.
+        JournalError: it is not there, or may not be read.
 
     """
+    file = Path(path)
+    problem: JournalError
     try:
-        if not Path(path).exists():
+        if not file.exists():
             raise JournalError(f"the journal {path} is not there.")
-        uri = f"{Path(path).absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-            connection.execute("BEGIN")
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if application != APPLICATION:
-                raise JournalError(f"{path} is no journal of this library.")
-            if version != VERSION:
-                raise JournalError(
-                    f"{path} was written by another version of this library (schema {version}, not {VERSION})."
-                )
+        with _connected(file.resolve()) as connection:
+            examine(connection, file)
             yield connection
-    except (OSError, sqlite3.Error) as error:
-        raise JournalError(f"the journal {path} cannot be read: {error}.") from None
+            return
+    except OSError as error:
+        problem = JournalError(f"the journal {path} cannot be read: {error.strerror or error}.")
+    except sqlite3.Error as error:
+        problem = unusable(file, "read", error)
+    raise problem
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """Connect to a journal, and begin to read it."""
+    try:
+        connection = _begun(f"{path.as_uri()}?mode=ro")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _NEEDS_TO_WRITE:
+            raise
+        # SQLite wants to write beside it, and may not: its -shm, or what a crash left.
+        with _copied(path) as copy:
+            yield copy
+        return
+    with closing(connection):
+        yield connection
+
+
+def _begun(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    try:
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _copied(path: Path) -> Iterator[sqlite3.Connection]:
+    """Connect to a copy of the journal: with what stands beside it in a folder of our own, or else in its place."""
+    names = [name for name in (path, side_file(path, "-wal"), side_file(path, "-journal")) if _size(name)]
+    if names == [path]:
+        with closing(_begun(f"{path.as_uri()}?immutable=1")) as connection:
+            yield connection
+        return
+    with tempfile.TemporaryDirectory(prefix="facturaonline-") as folder:
+        for _ in range(_TRIES):
+            before = [(name.stat().st_mtime_ns, name.stat().st_size) for name in names]
+            for name in names:
+                Path(folder, name.name).write_bytes(name.read_bytes())
+            if before == [(name.stat().st_mtime_ns, name.stat().st_size) for name in names]:
+                break
+        else:
+            raise OSError(errno.EBUSY, "it is being written, and its folder may not be written by this user")
+        with closing(_begun(Path(folder, path.name).as_uri())) as connection:
+            yield connection
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def is_without_wal(path: str | os.PathLike[str]) -> bool:
+    """Return whether this was a journal at work, and lacks what its run wrote last: a copy of the one file, mostly.
+
+    Raises:
+        JournalError: it cannot be read.
+
+    """
+    file = Path(path).resolve()
+    try:
+        with file.open("rb") as head:
+            head.seek(_WRITE_VERSION)
+            return head.read(1) == _WAL_MODE and not wal_size(file)
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}.") from None
 
 
 def read_host(connection: sqlite3.Connection) -> tuple[str, float]:
     """Return where the journal's things are, and when it began."""
     meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('host', 'began')"))
-    return str(meta["host"]), float(meta["began"])
+    return safe(meta["host"]), float(meta["began"])
 
 
 def read_sessions(connection: sqlite3.Connection) -> list[Session]:
@@ -85,6 +166,11 @@ def read_things(connection: sqlite3.Connection) -> Iterator[tuple[Thing, float |
         yield thing_of(row[:-2]), row[-2], row[-1]
 
 
+def shown(text: str) -> str:
+    """Return a text of a journal as it can be shown: a blank for each character that could steer a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
 def safe(text: str) -> str:
     """Return a text of the API's as it can be shown: nothing that steers a terminal, nothing that looks like a key."""
-    return redact("".join(c if c.isprintable() else " " for c in text))
+    return redact(shown(text))

@@ -40,11 +40,13 @@ async def begin(
             await comparison.look_at(row)
         await comparison.look_for_vanished()
         await comparison.commit()
+        await journal.checkpoint()
         return comparison.closed
     await journal.adjust(
         add=(thing for row in plan for thing in Work.of(row, normalize_rfc(row.rfc)).things),
         baseline=_baseline(account, account.existing),
     )
+    await journal.checkpoint()
     return None
 
 

@@ -18,6 +18,7 @@ from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.book import Book, ThingEvent
 from facturaonline_async.provision.checkers import checkers
 from facturaonline_async.provision.companies import Companies
+from facturaonline_async.provision.hold import Hold
 from facturaonline_async.provision.its_series import ItsSeries
 from facturaonline_async.provision.journal import Journal, JournalError
 from facturaonline_async.provision.parking import Parking
@@ -67,8 +68,10 @@ async def provision(
 
     With a journal the run can be taken up again, also after a crash: give the same plan and the same journal. What is
     done is not touched again; rows that failed or were not tried may have been corrected, and new ones added. Leaving
-    the block early, or being cancelled, writes down what was in flight as unknown. Without a journal, whoever starts
-    again must wait until `settle` is over: what the API's lists do not show yet would be created again.
+    the block early, or being cancelled, writes down what was in flight as unknown. Where a journal does not prove what
+    was sent (it is a copy, or its -wal is missing), the run waits until `settle` is over before it begins a row, and
+    `Run.caution` says so. Without a journal, whoever starts again must wait until `settle` is over: what the
+    API's lists do not show yet would be created again.
 
     Args:
         client: with the account's main keys.
@@ -84,8 +87,10 @@ async def provision(
 
     Raises:
         InvalidInputError: an argument cannot be what it was.
-        JournalError: the journal is in use, belongs to another account or host, or cannot be written. When it is
-            raised on the way, nothing more was sent; the run can be taken up again.
+        JournalInUseError: another process, or another run, works with the journal.
+        InvalidJournalError: it belongs to another account or host, is no journal, or is damaged.
+        JournalError: it cannot be opened, or not be written. When it is raised on the way, nothing more was sent; the
+            run can be taken up again.
         PlanError: the plan has changed where something was sent, or may have been.
         FacturaOnlineError: the companies that exist already could not be listed. Nothing was created.
 
@@ -112,10 +117,11 @@ async def provision(
         sender = Sender(session, Book(opened, on_event), settle)
         stack.enter_context(session.doubts.watched(sender.others))
         account = Account(client)
+        hold = Hold(opened, account, settle) if opened is not None else None
         await account.read({normalize_rfc(row.rfc) for row in plan})
         closed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
         check_sello = await stack.enter_async_context(checkers()) if session.config.check_sello else None
-        run = Run(report, plan, closed, Companies(account, sender, check_sello, existing), settle)
+        run = Run(report, plan, closed, Companies(account, sender, check_sello, existing), settle, hold)
         try:
             async with run.working(concurrency):
                 yield run
@@ -132,6 +138,7 @@ class Run:
     _closed: set[str] | None = field(alias="closed")
     _companies: Companies = field(alias="companies")
     _settle: float = field(alias="settle")
+    _hold: Hold | None = field(alias="hold")
     _series: ItsSeries = field(init=False)
     _parking: Parking = field(init=False)
     _open: int = field(default=0, init=False)
@@ -147,9 +154,16 @@ class Run:
     def _sender(self) -> Sender:
         return self._companies.sender
 
+    @property
+    def caution(self) -> str:
+        """Why nothing is created for the settle time, or ``""``: the journal does not prove what was sent before."""
+        return self._hold.caution if self._hold is not None else ""
+
     def stop(self) -> None:
         """Send nothing more, and begin no further row. What is in flight is waited for, and then the outcomes end."""
         self._sender.is_stopping = True
+        if self._hold is not None:
+            self._hold.release()
         self._parking.release()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
@@ -193,6 +207,8 @@ class Run:
             rfc = normalize_rfc(row.rfc)
             if self._closed and rfc in self._closed:
                 continue
+            if self.caution and self._hold is not None:
+                await self._hold.wait({normalize_rfc(each.rfc) for each in self._plan})
             for work in self._going_on():
                 yield work
             if self._sender.is_stopping:

@@ -16,7 +16,15 @@ from attrs import evolve, field, frozen
 
 from facturaonline_async.provision.locks import is_taken
 from facturaonline_async.provision.opening import JournalError
-from facturaonline_async.provision.reading import Session, open_to_read, read_host, read_sessions, safe
+from facturaonline_async.provision.reading import (
+    Session,
+    is_without_wal,
+    open_to_read,
+    read_host,
+    read_sessions,
+    safe,
+    shown,
+)
 
 __all__ = ["STATES", "THERE", "Rate", "Reason", "Status", "alike", "look", "looking", "read_status"]
 
@@ -74,6 +82,8 @@ class Status:
         now: moment of this look.
         sessions: when somebody worked with it, the first one first.
         is_running: whether somebody does now.
+        is_without_wal: whether the file lacks what its last run wrote last, because its -wal is not there: a copy of
+            the one file, mostly. What it shows is the state of an earlier moment.
         empresas, series: how many are in which of `STATES`; every state is there.
         rows: how many rows of the plan have something in which of `STATES`.
         unseen: how many rows have something that is there, and has a reason: the next run looks again.
@@ -93,6 +103,7 @@ class Status:
     now: float
     sessions: tuple[Session, ...]
     is_running: bool
+    is_without_wal: bool
     empresas: Mapping[str, int]
     series: Mapping[str, int]
     rows: Mapping[str, int]
@@ -163,7 +174,8 @@ def looking(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Conn
             last = status.sessions[-1] if status.sessions else None
             is_over = last is None or last.ended is not None or last == seen
             if is_over or _is_at_work(path):
-                yield _timed(evolve(status, is_running=not is_over), connection), connection
+                lacks = last is not None and last.ended is None and is_without_wal(path)
+                yield _timed(evolve(status, is_running=not is_over, is_without_wal=lacks), connection), connection
                 return
         # The lock is free, so that whoever had it has written its last word: if it still does not show, it was killed.
         seen = last
@@ -180,7 +192,7 @@ def _timed(status: Status, connection: sqlite3.Connection) -> Status:
     """Add how fast it goes, and how long it may take."""
     done, _ = _done(connection, since=0)
     status = evolve(status, overall=_rate(done, status.worked) if status.worked else None)
-    if not status.is_running:
+    if not status.is_running or status.is_without_wal:
         return status
     began = status.sessions[-1].began
     seconds = min(_MINUTE, max(status.now - began, 1.0))
@@ -218,6 +230,7 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
         now=now,
         sessions=tuple(read_sessions(connection)),
         is_running=False,
+        is_without_wal=False,
         empresas=counts[True],
         series=counts[False],
         rows=rows,
@@ -269,9 +282,9 @@ def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
                 is_empresa=group[1],
                 count=count,
                 number=number,
-                rfc=rfc,
-                letra=letra,
-                tipo_documento=tipo_documento,
+                rfc=shown(rfc),
+                letra=shown(letra),
+                tipo_documento=shown(tipo_documento),
                 text=safe(text),
                 group=group,
             )

@@ -68,7 +68,7 @@ def run(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProces
 
 async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
     saved = thing(
-        7, letra="Ñ&", tipo_documento="factura", phase=Phase.UNRESOLVED, how=How.ADOPTED, uid="6d", due=1.5, sends=2,
+        7, letra="Ñ&", tipo_documento="factura", phase=Phase.UNRESOLVED, how=How.ADOPTED, uid="607", due=1.5, sends=2,
         digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE things",
     )  # fmt: skip
     async with await opened(tmp_path / "j") as journal:

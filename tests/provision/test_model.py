@@ -10,6 +10,7 @@ from attrs import define
 from hypothesis import given, settings, strategies as st
 
 from facturaonline_async.provision import Plan, PlanSerie, Report, State
+from facturaonline_async.provision.hold import Hold
 from tests.plans import nueva
 from tests.provision.world import World
 from tests.virtual import virtually
@@ -19,18 +20,22 @@ _KINDS = (("F", "factura"), ("P", "pago"), ("NC", "nota_credito"))
 
 @define
 class Ending:
-    """How a process ends: by its last step, by being cancelled, by being asked to stop, or by itself."""
+    """How a process ends: by its last step, by being cancelled, by being asked to stop, or by itself.
+
+    With `loses_wal` the next process finds the journal as it was at an earlier moment.
+    """
 
     steps: int | None = None
     cancel_after: float | None = None
     stop_after: float | None = None
+    loses_wal: bool = False
 
 
 ENDINGS = st.one_of(
-    st.builds(Ending, steps=st.integers(0, 80)),
-    st.builds(Ending, cancel_after=st.floats(0, 60)),
+    st.builds(Ending, steps=st.integers(0, 80), loses_wal=st.booleans()),
+    st.builds(Ending, cancel_after=st.floats(0, 60), loses_wal=st.booleans()),
     st.builds(Ending, stop_after=st.floats(0, 60)),
-    st.just(Ending()),
+    st.builds(Ending, loses_wal=st.booleans()),
 )
 
 
@@ -69,6 +74,8 @@ async def live(world: World, plan: Plan, endings: list[Ending]) -> None:
         for ending in endings:
             await world.run(plan, steps=ending.steps, cancel_after=ending.cancel_after, stop_after=ending.stop_after)
             assert max(world.sent.values(), default=0) <= 1, world.sent
+            if ending.loses_wal:
+                world.lose_wal()
         world.has_faults = False
         report = await world.run(plan)
         assert report is not None
@@ -124,3 +131,45 @@ def test_what_is_never_done_is_sent_three_times_and_no_more(key: str, what: str)
     world, report = scripted({key: ["dropped"] * 9}, series=1)
     assert (world.fates["dropped"], getattr(report, what)[State.FAILED]) == (3, 1)
     assert "it was sent 3 times, and has not shown up" in str(report.failed)
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_journal_without_its_wal_makes_duplicates_only_without_the_wait(
+    monkeypatch: pytest.MonkeyPatch,
+    is_held: bool,  # noqa: FBT001
+) -> None:
+    """Killed when all was sent and no list shows it yet; the journal says that nothing was sent."""
+    if not is_held:
+        monkeypatch.setattr(Hold, "caution", "")
+    world, plan = World(random.Random(1), script={}, list_lag=20.0), plan_of([0, 0, 0])
+
+    async def main() -> Report | None:
+        with world.rules():
+            await world.run(plan, cancel_after=5.0)
+            world.copies = world.copies[1:2]  # the plan was committed
+            world.lose_wal()
+            return await world.run(plan)
+
+    report = virtually(main())
+    assert report is not None
+    if is_held:
+        assert (set(there(world).values()), report.is_complete, report.empresas[State.ADOPTED]) == ({1}, True, 3)
+    else:
+        assert set(there(world).values()) == {2}
+
+
+def test_a_run_that_ends_while_it_waits_does_not_shorten_the_wait_of_the_next_one() -> None:
+    world, plan = World(random.Random(1), script={}, list_lag=20.0), plan_of([0, 0])
+
+    async def main() -> Report | None:
+        with world.rules():
+            await world.run(plan, cancel_after=5.0)
+            world.copies = world.copies[1:2]
+            world.lose_wal()
+            await world.run(plan, stop_after=1.0)
+            world.doubt = ""  # its file is the one that this run wrote
+            return await world.run(plan)
+
+    report = virtually(main())
+    assert report is not None
+    assert (set(there(world).values()), report.is_complete) == ({1}, True)

@@ -11,7 +11,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -28,12 +28,12 @@ from facturaonline_async.provision import (
     Run,
     its_series,
     journal,
-    opening,
     parking,
     provision,
     resume,
     run,
     sending,
+    tables,
 )
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import empresas, series, state
@@ -73,6 +73,7 @@ _ANSWERS = {
 _ERRORS = {"not sent": NotSentError, "too slow": RequestTimeoutError}
 FATES = (*("ok",) * 5, *sorted({*_DONE, *_ANSWERS, *_ERRORS, "dropped"}))
 _EPOCH = 1_700_000_000.0
+_COPIES = 12
 
 
 @define(eq=False)
@@ -103,6 +104,8 @@ class World:
         ahead: seconds by which somebody has set the wall clock forward.
         sent: how many creates of each key have been done, or will be: never two.
         fates: how many creates and lists met which fate.
+        copies: what the journal's own file may hold where its -wal is lost: some earlier moments of it.
+        doubt: what the next run is told of its journal.
 
     """
 
@@ -115,6 +118,8 @@ class World:
     ahead: float = 0.0
     sent: Counter[tuple[str, ...]] = field(factory=Counter)
     fates: Counter[str] = field(factory=Counter)
+    copies: list[bytes] = field(factory=list)
+    doubt: str = ""
     state: state.State = field(init=False)
     api: Api = field(init=False)
     book: sqlite3.Connection = field(init=False)
@@ -251,12 +256,31 @@ class World:
         async def opened(_: object, *, account: str, host: str) -> Journal:
             return VirtualJournal(self, account, host)
 
-        with closing(self.book), pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
             patch.setattr(run, "Journal", SimpleNamespace(open=opened))
-            for module in (its_series, journal, opening, parking, resume, sending, empresas, series, state):
+            for module in (its_series, journal, parking, resume, sending, tables, empresas, series, state):
                 patch.setattr(module, "time", clock)
-            yield
+            try:
+                yield
+            finally:
+                self.book.close()
+
+    def keep_copy(self) -> None:
+        """Keep what the journal says now, or not; a few of all moments."""
+        copy = self.book.serialize()
+        if len(self.copies) < _COPIES:
+            self.copies.append(copy)
+        elif (place := random.Random(len(self.fates) + sum(self.fates.values())).randrange(4 * _COPIES)) < _COPIES:
+            self.copies[place] = copy
+
+    def lose_wal(self) -> None:
+        """Set the journal back to an earlier moment; the next run is told that it proves nothing."""
+        if self.copies:
+            self.book.close()
+            self.book = sqlite3.connect(":memory:", isolation_level=None)
+            self.book.deserialize(self.chance.choice(self.copies))
+            self.doubt = "without its -wal"
 
     def phases(self) -> Counter[str]:
         """Count the journal's things by their phase."""
@@ -272,7 +296,13 @@ class VirtualJournal(Journal):
         self._life = world.life
         self._connection = world.book
         self._loop = asyncio.get_running_loop()
-        self._salt = opening.prepared(world.book, self.path, account, host)
+        self._checkpoint_at = 0
+        if not world.book.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            tables.create_tables(world.book, account, host)
+        tables.examine(world.book, self.path)
+        tables.refuse_others(world.book, self.path, account, host)
+        self._salt = tables.read_meta(world.book, self.path)["salt"]
+        self.doubt = tables.begin_run(world.book, world.doubt)
 
     async def aclose(self) -> None:
         """Leave the tables for the next one."""
@@ -284,6 +314,7 @@ class VirtualJournal(Journal):
         self._connection.execute("BEGIN")
         result = work(self._connection)
         self._connection.execute("COMMIT")
+        self._world.keep_copy()
         if self._life.step():
             self._loop.call_later(self._world.chance.choice((0.0, 0.001, 0.1)), self._answer, future, result)
         return future

@@ -1,0 +1,78 @@
+"""A wait before the first create, where a journal does not prove what was sent.
+
+A journal without a `seal` may say PLANNED of what was sent: by the run whose -wal is lost, or by one that went on with
+the journal that this one is a copy of. The rule: no row is begun before the settle time has passed since this run
+opened the journal. Whatever was sent before that moment is in the API's lists by then; they are read anew, and what
+they show is adopted. The journal keeps its doubt until that list was read: a run that is killed while it waits does not
+shorten the wait of the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container
+
+from attrs import define, field
+
+from facturaonline_async.logs import LOGGER
+from facturaonline_async.provision.account import Account
+from facturaonline_async.provision.journal import Journal
+
+__all__ = ["Hold"]
+
+
+@define(eq=False)
+class Hold:
+    """Keeps rows from beginning until everything that was sent before this run must be listed.
+
+    Attributes:
+        journal: its `doubt` says why, or is ``""``: then nothing is held.
+        account: read anew when the wait is over.
+        settle: seconds to wait.
+
+    """
+
+    journal: Journal
+    account: Account
+    settle: float
+    _is_released: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _until: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._until = asyncio.get_running_loop().time() + self.settle
+
+    @property
+    def caution(self) -> str:
+        """What a person should know of the wait, or ``""`` where there is none."""
+        if not self.journal.doubt:
+            return ""
+        return (
+            f"the journal {self.journal.path} does not prove what was sent: {self.journal.doubt}. Nothing is created "
+            f"for {self.settle:g} s; what was sent before shows up in the API's lists by then, and is adopted."
+        )
+
+    def release(self) -> None:
+        """End the wait: the run is stopping, and begins no row."""
+        self._is_released.set()
+
+    async def wait(self, rfcs: Container[str]) -> None:
+        """Wait if there is a doubt, and read the account again.
+
+        Args:
+            rfcs: of the plan.
+
+        Raises:
+            FacturaOnlineError: the companies could not be listed. Nothing was created.
+            JournalError: it cannot be written.
+
+        """
+        if not self.journal.doubt:
+            return
+        LOGGER.warning("%s", self.caution)
+        try:
+            async with asyncio.timeout_at(self._until):
+                await self._is_released.wait()
+        except TimeoutError:
+            self.account.existing.clear()
+            await self.account.read(rfcs)
+            await self.journal.settle_doubt()
