@@ -30,6 +30,7 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "not_a_key": (_E, "Give the .key file that the SAT's Certifica made together with the request."),
     "not_der": (_E, "The API takes the SAT's own binary files (DER): give those, or what sello.to_der() returns."),
     "truncated": (_E, "The file breaks off: copy or download it again, in binary mode."),
+    "text_mode": (_E, "Transfer the file again in binary mode (FTP: binary, not ascii; e-mail: as an attachment)."),
     "trailing_bytes": (_E, "Give the file as the SAT gave it: copy or download it again, or use sello.to_der()."),
     "unreadable_file": (_E, "Look at the file and at its permissions, or copy or download it again."),
     "unpaired": (_E, "Put a .cer and its .key into one folder, with one name; other names need the key's password."),

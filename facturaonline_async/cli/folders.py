@@ -9,11 +9,13 @@ from typing import Final
 
 from attrs import frozen
 
-from facturaonline_async.config import Secret
+from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding
 from facturaonline_async.sello import read_file
+from facturaonline_async.sello.files import recognise_all
 from facturaonline_async.sello.printable import printable_path
+from facturaonline_async.sello.selection import public_of_certificate, public_of_key, select_certificate, select_key
 
 __all__ = ["Found", "find"]
 
@@ -92,9 +94,6 @@ class _Pairing:
 
     def _publics(self) -> Iterator[tuple[Path, Hashable]]:
         """Give the public keys of those files that can be read, and (keys) opened; of others, say so."""
-        # `cryptography` is loaded when it is needed.
-        from facturaonline_async.sello.pairing import public_of_cer, public_of_key  # noqa: PLC0415
-
         for file in list(self._left):
             is_key = _suffix(file) == ".key"
             try:
@@ -103,7 +102,11 @@ class _Pairing:
                 self._results.append((file, Finding("unreadable_file", error.field or "cer", str(error))))
                 self._left.remove(file)
                 continue
-            public = public_of_key(content, self._password) if is_key else public_of_cer(content)
+            contents = recognise_all(SecretBytes(content))
+            if is_key:
+                public = public_of_key(select_key(contents), self._password)
+            else:
+                public = public_of_certificate(select_certificate(contents, lambda: None))
             if public is not None:
                 self._opened.add(file)
                 yield file, public

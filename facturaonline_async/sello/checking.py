@@ -14,10 +14,11 @@ from facturaonline_async.checks import is_one_line
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.findings import Finding
 from facturaonline_async.sello.certificado import PublicNumbers, UnreadableSubjectError, read_certificado
-from facturaonline_async.sello.files import Content, What, recognise
+from facturaonline_async.sello.files import Content, What
 from facturaonline_async.sello.llave import DamagedKeyError, UnsupportedKeyError, WrongPasswordError, open_llave
 from facturaonline_async.sello.printable import printable
 from facturaonline_async.sello.report import Certificado, Kind, Report
+from facturaonline_async.sello.selection import select
 from facturaonline_async.sello.terms import Terms
 from facturaonline_async.sello.values import Sello
 
@@ -39,12 +40,12 @@ def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime 
 def find(sello: Sello, terms: Terms) -> Report:
     """Find everything."""
     findings: list[Finding] = []
-    cer, key = recognise(SecretBytes(sello.cer)), recognise(sello.key)  # either may be the key
-    if cer.what.is_key and key.what is What.CERTIFICATE:
+    chosen = select(SecretBytes(sello.cer), SecretBytes(sello.key), sello.password)
+    cer, key = chosen.cer, chosen.key
+    if chosen.is_swapped:
         findings.append(
             Finding("swapped", "cer", "The file given as cer holds the private key, the one given as key the .cer.")
         )
-        cer, key = key, cer
     findings += _form(cer, "cer")
     findings += _form(key, "key")
     certificado, certified = _certificado(cer, findings)
@@ -62,6 +63,8 @@ def _form(content: Content, field: str) -> Iterator[Finding]:
         yield Finding("truncated", field, f"The file ends before its content does ({len(content.der)} bytes are left).")
     if content.text:
         yield Finding("not_der", field, f"The file is {content.text}.")
+    if content.text_mode:
+        yield Finding("text_mode", field, f"The file was transferred as text: {content.text_mode}.")
     if content.extra:
         yield Finding("trailing_bytes", field, f"The file has {content.extra} bytes behind its end.")
 
@@ -70,6 +73,8 @@ def _certificado(
     content: Content, findings: list[Finding]
 ) -> tuple[Certificado, PublicNumbers | None] | tuple[None, None]:
     """Read the certificate, and return its facts and its public key if they can be had."""
+    if content.is_lost:
+        return None, None
     if content.what is not What.CERTIFICATE:
         if not content.is_truncated or content.what is not What.OTHER:
             findings.append(Finding("not_a_certificate", "cer", f"The file is {content.what}."))
@@ -93,6 +98,8 @@ def _public(content: Content, sello: Sello, findings: list[Finding]) -> PublicNu
     password = sello.password
     if content.what is What.LEGACY_KEY:
         found("unsupported_key", "key", f"The file is {content.what}.")
+        return None
+    if content.is_lost:
         return None
     if not content.what.is_key:
         if not content.is_truncated or content.what is not What.OTHER:

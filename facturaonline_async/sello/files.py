@@ -1,21 +1,19 @@
-"""What a file is, whatever it was sent as: DER, or text that holds DER."""
+"""Which kind of file it is, however it was sent: DER, text that holds DER, or DER that was transferred as text."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import codecs
 import enum
 import re
+from collections.abc import Sequence
+from itertools import islice
 from typing import Final
-from urllib.parse import unquote
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.sello import der
+from facturaonline_async.sello import der, text_mode, wrapping
 
-__all__ = ["Content", "What", "recognise"]
+__all__ = ["Content", "What", "base64_content", "likeliest", "recognise", "recognise_all"]
 
 
 class What(enum.StrEnum):
@@ -25,6 +23,7 @@ class What(enum.StrEnum):
     KEY = "an encrypted private key"
     PLAIN_KEY = "a private key without a password"
     LEGACY_KEY = "a private key in OpenSSL's traditional format"
+    PUBLIC_KEY = "a public key"
     REQUEST = "a certificate request (.req)"
     ENVELOPE = "an envelope (.sdg, .p7b)"
     BAG = "a key store (.pfx, .p12)"
@@ -41,12 +40,13 @@ class What(enum.StrEnum):
 
 @frozen
 class Content:
-    """A file's content, found out.
+    """A file's content, found out; or one block's of a PEM file.
 
     Attributes:
         what: what it is; for a file that breaks off, as far as can be seen.
         der: its DER, wherever it was found; kept from showing itself, for it may be a key.
         text: ``"PEM text"``, ``"base64 text"`` or ``""`` for bytes.
+        text_mode: what a transfer as text did to it, as a clause; ``""``: nothing.
         extra: bytes behind the end.
         is_truncated: whether it breaks off.
 
@@ -55,111 +55,151 @@ class Content:
     what: What
     der: SecretBytes = field(converter=SecretBytes)
     text: str = ""
+    text_mode: str = ""
     extra: int = 0
     is_truncated: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is of a known kind, complete, and nothing stands behind it."""
+        return self.what is not What.OTHER and not self.is_truncated and not self.extra
 
-_PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)(?:-----END|\Z)", re.DOTALL)
-_PEM_HEADER: Final = re.compile(r"^[A-Za-z-]+: .*$", re.MULTILINE)
-_DATA_URI: Final = re.compile(r"^data:[^,]*,", re.IGNORECASE)
-_QUOTED: Final = re.compile(r"""b?(["'`])(.*)\1[,;]?""", re.DOTALL)
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-_BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-# As source code and JSON write them.
-_ESCAPES: Final = (("\\r", "\r"), ("\\n", "\n"), ("\\t", "\t"), ("\\/", "/"))
+    @property
+    def is_lost(self) -> bool:
+        """Whether a transfer as text has changed it in a way that cannot be undone."""
+        return bool(self.text_mode) and self.what is What.OTHER
+
+
+_MOST_PARTS: Final = 10
+_PKCS7: Final = bytes.fromhex("2a864886f70d0107")
+_LEAST_LETTERS: Final = 16
+_NESTED_PEM: Final = b"-----BEGIN "
 
 
 def recognise(content: bytes) -> Content:
-    """Return what a file holds. Never raises."""
+    """Return what a file holds, of several PEM blocks the `likeliest`. Never raises."""
+    return likeliest(recognise_all(content))
+
+
+def likeliest(found: Sequence[Content]) -> Content:
+    """Return the first content that says something about a file, or else the first one."""
+    return next((each for each in found if each.what not in {What.TEXT, What.OTHER, What.PUBLIC_KEY}), found[0])
+
+
+def recognise_all(content: bytes) -> tuple[Content, ...]:
+    """Return what a file holds: one content, or that of each PEM block in order. Never raises."""
     if not content:
-        return Content(What.EMPTY, b"")
-    found = _in_der(content, "")
-    if found.what is not What.OTHER or found.is_truncated:
-        return found
+        return (Content(What.EMPTY, b""),)
     if content.startswith(b"PK\x03\x04"):
-        return Content(What.ARCHIVE, content)
-    return found if (text := _text(content)) is None else _in_text(text)
+        return (Content(What.ARCHIVE, content),)
+    found = _binary(content)
+    if found.what is not What.OTHER or found.is_truncated or found.text_mode:
+        return (found,)
+    text = wrapping.text_of(content)
+    return (found,) if text is None else _in_text(text)
 
 
-def _text(content: bytes) -> Secret | None:
-    """Return the text that the bytes are, without a byte order mark, or None. It may be a key's, and does not show."""
-    for mark, encoding in _BOMS:
-        if content.startswith(mark):
-            return Secret(content[len(mark) :].decode(encoding, "replace"))
-    # What is looked for is ASCII: of UTF-16 every other byte is zero, or nearly, should there be comments.
-    if content.count(0) * 3 > len(content):
-        is_little = content[1::2].count(0) > content[::2].count(0)
-        return Secret(content.decode("utf-16-le" if is_little else "utf-16-be", "replace"))
-    if content.isascii() or b"-----BEGIN " in content:
-        return Secret(content.decode("latin-1"))
-    return None
+def base64_content(text: Secret) -> SecretBytes | None:
+    """Return the bytes of a base64 text, or of PEM text the text itself; None for another text, or none."""
+    text = wrapping.unescaped(text)
+    if wrapping.pem_blocks(text):
+        return SecretBytes(text.reveal().encode("utf-8", "replace"))
+    contents = list(wrapping.base64_contents(wrapping.bare(text), is_strict=True))
+    return next((each for each in contents if each and _in_der(each).is_whole), contents[0] if contents else None)
 
 
-def _in_text(text: Secret) -> Content:
+def _in_text(text: Secret) -> tuple[Content, ...]:
     """Return what PEM or base64 holds, whatever it was copied out of."""
-    for escape, meant in _ESCAPES:
-        text = Secret(text.reveal().replace(escape, meant))
-    if pem := _PEM.search(text.reveal()):
-        return _decoded(Secret(_PEM_HEADER.sub("", pem[2])), "PEM text", is_legacy="Proc-Type:" in pem[2])
-    return _decoded(_bare(text), "base64 text", is_legacy=False)
+    text = wrapping.unescaped(text)
+    if blocks := wrapping.pem_blocks(text):
+        return tuple(_in_block(block) for block in blocks)
+    contents = [each for each in _contents(wrapping.bare(text)) if each]
+    if contents and contents[0].startswith(_NESTED_PEM):
+        return tuple(_in_block(block) for block in wrapping.pem_blocks(Secret(contents[0].decode("latin-1"))))
+    return (_best(contents, "base64 text"),)
 
 
-def _bare(text: Secret) -> Secret:
-    """Return the text without quotes, a data URI's beginning, and an URI's escapes."""
-    if _QUOTED.fullmatch(text.reveal().strip()):
-        text = Secret(_QUOTED.sub(r"\2", text.reveal().strip()).strip())
-    return Secret(unquote(_DATA_URI.sub("", text.reveal().strip())))
+def _in_block(block: wrapping.PemBlock) -> Content:
+    contents = _contents(block.body)
+    if contents and block.is_legacy:
+        return Content(What.LEGACY_KEY, contents[0], "PEM text")
+    return _best(contents, "PEM text")
 
 
-def _decoded(text: Secret, form: str, *, is_legacy: bool) -> Content:
-    letters = Secret("".join(text.reveal().split()))
-    if not _BASE64.fullmatch(letters.reveal()):
-        return Content(What.TEXT, b"")
-    letters = Secret(letters.reveal().rstrip("=").translate({ord("-"): "+", ord("_"): "/"}))
-    # A single letter at the end holds no byte: the text breaks off there.
-    length = len(letters.reveal())
-    length -= length % 4 == 1
-    try:
-        content = SecretBytes(base64.b64decode(letters.reveal()[:length] + "=" * (-length % 4)))
-    except (binascii.Error, ValueError):  # pragma: no cover  # the pattern leaves nothing to refuse
-        return Content(What.TEXT, b"")
-    if is_legacy:
-        return Content(What.LEGACY_KEY, content, form)
-    found = _in_der(content, form)
-    is_nothing = found.what is What.OTHER and not found.is_truncated
-    return Content(What.TEXT, b"") if is_nothing else found
+def _contents(text: Secret) -> list[SecretBytes]:
+    if len(text.reveal()) < _LEAST_LETTERS:
+        return []
+    return list(wrapping.base64_contents(text))
 
 
-def _in_der(content: bytes, text: str) -> Content:
-    if content[0] != der.SEQUENCE:
-        return Content(What.OTHER, content, text)
+def _best(contents: list[SecretBytes], form: str) -> Content:
+    """Return the first of several readings of one text that is whole, or else the first one."""
+    readings = [evolve(_binary(content), text=form) for content in contents]
+    found = next((each for each in readings if each.is_whole), readings[0] if readings else None)
+    is_nothing = found is None or (found.what is What.OTHER and not found.is_truncated and not found.text_mode)
+    return Content(What.TEXT, b"") if found is None or is_nothing else found
+
+
+def _binary(content: bytes) -> Content:
+    """Return what bytes are, as they are or as they were before they were transferred as text."""
+    found = _in_der(content)
+    if found.is_whole:
+        return found
+    for undone in text_mode.undone(content):
+        if (before := _in_der(undone.content)).is_whole:
+            return evolve(before, text_mode=undone.how)
+    how = text_mode.loss(content)
+    return Content(What.OTHER, b"", text_mode=how) if how else found
+
+
+def _in_der(content: bytes) -> Content:
+    if content[:1] != bytes((der.SEQUENCE,)):
+        return Content(What.OTHER, content)
+    if content[1:2] == b"\x80":  # BER: the length is not stated
+        return Content(_in_ber(der.Element(content, der.SEQUENCE, 2, len(content))), content)
     try:
         outer = der.first(content)
     except der.TruncatedError:
-        return Content(_what_is_left(content[4:12]), content, text, is_truncated=True)
+        return Content(_what_is_left(content[4:12]), content, is_truncated=True)
     except der.DerError:
-        return Content(What.OTHER, content, text)
-    return Content(_what(outer), content[: outer.end], text, extra=len(content) - outer.end)
+        return Content(What.OTHER, content)
+    return Content(_what(outer), content[: outer.end], extra=len(content) - outer.end)
 
 
 def _what(outer: der.Element) -> What:
     """Return what a well-formed sequence is, by the tags within."""
     try:
-        parts = list(outer)
+        parts = list(islice(outer, _MOST_PARTS))
         tags = [part.tag for part in parts]
         if tags == [der.SEQUENCE, der.SEQUENCE, der.BIT_STRING]:
-            return _signed([part.tag for part in parts[0]])
-        if tags == [der.SEQUENCE, der.OCTET_STRING]:
-            return What.KEY
+            return _signed([part.tag for part in islice(parts[0], _MOST_PARTS)])
     except der.DerError:
-        return What.OTHER
+        return _in_ber(outer)
+    if tags == [der.SEQUENCE, der.OCTET_STRING]:
+        return What.KEY
     if tags[:3] == [der.INTEGER, der.SEQUENCE, der.OCTET_STRING] or tags == [der.INTEGER] * 9:
         return What.PLAIN_KEY
+    if tags in ([der.SEQUENCE, der.BIT_STRING], [der.INTEGER, der.INTEGER]):
+        return What.PUBLIC_KEY
     if tags[:2] == [der.INTEGER, der.SEQUENCE]:
         return What.BAG
     if tags == [der.OBJECT_IDENTIFIER, der.VERSION]:
         return What.ENVELOPE
     return What.OTHER
+
+
+def _in_ber(outer: der.Element) -> What:
+    """Return what a sequence with parts in BER is: the SAT's Certifica writes its envelopes so, and Java key stores."""
+    try:
+        first = next(iter(outer), None)
+    except der.DerError:
+        return What.OTHER
+    if first is None:
+        return What.OTHER
+    if first.tag == der.OBJECT_IDENTIFIER and first.content.startswith(_PKCS7):
+        return What.ENVELOPE
+    is_bag = first.tag == der.INTEGER and outer.data[first.end : first.end + 2] == b"\x30\x80"
+    return What.BAG if is_bag else What.OTHER
 
 
 def _signed(tags: list[int]) -> What:

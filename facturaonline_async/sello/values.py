@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from pathlib import Path
 from typing import Final
@@ -11,11 +9,13 @@ from typing import Final
 import anyio.to_thread
 from attrs import field, frozen
 
-from facturaonline_async.checks import a, is_one_line
+from facturaonline_async.checks import a, is_one_line, kind
 from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.sello.files import recognise
+from facturaonline_async.sello.files import base64_content
 from facturaonline_async.sello.printable import printable_path
+from facturaonline_async.sello.selection import select
+from facturaonline_async.sello.wrapping import text_of
 
 __all__ = ["Sello", "read_file"]
 
@@ -39,16 +39,18 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
     raise InvalidInputError(f"{field_name}: {printable_path(path)} cannot be read: {reason}.", field=field_name)
 
 
-def _decode(field_name: str, text: str | bytes) -> bytes:
-    """Return the decoded bytes, or raise `InvalidInputError`."""
-    try:
-        content = base64.b64decode(
-            "".join((text if isinstance(text, str) else text.decode("ascii")).split()), validate=True
-        )
-    except (binascii.Error, ValueError):
-        content = b""
+def _decoded(field_name: str, text: str | bytes | Secret) -> SecretBytes:
+    """Return the bytes of a base64 text, or PEM text as it is; or raise `InvalidInputError`."""
+    if isinstance(text, bytes):
+        given = text_of(SecretBytes(text))
+    elif isinstance(text, (str, Secret)):
+        given = Secret(Secret(text).reveal().removeprefix("\ufeff"))
+    else:
+        raise InvalidInputError(f"{field_name} must be base64 text, and was {kind(text)}.", field=field_name)
+    content = None if given is None else base64_content(given)
+    del text
     if not content:
-        raise InvalidInputError(f"{field_name} is not base64 text.", field=field_name)
+        raise InvalidInputError(f"{field_name} is not base64 text, or is cut off.", field=field_name)
     return content
 
 
@@ -86,12 +88,16 @@ class Sello:
         return await anyio.to_thread.run_sync(lambda: cls(read_file("cer", cer), read_file("key", key), password))
 
     def to_der(self) -> Sello:
-        """Return the same Sello with both files as the SAT gives them: DER, out of PEM or base64 text, and no more.
+        """Return the same Sello with both files as the SAT gives them: DER, and no more.
 
-        What cannot be recognised stays as it is.
+        Mended are PEM and base64 text, bytes behind the end, and a transfer as text that can be undone. Of several PEM
+        blocks the one that is wanted is taken: the private key, or the certificate that is no authority's (of several
+        such, the key's; the key is opened for that, which may take half a second). One file may hold both. What cannot
+        be recognised stays as it is.
         """
-        cer, key = (recognise(content).der or content for content in (self.cer, self.key))
-        return Sello(bytes(cer), SecretBytes(key), self.password)
+        chosen = select(SecretBytes(self.cer), SecretBytes(self.key), self.password)
+        cer, key = (chosen.key, chosen.cer) if chosen.is_swapped else (chosen.cer, chosen.key)
+        return Sello(bytes(cer.der or self.cer), SecretBytes(key.der or self.key), self.password)
 
     def refuse_unsendable(self, cer: str, key: str, password: str) -> None:
         """Refuse what no SAT file is, before anything is sent; whether it is a good one is another question.
@@ -115,10 +121,16 @@ class Sello:
 
     @classmethod
     def from_base64(cls, cer: str | bytes, key: str | bytes, *, password: str | Secret) -> Sello:
-        """Decode both texts; blanks and line breaks in them are skipped.
+        """Decode both texts, in whatever form they come.
+
+        That is: either alphabet (``+/`` or ``-_``), with or without padding, blanks, line breaks, a byte order mark,
+        quotes, a ``data:`` prefix or a URI's escapes; also where a web form made blanks of the plus signs. PEM text is
+        taken as `to_der` takes it.
 
         Raises:
-            InvalidInputError: a text is not base64, or is empty.
+            InvalidInputError: a text is not base64, or is empty, or one letter of it holds no byte: it breaks off.
 
         """
-        return cls(_decode("cer", cer), _decode("key", key), password)
+        sello = cls(bytes(_decoded("cer", cer)), _decoded("key", key), password)
+        is_text = any(b"-----BEGIN " in content for content in (sello.cer, sello.key))
+        return sello.to_der() if is_text else sello

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from facturaonline_async import InvalidInputError
 from facturaonline_async.findings import FINDINGS, Severity
-from facturaonline_async.sello import Sello, check
-from facturaonline_async.testing import make_sello
-from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat
+from facturaonline_async.sello import Sello, check, der as sello_der
+from facturaonline_async.testing import der, make_sello
+from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat, whole
 from tests.sello.keys import encrypted
 
 PASSWORD = b"12345678a"
@@ -171,6 +171,7 @@ FOUND: dict[str, tuple[Callable[[], Sello], dict[str, Any], list[str]]] = {
     "PEM": (cer(lambda content: b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(content) + b"-----END CERTIFICATE-----\n"), {}, ["not_der"]),
     "a byte behind the end": (cer(lambda content: content + b"\n"), {}, ["trailing_bytes"]),
     "truncated": (cer(lambda content: content[:700]), {}, ["truncated"]),
+    "seven bits": (cer(lambda content: bytes(byte & 0x7F for byte in content)), {}, ["text_mode"]),
     "no password on the key": (key(plain), {}, ["key_not_encrypted"]),
     "PKCS#1": (key(lambda: plain(PrivateFormat.TraditionalOpenSSL)), {}, ["key_not_encrypted"]),
     "an elliptic key": (key(elliptic), {}, ["unsupported_key"]),
@@ -356,6 +357,10 @@ DRESSES: dict[str, Callable[[bytes], bytes]] = {
     "bytes of Python": lambda content: repr(base64.b64encode(content)).encode(),
     "quotes around a data URI": lambda content: b'"data:;base64,' + base64.b64encode(content) + b'"',
     "JSON of PHP": lambda content: b'"' + base64.b64encode(content).replace(b"/", b"\\/") + b'"',
+    "blanks for plus signs": lambda content: base64.b64encode(content).replace(b"+", b" "),
+    "blanks for plus signs in lines": lambda content: base64.encodebytes(content).replace(b"+", b" "),
+    "PEM with blanks for plus signs": lambda content: _pem(content, "CERTIFICATE").replace(b"+", b" "),
+    "base64 of PEM": lambda content: base64.b64encode(_pem(content, "CERTIFICATE")),
     "base64 with escaped line ends": lambda content: base64.encodebytes(content).replace(b"\n", b"\\r\\n"),
 }
 
@@ -371,6 +376,25 @@ def test_text_is_read_checked_and_told_not_to_be_der(dress: str) -> None:
         ("rfc_mismatch", "cer"),
     ]
     assert (dressed.to_der(), check(dressed.to_der(), now=NOW).findings) == (sello, ())
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_from_base64_reads_what_a_file_may_hold(dress: str) -> None:
+    sello = made()
+    texts = [DRESSES[dress](content) for content in (sello.cer, bytes(sello.key))]
+    assert Sello.from_base64(*texts, password=sello.password) == sello
+    if all(map(bytes.isascii, texts)) and not any(b"\0" in text for text in texts):
+        assert Sello.from_base64(*(text.decode() for text in texts), password=sello.password) == sello
+
+
+@pytest.mark.parametrize("end", [b"\xff\xff>", b"\xfb\xef\xbe"])
+def test_a_plus_sign_that_became_a_blank_is_found_at_the_end_too(end: bytes) -> None:
+    body, algorithm, signature = map(whole, sello_der.first(made().cer))
+    room = -len(der.sequence(body, algorithm, signature, b"")) % 3
+    cer = der.sequence(body, algorithm, der.bits(bytes(256 + room - 3) + end))
+    text = base64.b64encode(cer)
+    assert text.endswith(b"+")
+    assert Sello.from_base64(text.replace(b"+", b" "), text, password="x") == Sello(cer, cer, "x")
 
 
 def test_to_der_leaves_alone_what_it_does_not_know() -> None:

@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 
 from facturaonline_async.provision.checkers import checkers
-from facturaonline_async.sello import Sello, check, checking, cifrado, der, files, llave, worker
+from facturaonline_async.sello import (
+    Sello,
+    check,
+    checking,
+    cifrado,
+    der,
+    files,
+    llave,
+    selection,
+    text_mode,
+    worker,
+    wrapping,
+)
 from facturaonline_async.sello.process import GoneError, Process
 from facturaonline_async.sello.terms import Terms
 from tests.sello.certificates import NOW, made
@@ -62,8 +74,11 @@ def places() -> Iterator[tuple[Any, str, int]]:
     yield from ((llave, "_is_consistent", 0), (llave, "_works", 0), (cifrado, "refusal", 0))
     yield from ((checking, name, 0) for name in ("_encoded", "_why_wrong", "_opens", "open_llave", "_public"))
     yield from ((der, "_read", number) for number in range(8))
-    yield from ((files, name, 0) for name in ("_text", "_in_text", "_bare", "_decoded"))
-    yield from ((files, name, number) for name in ("_in_der", "_what") for number in range(2))
+    yield from ((files, name, 0) for name in ("_in_text", "_in_block", "_best"))
+    yield from ((files, name, number) for name in ("_binary", "_in_der", "_what") for number in range(2))
+    yield from ((wrapping, name, 0) for name in ("text_of", "bare", "PemBlock", "base64_contents", "_decoded"))
+    yield from ((text_mode, name, 0) for name in ("undone", "loss"))
+    yield from ((selection, name, 0) for name in ("select_key", "select_certificate"))
     yield (base64, "b64decode", 0)
 
 

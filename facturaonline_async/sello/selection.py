@@ -1,0 +1,106 @@
+"""Which of a file's contents is the certificate, and which the key: PEM files hold several, and one may serve both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async.sello.certificado import Certificate, PublicNumbers
+from facturaonline_async.sello.files import Content, What, likeliest, recognise_all
+
+__all__ = ["Selection", "public_of_certificate", "public_of_key", "select", "select_certificate", "select_key"]
+
+
+@frozen
+class Selection:
+    """The two contents of a Sello, by what they are.
+
+    Attributes:
+        cer: the certificate, or the content that stands in its place.
+        key: likewise.
+        is_swapped: whether each was found in the file that was given for the other.
+
+    """
+
+    cer: Content
+    key: Content
+    is_swapped: bool
+
+
+def select(cer: SecretBytes, key: SecretBytes, password: Secret) -> Selection:
+    """Return certificate and key out of two files, either of which may be, or hold, the key. Never raises.
+
+    The key is opened only if the certificates' file holds those of several holders: a chain's authorities are told by
+    what they state.
+    """
+    cers, keys = recognise_all(cer), recognise_all(key)
+    is_swapped = not _certificates(cers) and not _keys(keys) and bool(_keys(cers)) and bool(_certificates(keys))
+    if is_swapped:
+        cers, keys = keys, cers
+    chosen = select_key(keys)
+    return Selection(select_certificate(cers, lambda: public_of_key(chosen, password)), chosen, is_swapped)
+
+
+def select_key(found: Sequence[Content]) -> Content:
+    """Return the key among several contents, an encrypted one first; or the one that stands in its place."""
+    keys = _keys(found)
+    return next((each for each in keys if each.what is What.KEY), (*keys, likeliest(found))[0])
+
+
+def select_certificate(found: Sequence[Content], public: Callable[[], PublicNumbers | None]) -> Content:
+    """Return the certificate among several contents; or the one that stands in its place.
+
+    Of several certificates: the only one that is no authority's; else the one of the key; else the first.
+
+    Args:
+        found: in their order.
+        public: called if that has to be known: returns the key's public half, or None.
+
+    """
+    certificates = _certificates(found)
+    if len(certificates) < 2:
+        return (*certificates, likeliest(found))[0]
+    leaves = [each for each in certificates if not _is_authority(each)] or certificates
+    if len(leaves) > 1 and (wanted := public()) is not None:
+        leaves.sort(key=lambda each: public_of_certificate(each) != wanted)
+    return leaves[0]
+
+
+def public_of_certificate(content: Content) -> PublicNumbers | None:
+    """Return the public key that a certificate states, or None for what cannot be read as one."""
+    try:
+        return Certificate.of(content.der).public_numbers if content.what is What.CERTIFICATE else None
+    except ValueError:
+        return None
+
+
+def public_of_key(content: Content, password: Secret) -> PublicNumbers | None:
+    """Return the public half of a private key, or None for what the password does not open."""
+    # `cryptography` is loaded when it is needed.
+    from facturaonline_async.sello.llave import open_llave  # noqa: PLC0415
+
+    try:
+        if content.what is What.KEY and password:
+            return open_llave(content.der, SecretBytes(password.reveal().encode("utf-8", "surrogatepass")))
+        return open_llave(content.der, None) if content.what is What.PLAIN_KEY else None
+    except ValueError:
+        return None
+
+
+def _certificates(found: Sequence[Content]) -> list[Content]:
+    """Return the certificates, those that break off behind the others."""
+    certificates = [each for each in found if each.what is What.CERTIFICATE]
+    return sorted(certificates, key=lambda each: each.is_truncated)
+
+
+def _keys(found: Sequence[Content]) -> list[Content]:
+    return sorted((each for each in found if each.what.is_key), key=lambda each: each.is_truncated)
+
+
+def _is_authority(content: Content) -> bool:
+    try:
+        return Certificate.of(content.der).is_authority
+    except ValueError:
+        return False
