@@ -6,7 +6,6 @@ A flood of waiters, half of whom give up; late arrivals who push in; an event lo
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -63,7 +62,7 @@ class Own(Limiter):
             await self._gate.acquire("series.get", "k")
 
     def ideal(self, waiters: int) -> float:
-        return (math.ceil(waiters / CALLS) - 1) * PER  # in any window, so that whole windows go at once
+        return (waiters - 1) / CALLS * PER  # a window at once, a pause, and then one by one
 
 
 class Aiolimiter(Limiter):

@@ -43,7 +43,7 @@ class Gate:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._host = tuple(Window(rate, is_even=True) for rate in config.host_rates)
+        self._host = tuple(Window(rate) for rate in config.host_rates)
         self._places = config.concurrency
         self._places_per_key = config.concurrency_per_key
         self._taken = 0
@@ -95,8 +95,6 @@ class Gate:
             window.start(now)
         holder.taken += 1
         self._taken += 1
-        if self._waiting:
-            self._host_opens(now)  # begins to spread the starts, if this one was the last
         if now >= self._sweep_due:
             self._sweep(now)
         return True
@@ -133,9 +131,12 @@ class Gate:
     # ── Waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _wait(self, lane: Lane, loop: asyncio.AbstractEventLoop, max_wait: float | None) -> None:
+        now = loop.time()
         waiter = Waiter(lane, next(self._turns), loop.create_future())
         if max_wait is not None:
-            self._set_deadline(waiter, loop.time(), max_wait)
+            self._set_deadline(waiter, now, max_wait)
+        for window in lane.all_windows:
+            window.wait(now)
         lane.queue.append(waiter)
         lane.live += 1
         self._waiting += 1
@@ -190,6 +191,8 @@ class Gate:
     def _forget(self, waiter: Waiter) -> None:
         """Take a caller who left the queue out of all counts."""
         lane = waiter.lane
+        for window in lane.all_windows:
+            window.leave()
         lane.live -= 1
         self._waiting -= 1
         if not self._waiting:

@@ -17,23 +17,32 @@ _CATCH_UP: Final = 0.05
 
 
 class Window:
-    """Never more than `calls` starts in any `per` seconds. An `even` one spreads them, once they have to wait.
+    """Never more than `calls` starts in any `per` seconds, evenly spread once calls have to wait.
 
-    A window by itself lets through what it holds at once, and then again when its time is over. Seen from a server,
-    where calls arrive a few milliseconds sooner or later, two such bursts may well fall into one window. So where it
-    matters, starts that had to wait keep the distance that the rate gives them, as on a grid: a timer that is late
-    does not slow them down.
+    A window by itself lets through what it holds at once, and again when its time is over. A server sees calls arrive
+    sooner or later, so that two such bursts may meet in one window. So the starts that follow a full window keep the
+    distance that the rate gives them, as on a grid: a timer that is late slows nothing down. After a pause the window
+    again lets through at once what it holds.
+
+    Attributes:
+        calls: starts in a window, at most.
+        per: its length in seconds.
+        log: moments of the starts that the window still holds, oldest first.
+        promised: starts that were granted and are yet to come.
+        waiting: calls that wait, for this window or for something else.
+
     """
 
-    __slots__ = ("_due", "_spacing", "calls", "log", "per", "promised")
+    __slots__ = ("_due", "_spacing", "calls", "log", "per", "promised", "waiting")
 
-    def __init__(self, rate: Rate, *, is_even: bool = False) -> None:
+    def __init__(self, rate: Rate) -> None:
         self.calls: int = rate.calls
         self.per: float = rate.per
         self.log: deque[float] = deque()
         self.promised: int = 0
-        self._spacing = rate.per / rate.calls if is_even else 0.0
-        self._due = 0.0  # of the next start, while starts have to wait
+        self.waiting: int = 0
+        self._spacing = rate.per / rate.calls
+        self._due = 0.0  # of the next start; 0 while starts need no spreading
 
     def opens(self, now: float) -> float:
         """Return when one more call may start: 0 for now, infinity where promises must be kept or broken first."""
@@ -41,40 +50,51 @@ class Window:
         while log and now - log[0] >= self.per:
             log.popleft()
         if len(log) + self.promised < self.calls:
-            return self._due if self._due > now else 0.0
+            if self._due <= now:
+                return 0.0
+            return math.inf if self.promised else self._due
         if self.promised:
             return math.inf
-        opens = max(log[0] + self.per, math.nextafter(now, math.inf))
-        if self._spacing:
-            self._due = max(self._due, opens)
-        return opens
+        return max(log[0] + self.per, self._due, math.nextafter(now, math.inf))
 
     def opens_after(self, ahead: int, now: float) -> float:
         """Return the soonest that a call may start behind so many others."""
         self.opens(now)
         paced = self._due + ahead * self._spacing if self._due > now else 0.0
-        needed = ahead + 1 - (self.calls - len(self.log) - self.promised)
-        if needed <= 0:
+        behind = ahead - (self.calls - len(self.log) - self.promised)  # how many starts after the window is full
+        if behind < 0:
             return paced
-        if needed <= len(self.log):
-            return max(paced, self.log[needed - 1] + self.per)
-        return max(paced, (self.log[0] if self.log else now) + self.per * (1 + (needed - 1) // self.calls))
+        spread = (self.log[0] if self.log else now) + self.per + behind * self._spacing
+        freed = self.log[behind] + self.per if behind < len(self.log) else 0.0
+        return max(paced, spread, freed)
+
+    def wait(self, now: float) -> None:
+        """Let one more call wait."""
+        self.waiting += 1
+        self._spread(now)
+
+    def leave(self) -> None:
+        """Forget a call that waited, and waits no more."""
+        self.waiting -= 1
 
     def promise(self, now: float) -> None:
-        """Grant a start that is yet to come."""
+        """Grant a call that waited a start that is yet to come."""
+        self.waiting -= 1
         self.promised += 1
         self._pace(now)
 
     def start(self, now: float) -> None:
         """Start at once."""
         self.log.append(now)
-        if self._due:
+        if self._due or self.waiting:
             self._pace(now)
+            self._spread(now)
 
     def keep(self, now: float) -> None:
         """Turn a promise into a start, at the time that it really is."""
         self.promised -= 1
         self.log.append(now)
+        self._spread(now)
 
     def break_promise(self) -> None:
         """Take a promise back."""
@@ -86,6 +106,11 @@ class Window:
         """Move on to the next place of the grid; after a pause there is none, until starts have to wait again."""
         if self._due:
             self._due = self._due + self._spacing if now - self._due <= _CATCH_UP else 0.0
+
+    def _spread(self, now: float) -> None:
+        """Begin the grid where calls wait behind a full window."""
+        if self.waiting and not self.promised and (opens := self.opens(now)) > self._due:
+            self._due = opens
 
 
 class Key:
