@@ -8,7 +8,9 @@ import socket
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import aiohttp
 import pytest
 from attrs import evolve
 
@@ -472,6 +474,33 @@ async def test_no_error_shows_a_key(fault: Fault) -> None:
 
 
 # ── Limits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["rates", "total_rates", "host_rates"])
+async def test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any_second(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New connections take 90 ms, so that the first calls arrive later than those that follow them."""
+    create = aiohttp.TCPConnector._create_connection
+
+    async def create_late(*arguments: Any) -> Any:
+        await asyncio.sleep(0.09)
+        return await create(*arguments)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", create_late)
+    clock = asyncio.get_running_loop().time
+    async with Emulator(latency=0.05) as emulator:
+        config = Config(**{"rates": (), name: Rate(10, 1)})  # type: ignore[arg-type]
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+
+            async def call() -> None:
+                while clock() < 20:
+                    await client.series.list()
+
+            await asyncio.gather(*(call() for _ in range(80)))
+        arrivals = [request.at for request in emulator.requests]
+    assert max(sum(start <= at < start + 1 for at in arrivals) for start in arrivals) <= 11
+    assert sum(at < 20 for at in arrivals) >= 0.995 * 20 * 10
 
 
 async def test_max_wait_bounds_the_wait_for_a_turn() -> None:
