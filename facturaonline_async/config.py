@@ -314,7 +314,8 @@ def _check_on_event(_: object, attribute: Attribute[Any], value: object) -> None
 class Config:
     """Everything that a `SessionManager` can be told. Change a copy with ``attrs.evolve``.
 
-    The default `rates` are **our courtesy, a guess**: the provider documents no limit and none was found.
+    The default `rates` are **our courtesy, a guess**: the provider documents no limit and none was found. Calls that
+    have to wait for a rate start evenly spread; after a pause, as many as a window holds start at once.
     """
 
     #: Full prefix such as `SANDBOX`; https only, loopback excepted.
@@ -327,7 +328,7 @@ class Config:
     )
     #: Limits of all endpoints of a key pair together.
     total_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
-    #: Limits of every call of the session, whatever the keys. Calls that have to wait for these start evenly spread.
+    #: Limits of every call of the session, whatever the keys.
     host_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
     #: Calls in flight at once, at most.
     concurrency: int = field(default=64, validator=natural)

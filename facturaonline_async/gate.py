@@ -4,8 +4,9 @@ Why not one of the libraries there are: measured, they let late arrivals overtak
 wake a timer for each of thousands of waiters, or deadlock when the head of the queue is cancelled.
 
 How it works. Each pair of endpoint and key pair has a *lane*: a queue behind that lane's own windows. A window is a log
-of the last start times, so that no trick of phase lets more through. Lanes whose turn it could be compete, oldest
-waiter first, for what all of them share: the totals of their key pair, those of the host, and the places in flight.
+of the last start times, so that no trick of phase lets more through; the starts that follow a full one are spread over
+its time, so that a server does not see two bursts meet. Lanes whose turn it could be compete, oldest waiter first, for
+what all of them share: the totals of their key pair, those of the host, and the places in flight.
 A lane that must wait for a time stands in one heap behind one timer, however many waiters it has. A grant counts as a
 *promise* until its caller runs again, and only then as a start: a stalled event loop cannot bunch two windows together.
 """
