@@ -23,7 +23,7 @@ import typer
 from attrs import frozen
 from cryptography import x509
 
-from facturaonline_async import Credentials, Sello, connect
+from facturaonline_async import Credentials, Sello, connect, fiscal
 from facturaonline_async.cli import example, provision
 from facturaonline_async.cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
@@ -130,7 +130,13 @@ async def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) ->
 def test_example_rfcs_are_distinct_and_well_formed() -> None:
     rfcs = [rfc for rfc, _ in zip(example_rfcs(), range(20_000), strict=False)]
     assert len(set(rfcs)) == 20_000
-    assert all(re.fullmatch(r"[A-Z]{3}200101[0-9A-Z]A[0-9A]", rfc) for rfc in rfcs)
+    assert [rfc for rfc in rfcs if len(rfc) != 12 or fiscal.rfc(rfc)] == []
+
+
+async def test_an_example_has_no_fault_and_no_warning(tmp_path: Path) -> None:
+    await run("plan", "example", tmp_path, "--empresas", 20)
+    ran = await run("provision", tmp_path / "plan.csv", "--dry-run", "--json")
+    assert (ran.code, ran.json) == (0, {"dry_run": True, "empresas": 20, "series": 60, "notices": [], "warnings": []})
 
 
 # ── provision ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -188,11 +194,18 @@ async def test_a_narrow_terminal_shows_the_whole_reason(tmp_path: Path, emulator
 
 
 async def test_a_plan_with_faults_is_refused_before_anything_is_sent(tmp_path: Path, emulator: Emulator) -> None:
-    path = written(tmp_path, [ROW | {"rfc": "x", "codpos": "y"}, ROW, ROW | {"rfc": "HAÑ930228SM9", "cer": "none.cer"}])
+    certify(tmp_path, ["EKU9003173C9"])
+    files = {"cer": "c/EKU9003173C9.cer", "key": "c/EKU9003173C9.key"}
+    rows = [
+        ROW | files | {"rfc": "x", "codpos": "y"},
+        ROW | files,
+        ROW | files | {"rfc": "HAÑ930228SM9", "cer": "none.cer"},
+    ]
+    path = written(tmp_path, rows)
     ran = await run("provision", path, emulator=emulator)
     as_json = await run("provision", path, "--json", emulator=emulator)
     assert (ran.code, as_json.code, emulator.requests) == (2, 2, ())
-    assert [line.split(":")[0] for line in ran.err.splitlines()] == [
+    assert [line.split(":")[0] for line in ran.err.splitlines() if line.strip()] == [
         "The plan has faults",
         "row 2, rfc",
         "row 2, codpos",
@@ -205,14 +218,79 @@ async def test_a_plan_with_faults_is_refused_before_anything_is_sent(tmp_path: P
     ]
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+async def test_faulty_cells_and_certificates_of_all_rows_are_shown_at_once_and_what_was_mended_beside_them(
+    tmp_path: Path, emulator: Emulator, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSD_OF_KEMPER", "wrong")
+    certify(tmp_path, ["EKU9003173C9"])
+    files = {"cer": "c/EKU9003173C9.cer", "key": "c/EKU9003173C9.key"}
+    rows = [
+        ROW | files | {"codpos": "y", "password": "wrong"},  # a faulty cell, and a faulty certificate
+        ROW | {"rfc": "XIQB891116QE4", "razon_social": " ACME"},  # a mended cell, and no certificate
+        ROW | files | {"rfc": "HAÑ930228SM9", "series": "F"},  # a faulty cell, and another company's certificate
+        ROW | files | {"rfc": "AAA010101AAA", "password": "", "password_env": "CSD_OF_KEMPER"},
+    ]
+    path = written(tmp_path, rows)
+    ran = await run("provision", path, *options, emulator=emulator)
+    as_json = await run("provision", path, *options, "--json", emulator=emulator)
+    shown = as_json.json
+    assert (ran.code, as_json.code, emulator.requests) == (2, 2, ())
+    assert sorted({(each["row"], each["column"]) for each in shown["problems"]}) == [
+        *[(2, "codpos"), (2, "password"), (3, "cer"), (3, "key"), (4, "cer"), (4, "series")],
+        *[(5, "cer"), (5, "password_env")],
+    ]
+    assert [(each["row"], each["column"]) for each in shown["notices"]] == [(3, "razon_social")]
+    lines = [line.split(":")[0] for line in ran.err.splitlines() if line.strip()]
+    assert [line for line in lines if not line.startswith("warning")][:3] == [
+        *("mended row 3, razon_social", "The plan has faults", "row 2, codpos"),
+    ]
+    assert "row 5, password_env: CSD_OF_KEMPER: " in ran.err
+
+
+async def test_certificates_are_not_checked_where_they_are_not_to_be(tmp_path: Path, emulator: Emulator) -> None:
+    path = written(tmp_path, [ROW | {"codpos": "y"}, ROW | {"rfc": "XIQB891116QE4"}])
+    ran = await run("provision", path, "--no-check", "--json", emulator=emulator)
+    assert (ran.code, [(each["row"], each["column"]) for each in ran.json["problems"]]) == (2, [(2, "codpos")])
+
+
+async def test_a_run_names_the_variable_of_a_wrong_password(
+    tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSD_OF_KEMPER", "wrong")
+    certify(tmp_path, ["EKU9003173C9"])
+    files = {"cer": "c/EKU9003173C9.cer", "key": "c/EKU9003173C9.key", "password": "", "password_env": "CSD_OF_KEMPER"}
+    ran = await run("provision", written(tmp_path, [ROW | files]), "--json", emulator=emulator)
+    (row,) = ran.json["rows"]
+    assert (ran.code, row["reason"].startswith("password_env: CSD_OF_KEMPER: ")) == (1, True)
+
+
+async def test_cells_that_were_mended_alike_are_told_in_one_line(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("provision", plan(tmp_path, 5, codpos="6500", colonia=" Centro"), "--dry-run", emulator=emulator)
+    assert [line for line in ran.err.splitlines() if line.startswith("mended")] == [
+        "mended rows 2, 3, 4 and 2 more, codpos: was read with its leading zero",
+        "mended rows 2, 3, 4 and 2 more, colonia: was read without the blanks around it",
+    ]
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 2), (("--any-tipo",), 0)])
+async def test_a_misspelt_tipo_is_refused_unless_it_is_meant(
+    tmp_path: Path, emulator: Emulator, options: tuple[str, ...], code: int
+) -> None:
+    path = plan(tmp_path, 1, series="F:facturas")
+    ran = await run("provision", path, *options, emulator=emulator)
+    assert (ran.code, "did you mean factura?" in ran.err, bool(emulator.requests)) == (code, code == 2, code == 0)
+
+
 async def test_a_dry_run_reads_everything_and_sends_nothing(tmp_path: Path, emulator: Emulator) -> None:
     path = plan(tmp_path, 3, codpos="6500")
     ran = await run("provision", path, "--dry-run", emulator=emulator)
     as_json = await run("provision", path, "--dry-run", "--json", emulator=emulator)
     assert (ran.code, emulator.requests) == (0, ())
     assert "3 empresas, 6 series. Nothing was sent" in ran.out
-    assert "mended row 2, codpos: 6500 was read as 06500" in ran.err
-    mended = [{"row": row, "column": "codpos", "reason": "6500 was read as 06500", "seen": None} for row in (2, 3, 4)]
+    assert "mended row 2, codpos: was read with its leading zero, and was '6500'" in ran.err
+    reason = "was read with its leading zero"
+    mended = [{"row": row, "column": "codpos", "reason": reason, "seen": "6500"} for row in (2, 3, 4)]
     told = as_json.json
     warned = [(each["row"], each["column"], each["reason"].rpartition(" ")[2]) for each in told.pop("warnings")]
     assert told == {"dry_run": True, "empresas": 3, "series": 6, "notices": mended}
@@ -223,7 +301,7 @@ async def test_a_dry_run_tells_of_every_row_that_makes_no_company(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = plan(tmp_path, 3)
-    read = Plan.from_csv(path)
+    read = Plan.parse(path)
     for file in (tmp_path / "c").glob("AAA*.cer"):
         file.unlink()
     with pytest.raises(PlanError) as caught:

@@ -19,10 +19,10 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
-from facturaonline_async.provision import Existing, Plan, PlanError, PlanSerie, Problem, ValueRow
+from facturaonline_async.provision import Existing, Plan, PlanError, PlanSerie, Problem, ValueRow, check
 from facturaonline_async.provision.rows import Repeats
 from facturaonline_async.provision.table import _wrong_columns
-from tests.plans import HEADER, ROW, folder, nueva, table, written, written_toml
+from tests.plans import HEADER, ROW, certify, folder, nueva, table, written, written_toml
 
 PASSWORD = "clave secreta"
 Form = Literal["NFC", "NFD"]
@@ -106,6 +106,25 @@ def test_series_of_another_form_are_a_fault(tmp_path: Path, cell: str) -> None:
     assert problems(tmp_path, ROW | {"series": cell}) == [(2, "series")]
 
 
+@pytest.mark.parametrize("tipo", ["facturas", "Factura", "nota-crédito", "FACTURA", "pagos"])
+def test_a_misspelt_tipo_is_a_fault_unless_every_tipo_is_meant(tmp_path: Path, tipo: str) -> None:
+    path = written(tmp_path, [ROW | {"series": f"F:{tipo}"}])
+    table = written_toml(tmp_path, [ROW | {"series": [{"letra": "F", "tipo_documento": tipo}]}])
+    for read, file in ((Plan.from_csv, path), (Plan.from_toml, table), (Plan.from_file, path)):
+        with pytest.raises(
+            PlanError, match=f"series: {tipo} is no documented tipo_documento: did you mean .*--any-tipo"
+        ):
+            read(file)
+        plan = read(file, any_tipo=True)
+        assert [row.series for row in plan] == [(PlanSerie(letra="F", tipo_documento=tipo),)]
+        assert [notice.column for notice in plan.notices] == ["series"]
+
+
+def test_series_of_another_form_show_an_example(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"letra:tipo_documento\[:folio\] joined by ';', such as F:factura:1;P:pago"):
+        Plan.from_csv(written(tmp_path, [ROW | {"series": "factura"}]))
+
+
 # ── As spreadsheets write it ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -145,7 +164,7 @@ def test_a_sep_line_and_untidy_headers_and_empty_rows_and_columns_are_no_obstacl
 def test_a_codigo_postal_that_lost_its_zero_is_restored_and_reported(tmp_path: Path) -> None:
     plan = Plan.from_csv(written(tmp_path, [ROW, ROW | {"rfc": "HAÑ930228SM9", "codpos": "6500"}]))
     assert [asyncio.run(row.load()).codpos for row in plan] == ["06500", "06500"]
-    assert plan.notices == (Problem(row=3, column="codpos", reason="6500 was read as 06500"),)
+    assert plan.notices == (Problem(row=3, column="codpos", reason="was read with its leading zero", seen="6500"),)
 
 
 def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
@@ -505,7 +524,7 @@ def test_a_file_in_utf_8_with_a_broken_byte_is_not_taken_for_another_encoding(tm
 
 
 def test_what_is_odd_but_possible_is_reported(tmp_path: Path) -> None:
-    rows = [ROW | {"series": "F:facturas", "razon_social": '"LA MONTAÑA"'}]
+    rows = [ROW | {"series": "N:nomina", "razon_social": '"LA MONTAÑA"'}]
     plan = Plan.from_csv(written(tmp_path, rows))
     assert [(notice.row, notice.column) for notice in plan.notices] == [(2, "razon_social"), (2, "series")]
 
@@ -651,6 +670,51 @@ def test_a_password_comes_from_one_place_that_has_it(
     monkeypatch.setenv("CSD_OF_KEMPER", "clave secreta")
     monkeypatch.delenv("CSD_OF_NOBODY", raising=False)
     assert problems(tmp_path, ROW | cells) == [(2, column)]
+
+
+def test_a_missing_variable_is_named_unless_it_may_be_a_password(tmp_path: Path) -> None:
+    for cell, shown in (("CSD_OF_NOBODY", "CSD_OF_NOBODY"), ("Secreto99", "of the name in this cell")):
+        with pytest.raises(PlanError) as refused:
+            Plan.from_csv(written(tmp_path, [ROW | {"password": "", "password_env": cell}]))
+        expected = f"row 2, password_env: the environment has no variable {shown}, or it is empty"
+        assert [str(each) for each in refused.value.problems] == [expected]
+
+
+def test_a_refusal_holds_what_was_mended_without_showing_the_cells_of_faulty_rows(tmp_path: Path) -> None:
+    rows = [ROW | {"calle": " Centro "}, ROW | {"rfc": "HAÑ930228SM9", "codpos": "x", "calle": " Secreto99 "}]
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(tmp_path, rows))
+    reason = "was read without the blanks around it"
+    assert pickle.loads(pickle.dumps(refused.value)).notices == (
+        Problem(row=2, column="calle", reason=reason, seen=" Centro "),
+        Problem(row=3, column="calle", reason=reason),
+    )
+
+
+# ── Certificates of all rows ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_certificates_of_faulty_rows_are_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSD_OF_KEMPER", "wrong")
+    certify(tmp_path, ["EKU9003173C9"])
+    files = {"cer": "c/EKU9003173C9.cer", "key": "c/EKU9003173C9.key"}
+    fiel = {"fielcer": files["cer"], "fielkey": files["key"], "fielpassword": "12345678a"}
+    rows = [
+        ROW | files | fiel | {"rfc": "x"},
+        ROW | files | {"codpos": "x", "password": "", "password_env": "CSD_OF_KEMPER"},
+        ROW | {"rfc": "HAÑ930228SM9"},
+        ROW | {"rfc": "XIQB891116QE4", "cer": "none.cer"},
+    ]
+    parsed = Plan.parse(written(tmp_path, rows))
+    async with check(parsed) as checked:
+        found = {row.number: {each.column for each in row.problems} async for row in checked}
+    assert found == {2: {"fielcer"}, 3: {"password_env"}, 4: {"cer", "key"}, 5: set()}
+    assert (len(parsed), len(parsed.rows), [(row.number, row.rfc) for row in parsed.faulty]) == (
+        4, 1, [(2, None), (3, "EKU9003173C9"), (5, "XIQB891116QE4")],
+    )  # fmt: skip
+    assert "wrong" not in repr(parsed) + repr(parsed.faulty)
+    async with check(parsed, check_sello=False) as checked:
+        assert [row.problems async for row in checked] == 4 * [()]
 
 
 def test_no_fault_and_no_row_shows_a_password(tmp_path: Path) -> None:

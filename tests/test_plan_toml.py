@@ -77,7 +77,7 @@ def test_numbers_and_truths_may_be_written_without_quotation_marks(tmp_path: Pat
     assert (empresa.codpos, empresa.regimen, empresa.regimen_nomina) == ("06500", "601", "605")
     assert (empresa.exterior, empresa.telefono) == ("12", "5512345678")
     assert (empresa.mailtomyself, empresa.mailtomyconta, empresa.cant_folios_min) == (True, False, 66)
-    assert plan.notices == (Problem(row=1, column="codpos", reason="6500 was read as 06500"),)
+    assert plan.notices == (Problem(row=1, column="codpos", reason="was read with its leading zero", seen="6500"),)
     assert [row.existing for row in plan] == ["update"]
 
 
@@ -145,7 +145,10 @@ def test_a_date_is_no_text(tmp_path: Path) -> None:
         ([F | {"letter": "F"}], "there is no key letter (is it letra?)"),
         ([F | {"letra": 7}], "letra must be a text in quotation marks, not a number"),
         ([F | {"folio": True}], "folio must be a number, not true or false"),
-        ([F | {"folio": 0}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, and was"),
+        (
+            [F | {"folio": 0}],
+            "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, such as { letra =",
+        ),
         ([{"letra": "F"}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"),
         ([F | {"letra": "F\nG"}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"),
         ([F | {"folio": 10**12}], "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"),

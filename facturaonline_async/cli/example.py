@@ -83,9 +83,9 @@ def _for_the_owner(path: str, flags: int) -> int:
 
 
 def example_rfcs() -> Iterator[str]:
-    """Give distinct RFCs of companies, well formed to the check digit."""
+    """Give distinct RFCs of companies, well formed to the check digit. A homoclave begins with 1 to 9 or A to V."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    for homoclave in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+    for homoclave in "123456789ABCDEFGHIJKLMNOPQRSTUV":
         for name in product(letters, repeat=3):
             yield _with_check_digit(f"{''.join(name)}200101{homoclave}A")
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import attrs
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from facturaonline_async import bulk
 from facturaonline_async.cli import loop, printed, shown
@@ -25,6 +24,7 @@ from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.provision import (
     Existing,
+    ParsedPlan,
     Plan,
     PlanError,
     Problem,
@@ -107,6 +107,10 @@ def command(
     use_emulator: Annotated[
         bool, typer.Option("--emulator", help="Run against an emulator in this process: nothing is sent anywhere.")
     ] = False,
+    any_tipo: Annotated[
+        bool,
+        typer.Option("--any-tipo", help="Each tipo_documento is meant as it is, though it looks like a misspelt one."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the plan, and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and no progress.")] = False,
 ) -> None:
@@ -125,26 +129,21 @@ def command(
     environment variable); it may have regimen, fielcer, fielkey, fielpassword, series and any other attribute of
     NuevaEmpresa. Paths are relative to the plan. series is written as F:factura:1;P:pago.
 
-    A plan with faults is refused before anything is sent, with all faulty cells at once (exit code 2). The exit code
-    is 0 only if every company and every serie of the plan is there.
+    A plan with a faulty cell is refused before anything is sent, with all faulty cells and all certificates that would
+    be refused at once (exit code 2). Where all cells are well formed, a certificate that is refused fails its row
+    alone; --dry-run checks the certificates of all rows. The exit code is 0 only if every company and every serie of
+    the plan is there.
     """
     if use_emulator and base_url:
         raise typer.BadParameter("--emulator and --base-url exclude each other")
-    try:
-        read = Plan.from_file(plan)
-    except PlanError as error:
-        if as_json:
-            printed.as_json(
-                {"error": "the plan has faults", "problems": [attrs.asdict(each) for each in error.problems]}
-            )
-            raise typer.Exit(2) from None
-        raise
-    for notice in read.notices:
-        Console(stderr=True).print(Text.assemble(("mended", "yellow"), f" {notice}"), soft_wrap=True)
-    if dry_run:
-        url = base_url or os.environ.get("FACTURAONLINE_BASE_URL")
-        loop.run(check(read, as_json=as_json, production=Config(base_url=url).is_production))
+    url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
+    parsed = _parse(plan, any_tipo=any_tipo, as_json=as_json)
+    if dry_run or parsed.problems:
+        production = Config(base_url=url).is_production
+        checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
+        loop.run(checked)
         return
+    read = Plan.of(parsed)
     if not use_emulator:
         check_environment(base_url, otherwise=" (or --emulator, to try)")
     config = Config(
@@ -189,12 +188,32 @@ def _resumable(journal: Path) -> str:
     return f"Interrupted. Nothing is lost: the same command goes on where {journal} stands.\n"
 
 
-async def check(plan: Plan, *, as_json: bool, production: bool = False) -> None:
-    """Make and check every company of the plan, as a run would, and say what is wrong with any."""
-    problems: list[Problem] = []
+def _parse(path: Path, *, any_tipo: bool, as_json: bool) -> ParsedPlan:
+    """Read a plan's file, and show what was mended in it: also beside the faults that it is refused for."""
+    try:
+        parsed = Plan.parse(path, any_tipo=any_tipo)
+    except PlanError as error:
+        if as_json:
+            printed.as_json({"error": "the plan has faults", "problems": _plain(error.problems)})
+            raise typer.Exit(2) from None
+        raise
+    shown.notices(parsed.notices)
+    return parsed
+
+
+async def check(
+    plan: ParsedPlan, *, as_json: bool, dry_run: bool = True, check_sello: bool = True, production: bool = False
+) -> None:
+    """Make and check every company of a plan's file, as a run would, and show everything that is wrong with it.
+
+    Raises:
+        PlanError: with all faulty cells and all certificates that would be refused.
+
+    """
+    problems = list(plan.problems)
     warnings: list[Problem] = []
     with shown.bar("rows", len(plan), quiet=as_json) as advance:
-        async with dry_check(plan, production=production) as rows:
+        async with dry_check(plan, check_sello=check_sello, production=production) as rows:
             async for row in rows:
                 problems += row.problems
                 warnings += row.warnings
@@ -202,16 +221,26 @@ async def check(plan: Plan, *, as_json: bool, production: bool = False) -> None:
     for found in (problems, warnings):
         found.sort(key=lambda problem: problem.row)
     if as_json:
-        told = {"notices": plan.notices, "warnings": warnings} | ({"problems": problems} if problems else {})
-        printed.as_json(
-            {"dry_run": True, "empresas": len(plan), "series": plan.series_count}
-            | {name: [attrs.asdict(each) for each in group] for name, group in told.items()}
-        )
+        answer: dict[str, Any] = {
+            "dry_run": dry_run,
+            "empresas": len(plan),
+            "series": plan.rows.series_count,
+            "notices": _plain(plan.notices),
+            "warnings": _plain(warnings),
+        }
+        if problems:
+            answer |= {"error": "the plan has faults", "problems": _plain(problems)}
+        printed.as_json(answer)
         raise typer.Exit(2 if problems else 0)
     shown.warnings(warnings)
     if problems:
-        raise PlanError.of(problems)
-    Console().print(f"The plan is well formed: {len(plan)} empresas, {plan.series_count} series. Nothing was sent.")
+        raise PlanError.of(problems, plan.notices)
+    empresas, series = len(plan), plan.rows.series_count
+    Console().print(f"The plan is well formed: {empresas} empresas, {series} series. Nothing was sent.")
+
+
+def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [attrs.asdict(each) for each in problems]
 
 
 @attrs.frozen

@@ -69,7 +69,7 @@ def command(
     if key is None and path.suffix.lower() in {".csv", ".toml"}:
         if rfc is not None or kind is not None or password_stdin:
             raise typer.BadParameter("a plan has RFCs, kinds and passwords of its own")
-        pairs = list(_of_plan(Plan.from_file(path)))
+        pairs = list(_of_plan(Plan.from_file(path, any_tipo=True)))
     elif key is None and path.is_dir():
         pairs = list(_of_folder(path, rfc, kind, _password(as_stdin=password_stdin)))
         if not pairs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,10 +13,13 @@ from rich.text import Text
 
 from facturaonline_async.provision import Problem, Report, RowOutcome, State
 
-__all__ = ["bar", "progress", "report", "warnings"]
+__all__ = ["bar", "notices", "progress", "report", "warnings"]
 
 _ROWS_SHOWN: Final = 50
 _NARROW: Final = 90
+_APART: Final = 3
+"""Mended cells of one column and one reason that are shown in a line each."""
+
 _ALWAYS: Final = frozenset({State.CREATED, State.ADOPTED, State.FAILED, State.UNKNOWN})
 """States that are told of also where they are nobody's."""
 
@@ -69,6 +72,24 @@ def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(what, total=total)
         yield lambda: bars.advance(task)
+
+
+def notices(found: Iterable[Problem]) -> None:
+    """Print what was mended in a plan: every cell, those with one column and one reason in a line where they are many.
+
+    No text is sent changed without a line that says so, so that none of these lines is left out.
+    """
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for notice in found:
+        groups.setdefault((notice.column, notice.reason), []).append(notice)
+    console = Console(stderr=True)
+    for (column, reason), group in groups.items():
+        lines = [str(notice) for notice in group]
+        if len(group) > _APART:
+            rows = ", ".join(str(notice.row) for notice in group[:_APART])
+            lines = [f"rows {rows} and {len(group) - _APART} more, {column}: {reason}"]
+        for line in lines:
+            console.print(Text.assemble(("mended", "yellow"), f" {line}"), soft_wrap=True)
 
 
 def warnings(found: Sequence[Problem]) -> None:

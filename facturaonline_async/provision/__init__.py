@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facturaonline_async.provision.book import ThingEvent
 from facturaonline_async.provision.dry import RowCheck, check
+from facturaonline_async.provision.gather import ParsedPlan
 from facturaonline_async.provision.opening import InvalidJournalError, JournalError, JournalInUseError
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome, SerieOutcome, State
@@ -15,6 +16,7 @@ __all__ = [
     "InvalidJournalError",
     "JournalError",
     "JournalInUseError",
+    "ParsedPlan",
     "Plan",
     "PlanError",
     "PlanRow",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from attrs import evolve
@@ -22,9 +23,9 @@ from facturaonline_async.provision.meaning import (
     Value,
     meaning,
 )
-from facturaonline_async.provision.packed import Record
+from facturaonline_async.provision.packed import FaultyRow, Record, SelloParts
 from facturaonline_async.provision.rows import Problem
-from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO
+from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO, misspelling
 
 __all__ = ["Cells", "Serie"]
 
@@ -56,6 +57,7 @@ class Cells:
         series: None: as their cell has them.
         may_be_shifted: whether cells may stand in the wrong columns.
         is_uneven: whether there are more or fewer of them than columns.
+        any_tipo: whether a tipo_documento passes that looks like a documented one, misspelt.
 
     """
 
@@ -68,6 +70,7 @@ class Cells:
         series: Iterable[Serie] | None = None,
         may_be_shifted: bool = True,
         is_uneven: bool = False,
+        any_tipo: bool = False,
     ) -> None:
         self.number = number
         self.problems: list[Problem] = []
@@ -82,6 +85,8 @@ class Cells:
         self._given = series
         self._may_be_shifted = may_be_shifted
         self._is_uneven = is_uneven
+        self._any_tipo = any_tipo
+        self._sellos: tuple[SelloParts | None, SelloParts | None] = None, None
         self._refused: set[str] = set()
 
     def refuse(self, column: str, reason: str) -> None:
@@ -116,6 +121,7 @@ class Cells:
         if any(self._cells.get(name) for name in ("fielcer", "fielkey", "fielpassword", "fielpassword_env")):
             fiel = self._sello("fielcer", "fielkey", "fielpassword")
         logo = self._logo()
+        self._sellos = csd, fiel
         if self.problems:
             self._hide()
         if self.problems or csd is None:
@@ -130,6 +136,12 @@ class Cells:
             fiel=fiel,
             logo=logo,
         )
+
+    @property
+    def faulty(self) -> FaultyRow:
+        """What a check of the certificates needs of a row that is no `record`."""
+        csd, fiel = self._sellos
+        return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel)
 
     def _hide(self) -> None:
         """Show nothing of what may be a password in the wrong place."""
@@ -162,7 +174,7 @@ class Cells:
         if problem:
             self.wrong(name, problem, seen=cell)
         elif name == "codpos" and value != text:
-            self._notice(name, f"{text} was read as {value}")
+            self._notice(name, "was read with its leading zero", seen=text)
         elif name in TEXTS and value != text:
             self._notice(name, "was read in upper case", seen=text)
         if name == "rfc" and not problem:
@@ -182,6 +194,8 @@ class Cells:
 
     def _series(self) -> Iterator[tuple[str, str, int | None]]:
         form = _FORM if self._given is None else _FORM_OF_TABLES
+        if "series" in self._unwrapped and self._given is None:
+            self._notice("series", f"was read {self._unwrapped['series'][1][0]}")
         for each in _series(self._cells.get("series", "")) if self._given is None else self._given:
             letra, tipo_documento, folio = self._serie_parts(each)
             is_folio = not folio or (re.fullmatch(r"[0-9]{1,9}", folio) and int(folio))
@@ -190,6 +204,10 @@ class Cells:
                 continue
             if invisible := find_invisible(letra + tipo_documento):
                 self.wrong("series", f"holds the invisible character {invisible}: type it anew", seen=each.text)
+                continue
+            if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
+                remedy = "If it is meant, or the account has series of it, allow it with --any-tipo (any_tipo=True)"
+                self.wrong("series", f"{tipo_documento} is no documented tipo_documento: {found} {remedy}")
                 continue
             if tipo_documento not in TIPOS_DOCUMENTO:
                 self._notice("series", f"{tipo_documento} is no documented tipo_documento, and is sent as it is")
@@ -203,13 +221,14 @@ class Cells:
                 self._notice("series", f"was read {', '.join(changes)}", seen=serie.text)
             yield text
 
-    def _sello(self, cer: str, key: str, password: str) -> tuple[str, str, str] | None:
-        paths = self._file(cer), self._file(key)
+    def _sello(self, cer: str, key: str, password: str) -> SelloParts | None:
+        path_of_cer, path_of_key = self._file(cer), self._file(key)
         secret = self._password(password)
+        variable = "" if self._cells.get(password) else self._cells.get(f"{password}_env", "")
         for name in (cer, key):
             if not self._cells.get(name) and name not in REQUIRED:
                 self.wrong(name, f"{cer}, {key} and {password} come together; this one is empty")
-        return (*paths, secret) if paths[0] and paths[1] and secret else None
+        return (path_of_cer, path_of_key, secret, variable) if path_of_cer and path_of_key and secret else None
 
     def _file(self, name: str) -> str:
         """Return where the file is, if it can be read."""
@@ -237,7 +256,9 @@ class Cells:
         if not cell.strip() and not variable:
             self.wrong(name, f"is required (or {name}_env), and empty")
         elif not password:
-            self.wrong(column, "the environment has no variable of this name, or it is empty")
+            # A password may have been written into the cell that should name its variable.
+            name_of_it = variable if _VARIABLE.fullmatch(variable or "") else "of the name in this cell"
+            self.wrong(column, f"the environment has no variable {name_of_it}, or it is empty")
         elif _CONTROL.search(password) or not _is_encodable(password):
             self.wrong(column, "holds a line break or another character that no password has")
         else:
@@ -262,9 +283,14 @@ def _fault(name: str, cell: str) -> str | None:
     return find_fault(cell) if name in FREE_TEXTS else None
 
 
+_misspelling: Final = lru_cache(maxsize=256)(misspelling)
+_VARIABLE: Final = re.compile("[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _VALUES: Final = ATTRIBUTES | {"existing"}
 _FORM: Final = "must be letra:tipo_documento[:folio] joined by ';', such as F:factura:1;P:pago"
-_FORM_OF_TABLES: Final = "must each have a letra, a tipo_documento, and perhaps a folio from 1 up"
+_FORM_OF_TABLES: Final = (
+    "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, such as "
+    '{ letra = "F", tipo_documento = "factura", folio = 1 }'
+)
 
 
 def _series(cell: str) -> Iterator[Serie]:

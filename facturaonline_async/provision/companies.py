@@ -9,9 +9,10 @@ from attrs import define, field, fields
 
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
-from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
+from facturaonline_async.errors import AuthenticationError, InvalidInputError, UnreadableAnswerError
 from facturaonline_async.provision.account import Account, list_companies
 from facturaonline_async.provision.book import payload
+from facturaonline_async.provision.columns import refused_in_columns
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.rows import Existing
@@ -125,7 +126,13 @@ class Companies:
         """Load the company's data and certificates, and refuse what would be refused."""
         nueva = await work.row.load()
         production = self.account.client.session.config.is_production
-        work.warnings = await review(nueva, self.check_sello, production=production)
+        problem: InvalidInputError | None = None
+        try:
+            work.warnings = await review(nueva, self.check_sello, production=production)
+        except InvalidInputError as error:
+            problem = refused_in_columns(work.row, error)
+        if problem is not None:
+            raise problem
         return nueva
 
     async def _create(self, work: Work) -> None:

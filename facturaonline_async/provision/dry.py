@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from facturaonline_async import bulk
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding
-from facturaonline_async.provision.checkers import checkers
+from facturaonline_async.provision.checkers import Checkers, checkers
+from facturaonline_async.provision.columns import in_columns
+from facturaonline_async.provision.gather import ParsedPlan
+from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.rows import PlanRow, Problem
 from facturaonline_async.resources.empresas.revision import review
@@ -26,7 +30,7 @@ class RowCheck:
 
     Attributes:
         number: number of the row as a spreadsheet shows it.
-        rfc: the company's RFC.
+        rfc: the company's RFC, or "" where that is faulty.
         problems: what would keep it from being sent; empty for a good row.
         warnings: what somebody should look at.
 
@@ -38,9 +42,12 @@ class RowCheck:
     warnings: tuple[Problem, ...] = field(default=())
 
 
+_Row: TypeAlias = PlanRow | FaultyRow
+
+
 @asynccontextmanager
 async def check(
-    plan: Plan, *, check_sello: bool = True, production: bool = False
+    plan: Plan | ParsedPlan, *, check_sello: bool = True, production: bool = False
 ) -> AsyncIterator[AsyncIterator[RowCheck]]:
     """Make and check every row, in worker processes. Give what was found as it comes, in no order.
 
@@ -50,32 +57,64 @@ async def check(
             async for row in rows:
                 print(row.number, *row.problems)
 
+    Args:
+        plan: a plan; or a plan's file as it was read, with its faults. Of a row with a faulty cell the certificates are
+            checked that can be; `ParsedPlan.problems`, which says what is wrong with its cells, is not repeated.
+        check_sello: whether certificates, keys and passwords are checked.
+        production: whether the SAT's test certificates deserve a warning.
+
     """
     async with checkers() as sellos:
-
-        async def checked(row: PlanRow) -> tuple[Finding, ...]:
-            return await review(await row.load(), sellos if check_sello else None, production=production)
-
-        async with bulk.stream(plan, checked, concurrency=_CONCURRENCY) as outcomes:
-            yield _told(outcomes)
+        checker = _Checker(sellos if check_sello else None, production)
+        async with bulk.stream(_rows(plan), checker.check, concurrency=_CONCURRENCY) as outcomes:
+            yield _row_checks(outcomes)
 
 
-async def _told(outcomes: AsyncIterator[bulk.Outcome[PlanRow, tuple[Finding, ...]]]) -> AsyncIterator[RowCheck]:
+def _rows(plan: Plan | ParsedPlan) -> Iterator[_Row]:
+    if isinstance(plan, ParsedPlan):
+        yield from plan.rows
+        yield from plan.faulty
+    else:
+        yield from plan
+
+
+@frozen
+class _Checker:
+    """Checks rows."""
+
+    sellos: Checkers | None
+    production: bool
+
+    async def check(self, row: _Row) -> tuple[Finding, ...]:
+        if isinstance(row, FaultyRow):
+            return tuple(await self._check_sellos(row)) if self.sellos is not None else ()
+        return await review(await row.load(), self.sellos, production=self.production)
+
+    async def _check_sellos(self, row: FaultyRow) -> list[Finding]:
+        assert self.sellos is not None  # noqa: S101  # see above
+        findings: list[Finding] = []
+        for kind, sello in await row.load_sellos():
+            report = await self.sellos(sello, rfc=row.rfc, kind=kind, production=self.production)
+            findings += [evolve(finding, field=f"{kind}.{finding.field}") for finding in report.findings]
+        return findings
+
+
+async def _row_checks(outcomes: AsyncIterator[bulk.Outcome[_Row, tuple[Finding, ...]]]) -> AsyncIterator[RowCheck]:
     async for outcome in outcomes:
         row, error = outcome.item, outcome.error
+        problems: list[Problem] = []
         if isinstance(error, InvalidInputError):
             findings: tuple[Finding, ...] = error.findings
-            problems = [_problem(row, finding) for finding in findings if finding.is_error]
             if not findings:
                 problems = [Problem(row=row.number, column=error.field, reason=str(error))]
         else:
-            findings, problems = outcome.result(), []
+            findings = outcome.result()
+        problems += [_problem(row, finding) for finding in findings if finding.is_error]
         warnings = [_problem(row, finding) for finding in findings if not finding.is_error]
-        yield RowCheck(number=row.number, rfc=row.rfc, problems=tuple(problems), warnings=tuple(warnings))
+        yield RowCheck(number=row.number, rfc=row.rfc or "", problems=tuple(problems), warnings=tuple(warnings))
 
 
-def _problem(row: PlanRow, finding: Finding) -> Problem:
-    """Tell a finding by the plan's column."""
-    kind, _, part = finding.field.rpartition(".")
-    column = f"fiel{part}" if kind == "fiel" else part
-    return Problem(row=row.number, column=column, reason=f"{finding.seen} {finding.remedy} [{finding.code}]")
+def _problem(row: _Row, finding: Finding) -> Problem:
+    """Return a finding as a fault of the plan's column."""
+    found = in_columns(row, finding)
+    return Problem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")

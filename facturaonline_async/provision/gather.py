@@ -8,11 +8,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from attrs import field, frozen
+
 from facturaonline_async.provision.cells import Cells
-from facturaonline_async.provision.packed import PackedRows
+from facturaonline_async.provision.packed import FaultyRow, PackedRows
 from facturaonline_async.provision.rows import PlanError, Problem, Repeats
 
-__all__ = ["Gathered", "opened", "whole"]
+__all__ = ["Gathered", "ParsedPlan", "opened", "whole"]
+
+
+@frozen(kw_only=True)
+class ParsedPlan:
+    """What a plan's file says, with the faults of its cells. `Plan.parse` makes one; `Plan.of` takes it without faults.
+
+    `provision.check` checks the certificates of all its rows, those with faulty cells too, so that everything that is
+    wrong with a plan can be shown at once.
+
+    Attributes:
+        rows: the rows without a faulty cell, in the order of the file.
+        faulty: the other rows: as much of each as a check of its certificates needs.
+        problems: every faulty row, column and reason.
+        notices: what was mended.
+
+    """
+
+    rows: PackedRows
+    faulty: tuple[FaultyRow, ...] = field(default=(), repr=False)
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.faulty)
 
 
 class Gathered:
@@ -22,6 +48,7 @@ class Gathered:
         self.rows: PackedRows = PackedRows()
         self.problems: list[Problem] = []
         self.notices: list[Problem] = []
+        self._faulty: list[FaultyRow] = []
         self._repeats = Repeats()
 
     def add(self, cells: Cells) -> None:
@@ -31,24 +58,26 @@ class Gathered:
         self.problems += cells.problems
         if cells.rfc is not None:
             self.problems += self._repeats.of_rfc(cells.rfc, cells.number)
-        if record is not None:
+        if record is None:
+            self._faulty.append(cells.faulty)
+        else:
             self.problems += self._repeats.of_series(self.rows.append(record), cells.number)
 
-    def done(self, *, none: str) -> tuple[PackedRows, list[Problem]]:
-        """Return the rows, and what was mended.
+    def done(self, *, none: str) -> ParsedPlan:
+        """Return all of it.
 
         Args:
             none: what is wrong if there is no row.
 
-        Raises:
-            PlanError: with every faulty row, column and reason.
-
         """
         if not self.rows and not self.problems:
             self.problems.append(whole(none))
-        if self.problems:
-            raise PlanError.of(self.problems)
-        return self.rows, self.notices
+        return ParsedPlan(
+            rows=self.rows,
+            faulty=tuple(self._faulty),
+            problems=tuple(self.problems),
+            notices=tuple(self.notices),
+        )
 
 
 def whole(reason: str) -> Problem:

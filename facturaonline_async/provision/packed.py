@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Final, NoReturn, TypedDict, overload
+from typing import Any, Final, NoReturn, TypeAlias, TypedDict, overload
 
 import anyio.to_thread
 from attrs import field, frozen
@@ -18,24 +18,29 @@ from attrs import field, frozen
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.provision.rows import Existing, PlanRow, PlanSerie
 from facturaonline_async.resources.empresas.values import NuevaEmpresa
-from facturaonline_async.sello import Sello, read_file
+from facturaonline_async.resources.series.tipo_documento import TipoDocumento
+from facturaonline_async.sello import Kind, Sello, read_file
 
-__all__ = ["PackedRow", "PackedRows", "Record"]
+__all__ = ["FaultyRow", "PackedRow", "PackedRows", "Record", "SelloParts"]
 
 _BLOCK: Final = 32
 """Records that are deflated together: more would be smaller, and slower to get one out of."""
 
 
+#: Paths of a certificate and its key, the password in clear, and the environment variable that it came from, or "".
+SelloParts: TypeAlias = tuple[str, str, str, str]
+
+
 class Record(TypedDict):
-    """All that a row says, after the check. Certificates are paths, with the password in clear behind them."""
+    """All that a row says, after the check."""
 
     number: int
     rfc: str
     existing: Existing | None
     series: list[str | int | None]  # letra, tipo_documento, folio, letra, …
     values: dict[str, Any]
-    csd: tuple[str, str, str]
-    fiel: tuple[str, str, str] | None
+    csd: SelloParts
+    fiel: SelloParts | None
     logo: str | None
 
 
@@ -59,6 +64,12 @@ class PackedRow:
         """
         return await anyio.to_thread.run_sync(self._load)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that the row's passwords came from, by the columns of the passwords."""
+        record = self._record(self._index)
+        return _variables(record["csd"], record["fiel"])
+
     def _load(self) -> NuevaEmpresa:
         record = self._record(self._index)
         return NuevaEmpresa(
@@ -68,6 +79,44 @@ class PackedRow:
             fiel=_sello("fiel", *record["fiel"]) if record["fiel"] else None,
             logo=read_file("logo", record["logo"]) if record["logo"] else None,
         )
+
+
+@frozen(kw_only=True)
+class FaultyRow:
+    """A row with a faulty cell: what is there of it to be checked all the same.
+
+    Attributes:
+        number: number of the row as a spreadsheet shows it.
+        rfc: the company's RFC, or None where that is faulty.
+
+    """
+
+    number: int
+    rfc: str | None
+    _csd: SelloParts | None = field(alias="csd", repr=False)
+    _fiel: SelloParts | None = field(alias="fiel", repr=False)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """As of `PackedRow`."""
+        return _variables(self._csd, self._fiel)
+
+    async def load_sellos(self) -> list[tuple[Kind, Sello]]:
+        """Read the certificates whose cells have no fault, in a thread.
+
+        Raises:
+            InvalidInputError: a file cannot be read any more.
+
+        """
+        return await anyio.to_thread.run_sync(self._load)
+
+    def _load(self) -> list[tuple[Kind, Sello]]:
+        found: list[tuple[Kind, Sello]] = []
+        if self._csd is not None:
+            found.append(("csd", _sello("", *self._csd)))
+        if self._fiel is not None:
+            found.append(("fiel", _sello("fiel", *self._fiel)))
+        return found
 
 
 class PackedRows(Sequence[PlanRow]):
@@ -139,9 +188,16 @@ class PackedRows(Sequence[PlanRow]):
 def _series(*flat: Any) -> tuple[PlanSerie, ...]:
     triples = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
     return tuple(
-        PlanSerie(letra=letra, tipo_documento=tipo_documento, folio=folio) for letra, tipo_documento, folio in triples
+        # Whether it is misspelt was decided when the file was read.
+        PlanSerie(letra=letra, tipo_documento=TipoDocumento.other(tipo_documento), folio=folio)
+        for letra, tipo_documento, folio in triples
     )
 
 
-def _sello(prefix: str, cer: str, key: str, password: str) -> Sello:
+def _variables(csd: SelloParts | None, fiel: SelloParts | None) -> dict[str, str]:
+    named = {"password": csd, "fielpassword": fiel}
+    return {column: parts[3] for column, parts in named.items() if parts is not None and parts[3]}
+
+
+def _sello(prefix: str, cer: str, key: str, password: str, _: str) -> Sello:
     return Sello(read_file(f"{prefix}cer", cer), read_file(f"{prefix}key", key), Secret(password))

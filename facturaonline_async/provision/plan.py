@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import evolve
 
 from facturaonline_async.checks import kind
-from facturaonline_async.provision.gather import whole
+from facturaonline_async.provision.gather import ParsedPlan, whole
 from facturaonline_async.provision.packed import PackedRows
 from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem, Repeats, ValueRow
 from facturaonline_async.provision.table import read_csv
@@ -62,37 +62,69 @@ class Plan:
         return cls(_to_row(row, number) for number, row in enumerate(rows, 1))
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Plan:
+    def of(cls, parsed: ParsedPlan) -> Plan:
+        """Make a plan of a file that was read with `parse`.
+
+        Raises:
+            PlanError: with every faulty row, column and reason at once.
+
+        """
+        if parsed.problems:
+            raise PlanError.of(parsed.problems, parsed.notices)
+        return cls(parsed.rows, notices=parsed.notices)
+
+    @staticmethod
+    def parse(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+        """Read a plan's file with its faults, to be shown together with those that `provision.check` finds.
+
+        Args:
+            path: a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+            any_tipo: let a ``tipo_documento`` pass that looks like a documented one, misspelt.
+
+        Raises:
+            PlanError: the name ends otherwise; or it is no table of rows: it cannot be read or decoded, is no CSV or
+                TOML, or has other columns.
+
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix == ".csv":
+            return read_csv(path, any_tipo=any_tipo)
+        if suffix == ".toml":
+            return read_toml(path, any_tipo=any_tipo)
+        remedy = ": save it as CSV UTF-8" if suffix.startswith(".xls") else ""
+        raise PlanError.of([whole(f"{Path(path).name} must end in .csv or .toml{remedy}")])
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
         """Read a plan from a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
 
         Raises:
             PlanError: with every faulty row, column and reason at once; or the name ends otherwise.
 
         """
-        suffix = Path(path).suffix.lower()
-        if suffix == ".csv":
-            return cls.from_csv(path)
-        if suffix == ".toml":
-            return cls.from_toml(path)
-        remedy = ": save it as CSV UTF-8" if suffix.startswith(".xls") else ""
-        raise PlanError.of([whole(f"{Path(path).name} must end in .csv or .toml{remedy}")])
+        return cls.of(cls.parse(path, any_tipo=any_tipo))
 
     @classmethod
-    def from_csv(cls, path: str | os.PathLike[str]) -> Plan:
+    def from_csv(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
         """Read a plan from a CSV file, as spreadsheets write it, and see that all files it names are there.
 
         The README shows the columns. Relative paths start at the plan's folder. The file is not needed any more
-        afterwards; the certificates are.
+        afterwards; the certificates are. These are not checked here: `provision.check` does that, and so does a run,
+        row by row.
+
+        Args:
+            path: the file.
+            any_tipo: let a ``tipo_documento`` pass that looks like a documented one, misspelt. A documented one in
+                another case is sent even so only where the company has series of it already.
 
         Raises:
             PlanError: with every faulty row, column and reason at once.
 
         """
-        rows, notices = read_csv(path)
-        return cls(rows, notices=notices)
+        return cls.of(read_csv(path, any_tipo=any_tipo))
 
     @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> Plan:
+    def from_toml(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
         """Read a plan from a TOML file: a table for each company, with the keys that the columns of a CSV file have.
 
         ::
@@ -108,14 +140,13 @@ class Plan:
             password_env = "CSD_OF_KEMPER"
             series = [{ letra = "F", tipo_documento = "factura", folio = 1 }, { letra = "P", tipo_documento = "pago" }]
 
-        A row of it in messages is the number of its table, from 1 up.
+        A row of it in messages is the number of its table, from 1 up. All else is as in `from_csv`.
 
         Raises:
             PlanError: with every faulty table, key and reason at once; or it is no TOML.
 
         """
-        rows, notices = read_toml(path)
-        return cls(rows, notices=notices)
+        return cls.of(read_toml(path, any_tipo=any_tipo))
 
 
 def _to_row(row: object, number: int) -> PlanRow:

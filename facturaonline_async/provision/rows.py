@@ -57,19 +57,21 @@ class PlanError(InvalidInputError):
 
     Attributes:
         problems: all of them, in order of their rows.
+        notices: what was mended in the plan's file, which is refused all the same.
 
     """
 
-    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, message: str, problems: Sequence[Problem] = (), notices: Sequence[Problem] = ()) -> None:
         super().__init__(message, field="plan")
         self.problems: tuple[Problem, ...] = tuple(problems)
+        self.notices: tuple[Problem, ...] = tuple(notices)
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> PlanError:
+    def of(cls, problems: Sequence[Problem], notices: Sequence[Problem] = ()) -> PlanError:
         """Return the error that shows all problems."""
         ordered = sorted(problems, key=lambda problem: problem.row)
         more = [f"… and {len(ordered) - _SHOWN} faults more"] if len(ordered) > _SHOWN else []
-        return cls("\n".join(["The plan has faults:", *map(str, ordered[:_SHOWN]), *more]), ordered)
+        return cls("\n".join(["The plan has faults:", *map(str, ordered[:_SHOWN]), *more]), ordered, notices)
 
 
 @frozen(kw_only=True)

@@ -17,9 +17,8 @@ from typing import BinaryIO, Final, TextIO
 
 from facturaonline_async.provision.cells import Cells
 from facturaonline_async.provision.files import Files
-from facturaonline_async.provision.gather import Gathered, opened, whole
+from facturaonline_async.provision.gather import Gathered, ParsedPlan, opened, whole
 from facturaonline_async.provision.meaning import COLUMNS, REQUIRED
-from facturaonline_async.provision.packed import PackedRows
 from facturaonline_async.provision.rows import PlanError, Problem
 
 __all__ = ["read_csv"]
@@ -40,11 +39,11 @@ _ENCODINGS: Final = {
 }
 
 
-def read_csv(path: str | os.PathLike[str]) -> tuple[PackedRows, list[Problem]]:
-    """Return the rows, and what was mended in them.
+def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+    """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
 
     Raises:
-        PlanError: with every faulty row, column and reason at once.
+        PlanError: it is no table of rows: it cannot be read or decoded, is no CSV, or has other columns.
 
     """
     gathered = Gathered()
@@ -57,7 +56,7 @@ def read_csv(path: str | os.PathLike[str]) -> tuple[PackedRows, list[Problem]]:
             raise PlanError.of(problems)
         for number, record in records:
             texts = {name: cell for name, cell in zip(columns, record, strict=False) if name}
-            cells = Cells(number, texts, files, is_uneven=len(record) != len(columns))
+            cells = Cells(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
             nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
             if any(cell.strip() for cell in (*record[len(columns) :], *nameless)):
                 is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)

@@ -18,9 +18,8 @@ from typing import Any, BinaryIO, Final
 
 from facturaonline_async.provision.cells import Cells, Serie
 from facturaonline_async.provision.files import Files
-from facturaonline_async.provision.gather import Gathered, opened, whole
+from facturaonline_async.provision.gather import Gathered, ParsedPlan, opened, whole
 from facturaonline_async.provision.meaning import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
-from facturaonline_async.provision.packed import PackedRows
 from facturaonline_async.provision.rows import PlanError, Problem
 
 __all__ = ["read_toml"]
@@ -33,11 +32,11 @@ _PIECE: Final = 32
 _SERIE: Final = frozenset({"letra", "tipo_documento", "folio"})
 
 
-def read_toml(path: str | os.PathLike[str]) -> tuple[PackedRows, list[Problem]]:
-    """Return the rows, and what was mended in them.
+def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+    """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
 
     Raises:
-        PlanError: with every faulty table, key and reason at once; or the place where it is no TOML.
+        PlanError: with the place where it is no TOML.
 
     """
     gathered = Gathered()
@@ -49,7 +48,7 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[PackedRows, list[Problem]]:
                 continue
             texts, faults = _texts(table)
             series, more = _series(table.get("series"))
-            cells = Cells(number, texts, files, series=series, may_be_shifted=False)
+            cells = Cells(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
             for key, reason in (*faults, *more):
                 cells.refuse(key, reason)
             gathered.add(cells)

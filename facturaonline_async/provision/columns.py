@@ -1,0 +1,31 @@
+"""Findings of a check in the words of a plan: by the column of a row that they are about."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.findings import Finding, told
+from facturaonline_async.provision.packed import FaultyRow, PackedRow
+from facturaonline_async.provision.rows import PlanRow
+
+__all__ = ["in_columns", "refused_in_columns"]
+
+
+def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
+    """Return a finding with the plan's column as its field; it names the variable that a password came from."""
+    kind, _, part = finding.field.rpartition(".")
+    column = f"fiel{part}" if kind == "fiel" else part
+    variables = row.variables if isinstance(row, (PackedRow, FaultyRow)) else {}
+    if variable := variables.get(column):
+        return evolve(finding, field=f"{column}_env", seen=f"{variable}: {finding.seen}")
+    return evolve(finding, field=column)
+
+
+def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:
+    """Return a refusal of a file's row with its findings by the plan's columns; any other as it is."""
+    if not error.findings or not isinstance(row, PackedRow):
+        return error
+    findings = [in_columns(row, finding) for finding in error.findings]
+    errors = [finding for finding in findings if finding.is_error]
+    return InvalidInputError(told(errors), field=errors[0].field, findings=findings, report=error.report)
