@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import time
 
 from attrs import evolve, frozen
 
@@ -37,12 +37,12 @@ async def play(row: Row, operation: Operation) -> Played:
                 await client.series.get(8)
                 events.clear()
             warmed, looked = stage.requests(), stage.looks()
-            began = time.monotonic()
+            began = asyncio.get_running_loop().time()
             try:
                 await operation.call(client)
             except FacturaOnlineError as problem:
                 error = problem
-            seconds = time.monotonic() - began
+            seconds = asyncio.get_running_loop().time() - began
             left = _left(session)
         ended = Expected(
             None if error is None else type(error), stage.requests() - warmed, max(0, stage.looks() - looked)

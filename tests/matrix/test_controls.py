@@ -11,6 +11,8 @@ from tests.matrix.play import play
 from tests.matrix.stage import CREATE, OPERATIONS, QUICK, READ
 from tests.matrix.table import ROWS
 
+pytestmark = pytest.mark.virtual_clock
+
 
 async def test_a_policy_that_repeats_creates_makes_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_harmless", lambda error, endpoint: retry.Next.REPEAT)

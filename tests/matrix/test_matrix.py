@@ -11,6 +11,8 @@ from tests.matrix.play import play
 from tests.matrix.stage import SECRETS, Operation
 from tests.matrix.table import ROWS, Row, expected
 
+pytestmark = pytest.mark.virtual_clock
+
 CELLS = [(row, operation, code) for row in ROWS for operation, code in row.cells() if code != "-"]
 
 #: Rows that are played by tests of their own, below; the numbers are those of the rows that belong to a journal.
