@@ -53,7 +53,7 @@ class Tab:
         return told["result"]
 
     async def _heard(self) -> dict[str, Any]:
-        told: dict[str, Any] = await self._socket.receive_json(timeout=30)
+        told: dict[str, Any] = await self._socket.receive_json()
         match told.get("method"):
             case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded":
                 self.complaints.append(str(told["params"]))
@@ -109,9 +109,8 @@ async def browser(profile: Path, *more: str) -> AsyncIterator[Tab]:
     )  # fmt: skip
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(60):
-            while not (line := re.search(rb"ws://127\.0\.0\.1:([0-9]+)/", await process.stderr.readline())):
-                assert not process.stderr.at_eof(), "the browser ended before it began"
+        while not (line := re.search(rb"ws://127\.0\.0\.1:([0-9]+)/", await process.stderr.readline())):
+            assert not process.stderr.at_eof(), "the browser ended before it began"
         drain = asyncio.create_task(process.stderr.read())
         async with aiohttp.ClientSession(f"http://127.0.0.1:{line[1].decode()}") as session:
             async with session.get("/json/list") as answer:

@@ -30,9 +30,13 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("house")
 
 
+def _virtual_loop() -> VirtualLoop:
+    return VirtualLoop(1000.0)  # no real loop begins at 0, which may stand for "never"
+
+
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Play tests with the mark ``virtual_clock`` on a loop whose time passes only when everybody waits."""
-    return {"virtual": VirtualLoop} if item.get_closest_marker("virtual_clock") else {"real": asyncio.new_event_loop}
+    return {"virtual": _virtual_loop} if item.get_closest_marker("virtual_clock") else {"real": asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)

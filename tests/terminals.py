@@ -32,7 +32,7 @@ async def at_terminal(*arguments: object, answers: Sequence[tuple[str, str]], em
         os.close(slave)
     try:
         shown = asyncio.create_task(asyncio.to_thread(_show, master, list(answers)))
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        out, _ = await process.communicate()
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(), await shown)
     finally:

@@ -65,7 +65,7 @@ async def run(*arguments: object, emulator: Emulator | None = None, env: dict[st
         stderr=asyncio.subprocess.PIPE,
         env=environment(emulator) | (env or {}),
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await process.communicate()
     assert process.returncode is not None
     return Ran(process.returncode, out.decode(), err.decode())
 
@@ -372,9 +372,9 @@ async def test_what_is_missing_from_the_environment_is_named(tmp_path: Path, emu
 
 async def interrupted(*arguments: object, when: asyncio.Future[object], emulator: Emulator) -> Ran:
     async with started(*arguments, env=environment(emulator)) as process:
-        await asyncio.wait_for(when, 30)
+        await when
         process.send_signal(signal.SIGINT)
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await process.communicate()
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(), err.decode())
 
@@ -421,13 +421,13 @@ async def test_ctrl_c_ends_a_run_and_the_next_one_finishes_it(tmp_path: Path) ->
 async def test_the_emulator_prints_what_makes_clients_talk_to_it() -> None:
     async with started("emulator", "--port", "0", env=environment()) as process:
         assert process.stdout is not None
-        lines = [(await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip() for _ in range(3)]
+        lines = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
         exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
         pair = Credentials(api_key=exports["FACTURAONLINE_API_KEY"], secret_key=exports["FACTURAONLINE_SECRET_KEY"])
         async with connect(pair, base_url=exports["FACTURAONLINE_BASE_URL"]) as client:
             assert (await client.empresas.current()).rfc == "EMU200101PP5"
         process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.communicate(), 10)
+        await process.communicate()
         assert process.returncode == 130
 
 

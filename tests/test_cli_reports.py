@@ -273,9 +273,9 @@ async def test_watch_goes_on_until_the_run_ends(path: Path) -> None:
         started("status", path, "--watch", "--json", env=environment()) as watcher,
     ):
         assert watcher.stdout is not None
-        first = json.loads(await asyncio.wait_for(watcher.stdout.readline(), 30))
+        first = json.loads(await watcher.stdout.readline())
         await end(process)
-        rest, err = await asyncio.wait_for(watcher.communicate(), 30)
+        rest, err = await watcher.communicate()
         assert (watcher.returncode, err) == (0, b"")
         looks = [first, *map(json.loads, rest.splitlines())]
         assert [each["running"] for each in looks] == [True] * (len(looks) - 1) + [False]
@@ -293,9 +293,9 @@ async def test_ctrl_c_leaves_watch_and_not_the_run(path: Path) -> None:
         started("status", path, "--watch", "--json", env=environment()) as watcher,
     ):
         assert watcher.stdout is not None
-        await asyncio.wait_for(watcher.stdout.readline(), 30)
+        await watcher.stdout.readline()
         watcher.send_signal(signal.SIGINT)
-        _, err = await asyncio.wait_for(watcher.communicate(), 30)
+        _, err = await watcher.communicate()
         assert (watcher.returncode, err) == (130, b"")
         await save(process)
 
@@ -352,7 +352,7 @@ async def test_who_reads_sees_one_moment_and_nobody_waits(path: Path) -> None:
         await fill(journal, things := row(2))
         with open_to_read(path) as connection:
             things[0].phase = Phase.FAILED
-            await asyncio.wait_for(journal.save(things[0]), 30)
+            await journal.save(things[0])
             assert [thing.phase for thing, *_ in read_things(connection)] == [Phase.PLANNED]
         assert look(path).empresas["failed"] == 1
 

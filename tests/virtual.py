@@ -14,13 +14,15 @@ import termios
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+import anyio.to_thread
 import pytest
 
 from facturaonline_async.provision import its_series, journal, opening, parking, resume, sending
+from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import empresas, series, server, state
 
 T = TypeVar("T")
@@ -32,6 +34,9 @@ EPOCH = 1_700_000_000.0
 _READERS = (empresas, its_series, journal, opening, parking, resume, sending, series, server, state)
 """The modules that read the system's clocks."""
 
+_clock: list[VirtualLoop] = []
+"""The loops of this test: the last one is that of the threads."""
+
 _PATIENCE = 0.02
 """Real seconds of one look at the sockets while something is on its way."""
 
@@ -42,10 +47,11 @@ _LOOKS = 10
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Where nothing else is to be done, the clock jumps to the next timer."""
 
-    def __init__(self) -> None:
+    def __init__(self, begins: float = 0.0) -> None:
         super().__init__()
-        self._virtual_now = 0.0
+        self._virtual_now = begins
         self._threads = 0
+        _clock.append(self)
         self._real_select = self._selector.select  # type: ignore[attr-defined]
         self._selector.select = self._select  # type: ignore[attr-defined]
 
@@ -56,23 +62,32 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let time pass while the loop does nothing, as a blocking call would."""
         self._virtual_now += seconds
 
-    def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
-    ) -> asyncio.Future[T]:
-        future = super().run_in_executor(executor, func, *args)
-        self._threads += 1
-        future.add_done_callback(self._thread_done)
-        return future
-
-    async def shutdown_default_executor(self, *args: Any) -> None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no time pass inside the ``with``: another thread works for this loop."""
         self._threads += 1
         try:
-            await super().shutdown_default_executor(*args)
+            yield
         finally:
             self._threads -= 1
 
-    def _thread_done(self, _: object) -> None:
+    def hold(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        """Let no time pass until a future is done."""
+        self._threads += 1
+        future.add_done_callback(self._release)
+        return future
+
+    def _release(self, _: object) -> None:
         self._threads -= 1
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        return self.hold(super().run_in_executor(executor, func, *args))
+
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        with self.held():
+            await super().shutdown_default_executor(*args)
 
     def _select(self, timeout: float | None) -> Any:
         events = self._real_select(0)
@@ -113,25 +128,51 @@ def _unacknowledged(fd: int) -> int:
 
 
 def _monotonic() -> float:
-    """Return the running loop's time: of a real loop, this is the real one."""
+    """Return the running loop's time, also to the threads that work for it: of a real loop, this is the real one."""
     try:
         return asyncio.get_running_loop().time()
     except RuntimeError:
-        return time.monotonic()
+        return _clock[-1].time() if _clock else time.monotonic()
 
 
 def _wall() -> float:
     return EPOCH + _monotonic()
 
 
+def _running() -> VirtualLoop | None:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    return loop if isinstance(loop, VirtualLoop) else None
+
+
+async def _run_sync(*args: Any, **how: Any) -> Any:
+    loop = _running()
+    with loop.held() if loop is not None else nullcontext():
+        return await _real_run_sync(*args, **how)
+
+
+def _order(writer: Journal, work: Callable[[Any], T]) -> asyncio.Future[T]:
+    future, loop = _real_order(writer, work), _running()
+    return future if loop is None else loop.hold(future)
+
+
+_real_run_sync, _real_order = anyio.to_thread.run_sync, Journal._order
+
+
 @contextmanager
 def clocks() -> Iterator[None]:
-    """Let what reads the system's clocks read the running loop's: the emulator, and a run's moments."""
+    """Let what reads the system's clocks read the running loop's, and let its threads hold the time."""
     clock = SimpleNamespace(time=_wall, monotonic=_monotonic)
+    before = list(_clock)
     with pytest.MonkeyPatch.context() as patch:
         for module in _READERS:
             patch.setattr(module, "time", clock)
+        patch.setattr(anyio.to_thread, "run_sync", _run_sync)
+        patch.setattr(Journal, "_order", _order)
         yield
+    _clock[:] = before
 
 
 def virtually(main: Coroutine[Any, Any, T]) -> T:

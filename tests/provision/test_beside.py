@@ -395,9 +395,8 @@ async def test_a_journal_that_is_taken_away_stops_the_run_before_anything_more_i
             if len(done) == 3:
                 meddle(tmp_path / "j")
 
-    async with asyncio.timeout(30):
-        with pytest.raises(JournalError, match=r"the file was removed or replaced\. Nothing more is sent"):
-            await run(client, plan_of([1] * 6), journal=tmp_path / "j", concurrency=1, on_event=on_event)
+    with pytest.raises(JournalError, match=r"the file was removed or replaced\. Nothing more is sent"):
+        await run(client, plan_of([1] * 6), journal=tmp_path / "j", concurrency=1, on_event=on_event)
     assert (len(done), emulator.count(EMPRESAS), emulator.count(SERIES)) == (3, 3, 2)
 
 

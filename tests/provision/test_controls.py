@@ -22,6 +22,8 @@ from tests.provision.victim import make_plan
 from tests.provision.world import World
 from tests.virtual import virtually
 
+pytestmark = pytest.mark.virtual_clock
+
 EMPRESAS = 10
 LATE = 0.5
 LETRAS = {row.rfc: [serie.letra for serie in row.series] for row in make_plan(EMPRESAS)}

@@ -18,7 +18,7 @@ from tests.conftest import QUICK
 from tests.provision.verdict import Verdict, judge, phases
 from tests.provision.victim import make_plan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.virtual_clock]
 
 EMPRESAS = 30
 PLAN = make_plan(EMPRESAS)

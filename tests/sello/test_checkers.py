@@ -391,9 +391,7 @@ def test_a_script_without_a_guard_is_not_run_again(tmp_path: Path) -> None:
     path = written(tmp_path, [ROW | {"cer": f"c/{RFC}.cer", "key": f"c/{RFC}.key"}])
     (tmp_path / "script.py").write_text(SCRIPT)
     # A file of this name in the folder would be found first by a process that looked there for modules.
-    ran = subprocess.run(
-        [sys.executable, tmp_path / "script.py", path], capture_output=True, text=True, check=False, timeout=60
-    )
+    ran = subprocess.run([sys.executable, tmp_path / "script.py", path], capture_output=True, text=True, check=False)
     assert (ran.stdout, ran.stderr) == ("imported as __main__\nEKU9003173C9 created\n", "")
 
 
