@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from attrs import define, field, fields, frozen
+from attrs import define, field, frozen
 
-from facturaonline_async.config import Secret
 from facturaonline_async.logs import LOGGER
+from facturaonline_async.provision.digests import empresa_digest
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.things import Thing
-from facturaonline_async.resources.empresas.values import CorreoSmtp, NuevaEmpresa
-from facturaonline_async.sello import Sello
+from facturaonline_async.resources.empresas.values import NuevaEmpresa
 
-__all__ = ["Book", "ThingEvent", "payload"]
+__all__ = ["Book", "ThingEvent"]
 
 
 @frozen(kw_only=True)
@@ -73,6 +69,10 @@ class Book:
         """Return by what a payload is known again, where that is written down."""
         return self.journal.digest(content()) if self.journal is not None else None
 
+    def empresa_digest(self, nueva: NuevaEmpresa) -> bytes | None:
+        """Return by what a company's data are known again, where that is written down."""
+        return empresa_digest(self.journal, nueva) if self.journal is not None else None
+
     def _tell(self, thing: Thing) -> None:
         if self._on_event is None:
             return
@@ -90,22 +90,3 @@ class Book:
             self._on_event(event)
         except Exception as error:  # noqa: BLE001  # what watches the work must not change how it ends
             LOGGER.error("on_event raised %s", type(error).__name__)
-
-
-def payload(nueva: NuevaEmpresa) -> bytes:
-    """Return all that is sent of a company as bytes, always the same ones: for a digest, and for nothing else.
-
-    What is as it is by default is left out: what later versions may send besides does not change it.
-    """
-    return json.dumps(_plain(nueva), sort_keys=True).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return value.reveal()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        said = {each.name: (getattr(value, each.name), each.default) for each in fields(type(value)) if each.init}
-        return {name: _plain(each) for name, (each, default) in said.items() if each not in (None, "", default)}
-    return value

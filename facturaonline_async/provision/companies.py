@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
 from attrs import define, field, fields
@@ -11,7 +10,6 @@ from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
 from facturaonline_async.errors import AuthenticationError, InvalidInputError, UnreadableAnswerError
 from facturaonline_async.provision.account import Account, list_companies
-from facturaonline_async.provision.book import payload
 from facturaonline_async.provision.columns import refused_in_columns
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.opening import JournalError
@@ -106,7 +104,7 @@ class Companies:
             return
         nueva = await (self._reviewed(work) if existing == "update" else self._recognisable(work))
         if nueva is not None:
-            thing.digest = self.sender.book.digest(partial(payload, nueva))
+            thing.digest = self.sender.book.empresa_digest(nueva)
         if nueva is not None and existing == "update":
             work.own = await self._own(uid, thing.rfc)  # first of all: what is changed must be this company
             await self.account.client.empresas.update(uid, _changes(nueva), is_checked=True)
@@ -138,7 +136,7 @@ class Companies:
     async def _create(self, work: Work) -> None:
         thing, client = work.empresa, self.account.client
         nueva = await self._reviewed(work)
-        thing.digest = self.sender.book.digest(partial(payload, nueva))
+        thing.digest = self.sender.book.empresa_digest(nueva)
 
         async def look() -> list[str]:
             return (await list_companies(client, {thing.rfc})).get(thing.rfc, [])

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from facturaonline_async.provision import its_series
 from facturaonline_async.provision.account import Account
-from facturaonline_async.provision.book import payload
+from facturaonline_async.provision.digests import changed_columns, empresa_digest
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.report import Report
 from facturaonline_async.provision.rows import PlanError, PlanRow, Problem
@@ -107,9 +107,13 @@ class _Comparison:
         before = thing.phase, thing.number, thing.due, thing.reason
         if thing.may_change:
             thing.phase, thing.reason = Phase.PLANNED, ""
-        elif thing.digest is not None and await self._digest(row, thing) not in {thing.digest, None}:
-            what = f"{':'.join(thing.key)} has" if not thing.is_empresa else "it has"
-            self._problem(row.number, thing, f"{what} changed since it was sent: undo that, or begin another journal")
+        elif thing.digest is not None and (digest := await self._digest(row, thing)) not in {thing.digest, None}:
+            columns = changed_columns(thing.digest, digest or b"") if thing.is_empresa else []
+            what = f"its {' and '.join(columns)}" if columns else ":".join(thing.key)
+            verb = "have" if len(columns) > 1 else "has"
+            self._problem(
+                row.number, thing, f"{what} {verb} changed since it was sent: undo that, or begin another journal"
+            )
         if thing.phase is Phase.INTENT:
             thing.phase, thing.reason = Phase.UNKNOWN, "the run ended before there was an answer"
         if thing.phase is Phase.UNKNOWN:
@@ -128,7 +132,7 @@ class _Comparison:
             (wanted,) = (serie for serie in row.series if serie.key == thing.key)
             return self.journal.digest(its_series.digest(wanted))
         try:
-            return self.journal.digest(payload(await row.load()))
+            return empresa_digest(self.journal, await row.load())
         except Exception:  # noqa: BLE001  # whatever is wrong with it, nothing is sent of what is done
             return None
 

@@ -11,7 +11,7 @@ from attrs import evolve, fields, frozen
 
 from facturaonline_async import FacturaOnline, NuevaEmpresa
 from facturaonline_async.provision import Plan, State, provision
-from facturaonline_async.provision.book import payload
+from facturaonline_async.provision.digests import payload
 from facturaonline_async.provision.rows import ValueRow
 from tests.plans import nueva
 from tests.provision.stage import EMPRESAS, REFUSED, SERIES, Stage, edited, lost, run, staged

@@ -233,13 +233,13 @@ async def test_what_was_sent_must_not_change(client: FacturaOnline, emulator: Em
     rows = [Row(rfc, (F, P)) for rfc in RFCS[:4]]
     await run(client, plan(*rows), tmp_path / "j")
     rows[0].password = "otra-clave-secreta"
-    rows[1].more = {"codpos": "01000"}
+    rows[1].more = {"codpos": "01000", "calle": "Centro"}
     rows[2].series = (F, evolve(P, folio=5))
     reasons = await refused(client, emulator, plan(*rows), tmp_path / "j")
     changed = "changed since it was sent: undo that, or begin another journal"
     assert reasons == [
-        f"row 2: {RFCS[0]}: it has {changed}",
-        f"row 3: {RFCS[1]}: it has {changed}",
+        f"row 2: {RFCS[0]}: its password has {changed}",
+        f"row 3: {RFCS[1]}: its codpos and calle have {changed}",
         f"row 4, series: {RFCS[2]}: P:factura has {changed}",
     ]
 
@@ -281,7 +281,7 @@ async def test_of_what_is_unknown_nothing_may_change_and_all_is_named(
     )
     rows[1].password = "otra"
     (reason,) = await refused(client, emulator, plan(*rows), tmp_path / "j")
-    assert reason.startswith(f"row 3: {RFCS[1]}: it has changed since it was sent")
+    assert reason.startswith(f"row 3: {RFCS[1]}: its password has changed since it was sent")
     rows[1].password = "12345678a"
     # A session of its own: the first one remembers for the thirty seconds what it has sent.
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as another:
