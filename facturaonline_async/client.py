@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
-from facturaonline_async.resources import ENDPOINTS
 from facturaonline_async.resources.empresas.service import EmpresaService
 from facturaonline_async.resources.empresas.values import Empresa
 from facturaonline_async.resources.series.service import SeriesService
@@ -20,20 +19,11 @@ from facturaonline_async.session import SessionManager
 __all__ = ["FacturaOnline", "connect"]
 
 
-def _check_endpoint_names(_: object, __: object, session: SessionManager) -> None:
-    """Refuse limits for endpoints that do not exist: a misspelt name would limit nothing."""
-    if unknown := session.config.endpoint_rates.keys() - ENDPOINTS.keys():
-        raise InvalidInputError(
-            f"endpoint_rates names {sorted(unknown)}, but the endpoints are {sorted(ENDPOINTS)}.",
-            field="endpoint_rates",
-        )
-
-
 @frozen(slots=False)  # the services are kept once they were asked for
 class FacturaOnline:
     """A session seen with one company's keys. Free to make, even for each request; there is nothing to close."""
 
-    session: SessionManager = field(validator=_check_endpoint_names)
+    session: SessionManager
     credentials: Credentials
 
     @cached_property

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
-import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -15,7 +13,10 @@ from urllib.parse import urlsplit
 from attrs import Attribute, field, frozen
 from attrs.converters import optional
 
+from facturaonline_async import base_url as urls
+from facturaonline_async.base_url import FACTURA_COM_PRODUCTION, FACTURA_COM_SANDBOX, PRODUCTION, SANDBOX
 from facturaonline_async.checks import VISIBLE_ASCII, a, count, kind, natural, positive, seconds, visible_ascii
+from facturaonline_async.endpoint_names import ENDPOINT_NAMES
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.events import Event
 
@@ -33,11 +34,6 @@ __all__ = [
 ]
 
 Upload = Literal["multipart", "base64"]
-
-PRODUCTION: Final = "https://facturaonline.com.mx/api"
-SANDBOX: Final = "https://sandbox.facturaonline.com.mx/api"
-FACTURA_COM_PRODUCTION: Final = "https://api.factura.com"
-FACTURA_COM_SANDBOX: Final = "https://sandbox.factura.com/api"
 
 DEFAULT_PLUGIN: Final = "9d4095c8f7ed5785cb14c0e3b033eeb8252416ed"
 """The value that the provider's own samples send to say which plug-in is calling."""
@@ -258,33 +254,14 @@ def _check_rates(_: object, attribute: Attribute[Any], value: object) -> None:
         raise InvalidInputError(f"{attribute.name} takes Rate values, such as Rate(10, 1).", field=attribute.name)
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _base_url(value: str | None) -> str | None:
-    """Return the URL without its trailing slash, or raise `InvalidInputError`."""
-    if value is None:
-        return None
-    remedy = f"Give a full prefix such as {SANDBOX}."
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
-        _ = parts.port, host.encode("idna")  # raise for what is none
-    except (ValueError, TypeError, AttributeError):
-        raise InvalidInputError(f"base_url is not a URL. {remedy}", field="base_url") from None
-    if parts.scheme not in {"http", "https"} or not host or re.search(r"[\x00-\x20\x7f-\U0010ffff\\]", value):
-        raise InvalidInputError(f"base_url is not an http(s) URL in ASCII. {remedy}", field="base_url")
-    if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
-        raise InvalidInputError(f"base_url takes no user, query or fragment. {remedy}", field="base_url")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise InvalidInputError("base_url must be https: the keys would travel in the open.", field="base_url")
-    return value.rstrip("/")
+def _check_endpoint_rates(instance: object, attribute: Attribute[Any], value: Mapping[str, object]) -> None:
+    """Refuse limits for endpoints that do not exist: a misspelt name would limit nothing."""
+    _check_rates(instance, attribute, value)
+    if unknown := sorted(repr(name)[:40] for name in value if name not in ENDPOINT_NAMES):
+        raise InvalidInputError(
+            f"endpoint_rates names {', '.join(unknown)}, but the endpoints are {', '.join(sorted(ENDPOINT_NAMES))}.",
+            field=attribute.name,
+        )
 
 
 def _check_upload(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -318,13 +295,14 @@ class Config:
     have to wait for a rate start evenly spread; after a pause, as many as a window holds start at once.
     """
 
-    #: Full prefix such as `SANDBOX`; https only, loopback excepted.
-    base_url: str | None = field(default=None, converter=_base_url)
+    #: Full prefix such as `SANDBOX`; https only, loopback excepted. Kept in its normal form, so that
+    #: ``https://SANDBOX.facturaonline.com.mx:443/api/`` and `SANDBOX` are one host.
+    base_url: str | None = field(default=None, converter=urls.normalize)
     #: Limits of each endpoint, for each key pair.
     rates: tuple[Rate, ...] = field(default=(Rate(10, 1),), converter=_to_rates, validator=_check_rates)
     #: Limits of single endpoints, by name such as ``"series.create"``, instead of `rates`.
     endpoint_rates: Mapping[str, tuple[Rate, ...]] = field(
-        factory=dict, converter=_to_rates_by_endpoint, validator=_check_rates, hash=False
+        factory=dict, converter=_to_rates_by_endpoint, validator=_check_endpoint_rates, hash=False
     )
     #: Limits of all endpoints of a key pair together.
     total_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)

@@ -6,6 +6,8 @@ import enum
 
 from attrs import frozen
 
+from facturaonline_async.endpoint_names import EndpointName
+
 __all__ = ["Endpoint", "Repeat"]
 
 
@@ -37,7 +39,7 @@ class Endpoint:
 
     """
 
-    name: str
+    name: EndpointName
     method: str
     path: str
     repeat: Repeat

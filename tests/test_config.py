@@ -10,9 +10,25 @@ import traceback
 import attrs
 import cattrs
 import pytest
+from attrs import evolve
+from hypothesis import given, strategies as st
 
-from facturaonline_async import PRODUCTION, Config, Credentials, InvalidInputError, Rate, RetryPolicy, Secret, Sello
+from facturaonline_async import (
+    FACTURA_COM_PRODUCTION,
+    FACTURA_COM_SANDBOX,
+    PRODUCTION,
+    SANDBOX,
+    Config,
+    Credentials,
+    InvalidInputError,
+    Rate,
+    RetryPolicy,
+    Secret,
+    Sello,
+)
 from facturaonline_async.config import SecretBytes
+from facturaonline_async.endpoint_names import ENDPOINT_NAMES
+from facturaonline_async.resources import ENDPOINTS
 
 TEXT = "s3cr3t-Contraseña"
 
@@ -119,10 +135,41 @@ def test_the_fingerprint_names_a_pair_without_telling_it() -> None:
         ("http://localhost/api", "http://localhost/api"),
         ("http://[::1]:9/api", "http://[::1]:9/api"),
         (None, None),
+        ("HTTPS://SANDBOX.FacturaOnline.com.mx:443/api/", SANDBOX),
+        ("https://sandbox.facturaonline.com.mx./api///", SANDBOX),
+        ("https://sandbox.facturaonline.com.mx:/api", SANDBOX),
+        ("https://sandbox.facturaonline.com.mx:0443/api", SANDBOX),
+        ("https://API.factura.com:443/", FACTURA_COM_PRODUCTION),
+        ("https://example.mx:80/api", "https://example.mx:80/api"),
+        ("http://localhost.:80/api", "http://localhost/api"),
+        ("http://127.0.0.1:443/api", "http://127.0.0.1:443/api"),
+        ("http://[0:0:0:0:0:0:0:1]:80/", "http://[::1]"),
+        ("https://[2001:DB8::0:1]:8443/Api", "https://[2001:db8::1]:8443/Api"),
+        ("https://example.mx/API/%7evieja/%C3%B1/", "https://example.mx/API/%7evieja/%C3%B1"),
     ],
 )
-def test_a_base_url_is_https_or_loopback(given: str | None, kept: str | None) -> None:
-    assert Config(base_url=given).base_url == kept
+def test_a_base_url_is_https_or_loopback_and_kept_in_its_normal_form(given: str | None, kept: str | None) -> None:
+    assert kept == Config(base_url=given).base_url
+
+
+@given(
+    st.sampled_from([PRODUCTION, SANDBOX, FACTURA_COM_PRODUCTION, FACTURA_COM_SANDBOX]),
+    st.lists(st.booleans(), min_size=60, max_size=60),
+    st.sampled_from(["", "."]),
+    st.sampled_from(["", ":", ":443", ":0443"]),
+    st.sampled_from(["", "/", "//"]),
+)
+def test_every_spelling_of_a_host_is_one_host(
+    url: str, is_upper: list[bool], dot: str, port: str, slashes: str
+) -> None:
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    origin = "".join(
+        letter.upper() if upper else letter for letter, upper in zip(f"{scheme}://{host}", is_upper, strict=False)
+    )
+    config = Config(base_url=f"{origin}{dot}{port}{slash}{path}{slashes}")
+    assert (url, Config(base_url=url)) == (config.base_url, config)
+    assert (url in {PRODUCTION, FACTURA_COM_PRODUCTION}) == config.is_production
 
 
 @pytest.mark.parametrize(
@@ -146,6 +193,15 @@ def test_a_base_url_is_https_or_loopback(given: str | None, kept: str | None) ->
         "https://example.mx\\@evil.mx",
         "https://example.mx:99999/",
         "https://[::1",
+        "https://[v1.fe80]/api",
+        "https://.",
+        "https://./api",
+        "https://example.mx../api",
+        "https://ex%61mple.mx/api",
+        "https://example.mx:0/api",
+        "https://example.mx/api/../v4",
+        "https://example.mx/./api",
+        "http://localhost.example.mx/api",
         "",
         7,
     ],
@@ -177,6 +233,15 @@ def test_any_other_base_url_is_refused(url: str) -> None:
         ("rates", 10),
         ("endpoint_rates", {"series.list": 10}),
         ("endpoint_rates", 3),
+        ("endpoint_rates", (Rate(1, 1),)),
+        ("endpoint_rates", {"nonsense": Rate(1, 1)}),
+        ("endpoint_rates", {"serie.create": ()}),
+        ("endpoint_rates", {7: Rate(1, 1)}),
+        ("max_wait", float("nan")),
+        ("max_wait", float("inf")),
+        ("max_wait", -0.001),
+        ("max_wait", "5"),
+        ("max_wait", b"5"),
         ("plugin", None),
         ("upload", []),
         ("retry", 3),
@@ -200,6 +265,16 @@ def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: object)
 def test_a_rate_is_a_whole_number_of_calls_in_some_seconds(calls: int, per: float) -> None:
     with pytest.raises(InvalidInputError):
         Rate(calls, per)
+
+
+def test_a_misspelt_endpoint_is_named_with_those_there_are() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        evolve(Config(), endpoint_rates={"serie.create": Rate(1, 1), "series.list": Rate(1, 1)})
+    assert str(refused.value).startswith("endpoint_rates names 'serie.create', but the endpoints are empresas.create,")
+
+
+def test_settings_know_the_endpoints_that_the_resources_have() -> None:
+    assert set(ENDPOINTS) == ENDPOINT_NAMES
 
 
 def test_one_rate_may_stand_for_several() -> None:

@@ -30,7 +30,7 @@ SATURDAY = 1795219200.0  # Sat, 21 Nov 2026 00:00:00 GMT
 
 
 def endpoint(repeat: Repeat) -> Endpoint:
-    return Endpoint(name="things.do", method="POST", path="/things", repeat=repeat)
+    return Endpoint(name="series.create", method="POST", path="/things", repeat=repeat)
 
 
 def transient(error: FacturaOnlineError) -> FacturaOnlineError:

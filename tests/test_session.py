@@ -529,12 +529,6 @@ async def test_waiting_for_a_turn_counts_against_no_time_out() -> None:
             assert await asyncio.gather(*(client.series.list() for _ in range(4))) == [[]] * 4
 
 
-async def test_a_misspelt_endpoint_in_the_limits_is_refused() -> None:
-    config = Config(base_url="http://127.0.0.1:9/api", endpoint_rates={"serie.create": Rate(1, 1)})
-    with pytest.raises(InvalidInputError, match=r"serie\.create"):
-        FacturaOnline(SessionManager(config), CREDENTIALS)
-
-
 # ── connect() ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

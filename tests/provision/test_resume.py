@@ -144,6 +144,16 @@ async def test_only_unfinished_rows_have_their_certificates_checked_again(emulat
     assert sorted(checked) == sorted(row.rfc for row in first.failed)
 
 
+async def test_a_journal_knows_its_host_in_every_spelling(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    await run(client, plan(Row(RFCS[0])), tmp_path / "j")
+    spelling = emulator.base_url.replace("http", "HTTP") + "/"
+    async with connect(emulator.credentials, base_url=spelling, config=QUICK) as another:
+        report = await run(another, plan(Row(RFCS[0])), tmp_path / "j")
+    assert (True, 1) == (report.is_complete, emulator.count("empresas.create"))
+
+
 async def test_rows_may_be_added_and_stand_anywhere(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
     rows = [Row(rfc) for rfc in RFCS]
     await run(client, plan(*rows[:4]), tmp_path / "j")

@@ -1,0 +1,79 @@
+"""Base URLs: those of the provider, and the normal form of any other, so that one host has one name."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = ["FACTURA_COM_PRODUCTION", "FACTURA_COM_SANDBOX", "PRODUCTION", "SANDBOX", "normalize"]
+
+PRODUCTION: Final = "https://facturaonline.com.mx/api"
+SANDBOX: Final = "https://sandbox.facturaonline.com.mx/api"
+FACTURA_COM_PRODUCTION: Final = "https://api.factura.com"
+FACTURA_COM_SANDBOX: Final = "https://sandbox.factura.com/api"
+
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_REMEDY: Final = f"Give a full prefix such as {SANDBOX}."
+_NOT_IN_A_URL: Final = re.compile(r"[^\x21-\x7e]|\\")
+_HOST_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+def normalize(value: str | None) -> str | None:
+    """Return the normal form of a base URL; None stays None.
+
+    Scheme and host in lower case, no default port, no dot behind the host, no slash at the end, an IP address in its
+    shortest form. The path stays as it is: its case and its percent-encoding are the server's own.
+
+    Raises:
+        InvalidInputError: it is no http(s) URL in ASCII, holds a user, query or fragment, or would send the keys
+            unencrypted to another machine.
+
+    """
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+        host = _host(parts)
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidInputError(f"base_url is not a URL. {_REMEDY}", field="base_url") from None
+    if parts.scheme not in _DEFAULT_PORTS or not host or port == 0 or _NOT_IN_A_URL.search(value):
+        raise InvalidInputError(f"base_url is not an http(s) URL in ASCII. {_REMEDY}", field="base_url")
+    if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
+        raise InvalidInputError(f"base_url takes no user, query or fragment. {_REMEDY}", field="base_url")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise InvalidInputError(
+            "base_url must be https: the keys would travel in the open. Only loopback may be http.", field="base_url"
+        )
+    if any(segment in {".", ".."} for segment in parts.path.split("/")):
+        raise InvalidInputError(f"base_url holds the path segment '.' or '..'. {_REMEDY}", field="base_url")
+    address = f"[{host}]" if ":" in host else host
+    suffix = "" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}"
+    return f"{parts.scheme}://{address}{suffix}{parts.path.rstrip('/')}"
+
+
+def _host(parts: SplitResult) -> str:
+    """Return the host in its normal form, or "" where there is none.
+
+    Raises:
+        ValueError: it is no host.
+
+    """
+    host = (parts.hostname or "").removesuffix(".")
+    if "[" in parts.netloc:
+        return str(ipaddress.IPv6Address(host))
+    host.encode("idna")  # raises for labels that are empty or too long
+    return host if _HOST_NAME.fullmatch(host) else ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
