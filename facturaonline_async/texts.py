@@ -23,7 +23,7 @@ _MASK: Final = "***"
 def clean(text: str) -> str:
     """Return the text as people should read it: no tags, no entities, no mojibake, nothing that cannot be printed."""
     text = _repair(text.encode("utf-8", "replace").decode())
-    text = html.unescape(re.sub(r"<[^<>]*>", " ", text))
+    text = html.unescape(_TAG.sub(" ", text))
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
@@ -45,28 +45,46 @@ def fold(text: str) -> str:
 
 # ── Redaction ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+# Each pattern is linear in its text: what was matched once is not given back (possessive and atomic).
+
+_TAG: Final = re.compile(r"<[^<>]*+>")
 # The API's keys are base64 of a bcrypt string; it echoes them decoded. PHP writes "/" as "\/" in JSON.
-_BCRYPT: Final = re.compile(r"\$2[abxy]?\$[0-9]{2}\$[./\\A-Za-z0-9]*|JDJ[A-Za-z0-9+/\\]{8,}=*")
+_BCRYPT: Final = re.compile(r"\$2[abxy]?\$[0-9]{2}\$[./\\A-Za-z0-9]*+|JDJ[A-Za-z0-9+/\\]{8,}+=*+")
 _NAMED: Final = re.compile(
-    r"""("(?:Data|Secret|[^"\\]{0,64}(?:pass|psswrd|pwd|secret|api_?key|token|contrase)[^"\\]{0,64})"\s*:\s*)"""
-    r""""(?:[^"\\]|\\.)*(?:"|\Z)""",
+    r"""("(?:Data|Secret|(?>[^"\\]*?(?:pass|psswrd|pwd|secret|api_?key|token|contrase))[^"\\]*+)"\s*+:\s*+)"""
+    r""""(?:[^"\\]++|\\.)*+(?:"|\\?\Z)""",
     re.IGNORECASE | re.DOTALL,
 )
+_ESCAPE: Final = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
+
+_LONG: Final = 8
+"""Characters of a secret that stands by chance within no other word."""
+_ALONE: Final = r"(?<!\w)%s(?!\w)"
 
 
 def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     """Return the text with every secret masked.
 
-    That is: the secrets given, in each form that they are known to come back in, and whatever looks like a key of this
-    API or stands under a name such as ``Secret`` or ``password``.
+    That is: the secrets given, in each form that they are known to come back in, and what looks like a key of this API
+    or stands under a name such as ``Secret`` or ``password``. A secret of fewer than 8 characters is masked only where
+    it stands alone, between characters that belong to no word: within words it would be found by chance.
     """
-    forms = {form for secret in secrets for form in _forms(secret.reveal())}
-    for form in sorted(forms, key=len, reverse=True):
+    long: set[str] = set()
+    short: set[str] = set()
+    for secret in secrets:
+        (long if len(secret.reveal()) >= _LONG else short).update(_forms(secret.reveal()))
+    for form in sorted(long, key=len, reverse=True):
         text = text.replace(form, _MASK)
-    # Hex digits come in either case.
-    if escaped := [re.escape(form) for form in forms if re.search(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}", form)]:
-        text = re.sub("|".join(sorted(escaped, key=len, reverse=True)), _MASK, text, flags=re.IGNORECASE)
+    text = _replace(text, filter(_ESCAPE.search, long), "%s", re.IGNORECASE)  # hex digits come in either case
+    text = _replace(text, short, _ALONE)
+    text = _replace(text, filter(_ESCAPE.search, short), _ALONE, re.IGNORECASE)
     return _NAMED.sub(rf'\1"{_MASK}"', _BCRYPT.sub(_MASK, text))
+
+
+def _replace(text: str, forms: Iterable[str], place: str, flags: int = 0) -> str:
+    """Mask the forms where they stand in a `place`, a pattern with ``%s`` for any of them; the longest first."""
+    any_of = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+    return re.sub(place % f"(?:{any_of})", _MASK, text, flags=flags) if any_of else text
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -65,7 +65,7 @@ def forms(secret: str) -> list[str]:
 
 
 @given(
-    st.text(min_size=6, max_size=40).filter(lambda text: text.strip("*") == text and len(set(text)) > 3),
+    st.text(min_size=8, max_size=40).filter(lambda text: text.strip("*") == text and len(set(text)) > 3),
     st.integers(0, 6),
     st.text(alphabet="abc {}:,\n", max_size=20),
 )
@@ -91,11 +91,28 @@ def test_a_key_is_masked_also_as_the_bcrypt_that_it_encodes() -> None:
         '{"api_key":"8a9S8o8WeiRhPh"}',
         '{"password":"8a9S8o8WeiRhPh\\"1YT6bnX',
         '{"Secret": "8a9S8o8WeiRhPh',
+        '{"Secret": "8a9S8o8WeiRhPh\\',
     ],
 )
 def test_what_looks_like_a_secret_is_masked_though_nobody_named_it(text: str) -> None:
     masked = redact(text)
     assert ("8a9S8o8WeiRhPh" in masked, "1YT6bnX" in masked, "***" in masked) == (False, False, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "masked"),
+    [
+        ("La cuenta no existe", "a", "La cuenta no existe"),
+        ("La cuenta no existe", "cu", "La cuenta no existe"),
+        ("La cuenta: a, (a) y a.", "a", "La cuenta: ***, (***) y ***."),
+        ("contra 1234567 y 12345678", "1234567", "contra *** y 12345678"),
+        ("contra 12345678 y x12345678x", "12345678", "contra *** y x***x"),
+        ('{"x": "a\\/b"}', "a/b", '{"x": "***"}'),
+        ("a%2fb&c", "a/b", "***&c"),
+    ],
+)
+def test_a_short_secret_is_masked_only_where_it_stands_alone(text: str, secret: str, masked: str) -> None:
+    assert redact(text, [Secret(secret)]) == masked
 
 
 def test_a_longer_secret_is_masked_before_a_shorter_one_within_it() -> None:

@@ -26,7 +26,7 @@ __all__ = ["find", "find_all"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
-_BLANKS: Final = re.compile(r"\A[\s\0\u200b\u2060\ufeff]+|[\s\0\u200b\u2060\ufeff]+\Z")
+_BLANKS: Final = re.compile(r"\A[\s\0\u200b\u2060\ufeff]+|(?<![\s\0\u200b\u2060\ufeff])[\s\0\u200b\u2060\ufeff]+\Z")
 """What is copied along with a password, and not seen; a byte order mark is."""
 _ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
