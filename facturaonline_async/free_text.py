@@ -101,6 +101,7 @@ _ERROR_VALUE: Final = re.compile(
 )
 _TOO_NARROW: Final = re.compile("#+")
 _LOST_DIGITS: Final = re.compile(r"[0-9](?:[.,][0-9]{1,20})?E\+[0-9]{1,3}")
+_FLOAT: Final = re.compile(r"[0-9]{1,20}\.0")
 _MISSING: Final = frozenset(
     {"nan", "NaN", "NAN", "None", "NONE", "NaT", "<NA>", "null", "NULL", "undefined", "#N/A N/A", "-nan", "-NaN"}
 )
@@ -137,6 +138,8 @@ def find_fault(text: str) -> str | None:
         return f"{text[:20]} is what a spreadsheet shows in a column that is too narrow: give the text"
     if _LOST_DIGITS.fullmatch(text):
         return f"{text} is what a spreadsheet makes of a long number: format the column as text, and type it anew"
+    if _FLOAT.fullmatch(text):
+        return f"{text} is what programs make of a number where others have no value: give it without .0"
     if text.startswith("="):
         return "begins with =, as formulas do: give the text that the formula results in"
     if text.startswith("'"):

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from facturaonline_async import CambiosEmpresa, InvalidInputError
 from facturaonline_async.free_text import find_fault, find_invisible, mend, unwrap
@@ -56,6 +57,7 @@ def test_an_error_value_is_recognised_in_every_language(text: str) -> None:
         ("5.51235E+09", "makes of a long number"),
         ("5,51235E+09", "makes of a long number"),
         ("1E+10", "makes of a long number"),
+        ("5512345678.0", "give it without .0"),
         ("=A1", "begins with =, as formulas do"),
         ("=CONCATENAR(A1;B1)", "begins with =, as formulas do"),
         ("'ESCUELA KEMPER", "begins with an apostrophe"),
@@ -183,6 +185,13 @@ def test_values_are_composed_and_the_logger_says_so(caplog: pytest.LogCaptureFix
 def test_values_that_are_composed_are_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
     nueva("EKU9003173C9", razon_social="COMPAÑÍA  DE\u00a0MÉXICO ")
     assert caplog.records == []
+
+
+@given(st.text())
+def test_a_text_that_was_mended_is_left_as_it_is(text: str) -> None:
+    mended, changes = mend(text)
+    assert mend(mended) == (mended, [])
+    assert bool(changes) == (mended != text)
 
 
 BLANKS, QUOTES = " " * 1_000_000, '"' * 1_000_000

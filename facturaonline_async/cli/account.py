@@ -21,7 +21,19 @@ from facturaonline_async.errors import InvalidInputError, NotFoundError, Unreada
 from facturaonline_async.logs import LOGGER, RedactingFilter
 from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
 
-__all__ = ["AsJson", "BaseUrl", "Doing", "Uid", "Yes", "agreed", "check_environment", "own_keys", "run", "same"]
+__all__ = [
+    "AsJson",
+    "BaseUrl",
+    "Doing",
+    "Uid",
+    "Yes",
+    "agreed",
+    "check_environment",
+    "logged_warnings",
+    "own_keys",
+    "run",
+    "same",
+]
 
 T = TypeVar("T")
 
@@ -71,7 +83,7 @@ def run(
     """
     check_environment(base_url)
     doing = Doing()
-    with _warnings():
+    with logged_warnings():
         try:
             return loop.run(_connected(work, doing, base_url, empresa, credentials))
         except typer.Exit:  # Ctrl-C
@@ -182,7 +194,8 @@ class _Told(logging.Handler):
 
 
 @contextmanager
-def _warnings() -> Iterator[None]:
+def logged_warnings() -> Iterator[None]:
+    """Show on the standard error what the library warns of within the block."""
     handler = _Told(logging.WARNING)
     handler.addFilter(RedactingFilter())
     LOGGER.addHandler(handler)

@@ -136,7 +136,8 @@ def create(
     The exit code is 3 if nobody knows whether it was created: look (find) before you repeat it.
     """
     account.check_environment(base_url)
-    nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
+    with account.logged_warnings():
+        nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
 
     async def work(client: FacturaOnline, doing: Doing) -> Empresa:
         with doing.writing(f"the empresa {nueva.rfc} was created"):
@@ -160,7 +161,8 @@ def ensure(
           --regimen 601 --regimen-nomina 601 --cer csd.cer --key csd.key
     """
     account.check_environment(base_url)
-    nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
+    with account.logged_warnings():
+        nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
 
     async def work(client: FacturaOnline, doing: Doing) -> Empresa:
         with doing.writing(f"the empresa {nueva.rfc} was created"):
@@ -187,7 +189,8 @@ def update(
     account.check_environment(base_url)
     if all(value is None for value in given.values()):
         raise typer.BadParameter("there is nothing to change: give at least one attribute, such as --email")
-    cambios = CambiosEmpresa(**given_attributes(given, password_stdin=password_stdin))
+    with account.logged_warnings():
+        cambios = CambiosEmpresa(**given_attributes(given, password_stdin=password_stdin))
 
     async def work(client: FacturaOnline, doing: Doing) -> Empresa:
         with doing.writing(f"the empresa {uid} was changed"):

@@ -86,6 +86,7 @@ class _Checker:
     production: bool
 
     async def check(self, row: _Row) -> tuple[Finding, ...]:
+        """Return what was found in a row; where a row without a faulty cell would be refused, that is raised."""
         if isinstance(row, FaultyRow):
             return tuple(await self._check_sellos(row)) if self.sellos is not None else ()
         return await review(await row.load(), self.sellos, production=self.production)
