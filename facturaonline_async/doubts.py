@@ -1,15 +1,18 @@
-"""What a session remembers of the creates that it has sent, until the API's lists must show them."""
+"""What a session remembers of what it created or saw, until the API's lists must show it.
+
+Lists need not show at once what was created, and a list may lack what an earlier one showed (replicas, caches). What
+no list shows is created only if nothing here says that it is there, or may be.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from facturaonline_async.errors import OutcomeUnknownError, UnreadableAnswerError
+from facturaonline_async.errors import NotFoundError, OutcomeUnknownError, UnreadableAnswerError
 
 __all__ = ["Doubt", "Doubts", "Key"]
 
@@ -22,38 +25,54 @@ Key = tuple[str, Hashable, Hashable]
 
 @frozen
 class Doubt:
-    """A create that the API's lists may not show yet.
+    """Something that the API's lists may not show, though it is there or may be.
 
     Attributes:
-        until: moment of the loop's clock after which they must show it, if it was done.
-        is_sure: whether the API has said that it was done.
-        uid: as the create's answer told it, or None.
+        until: moment of the loop's clock after which they must show it, if it is there: `Config.settle` after its
+            create, or after it was first seen.
+        is_sure: whether the API has said that it is there.
+        uid: as an answer told it, or None.
+        is_seen: whether it was seen, and not created, by this session.
 
     """
 
     until: float
     is_sure: bool = False
     uid: str | None = None
+    is_seen: bool = False
+
+    def is_over(self, now: float) -> bool:
+        """Return whether lists tell by now. What surely is there, under a uid that no answer told, is never over."""
+        return self.until <= now and not (self.is_sure and self.uid is None)
 
     def problem(self, key: Key) -> OutcomeUnknownError | UnreadableAnswerError:
         """Return what keeps it from being created again."""
+        left = max(0.0, self.until - asyncio.get_running_loop().time())
+        if self.is_seen:
+            return OutcomeUnknownError(
+                f"it was there a moment ago (uid {self.uid}), and neither a list nor get(uid) shows it now: either the "
+                "API's answers are late, or it was deleted elsewhere. Nothing was created. Try again in "
+                f"{left:.0f} s, or call delete(uid) first, if it is to be created anew",
+                endpoint=key[0],
+                uid=self.uid,
+            )
         if self.is_sure:
             return UnreadableAnswerError(
                 "it was created, but has not shown up before the deadline: look for it later",
                 endpoint=key[0],
                 uid=self.uid,
             )
-        left = self.until - asyncio.get_running_loop().time()
         return OutcomeUnknownError(
             f"an earlier create of it may still show up, so that none is made for another {left:.0f} s", endpoint=key[0]
         )
 
 
 class Doubts:
-    """All doubts of a session, and those who must hear of new ones."""
+    """All doubts of a session, and those who must hear of new creates."""
 
     def __init__(self) -> None:
         self._doubts: dict[int, Doubt] = {}  # by the hashes of their keys
+        self._by_uid: dict[tuple[str, str], int] = {}  # by resource and uid
         self._many = _FEW
         self._onlookers: dict[int, set[int]] = {}
 
@@ -63,38 +82,71 @@ class Doubts:
     def get(self, key: Key) -> Doubt | None:
         """Return what is in doubt, unless that is over."""
         doubt = self._doubts.get(hash(key))
-        return doubt if doubt is not None and doubt.until > asyncio.get_running_loop().time() else None
+        return doubt if doubt is not None and not doubt.is_over(asyncio.get_running_loop().time()) else None
 
-    def begin(self, key: Key, settle: float, mine: set[int] | None = None) -> None:
-        """Remember that a create is on its way: from now on nobody knows, until its answer tells.
+    def begin(self, key: Key, settle: float, mine: set[int] | None = None) -> Doubt:
+        """Remember that a create is on its way, and return that: its outcome is unknown until its answer tells.
 
         `mine` is the caller's own set among the onlookers, which needs not be told.
         """
         for onlooker in self._onlookers.values():
             if onlooker is not mine:
                 onlooker.add(hash(key))
-        self.put(key, Doubt(asyncio.get_running_loop().time() + settle))
+        doubt = Doubt(asyncio.get_running_loop().time() + settle)
+        self.put(key, doubt)
+        return doubt
 
     def recall(self, key: Key, seconds: float, *, is_sure: bool) -> None:
         """Remember a create that was sent before this session, for so long; one of which there was a yes for ever."""
         if self.get(key) is None:
-            self.put(key, Doubt(math.inf if is_sure else asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
+            self.put(key, Doubt(asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
+
+    def see(self, key: Key, uid: str, settle: float) -> None:
+        """Remember that it was seen: `settle` seconds from its create, or from its first sight, lists may lack it."""
+        doubt = self.get(key)
+        if doubt is None or doubt.uid not in {None, uid}:
+            doubt = Doubt(asyncio.get_running_loop().time() + settle, is_seen=True)
+        elif doubt.is_sure and doubt.uid == uid:
+            return
+        self.put(key, evolve(doubt, is_sure=True, uid=uid))
 
     def put(self, key: Key, doubt: Doubt) -> None:
-        """Remember something else of a create than before."""
+        """Remember something else of it than before."""
         self._doubts[hash(key)] = doubt
+        if doubt.uid is not None:
+            self._by_uid[_resource(key[0]), doubt.uid] = hash(key)
         if len(self._doubts) >= self._many:
             now = asyncio.get_running_loop().time()
-            self._doubts = {each: doubt for each, doubt in self._doubts.items() if doubt.until > now}
+            self._doubts = {each: doubt for each, doubt in self._doubts.items() if not doubt.is_over(now)}
+            self._by_uid = {uid: each for uid, each in self._by_uid.items() if each in self._doubts}
             self._many = max(_FEW, 2 * len(self._doubts))
 
-    def end(self, key: Key) -> None:
-        """Forget a create: lists show it, or it surely was not done."""
-        self._doubts.pop(hash(key), None)
+    def end(self, key: Key, begun: Doubt | None, *, before: Doubt | None = None) -> None:
+        """Forget a create that surely was not done, unless something else is known of its key since it was begun.
 
-    def forget(self, uid: str) -> None:
-        """Forget what was created under this uid: it has been deleted."""
-        self._doubts = {each: doubt for each, doubt in self._doubts.items() if doubt.uid != uid}
+        `begun` is what `begin` returned (None: it never came so far), and `before` what was known before that.
+        """
+        if begun is None or self._doubts.get(hash(key)) is not begun:
+            return
+        del self._doubts[hash(key)]
+        if before is not None:
+            self.put(key, before)
+
+    @contextmanager
+    def deleted(self, resource: str, uid: str) -> Iterator[None]:
+        """Forget what has this uid when the ``with`` ends: it was deleted, or is found to be gone.
+
+        `resource` is such as ``"series"``. After any other error it may still be there, and is remembered.
+        """
+        try:
+            yield
+        except NotFoundError:
+            self._forget(resource, uid)
+            raise
+        self._forget(resource, uid)
+
+    def _forget(self, resource: str, uid: str) -> None:
+        self._doubts.pop(self._by_uid.pop((resource, uid), 0), None)
 
     @contextmanager
     def watched(self, heard: set[int]) -> Iterator[None]:
@@ -109,3 +161,7 @@ class Doubts:
             yield
         finally:
             del self._onlookers[id(heard)]
+
+
+def _resource(endpoint: str) -> str:
+    return endpoint.partition(".")[0]

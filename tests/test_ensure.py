@@ -13,19 +13,24 @@ from facturaonline_async import (
     ApiError,
     AuthenticationError,
     Config,
+    Empresa,
     FacturaOnline,
     FacturaOnlineError,
     LimiterWaitError,
+    NotFoundError,
     NotSentError,
     OutcomeUnknownError,
     Rate,
+    Serie,
     UnreadableAnswerError,
     ValidationError,
     connect,
 )
+from facturaonline_async.doubts import Doubt, Doubts
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import BRIEF
 from tests.plans import nueva
+from tests.virtual import virtually
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -34,7 +39,7 @@ pytestmark = pytest.mark.virtual_clock
 class Kind:
     """What is ensured, and the endpoints that take part."""
 
-    ensure: Callable[[FacturaOnline], Awaitable[object]]
+    ensure: Callable[[FacturaOnline], Awaitable[Empresa | Serie]]
     create: str
     look: str
     table: str
@@ -314,3 +319,222 @@ async def test_what_was_deleted_can_be_created_again_at_once(client: FacturaOnli
     await client.empresas.delete(first.uid)
     second = await client.empresas.ensure(nueva("EKU9003173C9"))
     assert (first.uid != second.uid, emulator.count("empresas.create")) == (True, 2)
+
+
+# ── Lists that go back ────────────────────────────────────────────────────────────────────────────────────────────────
+
+LISTS = ("series.list", "empresas.list")
+#: Reads of both kinds, on a replica that lies behind.
+READS = (*LISTS, "series.get", "empresas.get")
+
+
+def go_back(emulator: Emulator, endpoints: tuple[str, ...] = LISTS, *, times: int | None = None) -> None:
+    """Let these reads lack what was created in the last ten minutes."""
+    for endpoint in endpoints:
+        emulator.inject(Fault.stale(600), endpoint=endpoint, times=times)
+
+
+async def exists(client: FacturaOnline, kind: Kind, how: str) -> None:
+    """Let the session come to know of one: by an ensure that creates it, by another's create, or by a find."""
+    if how == "ensured":
+        await kind.ensure(client)
+        return
+    other = client
+    if how in {"found", "ensured by another"}:
+        config = evolve(BRIEF, base_url=client.session.config.base_url)
+        async with connect(client.credentials, config=config) as other:
+            await kind.ensure(other)
+    if how == "created" and kind.table == "series":
+        await client.series.create(letra="F", tipo_documento="factura")
+    elif how == "created":
+        await client.empresas.create(nueva("EKU9003173C9"))
+    elif how == "found" and kind.table == "series":
+        await client.series.find(letra="F", tipo_documento="factura")
+    elif how == "found":
+        await client.empresas.find("EKU9003173C9")
+    else:
+        await kind.ensure(client)
+
+
+@each_kind
+@pytest.mark.parametrize("how", ["ensured", "ensured by another", "found"])
+async def test_what_an_earlier_list_showed_is_read_by_its_uid_where_a_later_one_lacks_it(kind: Kind, how: str) -> None:
+    async with ready() as (client, emulator):
+        await exists(client, kind, how)
+        go_back(emulator)
+        shown = await kind.ensure(client)
+        assert str(shown.uid) in {str(uid) for uid in emulator.state[kind.table]}
+        assert (emulator.count(kind.create), created(emulator, kind)) == (1, 1)
+
+
+@each_kind
+async def test_what_was_created_is_not_created_again_where_no_list_shows_it_yet(kind: Kind) -> None:
+    async with ready(PATIENT) as (client, emulator):
+        await exists(client, kind, "created")
+        go_back(emulator, times=2)
+        await kind.ensure(client)
+        assert (emulator.count(kind.create), created(emulator, kind)) == (1, 1)
+
+
+@each_kind
+@pytest.mark.parametrize("how", ["ensured", "found"])
+async def test_what_no_read_shows_any_more_is_created_again_only_after_settle(kind: Kind, how: str) -> None:
+    """A whole replica lies behind, by longer than it may: until then nothing is created, and the error says so."""
+    async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
+        await exists(client, kind, how)
+        go_back(emulator, READS)
+        with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)) as refused:
+            await kind.ensure(client)
+        (uid,) = list(emulator.state[kind.table])[kind.before :]
+        assert refused.value.uid == str(uid)
+        if how == "found":
+            assert f"was there a moment ago (uid {uid})" in str(refused.value)
+        await asyncio.sleep(95)
+        with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
+            await kind.ensure(client)
+        assert emulator.count(kind.create) == 1
+        await asyncio.sleep(6)
+        with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):  # what it creates does not show either
+            await kind.ensure(client)
+        assert emulator.count(kind.create) == 2
+
+
+@each_kind
+@pytest.mark.parametrize("how", ["deleted", "deleted without an answer", "gone already"])
+async def test_a_delete_ends_the_memory(kind: Kind, how: str) -> None:
+    async with ready(BRIEF) as (client, emulator):
+        await kind.ensure(client)
+        (uid,) = list(emulator.state[kind.table])[kind.before :]
+        service = client.series if kind.table == "series" else client.empresas
+        if how == "gone already":
+            del emulator.state[kind.table][uid]
+            with pytest.raises(NotFoundError):
+                await service.delete(uid)
+        else:
+            if how == "deleted without an answer":
+                emulator.inject(Fault.drop_after_commit(), endpoint=f"{kind.table}.delete")
+            await service.delete(uid)
+        await kind.ensure(client)
+        assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
+
+
+@each_kind
+async def test_a_delete_that_failed_ends_nothing(kind: Kind) -> None:
+    async with ready() as (client, emulator):
+        await kind.ensure(client)
+        (uid,) = list(emulator.state[kind.table])[kind.before :]
+        emulator.inject(Fault.status(403), endpoint=f"{kind.table}.delete", times=None)
+        service = client.series if kind.table == "series" else client.empresas
+        with pytest.raises(ApiError):
+            await service.delete(uid)
+        go_back(emulator)
+        await kind.ensure(client)
+        assert emulator.count(kind.create) == 1
+
+
+async def test_the_uid_of_a_serie_and_that_of_a_company_are_two(client: FacturaOnline, emulator: Emulator) -> None:
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    empresa = emulator.add_empresa(rfc="EKU9003173C9", uid=str(serie.uid))
+    await client.empresas.delete(empresa)
+    go_back(emulator)
+    assert await client.series.ensure(letra="F", tipo_documento="factura") == serie
+    assert emulator.count("series.create") == 1
+
+
+async def test_a_serie_that_is_read_by_its_uid_must_be_the_one_that_was_remembered(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    emulator.state["series"][serie.uid]["letra"] = "G"
+    with pytest.raises(UnreadableAnswerError, match="F:factura"):
+        await client.series.ensure(letra="F", tipo_documento="factura")
+    assert emulator.count("series.create") == 1
+
+
+# ── What is remembered of creates ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_kind
+@pytest.mark.parametrize("ended", ["lost", "cancelled"])
+async def test_a_plain_create_without_an_answer_keeps_an_ensure_from_creating(kind: Kind, ended: str) -> None:
+    async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
+        fault = Fault.drop_before_commit() if ended == "lost" else Fault.delay(50)
+        emulator.inject(fault, endpoint=kind.create)
+        with pytest.raises((OutcomeUnknownError, TimeoutError)):
+            async with asyncio.timeout(None if ended == "lost" else 1):
+                await exists(client, kind, "created")
+        with pytest.raises(OutcomeUnknownError, match="may still show up"):
+            await kind.ensure(client)
+        assert emulator.count(kind.create) == 1
+
+
+@each_kind
+async def test_a_refused_create_ends_no_memory_of_an_earlier_one(kind: Kind) -> None:
+    async with ready() as (client, emulator):
+        await kind.ensure(client)
+        emulator.inject(Fault.status(422, body={"message": "ya existe"}), endpoint=kind.create)
+        with pytest.raises(ValidationError):
+            await exists(client, kind, "created")
+        go_back(emulator)
+        await kind.ensure(client)
+        assert emulator.count(kind.create) == 2
+
+
+@each_kind
+async def test_a_refused_create_ends_no_memory_of_one_that_was_made_meanwhile(kind: Kind) -> None:
+    async with ready() as (client, emulator):
+        emulator.inject(Fault.delay(1), endpoint=kind.create)
+        emulator.inject(Fault.status(422, body={"message": "ya existe"}), endpoint=kind.create)
+        slow = asyncio.ensure_future(kind.ensure(client))
+        await asyncio.sleep(0.5)
+        with pytest.raises(ValidationError):
+            await exists(client, kind, "created")
+        await slow
+        go_back(emulator)
+        await kind.ensure(client)
+        assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
+
+
+def test_a_create_that_was_not_done_takes_only_its_own_memory_along() -> None:
+    async def main() -> None:
+        doubts, key = Doubts(), ("series.create", "key", "F")
+        begun = doubts.begin(key, 100)
+        doubts.put(key, Doubt(100, is_sure=True, uid="7"))
+        doubts.end(key, begun)
+        doubts.end(key, None)
+        assert doubts.get(key) == Doubt(100, is_sure=True, uid="7")
+
+    virtually(main())
+
+
+@each_kind
+@pytest.mark.parametrize(("status", "looks"), [(409, True), (422, True), (401, False), (429, False)])
+async def test_a_refused_create_is_looked_for_where_the_refusal_may_mean_that_it_is_there(
+    kind: Kind,
+    status: int,
+    looks: bool,  # noqa: FBT001
+) -> None:
+    async with ready() as (client, emulator):
+        emulator.inject(
+            Fault.status(status, body={"message": "ya existe"}, commit=True), endpoint=kind.create, times=None
+        )
+        if looks:
+            await kind.ensure(client)
+        else:
+            with pytest.raises(ApiError):
+                await kind.ensure(client)
+        assert emulator.count(f"{kind.table}.list") == 1 + looks
+
+
+def test_what_is_over_is_forgotten_and_what_is_not_is_kept() -> None:
+    async def main() -> None:
+        doubts = Doubts()
+        for number in range(1000):
+            doubts.see(("series.create", "key", number), str(number), 1.0)
+            await asyncio.sleep(0.1)
+        doubts.put(("series.create", "key", "sure"), Doubt(0.0, is_sure=True))
+        await asyncio.sleep(1000)
+        assert len(doubts) < 200
+        assert doubts.get(("series.create", "key", "sure")) is not None
+
+    virtually(main())

@@ -8,8 +8,8 @@ from attrs import define, field, fields
 
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
-from facturaonline_async.errors import AuthenticationError, InvalidInputError, UnreadableAnswerError
-from facturaonline_async.provision.account import Account, list_companies
+from facturaonline_async.errors import AuthenticationError, InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.columns import refused_in_columns
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.opening import JournalError
@@ -138,11 +138,17 @@ class Companies:
         nueva = await self._reviewed(work)
         thing.digest = self.sender.book.empresa_digest(nueva)
 
-        async def look() -> list[str]:
-            return (await list_companies(client, {thing.rfc})).get(thing.rfc, [])
+        async def look(uid: str | None) -> list[str]:
+            listed = [empresa.uid for empresa in await client.empresas.find_all(thing.rfc)]
+            if listed or uid is None:
+                return listed
+            try:
+                return [(await client.empresas.get_verified(uid, rfc=thing.rfc)).uid]
+            except NotFoundError:
+                return []
 
         async def send(before_send: BeforeSend) -> str:
-            return (await client.empresas.create(nueva, is_checked=True, before_send=before_send)).uid
+            return (await client.empresas.post(nueva, before_send)).uid
 
         await self.sender.create(thing, self.key(thing), send, look)
 

@@ -13,7 +13,7 @@ from attrs import define
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
-from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
+from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.rows import PlanSerie
@@ -73,8 +73,7 @@ class ItsSeries:
                 work.before or {},
                 is_due=is_revisited if thing.phase is Phase.CONFLICT else is_due,
             ):
-                if thing.phase in {Phase.DONE, Phase.CONFLICT}:  # the list shows it
-                    self.sender.session.doubts.end(_key(own, thing))
+                self._see(own, thing)
                 if thing.digest is None:
                     thing.digest = self.sender.book.digest(partial(digest, wanted))
                 await self.sender.book.save(thing)
@@ -90,6 +89,11 @@ class ItsSeries:
             if is_sure or thing.phase is Phase.UNKNOWN:
                 left = min(max(thing.due - time.time(), 0.0), self.sender.settle)
                 self.sender.session.doubts.recall(_key(own, thing), left, is_sure=is_sure)
+
+    def _see(self, own: FacturaOnline, thing: Thing) -> None:
+        """Let all of this session know of what a list shows: later lists may lack it."""
+        if thing.uid is not None:
+            self.sender.session.doubts.see(_key(own, thing), thing.uid, self.sender.settle)
 
     async def _not_listed(self, work: Work, error: Exception, *, is_due: bool) -> None:
         work.looks += is_due  # an early look may fail
@@ -110,12 +114,18 @@ class ItsSeries:
         wanted, thing = todo
 
         async def send(before_send: BeforeSend) -> None:
-            await own.series.create(
+            await own.series.post(
                 letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio, before_send=before_send
             )
 
-        async def look() -> list[str]:
-            return [str(serie.uid) for serie in _by_key(await own.series.list()).get(wanted.key, ())]
+        async def look(uid: str | None) -> list[str]:
+            listed = [str(serie.uid) for serie in _by_key(await own.series.list()).get(wanted.key, ())]
+            if listed or uid is None:
+                return listed
+            try:
+                return [uid] if (await own.series.get(uid)).key == wanted.key else []
+            except NotFoundError:
+                return []
 
         thing.digest = self.sender.book.digest(partial(digest, wanted))
         with suppress(AuthenticationError):  # of this company's keys: it is written down
@@ -148,8 +158,7 @@ class ItsSeries:
                 if thing.uid is None:
                     thing.reason = told(error)
         for thing in work.series:
-            if thing.uid is not None:
-                self.sender.session.doubts.end(_key(own, thing))
+            self._see(own, thing)
             if thing in nameless or thing.uid is not None:
                 await self.sender.book.save(thing)
 

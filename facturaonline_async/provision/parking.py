@@ -145,8 +145,8 @@ class Parking:
             judge(thing, listed.get(rfc, ()), (), is_due=began >= work.due, several=SEVERAL)
             work.looks = 0
             if thing.phase is not was:
-                if thing.phase is not Phase.PLANNED:
-                    sender.session.doubts.end(self.companies.key(thing))
+                if thing.uid is not None:
+                    sender.session.doubts.see(self.companies.key(thing), thing.uid, self.settle)
                 work.due = 0.0
                 await sender.book.save(thing)
             if thing.phase is not was or began >= work.due:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from attrs import define, field
 
@@ -21,10 +21,14 @@ from facturaonline_async.errors import (
 from facturaonline_async.provision.book import Book
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.things import How, Phase, Thing
-from facturaonline_async.resources.ensure import BeforeSend
+from facturaonline_async.resources.ensure import BeforeSend, look_after_refusal, send_create
 from facturaonline_async.session import SessionManager
 
-__all__ = ["Sender", "StoppedError", "stopped", "told"]
+__all__ = ["Look", "Sender", "StoppedError", "stopped", "told"]
+
+
+#: Looks once for what is like a thing, and returns the uids: by a list, and by a given uid if the list lacks it.
+Look: TypeAlias = Callable[[str | None], Awaitable[Sequence[str]]]
 
 
 class StoppedError(NotSentError):
@@ -67,12 +71,12 @@ class Sender:
         thing: Thing,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
-        look: Callable[[], Awaitable[Sequence[str]]],
+        look: Look,
     ) -> None:
         """Send a create, and write down what is known of it; when this returns, the thing tells it.
 
-        `send` returns the uid, where the answer tells it. `look` lists the uids of those like it, where others of this
-        session (another run, an ``ensure``) have sent a create of it, so that it is not repeated.
+        `send` returns the uid, where the answer tells it. `look` is asked first where others of this session (another
+        run, an ``ensure``) have made or seen one, and where the API refuses it: perhaps because it is there.
 
         Raises:
             AuthenticationError: the keys were refused; the thing has failed.
@@ -87,42 +91,42 @@ class Sender:
             if thing.phase is Phase.PLANNED and not thing.reason:
                 await self._send(thing, key, send, look)
 
-    async def _heed(
-        self, thing: Thing, key: Key, doubt: Doubt | None, look: Callable[[], Awaitable[Sequence[str]]]
-    ) -> None:
+    async def _heed(self, thing: Thing, key: Key, doubt: Doubt | None, look: Look) -> None:
         """Take what others have created, or wait for what they may have."""
-        if not await self._find(thing, key, look) or thing.phase is not Phase.PLANNED or doubt is None:
-            return
-        if doubt.uid is not None:  # the API has said so, and lists are late
-            thing.phase, thing.how, thing.uid = Phase.DONE, How.ADOPTED, doubt.uid
-            await self.book.save(thing)
-        else:
-            await self._leave_open(thing, doubt.problem(key), min(doubt.until - self._now(), self.settle))
-
-    async def _find(self, thing: Thing, key: Key, look: Callable[[], Awaitable[Sequence[str]]]) -> bool:
-        """See whether it is there, and return whether that could be seen."""
         try:
-            uids = await look()
+            uids = await look(doubt.uid if doubt is not None else None)
         except FacturaOnlineError as error:
-            thing.reason = f"{thing.reason} (whether it is there could not be seen: {told(error)})".strip()
+            thing.reason = f"whether it is there could not be seen: {told(error)}"
             await self.book.save(thing)
-            return False
+            return
         if uids:
-            self.session.doubts.end(key)
+            await self._take(thing, key, uids)
+        elif doubt is not None:
+            # Of a yes without a uid no more can be learnt than from lists; what has one may be gone by now.
+            phase = Phase.UNRESOLVED if doubt.is_sure and doubt.uid is None else Phase.UNKNOWN
+            left = doubt.until - self._now()
+            await self._leave_open(
+                thing, phase, doubt.problem(key), min(left, self.settle) if left > 0 else self.settle
+            )
+
+    async def _take(self, thing: Thing, key: Key, uids: Sequence[str]) -> None:
+        """Adopt what is there, if it is there once."""
+        self.session.doubts.see(key, uids[0], self.settle)
+        if len(uids) == 1:
+            thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, How.ADOPTED, uids[0], ""
+        else:
             several = f"there are {len(uids)} of it: {', '.join(uids)}"
-            thing.phase, thing.reason = (Phase.DONE, "") if len(uids) == 1 else (Phase.CONFLICT, several)
-            thing.how, thing.uid = (How.ADOPTED, uids[0]) if len(uids) == 1 else (None, None)
-            await self.book.save(thing)
-        return True
+            thing.phase, thing.how, thing.uid, thing.reason = Phase.CONFLICT, None, None, several
+        await self.book.save(thing)
 
     async def _send(
         self,
         thing: Thing,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
-        look: Callable[[], Awaitable[Sequence[str]]],
+        look: Look,
     ) -> None:
-        sends, doubts = thing.sends, self.session.doubts
+        sends = thing.sends
 
         async def before() -> None:
             if self.is_stopping:
@@ -130,46 +134,47 @@ class Sender:
             # An attempt that is repeated in here was surely not done: however many there are, they count as one.
             thing.phase, thing.reason, thing.sends = Phase.INTENT, "", sends + 1
             await self.book.save(thing)
-            doubts.begin(key, self.settle, mine=self.others)
 
         try:
-            thing.uid = await send(before)
+            thing.uid = await send_create(
+                self.session, key, send, before_send=before, settle=self.settle, mine=self.others
+            )
         except NotSentError as error:
-            doubts.end(key)
             thing.phase, thing.sends, thing.reason = Phase.PLANNED, sends, told(error)
             if isinstance(error, JournalError):
                 raise
             await self.book.save(thing)
         except ApiError as refusal:
-            doubts.end(key)
-            # What was throttled is as good as not sent.
-            thing.phase = Phase.PLANNED if isinstance(refusal, RateLimitError) else Phase.FAILED
-            thing.sends, thing.reason = sends, told(refusal)
-            await self.book.save(thing)
-            if isinstance(refusal, AuthenticationError):
-                raise
-            if sends and thing.phase is Phase.FAILED:  # perhaps because it is there by now
-                await self._find(thing, key, look)
+            await self._refused(thing, key, refusal, sends, look)
         except Exception as error:  # noqa: BLE001  # whatever it was, it may have been done
-            is_sure = isinstance(error, UnreadableAnswerError)
-            doubts.put(key, Doubt(math.inf if is_sure else self._now() + self.settle, is_sure=is_sure))
-            await self._leave_open(thing, error, self.settle)
+            phase = Phase.UNRESOLVED if isinstance(error, UnreadableAnswerError) else Phase.UNKNOWN
+            await self._leave_open(thing, phase, error, self.settle)
         except BaseException:  # cancelled: nobody will hear the answer
             if thing.phase is Phase.INTENT:
                 thing.phase, thing.due, thing.reason = Phase.UNKNOWN, time.time() + self.settle, "interrupted"
                 self.book.note(thing)
             raise
         else:
-            # Without a uid it cannot be taken as it is before a list shows it, however long that takes.
-            until = math.inf if thing.uid is None else self._now() + self.settle
-            doubts.put(key, Doubt(until, is_sure=True, uid=thing.uid))
             thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
             await self.book.save(thing)
 
-    async def _leave_open(self, thing: Thing, error: Exception, seconds: float) -> None:
-        """Write down that it may exist; of what surely exists, also that it is never sent again."""
-        thing.phase = Phase.UNRESOLVED if isinstance(error, UnreadableAnswerError) else Phase.UNKNOWN
-        thing.reason = told(error)
+    async def _refused(self, thing: Thing, key: Key, refusal: ApiError, sends: int, look: Look) -> None:
+        """Write down a refusal, or adopt what is there in spite of it."""
+        # What was throttled is as good as not sent.
+        thing.phase = Phase.PLANNED if isinstance(refusal, RateLimitError) else Phase.FAILED
+        thing.sends, thing.reason = sends, told(refusal)
+        await self.book.save(thing)
+        if isinstance(refusal, AuthenticationError):
+            raise refusal
+        if uids := await look_after_refusal(refusal, lambda: look(None)):
+            await self._take(thing, key, uids)
+        elif thing.reason != told(refusal):
+            thing.reason = told(refusal)
+            await self.book.save(thing)
+
+    async def _leave_open(self, thing: Thing, phase: Phase, error: Exception, seconds: float) -> None:
+        """Write down that it may exist (UNKNOWN), or that it does and is never sent again (UNRESOLVED)."""
+        thing.phase, thing.reason = phase, told(error)
         thing.due = time.time() + seconds
         await self.book.save(thing)
 

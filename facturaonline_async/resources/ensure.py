@@ -1,28 +1,41 @@
-"""Ensure: find it, else create it, else look for it. Never create it twice."""
+"""Ensure: find it, else create it, else look for it. Never create it twice.
+
+What every create has in common stands here: what a session remembers of it (`send_create`), and that a refused one is
+looked for, for a refusal may mean that it is there (`look_after_refusal`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from facturaonline_async.doubts import Doubt, Key
 from facturaonline_async.errors import (
     ApiError,
+    AuthenticationError,
     FacturaOnlineError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
+    RateLimitError,
     UnreadableAnswerError,
 )
 from facturaonline_async.session import SessionManager
 
-__all__ = ["BeforeSend", "ensure", "poll"]
+__all__ = ["BeforeSend", "ensure", "look_after_refusal", "poll", "send_create"]
+
+
+class _HasUid(Protocol):
+    @property
+    def uid(self) -> int | str:
+        """The API's own name of it."""
+        ...
+
 
 T = TypeVar("T")
+V = TypeVar("V", bound=_HasUid)
 
 #: Awaited in the last moment before the first byte is sent.
 BeforeSend = Callable[[], Awaitable[None]]
@@ -35,75 +48,110 @@ async def ensure(
     session: SessionManager,
     key: Key,
     *,
-    find: Callable[[], Awaitable[T | None]],
+    find: Callable[[], Awaitable[V | None]],
     create: Callable[[BeforeSend], Awaitable[str | None]],
-    look: Callable[[str | None], Awaitable[T | None]],
-) -> T:
+    look: Callable[[str | None], Awaitable[V | None]],
+) -> V:
     """Return what `find` finds, creating it first if it is not there. One at a time for each `key`.
 
-    `create` returns the uid, where the answer tells it. `look` is what `find` is, after the create: it is told that
-    uid, or None if nobody knows it.
+    `create` returns the uid, where the answer tells it. `look` looks once for what is there or may be, and no list has
+    shown: it reads it by its uid, if one is given, and else lists.
 
-    The session remembers a create that the API's lists may not show yet. Until they show it or ``Config.settle`` is
-    over, later ensures of the same key look for it and create nothing, also after their caller was cancelled.
+    What was created or found is remembered until the API's lists must show it (``Config.settle``). Until then, later
+    ensures of the same key look for it and create nothing: lists may be late, and a list may lack what an earlier one
+    showed. So it is after their caller was cancelled, too.
 
     Raises:
-        OutcomeUnknownError: a create got no readable answer, and has not shown up before the deadline.
+        OutcomeUnknownError: a create got no readable answer, and has not shown up before the deadline; or what was
+            there a moment ago does not show any more.
         UnreadableAnswerError: a create got its yes, and has not shown up before the deadline.
         FacturaOnlineError: `find` failed, or the create was refused or not sent: nothing was created.
 
     """
-    doubts = session.doubts
+    doubts, settle = session.doubts, session.config.settle
     async with session.turns.take(key):
         was_in_doubt = doubts.get(key) is not None
         found = await find()
         if found is None and was_in_doubt and doubts.get(key) is None:
             found = await find()  # what others see, or wait for no longer, need not be in a list that began before
-        if found is not None:
-            doubts.end(key)
-            return found
-        problem: OutcomeUnknownError | UnreadableAnswerError | None = None
-        if (doubt := doubts.get(key)) is None:
-            try:
-                doubt = Doubt(math.inf, is_sure=True, uid=await create(partial(_begin, session, key)))
-            except NotSentError:
-                doubts.end(key)
-                raise
-            except ApiError as refusal:
-                doubts.end(key)
-                return await _adopt(find, refusal)
-            except (OutcomeUnknownError, UnreadableAnswerError) as error:
-                problem = error
-                is_sure = isinstance(error, UnreadableAnswerError)
-                doubt = Doubt(math.inf if is_sure else _over(session), is_sure=is_sure)
-            doubts.put(key, doubt)
-        uid = doubt.uid
-        shown = await poll(session, lambda: look(uid), problem=problem or doubt.problem(key))
-        if uid is None:
-            doubts.end(key)
-        else:  # it can be read, and yet the lists may not show it for a while
-            doubts.put(key, Doubt(_over(session), is_sure=True, uid=uid))
-        return shown
+        if found is None:
+            problem: FacturaOnlineError | None = None
+            if (doubt := doubts.get(key)) is None:
+                try:
+                    uid = await send_create(session, key, create)
+                    doubt = Doubt(0.0, is_sure=True, uid=uid)
+                except ApiError as refusal:
+                    if (found := await look_after_refusal(refusal, find)) is None:
+                        raise
+                    doubts.see(key, str(found.uid), settle)
+                    return found
+                except (OutcomeUnknownError, UnreadableAnswerError) as error:
+                    problem, doubt = error, Doubt(0.0)
+            known = doubt
+            found = await poll(session, lambda: look(known.uid), problem=problem or known.problem(key))
+        doubts.see(key, str(found.uid), settle)
+        return found
 
 
-async def _begin(session: SessionManager, key: Key) -> None:
-    session.doubts.begin(key, session.config.settle)
+async def send_create(
+    session: SessionManager,
+    key: Key,
+    send: Callable[[BeforeSend], Awaitable[str | None]],
+    *,
+    before_send: BeforeSend | None = None,
+    settle: float | None = None,
+    mine: set[int] | None = None,
+) -> str | None:
+    """Send a create, remember it in the session, and return the uid where its answer tells it.
 
+    Args:
+        session: what remembers.
+        key: of what is created.
+        send: sends it, awaiting what it is given in the last moment before the first byte.
+        before_send: awaited in that moment, before the create is remembered.
+        settle: seconds after which it must have shown up; None: ``Config.settle``.
+        mine: see `Doubts.begin`.
 
-def _over(session: SessionManager) -> float:
-    return asyncio.get_running_loop().time() + session.config.settle
+    Raises:
+        FacturaOnlineError: as `send` raises it. Only what surely was not done is forgotten.
 
+    """
+    doubts, clock = session.doubts, asyncio.get_running_loop().time
+    settle = session.config.settle if settle is None else settle
+    known, begun = doubts.get(key), None
 
-async def _adopt(find: Callable[[], Awaitable[T | None]], refusal: ApiError) -> T:
-    """Return what somebody else was faster to create, or raise the refusal."""
+    async def before() -> None:
+        nonlocal begun
+        if before_send is not None:
+            await before_send()
+        begun = doubts.begin(key, settle, mine)
+
     try:
-        found = None if refusal.status == 429 else await find()
+        uid = await send(before)
+    except (NotSentError, ApiError):
+        doubts.end(key, begun, before=known)
+        raise
+    except Exception as error:
+        if begun is not None:
+            doubts.put(key, Doubt(clock() + settle, is_sure=isinstance(error, UnreadableAnswerError)))
+        raise
+    doubts.put(key, Doubt(clock() + settle, is_sure=True, uid=uid))
+    return uid
+
+
+async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T | None]]) -> T | None:
+    """Look once for what the API refused to create: perhaps because it is there by now.
+
+    Return None if it is not there, or could not be seen; a note on the refusal says which. What was throttled, or sent
+    with unknown keys, is not looked for: neither says anything about what is there.
+    """
+    if isinstance(refusal, (RateLimitError, AuthenticationError)):
+        return None
+    try:
+        return await look()
     except FacturaOnlineError as error:
-        refusal.add_note(f"(whether somebody else created it could not be seen: {error})")
-        found = None
-    if found is None:
-        raise refusal
-    return found
+        refusal.add_note(f"(whether it is there could not be seen: {error})")
+        return None
 
 
 async def poll(session: SessionManager, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:

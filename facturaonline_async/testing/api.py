@@ -62,8 +62,11 @@ class Api:
             empresa=self._state.uid_of_keys(api_key, secret_key),
         )
 
-    def perform(self, arrival: Arrival) -> Answer:
-        """Do the work, or refuse it: first the router, then the keys, then the endpoint itself."""
+    def perform(self, arrival: Arrival, *, behind: float = 0.0) -> Answer:
+        """Do the work, or refuse it: first the router, then the keys, then the endpoint itself.
+
+        What is read lies behind by so many seconds.
+        """
         route = arrival.route
         if route is None:
             return self._router.refuse(arrival.path)
@@ -74,5 +77,5 @@ class Api:
             return unknown_keys(arrival.api_key, arrival.secret_key)
         if not row.get("api_access", True):
             return permission_denied()
-        call = Call(uid=arrival.uid, query=arrival.query, body=arrival.body, empresa=arrival.empresa)
+        call = Call(uid=arrival.uid, query=arrival.query, body=arrival.body, empresa=arrival.empresa, behind=behind)
         return route.handle(self._state, call)

@@ -36,7 +36,7 @@ _TOGETHER: Final = (("cer", "key", "password"), ("fielcer", "fielkey", "fielpass
 
 
 def _list(state: State, call: Call) -> Answer:
-    rows = state.empresas()
+    rows = state.empresas(call.behind)
     if not state.behaviour.paging:
         return Answer({"response": "success", "data": [detail(row) for row in rows]})
     rfc = call.query.get("rfc", "").casefold()
@@ -80,7 +80,7 @@ def _current(state: State, call: Call) -> Answer:
 
 def _get(state: State, call: Call) -> Answer:
     row = state.empresa(call.uid)
-    if row is None or not state.is_readable(row):
+    if row is None or not state.is_readable(row, call.behind):
         return _unknown()
     return Answer({"status": "success", "data": detail(row)})
 

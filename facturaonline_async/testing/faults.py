@@ -32,6 +32,8 @@ class Fault:
         commit: whether the work is done at its ordinary time.
         after: seconds of waiting between the work and the answer.
         late: seconds after which the work is done although the connection was dropped; None: it is not.
+        again: seconds after the work until it is done once more; None: once is all.
+        behind: seconds by which what is read lies behind: what was created since is not there.
         drop: whether the connection is aborted instead of an answer.
         answer: sent instead of the API's own answer; None: the API's own.
 
@@ -42,6 +44,8 @@ class Fault:
     commit: bool = True
     after: float = 0.0
     late: float | None = None
+    again: float | None = None
+    behind: float = 0.0
     drop: bool = False
     answer: Answer | None = field(default=None, hash=False)
 
@@ -126,6 +130,23 @@ class Fault:
         """
         late = _seconds("seconds", seconds)
         return cls(label=f"commit_late({seconds})", commit=False, drop=True, late=late)
+
+    @classmethod
+    def work_twice(cls, seconds: float = 0.0) -> Fault:
+        """Do the work and answer, and do it once more `seconds` later, as a balancer does that repeats a POST.
+
+        Work that is still to be done when the emulator stops is not done.
+        """
+        return cls(label=f"work_twice({seconds})", again=_seconds("seconds", seconds))
+
+    @classmethod
+    def stale(cls, seconds: float) -> Fault:
+        """Read what was there `seconds` ago, as a replica or a cache does that lies behind.
+
+        Lists and details lack what was created since, though earlier ones had it. What was changed or deleted meanwhile
+        is as it is, and what has no ``created_at`` has been there long ago.
+        """
+        return cls(label=f"stale({seconds})", behind=_seconds("seconds", seconds))
 
 
 @define(eq=False)

@@ -29,6 +29,7 @@ class Call:
         query: query parameters; of equal names the last one counts.
         body: the body, read by its Content-Type.
         empresa: uid of the company whose keys came.
+        behind: seconds by which what is read lies behind; see `Fault.stale`.
 
     """
 
@@ -36,6 +37,7 @@ class Call:
     query: dict[str, str]
     body: Body = field(repr=False)
     empresa: str
+    behind: float = 0.0
 
 
 Handler = Callable[["State", Call], Answer]

@@ -54,12 +54,12 @@ def _unknown() -> Answer:
 
 
 def _list(state: State, call: Call) -> Answer:
-    rows = [_shown(serie_id, row) for serie_id, row in state.series(call.empresa)]
+    rows = [_shown(serie_id, row) for serie_id, row in state.series(call.empresa, call.behind)]
     return Answer({"status": "success", "data": rows})
 
 
 def _get(state: State, call: Call) -> Answer:
-    found = state.serie(call.empresa, call.uid)
+    found = state.serie(call.empresa, call.uid, call.behind)
     return _unknown() if found is None else Answer({"status": "success", "data": _shown(*found)})
 
 

@@ -120,7 +120,11 @@ class Server:
         number = self._note(arrival, at, fault)
         plan = fault or _NO_FAULT
         await _pause(self._latency + plan.before)
-        answer = self._perform(number, arrival) if plan.commit else Answer(b"")
+        answer = self._perform(number, arrival, plan.behind) if plan.commit else Answer(b"")
+        if plan.again:
+            self._spawn(self._perform_late(number, arrival, plan.again))
+        elif plan.again is not None:
+            self._perform(number, arrival)
         if plan.late is not None:
             self._spawn(self._perform_late(number, arrival, plan.late))
         await _pause(plan.after)
@@ -149,8 +153,8 @@ class Server:
         self._log.add(row)
         return number
 
-    def _perform(self, number: int, arrival: Arrival) -> Answer:
-        answer = self._api.perform(arrival)
+    def _perform(self, number: int, arrival: Arrival, behind: float = 0.0) -> Answer:
+        answer = self._api.perform(arrival, behind=behind)
         if answer.is_yes:
             self._log.change(number, committed=True)
         return answer

@@ -71,10 +71,11 @@ class State:
         row = self.tables["empresas"].get(uid)
         return None if row is None else self._complete(uid, row)
 
-    def empresas(self) -> Iterator[Row]:
-        """Yield the companies that lists show by now."""
+    def empresas(self, behind: float = 0.0) -> Iterator[Row]:
+        """Yield the companies that lists show by now, or that they showed so many seconds ago."""
         self._sync()
-        return (self._complete(uid, row) for uid, row in self.tables["empresas"].items() if self._is_shown(row))
+        rows = self.tables["empresas"].items()
+        return (self._complete(uid, row) for uid, row in rows if self._is_shown(row, behind))
 
     def remove_empresa(self, uid: str) -> None:
         """Remove the company and all that belongs to it."""
@@ -108,9 +109,9 @@ class State:
             return None
         return uid
 
-    def is_readable(self, row: Row) -> bool:
-        """Tell whether the detail of a company can be read by now."""
-        return self._age(row) >= self.behaviour.read_lag
+    def is_readable(self, row: Row, behind: float = 0.0) -> bool:
+        """Tell whether the detail of a company can be read by now, or could be so many seconds ago."""
+        return self._age(row) >= self.behaviour.read_lag + behind
 
     # Series
 
@@ -125,24 +126,29 @@ class State:
         self._seen = self._look()
         return serie_id
 
-    def series(self, empresa: str) -> list[tuple[Any, Row]]:
-        """Return the company's series that lists show by now, with their ids, the newest first."""
+    def series(self, empresa: str, behind: float = 0.0) -> list[tuple[Any, Row]]:
+        """Return the company's series that lists show by now, or showed so many seconds ago, the newest first.
+
+        Each comes with its id.
+        """
         self._sync()
         found = self._series_of.get(empresa, {})
         if any(row.get("empresa") != empresa for row in found.values()):
             self._index()
             found = self._series_of.get(empresa, {})
-        return [(serie_id, row) for serie_id, row in reversed(found.items()) if self._is_shown(row)]
+        return [(serie_id, row) for serie_id, row in reversed(found.items()) if self._is_shown(row, behind)]
 
-    def serie(self, empresa: str, uid: str) -> tuple[Any, Row] | None:
-        """Return the id and the row of a serie of this company, or None."""
+    def serie(self, empresa: str, uid: str, behind: float = 0.0) -> tuple[Any, Row] | None:
+        """Return the id and the row of a serie of this company, or None if there is none, or was so long ago."""
         self._sync()
         table = self.tables["series"]
         serie_id: Any = int(uid) if uid.isascii() and uid.isdigit() and len(uid) < 20 else uid
         if serie_id not in table:
             serie_id = uid
         row = table.get(serie_id)
-        return None if row is None or row.get("empresa") != empresa else (serie_id, row)
+        if row is None or row.get("empresa") != empresa or self._age(row) < behind:
+            return None
+        return serie_id, row
 
     def remove_serie(self, serie_id: Any) -> None:
         """Remove a serie."""
@@ -153,8 +159,8 @@ class State:
 
     # Time
 
-    def _is_shown(self, row: Row) -> bool:
-        return self._age(row) >= self.behaviour.list_lag
+    def _is_shown(self, row: Row, behind: float) -> bool:
+        return self._age(row) >= self.behaviour.list_lag + behind
 
     @staticmethod
     def _age(row: Row) -> float:

@@ -20,9 +20,11 @@ from facturaonline_async import (
     RetryPolicy,
     ServerError,
     SessionManager,
+    UnreadableAnswerError,
     connect,
 )
 from facturaonline_async.testing import Emulator, Fault
+from facturaonline_async.testing.spellings import created, detail
 from tests.matrix.stage import (
     CREATE,
     DELETE,
@@ -38,6 +40,7 @@ from tests.matrix.stage import (
     says,
 )
 from tests.matrix.table import no
+from tests.plans import nueva
 from tests.raw import Exchange, http
 from tests.virtual import stall
 
@@ -336,3 +339,65 @@ async def test_a_last_attempt_that_never_got_there_says_nothing_of_those_before(
             with pytest.raises(OutcomeUnknownError) as caught:
                 await UPDATE.call(FacturaOnline(session, KEYS))
         assert "it was sent again" in caught.value.__notes__[-1]
+
+
+# ── 64: the answer is about another company ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("swapped", ["uid", "rfc", "keys"])
+@pytest.mark.parametrize("what", ["get", "ensure", "create", "update", "deactivate", "delete"])
+async def test_64_an_answer_about_another_company_is_never_taken_for_this_one(what: str, swapped: str) -> None:
+    async with Emulator() as emulator:
+        mine, other = emulator.add_empresa(rfc="EKU9003173C9"), emulator.add_empresa(rfc="AAA010101AA1")
+        series = [emulator.add_serie(MAIN, letra=letra, tipo_documento="factura") for letra in "FG"]
+        rows = emulator.state["empresas"]
+        changes = {"uid": {"uid": other}, "rfc": {"rfc": rows[other]["rfc"]}, "keys": {}}[swapped]
+        keys = {name: rows[other][name] for name in ("api_key", "secret_key")} if swapped == "keys" else {}
+        body = {"status": "success", "data": detail(rows[mine] | changes | keys)}
+        emulator.inject(Fault.status(200, body=body), endpoint="empresas.get", times=None)
+        answer = {"status": "create", "0": created(rows[other])}
+        emulator.inject(Fault.status(200, body=answer, commit=True), endpoint="empresas.create", times=None)
+        emulator.inject(Fault.status(200, body=answer, commit=True), endpoint="empresas.update", times=None)
+        serie = {"status": "success", "data": {"SerieID": series[1], "SerieName": "G", "SerieType": "factura"}}
+        emulator.inject(Fault.status(200, body=serie), endpoint="series.get", times=None)
+        for endpoint in ("series.deactivate", "series.delete"):
+            emulator.inject(Fault.drop_before_commit(), endpoint=endpoint, times=None)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+            await client.empresas.list()
+            calls: dict[str, Callable[[], Awaitable[object]]] = {
+                "get": lambda: client.empresas.get(mine),
+                "ensure": lambda: client.empresas.ensure(nueva("EKU9003173C9")),
+                "create": lambda: client.empresas.create(nueva("BBB010101AA1")),
+                "update": lambda: client.empresas.update(mine, CambiosEmpresa(ciudad="Arandas")),
+                "deactivate": lambda: client.series.deactivate(series[0]),
+                "delete": lambda: client.series.delete(series[0]),
+            }
+            ends = {"deactivate": OutcomeUnknownError, "delete": OutcomeUnknownError}
+            if what == "get":
+                empresa = await client.empresas.get(mine)
+                with pytest.raises(UnreadableAnswerError):
+                    _ = empresa.credentials
+            else:
+                with pytest.raises(ends.get(what, UnreadableAnswerError)) as caught:
+                    await calls[what]()
+                assert type(caught.value) is ends.get(what, UnreadableAnswerError)
+        assert set(series) <= set(emulator.state["series"])
+
+
+# ── 66: a list lacks what an earlier one showed ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("what", ["series", "empresas"])
+async def test_66_what_a_list_lacks_that_an_earlier_one_showed_is_not_created_again(what: str) -> None:
+    async with Emulator() as emulator:
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
+
+            async def ensure() -> object:
+                if what == "series":
+                    return await client.series.ensure(letra="F", tipo_documento="factura")
+                return await client.empresas.ensure(nueva("EKU9003173C9"))
+
+            first = await ensure()
+            emulator.inject(Fault.stale(3600), endpoint=f"{what}.list", times=None)
+            assert [await ensure() for _ in range(5)] == [first] * 5
+        assert emulator.count(f"{what}.create") == 1

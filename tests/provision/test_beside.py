@@ -23,9 +23,11 @@ from facturaonline_async import (
     OutcomeUnknownError,
     UnreadableAnswerError,
 )
+from facturaonline_async.call import Call
 from facturaonline_async.provision import JournalError, Plan, Report, State, ThingEvent, locks, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator
+from facturaonline_async.testing.api import Arrival
 from tests.plans import nueva
 from tests.provision.stage import (
     EMPRESAS,
@@ -33,6 +35,7 @@ from tests.provision.stage import (
     YES,
     YES_IN_OTHER_WORDS,
     Act,
+    Result,
     Stage,
     edited,
     lost,
@@ -58,6 +61,61 @@ async def ensure(client: FacturaOnline, what: str) -> object:
         return await client.empresas.ensure(nueva(RFC))
     own = client.for_empresa(await client.empresas.ensure(nueva(RFC)))
     return await own.series.ensure(letra="F", tipo_documento="factura")
+
+
+# ── Lists that go back ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def behind(seconds: float) -> Act:
+    """Read what was there so many seconds ago."""
+
+    async def act(stage: Stage, call: Call, arrival: Arrival) -> Result:
+        return stage._read(call, 200, stage.api.perform(arrival, behind=seconds).encode()[0])
+
+    return act
+
+
+@pytest.mark.parametrize("before", ["a run", "an ensure", "a find"])
+@WHATS
+@staged()
+async def test_a_run_makes_nothing_again_that_lists_lack_and_this_session_has_seen(
+    stage: Stage, client: FacturaOnline, what: str, before: str
+) -> None:
+    if before == "a run":
+        await run(client, plan_of([1]))
+    elif before == "an ensure":
+        await ensure(client, SERIES)
+    else:
+        async with stage.session() as other:
+            await ensure(other, SERIES)
+        empresa = await client.empresas.find(RFC)
+        assert empresa is not None
+        await client.for_empresa(empresa).series.find(letra="F", tipo_documento="factura")
+    clock = asyncio.get_running_loop().time
+    stage.on("empresas.list" if what == EMPRESAS else "series.list", behind(600), until=clock() + 20)
+    began = clock()
+    async with provision(client, plan_of([1]), settle=SETTLE) as under_way:
+        async for outcome in under_way:
+            assert (outcome.ok, clock() - began < 10) == (True, True)  # read by its uid, and not waited for
+    assert (there(stage), stage.count(EMPRESAS), stage.count(SERIES)) == (wanted(plan_of([1])), 1, 1)
+    assert under_way.report.is_complete
+
+
+@WHATS
+@staged()
+async def test_what_was_seen_and_is_gone_is_made_again_after_settle(
+    stage: Stage, client: FacturaOnline, what: str
+) -> None:
+    """Somebody deletes it elsewhere: the run waits, looks, and creates it."""
+    await ensure(client, SERIES)
+    if what == EMPRESAS:
+        stage.state.remove_empresa(stage.uid(RFC))
+    else:
+        stage.state.remove_serie(next(iter(stage.state.tables["series"])))
+    began = asyncio.get_running_loop().time()
+    _, report = await run(client, plan_of([1]))
+    assert (there(stage), stage.count(what), report.is_complete) == (wanted(plan_of([1])), 2, True)
+    assert stage.moments(what)[1] - began >= SETTLE - 1
 
 
 # ── Lists that show late what is there ────────────────────────────────────────────────────────────────────────────────

@@ -81,6 +81,43 @@ async def unconnected(_: Stage, call: Call, __: Arrival) -> Result:
     return call.told(error)
 
 
+@WHATS
+@staged()
+async def test_a_first_create_that_is_refused_because_it_is_there_is_taken_for_that(
+    stage: Stage, client: FacturaOnline, what: str
+) -> None:
+    """Another process was faster: a row is looked for after a refusal as `ensure` does, sent before or not."""
+    stage.on(what, answered(409, {"status": "error", "message": "ya existe"}, is_done=True), times=1)
+    (outcome,), report = await run(client, plan_of([1]))
+    assert (found(outcome, what), report.is_complete) == ((State.ADOPTED, ""), True)
+    assert (stage.count(what), there(stage)) == (1, wanted(plan_of([1])))
+
+
+@WHATS
+@staged()
+async def test_a_refusal_stays_one_where_nothing_is_there_or_that_cannot_be_seen(
+    stage: Stage, client: FacturaOnline, what: str
+) -> None:
+    stage.on(what, answered(422, {"status": "error", "message": "no"}))
+    (outcome,), _ = await run(client, plan_of([1]))
+    state, reason = found(outcome, what)
+    assert (state, reason.endswith("the API refused: no (HTTP 422)"), stage.count(what)) == (State.FAILED, True, 1)
+    skip = 2 if what == EMPRESAS else 1  # what is there is listed first
+    listing = "empresas.list" if what == EMPRESAS else "series.list"
+    stage.on(listing, BROKEN, skip=skip, until=60)
+    (outcome,), _ = await run(client, plan_of([1]))
+    state, reason = found(outcome, what)
+    assert (state, "whether it is there could not be seen" in reason, stage.count(what)) == (State.FAILED, True, 2)
+
+
+@staged()
+async def test_refused_rows_share_the_list_that_they_are_looked_for_in(stage: Stage, client: FacturaOnline) -> None:
+    stage.on(EMPRESAS, answered(422, {"status": "error", "message": "no"}))
+    outcomes, _ = await run(client, plan_of([0] * 64), concurrency=32)
+    assert Counter(outcome.state for outcome in outcomes) == {State.FAILED: 64}
+    assert stage.count("empresas.list") < 20
+
+
 @pytest.mark.parametrize("act", [THROTTLED, unconnected], ids=["throttled", "unconnected"])
 @WHATS
 @staged()

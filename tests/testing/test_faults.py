@@ -21,6 +21,8 @@ pytestmark = pytest.mark.virtual_clock
 ANSWERING = [
     (Fault.delay(0.01), (200, True, True)),
     (Fault.delay_answer(0.01), (200, True, True)),
+    (Fault.work_twice(60), (200, True, True)),
+    (Fault.stale(60), (200, True, True)),
     (Fault.status(500), (500, False, False)),
     (Fault.status(502, commit=True), (502, True, False)),
     (Fault.status(204), (204, False, False)),
@@ -261,6 +263,8 @@ def test_an_impossible_order_is_refused(order: dict[str, Any], field: str) -> No
         lambda: Fault.delay(-1),
         lambda: Fault.delay_answer(float("nan")),
         lambda: Fault.commit_late(float("inf")),
+        lambda: Fault.work_twice(-1),
+        lambda: Fault.stale(-1),
         lambda: Fault.status(99),
         lambda: Fault.status(600),
     ],
@@ -284,3 +288,34 @@ async def test_latency_is_what_each_call_takes() -> None:
 
         assert pytest.approx(0.1) == asyncio.get_running_loop().time() - began
         assert 3 == emulator.in_flight_max
+
+
+@pytest.mark.parametrize("seconds", [0, 5])
+async def test_work_is_done_twice_and_answered_once(emulator: Emulator, caller: Caller, seconds: float) -> None:
+    emulator.inject(Fault.work_twice(seconds))
+    await create(caller)
+    assert (1 if seconds else 2) == len(emulator.state["series"])
+    await asyncio.sleep(seconds + 0.1)
+    assert (2, 1) == (len(emulator.state["series"]), emulator.count("series.create"))
+
+
+async def test_a_stale_read_lacks_what_was_created_lately(emulator: Emulator, caller: Caller) -> None:
+    uid = emulator.add_serie("607a062eae2bb", letra="A", tipo_documento="factura")
+    await create(caller)
+    empresa = emulator.add_empresa(rfc="EKU9003173C9", created_at=asyncio.get_running_loop().time())
+
+    async def read(path: str) -> Any:
+        _, body = await caller.raw("GET", path)
+        return json.loads(body)
+
+    for seconds, fresh in ((60, False), (60, False), (1, True)):
+        await asyncio.sleep(2)
+        emulator.inject(Fault.stale(seconds), times=4)
+        series = {row["SerieID"] for row in (await read("/v4/series"))["data"]}
+        empresas = {row["uid"] for row in (await read("/v1/accounts"))["data"]}
+        newest = next(reversed(emulator.state["series"]))
+        detail = await read(f"/v4/series/{newest}")
+        assert (fresh, fresh, fresh) == (newest in series, empresa in empresas, detail["status"] == "success")
+        assert uid in series
+        assert fresh == ((await read(f"/v1/account/{empresa}"))["status"] == "success")
+    assert 2 == len((await read("/v4/series"))["data"])

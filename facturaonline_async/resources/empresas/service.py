@@ -9,6 +9,7 @@ from functools import partial
 from attrs import evolve, frozen
 
 from facturaonline_async.config import Credentials
+from facturaonline_async.doubts import Key
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.identities import Listing, same_rfc
 from facturaonline_async.logs import LOGGER
@@ -22,7 +23,7 @@ from facturaonline_async.resources.empresas.values import (
     key_marks,
     normalize_rfc,
 )
-from facturaonline_async.resources.ensure import BeforeSend, ensure, poll
+from facturaonline_async.resources.ensure import BeforeSend, ensure, poll, send_create
 from facturaonline_async.session import SessionManager
 from facturaonline_async.wire import Reply
 
@@ -158,12 +159,25 @@ class EmpresaService:
                 another one, too.
 
         """
+        found = await self.find_all(rfc)
+        return found[0] if found else None
+
+    async def find_all(self, rfc: str) -> builtins.list[Empresa]:
+        """Return the companies with this RFC, in the order of the API's list; see `find`.
+
+        Raises:
+            UnreadableAnswerError: the list contradicts itself about one of them.
+
+        """
         if not (wanted := normalize_rfc(rfc)):
             raise InvalidInputError("rfc is empty.", field="rfc")
         empresas = await self._session.shared.read((dialect.LIST.name, self._credentials.fingerprint), self._index)
-        found = empresas.get(wanted)
-        if found is not None and found.keys_problem:
-            raise UnreadableAnswerError(found.keys_problem, endpoint=dialect.LIST.name, uid=found.uid)
+        found = empresas.get(wanted, [])
+        for empresa in found:
+            if empresa.keys_problem:
+                raise UnreadableAnswerError(empresa.keys_problem, endpoint=dialect.LIST.name, uid=empresa.uid)
+        if found:
+            self._session.doubts.see(self._key(wanted), found[0].uid, self._session.config.settle)
         return found
 
     async def create(
@@ -191,7 +205,23 @@ class EmpresaService:
         """
         if not is_checked:
             await self._review(nueva, dialect.CREATE.name)
-        return await self._create(nueva, before_send)
+        made: builtins.list[Empresa] = []
+
+        async def send(before: BeforeSend) -> str:
+            made.append(await self.post(nueva, before))
+            return made[0].uid
+
+        await send_create(self._session, self._key(nueva.rfc), send, before_send=before_send)
+        return made[0]
+
+    async def post(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Empresa:
+        """Send a create as it is: `create` without its check, and without the session's memory of it.
+
+        For callers that keep both themselves, as `facturaonline_async.provision` does.
+        """
+        body = dialect.write_nueva(nueva, self._session.config.upload)
+        reply = await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)
+        return self._written(reply, rfc=nueva.rfc)
 
     async def ensure(self, nueva: NuevaEmpresa, *, is_checked: bool = False) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
@@ -203,8 +233,9 @@ class EmpresaService:
             is_checked: saves the check: you have checked data and certificates yourself.
 
         What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
-        never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. A new
-        company is not readable at once: it is asked for until it is.
+        never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. For as
+        long it remembers what `create`, `find` and `ensure` have made or seen: if a later list lacks it, it is read by
+        its uid. `delete` ends that. A new company is not readable at once: it is asked for until it is.
 
         Each call reads the list of all companies first (shared among those that run at the same time). For thousands
         of companies use `facturaonline_async.provision`, which reads it once.
@@ -214,7 +245,8 @@ class EmpresaService:
 
         Raises:
             InvalidInputError: the data or a certificate would be refused: ``findings`` and ``report`` say why.
-            OutcomeUnknownError: it may have been created, but has not shown up before the deadline.
+            OutcomeUnknownError: it may have been created, but has not shown up before the deadline; or it was there
+                less than ``Config.settle`` ago, and does not show any more.
             UnreadableAnswerError: it exists, but was not readable before the deadline; or the answers are about
                 another company, or give another company's keys. The text names both uids.
 
@@ -223,7 +255,7 @@ class EmpresaService:
             await self._review(nueva, dialect.CREATE.name)
         return await ensure(
             self._session,
-            (dialect.CREATE.name, self._credentials.fingerprint, nueva.rfc),
+            self._key(nueva.rfc),
             find=lambda: self._find_readable(nueva.rfc),
             create=partial(self._create_for_its_uid, nueva),
             look=partial(self._look, nueva.rfc),
@@ -261,14 +293,14 @@ class EmpresaService:
             NotFoundError: there is no such company.
 
         """
-        await self._session.change(
-            dialect.DELETE,
-            self._credentials,
-            uid=uid,
-            body=dialect.write_delete(),
-            reached=partial(self._is_gone, uid),
-        )
-        self._session.doubts.forget(str(uid))
+        with self._session.doubts.deleted("empresas", str(uid)):
+            await self._session.change(
+                dialect.DELETE,
+                self._credentials,
+                uid=uid,
+                body=dialect.write_delete(),
+                reached=partial(self._is_gone, uid),
+            )
         self._session.identities.forget(str(uid))
 
     async def _review(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
@@ -285,12 +317,11 @@ class EmpresaService:
             return True
         return False
 
-    async def _index(self) -> dict[str, Empresa]:
-        """Return the companies by what tells them apart."""
-        index: dict[str, Empresa] = {}
+    async def _index(self) -> dict[str, builtins.list[Empresa]]:
+        """Return the companies by their RFCs, of which several may have the same one."""
+        index: dict[str, builtins.list[Empresa]] = {}
         for empresa in await self.list():
-            index.setdefault(normalize_rfc(empresa.rfc), empresa)
-        index.pop("", None)  # nobody's
+            index.setdefault(normalize_rfc(empresa.rfc), []).append(empresa)
         return index
 
     async def _find_readable(self, rfc: str) -> Empresa | None:
@@ -310,26 +341,27 @@ class EmpresaService:
         empresa = await self.get_verified(uid, rfc=rfc)
         return empresa if empresa.api_key and empresa.secret_key else None
 
+    def _key(self, rfc: str) -> Key:
+        """Return by what the session remembers this company."""
+        return dialect.CREATE.name, self._credentials.fingerprint, rfc
+
     async def _look(self, rfc: str, uid: str | None) -> Empresa | None:
-        """Look once for a company that may have been created; `uid` is what the create's answer named."""
-        try:
-            if uid is not None:
+        """Look once for a company that no list has shown: by its uid, if one is known, and else by a list."""
+        problem: FacturaOnlineError | None = None
+        if uid is not None:
+            try:
                 return await self._get_with_keys(rfc, uid)
-        except UnreadableAnswerError:  # perhaps the create's answer was about another company
-            found = await self.find(rfc)
-            if found is None or found.uid == uid:
-                raise
-        else:
-            found = await self.find(rfc)
+            except (NotFoundError, UnreadableAnswerError) as error:  # perhaps the uid is another company's
+                problem = error
+        found = await self.find(rfc)
+        if found is not None and found.uid != uid:
+            return await self._get_with_keys(rfc, found.uid)
+        if problem is not None:
+            raise problem
         return None if found is None else await self._get_with_keys(rfc, found.uid)
 
-    async def _create(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Empresa:
-        body = dialect.write_nueva(nueva, self._session.config.upload)
-        reply = await self._session.send(dialect.CREATE, self._credentials, body=body, before_send=before_send)
-        return self._written(reply, rfc=nueva.rfc)
-
     async def _create_for_its_uid(self, nueva: NuevaEmpresa, before_send: BeforeSend) -> str:
-        return (await self._create(nueva, before_send)).uid
+        return (await self.post(nueva, before_send)).uid
 
     # ── Whose company it is ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from attrs import frozen
 
 from facturaonline_async.config import Credentials
-from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError
+from facturaonline_async.doubts import Key
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.forms import Body
 from facturaonline_async.logs import LOGGER
 from facturaonline_async.resources.answers import read_all, read_one
-from facturaonline_async.resources.ensure import BeforeSend, ensure
+from facturaonline_async.resources.ensure import BeforeSend, ensure, send_create
 from facturaonline_async.resources.series import dialect
 from facturaonline_async.resources.series.tipo_documento import TipoDocumento, misspelling
 from facturaonline_async.resources.series.values import Serie, key_part, serie_key
@@ -58,7 +60,10 @@ class SeriesService:
         share one list. A misspelt tipo_documento is looked for as it stands: only creating it is refused.
         """
         key = serie_key(letra, tipo_documento)
-        return (await self._shared_index()).get(key)
+        found = (await self._shared_index()).get(key)
+        if found is not None:
+            self._session.doubts.see(self._key(letra, tipo_documento), str(found.uid), self._session.config.settle)
+        return found
 
     async def create(
         self,
@@ -86,31 +91,48 @@ class SeriesService:
 
         """
         body = dialect.write_nueva_serie(letra, tipo_documento, folio)
-        await self._create(tipo_documento, body, before_send)
+        key = self._key(letra, tipo_documento)
+        await send_create(self._session, key, partial(self._create, tipo_documento, body), before_send=before_send)
+
+    async def post(
+        self,
+        *,
+        letra: str,
+        tipo_documento: TipoDocumento | str,
+        folio: int | None = None,
+        before_send: BeforeSend | None = None,
+    ) -> None:
+        """Send a create as it is: `create` without the session's memory of it.
+
+        For callers that keep it themselves, as `facturaonline_async.provision` does.
+        """
+        await self._create(tipo_documento, dialect.write_nueva_serie(letra, tipo_documento, folio), before_send)
 
     async def ensure(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None = None) -> Serie:
         """Return the serie with this letra and tipo_documento, creating it if it is not there.
 
         What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
         outcome is unknown is looked for until ``Config.deadline``, and never repeated; the session remembers it for
-        ``Config.settle`` seconds, also if the caller is cancelled.
+        ``Config.settle`` seconds, also if the caller is cancelled. For as long it remembers what `create`, `find` and
+        `ensure` have made or seen: if a later list lacks it, it is read by its uid. `delete` ends that.
 
         One session runs the ensures of one letra and tipo_documento one at a time. **Two processes can still race**
         and create two: provision from one of them.
 
         Raises:
             InvalidInputError: as for `create`. What exists is returned, whatever its tipo_documento.
-            OutcomeUnknownError: it may have been created, but has not shown up before the deadline.
+            OutcomeUnknownError: it may have been created, but has not shown up before the deadline; or it was there
+                less than ``Config.settle`` ago, and does not show any more.
             UnreadableAnswerError: it was created, but has not shown up before the deadline.
 
         """
         body = dialect.write_nueva_serie(letra, tipo_documento, folio)
         return await ensure(
             self._session,
-            (dialect.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)),
+            self._key(letra, tipo_documento),
             find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
             create=partial(self._create, tipo_documento, body),
-            look=lambda _: self.find(letra=letra, tipo_documento=tipo_documento),
+            look=partial(self._look, letra, tipo_documento),
         )
 
     async def activate(self, uid: int | str) -> None:
@@ -127,11 +149,15 @@ class SeriesService:
 
     async def delete(self, uid: int | str) -> None:
         """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``)."""
-        await self._session.change(dialect.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid))
+        with self._session.doubts.deleted("series", str(uid)):
+            await self._session.change(dialect.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid))
 
     async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:
         reply = await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
-        return read_one(reply, dialect.read_serie).is_active is wanted
+        serie = read_one(reply, dialect.read_serie)
+        if str(serie.uid) != str(uid):
+            raise reply.unreadable(f"asked for the serie {uid}, it is about the serie {serie.uid}")
+        return serie.is_active is wanted
 
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
@@ -139,6 +165,25 @@ class SeriesService:
         except NotFoundError:
             return True
         return False
+
+    def _key(self, letra: str, tipo_documento: str) -> Key:
+        """Return by what the session remembers this serie."""
+        return dialect.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)
+
+    async def _look(self, letra: str, tipo_documento: str, uid: str | None) -> Serie | None:
+        """Look once for a serie that no list has shown: by its uid, if one is known, and else by a list."""
+        if uid is not None:
+            with suppress(NotFoundError):
+                serie = await self.get(uid)
+                if serie.key != serie_key(letra, tipo_documento):
+                    raise UnreadableAnswerError(
+                        f"asked for the serie {uid}, {letra}:{tipo_documento}, the API answered with the serie "
+                        f"{serie.uid}, {':'.join(serie.key)}",
+                        endpoint=dialect.GET.name,
+                        uid=uid,
+                    )
+                return serie
+        return await self.find(letra=letra, tipo_documento=tipo_documento)
 
     async def _create(self, tipo_documento: str, body: Body, before_send: BeforeSend | None = None) -> None:
         await self._check_tipo(tipo_documento)
