@@ -102,6 +102,7 @@ def _parts() -> dict[str, Callable[[], object]]:
     keys = Credentials(api_key=API_KEY, secret_key=SECRET_KEY)
     session = SessionManager(Config(base_url="http://127.0.0.1:1/api", rates=Rate(100_000, 1)))
     watch, gate = Watch(), session._gate  # noqa: SLF001
+    headers = session._new_headers(keys)  # noqa: SLF001
     bodies = answers(COMPANIES)
     nueva = nueva_empresa(1)
     body = empresas.write_nueva(nueva, "multipart")
@@ -129,7 +130,7 @@ def _parts() -> dict[str, Callable[[], object]]:
         "turn": turn,
         "request": lambda: call(series.GET),
         "upload": lambda: call(empresas.CREATE, body),
-        "deadline": lambda: watch.leave(watch.begin(loop, loop.time() + 20)),
+        "deadline": lambda: watch.leave(watch.begin(loop, loop.time() + 20, headers)),
         "answer": lambda: open_envelope(serie),
         "created": lambda: open_envelope(created),
         "long answer": lambda: list(open_in_steps(listed)),

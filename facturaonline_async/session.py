@@ -7,6 +7,7 @@ import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from os import getpid
 from types import TracebackType
 from typing import Final, Self
 
@@ -48,8 +49,9 @@ _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class SessionManager:
     """Connections, limits and repeats, for any number of `FacturaOnline` and key pairs. The only thing with a life.
 
-    Use it as ``async with SessionManager(config) as session:``. It belongs to the event loop that it is first used in,
-    and to one process: several workers are several sessions, each with limits of its own.
+    Use it as ``async with SessionManager(config) as session:``. It belongs to the event loop and to the process that it
+    is first used in: several workers are several sessions, each with limits of its own. In a child of ``os.fork`` every
+    use of a session of the parent raises `NotSentError`, and `aclose` leaves the parent's connections as they are.
 
     Cancelling a call gives back its connection, its place and its turn. A write that is cancelled in flight may have
     happened all the same.
@@ -66,10 +68,8 @@ class SessionManager:
         if config.base_url is None:
             raise InvalidInputError("Config.base_url is missing. Give SANDBOX or PRODUCTION.", field="base_url")
         self.config = config
-        #: Reads that several callers wait for at the same time.
-        self.shared: SharedReads = SharedReads()
-        #: Turns of those who create, or change, the same thing.
-        self.turns: Turns = Turns()
+        self._shared = SharedReads()
+        self._turns = Turns()
         #: Creates that lists may not show yet: nothing may be created in their place.
         self.doubts: Doubts = Doubts()
         #: Whose keys are whose, as far as lists and answers have said it.
@@ -82,6 +82,7 @@ class SessionManager:
         self._root = URL(config.base_url, encoded=True)
         self._prefix = self._root.raw_path.rstrip("/")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0  # until the first use
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -98,13 +99,31 @@ class SessionManager:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. Calls in flight fail; calls that wait for their turn are never sent."""
+        """Close all connections. Calls in flight fail; calls that wait for their turn are never sent.
+
+        In a forked child this closes nothing, for the connections and the loop's selector are shared with the parent.
+        """
         self._is_closed = True
+        if self._is_foreign():
+            self._transport.abandon()
+            return
         self._gate.close()
         try:
-            await self.shared.aclose()
+            await self._shared.aclose()
         finally:
             await self._transport.aclose()
+
+    @property
+    def shared(self) -> SharedReads:
+        """Reads that several callers wait for at the same time."""
+        self._check_process()
+        return self._shared
+
+    @property
+    def turns(self) -> Turns:
+        """Turns of those who create, or change, the same thing."""
+        self._check_process()
+        return self._turns
 
     async def send(
         self,
@@ -255,15 +274,29 @@ class SessionManager:
     # ── Before ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Refuse to work after the end, or in another loop than the first."""
+        """Refuse to work after the end, in a forked child, or in another loop than the first."""
         if self._is_closed:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._process = loop, getpid()
+        elif getpid() != self._process:
+            self._check_process()
         elif loop is not self._loop:
             raise NotSentError(
                 "this session belongs to another event loop: make one SessionManager inside each loop that calls"
             )
+
+    def _check_process(self) -> None:
+        """Refuse to work in a child that was forked after the first use: both would read the same connections."""
+        if self._is_foreign():
+            raise NotSentError(
+                "this session was used before the process was forked, and its connections belong to the parent: "
+                "make a new SessionManager in each child, after the fork"
+            )
+
+    def _is_foreign(self) -> bool:
+        # os.register_at_fork would miss the forks of C code (uWSGI's workers); asking the system is 0.1 % of a call.
+        return self._process not in (0, getpid())
 
     def _call(
         self,
@@ -286,17 +319,14 @@ class SessionManager:
         url = self._root.with_path(self._prefix + path, encoded=True)  # half the cost of a new URL
         headers = self._headers.get(credentials.fingerprint) or self._new_headers(credentials)
         secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
-        if endpoint.method == "POST":
-            # Without a body, JSON is what the provider's samples say.
-            content_type = body.content_type if body else "application/json"
-            headers = wire.Headers(headers, **{"Content-Type": content_type})
-            secrets += body.secrets if body else ()
+        if body is not None:
+            secrets += body.secrets
         return Call(
             endpoint, url.with_query(query) if query else url, headers, body, uid, credentials.fingerprint, secrets
         )
 
     def _new_headers(self, credentials: Credentials) -> wire.Headers:
-        """Return the headers of every call with these keys, and keep them for the next one."""
+        """Return the secret headers of every call with these keys, and keep them for the next one."""
         if len(self._headers) >= _HEADERS_KEPT:
             self._headers.clear()
         headers = self._headers[credentials.fingerprint] = wire.headers(credentials, self.config.plugin)
@@ -308,9 +338,10 @@ class SessionManager:
             await self._gate.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
         except NotSentError as error:
             raise call.known(call.told(error)) from None
-        if self._is_closed:
+        if self._is_closed or self._is_foreign():
             self._gate.release(call.key)
-            raise call.known(call.told(NotSentError("the session was closed while the call was waiting")))
+            what = "closed" if self._is_closed else "forked into another process"
+            raise call.known(call.told(NotSentError(f"the session was {what} while the call was waiting")))
         call.began = asyncio.get_running_loop().time()
 
 

@@ -13,14 +13,17 @@ import time
 from typing import Final
 
 import aiohttp
+from aiohttp.hdrs import CONTENT_TYPE
+from yarl import URL
 
 from facturaonline_async import retry, wire
 from facturaonline_async.call import Call
 from facturaonline_async.config import Config
-from facturaonline_async.errors import FacturaOnlineError, OutcomeUnknownError, RequestTimeoutError
-from facturaonline_async.faults import account
+from facturaonline_async.connections import Connector, proxy_headers, request_class
+from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
+from facturaonline_async.faults import UnaskedError, account, bare
 from facturaonline_async.forms import Body
-from facturaonline_async.watch import Watch, Watched
+from facturaonline_async.watch import Exchange, Watch, reset
 
 __all__ = ["Transport"]
 
@@ -40,23 +43,46 @@ class Transport:
         self.http: aiohttp.ClientSession | None = None
         self._config = config
         self._watch = Watch()
+        self._is_closed = False
+        proxy = URL(config.proxy.reveal()) if config.proxy else None
+        self._proxy = None if proxy is None else (proxy.raw_host or "", proxy.port or 0)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, those in use at once."""
+        self._is_closed = True
         self._watch.close()
+        for exchange in self._watch.exchanges.values():
+            if exchange.transport is not None:
+                reset(exchange.transport)
         if self.http is not None:
             await self.http.close()
 
+    def abandon(self) -> None:
+        """Forget all connections in a forked child: they are the parent's, and so is the loop's selector."""
+        self._is_closed = True
+        self._watch.close()
+        if self.http is not None:
+            self.http.detach()
+
     def _start(self) -> aiohttp.ClientSession:
         """Make the pool, in the running loop."""
-        config = self._config
-        soonest = min(config.read_timeout, config.total_timeout, config.upload_timeout)
+        config, exchanges = self._config, self._watch.exchanges
+        proxy = URL(config.proxy.reveal()) if config.proxy else None
+        opening = None if proxy is None else proxy_headers(proxy)
+        # Only to a server without TLS the proxy speaks for us; else it makes a tunnel.
+        is_read_by_proxy = (config.base_url or "").startswith("http:")
         self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=config.keepalive, ssl=config.ssl_context or True),
+            connector=Connector(
+                exchanges,
+                opening,
+                max(config.total_timeout, config.upload_timeout),
+                keepalive_timeout=config.keepalive,
+                ssl=config.ssl_context or True,
+            ),
+            request_class=request_class(exchanges, opening if is_read_by_proxy else None),
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=config.proxy.reveal() if config.proxy else None,
-            # Before all others, so that who cannot connect is told that nothing was sent.
-            timeout=aiohttp.ClientTimeout(total=None, connect=min(config.connect_timeout, 0.9 * soonest)),
+            proxy=None if proxy is None else proxy.with_user(None),  # its repr would show the password
+            timeout=aiohttp.ClientTimeout(total=None, connect=config.connect_timeout),
             trust_env=False,
         )
         # aiohttp sends a GET again by itself when the server has dropped the connection: past the limiter.
@@ -68,50 +94,65 @@ class Transport:
 
         Errors are returned: raised here, they would carry frames that hold headers and bodies.
         """
+        if self._is_closed:
+            return call.told(NotSentError("the session was closed before the call was sent"))
         config, endpoint = self._config, call.endpoint
         ends = min(call.began + (config.upload_timeout if endpoint.upload else config.total_timeout), call.deadline)
         # Until the first byte: an upload may be long under way before there is anything to answer.
-        watched = self._watch.begin(loop, ends if endpoint.upload else min(ends, call.began + config.read_timeout))
-        try:
-            response = await (self.http or self._start()).request(
-                endpoint.method,
-                call.url,
-                headers=call.headers,
-                data=_data(call.body),
-                allow_redirects=False,
-            )
-            limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
-            content = response.content
-            # Most answers come in one piece with their headers: not to wait for them saves 1 % of a call.
-            body = content.read_nowait() if content.is_eof() else await self._read(response, limit, watched, ends)
-            if len(body) > limit:
-                return call.told(OutcomeUnknownError("the answer is too large, and was not read"))
-            retry_after = _retry_after(response) if response.status >= 400 else None
-            answer = wire.Answer(endpoint, response.status, body, call.uid, retry_after, call.secrets)
-            del body  # which would show in a traceback
-        except (aiohttp.ClientError, OSError, UnicodeError) as caught:
-            return call.told(account(caught, call.url.host or ""))
-        except asyncio.CancelledError:
-            if not watched.is_over():
-                raise
-            problem = RequestTimeoutError("no answer in time")
-            problem.is_transient = True
-            return call.told(problem)
-        finally:
-            self._watch.leave(watched)
+        first = ends if endpoint.upload else min(ends, call.began + config.read_timeout)
+        answer: wire.Answer | None = None
+        while answer is None:
+            exchange = self._watch.begin(loop, first, call.headers)
+            try:
+                response = await (self.http or self._start()).request(
+                    endpoint.method, call.url, headers=_headers(call), data=_data(call.body), allow_redirects=False
+                )
+                limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
+                content = response.content
+                # Most answers come in one piece with their headers: not to wait for them saves 1 % of a call.
+                body = content.read_nowait() if content.is_eof() else await self._read(response, limit, exchange, ends)
+                if len(body) > limit:
+                    exchange.abort()
+                    return call.told(OutcomeUnknownError("the answer is too large, and was not read"))
+                retry_after = _retry_after(response) if response.status >= 400 else None
+                answer = wire.Answer(endpoint, response.status, body, call.uid, retry_after, call.secrets)
+                del body  # which would show in a traceback
+                ended = None
+            except BaseException as caught:  # noqa: BLE001  # raised again below, without the frames it came through
+                ended = self._ended(caught, call, exchange)
+            finally:
+                self._watch.leave(exchange)
+            if isinstance(ended, FacturaOnlineError):
+                return call.told(ended)
+            if ended is not None:
+                try:
+                    raise ended
+                finally:
+                    del ended  # else it would hold this frame, which holds it
         try:
             return wire.open_envelope(answer) if len(answer.body) <= _LARGE else await _open_in_steps(answer)
         except FacturaOnlineError as error:
             return error.with_traceback(None)
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int, watched: Watched, ends: float) -> bytes:
+    def _ended(self, caught: BaseException, call: Call, exchange: Exchange) -> BaseException | None:
+        """Return the error of ours, or the interruption, that an attempt ended with; None: take another connection."""
+        if isinstance(caught, UnaskedError) and exchange.may_be_sent:
+            return None  # a kept connection, which is closed now
+        exchange.abort()
+        if isinstance(caught, asyncio.CancelledError) and exchange.is_over():
+            caught = TimeoutError()
+        if isinstance(caught, (aiohttp.ClientError, OSError, UnicodeError)):
+            return account(caught, call.url, self._proxy, may_be_sent=exchange.may_be_sent)
+        return bare(caught)
+
+    async def _read(self, response: aiohttp.ClientResponse, limit: int, exchange: Exchange, ends: float) -> bytes:
         """Return the decoded body. If it is larger than `limit` bytes, stop reading, and close the connection."""
         content = response.content
         whole = io.BytesIO()  # which does not show what it holds
         try:
             whole.write(await content.readany())
             while whole.tell() <= limit and not content.at_eof():
-                watched.ends = min(ends, asyncio.get_running_loop().time() + self._config.read_timeout)
+                exchange.ends = min(ends, asyncio.get_running_loop().time() + self._config.read_timeout)
                 whole.write(await content.readany())
         except BaseException:
             response.close()
@@ -127,6 +168,14 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
         return None
     now = retry.read_date(response.headers.get("Date", ""))
     return retry.read_retry_after(header, time.time() if now is None else now)
+
+
+def _headers(call: Call) -> dict[str, str] | None:
+    """Return the headers of this call alone that are no secret."""
+    if call.endpoint.method != "POST":
+        return None
+    # Without a body, JSON is what the provider's samples say.
+    return {CONTENT_TYPE: "application/json" if call.body is None else call.body.content_type}
 
 
 def _data(body: Body | None) -> bytes | io.BytesIO | None:

@@ -1,4 +1,4 @@
-"""Time-outs of any number of calls behind one timer.
+"""Exchanges in flight, and the time-outs of any number of them behind one timer.
 
 aiohttp's own time-outs cost an eighth of a small call, for they set up a timer and a context for each. Nearly all calls
 end in time, so here a call only notes until when it may take, and one timer looks when the earliest of them is over.
@@ -8,17 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import Final
 
-__all__ = ["Watch", "Watched"]
+from facturaonline_async.wire import Headers
+
+__all__ = ["Exchange", "Watch"]
+
+#: A value of SO_LINGER: on, and for no time.
+_LINGER_NOT: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
-class Watched:
-    """One task, and until when it may go on. Whoever watches moves `ends` as the work goes on."""
+class Exchange:
+    """One attempt of a call: its task, its deadline, and how far it is.
 
-    __slots__ = ("_cancelling", "_is_over", "_task", "ends")
+    Attributes:
+        ends: moment of the loop's clock until which it may go on; moved as the work goes on.
+        headers: what names the caller, put into the request right before it is written.
+        may_be_sent: False from the moment that a new connection is made until the request is written to it. Then, and
+            only then, it is certain that not one byte of the request has left.
+        transport: connection that the request was written to, or None.
 
-    def __init__(self, task: asyncio.Task[object], ends: float) -> None:
+    """
+
+    __slots__ = ("_cancelling", "_is_over", "_task", "ends", "headers", "may_be_sent", "transport")
+
+    def __init__(self, task: asyncio.Task[object], ends: float, headers: Headers) -> None:
         self.ends: float = ends
+        self.headers: Headers = headers
+        self.may_be_sent: bool = True
+        self.transport: asyncio.Transport | None = None
         self._task = task
         self._cancelling = task.cancelling()
         self._is_over = False
@@ -32,29 +54,48 @@ class Watched:
         """Say, once a cancellation arrived, whether it was for time alone, and take it back if it was."""
         return self._is_over and self._task.uncancel() <= self._cancelling
 
+    def abort(self) -> None:
+        """Let neither this process nor its kernel send the rest of a request that was given up.
+
+        A transport that is closed goes on sending what is buffered; so does the kernel, for minutes, while a server
+        does not read. A connection that is not closing went back to the pool with its whole answer: others use it.
+        """
+        transport = self.transport
+        if transport is not None and transport.is_closing():
+            reset(transport)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close a connection with an RST, and drop what it has not sent."""
+    plug = transport.get_extra_info("socket")
+    if plug is not None:
+        with suppress(OSError):  # closed already
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    transport.abort()
+
 
 class Watch:
     """Ends what takes too long."""
 
     def __init__(self) -> None:
-        self._watched: set[Watched] = set()
+        #: By task: a task makes one call at a time.
+        self.exchanges: dict[asyncio.Task[object], Exchange] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._looks_at = math.inf
 
-    def begin(self, loop: asyncio.AbstractEventLoop, ends: float) -> Watched:
+    def begin(self, loop: asyncio.AbstractEventLoop, ends: float, headers: Headers) -> Exchange:
         """Watch the current task until `ends`, a moment of the loop's clock."""
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("calls are made from tasks")
-        watched = Watched(task, ends)
-        self._watched.add(watched)
+        exchange = self.exchanges[task] = Exchange(task, ends, headers)
         if ends < self._looks_at:
             self._look_at(loop, ends)
-        return watched
+        return exchange
 
-    def leave(self, watched: Watched) -> None:
+    def leave(self, exchange: Exchange) -> None:
         """Watch it no more."""
-        self._watched.discard(watched)
+        del self.exchanges[exchange._task]  # noqa: SLF001  # they belong together
 
     def close(self) -> None:
         """Drop the timer."""
@@ -70,7 +111,8 @@ class Watch:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        for watched in [each for each in self._watched if each.ends <= now]:
-            self._watched.discard(watched)
-            watched.end()
-        self._look_at(loop, min((each.ends for each in self._watched), default=math.inf))
+        for exchange in list(self.exchanges.values()):
+            if exchange.ends <= now:
+                exchange.ends = math.inf
+                exchange.end()
+        self._look_at(loop, min((each.ends for each in self.exchanges.values()), default=math.inf))

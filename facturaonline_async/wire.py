@@ -45,27 +45,25 @@ _PAYLOAD_KEYS: Final = ("data", "Data", "0")
 _PLUGIN: Final = istr("F-PLUGIN")
 _API_KEY: Final = istr("F-Api-Key")
 _SECRET_KEY: Final = istr("F-Secret-Key")
-_ACCEPT: Final = istr("Accept")
 _SNIPPET: Final = 500
 _TEXT: Final = 1000
 _READ_FOR_SNIPPET: Final = 1 << 18
 
 
 class Headers(CIMultiDict[str]):
-    """Request headers that do not show their values, for they hold the key pair."""
+    """Request headers that do not show their values, for they hold the key pair. Each name stands in them once."""
 
     def __repr__(self) -> str:
         return f"<headers: {', '.join(self)}>"
 
 
 def headers(credentials: Credentials, plugin: str) -> Headers:
-    """Return what every call carries."""
+    """Return the headers that say who calls."""
     return Headers(
         (
             (_PLUGIN, plugin),
             (_API_KEY, credentials.api_key.reveal()),
             (_SECRET_KEY, credentials.secret_key.reveal()),
-            (_ACCEPT, "application/json"),
         )
     )
 
@@ -135,7 +133,7 @@ def open_envelope(answer: Answer) -> Reply:
         OutcomeUnknownError: there is no verdict, or the server failed.
 
     """
-    if answer.status >= 300:
+    if not 200 <= answer.status < 300:
         _check_status(answer)
     is_torn = False
     try:
@@ -147,7 +145,7 @@ def open_envelope(answer: Answer) -> Reply:
 
 def open_in_steps(answer: Answer) -> Generator[None, None, Reply]:
     """Do the same as a generator, which pauses now and then and returns the reply: for long lists."""
-    if answer.status >= 300:
+    if not 200 <= answer.status < 300:
         _check_status(answer)
     is_torn = False
     try:
@@ -178,6 +176,9 @@ def _opened(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
 def _check_status(answer: Answer) -> None:
     """Raise for the statuses that count more than any verdict."""
     status = answer.status
+    if not 200 <= status < 600:
+        kind = UnreadableAnswerError if answer.endpoint.repeat is Repeat.READ else OutcomeUnknownError
+        raise answer.error(kind, "the answer's HTTP status means nothing, and its body counts for nothing")
     if status >= 500:
         text = "the server failed; the work may have been done"
         raise _transient(answer.error(ServerError, text, retry_after=answer.retry_after))

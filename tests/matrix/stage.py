@@ -109,6 +109,8 @@ class Stage:
     looks: Callable[[], int] = lambda: 0
     strangers: Callable[[], int] = lambda: 0
     config: Config = QUICK
+    between: Callable[[], None] = lambda: None
+    """What happens once a first call has left a connection to be kept."""
 
 
 Staging = Callable[[Operation], AbstractAsyncContextManager[Stage]]
@@ -244,6 +246,84 @@ def stale() -> Staging:
             yield Stage(server.base_url, requests, looks)
 
     return staging
+
+
+def unasked(answer: bytes) -> Staging:
+    """Answer a first request twice: once more when its connection lies idle."""
+
+    @asynccontextmanager
+    async def staging(operation: Operation) -> AsyncIterator[Stage]:
+        first: list[asyncio.StreamWriter] = []
+
+        async def handle(exchange: Exchange) -> None:
+            if b"/series/8 " in exchange.request:
+                first.append(exchange.writer)
+            await exchange.write(http(operation.yes if operation.asked(exchange.request) else SERIE))
+
+        async with raw_server(handle) as server:
+
+            def requests() -> int:
+                return sum(map(operation.asked, server.requests))
+
+            yield Stage(server.base_url, requests, between=lambda: first[0].write(answer))
+
+    return staging
+
+
+#: Connections that are never made, and a deadline that ends before any other clock of the attempt.
+HASTY = evolve(QUICK, connect_timeout=9, read_timeout=9, total_timeout=9, upload_timeout=9, deadline=0.2)
+
+
+@asynccontextmanager
+async def slow_tcp(operation: Operation) -> AsyncIterator[Stage]:
+    async with full(operation) as stage:
+        yield evolve(stage, config=HASTY)
+
+
+def silent(*, is_proxy: bool) -> Staging:
+    """Accept connections, and never say a word: to a TLS client, or as a proxy."""
+
+    @asynccontextmanager
+    async def staging(operation: Operation) -> AsyncIterator[Stage]:
+        heard: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                while chunk := await reader.read(65536):
+                    heard.append(chunk)
+            except ConnectionError:
+                pass
+            finally:
+                writer.close()
+
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+        here = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        config = evolve(HASTY, proxy=f"http://{here}") if is_proxy else HASTY
+        base_url = "https://sandbox.facturaonline.com.mx/api" if is_proxy else f"https://{here}/api"
+
+        def requests() -> int:
+            return sum(operation.line.split()[1] in each or API_KEY.encode() in each for each in heard)
+
+        try:
+            yield Stage(base_url, requests, config=config)
+            assert heard != []
+        finally:
+            listener.close()
+            await listener.wait_closed()
+
+    return staging
+
+
+@asynccontextmanager
+async def slow_dns(_: Operation) -> AsyncIterator[Stage]:
+    """Ask a name server that never answers."""
+    loop = asyncio.get_running_loop()
+
+    async def never(*_: object, **__: object) -> object:
+        return await asyncio.Event().wait()
+
+    loop.getaddrinfo = never  # type: ignore[method-assign, assignment]  # a loop that this test alone uses
+    yield Stage("https://slow.example/api", config=HASTY)
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ from facturaonline_async import (
 )
 from tests.matrix import stage
 from tests.matrix.stage import API_KEY, LIST, OPERATIONS, PASSWORD, SECRET_KEY, Operation, Staging, answers, says
+from tests.raw import http
 
 KINDS: Final = {
     kind.__name__: kind
@@ -51,6 +52,12 @@ KINDS: Final = {
         ValidationError,
     )
 }
+
+
+#: Rows whose fault meets an attempt before its request is written: there is nothing to read.
+UNREAD: Final = {1, 2, 3, 4, 5, 67}
+#: Rows whose fault meets the second call on a connection.
+WARMED: Final = {10, 62}
 
 
 @frozen
@@ -84,7 +91,7 @@ def expected(row: Row, operation: Operation, code: str) -> Expected:
     kind = KINDS[name] if name else row.kind
     reads = operation.name == "read"
     has_looks = operation.name in {"updown", "delete"}
-    unread = row.number <= 5  # nobody is there to read
+    unread = row.number in UNREAD
     match word:
         case "ret":
             return Expected(kind, 0 if unread else 4 if reads else 3)
@@ -287,4 +294,20 @@ ROWS: Final = (
         Row(50, str(status), stage.elsewhere(f"{status} x"), OutcomeUnknownError, ("err", "unk", "unk", "unk", "unk"))
         for status in (301, 302, 303, 307, 308)
     ),
+    Row(62, "an answer that lies ready", stage.unasked(http(json.dumps(no("another's")).encode())), ApiError, OK),
+    Row(62, "half an answer that lies ready", stage.unasked(HEAD + b"Content-Length: 99\r\n\r\n{"), ApiError, OK),
+    *(
+        Row(
+            63,
+            f"status {status}",
+            says(serie(), status=f"{status} x"),
+            OutcomeUnknownError,
+            ("err UnreadableAnswerError", "unk", "v", "v", "v"),
+        )
+        for status in ("000", "101", "600", "999")
+    ),
+    Row(67, "out of time in TCP", stage.slow_tcp, NotSentError, ERR),
+    Row(67, "out of time in TLS", stage.silent(is_proxy=False), NotSentError, ERR),
+    Row(67, "out of time at the proxy", stage.silent(is_proxy=True), NotSentError, ERR),
+    Row(67, "out of time in DNS", stage.slow_dns, NotSentError, ERR),
 )

@@ -25,6 +25,7 @@ from facturaonline_async import (
 )
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing.spellings import created, detail
+from tests.forks import Child
 from tests.matrix.stage import (
     CREATE,
     DELETE,
@@ -382,6 +383,29 @@ async def test_64_an_answer_about_another_company_is_never_taken_for_this_one(wh
                     await calls[what]()
                 assert type(caught.value) is ends.get(what, UnreadableAnswerError)
         assert set(series) <= set(emulator.state["series"])
+
+
+# ── 65: forked ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_operation
+def test_65_a_session_that_was_used_before_a_fork_sends_nothing_in_the_child(operation: Operation) -> None:
+    async def fork_after_a_call() -> tuple[str, int]:
+        async with says(operation.yes)(operation) as stage:
+            config = evolve(stage.config, base_url=stage.base_url)
+            async with SessionManager(config) as session:
+                client = FacturaOnline(session, KEYS)
+                await operation.call(client)
+
+                async def call() -> str:
+                    with pytest.raises(FacturaOnlineError) as refused:
+                        await operation.call(client)
+                    return type(refused.value).__name__
+
+                child = Child(lambda: asyncio.new_event_loop().run_until_complete(call()))
+                return child.result(), stage.requests()
+
+    assert asyncio.run(fork_after_a_call()) == ("NotSentError", 1)
 
 
 # ── 66: a list lacks what an earlier one showed ───────────────────────────────────────────────────────────────────────

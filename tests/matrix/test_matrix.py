@@ -9,19 +9,19 @@ import pytest
 
 from tests.matrix.play import play
 from tests.matrix.stage import SECRETS, Operation
-from tests.matrix.table import ROWS, Row, expected
+from tests.matrix.table import ROWS, UNREAD, Row, expected
 
 pytestmark = pytest.mark.virtual_clock
 
 CELLS = [(row, operation, code) for row in ROWS for operation, code in row.cells() if code != "-"]
 
 #: Rows that are played by tests of their own, below; the numbers are those of the rows that belong to a journal.
-APART = {28, 51, 54, 55, 56, 57, 58, 64, 66}
+APART = {28, 51, 54, 55, 56, 57, 58, 64, 65, 66}
 ELSEWHERE = {52, 53, 59, 60, 61}
 
 
 def test_no_row_and_no_cell_is_missing() -> None:
-    assert {row.number for row in ROWS} | APART | ELSEWHERE == {*range(1, 62), 64, 66}
+    assert {row.number for row in ROWS} | APART | ELSEWHERE == set(range(1, 68))
     assert {len(row.codes) for row in ROWS} == {5}
 
 
@@ -38,7 +38,7 @@ async def test_a_cell_ends_as_the_table_says(
     assert played.ended == wanted
     assert (played.leaked, played.strangers, played.left) == ((), 0, "")
     assert played.seconds < 4.5
-    if row.number > 5:
+    if row.number not in UNREAD:
         assert played.attempts == wanted.requests
     assert [
         record.getMessage() for record in caplog.records if any(each in record.getMessage() for each in SECRETS)

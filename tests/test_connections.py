@@ -1,0 +1,315 @@
+"""The seam: what is checked between "the connection is there" and "the first byte is written", and what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import select
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import aiohttp
+import pytest
+from attrs import define, evolve, field
+
+from facturaonline_async import (
+    SANDBOX,
+    Config,
+    FacturaOnline,
+    NotSentError,
+    OutcomeUnknownError,
+    RequestTimeoutError,
+    RetryPolicy,
+    SessionManager,
+)
+from tests.raw import Exchange, http, raw_server
+from tests.replay import CREDENTIALS
+
+QUICK = Config(rates=(), retry=RetryPolicy(attempts=1, read_attempts=1), keepalive=600, check_sello=False)
+YES = b'{"status": "success", "message": "yes"}'
+
+
+def serie(letra: str) -> bytes:
+    row = {"SerieID": 7, "SerieName": letra, "SerieType": "factura", "SerieStatus": "Activa"}
+    return http(json.dumps({"status": "success", "data": row}).encode())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110  # what is waited for rings no bell
+        await asyncio.sleep(0)
+
+
+def session_of(client: FacturaOnline) -> aiohttp.ClientSession:
+    http = client.session._transport.http
+    assert http is not None
+    return http
+
+
+def kept(client: FacturaOnline) -> list[Any]:
+    """Return the protocols of the connections that lie idle."""
+    connector = session_of(client).connector
+    assert connector is not None
+    return [protocol for each in connector._conns.values() for protocol, _ in each]
+
+
+@asynccontextmanager
+async def opened(base_url: str, config: Config = QUICK) -> AsyncIterator[FacturaOnline]:
+    async with SessionManager(evolve(config, base_url=base_url)) as session:
+        yield FacturaOnline(session, CREDENTIALS)
+
+
+# ── Answers that nobody asked for ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@define
+class Threaded:
+    """A server that works while the loop stands still: its connections and requests, and what it does when let go."""
+
+    base_url: str = ""
+    requests: list[bytes] = field(factory=list)
+    connections: list[socket.socket] = field(factory=list)
+
+    def serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
+
+    def answer(self, connection: socket.socket) -> None:
+        with suppress(OSError):  # closed at one end or the other
+            while request := connection.recv(65536):
+                self.requests.append(request)
+                connection.sendall(http(YES) if request.startswith(b"POST") else serie(f"C{len(self.connections)}"))
+
+
+@contextmanager
+def threaded() -> Iterator[Threaded]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Threaded(f"http://127.0.0.1:{listener.getsockname()[1]}/api")
+        thread = threading.Thread(target=server.serve, args=(listener,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in server.connections:
+                connection.close()
+
+
+def wait_for_bytes(client: FacturaOnline) -> None:
+    """Wait, without giving way to the loop, until the kernel has something for the connection that lies idle."""
+    poll = select.poll()
+    poll.register(kept(client)[0].transport.get_extra_info("socket"), select.POLLIN)
+    assert poll.poll(60_000) != []
+
+
+async def test_an_answer_that_the_loop_has_not_read_yet_is_not_taken_for_another_calls() -> None:
+    with threaded() as server:
+        async with opened(server.base_url) as client:
+            assert (await client.series.get(7)).letra == "C1"
+            server.connections[0].sendall(serie("LATE"))
+            wait_for_bytes(client)
+            assert (await client.series.get(7)).letra == "C2"
+    assert len(server.requests) == 2
+
+
+async def test_a_create_does_not_go_over_a_connection_that_the_server_has_just_closed() -> None:
+    with threaded() as server:
+        async with opened(server.base_url) as client:
+            await client.series.get(7)
+            server.connections[0].shutdown(socket.SHUT_RDWR)
+            wait_for_bytes(client)
+            await client.series.create(letra="F", tipo_documento="factura")
+    assert [request.split()[0] for request in server.requests] == [b"GET", b"POST"]
+
+
+async def test_every_kept_connection_that_is_not_idle_is_passed_over() -> None:
+    with threaded() as server:
+        async with opened(server.base_url) as client:
+            await asyncio.gather(*(client.series.get(7) for _ in range(5)))
+            for connection in server.connections:
+                connection.sendall(serie("LATE"))
+            await until(lambda: all(protocol.should_close for protocol in kept(client)))
+            assert (await client.series.get(7)).letra == "C6"
+            assert len(kept(client)) == 1
+
+
+async def test_who_answers_on_a_new_connection_before_being_asked_is_sent_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create = aiohttp.TCPConnector._create_connection
+
+    async def create_slowly(self: aiohttp.TCPConnector, *more: Any) -> Any:
+        protocol = await create(self, *more)
+        await until(lambda: protocol._tail)
+        return protocol
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", create_slowly)
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(serie("EARLY"))
+        heard.append(await reader.read(65536))
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listener, opened(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api") as client:
+        with pytest.raises(NotSentError, match=r"127\.0\.0\.1 answered before the request was sent"):
+            await client.series.create(letra="F", tipo_documento="factura")
+        await until(lambda: heard)
+    assert heard == [b""]
+
+
+async def test_a_call_that_goes_over_a_kept_connection_may_have_been_sent() -> None:
+    """What decides is what was written: the second call fails on a connection that is there."""
+
+    async def handle(exchange: Exchange) -> None:
+        if exchange.number == 1:
+            await exchange.write(serie("F"))
+        else:
+            await asyncio.sleep(60)
+
+    async with raw_server(handle) as server, opened(server.base_url, evolve(QUICK, deadline=0.1)) as client:
+        await client.series.get(7)
+        with pytest.raises(RequestTimeoutError):
+            await client.series.create(letra="F", tipo_documento="factura")
+        assert len(server.requests) == 2
+
+
+# ── Nothing was written ───────────────────────────────────────────────────────────────────────────────────────────────
+
+CLOCKS = ["deadline", "total_timeout", "read_timeout", "connect_timeout"]
+
+
+@asynccontextmanager
+async def listening(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """Serve raw connections, and give the port."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (asyncio.CancelledError, ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    listener = await asyncio.start_server(run, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await listener.wait_closed()
+
+
+async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    while await reader.read(65536):
+        pass
+
+
+async def drop(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    await writer.drain()
+    await reader.read()
+
+
+async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"what?\r\n\r\n")
+    await writer.drain()
+    await reader.read()
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize("is_proxy", [False, True], ids=["TLS", "proxy"])
+async def test_whichever_clock_runs_out_while_connecting_nothing_was_sent(clock: str, is_proxy: bool) -> None:  # noqa: FBT001
+    async with listening(hang) as port:
+        config = evolve(QUICK, **{clock: 0.1})  # type: ignore[arg-type]
+        config = evolve(config, proxy=f"http://127.0.0.1:{port}") if is_proxy else config
+        async with opened(SANDBOX if is_proxy else f"https://127.0.0.1:{port}/api", config) as client:
+            with pytest.raises(NotSentError, match=r"no connection to .* in time"):
+                await client.series.create(letra="F", tipo_documento="factura")
+
+
+# ── The proxy is named, and its password is not ───────────────────────────────────────────────────────────────────────
+
+THROUGH = r"sandbox\.facturaonline\.com\.mx through the proxy 127\.0\.0\.1:\d+"
+PROXIES: dict[str, tuple[Any, str, str]] = {
+    "unknown name": (None, "http://u:hush-hush@proxy.corp.invalid:3128", r"the proxy proxy\.corp\.invalid:3128: "),
+    "closed port": (None, "http://u:hush-hush@127.0.0.1:1", r"the proxy 127\.0\.0\.1:1: "),
+    "drops": (drop, "http://u:hush-hush@127.0.0.1:{}", THROUGH),
+    "hangs": (hang, "http://u:hush-hush@127.0.0.1:{}", THROUGH + " in time"),
+    "hangs in TLS": (hang, "https://u:hush-hush@127.0.0.1:{}", THROUGH + " in time"),
+    "no TLS": (babble, "https://u:hush-hush@127.0.0.1:{}", r"the proxy 127\.0\.0\.1:\d+"),
+    "no HTTP": (babble, "http://u:hush-hush@127.0.0.1:{}", THROUGH),
+    "407": (
+        refuse,
+        "http://u:hush-hush@127.0.0.1:{}",
+        r"the proxy 127\.0\.0\.1:\d+ refused .* \(HTTP 407\): give its user",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PROXIES)
+async def test_a_proxy_that_cannot_be_reached_is_named_without_its_password(case: str) -> None:
+    serve, proxy, said = PROXIES[case]
+    async with listening(serve or drop) as port:
+        config = evolve(QUICK, proxy=proxy.format(port), deadline=0.3)
+        async with opened(SANDBOX, config) as client:
+            with pytest.raises(NotSentError, match=said) as refused:
+                await client.series.create(letra="F", tipo_documento="factura")
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("is_tunnel", [True, False])
+async def test_a_proxy_gets_its_user_and_password(is_tunnel: bool) -> None:  # noqa: FBT001
+    heads: list[bytes] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with listening(note) as port:
+        config = evolve(QUICK, proxy=f"http://us%40r:p%C3%B1ss@127.0.0.1:{port}")
+        base_url = SANDBOX if is_tunnel else "http://127.0.0.1:9/api"
+        async with opened(base_url, config) as client:
+            with pytest.raises(NotSentError if is_tunnel else OutcomeUnknownError):
+                await client.series.create(letra="F", tipo_documento="factura")
+            proxy = session_of(client)._default_proxy
+    assert heads[0].startswith(b"CONNECT " if is_tunnel else b"POST http://127.0.0.1:9/api")
+    assert b"\r\nProxy-Authorization: Basic dXNAcjpww7Fzcw==\r\n" in heads[0]
+    assert (b"F-Secret-Key" in heads[0]) is not is_tunnel
+    assert repr(proxy) == f"URL('http://127.0.0.1:{port}')"
+
+
+# ── Interrupted ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_session_that_is_closed_between_slot_and_attempt_sends_nothing() -> None:
+    with threaded() as server:
+        async with opened(server.base_url) as client:
+            await client.series.get(7)
+
+            with pytest.raises(NotSentError, match="closed before the call was sent"):
+                await client.series.create(letra="F", tipo_documento="factura", before_send=client.session.aclose)
+    assert len(server.requests) == 1

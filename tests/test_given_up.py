@@ -1,0 +1,175 @@
+"""Requests that were given up: neither this process nor its kernel sends the rest of them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from facturaonline_async import FacturaOnline, NuevaEmpresa, OutcomeUnknownError, RequestTimeoutError
+from facturaonline_async.testing import make_sello
+from tests.raw import Exchange, raw_server
+from tests.test_connections import QUICK, kept, opened, serie, threaded, until
+
+STOPPED_SERVER = """
+import socket, sys
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+listener.bind(("127.0.0.1", 0)); listener.listen()
+print(listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+total, body = 0, None
+try:
+    while chunk := connection.recv(65536): total += len(chunk)
+    print("closed after", total, flush=True)
+except ConnectionResetError:
+    print("reset after", total, flush=True)
+"""
+
+CLIENT = """
+import asyncio, sys
+from tests.test_connections import QUICK, opened
+from tests.test_given_up import LARGE
+from attrs import evolve
+async def main():
+    async with opened(sys.argv[1], evolve(QUICK, total_timeout=1, upload_timeout=1, deadline=60)) as client:
+        create = asyncio.ensure_future(client.empresas.create(LARGE))
+        exchanges = client.session._transport._watch.exchanges
+        while not exchanges or not (transport := next(iter(exchanges.values())).transport): await asyncio.sleep(0)
+        while transport.get_write_buffer_size() or not transport.get_extra_info("socket"): await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+        print(transport.get_extra_info("sockname")[1], flush=True)
+        await create
+asyncio.run(main())
+"""
+
+PNG = b"\x89PNG\r\n\x1a\n"
+LARGE = NuevaEmpresa(
+    razon_social="UNA",
+    rfc="EKU9003173C9",
+    codpos="42501",
+    email="a@b.mx",
+    regimen="601",
+    regimen_nomina="601",
+    csd=make_sello("EKU9003173C9"),
+    logo=PNG + b"x" * 120_000,
+)
+HUGE = evolve(LARGE, logo=PNG + b"x" * 1_048_000)
+
+
+@contextmanager
+def stopped() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Give a server that has been stopped before anybody called it: its kernel takes some, and it reads nothing."""
+    with subprocess.Popen([sys.executable, "-c", STOPPED_SERVER], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        base_url = f"http://127.0.0.1:{server.stdout.readline().strip()}/api"
+        server.send_signal(signal.SIGSTOP)
+        try:
+            yield server, base_url
+        finally:
+            server.kill()
+
+
+async def woken(server: subprocess.Popen[str]) -> str:
+    """Wake the server, and return what it says when the connection has ended."""
+    server.send_signal(signal.SIGCONT)
+    assert server.stdout is not None
+    return (await asyncio.to_thread(server.stdout.readline)).strip()
+
+
+async def time_out(client: FacturaOnline, create: asyncio.Future[object]) -> None:
+    with pytest.raises(RequestTimeoutError):
+        await create
+
+
+async def cancel(client: FacturaOnline, create: asyncio.Future[object]) -> None:
+    await written(client)
+    create.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await create
+
+
+async def close(client: FacturaOnline, create: asyncio.Future[object]) -> None:
+    await written(client)
+    await client.session.aclose()
+    with pytest.raises(OutcomeUnknownError):
+        await create
+
+
+async def written(client: FacturaOnline) -> None:
+    """Wait until the request is on its way."""
+    exchanges = client.session._transport._watch.exchanges
+    await until(lambda: any(exchange.transport for exchange in exchanges.values()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be stopped here")
+@pytest.mark.parametrize("end", [time_out, cancel, close])
+async def test_the_rest_of_a_request_that_was_given_up_is_never_sent(
+    end: Callable[[FacturaOnline, asyncio.Future[object]], Awaitable[None]],
+) -> None:
+    with stopped() as (server, base_url):
+        timeout = 0.2 if end is time_out else 60
+        async with opened(base_url, evolve(QUICK, upload_timeout=timeout)) as client:
+            await end(client, asyncio.ensure_future(client.empresas.create(HUGE)))
+            said = await woken(server)
+    assert said.startswith("reset after ")
+    assert int(said.split()[-1]) < 1_048_000
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
+async def test_the_kernel_of_a_client_that_was_killed_gives_up_with_the_attempt() -> None:
+    with stopped() as (server, base_url):
+        command = [sys.executable, "-c", CLIENT, base_url]
+        root = Path(__file__).parents[1]
+        client = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=root)
+        assert client.stdout is not None
+        port = int(await client.stdout.readline())
+        client.kill()
+        await client.wait()
+        await until(lambda: not is_known_to_the_kernel(port))
+        said = await woken(server)
+    assert int(said.split()[-1]) < 120_000
+
+
+def is_known_to_the_kernel(port: int) -> bool:
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return any(line.split()[1].endswith(f":{port:04X}") for line in lines)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
+async def test_the_kernel_tries_to_send_for_as_long_as_the_longest_attempt() -> None:
+    with threaded() as server:
+        async with opened(server.base_url, evolve(QUICK, total_timeout=7, upload_timeout=11)) as client:
+            await client.series.get(7)
+            plug = kept(client)[0].transport.get_extra_info("socket")
+            assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 11_000
+
+
+async def test_a_connection_that_went_back_to_the_pool_is_not_reset_by_the_call_that_had_it() -> None:
+    """A whole answer was read in the same moment as the call was cancelled: the connection serves the next one."""
+    rest = asyncio.Event()
+
+    async def handle(exchange: Exchange) -> None:
+        whole = serie("F")
+        await exchange.write(whole[:-20])
+        await rest.wait()
+        await exchange.write(whole[-20:])
+
+    async with raw_server(handle) as server, opened(server.base_url) as client:
+        reading = asyncio.ensure_future(client.series.get(7))
+        await until(lambda: server.requests)
+        rest.set()
+        await until(lambda: client.session._transport.http is not None and kept(client))
+        assert not reading.done()
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert (await client.series.get(7)).letra == "F"
+        assert server.connections == 1
