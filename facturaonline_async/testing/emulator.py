@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from facturaonline_async.config import Credentials
-from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.testing import empresas, series
 from facturaonline_async.testing.answers import statuses
 from facturaonline_async.testing.api import Api
@@ -40,7 +40,9 @@ class Emulator:
             await client.series.create(letra="F", tipo_documento="factura")
             assert emulator.count("series.create") == 1
 
-    An emulator can be stopped and started again: it keeps its state, its log and its port.
+    An emulator can be stopped and started again: it keeps its state, its log and its port. While it listens it belongs
+    to the process that started it. A forked child has a copy of its state that no request meets, so that any use there
+    raises `NotSentError`; `base_url` works. Take ``credentials`` before the fork.
 
     Args:
         host: address to listen on; anything but loopback only if you say so.
@@ -114,10 +116,14 @@ class Emulator:
             OSError: the port is taken.
 
         """
+        self._check_process()
         await self._server.start()
 
     async def aclose(self) -> None:
-        """Stop: cancel what is in flight, and late work; close every connection. Safe to repeat, and quick."""
+        """Stop: cancel what is in flight, and late work; close every connection. Safe to repeat, and quick.
+
+        In a forked child it does nothing.
+        """
         await self._server.aclose()
 
     async def __aenter__(self) -> Self:
@@ -133,6 +139,13 @@ class Emulator:
     def base_url(self) -> str:
         """Prefix of every endpoint, such as ``"http://127.0.0.1:54321/api"``; RuntimeError before the first start."""
         return self._server.origin + PREFIX
+
+    def _check_process(self) -> None:
+        if self._server.is_foreign:
+            raise NotSentError(
+                "this emulator runs in the process that this one was forked from: call it over HTTP at its base_url, "
+                "with credentials taken before the fork, or start another Emulator here"
+            )
 
     # State
 
@@ -157,6 +170,7 @@ class Emulator:
         ``tipo_documento`` (default ``"factura"``), ``descripcion`` (default: from the type), ``estatus`` (default
         ``"Activa"``; paused: ``"Pausada"``), ``folio`` (int), ``created_at``.
         """
+        self._check_process()
         self._state.touched = True
         return self._state.tables
 
@@ -172,6 +186,7 @@ class Emulator:
             InvalidInputError: `more` names a key that no row has.
 
         """
+        self._check_process()
         return self._state.add_empresa(empresa_row(rfc, razon_social, **more))
 
     def add_serie(
@@ -183,6 +198,7 @@ class Emulator:
             LookupError: there is no such company.
 
         """
+        self._check_process()
         self._empresa(empresa_uid)
         row = {"letra": letra, "tipo_documento": str(tipo_documento), "folio": folio, "estatus": estatus}
         return self._state.add_serie({"empresa": empresa_uid, **row})
@@ -190,6 +206,7 @@ class Emulator:
     @property
     def credentials(self) -> Credentials:
         """The keys of the main company; LookupError where it has been deleted."""
+        self._check_process()
         uid = self._state.main_uid()
         if uid is None:
             raise LookupError("No company is flagged as main any more.")
@@ -197,6 +214,7 @@ class Emulator:
 
     def credentials_of(self, uid: str) -> Credentials:
         """Return the keys of a company; LookupError where there is no such company."""
+        self._check_process()
         row = self._empresa(uid)
         return Credentials(api_key=row["api_key"], secret_key=row["secret_key"])
 
@@ -230,6 +248,7 @@ class Emulator:
             InvalidInputError: there is no such endpoint, or a number is out of range.
 
         """
+        self._check_process()
         if endpoint is not None and endpoint not in self.ENDPOINTS:
             known = ", ".join(self.ENDPOINTS)
             raise InvalidInputError(f"There is no endpoint {endpoint!r}. There are: {known}.", field="endpoint")
@@ -237,6 +256,7 @@ class Emulator:
 
     def clear_faults(self) -> None:
         """Forget every fault that has been injected. Calls that one has met already go on as they are."""
+        self._check_process()
         self._faults.clear()
 
     # Log
@@ -244,13 +264,16 @@ class Emulator:
     @property
     def requests(self) -> tuple[Request, ...]:
         """The requests so far, in the order in which they were read: a snapshot, without keys and passwords."""
+        self._check_process()
         return self._log.rows
 
     def count(self, endpoint: str) -> int:
         """Return how many requests came for an endpoint, those beyond ``log_limit`` included; ``""``: for none."""
+        self._check_process()
         return self._log.count(endpoint)
 
     @property
     def in_flight_max(self) -> int:
         """The highest number of requests that were in flight at once."""
+        self._check_process()
         return self._server.in_flight_max

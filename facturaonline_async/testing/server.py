@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Coroutine, Mapping
@@ -55,6 +56,7 @@ class Server:
         self._refusal_statuses = refusal_statuses
         self._ssl_context = ssl_context
         self._runner: web.ServerRunner | None = None
+        self._process = 0  # while it does not listen
         self._tasks: set[asyncio.Task[object]] = set()
         self._random = random.Random()
         self._in_flight = 0
@@ -68,6 +70,11 @@ class Server:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'https' if self._ssl_context else 'http'}://{host}:{self._port}"
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another process listens, of which this one is a forked child."""
+        return self._process not in (0, os.getpid())
+
     async def start(self) -> None:
         """Listen. Raises RuntimeError where it does so already, and OSError where the port is taken."""
         if self._runner is not None:
@@ -76,11 +83,16 @@ class Server:
         await runner.setup()
         await web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl_context).start()
         self._port = runner.addresses[0][1]
-        self._runner = runner
+        self._runner, self._process = runner, os.getpid()
 
     async def aclose(self) -> None:
-        """Stop listening, cancel every call and all late work, and close every connection."""
-        runner, self._runner = self._runner, None
+        """Stop listening, cancel every call and all late work, and close every connection.
+
+        A forked child closes nothing: its sockets and its loop's selector are shared with the parent.
+        """
+        if self.is_foreign:
+            return
+        runner, self._runner, self._process = self._runner, None, 0
         if runner is None:
             return
         for site in runner.sites:
@@ -96,6 +108,10 @@ class Server:
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Keep count of what is in flight: a call goes on when its client has gone, so that it must be cancelled."""
+        if self.is_foreign:
+            if http.transport is not None:
+                http.transport.abort()
+            return web.Response()  # never sent
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)

@@ -1,0 +1,229 @@
+"""Forks: a session and an emulator belong to the process that used them first."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from facturaonline_async import (
+    Config,
+    FacturaOnline,
+    FacturaOnlineError,
+    NotSentError,
+    Rate,
+    SessionManager,
+    UnreadableAnswerError,
+)
+from facturaonline_async.testing import Emulator, Fault
+from tests.forks import Child, in_child, served
+from tests.replay import CREDENTIALS
+
+Uses = dict[str, Callable[[FacturaOnline], Coroutine[Any, Any, object]]]
+
+USES: Uses = {
+    "read": lambda client: client.series.get(7),
+    "list": lambda client: client.series.list(),
+    "create": lambda client: client.series.create(letra="F", tipo_documento="factura"),
+    "find": lambda client: client.series.find(letra="F", tipo_documento="factura"),
+    "ensure": lambda client: client.series.ensure(letra="F", tipo_documento="factura"),
+    "change": lambda client: client.series.deactivate(7),
+    "enter": lambda client: client.session.__aenter__(),
+}
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Give a loop that is not running, so that a child may run it on."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def opened(base_url: str, **more: Any) -> FacturaOnline:
+    config = Config(base_url=base_url, rates=(), keepalive=600, **more)
+    return FacturaOnline(SessionManager(config), CREDENTIALS)
+
+
+def ended(loop: asyncio.AbstractEventLoop, work: Any) -> str:
+    """Say what error the work ends with in this loop; "" where it ends well."""
+    try:
+        loop.run_until_complete(work)
+    except FacturaOnlineError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_session_that_was_used_before_a_fork_is_refused_in_every_child(
+    use: str, loop: asyncio.AbstractEventLoop
+) -> None:
+    with served() as base_url:
+        client = opened(base_url)
+        loop.run_until_complete(client.series.get(7))
+        children = [Child(lambda: [ended(loop, USES[use](client)) for _ in range(3)]) for _ in range(2)]
+        said = [each for child in children for each in child.result()]
+        loop.run_until_complete(client.session.aclose())
+    assert [each.partition(":")[0] for each in said] == ["NotSentError"] * 6
+    assert all("make a new SessionManager in each child, after the fork" in each for each in said)
+
+
+def test_a_child_is_refused_though_it_has_a_loop_of_its_own(loop: asyncio.AbstractEventLoop) -> None:
+    with served() as base_url:
+        client = opened(base_url)
+        loop.run_until_complete(client.series.get(7))
+        said = in_child(lambda: ended(asyncio.new_event_loop(), client.series.get(7)))
+        loop.run_until_complete(client.session.aclose())
+    assert "after the fork" in said
+
+
+def test_a_turn_that_the_parent_had_taken_lets_no_child_wait_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    with served() as base_url:
+        client = opened(base_url)
+
+        async def fork_inside() -> Child:
+            await client.series.get(7)
+            async with client.session.turns.take(("series", "7")):
+                return Child(lambda: ended(asyncio.new_event_loop(), client.series.deactivate(7)))
+
+        child = loop.run_until_complete(fork_inside())
+        assert "after the fork" in child.result()
+        loop.run_until_complete(client.session.aclose())
+
+
+def test_a_call_that_was_waiting_when_the_process_was_forked_is_sent_by_the_parent_alone(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    with served() as base_url:
+        config = Config(base_url=base_url, rates=Rate(1, 0.3), keepalive=600)
+        client = FacturaOnline(SessionManager(config), CREDENTIALS)
+        loop.run_until_complete(client.series.get(7))
+        waiting = loop.create_task(client.series.get(7))
+        loop.run_until_complete(asyncio.sleep(0))
+        child = Child(lambda: ended(loop, waiting))
+        assert loop.run_until_complete(waiting).letra == "C1"
+        assert "forked into another process while the call was waiting" in child.result()
+        loop.run_until_complete(client.session.aclose())
+
+
+def left_open(loop: asyncio.AbstractEventLoop, clients: list[FacturaOnline]) -> None:
+    clients.clear()
+    gc.collect()
+
+
+def closed(loop: asyncio.AbstractEventLoop, clients: list[FacturaOnline]) -> None:
+    loop.run_until_complete(clients[0].session.aclose())
+    loop.run_until_complete(asyncio.sleep(0))
+    left_open(loop, clients)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("leave", [closed, left_open])
+def test_a_child_that_leaves_the_session_leaves_the_parents_connection_alone(
+    leave: Callable[[asyncio.AbstractEventLoop, list[FacturaOnline]], None], loop: asyncio.AbstractEventLoop
+) -> None:
+    with served() as base_url:
+        clients = [opened(base_url)]
+        assert loop.run_until_complete(clients[0].series.get(7)).letra == "C1"
+        assert in_child(lambda: leave(loop, clients)) is None
+        assert loop.run_until_complete(clients[0].series.get(7)).letra == "C1"
+        loop.run_until_complete(clients[0].session.aclose())
+
+
+def test_a_child_that_closes_the_session_leaves_a_read_of_the_parent_in_flight(loop: asyncio.AbstractEventLoop) -> None:
+    with served() as base_url:
+        client = opened(base_url)
+        loop.run_until_complete(client.series.get(7))
+        finding = loop.create_task(client.series.find(letra="X", tipo_documento="factura"))
+        while not client.session._transport._watch.exchanges:
+            loop.run_until_complete(asyncio.sleep(0))
+        assert in_child(lambda: asyncio.run(client.session.aclose())) is None
+        with pytest.raises(UnreadableAnswerError):  # one serie is no list
+            loop.run_until_complete(finding)
+        loop.run_until_complete(client.session.aclose())
+
+
+def test_a_session_that_was_made_before_a_fork_and_not_used_works_in_each_child(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    with served() as base_url:
+        client = opened(base_url)
+
+        def use() -> str:
+            found = loop.run_until_complete(client.series.get(7)).letra
+            loop.run_until_complete(client.session.aclose())
+            return found
+
+        assert {in_child(use), in_child(use), use()} == {"C1", "C2", "C3"}
+
+
+# ── The emulator ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+EMULATOR_USES: dict[str, Callable[[Emulator], object]] = {
+    "state": lambda emulator: emulator.state,
+    "credentials": lambda emulator: emulator.credentials,
+    "credentials_of": lambda emulator: emulator.credentials_of("607a062eae2bb"),
+    "add_empresa": lambda emulator: emulator.add_empresa(rfc="EKU9003173C9"),
+    "add_serie": lambda emulator: emulator.add_serie("607a062eae2bb", letra="F", tipo_documento="factura"),
+    "inject": lambda emulator: emulator.inject(Fault.status(500)),
+    "clear_faults": lambda emulator: emulator.clear_faults(),
+    "requests": lambda emulator: emulator.requests,
+    "count": lambda emulator: emulator.count("series.list"),
+    "in_flight_max": lambda emulator: emulator.in_flight_max,
+    "start": lambda emulator: asyncio.run(emulator.start()),
+}
+
+
+def test_no_use_of_the_emulator_is_missing() -> None:
+    public = {name for name in vars(Emulator) if not name.startswith("_")}
+    assert public - EMULATOR_USES.keys() == {"ENDPOINTS", "aclose", "base_url"}
+
+
+@pytest.mark.parametrize("use", EMULATOR_USES)
+def test_an_emulator_that_was_started_before_a_fork_is_refused_in_the_child(
+    use: str, loop: asyncio.AbstractEventLoop
+) -> None:
+    emulator = Emulator()
+    loop.run_until_complete(emulator.start())
+
+    def child() -> str:
+        assert emulator.base_url
+        with pytest.raises(NotSentError) as refused:
+            EMULATOR_USES[use](emulator)
+        return str(refused.value)
+
+    assert "start another Emulator here" in in_child(child)
+    loop.run_until_complete(emulator.aclose())
+
+
+def test_a_child_that_closes_the_emulator_leaves_the_parents_listening(loop: asyncio.AbstractEventLoop) -> None:
+    emulator = Emulator()
+    loop.run_until_complete(emulator.start())
+    client = FacturaOnline(SessionManager(Config(base_url=emulator.base_url, keepalive=600)), emulator.credentials)
+    assert loop.run_until_complete(client.series.list()) == []
+    assert in_child(lambda: loop.run_until_complete(emulator.aclose())) is None
+    assert loop.run_until_complete(client.series.list()) == []
+    assert emulator.count("series.list") == 2
+    loop.run_until_complete(client.session.aclose())
+    loop.run_until_complete(emulator.aclose())
+
+
+def test_an_emulator_that_was_not_started_can_be_started_in_a_child() -> None:
+    emulator = Emulator()
+
+    async def use() -> int:
+        async with emulator:
+            session = SessionManager(Config(base_url=emulator.base_url))
+            async with session:
+                await FacturaOnline(session, emulator.credentials).series.list()
+            return emulator.count("series.list")
+
+    assert in_child(lambda: asyncio.run(use())) == 1
+    assert asyncio.run(use()) == 1
+
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
