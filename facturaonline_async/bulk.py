@@ -11,12 +11,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import anyio
+from anyio.abc import TaskGroup
 from attrs import frozen
 
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -91,10 +101,7 @@ async def stream(
         InvalidInputError: `concurrency` is not a whole number above 0.
 
     """
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise InvalidInputError(
-            f"concurrency must be a whole number above 0, and was {concurrency!r}.", field="concurrency"
-        )
+    _check(concurrency)
     room = asyncio.Semaphore(_AHEAD * concurrency) if ordered else None
     source = _Source(items, room)
     box: _Box[Outcome[ItemT, ResultT]] = _Box(concurrency)
@@ -102,6 +109,7 @@ async def stream(
 
     async def work() -> None:
         while (taken := next(now, None) if source.is_quick else await source.take()) is not None:
+            box.enter(group, work)
             index, item = taken
             if not index % _CHECKPOINT:
                 await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
@@ -129,8 +137,7 @@ async def stream(
     is_wanted_elsewhere = _cancelled_since()
     try:
         async with anyio.create_task_group() as group:
-            for _ in range(concurrency):
-                group.start_soon(work)
+            group.start_soon(work)  # each worker that finds an item starts the next one
             yield _as_they_come(box) if room is None else _in_order(box, room)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as problems:
@@ -144,6 +151,13 @@ async def stream(
         if isinstance(items, AsyncGenerator):
             await items.aclose()  # left to the garbage collector, it would end at any time
     raise problem
+
+
+def _check(concurrency: object) -> None:
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise InvalidInputError(
+            f"concurrency must be a whole number above 0, and was {concurrency!r}.", field="concurrency"
+        )
 
 
 def _cancelled_since() -> Callable[[], bool]:
@@ -202,11 +216,13 @@ class _Box(Generic[T]):
     again: one that never waits fills it by itself.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, most: int) -> None:
         self.ready: deque[T] = deque()
         self.is_awaited: bool = False
-        self._most = self._workers = workers
-        self._low = workers // 2
+        #: Workers that may still bring something.
+        self.workers: int = 1
+        self._most = most
+        self._low = most // 2
         self._is_closed = False
         self._reader: asyncio.Future[None] | None = None
         self._full: deque[asyncio.Future[None]] = deque()
@@ -225,10 +241,16 @@ class _Box(Generic[T]):
             await waiter
         self._admit()
 
+    def enter(self, group: TaskGroup, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start one more worker, unless there are as many as there may be."""
+        if self.workers < self._most:
+            self.workers += 1
+            group.start_soon(work)
+
     def leave(self) -> None:
         """Say that a worker is done."""
-        self._workers -= 1
-        if not self._workers:
+        self.workers -= 1
+        if not self.workers:
             self.tell()
 
     async def fetch(self) -> T | None:
@@ -237,7 +259,7 @@ class _Box(Generic[T]):
         while not ready:
             if self._is_closed:
                 raise anyio.ClosedResourceError
-            if not self._workers:
+            if not self.workers:
                 return None
             self.is_awaited = True
             self._reader = asyncio.get_running_loop().create_future()

@@ -66,6 +66,24 @@ def test_outcomes_come_as_they_come() -> None:
     assert virtually(main()) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("source", [lambda: range(3), lambda: iter(range(3)), lambda: counted(3)])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_workers_are_started_as_items_need_them(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
+    async def main() -> int:
+        most = 0
+
+        async def work(_: int) -> None:
+            nonlocal most
+            most = max(most, len(asyncio.all_tasks()))
+            await asyncio.sleep(1)
+
+        async with bulk.stream(source(), work, concurrency=1000, ordered=ordered) as outcomes:  # type: ignore[arg-type]
+            assert {outcome.index async for outcome in outcomes} == {0, 1, 2}
+        return most
+
+    assert virtually(main()) <= 1 + 3 + 1  # this one, a worker for each item, and one that finds no item
+
+
 def test_no_more_items_are_worked_on_than_the_concurrency() -> None:
     async def main() -> int:
         working = most = 0
