@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
+from contextlib import AbstractAsyncContextManager
 from functools import cached_property
+from types import TracebackType
+from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
@@ -16,15 +18,25 @@ from facturaonline_async.resources.empresas.values import Empresa
 from facturaonline_async.resources.series.service import SeriesService
 from facturaonline_async.session import SessionManager
 
-__all__ = ["FacturaOnline", "connect"]
+__all__ = ["ConnectContext", "FacturaOnline", "connect"]
 
 
 @frozen(slots=False)  # the services are kept once they were asked for
 class FacturaOnline:
-    """A session seen with one company's keys. Free to make, even for each request; there is nothing to close."""
+    """A session seen with one company's keys. Free to make, even for each request.
+
+    A client that `connect` made closes its session with `aclose`. Any other one, made over a session or by
+    `for_empresa`, has nothing to close.
+
+    Attributes:
+        session: connections, limits and repeats; many clients may share it.
+        credentials: the company's key pair.
+
+    """
 
     session: SessionManager
     credentials: Credentials
+    _owns_session: bool = field(default=False, init=False, repr=False, eq=False)
 
     @cached_property
     def series(self) -> SeriesService:
@@ -35,6 +47,14 @@ class FacturaOnline:
     def empresas(self) -> EmpresaService:
         """The companies of the account that the keys belong to."""
         return EmpresaService(self.session, self.credentials)
+
+    async def aclose(self) -> None:
+        """Close the session, if `connect` made this client; else do nothing: the session is another one's to close.
+
+        Calls in flight fail; calls that wait for their turn are never sent. Closing twice does no harm.
+        """
+        if self._owns_session:
+            await self.session.aclose()
 
     def for_empresa(self, empresa: Empresa) -> FacturaOnline:
         """Return the same session seen with that company's own keys.
@@ -51,11 +71,53 @@ class FacturaOnline:
         return FacturaOnline(self.session, credentials)
 
 
-@asynccontextmanager
-async def connect(
+class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
+    """What `connect` returns: await it, or enter it with ``async with``, once."""
+
+    def __init__(self, credentials: Credentials | None, base_url: str | None, config: Config | None) -> None:
+        self._credentials = credentials
+        self._base_url = base_url
+        self._config = config
+        self._client: FacturaOnline | None = None
+
+    def __await__(self) -> Generator[Any, None, FacturaOnline]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> FacturaOnline:
+        return await self._open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _open(self) -> FacturaOnline:
+        if self._client is not None:
+            raise RuntimeError("this connect(…) was awaited or entered before: call connect again for another session")
+        config, credentials = self._config or Config(), self._credentials
+        url = self._base_url or config.base_url or os.environ.get("FACTURAONLINE_BASE_URL")
+        if not url:
+            raise InvalidInputError(
+                "base_url is missing: pass base_url=SANDBOX (or PRODUCTION), or set FACTURAONLINE_BASE_URL.",
+                field="base_url",
+            )
+        if credentials is None:
+            credentials = Credentials(api_key=_from_environment("API_KEY"), secret_key=_from_environment("SECRET_KEY"))
+        session = await SessionManager(evolve(config, base_url=url)).__aenter__()
+        self._client = FacturaOnline(session, credentials)
+        object.__setattr__(self._client, "_owns_session", True)
+        return self._client
+
+
+def connect(
     credentials: Credentials | None = None, *, base_url: str | None = None, config: Config | None = None
-) -> AsyncIterator[FacturaOnline]:
-    """Open a session for one key pair, and close it at the end of the ``async with``.
+) -> ConnectContext:
+    """Open a session for one key pair, with ``async with`` or with ``await``.
+
+    ``async with connect(…) as client:`` closes the session at its end. After ``client = await connect(…)`` the
+    caller closes it, with ``await client.aclose()``: for notebooks, where a client lives over several cells, and for
+    applications with hooks at their start and end. The session belongs to the event loop that runs then.
 
     Args:
         credentials: None reads ``FACTURAONLINE_API_KEY`` and ``FACTURAONLINE_SECRET_KEY`` from the environment.
@@ -64,20 +126,10 @@ async def connect(
         config: everything else.
 
     Raises:
-        InvalidInputError: keys or base URL are missing or malformed.
+        InvalidInputError: keys or base URL are missing or malformed. Raised by the ``await`` or ``async with``.
 
     """
-    config = config or Config()
-    url = base_url or config.base_url or os.environ.get("FACTURAONLINE_BASE_URL")
-    if not url:
-        raise InvalidInputError(
-            "base_url is missing: pass base_url=SANDBOX (or PRODUCTION), or set FACTURAONLINE_BASE_URL.",
-            field="base_url",
-        )
-    if credentials is None:
-        credentials = Credentials(api_key=_from_environment("API_KEY"), secret_key=_from_environment("SECRET_KEY"))
-    async with SessionManager(evolve(config, base_url=url)) as session:
-        yield FacturaOnline(session, credentials)
+    return ConnectContext(credentials, base_url, config)
 
 
 def _from_environment(name: str) -> str:

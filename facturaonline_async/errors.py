@@ -17,13 +17,14 @@
     │   └── RequestTimeoutError  (also TimeoutError) no answer in time
     └── UnreadableAnswerError    yes: it said yes, in words that we cannot read
 
-Every error can be pickled and none keeps a request, a response, a header or another library's exception.
+`FacturaOnlineError.happened` says the same as a word. Every error can be pickled and none keeps a request, a response,
+a header or another library's exception.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from facturaonline_async.findings import Finding
 
@@ -45,10 +46,14 @@ __all__ = [
 ]
 
 
+Happened: TypeAlias = Literal["no", "perhaps", "yes"]
+
+
 class FacturaOnlineError(Exception):
     """The root of every error that this library raises on purpose.
 
     Attributes:
+        happened: whether the API did what the call asked for: "no", "perhaps" or "yes". Each class has one answer.
         endpoint: name of the endpoint, such as ``"series.create"``; ``""`` where no call was under way.
         status: HTTP status of the answer, or None where there was none.
         uid: the uid that the call was about, or None.
@@ -57,6 +62,7 @@ class FacturaOnlineError(Exception):
 
     """
 
+    happened: ClassVar[Happened] = "perhaps"
     is_transient = False
 
     def __init__(
@@ -86,11 +92,32 @@ class NotSentError(FacturaOnlineError):
     Refused connections, DNS failures and connect time-outs are repeated before this is raised; TLS failures never are.
     """
 
+    happened = "no"
+
 
 class LimiterWaitError(NotSentError):
-    """No, it did not happen: the limiter or the gate would have kept the call longer than ``Config.max_wait``."""
+    """No, it did not happen: the limiter or the gate would have kept the call longer than ``Config.max_wait``.
+
+    Attributes:
+        retry_after: seconds until the call's turn would have come, as things stood; 1 where no rate kept it, but too
+            many calls in flight.
+
+    """
 
     is_transient = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float = 1.0,
+        endpoint: str = "",
+        status: int | None = None,
+        uid: int | str | None = None,
+        snippet: str = "",
+    ) -> None:
+        super().__init__(message, endpoint=endpoint, status=status, uid=uid, snippet=snippet)
+        self.retry_after = retry_after
 
 
 class InvalidInputError(NotSentError, ValueError):
@@ -122,6 +149,8 @@ class InvalidInputError(NotSentError, ValueError):
 
 class ApiError(FacturaOnlineError):
     """No, it did not happen: the API answered, and the answer is no. Never repeated (`RateLimitError` excepted)."""
+
+    happened = "no"
 
 
 class AuthenticationError(ApiError):
@@ -188,6 +217,8 @@ class OutcomeUnknownError(FacturaOnlineError):
     repeat of a create can make a second one.
     """
 
+    happened = "perhaps"
+
 
 class ServerError(OutcomeUnknownError):
     """HTTP 5xx, whatever its body says: the server may have done the work before it failed.
@@ -217,3 +248,5 @@ class RequestTimeoutError(OutcomeUnknownError, TimeoutError):
 
 class UnreadableAnswerError(FacturaOnlineError):
     """Yes, it happened: the API said yes, but the rest of its answer cannot be read. Never repeated."""
+
+    happened = "yes"

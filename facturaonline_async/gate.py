@@ -156,11 +156,11 @@ class Gate:
 
     def _set_deadline(self, waiter: Waiter, now: float, max_wait: float) -> None:
         """Refuse at once what would take too long as things stand, and note until when to wait otherwise."""
-        lane = waiter.lane
-        soonest = max([lane.key.held_until, now, *(window.opens_after(lane.live, now) for window in lane.windows)])
-        if soonest - now > max_wait:
+        left = waiter.lane.opens_in(waiter.lane.live, now)
+        if left > max_wait:
             raise LimiterWaitError(
-                f"the call would wait {soonest - now:.1f} s for its turn, longer than max_wait={max_wait:g} s allows"
+                f"the call would wait {left:.1f} s for its turn, longer than max_wait={max_wait:g} s allows",
+                retry_after=left,
             )
         heappush(self._deadlines, (now + max_wait, waiter.turn, waiter))
 
@@ -279,9 +279,14 @@ class Gate:
     def _fail_late(self, now: float) -> None:
         """Tell those who have waited as long as they would."""
         while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].future.done()):
-            future = heappop(self._deadlines)[2].future
-            if not future.done():
-                future.set_exception(LimiterWaitError("the call waited max_wait seconds, and its turn did not come"))
+            waiter = heappop(self._deadlines)[2]
+            if not waiter.future.done():
+                waiter.future.set_exception(
+                    LimiterWaitError(
+                        "the call waited max_wait seconds, and its turn did not come",
+                        retry_after=waiter.lane.opens_in(0, now, host=self._host) or 1.0,
+                    )
+                )
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, host_opens: float) -> None:
         whens = [heap[0][0] for heap in (self._timed, self._deadlines) if heap]

@@ -146,6 +146,11 @@ class Lane:
                 latest = opens
         return latest
 
+    def opens_in(self, ahead: int, now: float, *, host: Iterable[Window] = ()) -> float:
+        """Return the seconds after which a call may start, at the soonest, behind so many others of this lane."""
+        windows = (*self.windows, *host)
+        return max([0.0, self.key.held_until - now, *(window.opens_after(ahead, now) - now for window in windows)])
+
     def head(self) -> Waiter | None:
         """Return who has waited longest, dropping those who left."""
         while self.queue and self.queue[0].future.done():

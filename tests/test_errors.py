@@ -21,6 +21,7 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
     ValidationError,
 )
+from facturaonline_async.provision import JournalError, PlanError
 
 CONTEXT = {"endpoint": "series.get", "status": 404, "uid": 19843, "snippet": "…"}
 
@@ -33,6 +34,7 @@ SAMPLES: list[FacturaOnlineError] = [
     InvalidInputError("text", field="uid", endpoint="series.get", uid=1),
     ValidationError("text", fields={"razons": ("El campo razons es requerido",)}, endpoint="empresas.create"),
     RateLimitError("text", retry_after=2.5, endpoint="series.list"),
+    LimiterWaitError("text", retry_after=0.25, endpoint="series.list"),
 ]
 
 
@@ -68,6 +70,15 @@ def test_the_four_answers_to_did_it_happen_exclude_each_other() -> None:
     kinds = [getattr(errors, name) for name in errors.__all__ if name != "FacturaOnlineError"]
     assert {sum(issubclass(kind, answer) for answer in answers) for kind in kinds} == {1}
     assert issubclass(LimiterWaitError, NotSentError)
+
+
+ANSWERS = {NotSentError: "no", ApiError: "no", OutcomeUnknownError: "perhaps", UnreadableAnswerError: "yes"}
+
+
+@pytest.mark.parametrize("error", [*SAMPLES, JournalError("x"), PlanError("x")], ids=lambda error: type(error).__name__)
+def test_every_error_says_in_a_word_whether_it_happened(error: FacturaOnlineError) -> None:
+    expected = next((word for kind, word in ANSWERS.items() if isinstance(error, kind)), "perhaps")
+    assert (expected, expected) == (error.happened, pickle.loads(pickle.dumps(error)).happened)
 
 
 def test_an_error_names_its_endpoint_and_status() -> None:

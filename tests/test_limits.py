@@ -585,6 +585,29 @@ def test_a_wait_that_grows_too_long_ends_after_max_wait() -> None:
     assert virtually(main()) == (3.0, [10.5])
 
 
+def test_a_refused_call_is_told_when_its_turn_would_come() -> None:
+    async def main() -> list[float]:
+        limiter = gate(rates=Rate(2, 1), host_rates=Rate(4, 10), concurrency=5)
+
+        async def refused(key: str, max_wait: float) -> float:
+            with pytest.raises(LimiterWaitError) as error:
+                await limiter.acquire("series.list", key, max_wait=max_wait)
+            return round(error.value.retry_after, 3)
+
+        await starts(limiter, 2)
+        at_once = await refused("k", 0.4)
+        limiter.hold("held", 30)
+        held = await refused("held", 0.4)
+        await starts(limiter, 2, key="other")
+        waited_for_the_host = await refused("new", 0.5)
+        await asyncio.sleep(9.5)
+        await starts(limiter, 1, key="new")
+        waited_for_a_place = await refused("last", 5)
+        return [at_once, held, waited_for_the_host, waited_for_a_place]
+
+    assert [1.0, 30.0, 9.5, 1.0] == virtually(main())
+
+
 def test_max_wait_zero_means_now_or_never() -> None:
     async def main() -> float:
         limiter = gate(rates=[Rate(1, 1)])

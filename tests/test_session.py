@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import gc
 import socket
+import threading
 import traceback
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -566,6 +569,103 @@ async def test_what_is_missing_from_the_environment_is_named(monkeypatch: pytest
     with pytest.raises(InvalidInputError, match=missing):
         async with connect():
             pass
+
+
+async def test_a_client_that_was_awaited_lives_until_it_is_closed() -> None:
+    async with Emulator() as emulator:
+        client = await connect(emulator.credentials, base_url=emulator.base_url, config=QUICK)
+        assert [] == await client.series.list()
+        await client.aclose()
+        await client.aclose()
+        with pytest.raises(NotSentError, match="closed"):
+            await client.series.list()
+
+
+async def test_a_client_over_a_shared_session_does_not_close_it() -> None:
+    async with (
+        Emulator() as emulator,
+        SessionManager(Config(base_url=emulator.base_url)) as session,
+        connect(emulator.credentials, base_url=emulator.base_url) as owner,
+    ):
+        shared = FacturaOnline(session, emulator.credentials)
+        own = owner.for_empresa(await owner.empresas.get(MAIN))
+        for client in (shared, own, evolve(owner), evolve(owner, credentials=own.credentials)):
+            await client.aclose()
+            assert [] == await client.series.list()
+        assert owner == evolve(owner)
+
+
+@pytest.mark.parametrize("missing", ["FACTURAONLINE_API_KEY", "FACTURAONLINE_BASE_URL"])
+async def test_awaiting_a_connect_without_keys_or_url_raises_as_entering_it_does(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    for name in ("API_KEY", "SECRET_KEY"):
+        monkeypatch.setenv(f"FACTURAONLINE_{name}", "x")
+    monkeypatch.setenv("FACTURAONLINE_BASE_URL", "https://a.example.mx/api")
+    monkeypatch.delenv(missing)
+    connecting = connect()
+    with pytest.raises(InvalidInputError, match=missing):
+        await connecting
+
+
+async def test_a_connect_is_used_once() -> None:
+    connecting = connect(CREDENTIALS, base_url="https://a.example.mx/api")
+    client = await connecting
+    with pytest.raises(RuntimeError, match="call connect again"):
+        async with connecting:
+            pass
+    await client.aclose()
+
+
+CELLS = (
+    "from facturaonline_async import connect",
+    "client = await connect(credentials, base_url=base_url)",
+    "before = await client.series.list()",
+    "serie = await client.series.ensure(letra='F', tipo_documento='factura')",
+    "import asyncio",
+    "same = await asyncio.gather(*(client.series.get(serie.uid) for _ in range(3)))",
+    "await client.aclose()",
+)
+
+
+@contextmanager
+def served_by_a_thread() -> Iterator[Emulator]:
+    """Run an emulator that answers also while the test's own loop stands still."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    emulator = Emulator()
+    try:
+        asyncio.run_coroutine_threadsafe(emulator.__aenter__(), loop).result()
+        yield emulator
+        asyncio.run_coroutine_threadsafe(emulator.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_a_client_lives_over_the_cells_of_a_terminal_whose_loop_stands_still_between_them() -> None:
+    """As IPython does in a terminal, and ``python -m asyncio``: one loop, and each cell is run to its end."""
+    with served_by_a_thread() as emulator, asyncio.Runner() as runner:
+        names: dict[str, Any] = {"credentials": emulator.credentials, "base_url": emulator.base_url}
+        for cell in CELLS:
+            waits = eval(compile(cell, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)  # noqa: S307  # as a notebook does
+            if waits is not None:
+                runner.run(waits)
+        assert ([], [names["serie"]] * 3) == (names["before"], names["same"])
+
+
+async def test_a_client_lives_over_the_cells_of_a_notebook_whose_loop_runs_on() -> None:
+    """As a Jupyter kernel does: each cell is a task of one loop."""
+    async with Emulator() as emulator:
+        names: dict[str, Any] = {"credentials": emulator.credentials, "base_url": emulator.base_url}
+        for cell in CELLS:
+            waits = eval(compile(cell, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)  # noqa: S307  # as a notebook does
+            if waits is not None:
+                await asyncio.create_task(waits)
+            await asyncio.sleep(3)
+        assert ([], [names["serie"]] * 3) == (names["before"], names["same"])
 
 
 def test_a_pair_is_free_to_make_and_shows_no_key() -> None:

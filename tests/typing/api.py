@@ -33,6 +33,9 @@ async def connecting() -> None:
     async with connect(Credentials(api_key="a", secret_key=Secret("b")), base_url=SANDBOX, config=config) as client:
         assert_type(client, FacturaOnline)
         assert_type(client.session, SessionManager)
+    client = await connect()
+    assert_type(client, FacturaOnline)
+    await client.aclose()
     async with SessionManager(config) as session:
         assert_type(FacturaOnline(session, Credentials(api_key="a", secret_key="b")), FacturaOnline)
 
