@@ -133,7 +133,7 @@ class Doubts:
             self.put(key, before)
 
     @contextmanager
-    def deleted(self, resource: str, uid: str) -> Iterator[None]:
+    def deleted(self, resource: str, uid: int | str) -> Iterator[None]:
         """Forget what has this uid when the ``with`` ends: it was deleted, or is found to be gone.
 
         `resource` is such as ``"series"``. After any other error it may still be there, and is remembered.
@@ -145,8 +145,8 @@ class Doubts:
             raise
         self._forget(resource, uid)
 
-    def _forget(self, resource: str, uid: str) -> None:
-        self._doubts.pop(self._by_uid.pop((resource, uid), 0), None)
+    def _forget(self, resource: str, uid: int | str) -> None:
+        self._doubts.pop(self._by_uid.pop((resource, str(uid)), 0), None)
 
     @contextmanager
     def watched(self, heard: set[int]) -> Iterator[None]:

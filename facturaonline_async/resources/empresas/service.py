@@ -293,7 +293,7 @@ class EmpresaService:
             NotFoundError: there is no such company.
 
         """
-        with self._session.doubts.deleted("empresas", str(uid)):
+        with self._session.doubts.deleted("empresas", uid):
             await self._session.change(
                 dialect.DELETE,
                 self._credentials,
