@@ -6,11 +6,9 @@ import pickle
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
-import facturaonline_async
-
-PACKAGE = str(Path(facturaonline_async.__file__).parent)
+TESTS = str(Path(__file__).parent)
 
 
 def leaks(error: BaseException, secrets: Iterable[str]) -> list[str]:
@@ -36,23 +34,43 @@ def _texts(error: BaseException) -> Iterator[tuple[str, str]]:
     yield "notes", repr(getattr(error, "__notes__", ()))
     yield "traceback", "".join(traceback.format_exception(error))
     yield "pickle", pickle.dumps(error).decode("latin-1")
-    for name, other in (("cause", error.__cause__), ("context", error.__context__)):
-        if other is not None:
-            yield name, repr(other)
-            yield name, "".join(traceback.format_exception(other))
-            yield from _frames(other.__traceback__)
-    yield from _frames(error.__traceback__)
+    for each in chain(error):
+        yield "chain", repr(each)
+        yield "chain", "".join(traceback.format_exception(each))
+        yield from _frames(each.__traceback__)
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """Return the error and all causes and contexts behind it."""
+    found: list[BaseException] = []
+    wanted: list[BaseException | None] = [error]
+    while wanted:
+        each = wanted.pop()
+        if each is not None and each not in found:
+            found.append(each)
+            wanted += (each.__cause__, each.__context__)
+    return found
+
+
+def is_callers(file: str) -> bool:
+    """Whether code is the tests' own, which may hold what it likes."""
+    return file.startswith(TESTS) or "/_pytest/" in file or "/pluggy/" in file
 
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
-    """Give the locals of our own frames: those of the caller and of other libraries are not ours to hide."""
+    """Give the locals of the frames that the error went through, those of other libraries included."""
     while trace is not None:
-        frame = trace.tb_frame
-        if frame.f_code.co_filename.startswith(PACKAGE):
-            for name, value in frame.f_locals.items():
-                try:
-                    shown = repr(value)
-                except Exception as problem:  # noqa: BLE001  # a repr that fails shows nothing
-                    shown = repr(problem)
-                yield f"local {name} of {frame.f_code.co_qualname}", shown
+        yield from local_variables(trace.tb_frame)
         trace = trace.tb_next
+
+
+def local_variables(frame: FrameType) -> Iterator[tuple[str, str]]:
+    """Give the locals of a frame, as they show themselves."""
+    if is_callers(frame.f_code.co_filename):
+        return
+    for name, value in frame.f_locals.items():
+        try:
+            shown = repr(value)
+        except Exception as problem:  # noqa: BLE001  # a repr that fails shows nothing
+            shown = repr(problem)
+        yield f"local {name} of {frame.f_code.co_qualname}", shown

@@ -35,7 +35,7 @@ from facturaonline_async.provision import Plan, PlanSerie
 from facturaonline_async.resources.empresas import dialect as empresas
 from facturaonline_async.resources.series import dialect as series
 from facturaonline_async.wire import Answer, open_envelope
-from tests.leaks import leaks
+from tests.leaks import chain, is_callers, leaks
 from tests.matrix.stage import QUICK
 from tests.raw import Exchange, http, raw_server
 
@@ -115,12 +115,12 @@ ANSWERS: dict[str, bytes] = {
 
 
 def shown(error: BaseException) -> list[str]:
-    """Name every place that shows a secret; whoever prints locals prints them of our frames, too."""
-    ours = traceback.TracebackException.from_exception(error, capture_locals=True)
-    ours.stack = traceback.StackSummary.from_list(
-        [frame for frame in ours.stack if "facturaonline_async/" in frame.filename]
-    )
-    text = "".join(ours.format())
+    """Name every place that shows a secret; whoever prints locals prints them of every frame, too."""
+    text = ""
+    for each in chain(error):
+        printed = traceback.TracebackException.from_exception(each, capture_locals=True)
+        kept = [frame for frame in printed.stack if not is_callers(frame.filename)]
+        text += "".join(traceback.StackSummary.from_list(kept).format())
     return leaks(error, SECRETS) + [f"captured locals: {each}" for each in SECRETS if each in text]
 
 
