@@ -13,7 +13,7 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["compose", "find_fault", "find_invisible", "mend", "unwrap"]
+__all__ = ["compose", "find_fault", "find_invisible", "is_latin", "mend", "unwrap"]
 
 # ── Invisible characters ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -38,6 +38,15 @@ def find_invisible(text: str) -> str | None:
         return None
     name = unicodedata.name(found[0], "no character").lower()
     return f"U+{ord(found[0]):04X} ({name}) at place {found.start() + 1}"
+
+
+def is_latin(text: str) -> bool:
+    """Whether all characters are of Latin-1: then they are composed, and the only invisible one is the soft hyphen."""
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def compose(text: str) -> str:

@@ -305,6 +305,13 @@ async def test_an_update_sends_what_is_given_and_nothing_else(sello: tuple[Path,
     assert (set(emulator.requests[-1].files), writes(emulator)) == ({"cer", "key"}, ["empresas.update"] * 2)
 
 
+async def test_a_text_that_is_sent_composed_is_spoken_of(emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc=RFC)
+    ran = await run("empresas", "update", uid, "--calle", "Pen\u0303a", emulator=emulator)
+    assert emulator.requests[-1].fields == {"calle": "Peña"}
+    assert ran.err == "warning: calle was given with decomposed characters (NFD), and is sent composed (NFC).\n"
+
+
 def test_changes_can_be_given_as_companies_can() -> None:
     assert attrs.fields_dict(CambiosEmpresa).keys() == attrs.fields_dict(NuevaEmpresa).keys()
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, Final
 
-from attrs import Attribute, Converter, field, frozen
+from attrs import Attribute, field, fields, frozen
 
 from facturaonline_async.checks import a, count, kind, natural, required_text, text
 from facturaonline_async.config import Credentials, Secret, to_secret
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
-from facturaonline_async.free_text import compose
+from facturaonline_async.free_text import compose, is_latin
 from facturaonline_async.identities import plain_rfc
 from facturaonline_async.kept import PLACES, KeepsSecrets
 from facturaonline_async.logs import LOGGER
@@ -190,24 +191,18 @@ def _optional_rfc(rfc: str | None) -> str | None:
     return None if rfc is None else normalize_rfc(rfc)
 
 
-def _compose(value: Any, attribute: Attribute[Any]) -> Any:
-    """Compose the characters of a text (NFC), and say so; a value of another type is left to the validator."""
-    if not isinstance(value, str) or (composed := compose(value)) == value:
-        return value
-    LOGGER.warning("%s was given with decomposed characters (NFD), and is sent composed (NFC).", attribute.name)
-    return composed
+def _compose_texts(empresa: NuevaEmpresa | CambiosEmpresa) -> None:
+    """Compose the characters of all texts (NFC), and say so. Nearly all are composed: that takes one look at all."""
+    if is_latin("".join(filter(None, _texts(empresa)))):
+        return
+    for name in _TEXTS:
+        text = getattr(empresa, name)
+        if text and (composed := compose(text)) != text:
+            LOGGER.warning("%s was given with decomposed characters (NFD), and is sent composed (NFC).", name)
+            object.__setattr__(empresa, name, composed)  # the value is being made, and frozen from then on
 
 
-def _compose_texts(_: type, attributes: list[Attribute[Any]]) -> list[Attribute[Any]]:
-    """Give each text that has no converter of its own the one that composes."""
-    composing = Converter(_compose, takes_field=True)
-    return [
-        each.evolve(converter=composing) if each.converter is None and each.validator in {text, required_text} else each
-        for each in attributes
-    ]
-
-
-@frozen(kw_only=True, field_transformer=_compose_texts)
+@frozen(kw_only=True)
 class NuevaEmpresa:
     """What is sent to create a company. The first block is required; an optional text left ``""`` is not sent.
 
@@ -257,8 +252,11 @@ class NuevaEmpresa:
     #: The e.firma.
     fiel: Sello | None = field(default=None, validator=a(Sello, or_none=True))
 
+    def __attrs_post_init__(self) -> None:
+        _compose_texts(self)
 
-@frozen(kw_only=True, field_transformer=_compose_texts)
+
+@frozen(kw_only=True)
 class CambiosEmpresa:
     """What is sent to change a company: None is not sent, ``""`` is sent empty.
 
@@ -288,3 +286,13 @@ class CambiosEmpresa:
     smtp: CorreoSmtp | None = field(default=None, validator=a(CorreoSmtp, or_none=True))
     logo: bytes | None = field(default=None, validator=_check_logo, repr=False)
     fiel: Sello | None = field(default=None, validator=a(Sello, or_none=True))
+
+    def __attrs_post_init__(self) -> None:
+        _compose_texts(self)
+
+
+#: Attributes that hold texts without a converter of their own.
+_TEXTS: Final = tuple(
+    each.name for each in fields(NuevaEmpresa) if each.converter is None and each.validator in {text, required_text}
+)
+_texts: Final = attrgetter(*_TEXTS)
