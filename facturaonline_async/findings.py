@@ -41,7 +41,8 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "damaged_key": (_E, "The file was changed: take it from a backup, or request a new certificate from the SAT."),
     "no_password": (_E, "Give the password chosen in Certifica for this key (contraseña de la clave privada)."),
     "wrong_password": (_E, "Give the password chosen in Certifica for this very key, not the portal's (CIEC)."),
-    "password_unsendable": (_E, "Change the password to one in a single line, without tabs or control characters."),
+    "password_garbled": (_E, "Give it as it was chosen in Certifica: undo this where the password is kept, or read."),
+    "password_unsendable": (_E, "Give the key another password: one line of visible characters, at best ASCII ones."),
     "key_mismatch": (_E, "Give the key that was made with this certificate's request: each sucursal has its own."),
     "not_checked": (_E, "Check it once more; if it stays so, give the .key file as the SAT's Certifica made it."),
     # The certificate

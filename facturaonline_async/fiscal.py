@@ -26,6 +26,8 @@ _EVIDENT_CURP: Final = re.compile(
     rf"[A-Z]{{3}}{_INITIAL}{_DAY}[HM](?:AS|B[CS]|C[CHLMS]|D[FG]|G[RT]|HG|JC|M[CNS]|N[ELT]|OC|PL|Q[RT]|S[LPR]|T[CLS]|VZ|YN|ZS)"
     "[A-Z]{3}[0-9A-Z][0-9]"
 )
+_GENERIC_CURPS: Final = frozenset({"XEXX010101HNEXXXA4", "XEXX010101MNEXXXA8"})
+"""The SAT's for foreigners, men and women; the second one's check digit does not follow from its other characters."""
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ"
 _RANKS: Final = {letter: rank for rank, letter in enumerate(_ALPHABET)}
 _CODPOS: Final = re.compile(r"(?!00000)[0-9]{5}")
@@ -59,7 +61,7 @@ def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
 
 def curp(value: str, field: str = "curp") -> list[Finding]:
     """Check a CURP; its date, state, sex and check digit only warn, for the catalogues behind them grow."""
-    if _is_evident(value, _EVIDENT_CURP, 10):
+    if value in _GENERIC_CURPS or _is_evident(value, _EVIDENT_CURP, 10):
         return []
     try:
         if stdnum_curp.validate(value) == value:

@@ -196,7 +196,7 @@ async def test_a_password_of_the_environment_in_another_encoding_is_told(tmp_pat
     put(tmp_path, "a", good(password=WORD))
     env = {"FACTURAONLINE_SELLO_PASSWORD": os.fsdecode(WORD.encode("cp1252"))}
     ran = await check(tmp_path / "a.cer", tmp_path / "a.key", env=env)
-    assert (ran.code, "was given in Windows-1252" in ran.out, "contrase" in ran.err) == (1, True, False)
+    assert (ran.code, "it was given in Windows-1252" in ran.out, "contrase" in ran.err) == (1, True, False)
 
 
 AT_A_TERMINAL = """

@@ -39,6 +39,9 @@ def test_an_rfc(rfc: str, codes: list[str]) -> None:
     ("curp", "codes"),
     [
         ("BOXW310820HNERXN09", []),
+        ("XEXX010101HNEXXXA4", []),  # the generic ones of foreigners
+        ("XEXX010101MNEXXXA8", []),
+        ("XEXX010101MNEXXXA9", ["curp_doubtful"]),
         ("BOXW310820HNERXN08", ["curp_doubtful"]),
         ("BOXW311320HNERXN09", ["curp_doubtful"]),
         ("BOXW310820XNERXN09", ["curp_doubtful"]),  # the third sex that newer ones may state

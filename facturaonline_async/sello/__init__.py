@@ -21,8 +21,9 @@ def check(
 ) -> Report:
     """Find everything that is wrong with a certificate, its key and its password. Nothing is sent.
 
-    It takes about 2 ms, during which other threads of the process stand still; where the key's file asks for more
-    work than the SAT's do, half a second, and two if the password is wrong; beyond that the key is refused.
+    It takes about 2 ms, during which other threads of the process stand still; up to 50 ms if the password is wrong and
+    may have been garbled. Where the key's file asks for more work than the SAT's do, half a second, and two if the
+    password is wrong; beyond that the key is refused.
     In an event loop, call it in a thread (``anyio.to_thread.run_sync``); `create`, `ensure`, `update` and `provision`
     do so by themselves.
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from facturaonline_async import fiscal
 from facturaonline_async.checks import is_one_line
-from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async.config import SecretBytes
 from facturaonline_async.findings import Finding
 from facturaonline_async.sello.certificado import PublicNumbers, UnreadableSubjectError, read_certificado
 from facturaonline_async.sello.files import Content, What
-from facturaonline_async.sello.llave import DamagedKeyError, UnsupportedKeyError, WrongPasswordError, open_llave
+from facturaonline_async.sello.llave import (
+    DamagedKeyError,
+    UnsupportedKeyError,
+    WrongPasswordError,
+    encoded,
+    open_llave,
+)
+from facturaonline_async.sello.passwords import explain, unsendable
 from facturaonline_async.sello.printable import printable
 from facturaonline_async.sello.report import Certificado, Kind, Report
 from facturaonline_async.sello.selection import select
@@ -26,9 +31,6 @@ __all__ = ["find", "find_all"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
-_BLANKS: Final = re.compile(r"\A[\s\0\u200b\u2060\ufeff]+|(?<![\s\0\u200b\u2060\ufeff])[\s\0\u200b\u2060\ufeff]+\Z")
-"""What is copied along with a password, and not seen; a byte order mark is."""
-_ESCAPED: Final = re.compile("[\udc80-\udcff]")
 _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
@@ -115,54 +117,17 @@ def _public(content: Content, sello: Sello, findings: list[Finding]) -> PublicNu
         return None
     public = None
     try:
-        public = open_llave(content.der, None if is_plain else _encoded(password))
+        public = open_llave(content.der, None if is_plain else encoded(password))
     except WrongPasswordError:
-        found("wrong_password", "password", _why_wrong(content.der, password))
+        findings.append(explain(content.der, password))
         return None
     except UnsupportedKeyError as error:
         found("unsupported_key", "key", f"The file is {content.what}, but {error}.")
     except DamagedKeyError as error:
         found("damaged_key", "key", f"The file is {content.what}, but {error}.")
     if password and not is_one_line(password.reveal()):
-        found("password_unsendable", "password", "The password holds a tab or another character that is none to see.")
+        findings.append(unsendable(None if is_plain or public is None else content.der, password))
     return public
-
-
-def _encoded(password: Secret) -> SecretBytes:
-    return SecretBytes(password.reveal().encode("utf-8", "surrogatepass"))
-
-
-def _why_wrong(key: SecretBytes, password: Secret) -> str:
-    """Say that the password does not open the key, and what would, where it is that near."""
-    return next((seen for near, seen in _near(password) if _opens(key, near)), "The password does not open the key.")
-
-
-def _near(password: Secret) -> Iterator[tuple[SecretBytes, str]]:
-    """Give what the password may have been meant to be, with what to say if it is that."""
-    bare = Secret(_BLANKS.sub("", password.reveal()))
-    if bare and bare != password:
-        yield _encoded(bare), "The password has blanks around it, without which it would open the key."
-    if password.reveal().isascii():
-        return
-    old = "The password opens the key in Windows-1252 only, and the API reads it in UTF-8: change the password."
-    if _ESCAPED.search(password.reveal()):
-        # Bytes that were no UTF-8 come out of the environment as surrogates.
-        given = SecretBytes(password.reveal().encode("utf-8", "replace"))
-        with suppress(UnicodeEncodeError):  # other surrogates
-            given = SecretBytes(password.reveal().encode("utf-8", "surrogateescape"))
-        in_utf8 = SecretBytes(given.decode("cp1252", "replace").encode())
-        yield in_utf8, "The password would open the key, but was given in Windows-1252: give it in UTF-8."
-        yield given, old
-    else:
-        yield SecretBytes(password.reveal().encode("cp1252", "replace")), old
-
-
-def _opens(key: SecretBytes, password: SecretBytes) -> bool:
-    try:
-        open_llave(key, password)
-    except ValueError:
-        return False
-    return True
 
 
 def _facts(certificado: Certificado, terms: Terms) -> Iterator[Finding]:

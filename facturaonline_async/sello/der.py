@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-__all__ = ["DerError", "Element", "TruncatedError", "dotted", "first", "integer", "natural", "texts"]
+__all__ = ["DerError", "Element", "TruncatedError", "dotted", "encoded", "first", "integer", "natural", "texts"]
 
 INTEGER: Final = 0x02
 BIT_STRING: Final = 0x03
@@ -61,6 +61,11 @@ class Element:
         """The bytes without tag and length."""
         return self.data[self.begin : self.end]
 
+    @property
+    def whole(self) -> bytes:
+        """The bytes with tag and length, which comes in DER's shortest form."""
+        return encoded(self.tag, self.content)
+
     def __iter__(self) -> Iterator[Element]:
         """Give the elements within.
 
@@ -73,6 +78,15 @@ class Element:
             element = _read(self.data, at, self.end)
             yield element
             at = element.end
+
+
+def encoded(tag: int, *contents: bytes) -> bytes:
+    """Return an element's bytes."""
+    length = sum(map(len, contents))
+    if length < 0x80:
+        return bytes((tag, length)) + b"".join(contents)
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(size))) + size + b"".join(contents)
 
 
 def first(data: bytes) -> Element:

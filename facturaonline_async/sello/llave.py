@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from facturaonline_async.config import SecretBytes
+from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello import cifrado
 from facturaonline_async.sello.certificado import PublicNumbers
-from facturaonline_async.sello.strangers import is_about_the_bytes
+from facturaonline_async.sello.strangers import is_about_the_bytes, quiet
 
-__all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "open_llave"]
+__all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "encoded", "open_llave"]
 
 _LEAST_BITS: Final = 512
 _MOST_BITS: Final = 8192
@@ -33,6 +33,11 @@ class DamagedKeyError(ValueError):
     """The password opens it, and its numbers are no RSA key."""
 
 
+def encoded(password: Secret) -> SecretBytes:
+    """Return a password's bytes as the API reads them."""
+    return SecretBytes(password.reveal().encode("utf-8", "surrogatepass"))
+
+
 def open_llave(content: SecretBytes, password: SecretBytes | None) -> PublicNumbers:
     """Return the public half of a PKCS#8 (or PKCS#1) key in DER. Takes a millisecond; half a second at the very most.
 
@@ -42,12 +47,17 @@ def open_llave(content: SecretBytes, password: SecretBytes | None) -> PublicNumb
 
     Raises:
         WrongPasswordError: the password does not open it.
-        DamagedKeyError: it opens, and is no valid RSA key.
+        DamagedKeyError: it opens, and is no valid RSA key; or its content is no whole number of its cipher's blocks.
         UnsupportedKeyError: it is encrypted, or made, in a way that the SAT's keys are not.
 
     """
-    if password is not None and (reason := cifrado.refusal(content)):
-        raise UnsupportedKeyError(reason)
+    if password is not None:
+        encryption = cifrado.examined(content)
+        if encryption.refusal:
+            raise UnsupportedKeyError(encryption.refusal)
+        if not encryption.is_whole:
+            raise DamagedKeyError("its encrypted content is not whole")
+        content = cifrado.canonical(content)
     key = _loaded(content, password)
     if isinstance(key, ValueError):
         raise key  # out of the handler: no other library's error goes along
@@ -66,7 +76,8 @@ def _loaded(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivat
     whatever it says of a key that is encrypted in a known way, the password is wrong.
     """
     try:
-        key = load_der_private_key(content, password, unsafe_skip_rsa_key_validation=True)
+        with quiet():
+            key = load_der_private_key(content, password, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm:
         return UnsupportedKeyError("it is encrypted, or made, in a way that is not known here")
     except BaseException as error:

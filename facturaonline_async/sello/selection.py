@@ -79,11 +79,11 @@ def public_of_certificate(content: Content) -> PublicNumbers | None:
 def public_of_key(content: Content, password: Secret) -> PublicNumbers | None:
     """Return the public half of a private key, or None for what the password does not open."""
     # `cryptography` is loaded when it is needed.
-    from facturaonline_async.sello.llave import open_llave  # noqa: PLC0415
+    from facturaonline_async.sello.llave import encoded, open_llave  # noqa: PLC0415
 
     try:
         if content.what is What.KEY and password:
-            return open_llave(content.der, SecretBytes(password.reveal().encode("utf-8", "surrogatepass")))
+            return open_llave(content.der, encoded(password))
         return open_llave(content.der, None) if content.what is What.PLAIN_KEY else None
     except ValueError:
         return None

@@ -1,8 +1,38 @@
-"""What a stranger's bytes make `cryptography` raise."""
+"""What a stranger's bytes make `cryptography` raise, and say."""
 
 from __future__ import annotations
 
-__all__ = ["is_about_the_bytes"]
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["is_about_the_bytes", "quiet"]
+
+# Filters of warnings are the process's: two threads that changed them at once would leave them changed.
+_filters = threading.Lock()
+
+
+def _renew() -> None:
+    """Make the lock anew in a child process, where a thread that holds it may not exist any more."""
+    global _filters  # noqa: PLW0603  # it is the process's
+    _filters = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep `cryptography` from warning of what a key's file holds: its kind of key, its size, its form.
+
+    Under ``-W error`` a warning would be raised, and taken for a wrong password; else it would reach stderr.
+    """
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def is_about_the_bytes(error: BaseException) -> bool:

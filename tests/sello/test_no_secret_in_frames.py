@@ -20,6 +20,7 @@ from facturaonline_async.sello import (
     der,
     files,
     llave,
+    passwords,
     selection,
     text_mode,
     worker,
@@ -71,8 +72,10 @@ class Interrupts:
 
 def places() -> Iterator[tuple[Any, str, int]]:
     yield from ((llave, "load_der_private_key", number) for number in range(3))
-    yield from ((llave, "_is_consistent", 0), (llave, "_works", 0), (cifrado, "refusal", 0))
-    yield from ((checking, name, 0) for name in ("_encoded", "_why_wrong", "_opens", "open_llave", "_public"))
+    yield from ((llave, "_is_consistent", 0), (llave, "_works", 0), (cifrado, "examined", 0))
+    yield from ((checking, name, 0) for name in ("encoded", "explain", "open_llave", "_public"))
+    yield from ((passwords, name, 0) for name in ("encoded", "_in_windows", "_opens", "open_llave", "_undone"))
+    yield from ((passwords, "unquote_to_bytes", 0), (cifrado, "canonical", 0))
     yield from ((der, "_read", number) for number in range(8))
     yield from ((files, name, 0) for name in ("_in_text", "_in_block", "_best"))
     yield from ((files, name, number) for name in ("_binary", "_in_der", "_what") for number in range(2))

@@ -9,11 +9,25 @@ import pytest
 from attrs import evolve
 from cryptography.hazmat.primitives import serialization
 
-from facturaonline_async.sello import check, cifrado, llave
+from facturaonline_async.sello import check, cifrado, der as read, llave
 from facturaonline_async.sello.der import DerError, Element, dotted
 from facturaonline_async.testing import der
-from tests.sello.certificates import NOW, made
-from tests.sello.keys import ARIA, PBES2, PBKDF2, PKCS12, SCRYPT, derived, made_of, primes, wrapped
+from tests.sello.certificates import NOW, made, whole
+from tests.sello.keys import (
+    AES,
+    ARIA,
+    DES3,
+    PBES2,
+    PBKDF2,
+    PKCS12,
+    RC2,
+    SCRYPT,
+    derived,
+    encrypted_by,
+    made_of,
+    primes,
+    wrapped,
+)
 
 
 def found(key: bytes) -> list[tuple[str, str]]:
@@ -152,3 +166,79 @@ def test_an_identifier_of_many_bytes_is_none() -> None:
     content = b"\xff" * 99 + b"\x01"
     with pytest.raises(DerError):
         dotted(Element(content, 0x06, 0, len(content)))
+
+
+# ── Encryptions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+HMACS = {
+    "md5": 6, "sha1": 7, "sha224": 8, "sha256": 9, "sha384": 10, "sha512": 11, "sha512_224": 12, "sha512_256": 13,
+}  # fmt: skip
+
+
+def hmac(name: str, *parameters: bytes) -> bytes:
+    return der.sequence(der.oid(f"1.2.840.113549.2.{HMACS[name]}"), *parameters)
+
+
+@pytest.mark.parametrize("name", ["sha1", "sha224", "sha256", "sha384", "sha512"])
+@pytest.mark.parametrize("parameters", [(), (der.null(),)])
+@pytest.mark.parametrize("length", [(), (der.integer(24),)])
+def test_a_key_with_a_usual_hmac_opens_however_it_is_written(
+    name: str, parameters: tuple[bytes, ...], length: tuple[bytes, ...]
+) -> None:
+    """Also with the default written out, which DER forbids and `cryptography` refuses."""
+    key = encrypted_by(name, *length, hmac(name, *parameters))
+    assert found(key) == []
+    sello = evolve(made(), key=key)
+    assert check(evolve(sello, password="otra"), now=NOW).findings[0].code == "wrong_password"
+
+
+@pytest.mark.parametrize("name", ["md5", "sha512_224", "sha512_256"])
+def test_a_key_with_another_hmac_is_not_supported_and_its_password_is_not_doubted(name: str) -> None:
+    assert found(encrypted_by(name, hmac(name, der.null()))) == [("unsupported_key", UNKNOWN)]
+
+
+UNKNOWN = "The file is an encrypted private key, but it is encrypted in a way that is not known here."
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        (der.sequence(der.oid("1.2.3"), der.null()), der.integer(2048)),
+        (der.octets(bytes(8)), der.integer(2048), der.sequence()),
+        (der.octets(bytes(8)), der.integer(2048), der.sequence(der.null())),
+        (der.octets(bytes(8)), der.octets(b"\x08")),
+        (),
+    ],
+)
+def test_a_key_with_other_parameters_is_not_supported(parameters: tuple[bytes, ...]) -> None:
+    derivation = der.sequence(der.oid(PBKDF2), der.sequence(*parameters))
+    cipher = der.sequence(der.oid(DES3), der.octets(bytes(8)))
+    assert found(wrapped(PBES2, der.sequence(derivation, cipher))) == [("unsupported_key", UNKNOWN)]
+
+
+@pytest.mark.parametrize(
+    ("cipher", "codes"),
+    [
+        (der.sequence(der.oid(DES3), der.octets(bytes(8))), ["wrong_password"]),
+        (der.sequence(der.oid(DES3), der.octets(bytes(4))), ["unsupported_key"]),
+        (der.sequence(der.oid(DES3), der.null()), ["unsupported_key"]),
+        (der.sequence(der.oid(DES3)), ["unsupported_key"]),
+        (der.sequence(der.oid(AES), der.octets(bytes(8))), ["unsupported_key"]),
+        (der.sequence(der.oid(RC2), der.sequence(der.integer(58), der.octets(bytes(8)))), ["wrong_password"]),
+        (der.sequence(der.oid(RC2), der.sequence(der.integer(160), der.octets(bytes(8)))), ["unsupported_key"]),
+        (der.sequence(der.oid(RC2), der.sequence(der.octets(bytes(8)))), ["unsupported_key"]),
+    ],
+)
+def test_a_key_whose_cipher_is_not_known_as_it_is_given_is_not_supported(cipher: bytes, codes: list[str]) -> None:
+    derivation = der.sequence(der.oid(PBKDF2), der.sequence(der.octets(bytes(8)), der.integer(2048)))
+    assert [code for code, _ in found(wrapped(PBES2, der.sequence(derivation, cipher)))] == codes
+
+
+@pytest.mark.parametrize("missing", [1, 7])
+def test_a_key_whose_encrypted_content_is_not_whole_is_damaged(missing: int) -> None:
+    algorithm, content = map(whole, read.first(made().key))
+    key = der.sequence(algorithm, der.octets(read.first(content).content[:-missing]))
+    assert found(key) == [
+        ("damaged_key", "The file is an encrypted private key, but its encrypted content is not whole.")
+    ]
