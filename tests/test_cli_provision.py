@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import signal
 import stat
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from facturaonline_async import InvalidInputError
+from facturaonline_async.cli.keys import KeysFile
+from facturaonline_async.cli.provision import command as provision_command
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator, Fault
 from tests.plans import ROW, certify, written
@@ -128,6 +134,67 @@ async def test_a_file_that_is_not_for_keys_is_refused_before_anything_is_sent(
     keys.chmod(mode)
     ran = await run("provision", plan(tmp_path, 1), *QUICK, "--keys-out", keys, emulator=emulator)
     assert (ran.code, hint in ran.err, len(emulator.requests), keys.read_text()) == (2, True, 0, content)
+
+
+def _link(path: Path, to: Path) -> Path:
+    path.symlink_to(to, target_is_directory=to.is_dir())
+    return path
+
+
+def _hard_link(path: Path, to: Path) -> Path:
+    path.hardlink_to(to)
+    return path
+
+
+OF_THE_RUN: dict[str, Callable[[Path], Path]] = {
+    "the plan": lambda folder: folder / "plan.csv",
+    "a certificate": lambda folder: folder / "c" / "AAA010101000.cer",
+    "a key": lambda folder: folder / "c" / "AAA010101000.key",
+    "a key by a hard link": lambda folder: _hard_link(folder / "hard", folder / "c" / "AAA010101000.key"),
+    "the journal": lambda folder: folder / "run.sqlite",
+    "its lock": lambda folder: folder / "run.sqlite.lock",
+    "its -wal": lambda folder: folder / "run.sqlite-wal",
+    "its -shm": lambda folder: folder / "run.sqlite-shm",
+    "its -journal": lambda folder: folder / "run.sqlite-journal",
+    "the emulator's file": lambda folder: folder / "run.sqlite.emulator",
+    "the journal by dots": lambda folder: folder / "c" / ".." / "run.sqlite",
+    "the journal by a link": lambda folder: _link(folder / "link", folder / "run.sqlite"),
+    "the lock by a folder's link": lambda folder: _link(folder / "here", folder) / "run.sqlite.lock",
+}
+
+
+@pytest.mark.parametrize("has_run", [False, True])
+@pytest.mark.parametrize("name", OF_THE_RUN)
+def test_keys_are_not_written_into_a_file_of_the_run(tmp_path: Path, name: str, has_run: bool) -> None:  # noqa: FBT001
+    """None of them is touched, by whatever name; neither before the first run, nor after it."""
+    path = plan(tmp_path, 2)
+    for each in tmp_path.rglob("*"):
+        each.chmod(0o700 if each.is_dir() else 0o600)  # as a file for keys would have to be
+    if has_run:
+        for suffix in ("", ".lock", "-wal", "-shm", "-journal", ".emulator"):
+            (tmp_path / f"run.sqlite{suffix}").touch(0o600)
+    keys = OF_THE_RUN[name](tmp_path)
+    before = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+    with pytest.raises(InvalidInputError, match=r"^--keys-out .* is .*, which this run reads or writes itself"):
+        provision_command(path, journal=tmp_path / "run.sqlite", keys_out=keys, use_emulator=True)
+    assert {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} == before
+
+
+def test_another_file_takes_the_keys(tmp_path: Path) -> None:
+    path, seen = plan(tmp_path, 2), []
+    with contextlib.suppress(typer.Exit):
+        provision_command(path, keys_out=tmp_path / "keys.csv", use_emulator=True, no_check=True, as_json=True)
+        seen = (tmp_path / "keys.csv").read_text().splitlines()
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x80", b"x" * 200_000])
+def test_a_file_of_something_else_takes_no_keys(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "picture").write_bytes(content)
+    (tmp_path / "picture").chmod(0o600)
+    with pytest.raises(InvalidInputError, match="is no file of keys"), KeysFile.open(tmp_path / "picture"):
+        pass
+    assert (tmp_path / "picture").read_bytes() == content
 
 
 async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path, emulator: Emulator) -> None:

@@ -80,7 +80,7 @@ def run() -> None:
         sys.exit(code)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        sys.stderr.write(f"{error.strerror or type(error).__name__}{where}\n")
+        sys.stderr.write(f"{printable(f'{error.strerror or type(error).__name__}{where}')}\n")
         sys.exit(1)
 
 

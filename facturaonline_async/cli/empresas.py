@@ -17,6 +17,7 @@ from facturaonline_async.cli.groups import group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError, NotFoundError
+from facturaonline_async.private import open_private
 from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
 from facturaonline_async.texts import fold
 
@@ -245,7 +246,7 @@ app: typer.Typer = group(
 def _write_keys(keys: Credentials, path: Path) -> None:
     """Write the keys to a new file, or leave none."""
     try:
-        file = open(path, "x", encoding="ascii", opener=_for_the_owner)  # noqa: SIM115  # what exists must stay
+        file = open(path, "x", encoding="ascii", opener=open_private)  # noqa: SIM115  # what exists must stay
     except FileExistsError:
         raise _exists(path) from None
     try:
@@ -261,7 +262,3 @@ def _exists(path: Path) -> InvalidInputError:
     return InvalidInputError(
         f"{path} exists already: give another name. Keys are written to new files only.", field="keys_out"
     )
-
-
-def _for_the_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

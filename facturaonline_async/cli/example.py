@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.private import make_private_folder, open_private
 from facturaonline_async.testing import make_sello
 
 __all__ = ["command", "example_rfcs"]
@@ -42,7 +42,8 @@ def command(
     is_new = not folder.exists()
     if not is_new and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is not an empty folder: give another one.", field="DIR")
-    folder.mkdir(parents=True, exist_ok=True)
+    if is_new:
+        make_private_folder(folder)
     path = folder / "plan.csv"
     try:
         _write(path, folder / "certificates", empresas)
@@ -59,10 +60,10 @@ def command(
 
 
 def _write(path: Path, certificates: Path, empresas: int) -> None:
-    certificates.mkdir()
+    make_private_folder(certificates)
     keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(min(_KEYS, empresas))]
     console = Console(stderr=True)
-    with open(path, "x", newline="", encoding="utf-8", opener=_for_the_owner) as file:
+    with open(path, "x", newline="", encoding="utf-8", opener=open_private) as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
         rfcs = zip(range(empresas), example_rfcs(), strict=False)
@@ -71,15 +72,11 @@ def _write(path: Path, certificates: Path, empresas: int) -> None:
             sello = make_sello(rfc, razon_social=name.upper(), password=_PASSWORD, private_key=keys[number % len(keys)])
             files = {f"{rfc}.cer": sello.cer, f"{rfc}.key": sello.key}
             for file_name, content in files.items():
-                with open(certificates / file_name, "xb", opener=_for_the_owner) as certificate:
+                with open(certificates / file_name, "xb", opener=open_private) as certificate:
                     certificate.write(content)
             mail = f"facturas{number + 1}@example.com"
             paths = (f"{certificates.name}/{file_name}" for file_name in files)
             table.writerow((name, rfc, "06500", mail, "601", "601", *paths, _PASSWORD, _SERIES))
-
-
-def _for_the_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def example_rfcs() -> Iterator[str]:

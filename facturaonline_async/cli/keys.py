@@ -14,6 +14,7 @@ from attrs import define, field
 
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.private import open_private
 
 __all__ = ["KeysFile"]
 
@@ -42,7 +43,7 @@ class KeysFile:
             OSError: it cannot be made.
 
         """
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        file = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
         try:
             yield cls(file, _known(path, file))
         finally:
@@ -60,8 +61,11 @@ def _known(path: Path, file: int) -> set[str]:
     """Return the companies in the file; begin it if it is empty."""
     if os.name == "posix" and os.fstat(file).st_mode & 0o077:
         raise InvalidInputError(f"{path} may be read by others: chmod 600 it, or give another file.", field="keys-out")
-    with open(file, encoding="utf-8", newline="", closefd=False) as text:
-        rows = list(csv.reader(text))
+    with open(file, encoding="utf-8", errors="replace", newline="", closefd=False) as text:
+        try:
+            rows = list(csv.reader(text))
+        except csv.Error:
+            rows = [[]]
     if not rows:
         _write(file, _HEADER)
         return set()

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +21,10 @@ from facturaonline_async import bulk
 from facturaonline_async.cli import loop, printed, shown
 from facturaonline_async.cli.account import check_environment
 from facturaonline_async.cli.keys import KeysFile
+from facturaonline_async.cli.outputs import journal_files, same_file
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
+from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import (
     Existing,
     ParsedPlan,
@@ -144,6 +147,8 @@ def command(
         loop.run(checked)
         return
     read = Plan.of(parsed)
+    if keys_out is not None:
+        _refuse_what_is_read(keys_out, plan, read, journal)
     if not use_emulator:
         check_environment(base_url, otherwise=" (or --emulator, to try)")
     config = Config(
@@ -175,6 +180,17 @@ def command(
     report = loop.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
     if not report.is_complete:
         raise typer.Exit(1)
+
+
+def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
+    """Refuse a file for keys that is the plan, one of its files, the journal, or a file beside that."""
+    others = [plan, *(journal_files(journal) if journal is not None else ())]
+    if found := same_file(keys_out, chain(others, read.files())):
+        raise InvalidInputError(
+            f"--keys-out {printed.printable(str(keys_out))} is {printed.printable(found)}, which this run reads or "
+            "writes itself: give another file.",
+            field="keys-out",
+        )
 
 
 _LOST = (

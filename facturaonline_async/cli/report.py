@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async.cli import page, printed, status, told
+from facturaonline_async.cli.outputs import journal_files, same_file
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.private import open_private
 from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
 from facturaonline_async.provision.opening import JournalError
 
@@ -59,10 +61,13 @@ def command(
 
 def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
     """Refuse to replace what nobody would want to lose."""
+    if same_file(path, journal_files(journal)):
+        raise InvalidInputError(
+            f"{printed.printable(str(path))} is the journal itself, or belongs to it: give the page another name.",
+            field="--html",
+        )
     if not path.exists():
         return
-    if journal.exists() and path.samefile(journal):
-        raise InvalidInputError(f"{path} is the journal itself: give the page another name.", field="--html")
     if path.is_file():
         if force:
             return
@@ -78,7 +83,7 @@ def _write(path: Path, text: str) -> None:
     path = path.resolve()  # what a link points to is replaced, not the link
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with draft.open("x", encoding="utf-8", newline="\n") as file:
+        with open(draft, "x", encoding="utf-8", newline="\n", opener=open_private) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -163,7 +164,7 @@ def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool
     if not spans:
         return []
     whole = sum(end - began for began, end in spans)
-    step = next((step for step in _STEPS if whole / step <= _MOST_BARS), _STEPS[-1])
+    step = next((step for step in _STEPS if whole / step <= _MOST_BARS), math.ceil(whole / _MOST_BARS))
     counts: Counter[tuple[int, int, bool]] = Counter()
     for moment, is_empresa in done:
         # What was written while nobody worked (a clock was set) belongs to whoever worked before.

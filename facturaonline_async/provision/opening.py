@@ -20,6 +20,7 @@ from facturaonline_async.provision.tables import (
     JournalError,
     begin_run,
     create_tables,
+    damaged,
     examine,
     read_meta,
     refuse_others,
@@ -124,6 +125,9 @@ def opened(path: Path, account: str, host: str) -> Opened:
     except sqlite3.Error as error:
         lock.close()
         raise unusable(path, "opened", error) from None
+    except UnicodeDecodeError:  # where SQLite shows what it cannot read
+        lock.close()
+        raise damaged(path, "a text in it is no UTF-8") from None
     except OSError as error:
         lock.close()
         raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None

@@ -142,6 +142,15 @@ class PackedRows(Sequence[PlanRow]):
         record: Record = json.loads(self._lines(index // _BLOCK)[index % _BLOCK])
         return record
 
+    def files(self) -> Iterator[str]:
+        """Give the paths of all files that the rows name."""
+        for block in range(len(self._blocks) + 1):
+            for record in map(json.loads, self._lines(block)):
+                for cer, key, *_ in filter(None, (record["csd"], record["fiel"])):
+                    yield from (cer, key)
+                if record["logo"]:
+                    yield record["logo"]
+
     def __len__(self) -> int:
         return len(self._blocks) * _BLOCK + len(self._loose)
 

@@ -51,6 +51,10 @@ class Plan:
             return self.rows.series_count
         return sum(len(row.series) for row in self.rows)
 
+    def files(self) -> Iterator[str]:
+        """Give the paths of the files that the rows name: certificates, keys and logos. Rows of values name none."""
+        return self.rows.files() if isinstance(self.rows, PackedRows) else iter(())
+
     @classmethod
     def from_values(cls, rows: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]] | PlanRow]) -> Plan:
         """Make a plan of companies, each with its series; or of rows, such as `ValueRow`.

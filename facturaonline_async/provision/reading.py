@@ -16,7 +16,7 @@ from attrs import frozen
 from facturaonline_async.provision.journal import COLUMNS, thing_of
 from facturaonline_async.provision.opening import JournalError, unusable
 from facturaonline_async.provision.seal import side_file, wal_size
-from facturaonline_async.provision.tables import examine
+from facturaonline_async.provision.tables import damaged, examine
 from facturaonline_async.provision.things import Thing
 from facturaonline_async.texts import redact
 
@@ -69,6 +69,8 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
             return
     except OSError as error:
         problem = JournalError(f"the journal {path} cannot be read: {error.strerror or error}.")
+    except UnicodeDecodeError:  # where SQLite shows what it cannot read
+        problem = damaged(file, "a text in it is no UTF-8")
     except sqlite3.Error as error:
         problem = unusable(file, "read", error)
     raise problem

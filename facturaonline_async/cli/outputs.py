@@ -1,0 +1,37 @@
+"""Files that a command writes must be none of those that it reads, whatever name leads to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from facturaonline_async.provision.seal import side_file
+
+__all__ = ["journal_files", "same_file"]
+
+_BESIDE = ("-wal", "-shm", "-journal", ".lock", ".emulator")
+
+
+def journal_files(journal: Path) -> list[Path]:
+    """Return a journal's file and all that may stand beside it, whether they are there or not."""
+    file = journal.resolve()
+    return [file, *(side_file(file, suffix) for suffix in _BESIDE)]
+
+
+def same_file(path: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:
+    """Return which of the other files `path` leads to, by links and other spellings too; None: none of them."""
+    seen, real = _inode(path), os.path.realpath(path)
+    for other in others:
+        there = _inode(other)
+        if seen == there if seen and there else not (seen or there) and real == os.path.realpath(other):
+            return os.fspath(other)
+    return None
+
+
+def _inode(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  # a plan may have tens of thousands of files
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

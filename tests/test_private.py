@@ -1,0 +1,77 @@
+"""Files with keys or names in them are for their owner alone, with any umask."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from facturaonline_async import Credentials
+from facturaonline_async.cli import empresas, example, report
+from facturaonline_async.cli.keys import KeysFile
+from facturaonline_async.private import make_private_folder, open_private
+from facturaonline_async.provision.journal import Journal
+from tests.journals import HOST, row, write
+
+CREDENTIALS = Credentials(api_key="a" * 20, secret_key="b" * 20)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077, 0o777])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def modes(folder: Path) -> set[tuple[str, str]]:
+    """Return the modes of everything below a folder, by what it is."""
+    found = set()
+    for path in folder.rglob("*"):
+        found.add(("folder" if path.is_dir() else "file", oct(stat.S_IMODE(path.stat().st_mode))))
+    return found
+
+
+PRIVATE = {("file", "0o600")}
+
+
+def test_a_journal_its_lock_and_its_wal_are_private(tmp_path: Path, umask: int) -> None:
+    async def main() -> None:
+        async with await Journal.open(tmp_path / "j", account="keys", host=HOST):
+            assert modes(tmp_path) == PRIVATE
+
+    asyncio.run(main())
+    assert modes(tmp_path) == PRIVATE
+
+
+def test_a_page_of_a_report_is_private_and_stays_so(tmp_path: Path, umask: int) -> None:
+    asyncio.run(write(tmp_path / "j", row(2)))
+    for _ in range(2):
+        report.command(tmp_path / "j", tmp_path / "run.html")
+        assert modes(tmp_path) == PRIVATE
+
+
+def test_an_example_and_its_folders_are_private(tmp_path: Path, umask: int) -> None:
+    example.command(tmp_path / "new" / "demo", 2)
+    assert modes(tmp_path) == {("file", "0o600"), ("folder", "0o700")}
+
+
+def test_files_of_keys_are_private(tmp_path: Path, umask: int) -> None:
+    with KeysFile.open(tmp_path / "keys.csv") as keys:
+        keys.add("AAA010101AAA", "1", CREDENTIALS)
+    empresas._write_keys(CREDENTIALS, tmp_path / "keys.env")
+    assert modes(tmp_path) == PRIVATE
+
+
+def test_a_folder_that_was_there_and_a_file_that_was_there_keep_their_modes(tmp_path: Path) -> None:
+    (tmp_path / "file").touch(0o640)
+    (tmp_path / "file").chmod(0o640)
+    os.close(open_private(tmp_path / "file", os.O_RDWR | os.O_CREAT))
+    assert modes(tmp_path) == {("file", "0o640")}
+    with pytest.raises(FileExistsError):
+        open_private(tmp_path / "file", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    with pytest.raises(FileExistsError):
+        make_private_folder(tmp_path)
