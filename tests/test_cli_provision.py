@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import json
 import signal
 import stat
 from collections import Counter
@@ -252,3 +253,51 @@ async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
     ran = await run("provision", plan(tmp_path, 1), *QUICK, "--journal", tmp_path / "none" / "r", emulator=emulator)
     assert (ran.code, "cannot be opened" in ran.err, ran.err.count("\n")) == (1, True, 1)
     assert emulator.count("empresas.create") == 0
+
+
+# ── The emulator of the command itself ────────────────────────────────────────────────────────────────────────────────
+
+
+def emulated(path: Path) -> Counter[tuple[str, ...]]:
+    """Count companies and series in the file of an emulator: no row is ever changed by a run."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    empresas = {row["key"]: row["row"]["rfc"] for row in rows if row.get("table") == "empresas"}
+    found: Counter[tuple[str, ...]] = Counter((rfc,) for rfc in empresas.values())
+    found.update(
+        (empresas[row["row"]["empresa"]], row["row"]["letra"], row["row"]["tipo_documento"])
+        for row in rows
+        if row.get("table") == "series"
+    )
+    return found
+
+
+async def test_the_readmes_line_is_killed_goes_on_and_makes_everything_once(tmp_path: Path) -> None:
+    """Killed again and again at some change more; then to its end. The emulator dies with the command, and goes on."""
+    journal, state = tmp_path / "run.sqlite", tmp_path / "run.sqlite.emulator"
+    command = ("provision", plan(tmp_path, 12), "--emulator", "--journal", journal, "--rate", "40/1", "--no-check")
+    for lines in (4, 12, 25):
+        async with started(*command, env=environment()) as process:
+            async with asyncio.timeout(60):
+                while not state.exists() or state.read_bytes().count(b"\n") < lines:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+            assert (await ended(process)).code == -signal.SIGKILL
+    ran = await run(*command, "--json")
+    assert (ran.code, ran.json["complete"], ran.json["empresas"]["planned"]) == (0, True, 12)
+    made_once = emulated(state)
+    assert (set(made_once.values()), len(made_once)) == ({1}, 1 + 12 + 24)
+    again = await run(*command, "--json")
+    assert (again.code, emulated(state)) == (0, made_once)
+
+
+async def test_a_journal_without_the_state_of_its_emulator_is_named(tmp_path: Path) -> None:
+    journal = tmp_path / "run.sqlite"
+    command = ("provision", plan(tmp_path, 1), "--emulator", "--journal", journal, "--no-check")
+    assert (await run(*command)).code == 0
+    (tmp_path / "run.sqlite.emulator").unlink()
+    ran = await run(*command)
+    assert ran.code == 2
+    assert ran.err == (
+        f"the journal {journal} was not begun with --emulator, or the state of its emulator is gone (the file "
+        "run.sqlite.emulator): give another journal.\n"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,17 +19,23 @@ def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one.")] = 8080,
     latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="That each call takes.")] = 0.0,
     list_lag: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Until lists show what was created.")] = 0.0,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keep its companies and series there, and go on with them.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Run an emulator of the API on loopback until Ctrl-C.
 
     It prints the environment variables that make this library (and the command) talk to it. Its state is in memory,
-    and gone when it stops.
+    and gone when it stops, unless --state names a file for it.
     """
-    loop.run(_serve(port, latency, list_lag))
+    loop.run(_serve(port, latency, list_lag, state))
 
 
-async def _serve(port: int, latency: float, list_lag: float) -> None:
-    async with Emulator(port=port, latency=latency, list_lag=list_lag, log_limit=1000) as emulator:
+async def _serve(port: int, latency: float, list_lag: float, state: Path | None) -> None:
+    async with Emulator(port=port, latency=latency, list_lag=list_lag, log_limit=1000, state_file=state) as emulator:
         console = Console(highlight=False, soft_wrap=True)
         console.print(f"export FACTURAONLINE_BASE_URL={emulator.base_url}")
         # These keys open nothing but this emulator.

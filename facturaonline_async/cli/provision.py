@@ -39,6 +39,7 @@ from facturaonline_async.provision import (
     provision,
 )
 from facturaonline_async.provision.reading import open_to_read, read_things
+from facturaonline_async.provision.seal import side_file
 from facturaonline_async.testing import Emulator
 
 __all__ = ["check", "command"]
@@ -108,7 +109,11 @@ def command(
         ),
     ] = None,
     use_emulator: Annotated[
-        bool, typer.Option("--emulator", help="Run against an emulator in this process: nothing is sent anywhere.")
+        bool,
+        typer.Option(
+            "--emulator",
+            help="Run against an emulator in this process, whose state is kept in FILE.emulator of the journal.",
+        ),
     ] = False,
     any_tipo: Annotated[
         bool,
@@ -278,7 +283,7 @@ class _Job:
             keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
             try:
                 async with (
-                    _client(self.config, use_emulator=self.use_emulator) as client,
+                    _client(self.config, use_emulator=self.use_emulator, journal=self.options["journal"]) as client,
                     provision(client, self.plan, **self.options) as run,
                 ):
                     report = run.report
@@ -339,14 +344,32 @@ async def _complete(keys: KeysFile, client: FacturaOnline, journal: Path | None)
         keys.add(*each.item, each.result().credentials)
 
 
+def _state_file(journal: Path) -> Path:
+    """Return the file where the emulator of this journal keeps its state.
+
+    Raises:
+        InvalidInputError: the journal has begun without it.
+
+    """
+    journal = journal.resolve()
+    file = side_file(journal, ".emulator")
+    if not file.exists() and journal.exists() and journal.stat().st_size:
+        raise InvalidInputError(
+            f"the journal {printed.printable(str(journal))} was not begun with --emulator, or the state of its "
+            f"emulator is gone (the file {printed.printable(file.name)}): give another journal.",
+            field="journal",
+        )
+    return file
+
+
 @asynccontextmanager
-async def _client(config: Config, *, use_emulator: bool) -> AsyncIterator[FacturaOnline]:
+async def _client(config: Config, *, use_emulator: bool, journal: Path | None) -> AsyncIterator[FacturaOnline]:
     if not use_emulator:
         async with connect(config=config) as client:
             yield client
         return
     async with (
-        Emulator(log_limit=0) as emulator,
+        Emulator(log_limit=0, state_file=_state_file(journal) if journal is not None else None) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=config) as client,
     ):
         yield client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import field, frozen
 
@@ -38,11 +38,14 @@ class Arrival:
 
 
 class Api:
-    """The API without its server: it waits for nothing."""
+    """The API without its server: it waits for nothing. `on_change` is called after each call that changed a row."""
 
-    def __init__(self, state: State, routes: Iterable[Route]) -> None:
+    def __init__(
+        self, state: State, routes: Iterable[Route], on_change: Callable[[Arrival], None] | None = None
+    ) -> None:
         self._state = state
         self._router = Router(routes)
+        self._on_change = on_change
 
     def read(self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], raw: bytes) -> Arrival:
         """Read a request: its route, its body, its company."""
@@ -78,4 +81,7 @@ class Api:
         if not row.get("api_access", True):
             return permission_denied()
         call = Call(uid=arrival.uid, query=arrival.query, body=arrival.body, empresa=arrival.empresa, behind=behind)
-        return route.handle(self._state, call)
+        answer = route.handle(self._state, call)
+        if self._on_change is not None and answer.is_yes and route.method != "GET":
+            self._on_change(arrival)
+        return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -9,13 +10,14 @@ from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.testing import empresas, series
 from facturaonline_async.testing.answers import statuses
-from facturaonline_async.testing.api import Api
+from facturaonline_async.testing.api import Api, Arrival
 from facturaonline_async.testing.faults import Fault, FaultPlan
 from facturaonline_async.testing.log import Request, RequestLog
 from facturaonline_async.testing.routes import PREFIX, Route
 from facturaonline_async.testing.seeds import empresa_row, main_row
 from facturaonline_async.testing.server import Server
 from facturaonline_async.testing.state import Behaviour, Row, State, Tables
+from facturaonline_async.testing.state_file import StateFile
 
 if TYPE_CHECKING:
     import ssl
@@ -43,6 +45,7 @@ class Emulator:
     An emulator can be stopped and started again: it keeps its state, its log and its port. While it listens it belongs
     to the process that started it. A forked child has a copy of its state that no request meets, so that any use there
     raises `NotSentError`; `base_url` works. Take ``credentials`` before the fork.
+    With a `state_file` another process goes on where this one was, also after ``kill -9``.
 
     Args:
         host: address to listen on; anything but loopback only if you say so.
@@ -58,9 +61,14 @@ class Emulator:
         paging: False as FacturaOnline: the list of companies ignores its query. True as factura.com's newer page:
             ``rfc``, ``razon_social`` (a part of it), ``page`` and ``per_page`` or ``perPage`` (15 where only ``page``
             came) are obeyed, and ``pagination`` is answered where a page was asked for.
+        state_file: keep there what calls (and `add_empresa` and `add_serie`) change, and the port; if the file is there
+            already, begin with its rows, on its port unless `port` says another. For its owner alone: it holds keys and
+            passwords. None: the state is in memory, and gone with the process.
 
     Raises:
-        InvalidInputError: an argument is out of range, or names an unknown kind of refusal.
+        InvalidInputError: an argument is out of range, names an unknown kind of refusal, or `state_file` is something
+            else.
+        OSError: `state_file` cannot be opened.
 
     """
 
@@ -80,6 +88,7 @@ class Emulator:
         log_limit: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
         paging: bool = False,
+        state_file: str | os.PathLike[str] | None = None,
     ) -> None:
         for name, value in {"latency": latency, "list_lag": list_lag, "read_lag": read_lag}.items():
             if not 0 <= value < float("inf"):
@@ -87,11 +96,16 @@ class Emulator:
         if log_limit is not None and log_limit < 0:
             raise InvalidInputError("log_limit must be None or a number from 0 up.", field="log_limit")
         resources = {route.name.partition(".")[0] for route in _ROUTES}
+        self._file = StateFile(state_file) if state_file is not None else None
+        if self._file is not None:
+            port = port or self._file.port
+            # Each start makes keys and uids of its own.
+            seed = f"{seed} {self._file.starts}" if self._file.starts else seed
         self._state = State(seed, Behaviour(list_lag=list_lag, read_lag=read_lag, paging=paging), resources)
         self._faults = FaultPlan(seed)
         self._log = RequestLog(log_limit)
         self._server = Server(
-            Api(self._state, _ROUTES),
+            Api(self._state, _ROUTES, self._note_change if self._file is not None else None),
             self._faults,
             self._log,
             host=host,
@@ -100,7 +114,8 @@ class Emulator:
             refusal_statuses=statuses(refusal_statuses or {}),
             ssl_context=ssl_context,
         )
-        self._state.add_empresa(main_row())
+        if self._file is None or not self._file.fill(self._state):
+            self._state.add_empresa(main_row())
 
     def __repr__(self) -> str:
         rows = {name: len(table) for name, table in self._state.tables.items()}
@@ -118,6 +133,8 @@ class Emulator:
         """
         self._check_process()
         await self._server.start()
+        if self._file is not None:
+            self._file.begin(self._server.port, self._state)
 
     async def aclose(self) -> None:
         """Stop: cancel what is in flight, and late work; close every connection. Safe to repeat, and quick.
@@ -187,7 +204,9 @@ class Emulator:
 
         """
         self._check_process()
-        return self._state.add_empresa(empresa_row(rfc, razon_social, **more))
+        uid = self._state.add_empresa(empresa_row(rfc, razon_social, **more))
+        self._note("empresas", uid)
+        return uid
 
     def add_serie(
         self, empresa_uid: str, *, letra: str, tipo_documento: str, folio: int = 1, estatus: str = series.ACTIVE
@@ -201,7 +220,22 @@ class Emulator:
         self._check_process()
         self._empresa(empresa_uid)
         row = {"letra": letra, "tipo_documento": str(tipo_documento), "folio": folio, "estatus": estatus}
-        return self._state.add_serie({"empresa": empresa_uid, **row})
+        serie_id = self._state.add_serie({"empresa": empresa_uid, **row})
+        self._note("series", serie_id)
+        return serie_id
+
+    def _note_change(self, arrival: Arrival) -> None:
+        """Note which row a call has changed."""
+        table = arrival.endpoint.partition(".")[0]
+        rows = self._state.tables[table]
+        if arrival.endpoint.endswith(".create"):
+            self._note(table, next(reversed(rows)))
+        else:
+            self._note(table, int(arrival.uid) if table == "series" and arrival.uid.isdecimal() else arrival.uid)
+
+    def _note(self, table: str, key: object) -> None:
+        if self._file is not None:
+            self._file.note(self._state, table, key)
 
     @property
     def credentials(self) -> Credentials:

@@ -63,6 +63,11 @@ class Server:
         self.in_flight_max: int = 0
 
     @property
+    def port(self) -> int:
+        """Where it listens; 0 where that is not known yet."""
+        return self._port
+
+    @property
     def origin(self) -> str:
         """Scheme, host and port; RuntimeError where the port is not known yet."""
         if not self._port:
