@@ -158,8 +158,7 @@ class Stage(World):
         return self._read(call, 200, body) if call is not None else OutcomeUnknownError("nobody asked")
 
     async def attempt(self, call: Call) -> Result:
-        content = bytes(call.body.content) if call.body is not None else b""
-        arrival = self.api.read(call.endpoint.method, call.url.path, dict(call.url.query), call.headers, content)
+        arrival = self.arrive(call)
         owner = self.state.tables["empresas"].get(str(arrival.empresa), {})
         fields = arrival.body.fields
         about = {str(each) for each in (fields.get("letra"), fields.get("rfc"), owner.get("rfc"), arrival.uid) if each}

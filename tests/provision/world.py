@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import pytest
 from attrs import define, field
 
-from facturaonline_async import Config, Credentials, FacturaOnline, RetryPolicy, SessionManager, wire
+from facturaonline_async import Config, Credentials, FacturaOnline, RetryPolicy, SessionManager, transport, wire
 from facturaonline_async.call import Call
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 from facturaonline_async.provision import (
@@ -140,13 +140,7 @@ class World:
         if not life.step():
             return await _never()
         await asyncio.sleep(self.chance.choice((0.0, 0.01, 0.2, 1.0)))
-        arrival = self.api.read(
-            call.endpoint.method,
-            call.url.path,
-            dict(call.url.query),
-            call.headers,
-            bytes(call.body.content) if call.body is not None else b"",
-        )
+        arrival = self.arrive(call)
         if name in _CREATES:
             outcome = await self._create(call, arrival)
         elif self.has_faults and self.script is None and name.endswith(".list") and self.chance.random() < 0.2:
@@ -155,6 +149,12 @@ class World:
         else:
             outcome = self._perform(call, arrival)
         return outcome if life.step() else await _never()
+
+    def arrive(self, call: Call) -> Arrival:
+        """Return the call as the API reads it."""
+        headers = {**call.headers, **(transport._headers(call) or {})}
+        content = bytes(call.body.content) if call.body is not None else b""
+        return self.api.read(call.endpoint.method, call.url.path, dict(call.url.query), headers, content)
 
     async def _create(self, call: Call, arrival: Arrival) -> wire.Reply | FacturaOnlineError:
         fate = self._fate(arrival)
