@@ -57,6 +57,8 @@ def environment(emulator: Emulator | None = None) -> dict[str, str]:
 
 
 async def run(*arguments: object, emulator: Emulator | None = None, env: dict[str, str] | None = None) -> Ran:
+    if arguments[:1] == ("provision",) and "--settle" not in arguments:
+        arguments = (*arguments, "--settle", "0.3")  # the last look is made then
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *map(str, arguments),

@@ -21,7 +21,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import anyio.to_thread
 import pytest
 
-from facturaonline_async.provision import its_series, journal, opening, parking, resume, sending
+from facturaonline_async.provision import audit, its_series, journal, opening, parking, resume, sending
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import empresas, series, server, state
 
@@ -31,7 +31,7 @@ Ts = TypeVarTuple("Ts")
 EPOCH = 1_700_000_000.0
 """What the wall clock shows when the loop's clock shows 0."""
 
-_READERS = (empresas, its_series, journal, opening, parking, resume, sending, series, server, state)
+_READERS = (audit, empresas, its_series, journal, opening, parking, resume, sending, series, server, state)
 """The modules that read the system's clocks."""
 
 _clock: list[VirtualLoop] = []

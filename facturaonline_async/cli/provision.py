@@ -100,6 +100,13 @@ def command(
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Send certificates, keys and passwords without checking them.")
     ] = False,
+    no_audit: Annotated[
+        bool,
+        typer.Option(
+            "--no-audit",
+            help="End without the last look at what was created, which is made when the settle time is over.",
+        ),
+    ] = False,
     keys_out: Annotated[
         Path | None,
         typer.Option(
@@ -127,6 +134,9 @@ def command(
     Each company is created with the account's main keys, and its series with its own. What exists is left as it is.
     A create whose answer was lost is looked for, and repeated only if it has not shown up when the settle time is over.
     The keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY.
+
+    When the settle time is over, what was created is listed once more: the servers may have done it twice. A run that
+    creates something ends so long after its last create (150 s); --no-audit skips that.
 
     With --journal a run can be ended at any time, by Ctrl-C or by a crash: the same command goes on where it stood,
     and nothing is created twice. Rows that failed may have been corrected in the plan, and rows may have been added.
@@ -180,6 +190,7 @@ def command(
             "concurrency": concurrency,
             "settle": _EMULATOR_SETTLE if settle is None and use_emulator else settle,
             "existing": existing,
+            "audit": not no_audit,
         },
     )
     report = loop.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
@@ -307,6 +318,8 @@ class _Job:
         with shown.progress(run.report, quiet=self.as_json) as advance:
             async for outcome in run:
                 advance(outcome)
+                if not self.as_json and len(self.plan) == sum(run.report.empresas.values()) and run.audit_wait >= 1:
+                    shown.last_look(run.audit_wait)
                 if self.as_json:
                     self.rows.append(_row(outcome))
                 if keys is not None and outcome.is_new and outcome.uid and outcome.credentials:

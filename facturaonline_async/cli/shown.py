@@ -13,7 +13,7 @@ from rich.text import Text
 
 from facturaonline_async.provision import Problem, Report, RowOutcome, State
 
-__all__ = ["bar", "notices", "progress", "report", "warnings"]
+__all__ = ["bar", "last_look", "notices", "progress", "report", "warnings"]
 
 _ROWS_SHOWN: Final = 50
 _NARROW: Final = 90
@@ -61,6 +61,15 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
                 bars.update(task, advance=done, wrong=_wrong(found))
 
         yield advance
+
+
+def last_look(seconds: float) -> None:
+    """Print what a run waits for whose rows are all done."""
+    Console(stderr=True).print(
+        f"All rows are done. A last look whether everything is there once follows in {seconds:.0f} s; Ctrl-C ends the "
+        "wait, and --no-audit skips it.",
+        soft_wrap=True,
+    )
 
 
 @contextmanager

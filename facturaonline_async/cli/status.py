@@ -182,6 +182,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "empresas": _numbers(status.empresas),
         "series": _numbers(status.series) | {"waiting": status.waiting},
         "unseen_rows": status.unseen,
+        "unaudited_rows": status.unaudited,
         "unknown_due": {"first": round(status.due[0], 3), "last": round(status.due[1], 3)} if status.due else None,
         "rate": {"minute": _rate_json(status.minute), "overall": _rate_json(status.overall)},
         "eta": None if status.eta is None else round(status.eta, 3),

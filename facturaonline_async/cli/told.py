@@ -75,7 +75,7 @@ def _next_steps(status: Status) -> Iterator[str]:
         )
     if status.is_running:
         yield "Leave it alone. If it is stopped (Ctrl-C) or killed, the same command goes on where it was."
-    elif status.left or status.unseen or rows.get("failed") or rows.get("conflict"):
+    elif status.left or status.unseen or status.unaudited or rows.get("failed") or rows.get("conflict"):
         yield f"Run again what is not there: {again}. What is there is not created again."
     if (number := rows.get("intent")) and not status.is_running:
         yield f"{_rows(number)} in flight when it stopped: the next run waits until a look can tell, and looks."
@@ -93,6 +93,8 @@ def _next_steps(status: Status) -> Iterator[str]:
         )
     if status.unseen:
         yield f"{_rows(status.unseen)} there, but not seen yet: the next run looks again."
+    if status.unaudited and not status.is_running:
+        yield f"{_rows(status.unaudited)} there, but not known to be there once: the next run makes the last look."
     if status.is_complete:
         yield "Nothing: all that was planned is there."
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
 from facturaonline_async.resources.empresas.values import normalize_rfc
 
-__all__ = ["Account", "list_companies"]
+__all__ = ["Account", "Disagreement", "list_companies"]
 
 _PER_PAGE = 500
 
@@ -30,6 +30,22 @@ async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[st
     return found
 
 
+@frozen
+class Disagreement:
+    """What the list of companies says against the run.
+
+    Attributes:
+        rfc: the company's.
+        text: in words.
+        is_several: whether there are several companies with this RFC.
+
+    """
+
+    rfc: str
+    text: str
+    is_several: bool = False
+
+
 @define
 class Account:
     """The account as it was when the run began, and what the run has learnt since.
@@ -38,12 +54,14 @@ class Account:
         client: with the main keys.
         existing: uids of the plan's companies that were there at the beginning, by RFC.
         done: uids of the plan's companies that are there now, by RFC.
+        shows_at: seconds of the wall clock when the list must show all that were created; 0: none was.
 
     """
 
     client: FacturaOnline
     existing: dict[str, list[str]] = field(factory=dict)
     done: dict[str, str] = field(factory=dict)
+    shows_at: float = field(default=0.0, init=False)
     _unlisted: str = field(default="", init=False)  # uid of the main company, where lists leave it out
 
     def key(self, rfc: str) -> Key:
@@ -72,8 +90,8 @@ class Account:
             self.existing.setdefault(rfc, []).append(main.uid)
             self._unlisted = main.uid
 
-    async def audit(self) -> list[str]:
-        """Compare the API's list with what the run says is there, and return what does not agree, in words.
+    async def audit(self) -> list[Disagreement]:
+        """Compare the API's list with what the run says is there, and return what does not agree.
 
         Raises:
             FacturaOnlineError: it could not be listed.
@@ -89,11 +107,12 @@ class Account:
                 unseen.discard(rfc)
             else:
                 others.setdefault(rfc, []).append(empresa.uid)
-        told: list[str] = []
+        found: list[Disagreement] = []
         for rfc, uid in self.done.items():
             uids = [*([] if rfc in unseen else [uid]), *others.get(rfc, ())]
             if rfc in unseen:
-                told.append(f"{rfc}: the list does not show its company {uid}")
+                found.append(Disagreement(rfc, f"{rfc}: the list does not show its company {uid}"))
             if len(uids) > 1:
-                told.append(f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}")
-        return told
+                text = f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}"
+                found.append(Disagreement(rfc, text, is_several=True))
+        return found

@@ -55,10 +55,14 @@ class Book:
 
     async def save(self, thing: Thing) -> None:
         """Write how far a thing has come; it is durable when this returns, and handed over if this is cancelled."""
+        await self.write(thing)
+        self._tell(thing)
+
+    async def write(self, thing: Thing) -> None:
+        """Write what is no step that a listener hears of; else as `save`."""
         saved = self.journal.save(thing) if self.journal is not None else None
         if saved is not None:
             await saved
-        self._tell(thing)
 
     async def rebase(self, things: Iterable[Thing], uids: Iterable[tuple[str, str, str, str]]) -> None:
         """Write what exists of these things before any of them is sent."""

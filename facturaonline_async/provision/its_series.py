@@ -23,9 +23,9 @@ from facturaonline_async.provision.work import Work
 from facturaonline_async.resources.ensure import BeforeSend, poll
 from facturaonline_async.resources.series.values import Serie
 
-__all__ = ["ItsSeries", "audit", "digest"]
+__all__ = ["SEVERAL", "ItsSeries", "by_key", "digest"]
 
-_SEVERAL: Final = "the company has {} series of this kind"
+SEVERAL: Final = "the company has {} series of this kind"
 _CONCURRENCY: Final = 8
 _Listed = Mapping[tuple[str, str], Sequence[Serie]]
 
@@ -58,7 +58,7 @@ class ItsSeries:
         if work.is_new:
             self._recall(work, own)
         try:
-            listed = _by_key(await own.series.list())
+            listed = by_key(await own.series.list())
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
             await self._not_listed(work, error, is_due=is_due)
             return
@@ -119,7 +119,7 @@ class ItsSeries:
             )
 
         async def look(uid: str | None) -> list[str]:
-            listed = [str(serie.uid) for serie in _by_key(await own.series.list()).get(wanted.key, ())]
+            listed = [str(serie.uid) for serie in by_key(await own.series.list()).get(wanted.key, ())]
             if listed or uid is None:
                 return listed
             try:
@@ -141,7 +141,7 @@ class ItsSeries:
         before = work.before or {}
 
         async def look() -> bool | None:
-            listed = _by_key(await own.series.list())
+            listed = by_key(await own.series.list())
             for thing in work.series:
                 seen = listed.get(thing.key, ())
                 if thing in nameless:
@@ -163,27 +163,12 @@ class ItsSeries:
                 await self.sender.book.save(thing)
 
 
-async def audit(doubtful: Mapping[str, tuple[FacturaOnline, Sequence[tuple[str, str]]]]) -> list[str]:
-    """List the series of companies once more, and return which are there several times, in words."""
-
-    async def look(rfc: str) -> list[str]:
-        own, keys = doubtful[rfc]
-        listed = _by_key(await own.series.list())
-        found = {key: [str(serie.uid) for serie in listed.get(key, ())] for key in keys}
-        return [
-            f"{rfc}: {_SEVERAL.format(len(uids))} ({':'.join(key)}): {', '.join(uids)}"
-            for key, uids in found.items()
-            if len(uids) > 1
-        ]
-
-    return [told for each in await bulk.run(doubtful, look, concurrency=_CONCURRENCY) for told in each.result()]
-
-
 def _key(own: FacturaOnline, thing: Thing) -> Key:
     return "series.create", own.credentials.fingerprint, thing.key
 
 
-def _by_key(series: Sequence[Serie]) -> dict[tuple[str, str], list[Serie]]:
+def by_key(series: Sequence[Serie]) -> dict[tuple[str, str], list[Serie]]:
+    """Return a company's series by what tells them apart; there may be several of one kind."""
     found: dict[tuple[str, str], list[Serie]] = {}
     for serie in series:
         found.setdefault(serie.key, []).append(serie)
@@ -195,7 +180,7 @@ def _name(thing: Thing, uids: Sequence[str]) -> None:
     if len(uids) == 1:
         thing.uid, thing.reason = uids[0], ""
     elif uids:
-        thing.phase, thing.reason = Phase.CONFLICT, f"{_SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
 
 
 def _place(
@@ -205,7 +190,7 @@ def _place(
     was = thing.phase, thing.uid, thing.reason, thing.due
     uids = [str(serie.uid) for serie in listed]
     if thing.phase in {Phase.UNKNOWN, Phase.UNRESOLVED} or (thing.phase is Phase.CONFLICT and is_due):
-        judge(thing, uids, before.get(thing.key, ()), is_due=is_due, several=_SEVERAL)
+        judge(thing, uids, before.get(thing.key, ()), is_due=is_due, several=SEVERAL)
     if thing.phase is Phase.DONE and thing.uid is None:
         _name(thing, uids)
     if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
@@ -217,6 +202,6 @@ def _place(
         elif listed:
             thing.phase, thing.reason = (
                 Phase.CONFLICT,
-                f"{_SEVERAL.format(len(uids))}: {', '.join(sorted(uids, key=int))}",
+                f"{SEVERAL.format(len(uids))}: {', '.join(sorted(uids, key=int))}",
             )
     return was != (thing.phase, thing.uid, thing.reason, thing.due)

@@ -278,6 +278,11 @@ class Journal:
 
         await self._order(work)
 
+    async def end_audit(self) -> None:
+        """Write down that every company was seen to be there once."""
+        statement = "UPDATE things SET due = 0 WHERE letra = '' AND phase = 'done' AND due > 0"
+        await self._order(lambda connection: connection.execute(statement).rowcount)
+
     async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
         """Return what existed: of one company and its series, or (None) of all companies."""
         where, values = ("letra = ''", ()) if rfc is None else ("rfc = ?", (rfc,))

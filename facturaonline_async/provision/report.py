@@ -92,7 +92,9 @@ class Report:
         failed: the rows that are not `ok`, as they came.
         seconds: how long the run took.
         pace: companies and series that were done in each ten seconds of the run, from 0.
-        audit: what the list at the end says against the run, in words; empty if it agrees, None if it was not read.
+        audit: what the last looks say against the run, in words; empty if all is there once, None if they were not
+            made to their end.
+        has_audit: whether these looks were wanted: ``provision(…, audit=False)`` skips them.
 
     A run that resumes counts what its journal says was done before.
 
@@ -106,6 +108,7 @@ class Report:
     seconds: float = 0.0
     pace: Counter[int] = field(factory=Counter)
     audit: list[str] | None = None
+    has_audit: bool = True
 
     def add(self, outcome: RowOutcome) -> None:
         """Count one row."""
@@ -120,8 +123,12 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that the plan asks for is there, and the list at the end agrees."""
+        """Whether all that the plan asks for is there, and once, as far as that was looked at."""
         there = [
             sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
         ]
-        return there == [self.planned_empresas, self.planned_series] and not self.failed and self.audit == []
+        return (
+            there == [self.planned_empresas, self.planned_series]
+            and not self.failed
+            and (self.audit == [] or not self.has_audit)
+        )

@@ -100,7 +100,9 @@ class _Comparison:
             self._leave_out(thing, row.number)
         if things[0] is None or things[0].may_change:
             self._fresh.add(rfc)
-        if len(there) == len(things) and all(thing.is_seen for thing in there):
+        # Series that still wait for their last look are listed with their company's keys: the row is opened for that.
+        is_audited = not (self.report.has_audit and any(thing.is_unaudited for thing in there if not thing.is_empresa))
+        if len(there) == len(things) and all(thing.is_seen for thing in there) and is_audited:
             self._close(there)
 
     async def _bring_up_to_date(self, row: PlanRow, thing: Thing) -> None:
@@ -152,6 +154,8 @@ class _Comparison:
         empresa, *series = things
         self.closed.add(empresa.rfc)
         self.account.done[empresa.rfc] = empresa.uid or ""
+        if empresa.is_unaudited:
+            self.account.shows_at = max(self.account.shows_at, empresa.due)
         self.report.empresas[state(empresa)] += 1
         self.report.series.update(map(state, series))
 

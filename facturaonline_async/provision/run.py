@@ -12,9 +12,10 @@ from attrs import define, field
 
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
-from facturaonline_async.provision import its_series, resume
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision import resume
 from facturaonline_async.provision.account import Account
+from facturaonline_async.provision.audit import Audit
 from facturaonline_async.provision.book import Book, ThingEvent
 from facturaonline_async.provision.checkers import checkers
 from facturaonline_async.provision.companies import Companies
@@ -25,15 +26,12 @@ from facturaonline_async.provision.parking import Parking
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome
 from facturaonline_async.provision.rows import Existing
-from facturaonline_async.provision.sending import Sender, stopped, told
+from facturaonline_async.provision.sending import Sender, stopped
 from facturaonline_async.provision.things import Phase
 from facturaonline_async.provision.work import Work, outcome
 from facturaonline_async.resources.empresas.values import normalize_rfc
 
 __all__ = ["Run", "provision"]
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
-"""Seconds between two lists at the end, where the first does not show all."""
 
 _TICK = 10
 """Seconds that `Report.pace` counts together."""
@@ -48,6 +46,7 @@ async def provision(
     concurrency: int = 32,
     settle: float | None = None,
     existing: Existing = "adopt",
+    audit: bool = True,
     on_event: Callable[[ThingEvent], None] | None = None,
 ) -> AsyncIterator[Run]:
     """Make real what a plan asks for: each company and each serie exactly once. Give the rows' outcomes as they settle.
@@ -63,8 +62,11 @@ async def provision(
     series are created with its own keys, as soon as it is readable. What exists is adopted; where one of the plan's
     exists several times, that is a conflict, for a person to decide. A create whose outcome nobody knows is looked for
     when `settle` is over, and repeated only if it has not shown up; other rows go on meanwhile. A row's failure is its
-    outcome, and stops no other row; if the API refuses the main keys, no further company is tried. At the end the
-    API's list is compared with what was done: see `Report.audit`.
+    outcome, and stops no other row; if the API refuses the main keys, no further company is tried.
+
+    When `settle` is over after a company's last create, its series are listed once more, and at the very end all
+    companies: a server or a balancer may do a POST twice that it answers once. So a run that creates something ends
+    `settle` seconds after its last create; the rows' outcomes do not wait for that. See `Report.audit`.
 
     With a journal the run can be taken up again, also after a crash: give the same plan and the same journal. What is
     done is not touched again; rows that failed or were not tried may have been corrected, and new ones added. Leaving
@@ -83,6 +85,9 @@ async def provision(
             ``Config.settle``.
         existing: what to do with a company that exists: leave it as it is ("adopt"), change it to what the plan says
             ("update"), or "fail". A row of the plan may say it for itself.
+        audit: look once more at what was created, as said above. It costs one call for each company whose series
+            were created (two, where an earlier run was ended before its last looks), and the pages of one list of
+            companies. False skips it, and the wait: then duplicates of the server's making go unseen.
         on_event: called with every step of a company or serie, in the event loop. What it raises is logged.
 
     Raises:
@@ -107,7 +112,7 @@ async def provision(
     settle = session.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time
     began = clock()
-    report = Report(planned_empresas=len(plan), planned_series=plan.series_count)
+    report = Report(planned_empresas=len(plan), planned_series=plan.series_count, has_audit=audit)
     async with AsyncExitStack() as stack:
         opened = None
         if journal is not None:
@@ -142,13 +147,20 @@ class Run:
     _series: ItsSeries = field(init=False)
     _parking: Parking = field(init=False)
     _open: int = field(default=0, init=False)
-    _doubtful: dict[str, tuple[FacturaOnline, list[tuple[str, str]]]] = field(factory=dict, init=False)
+    _audit: Audit | None = field(init=False)
+    _auditing: asyncio.Task[None] | None = field(default=None, init=False)
     _problem: Exception | None = field(default=None, init=False)
     _outcomes: AsyncIterator[bulk.Outcome[Work, RowOutcome | None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._series = ItsSeries(self._sender)
         self._parking = Parking(self._companies, self._settle)
+        self._audit = Audit(self._companies.account, self._sender) if self.report.has_audit else None
+
+    @property
+    def audit_wait(self) -> float:
+        """Seconds until the last look at what was created so far; 0: there is none."""
+        return self._audit.wait if self._audit is not None else 0.0
 
     @property
     def _sender(self) -> Sender:
@@ -165,6 +177,8 @@ class Run:
         if self._hold is not None:
             self._hold.release()
         self._parking.release()
+        if self._audit is not None:
+            self._audit.stop()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
         clock = asyncio.get_running_loop().time
@@ -175,15 +189,18 @@ class Run:
                 done = [row.state, *(serie.state for serie in row.series)]
                 self.report.pace[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
                 yield row
-        if not self._sender.is_stopping:
-            await self._audit()
+        if self._audit is not None and self._auditing is not None and not self._sender.is_stopping:
+            self.report.audit = await self._audit.finish(self._auditing)
 
     # ── Rows, and those that go on ────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
     async def working(self, concurrency: int) -> AsyncIterator[None]:
         """Work on the rows inside the ``async with``."""
-        looking = asyncio.create_task(self._look())
+        looking = [asyncio.create_task(self._look())]
+        if self._audit is not None:
+            self._auditing = asyncio.create_task(self._audit.work())
+            looking.append(self._auditing)
         try:
             async with bulk.stream(
                 self._rows(), self._row, concurrency=concurrency, stop_on=(JournalError,)
@@ -191,8 +208,9 @@ class Run:
                 self._outcomes = outcomes
                 yield
         finally:
-            looking.cancel()
-            await asyncio.wait([looking])
+            for task in looking:
+                task.cancel()
+            await asyncio.wait(looking)
 
     async def _look(self) -> None:
         try:
@@ -239,9 +257,18 @@ class Run:
             return None
         self._open -= 1
         self._parking.has_news.set()
-        if work.own is not None and work.was_in_doubt:
-            self._doubtful[work.empresa.rfc] = work.own, [thing.key for thing in work.series]
+        if self._audit is not None:
+            self._audit.add(work)
+        else:
+            await self._waive(work)
         return outcome(work)
+
+    async def _waive(self, work: Work) -> None:
+        """Write down that nothing of the row waits for a last look."""
+        for thing in work.things:
+            if thing.is_unaudited:
+                thing.due = 0.0
+                await self._sender.book.write(thing)
 
     async def _bring(self, work: Work) -> None:
         journal = self._sender.book.journal
@@ -255,22 +282,6 @@ class Run:
             if is_due and not work.looks:
                 work.due = 0.0
         work.is_new = False
-
-    async def _audit(self) -> None:
-        """Compare with the API's list, which may be late by as much as `settle`."""
-        clock = asyncio.get_running_loop().time
-        until, pause = clock() + self._settle, _FIRST_PAUSE
-        while True:
-            try:
-                told_of_series = await its_series.audit(self._doubtful)
-                self.report.audit = [*await self._companies.account.audit(), *told_of_series]
-            except FacturaOnlineError as error:
-                self.report.audit = [f"the list at the end could not be read: {told(error)}"]
-            left = until - clock()
-            if not self.report.audit or left <= 0 or self._sender.is_stopping:
-                return
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _say_why(work: Work) -> None:

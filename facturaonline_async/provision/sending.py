@@ -156,6 +156,7 @@ class Sender:
             raise
         else:
             thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
+            thing.due = time.time() + self.settle
             await self.book.save(thing)
 
     async def _refused(self, thing: Thing, key: Key, refusal: ApiError, sends: int, look: Look) -> None:

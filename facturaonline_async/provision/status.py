@@ -87,6 +87,7 @@ class Status:
         empresas, series: how many are in which of `STATES`; every state is there.
         rows: how many rows of the plan have something in which of `STATES`.
         unseen: how many rows have something that is there, and has a reason: the next run looks again.
+        unaudited: how many rows have something that was created, and no last look has told yet that it is there once.
         waiting: planned series whose company will not come about without a person.
         due: seconds until a look tells of the first and of the last of those that are unknown, or None.
         minute: the rate of the last minute, or of the run if it is shorter; None unless it is running.
@@ -108,6 +109,7 @@ class Status:
     series: Mapping[str, int]
     rows: Mapping[str, int]
     unseen: int
+    unaudited: int
     waiting: int
     due: tuple[float, float] | None
     minute: Rate | None = None
@@ -117,8 +119,8 @@ class Status:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that was planned is there, and was seen."""
-        return not self.unseen and all(
+        """Whether all that was planned is there, and was seen; once, if that is looked at."""
+        return not (self.unseen or self.unaudited) and all(
             state in THERE or not number for of in (self.empresas, self.series) for state, number in of.items()
         )
 
@@ -220,6 +222,9 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
     (unseen,) = connection.execute(
         "SELECT count(DISTINCT number) FROM things WHERE phase = 'done' AND reason <> ''"
     ).fetchone()
+    (unaudited,) = connection.execute(
+        "SELECT count(DISTINCT number) FROM things WHERE phase = 'done' AND due > 0 AND sends > 0 AND uid IS NOT NULL"
+    ).fetchone()
     (last,) = connection.execute("SELECT max(changed) FROM things").fetchone()
     first_due, last_due = connection.execute("SELECT min(due), max(due) FROM things WHERE phase = 'unknown'").fetchone()
     return Status(
@@ -235,6 +240,7 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
         series=counts[False],
         rows=rows,
         unseen=unseen,
+        unaudited=unaudited,
         waiting=_waiting(connection),
         due=None if first_due is None else (max(0.0, first_due - now), max(0.0, last_due - now)),
         reasons=_reasons(connection),

@@ -58,6 +58,7 @@ class Thing:
         phase, how: how far it has come.
         uid: the API's own name, or None; a serie's is not told by its create, and is seen later.
         due: for UNKNOWN, and for UNRESOLVED that may yet show up: seconds of the wall clock after which a look tells.
+            For DONE: after which a last look tells whether it is there once; 0: that was seen.
         sends: how often its create may have been sent.
         earlier: how often of these by earlier runs.
         digest: salted HMAC of what was sent.
@@ -97,6 +98,11 @@ class Thing:
     def is_seen(self) -> bool:
         """Whether it is done, and there is nothing left to learn of it."""
         return self.phase is Phase.DONE and self.uid is not None and not self.reason
+
+    @property
+    def is_unaudited(self) -> bool:
+        """Whether it was created, and no list has told yet that it was created once."""
+        return self.phase is Phase.DONE and self.due > 0 and self.sends > 0 and self.uid is not None
 
     @property
     def may_change(self) -> bool:

@@ -8,7 +8,7 @@ from facturaonline_async.client import FacturaOnline
 from facturaonline_async.findings import Finding
 from facturaonline_async.provision.report import RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow
-from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision.things import Phase, Thing
 
 __all__ = ["Work", "outcome"]
 
@@ -64,11 +64,6 @@ class Work:
     def is_stalled(self) -> bool:
         """Whether something was not sent that may well be sent later: the network was down, or the server busy."""
         return any(thing.phase is Phase.PLANNED and thing.reason for thing in self.things)
-
-    @property
-    def was_in_doubt(self) -> bool:
-        """Whether one of its series was sent without an answer: what is done too late may make a second one."""
-        return any(thing.sends and (thing.sends > 1 or thing.how is not How.CREATED) for thing in self.series)
 
     @property
     def waiting(self) -> list[Thing]:

@@ -82,7 +82,7 @@ async def test_a_run_makes_nothing_again_that_lists_lack_and_this_session_has_se
     stage: Stage, client: FacturaOnline, what: str, before: str
 ) -> None:
     if before == "a run":
-        await run(client, plan_of([1]))
+        await run(client, plan_of([1]), audit=False)  # else it ends when lists must show all
     elif before == "an ensure":
         await ensure(client, SERIES)
     else:

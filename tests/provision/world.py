@@ -26,6 +26,7 @@ from facturaonline_async.provision import (
     Plan,
     Report,
     Run,
+    audit,
     its_series,
     journal,
     parking,
@@ -259,7 +260,7 @@ class World:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
             patch.setattr(run, "Journal", SimpleNamespace(open=opened))
-            for module in (its_series, journal, parking, resume, sending, tables, empresas, series, state):
+            for module in (audit, its_series, journal, parking, resume, sending, tables, empresas, series, state):
                 patch.setattr(module, "time", clock)
             try:
                 yield
