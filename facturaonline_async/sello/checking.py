@@ -31,6 +31,8 @@ __all__ = ["find", "find_all"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
+_LONGEST_RFC: Final = 200
+"""Characters that are compared, far more than any has: composing accents may take the square of their number."""
 _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
@@ -136,7 +138,7 @@ def _facts(certificado: Certificado, terms: Terms) -> Iterator[Finding]:
     if certificado.rfc:
         yield from fiscal.rfc(certificado.rfc, "cer")
     if terms.rfc is not None:
-        wanted = unicodedata.normalize("NFC", terms.rfc).strip().upper()
+        wanted = unicodedata.normalize("NFC", terms.rfc.strip()[:_LONGEST_RFC]).strip().upper()
         if wanted != certificado.rfc:
             holder = f"{certificado.rfc or 'no RFC':.60}"
             seen = f"The certificate is of {holder}, the company's RFC is {printable(wanted):.20}."

@@ -72,7 +72,7 @@ def examined(content: bytes) -> Encryption:
     """Return how a PKCS#8 key is encrypted. Never raises."""
     try:
         algorithm, encrypted = der.first(content)
-        identifier, *parameters = algorithm
+        identifier, *parameters = islice(algorithm, _MOST_PARAMETERS)
         scheme = der.dotted(identifier)
         if scheme in _OLDER:
             (parameter,) = parameters

@@ -130,7 +130,7 @@ def texts(name: Element) -> dict[str, str]:
 
     """
     found: dict[str, str] = {}
-    attributes = (pair for relative in name for pair in relative)
+    attributes = (pair for relative in islice(name, _MOST_ATTRIBUTES) for pair in relative)
     for pair in islice(attributes, _MOST_ATTRIBUTES):
         parts = list(islice(pair, 3))
         if len(parts) != 2:
