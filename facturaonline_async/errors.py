@@ -90,6 +90,7 @@ class NotSentError(FacturaOnlineError):
     """No, it did not happen: not one byte of the request left this machine.
 
     Refused connections, DNS failures and connect time-outs are repeated before this is raised; TLS failures never are.
+    A deadline that ends while a connection is made (TCP, TLS, proxy, DNS) is one of these, whichever clock ran out.
     """
 
     happened = "no"

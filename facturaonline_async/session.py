@@ -295,7 +295,7 @@ class SessionManager:
             )
 
     def _is_foreign(self) -> bool:
-        # os.register_at_fork would miss the forks of C code (uWSGI's workers); asking the system is 0.1 % of a call.
+        # os.register_at_fork would miss the forks of C code (uWSGI's workers); asking the system is 0.2 % of a call.
         return self._process not in (0, getpid())
 
     def _call(

@@ -69,7 +69,7 @@ def reset(transport: asyncio.Transport) -> None:
     """Close a connection with an RST, and drop what it has not sent."""
     plug = transport.get_extra_info("socket")
     if plug is not None:
-        with suppress(OSError):  # closed already
+        with suppress(OSError, ValueError):  # closed already; uvloop raises a ValueError
             plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
     transport.abort()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from attrs import evolve
 
 from facturaonline_async import FacturaOnline, NuevaEmpresa, OutcomeUnknownError, RequestTimeoutError
@@ -122,6 +124,46 @@ async def test_the_rest_of_a_request_that_was_given_up_is_never_sent(
             said = await woken(server)
     assert said.startswith("reset after ")
     assert int(said.split()[-1]) < 1_048_000
+
+
+class Unwilling(asyncio.Protocol):
+    """A server that reads nothing until it is let go, and then counts what comes until the connection ends."""
+
+    def __init__(self, ended: asyncio.Future[tuple[int, str]]) -> None:
+        self._ended = ended
+        self._total = 0
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._total += len(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended.set_result((self._total, type(exc).__name__))
+
+
+async def test_the_rest_of_a_request_over_tls_is_never_sent_either() -> None:
+    loop = asyncio.get_running_loop()
+    authority = trustme.CA()
+    ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.configure_trust(ours)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    ended: asyncio.Future[tuple[int, str]] = loop.create_future()
+    protocol = Unwilling(ended)
+    listener = await loop.create_server(lambda: protocol, "127.0.0.1", 0, ssl=theirs)
+    base_url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api"
+    async with opened(base_url, evolve(QUICK, ssl_context=ours, upload_timeout=60)) as client:
+        await cancel(client, asyncio.ensure_future(client.empresas.create(HUGE)))
+        assert protocol.transport is not None
+        protocol.transport.resume_reading()
+        total, error = await ended
+    listener.close()
+    await listener.wait_closed()
+    assert (total < 1_048_000, error) == (True, "ConnectionResetError")
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
