@@ -5,41 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
-import sys
 from collections.abc import Sequence
 
 from facturaonline_async.testing import Emulator
+from tests.forkserver import read, start
 from tests.test_cli import Ran, environment
-
-# The terminal becomes that of the command's session, so that Ctrl-C and hidden input work as people know them.
-_START = (
-    "import fcntl, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-    "signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from facturaonline_async.cli import main; main()"
-)
 
 
 async def at_terminal(*arguments: object, answers: Sequence[tuple[str, str]], emulator: Emulator) -> Ran:
     """Run the command at a terminal; when it shows a text, type the answer. Its `err` is what the terminal showed."""
     master, slave = pty.openpty()
-    pipe = asyncio.subprocess.PIPE
-    try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _START, *map(str, arguments),
-            stdin=slave, stdout=pipe, stderr=slave, start_new_session=True, env=environment(emulator),
-        )  # fmt: skip
-    finally:
-        os.close(slave)
-    try:
-        shown = asyncio.create_task(asyncio.to_thread(_show, master, list(answers)))
-        out, _ = await process.communicate()
-        assert process.returncode is not None
-        return Ran(process.returncode, out.decode(), await shown)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        os.close(master)
+    out, to_out = os.pipe()
+    # Its session gets the terminal, so that Ctrl-C and hidden input work as people know them.
+    streams = slave, to_out, os.dup(slave)
+    code = start([str(each) for each in arguments], environment(emulator), streams, at_terminal=True)
+    shown, told, ended = await asyncio.gather(
+        asyncio.to_thread(_show, master, list(answers)), asyncio.to_thread(read, out), asyncio.to_thread(read, code)
+    )
+    os.close(master)
+    return Ran(int(ended), told.decode(), shown)
 
 
 def _show(master: int, answers: list[tuple[str, str]]) -> str:

@@ -28,6 +28,7 @@ from facturaonline_async.cli import example, provision
 from facturaonline_async.cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
 from facturaonline_async.testing import Emulator, Fault
+from tests.forkserver import command
 from tests.plans import ROW, certify, written
 
 COMMAND = [sys.executable, "-m", "facturaonline_async.cli"]
@@ -56,20 +57,13 @@ def environment(emulator: Emulator | None = None) -> dict[str, str]:
     }
 
 
-async def run(*arguments: object, emulator: Emulator | None = None, env: dict[str, str] | None = None) -> Ran:
+async def run(
+    *arguments: object, emulator: Emulator | None = None, env: dict[str, str] | None = None, given: bytes | None = None
+) -> Ran:
     if arguments[:1] == ("provision",) and "--settle" not in arguments:
         arguments = (*arguments, "--settle", "0.3")  # the last look is made then
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *map(str, arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(emulator) | (env or {}),
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    code, out, err = await command([str(each) for each in arguments], environment(emulator) | (env or {}), given)
+    return Ran(code, out.decode(), err.decode())
 
 
 def plan(folder: Path, companies: int, **cells: object) -> Path:
@@ -502,12 +496,8 @@ async def test_a_warning_is_no_failure(pair: tuple[Path, Path]) -> None:
 
 async def test_the_password_comes_from_the_standard_input(pair: tuple[Path, Path]) -> None:
     for password, code in ((b"12345678a\n", 0), (b"otra\n", 1)):
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, "sello", "check", *map(str, pair), "--password-stdin",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment(),
-        )  # fmt: skip
-        out, _ = await process.communicate(password)
-        assert (process.returncode, b"wrong_password" in out) == (code, code == 1)
+        ran = await run("sello", "check", *pair, "--password-stdin", given=password)
+        assert (ran.code, "wrong_password" in ran.out) == (code, code == 1)
 
 
 async def test_without_a_password_and_without_a_terminal_it_says_what_to_give(pair: tuple[Path, Path]) -> None:

@@ -405,18 +405,7 @@ async def test_ctrl_c_at_the_password_sends_nothing(nueva: list[object], emulato
 
 
 async def from_stdin(given: bytes, *arguments: object, emulator: Emulator) -> Ran:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *map(str, arguments),
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        env=environment(emulator) | OPEN | {"PYTHONIOENCODING": "utf-8"},
-    )
-    out, err = await process.communicate(given)
-    assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    return await run(*arguments, emulator=emulator, env=OPEN, given=given)
 
 
 async def test_passwords_come_from_the_standard_input_each_in_a_line(nueva: list[object], emulator: Emulator) -> None:
