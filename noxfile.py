@@ -1,10 +1,18 @@
-"""Everything that keeps this project honest: ``nox`` runs it all, ``nox -s tests-3.11`` one part."""
+"""What checks this project.
+
+``nox`` answers within four minutes, on one interpreter; ``nox -s full`` does all the rest, and ``nox -s steady`` looks
+for tests that depend on the machine or on each other. ``nox -l`` lists the parts.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import nox
@@ -14,7 +22,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "imports", "types", "tests", "lowest", "plain", "wheel"]
+nox.options.sessions = ["check"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
@@ -24,7 +32,8 @@ if "PYENV_VERSION" not in os.environ and _PYENV.is_dir():
     os.environ["PYENV_VERSION"] = ":".join(
         sorted(path.name for path in _PYENV.iterdir() if re.fullmatch(r"3\.1[1-9]\.\d+", path.name))
     )
-PYTEST = ("pytest", "-q", "--numprocesses=auto", "--dist=worksteal")
+PYTEST = ("pytest", "-q", "-p", "no:randomly", "-p", "tests.progress", "--numprocesses=auto", "--dist=worksteal")
+EAGER = (f"eager-{PYTHONS[2]}(factory='custom')",)
 QUICK = (*PYTEST, "-m", "not slow")
 READING = tuple(
     f"tests/test_{name}.py"
@@ -37,31 +46,64 @@ def group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
-@nox.session
-def lint(session: nox.Session) -> None:
-    """Style and formatting."""
-    session.install(*group("lint"))
+def together(session: nox.Session, *commands: tuple[str, ...]) -> None:
+    """Run commands of the session's environment at the same time, and show what each of them says."""
+    started = [
+        subprocess.Popen(
+            [str(Path(session.bin) / name), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for name, *arguments in commands
+    ]
+    failed = []
+    for command, process in zip(commands, started, strict=True):
+        session.log(" ".join(command))
+        sys.stdout.write(process.communicate()[0])
+        sys.stdout.flush()
+        if process.returncode:
+            failed.append(" ".join(command))
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
+
+
+def check_style(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+def check_types(session: nox.Session) -> None:
+    pyright = ("pyright", "--pythonpath", str(Path(session.bin) / "python"))
+    together(session, ("mypy",), pyright, (*pyright, "--ignoreexternal", "--verifytypes", "facturaonline_async"))
 
 
 @nox.session
-def imports(session: nox.Session) -> None:
-    """Imports go one way, and pure rooms stay pure."""
+def check(session: nox.Session) -> None:
+    """Style, import contracts, types, and the tests that are not slow, on the interpreter that runs nox."""
+    session.install("-e", ".[cli,fast]", *group("lint"), *group("types"), *group("test"), "nox")
+    check_style(session)
+    check_types(session)
+    session.run(*QUICK, *session.posargs)
+
+
+@nox.session
+def full(session: nox.Session) -> None:
+    """Queue what `check` leaves out: slow tests, coverage, every interpreter, eager tasks, and how it installs."""
+    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "lowest", "plain", "wheel"):
+        session.notify(name)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting and import contracts."""
     session.install("-e", ".[cli]", *group("lint"))
-    session.run("lint-imports")
+    check_style(session)
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy --strict and pyright: the package, its tests, and the package as users see it."""
     session.install("-e", ".[cli,fast]", *group("types"), *group("test"), "nox")
-    session.run("mypy")
-    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
-    session.run(
-        "pyright", "--pythonpath", str(Path(session.bin) / "python"), "--ignoreexternal", "--verifytypes",
-        "facturaonline_async",
-    )  # fmt: skip
+    check_types(session)
 
 
 @nox.session(python=PYTHONS)
@@ -70,11 +112,30 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".[cli,fast]", *group("test"))
     if session.python == PYTHONS[0]:
         session.run("coverage", "erase")
-        session.run("coverage", "run", "-m", *PYTEST, *session.posargs)
-        session.run("coverage", "combine")
+        session.run("coverage", "run", "-m", *PYTEST, *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
+        drop_torn_files(session)
+        session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
     else:
         session.run(*QUICK, *session.posargs)
+
+
+def drop_torn_files(session: nox.Session) -> None:
+    """Remove what processes left that tests killed while they wrote down their coverage."""
+    for path in Path.cwd().glob(".coverage.*"):
+        with closing(sqlite3.connect(path)) as data:
+            try:
+                data.execute("SELECT version FROM coverage_schema").fetchall()
+            except sqlite3.Error:
+                session.log(f"{path.name} was never finished: its process was killed")
+                path.unlink()
+
+
+@nox.session
+def steady(session: nox.Session) -> None:
+    """The quick tests five times and the slow ones twice, beside four busy loops, once in random order: an hour."""
+    session.install("-e", ".[cli,fast]", *group("steady"))
+    session.run("python", "-m", "tests.steady", *session.posargs)
 
 
 @nox.session(python=PYTHONS[2])

@@ -9,10 +9,11 @@ from collections.abc import Hashable
 from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from facturaonline_async import Config, LimiterWaitError, Rate
 from facturaonline_async.gate import Gate
+from tests.effort import examples
 from tests.virtual import virtually
 
 
@@ -258,7 +259,7 @@ schedules = st.lists(st.builds(behind_others, steps, st.integers(0, 5)), min_siz
 limits = st.builds(Limits, rates(3), rates(4), rates(5), st.none() | st.integers(1, 4), st.none() | st.integers(1, 3))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(limits, schedules)
 @example(Limits((Rate(1, 1.0),), (), (), 1, None), [Ask("series.list", "a", 0.3331, None, None)] * 4)
 @example(

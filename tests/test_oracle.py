@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from facturaonline_async import connect, retry
 from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
+from tests.effort import examples
 from tests.oracle import FAULTS, OPERATIONS, Oracle
 
 pytestmark = pytest.mark.virtual_clock
@@ -34,7 +35,7 @@ async def accounts(seed: int, trouble: float, steps: list[tuple[str, int]]) -> O
         return oracle
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.03, 0.1, 0.3]), STEPS)
 def test_no_account_is_wrong(seed: int, trouble: float, steps: list[tuple[str, int]]) -> None:
     assert asyncio.run(accounts(seed, trouble, steps)).wrong == []

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from facturaonline_async import NuevaEmpresa
 from facturaonline_async.provision import Plan, PlanError, PlanSerie, Problem
+from tests.effort import examples
 from tests.plans import ROW, certify, folder, toml, toml_value, written, written_toml
 from tests.test_cli import run
 
@@ -325,7 +326,7 @@ def said(plan: Path, first: int) -> object:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(rows=st.lists(ROWS, min_size=1, max_size=2))
 def test_csv_and_toml_of_the_same_values_are_the_same_plan(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]

@@ -9,8 +9,9 @@ from contextlib import suppress
 from itertools import product
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
+from tests.effort import examples
 from tests.regexes import Counting, Found, TooManyStepsError, found_in, modules, pieces
 
 PATTERNS: dict[str, Found] = {}
@@ -122,7 +123,7 @@ def test_a_pattern_that_is_not_linear_is_noticed(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-@settings(max_examples=20)
+@examples(20)
 @given(data=st.data())
 def test_the_counting_matcher_finds_what_re_finds(name: str, data: st.DataObject) -> None:
     pattern = PATTERNS[name].pattern

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from attrs import define
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from facturaonline_async import (
     FacturaOnline,
@@ -28,6 +28,7 @@ from facturaonline_async.provision import JournalError, Plan, Report, State, Thi
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator
 from facturaonline_async.testing.api import Arrival
+from tests.effort import examples
 from tests.plans import nueva
 from tests.provision.stage import (
     EMPRESAS,
@@ -363,7 +364,7 @@ USERS = st.builds(
 )
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     users=st.lists(USERS, min_size=2, max_size=5),
     chance=st.randoms(use_true_random=False),

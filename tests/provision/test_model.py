@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 from attrs import define
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from facturaonline_async.provision import Plan, PlanSerie, Report, State
 from facturaonline_async.provision.hold import Hold
+from tests.effort import examples
 from tests.plans import nueva
 from tests.provision.world import World
 from tests.virtual import virtually
@@ -84,7 +85,7 @@ async def live(world: World, plan: Plan, endings: list[Ending]) -> None:
         assert report.is_complete, report
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     shape=st.lists(st.integers(0, 3), min_size=1, max_size=3),
     endings=st.lists(ENDINGS, max_size=4),

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 from attrs import evolve
 from cryptography.utils import CryptographyDeprecationWarning
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from facturaonline_async.findings import FINDINGS
 from facturaonline_async.sello import Sello, check
+from tests.effort import examples
 from tests.sello.certificates import NOW, made, needs_sat, sat
 
 
@@ -36,13 +37,13 @@ def with_part(sello: Sello, name: str, content: bytes) -> Sello:
 @given(st.binary(max_size=300), st.binary(max_size=300), st.text(max_size=20))
 @example(b"0", b"0\x82", "")
 @example(b"0\x03\x02\x01", b"0\x80\x00\x00", "x")
-@settings(max_examples=300)
+@examples(300)
 def test_arbitrary_bytes_are_neither_certificate_nor_key(cer: bytes, key: bytes, password: str) -> None:
     assert found(Sello(cer, key, password)) & {"not_a_certificate", "truncated"}
 
 
 @given(st.data())
-@settings(max_examples=300)
+@examples(300)
 def test_a_changed_byte_raises_nothing(data: st.DataObject) -> None:
     sello = made()
     for name in ("cer", "key"):

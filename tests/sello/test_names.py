@@ -11,12 +11,13 @@ from attrs import evolve
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from facturaonline_async.mojibake import repair
 from facturaonline_async.sello import Certificado, Sello, check
 from facturaonline_async.sello.certificado import PublicNumbers, read_certificado
 from facturaonline_async.testing import der
+from tests.effort import examples
 from tests.sello.certificates import NOW, RFC, attributes, made, manifest, needs_sat, sat, with_attributes
 
 ORGANIZATION, OU, RFC_ATTRIBUTE = "2.5.4.10", "2.5.4.11", "2.5.4.45"
@@ -119,7 +120,7 @@ NAMES: list[tuple[Name, str]] = [("issuer", each) for each, _ in attributes(made
 
 
 @given(st.sampled_from(NAMES), st.sampled_from(list(STRINGS.values())), st.binary(max_size=60))
-@settings(max_examples=1000)
+@examples(1000)
 def test_no_bytes_of_a_name_are_worse_than_a_warning(where: tuple[Name, str], tag: int, content: bytes) -> None:
     for kind in ("csd", "fiel"):
         name, identifier = where
@@ -132,7 +133,7 @@ def test_no_bytes_of_a_name_are_worse_than_a_warning(where: tuple[Name, str], ta
 
 
 @given(st.sampled_from(list(STRINGS.values())), st.binary(max_size=60))
-@settings(max_examples=500)
+@examples(500)
 def test_no_bytes_of_the_rfc_hide_that_it_is_a_certificate(tag: int, content: bytes) -> None:
     sello = renamed(base(), "subject", RFC_ATTRIBUTE, der.string(tag, content))
     assert set(certificate_codes(sello)) <= {"rfc_mismatch", "rfc_format", "unknown_kind"}
@@ -212,7 +213,7 @@ def test_the_reader_and_cryptography_agree_on_every_certificate() -> None:
 
 
 @given(st.data())
-@settings(max_examples=1000)
+@examples(1000)
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_the_reader_and_cryptography_agree_on_changed_bytes_that_both_can_read(data: st.DataObject) -> None:
     content = bytearray(base(data.draw(st.sampled_from(["csd", "fiel"]))).cer)

@@ -10,12 +10,13 @@ from functools import cache
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from facturaonline_async.config import SecretBytes
 from facturaonline_async.findings import Finding
 from facturaonline_async.sello import Sello, check, passwords
 from facturaonline_async.sello.llave import WrongPasswordError
+from tests.effort import examples
 from tests.sello.certificates import NOW, RFC, made
 from tests.sello.keys import ARIA, PBKDF2, SCRYPT, derived, encrypted, plain
 
@@ -119,7 +120,7 @@ PASSWORDS = st.text(ALPHABET, min_size=8, max_size=20).filter(lambda text: text 
 
 
 @given(PASSWORDS, st.lists(st.sampled_from(list(GARBLED)), min_size=1, max_size=2))
-@settings(max_examples=150)
+@examples(150)
 def test_any_two_changes_are_undone(password: str, changes: list[str]) -> None:
     # What an environment cannot decode stays as it is: nothing is done to it any more.
     assume("bytes of Windows-1252" not in changes[:-1])
