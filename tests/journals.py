@@ -78,7 +78,8 @@ def alter(path: Path, *statements: str, **values: float) -> None:
 
 
 def state(thing: Thing) -> str:
-    return thing.how.value if thing.how else thing.phase.value
+    phase = "not_tried" if thing.phase is Phase.PLANNED else thing.phase.value
+    return thing.how.value if thing.how else phase
 
 
 def counted(things: Iterable[Thing], *, empresas: bool) -> dict[str, int]:

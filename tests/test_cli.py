@@ -152,14 +152,28 @@ async def test_a_plan_is_provisioned_over_the_network(tmp_path: Path, emulator: 
     owners = Counter(row["empresa"] for row in emulator.state["series"].values())
     assert (ran.code, len(emulator.state["empresas"]), set(owners.values())) == (0, 6, {2})
     assert ran.err == ""
-    result = ran.json
+    result, none = ran.json, {"created": 0, "adopted": 0, "updated": 0}
     assert (result["complete"], result["empresas"], result["series"]) == (
         True,
-        dict.fromkeys(State, 0) | {"planned": 5, "created": 5},
-        dict.fromkeys(State, 0) | {"planned": 10, "created": 10},
+        dict.fromkeys(State, 0) | {"planned": 5, "created": 5, "earlier": none},
+        dict.fromkeys(State, 0) | {"planned": 10, "created": 10, "earlier": none},
     )
     assert {row["uid"] for row in result["rows"]} == set(emulator.state["empresas"]) - {"607a062eae2bb"}
     assert all(serie["uid"] in emulator.state["series"] for row in result["rows"] for serie in row["series"])
+
+
+async def test_rows_come_in_the_order_of_the_plan_with_the_warnings_of_a_dry_run(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    path = plan(tmp_path, 6)
+    dry = await run("provision", path, "--dry-run", "--json")
+    emulator.inject(Fault.delay(0.3), endpoint="empresas.create")
+    ran = await run("provision", path, "--rate", "1000/1", "--json", emulator=emulator)
+    assert [row["number"] for row in ran.json["rows"]] == list(range(2, 8))
+    assert (len(ran.json["warnings"]), ran.json["warnings"]) == (12, dry.json["warnings"])
+    people = await run("provision", path, "--emulator", "--rate", "1000/1")
+    lines = [line for line in people.err.splitlines() if line.startswith("warning")]
+    assert [line.split(",")[0] for line in lines] == ["warning 6 x", "warning 6 x"]
 
 
 async def test_a_second_run_adopts_everything(tmp_path: Path, emulator: Emulator) -> None:

@@ -382,8 +382,8 @@ async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
     lacking = [line.split("│")[1:6] for line in ran.out.splitlines() if re.match(r"│ [0-9]", line)]
     assert [[cell.strip() for cell in line] for line in lacking] == [
         ["2", rfc(2), "empresa", "failed", "no"],
-        ["3", rfc(3), "F:factura", "planned", ""],
-        ["3", rfc(3), "P:pago", "planned", ""],
+        ["3", rfc(3), "F:factura", "not tried", ""],
+        ["3", rfc(3), "P:pago", "not tried", ""],
     ]
 
 
@@ -503,7 +503,7 @@ def test_a_report_replaces_a_report_and_nothing_else(path: Path, tmp_path: Path)
         with pytest.raises(InvalidInputError) as caught:
             report.command(path, other, force=True)
         assert str(other) in str(caught.value)
-    assert look(path).empresas["planned"] == 2
+    assert look(path).empresas["not_tried"] == 2
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(

@@ -122,7 +122,7 @@ async def test_a_rows_failure_is_its_outcome_and_stops_no_other(client: FacturaO
     assert failed.state is State.FAILED
     assert "El certificado no es válido" in failed.reason
     assert [(serie.state, serie.reason) for serie in failed.series] == [
-        (State.FAILED, "not tried: its company comes first")
+        (State.NOT_TRIED, "not tried: its company comes first")
     ]
     assert (report.is_complete, report.failed, len(rows(emulator))) == (False, [failed], 4)
 
@@ -220,7 +220,7 @@ async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emu
         (outcome,), report = await run(client, plan)
         assert reason in outcome.reason
         assert (outcome.state, outcome.ok) == (State.ADOPTED, False)
-        assert [(serie.state, serie.reason) for serie in outcome.series] == [(State.FAILED, outcome.reason)]
+        assert [(serie.state, serie.reason) for serie in outcome.series] == [(State.NOT_TRIED, outcome.reason)]
         assert report.is_complete is False
     assert len(emulator.state["series"]) == 0
 
@@ -418,7 +418,7 @@ async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_begins_nothing_m
         assert {request.status for request in emulator.requests} == {200}
         assert (3 <= len(outcomes) < 10, under_way.report.is_complete, under_way.report.audit) == (True, False, None)
         reasons = {serie.reason for row in outcomes for serie in row.series if not serie.state.is_there}
-        assert reasons <= {"the run was stopped before it was sent", "not tried: its company comes first"}
+        assert reasons <= {"not tried: the run was stopped", "not tried: its company comes first"}
         _, report = await run(client, plan, journal=tmp_path / "j")
         assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 30, 60)
 

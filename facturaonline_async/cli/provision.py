@@ -210,8 +210,8 @@ def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path |
 
 
 _LOST = (
-    "Interrupted. What was under way is not in the table. What was created stays. The API's lists may show it late: "
-    "wait three minutes before you run the plan again, so that it is not created twice.\n"
+    "Interrupted. What was created stays. The API's lists may show it late: wait three minutes before you run the plan "
+    "again, so that it is not created twice.\n"
 )
 _EMULATOR_SETTLE = 2.0
 
@@ -285,7 +285,8 @@ class _Job:
     as_json: bool
     keys_out: Path | None
     options: dict[str, Any]
-    rows: list[dict[str, Any]] = attrs.field(factory=list, init=False)
+    rows: list[RowOutcome] = attrs.field(factory=list, init=False)
+    warnings: list[Problem] = attrs.field(factory=list, init=False)
 
     async def run(self) -> Report:
         """Run the plan, and show what became of it, also if it was interrupted."""
@@ -320,25 +321,30 @@ class _Job:
                 advance(outcome)
                 if not self.as_json and len(self.plan) == sum(run.report.empresas.values()) and run.audit_wait >= 1:
                     shown.last_look(run.audit_wait)
+                self.warnings.extend(outcome.warnings)
                 if self.as_json:
-                    self.rows.append(_row(outcome))
+                    self.rows.append(outcome)
                 if keys is not None and outcome.is_new and outcome.uid and outcome.credentials:
                     keys.add(outcome.rfc, outcome.uid, outcome.credentials)
 
     def _show(self, report: Report, *, interrupted: bool) -> None:
         if not self.as_json:
             shown.report(report, interrupted=interrupted)
+            shown.warnings(self.warnings)
             return
+        begun = {row.number for row in self.rows}
+        rows = [*self.rows, *(row for row in report.failed if row.number not in begun)]
         printed.as_json(
             {
                 "complete": report.is_complete,
                 "interrupted": interrupted,
                 "seconds": round(report.seconds, 3),
-                "empresas": _counts(report.planned_empresas, report.empresas),
-                "series": _counts(report.planned_series, report.series),
+                "empresas": _counts(report.planned_empresas, report.empresas, report.earlier_empresas),
+                "series": _counts(report.planned_series, report.series, report.earlier_series),
                 "audit": report.audit,
-                "notices": [attrs.asdict(notice) for notice in self.plan.notices],
-                "rows": self.rows,
+                "notices": _plain(self.plan.notices),
+                "warnings": _plain(sorted(self.warnings, key=lambda problem: problem.row)),
+                "rows": [_row(row) for row in sorted(rows, key=lambda row: row.number)],
             }
         )
 
@@ -389,9 +395,11 @@ async def _client(config: Config, *, use_emulator: bool, journal: Path | None) -
 
 
 def _row(outcome: RowOutcome) -> dict[str, Any]:
-    told = attrs.asdict(outcome, filter=lambda attribute, _: attribute.name != "credentials")
+    told = attrs.asdict(outcome, filter=lambda attribute, _: attribute.name not in {"credentials", "warnings"})
     return told | {"ok": outcome.ok}
 
 
-def _counts(planned: int, found: Mapping[State, int]) -> dict[str, int]:
-    return {"planned": planned} | {state.value: found[state] for state in State}
+def _counts(planned: int, found: Mapping[State, int], earlier: Mapping[State, int]) -> dict[str, Any]:
+    """Return the numbers, and of how many it was an earlier run that did it."""
+    numbers: dict[str, Any] = {"planned": planned} | {state.value: found[state] for state in State}
+    return numbers | {"earlier": {state.value: earlier[state] for state in State if state.is_there}}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -16,6 +17,7 @@ from facturaonline_async.provision import Problem, Report, RowOutcome, State
 __all__ = ["bar", "last_look", "notices", "progress", "report", "warnings"]
 
 _ROWS_SHOWN: Final = 50
+_CODE: Final = re.compile(r"\[\w+\]\Z")
 _NARROW: Final = 90
 _APART: Final = 3
 """Mended cells of one column and one reason that are shown in a line each."""
@@ -39,19 +41,9 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
     if quiet:
         yield lambda _: None
         return
-    bars = Progress(
-        TextColumn("{task.description:<8}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[wrong]}", style="red"),
-        console=Console(stderr=True),
-        expand=True,
-    )
+    bars = bars_of(run)
+    empresas, series = (task.id for task in bars.tasks)
     with bars:
-        empresas = bars.add_task("empresas", total=run.planned_empresas, wrong="")
-        series = bars.add_task("series", total=run.planned_series, wrong="")
 
         def advance(outcome: RowOutcome) -> None:
             for task, found, done in (
@@ -61,6 +53,30 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
                 bars.update(task, advance=done, wrong=_wrong(found))
 
         yield advance
+
+
+def bars_of(run: Report, get_time: Callable[[], float] | None = None) -> Progress:
+    """Return a bar for companies and one for series.
+
+    What earlier runs have done stands in them from the beginning; the estimate is made of what follows.
+    """
+    bars = Progress(
+        TextColumn("{task.description:<8}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[wrong]}", style="red"),
+        console=Console(stderr=True),
+        expand=True,
+        get_time=get_time,
+    )
+    for name, planned, found in (
+        ("empresas", run.planned_empresas, run.empresas),
+        ("series", run.planned_series, run.series),
+    ):
+        bars.add_task(name, total=planned, completed=sum(found.values()), wrong=_wrong(found))
+    return bars
 
 
 def last_look(seconds: float) -> None:
@@ -101,17 +117,30 @@ def notices(found: Iterable[Problem]) -> None:
             console.print(Text.assemble(("mended", "yellow"), f" {line}"), soft_wrap=True)
 
 
-def warnings(found: Sequence[Problem]) -> None:
-    """Print what somebody should look at."""
+def warnings(found: Iterable[Problem]) -> None:
+    """Print what a person should look at: a line for each cause, with how many rows have it, and the first of them."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for problem in sorted(found, key=lambda problem: problem.row):
+        groups.setdefault((problem.column, _cause(problem)), []).append(problem)
     console = Console(stderr=True)
-    for problem in found[:_ROWS_SHOWN]:
-        console.print(Text.assemble(("warning", "yellow"), f" {problem}"), soft_wrap=True)
-    if len(found) > _ROWS_SHOWN:
-        console.print(f"… and {len(found) - _ROWS_SHOWN} warnings more; --json shows all")
+    for group in sorted(groups.values(), key=len, reverse=True):
+        times = f" {len(group)} x, such as" if len(group) > 1 else ""
+        console.print(Text.assemble(("warning", "yellow"), f"{times} {group[0]}"), soft_wrap=True)
+
+
+def _cause(problem: Problem) -> str:
+    """Return the code that a finding's text ends with; a text without one is its own cause."""
+    code = _CODE.search(problem.reason)
+    return code[0] if code else problem.reason
+
+
+def label(state: State) -> str:
+    """Return what people read for a state."""
+    return state.value.replace("_", " ")
 
 
 def _wrong(found: Mapping[State, int]) -> str:
-    return ", ".join(f"{number} {state}" for state, number in found.items() if number and not state.is_there)
+    return ", ".join(f"{number} {label(state)}" for state, number in found.items() if number and not state.is_there)
 
 
 def report(run: Report, *, interrupted: bool = False) -> None:
@@ -121,30 +150,42 @@ def report(run: Report, *, interrupted: bool = False) -> None:
     table = Table(title=f"{how} after {run.seconds:.1f} s")
     table.add_column("")
     states = [state for state in State if state in _ALWAYS or run.empresas[state] or run.series[state]]
-    for name in ("planned", *states):
+    for name in ("planned", *map(label, states)):
         table.add_column(name, justify="right")
-    for name, planned, found in (
-        ("empresas", run.planned_empresas, run.empresas),
-        ("series", run.planned_series, run.series),
+    for name, planned, found, earlier in (
+        ("empresas", run.planned_empresas, run.empresas, run.earlier_empresas),
+        ("series", run.planned_series, run.series, run.earlier_series),
     ):
-        table.add_row(name, str(planned), *(str(found[state]) for state in states))
+        table.add_row(name, str(planned), *(_number(found[state], earlier[state]) for state in states))
     console.print(table)
     for told in (run.audit or ())[:_ROWS_SHOWN]:
         console.print(Text.assemble(("audit", "red"), f" {told}"), soft_wrap=True)
-    if run.failed:
-        console.print(_failures(run, narrow=console.width < _NARROW))
+    # What was not tried because the run was stopped is told in numbers.
+    failed = [row for row in run.failed if not interrupted or any(_tried(row))]
+    if failed:
+        console.print(_failures(failed, narrow=console.width < _NARROW))
 
 
-def _failures(run: Report, *, narrow: bool) -> Table:
+def _number(found: int, earlier: int) -> str:
+    return f"{found} ({earlier} by an earlier run)" if earlier else str(found)
+
+
+def _tried(row: RowOutcome) -> Iterator[bool]:
+    """Tell of each thing that a row lacks whether it was tried."""
+    for _, state, _ in _not_there(row):
+        yield state is not State.NOT_TRIED
+
+
+def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
     """Return a table of what is not surely there; on a narrow terminal the reasons stand below their rows."""
     table = Table(title="What is not surely there", title_justify="left")
     names = ("row", "RFC", "what", "state", "reason")
     for name in names[1:2] if narrow else names:
         table.add_column("" if narrow else name, overflow="fold")
-    rows = sorted(run.failed, key=lambda row: row.number)
+    rows = sorted(failed, key=lambda row: row.number)
     for row in rows[:_ROWS_SHOWN]:
         for what, state, reason in _not_there(row):
-            cells = (str(row.number), row.rfc, what, state.value)
+            cells = (str(row.number), row.rfc, what, label(state))
             if narrow:
                 table.add_row(Text(f"row {', '.join(cells)}: {reason}"))
             else:

@@ -28,7 +28,7 @@ _STYLES: Final = {
     "unknown": "yellow",
     "intent": "cyan",
 }
-_ALWAYS: Final = frozenset({"created", "adopted", "planned", "failed"})
+_ALWAYS: Final = frozenset({"created", "adopted", "not_tried", "failed"})
 
 
 def command(

@@ -12,7 +12,7 @@ from facturaonline_async.provision.status import Reason, Status
 __all__ = ["NAMES", "duration", "moment", "next_steps", "of_run", "stamp", "what"]
 
 #: What people read for a state, where it is not the state's own word.
-NAMES = {"intent": "in flight"}
+NAMES = {"intent": "in flight", "not_tried": "not tried"}
 
 
 def stamp(moment: float | None) -> str | None:

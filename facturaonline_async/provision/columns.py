@@ -7,9 +7,9 @@ from attrs import evolve
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding, told
 from facturaonline_async.provision.packed import FaultyRow, PackedRow
-from facturaonline_async.provision.rows import PlanRow
+from facturaonline_async.provision.rows import PlanRow, Problem
 
-__all__ = ["in_columns", "refused_in_columns"]
+__all__ = ["as_problem", "in_columns", "refused_in_columns"]
 
 
 def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
@@ -20,6 +20,12 @@ def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
     if variable := variables.get(column):
         return evolve(finding, field=f"{column}_env", seen=f"{variable}: {finding.seen}")
     return evolve(finding, field=column)
+
+
+def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> Problem:
+    """Return a finding as what is wrong with the plan's column."""
+    found = in_columns(row, finding)
+    return Problem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")
 
 
 def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:

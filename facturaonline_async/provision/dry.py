@@ -12,7 +12,7 @@ from facturaonline_async import bulk
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import Finding
 from facturaonline_async.provision.checkers import Checkers, checkers
-from facturaonline_async.provision.columns import in_columns
+from facturaonline_async.provision.columns import as_problem
 from facturaonline_async.provision.gather import ParsedPlan
 from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.provision.plan import Plan
@@ -110,12 +110,6 @@ async def _row_checks(outcomes: AsyncIterator[bulk.Outcome[_Row, tuple[Finding, 
                 problems = [Problem(row=row.number, column=error.field, reason=str(error))]
         else:
             findings = outcome.result()
-        problems += [_problem(row, finding) for finding in findings if finding.is_error]
-        warnings = [_problem(row, finding) for finding in findings if not finding.is_error]
+        problems += [as_problem(row, finding) for finding in findings if finding.is_error]
+        warnings = [as_problem(row, finding) for finding in findings if not finding.is_error]
         yield RowCheck(number=row.number, rfc=row.rfc or "", problems=tuple(problems), warnings=tuple(warnings))
-
-
-def _problem(row: _Row, finding: Finding) -> Problem:
-    """Return a finding as a fault of the plan's column."""
-    found = in_columns(row, finding)
-    return Problem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")

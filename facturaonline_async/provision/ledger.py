@@ -142,7 +142,9 @@ def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
 def _entry(thing: Thing, changed: float | None, texts: dict[str, str]) -> Entry:
     if (reason := texts.get(thing.reason)) is None:
         reason = texts[thing.reason] = safe(thing.reason)
-    state = (thing.how.value if thing.how else "created") if thing.phase is Phase.DONE else thing.phase.value
+    state = "not_tried" if thing.phase is Phase.PLANNED else thing.phase.value
+    if thing.phase is Phase.DONE:
+        state = thing.how.value if thing.how else "created"
     return Entry(
         letra=shown(thing.letra),
         tipo_documento=shown(thing.tipo_documento),

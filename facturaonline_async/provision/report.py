@@ -8,7 +8,7 @@ from collections import Counter
 from attrs import define, field, frozen
 
 from facturaonline_async.config import Credentials
-from facturaonline_async.findings import Finding
+from facturaonline_async.provision.rows import Problem
 
 __all__ = ["Report", "RowOutcome", "SerieOutcome", "State"]
 
@@ -22,7 +22,9 @@ class State(enum.StrEnum):
     ADOPTED = "adopted"
     #: It was there before, and was changed as the plan asked.
     UPDATED = "updated"
-    #: It was not created: it was refused, not sent, or not tried. The next run tries again.
+    #: Its turn did not come: the run was stopped, or its company is not there. The next run tries it.
+    NOT_TRIED = "not_tried"
+    #: It was not created: it was refused, or could not be sent. The next run tries again.
     FAILED = "failed"
     #: Its create was sent, and it has not shown up: it may be there, or come up later. The next run looks.
     UNKNOWN = "unknown"
@@ -39,13 +41,23 @@ class State(enum.StrEnum):
 
 @frozen(kw_only=True)
 class SerieOutcome:
-    """What became of a serie. `uid` is None, and `reason` says why, unless it is there."""
+    """What became of a serie. `uid` is None, and `reason` says why, unless it is there.
+
+    Attributes:
+        letra, tipo_documento: the serie's.
+        state: what became of it.
+        uid: the API's number of it, or None unless it is there.
+        reason: why it is not surely there, or ``""``.
+        is_earlier: whether an earlier run of the same journal has done it.
+
+    """
 
     letra: str
     tipo_documento: str
     state: State
     uid: int | None = None
     reason: str = ""
+    is_earlier: bool = False
 
 
 @frozen(kw_only=True)
@@ -58,7 +70,8 @@ class RowOutcome:
         state: what became of the company.
         uid: the company's uid, or None unless it is there.
         reason: why it is not surely there, or ``""``.
-        series: what became of its series; those of a failed company failed with it.
+        series: what became of its series; those of a company that is not there were not tried.
+        is_earlier: whether an earlier run of the same journal has done the company.
         credentials: the company's own keys, where this run has read them.
         is_new: whether this plan has sent its create, so that nobody else has its keys yet.
         warnings: what the check of a new company's data and certificates found, and did not stop it.
@@ -71,7 +84,8 @@ class RowOutcome:
     uid: str | None = None
     reason: str = ""
     series: tuple[SerieOutcome, ...] = ()
-    warnings: tuple[Finding, ...] = ()
+    is_earlier: bool = False
+    warnings: tuple[Problem, ...] = ()
     credentials: Credentials | None = field(default=None, repr=False, eq=False)
     is_new: bool = field(default=False, eq=False)
 
@@ -88,8 +102,10 @@ class Report:
 
     Attributes:
         planned_empresas, planned_series: what the plan asks for.
-        empresas, series: how many came to which `State`; every state is there.
-        failed: the rows that are not `ok`, as they came.
+        empresas, series: how many came to which `State`; every state is there. After the block their sums are what the
+            plan asks for, also if the run was stopped or cancelled.
+        earlier_empresas, earlier_series: how many of these came to it in an earlier run of the same journal.
+        failed: the rows that are not `ok`, as they came, without those that were never begun.
         seconds: how long the run took.
         pace: companies and series that were done in each ten seconds of the run, from 0.
         audit: what the last looks say against the run, in words; empty if all is there once, None if they were not
@@ -104,6 +120,8 @@ class Report:
     planned_series: int
     empresas: Counter[State] = field(factory=lambda: Counter(dict.fromkeys(State, 0)))
     series: Counter[State] = field(factory=lambda: Counter(dict.fromkeys(State, 0)))
+    earlier_empresas: Counter[State] = field(factory=Counter)
+    earlier_series: Counter[State] = field(factory=Counter)
     failed: list[RowOutcome] = field(factory=list)
     seconds: float = 0.0
     pace: Counter[int] = field(factory=Counter)
@@ -111,15 +129,26 @@ class Report:
     has_audit: bool = True
 
     def add(self, outcome: RowOutcome) -> None:
+        """Count one row, and keep it if it is not `ok`."""
+        self.count(outcome)
+        if not outcome.ok:
+            self.failed.append(outcome)
+
+    def count(self, outcome: RowOutcome) -> None:
         """Count one row."""
         self.empresas[outcome.state] += 1
         self.series.update(serie.state for serie in outcome.series)
-        if not outcome.ok:
-            self.failed.append(outcome)
+        self.earlier_empresas[outcome.state] += outcome.is_earlier
+        self.earlier_series.update(serie.state for serie in outcome.series if serie.is_earlier)
 
     def rows_in(self, state: State) -> list[RowOutcome]:
         """Return the rows of which the company, or a serie, is in a state that is not there (such as CONFLICT)."""
         return [row for row in self.failed if state in {row.state, *(serie.state for serie in row.series)}]
+
+    def add_not_begun(self) -> None:
+        """Count as not tried what the run has not begun."""
+        for planned, found in ((self.planned_empresas, self.empresas), (self.planned_series, self.series)):
+            found[State.NOT_TRIED] += planned - sum(found.values())
 
     @property
     def is_complete(self) -> bool:

@@ -55,8 +55,9 @@ async def recall(journal: Journal, work: Work) -> None:
     known = {thing.name: thing for thing in await journal.of_row(work.empresa.rfc)}
     work.empresa = known[work.empresa.name]
     work.series = [known[thing.name] for thing in work.series]
+    work.is_recalled = True
     for thing in work.things:
-        thing.earlier = thing.sends
+        thing.earlier, thing.is_earlier = thing.sends, thing.phase is Phase.DONE
     if any(not thing.may_change for thing in work.series):
         work.before = {}
         for _, letra, tipo_documento, uid in await journal.baseline(work.empresa.rfc):
@@ -157,7 +158,9 @@ class _Comparison:
         if empresa.is_unaudited:
             self.account.shows_at = max(self.account.shows_at, empresa.due)
         self.report.empresas[state(empresa)] += 1
-        self.report.series.update(map(state, series))
+        self.report.earlier_empresas[state(empresa)] += 1
+        for found in (self.report.series, self.report.earlier_series):
+            found.update(map(state, series))
 
     async def look_for_vanished(self) -> None:
         """Find companies of the journal that the plan does not name any more."""

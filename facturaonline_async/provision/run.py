@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from attrs import define, field
 
@@ -27,7 +27,7 @@ from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome
 from facturaonline_async.provision.rows import Existing
 from facturaonline_async.provision.sending import Sender, stopped
-from facturaonline_async.provision.things import Phase
+from facturaonline_async.provision.things import NOT_TRIED, Phase
 from facturaonline_async.provision.work import Work, outcome
 from facturaonline_async.resources.empresas.values import normalize_rfc
 
@@ -132,6 +132,7 @@ async def provision(
                 yield run
         finally:
             report.seconds = clock() - began
+            await run.count_rest()
 
 
 @define(eq=False)
@@ -149,6 +150,8 @@ class Run:
     _open: int = field(default=0, init=False)
     _audit: Audit | None = field(init=False)
     _auditing: asyncio.Task[None] | None = field(default=None, init=False)
+    _begun: set[str] = field(factory=set, init=False)
+    _not_counted: set[Work] = field(factory=set, init=False)
     _problem: Exception | None = field(default=None, init=False)
     _outcomes: AsyncIterator[bulk.Outcome[Work, RowOutcome | None]] = field(init=False)
 
@@ -185,6 +188,7 @@ class Run:
         began = clock()
         async for each in self._outcomes:
             if (row := each.result()) is not None:
+                self._not_counted.discard(each.item)
                 self.report.add(row)
                 done = [row.state, *(serie.state for serie in row.series)]
                 self.report.pace[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
@@ -232,7 +236,9 @@ class Run:
             if self._sender.is_stopping:
                 break
             self._open += 1
-            yield Work.of(row, rfc)
+            self._begun.add(rfc)
+            self._not_counted.add(work := Work.of(row, rfc))
+            yield work
         while self._open:
             for work in self._going_on():
                 yield work
@@ -255,6 +261,7 @@ class Run:
             _say_why(work)
         if not self._sender.is_stopping and self._parking.put(work):
             return None
+        await self._give_up(work)
         self._open -= 1
         self._parking.has_news.set()
         if self._audit is not None:
@@ -282,6 +289,35 @@ class Run:
             if is_due and not work.looks:
                 work.due = 0.0
         work.is_new = False
+
+    async def _give_up(self, work: Work) -> None:
+        """Write down as failed what was tried, and could not be sent: this run does not try it again."""
+        for thing in work.things:
+            if thing.phase is Phase.PLANNED and thing.reason and not thing.reason.startswith(NOT_TRIED):
+                thing.phase = Phase.FAILED
+                await self._sender.book.save(thing)
+
+    async def count_rest(self) -> None:
+        """Count what a run that was stopped or left has not: rows under way, and rows that were never begun."""
+        journal = self._sender.book.journal
+        is_resumed = journal is not None and self._closed is not None
+        for work in sorted(self._not_counted, key=lambda work: work.row.number):
+            if is_resumed and not work.is_recalled:
+                self._begun.discard(work.empresa.rfc)
+            else:
+                self.report.add(outcome(work))
+        if journal is not None and self._closed is not None:
+            with suppress(JournalError):
+                await self._count_not_begun(journal, self._begun | self._closed)
+        self.report.add_not_begun()
+
+    async def _count_not_begun(self, journal: Journal, begun: set[str]) -> None:
+        """Count rows as earlier runs have left them."""
+        for row in self._plan:
+            work = Work.of(row, normalize_rfc(row.rfc))
+            if work.empresa.rfc not in begun:
+                await resume.recall(journal, work)
+                self.report.count(outcome(work))
 
 
 def _say_why(work: Work) -> None:

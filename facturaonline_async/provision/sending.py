@@ -20,7 +20,7 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.provision.book import Book
 from facturaonline_async.provision.opening import JournalError
-from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision.things import NOT_TRIED, How, Phase, Thing
 from facturaonline_async.resources.ensure import BeforeSend, look_after_refusal, send_create
 from facturaonline_async.session import SessionManager
 
@@ -37,7 +37,7 @@ class StoppedError(NotSentError):
 
 def stopped(thing: Thing) -> str:
     """Return why a run that was stopped has not sent something."""
-    return f"the run was stopped before it was sent{' again' if thing.sends else ''}"
+    return f"{NOT_TRIED}{' again' if thing.sends else ''}: the run was stopped"
 
 
 def told(error: Exception) -> str:

@@ -29,12 +29,12 @@ from facturaonline_async.provision.reading import (
 __all__ = ["STATES", "THERE", "Rate", "Reason", "Status", "alike", "look", "looking", "read_status"]
 
 #: What a company or a serie can be, in the order in which people read it.
-STATES: Final = ("created", "adopted", "updated", "planned", "intent", "unknown", "failed", "conflict", "unresolved")
+STATES: Final = ("created", "adopted", "updated", "not_tried", "intent", "unknown", "failed", "conflict", "unresolved")
 #: What exists.
 THERE: Final = frozenset(STATES[:3])
 
 _MINUTE: Final = 60.0
-_STATE: Final = "CASE phase WHEN 'done' THEN coalesce(how, 'created') ELSE phase END"
+_STATE: Final = "CASE phase WHEN 'done' THEN coalesce(how, 'created') WHEN 'planned' THEN 'not_tried' ELSE phase END"
 _VARYING: Final = re.compile(r"\b(?:[0-9a-f]{10,}|[0-9]{4,})\b")
 
 
@@ -88,7 +88,7 @@ class Status:
         rows: how many rows of the plan have something in which of `STATES`.
         unseen: how many rows have something that is there, and has a reason: the next run looks again.
         unaudited: how many rows have something that was created, and no last look has told yet that it is there once.
-        waiting: planned series whose company will not come about without a person.
+        waiting: series that were not tried, and whose company will not come about without a person.
         due: seconds until a look tells of the first and of the last of those that are unknown, or None.
         minute: the rate of the last minute, or of the run if it is shorter; None unless it is running.
         overall: the rate of all sessions together.
@@ -127,7 +127,7 @@ class Status:
     @property
     def left(self) -> int:
         """How many companies and series a run has still to do. What failed is not tried again by the same run."""
-        open_states = ("planned", "intent", "unknown")
+        open_states = ("not_tried", "intent", "unknown")
         return sum(of[state] for of in (self.empresas, self.series) for state in open_states) - self.waiting
 
     @property

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 from attrs import define
 
-__all__ = ["How", "Phase", "Thing"]
+__all__ = ["NOT_TRIED", "How", "Phase", "Thing"]
+
+#: How the reason begins of what is planned, and was not tried.
+NOT_TRIED: Final = "not tried"
 
 
 class Phase(enum.StrEnum):
@@ -63,6 +67,7 @@ class Thing:
         earlier: how often of these by earlier runs.
         digest: salted HMAC of what was sent.
         reason: why it is not done.
+        is_earlier: whether an earlier run has done it.
 
     """
 
@@ -78,6 +83,7 @@ class Thing:
     earlier: int = 0
     digest: bytes | None = None
     reason: str = ""
+    is_earlier: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

@@ -6,9 +6,10 @@ from attrs import define
 
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.findings import Finding
+from facturaonline_async.provision.columns import as_problem
 from facturaonline_async.provision.report import RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow
-from facturaonline_async.provision.things import Phase, Thing
+from facturaonline_async.provision.things import NOT_TRIED, Phase, Thing
 
 __all__ = ["Work", "outcome"]
 
@@ -30,6 +31,7 @@ class Work:
         is_unseen: whether something that was created could not be read yet, and may be later.
         shows_by: moment of the loop's clock by which that must be readable; 0: nothing is unseen.
         is_new: whether this run has not worked on it yet.
+        is_recalled: whether its things are as the journal has them.
 
     """
 
@@ -46,6 +48,7 @@ class Work:
     is_unseen: bool = False
     shows_by: float = 0.0
     is_new: bool = True
+    is_recalled: bool = False
 
     @classmethod
     def of(cls, row: PlanRow, rfc: str) -> Work:
@@ -76,7 +79,7 @@ class Work:
 
 
 _STATES = {
-    Phase.PLANNED: State.FAILED,
+    Phase.PLANNED: State.NOT_TRIED,
     Phase.INTENT: State.UNKNOWN,
     Phase.UNKNOWN: State.UNKNOWN,
     Phase.FAILED: State.FAILED,
@@ -95,7 +98,7 @@ def state(thing: Thing) -> State:
 def outcome(work: Work) -> RowOutcome:
     """Return what became of a row."""
     empresa = work.empresa
-    comes_first = "" if empresa.phase is Phase.DONE else "not tried: its company comes first"
+    comes_first = "" if empresa.phase is Phase.DONE else f"{NOT_TRIED}: its company comes first"
     series = tuple(
         SerieOutcome(
             letra=wanted.letra,
@@ -103,6 +106,7 @@ def outcome(work: Work) -> RowOutcome:
             state=state(thing),
             uid=int(thing.uid) if thing.uid else None,
             reason=thing.reason or ("" if thing.phase is Phase.DONE else comes_first or empresa.reason),
+            is_earlier=thing.is_earlier,
         )
         for wanted, thing in zip(work.row.series, work.series, strict=True)
     )
@@ -113,7 +117,8 @@ def outcome(work: Work) -> RowOutcome:
         uid=empresa.uid,
         reason=empresa.reason,
         series=series,
-        warnings=work.warnings,
+        is_earlier=empresa.is_earlier,
+        warnings=tuple(as_problem(work.row, finding) for finding in work.warnings),
         credentials=work.own.credentials if work.own is not None else None,
         is_new=empresa.sends > 0,
     )

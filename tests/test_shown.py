@@ -1,0 +1,93 @@
+"""What people see of a run: bars that count what was done before, a table, and warnings by their causes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from facturaonline_async.cli import shown
+from facturaonline_async.provision import Problem, Report, RowOutcome, State
+
+
+def resumed() -> Report:
+    """Return the report of a run that begins where 80 of 100 rows are done."""
+    report = Report(planned_empresas=100, planned_series=200)
+    report.empresas[State.CREATED] = report.earlier_empresas[State.CREATED] = 80
+    report.series[State.ADOPTED] = report.earlier_series[State.ADOPTED] = 160
+    return report
+
+
+def test_the_bar_of_a_resumed_run_begins_where_the_earlier_one_ended() -> None:
+    bars = shown.bars_of(resumed())
+    assert [(task.description, task.completed, task.total) for task in bars.tasks] == [
+        ("empresas", 80, 100),
+        ("series", 160, 200),
+    ]
+
+
+def test_the_estimate_of_a_resumed_run_is_made_of_its_own_rows_alone() -> None:
+    """Of 20 rows 10 are done in 10 seconds: the rest takes 10 more."""
+    now = 0.0
+    bars = shown.bars_of(resumed(), lambda: now)
+    empresas = bars.tasks[0]
+    bars.start_task(empresas.id)
+    for second in range(11):
+        now = float(second)
+        bars.update(empresas.id, advance=second > 0)
+    assert (empresas.completed, empresas.time_remaining) == (90, 10)
+
+
+def test_progress_shows_what_was_done_before(capsys: pytest.CaptureFixture[str]) -> None:
+    report = resumed()
+    with shown.progress(report, quiet=False) as advance:
+        for number in range(20):
+            outcome = RowOutcome(number=number, rfc="AAA010101AA1", state=State.CREATED)
+            report.add(outcome)
+            advance(outcome)
+    assert "100/100" in capsys.readouterr().err
+
+
+def words(text: str) -> list[list[str]]:
+    return [re.findall(r"\w+", line) for line in text.splitlines() if "empresas" in line or "series" in line]
+
+
+def test_the_table_says_what_earlier_runs_have_done_and_what_was_not_tried(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    report = resumed()
+    report.empresas[State.CREATED] += 5
+    report.add_not_begun()
+    shown.report(report, interrupted=True)
+    text = capsys.readouterr().out
+    assert ("not tried" in text, "Interrupted" in text) == (True, True)
+    assert words(text) == [
+        ["empresas", "100", *("85", "80", "by", "an", "earlier", "run"), "0", "15", "0", "0"],
+        ["series", "200", "0", *("160", "160", "by", "an", "earlier", "run"), "40", "0", "0"],
+    ]
+
+
+def test_rows_that_a_stopped_run_did_not_try_are_told_in_numbers_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    report = Report(planned_empresas=2, planned_series=0)
+    report.add(RowOutcome(number=2, rfc="AAA010101AA2", state=State.NOT_TRIED, reason="not tried: the run was stopped"))
+    report.add(RowOutcome(number=3, rfc="AAA010101AA3", state=State.FAILED, reason="no"))
+    shown.report(report, interrupted=True)
+    text = capsys.readouterr().out
+    assert ("AAA010101AA2" in text, "AAA010101AA3" in text) == (False, True)
+
+
+def test_warnings_are_grouped_by_their_cause_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
+    digit = "{} does not fit. Compare it. [rfc_check_digit]"
+    found = [Problem(row=row, column="rfc", reason=digit.format(row)) for row in (4, 2, 3)]
+    found += [Problem(row=9, column="cer", reason="It expires soon. Renew it. [expires_soon]")]
+    found += [Problem(row=9, column="rfc", reason="a text without a code", seen="x")]
+    shown.warnings(found)
+    assert capsys.readouterr().err.splitlines() == [
+        "warning 3 x, such as row 2, rfc: 2 does not fit. Compare it. [rfc_check_digit]",
+        "warning row 9, cer: It expires soon. Renew it. [expires_soon]",
+        "warning row 9, rfc: a text without a code, and was 'x'",
+    ]
