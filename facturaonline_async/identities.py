@@ -91,6 +91,10 @@ class Identities:
         if mark := company.key_mark():
             self._owners.setdefault(mark, company.uid)
 
+    def agrees(self, marks: list[int], uids: list[str], rfcs: list[str]) -> bool:
+        """Return whether rows of a list say nothing but what is known: of each key the uid, of each uid the RFC."""
+        return list(map(self._owners.get, marks)) == uids and list(map(self._rfcs.get, uids)) == rfcs
+
     def needs_proof(self, company: Company, account: str, own_mark: int) -> bool:
         """Return whether its keys may be another company's though nothing contradicts it.
 
@@ -139,26 +143,38 @@ class Listing:
         self._account = account
         self._two_rfcs: dict[str, str] = {}
         self._has_two_owners = False
+        self._is_news = False  # whether a row says something else than what is known
+        self._agreed: list[tuple[list[int], list[str], list[str]]] = []  # rows before that one
 
     @property
     def is_contradictory(self) -> bool:
         """Whether it gives two companies the same keys, or one company two RFCs."""
         return self._has_two_owners or bool(self._two_rfcs)
 
-    def add(self, companies: Sequence[Company], marks: Sequence[int]) -> None:
+    def add(self, companies: Sequence[Company], marks: list[int]) -> None:
         """Take up some rows, and the marks of their keys."""
-        uids = list(map(_uid, companies))
-        owners, rfcs = dict(zip(marks, uids, strict=True)), dict(zip(uids, map(_rfc, companies), strict=True))
-        is_plain = len(owners) == len(rfcs) == len(companies) and 0 not in owners
-        if is_plain and owners.keys().isdisjoint(self.owners) and rfcs.keys().isdisjoint(self.rfcs):
-            self.owners.update(owners)  # nothing is said twice: a third of the time that looking at each row takes
-            self.rfcs.update(rfcs)
+        uids, rfcs = list(map(_uid, companies)), list(map(_rfc, companies))
+        if not self._is_news and self._identities.agrees(marks, uids, rfcs):
+            # What is known gives each key one company, and each company one RFC: such rows contradict no other.
+            self._agreed.append((marks, uids, rfcs))
             return
-        for company, mark in zip(companies, marks, strict=True):
-            self._add(company, mark)
+        if not self._is_news:
+            self._is_news = True
+            for known in self._agreed:
+                self._add_all(*known)
+        self._add_all(marks, uids, rfcs)
 
-    def _add(self, company: Company, mark: int) -> None:
-        uid, rfc = company.uid, company.rfc
+    def _add_all(self, marks: list[int], uids: list[str], rfcs: list[str]) -> None:
+        new_owners, new_rfcs = dict(zip(marks, uids, strict=True)), dict(zip(uids, rfcs, strict=True))
+        is_plain = len(new_owners) == len(new_rfcs) == len(uids) and 0 not in new_owners
+        if is_plain and new_owners.keys().isdisjoint(self.owners) and new_rfcs.keys().isdisjoint(self.rfcs):
+            self.owners.update(new_owners)  # nothing is said twice: a third of the time that looking at each row takes
+            self.rfcs.update(new_rfcs)
+            return
+        for row in zip(marks, uids, rfcs, strict=True):
+            self._add(*row)
+
+    def _add(self, mark: int, uid: str, rfc: str) -> None:
         known = self.rfcs.setdefault(uid, rfc)
         if not same_rfc(known, rfc):
             self._two_rfcs[uid] = rfc
