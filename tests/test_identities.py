@@ -366,32 +366,31 @@ def test_three_companies_with_the_same_keys_are_each_told_of_another() -> None:
     assert all(listing.problem(row) and identities.problem(row) for row in rows)
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 4])
-def test_a_list_contradicts_itself_also_where_its_first_rows_are_known(chunks: int) -> None:
+def _known(*uids: str) -> tuple[Identities, list[Empresa]]:
+    """Return what a session knows after one list, and the list's companies."""
     identities = Identities()
-    rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
-    for listed in (rows, [*rows, evolve(rows[0], uid="d", rfc="d")]):
-        listing = identities.listing("account")
-        for start in range(0, len(listed), size := len(listed) // chunks or 1):
-            listing.add(listed[start : start + size], key_marks(listed[start : start + size]))
-        listing.end()
-        assert listing.is_contradictory is (len(listed) > len(rows))
-    assert [bool(listing.problem(row)) for row in listed] == [True, False, False, True]
-
-
-def test_a_list_that_says_what_is_known_is_compared_and_kept_nowhere_else() -> None:
-    identities = Identities()
-    rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
-    kept = []
-    for _ in range(2):
-        listing = identities.listing("account")
-        listing.add(rows, key_marks(rows))
-        kept.append((len(listing.owners), len(listing.rfcs)))
-    assert kept == [(3, 3), (3, 3)]  # the first one has not ended yet
-    listing.end()
+    rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)) for uid in uids]
     listing = identities.listing("account")
     listing.add(rows, key_marks(rows))
-    assert (len(listing.owners), len(listing.rfcs)) == (0, 0)
+    listing.end()
+    return identities, rows
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_list_contradicts_itself_also_where_its_first_rows_are_known(size: int) -> None:
+    identities, rows = _known("a", "b", "c")
+    rows.append(evolve(rows[0], uid="d", rfc="d"))
+    listing = identities.listing("account")
+    for start in range(0, len(rows), size):
+        listing.add(rows[start : start + size], key_marks(rows[start : start + size]))
+    assert [bool(listing.problem(row)) for row in rows] == [True, False, False, True]
+
+
+def test_a_list_that_says_what_is_known_is_only_compared() -> None:
+    identities, rows = _known("a", "b", "c")
+    listing = identities.listing("account")
+    listing.add(rows, key_marks(rows))
+    assert (listing.owners, listing.rfcs) == ({}, {})
 
 
 async def test_an_error_about_whose_company_it_is_shows_no_key(client: FacturaOnline, two: Two) -> None:
