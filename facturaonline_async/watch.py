@@ -21,6 +21,11 @@ __all__ = ["Exchange", "Watch"]
 #: A value of SO_LINGER: on, and for no time.
 _LINGER_NOT: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
+_TURNS: Final = 3
+"""Turns of the loop between a time-out and its consequence. Where the loop stood still for longer than a time-out, an
+answer may lie ready: it is read in the first turn (by uvloop in the second), and the task that waits for it runs in the
+next one."""
+
 
 class Exchange:
     """One attempt of a call: its task, its deadline, and how far it is.
@@ -80,7 +85,7 @@ class Watch:
     def __init__(self) -> None:
         #: By task: a task makes one call at a time.
         self.exchanges: dict[asyncio.Task[object], Exchange] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._looks_at = math.inf
 
     def begin(self, loop: asyncio.AbstractEventLoop, ends: float, headers: Headers) -> Exchange:
@@ -109,7 +114,10 @@ class Watch:
         if moment < math.inf:
             self._timer = loop.call_at(moment, self._look, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop, turns: int = _TURNS) -> None:
+        if turns:
+            self._timer = loop.call_soon(self._look, loop, turns - 1)
+            return
         now = loop.time()
         for exchange in list(self.exchanges.values()):
             if exchange.ends <= now:

@@ -38,8 +38,9 @@ from facturaonline_async import (
 )
 from facturaonline_async.config import Upload
 from facturaonline_async.testing import Emulator, Fault
-from tests.raw import Exchange, raw_server
+from tests.raw import Exchange, http, raw_server
 from tests.replay import CREDENTIALS, replay, replaying
+from tests.virtual import stall
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -404,6 +405,21 @@ async def test_no_answer_in_time_is_a_time_out_of_unknown_outcome() -> None:
             with pytest.raises(RequestTimeoutError) as late:
                 await client.series.create(letra="F", tipo_documento="factura")
             assert (isinstance(late.value, TimeoutError), acquired(client.session)) == (True, 0)
+
+
+async def test_an_answer_that_came_while_the_loop_stood_still_is_not_too_late() -> None:
+    """Else every call of an application that blocks its loop for a while would be of unknown outcome."""
+
+    async def answer_and_stand_still(exchange: Exchange) -> None:
+        await exchange.write(http(b'{"response": "success"}'))
+        stall(3600)
+
+    async with (
+        raw_server(answer_and_stand_still) as server,
+        connect(CREDENTIALS, base_url=server.base_url, config=QUICK) as client,
+    ):
+        await client.series.create(letra="F", tipo_documento="factura")
+        assert len(server.requests) == 1
 
 
 async def test_the_deadline_ends_repeats() -> None:
