@@ -360,7 +360,7 @@ async def test_an_error_in_a_process_is_raised_here_and_the_process_lives_on() -
     odd = Terms(rfc=5, kind="csd", now=NOW, production=False)  # type: ignore[arg-type]  # which `Terms.of` refuses
     worker = process.Process()
     try:
-        assert worker.ask(made(), odd) == "TypeError"
+        assert worker.ask(made(), odd) == "AttributeError"
         sello = made()
         assert worker.ask(sello, Terms(None, "csd", NOW, production=False)) == sello_check(sello, now=NOW)
     finally:
