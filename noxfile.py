@@ -48,9 +48,14 @@ def group(name: str) -> tuple[str, ...]:
 
 def together(session: nox.Session, *commands: tuple[str, ...]) -> None:
     """Run commands of the session's environment at the same time, and show what each of them says."""
+    environment = os.environ | {"PATH": f"{session.bin}{os.pathsep}{os.environ['PATH']}"}
     started = [
         subprocess.Popen(
-            [str(Path(session.bin) / name), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [str(Path(session.bin) / name), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
         )
         for name, *arguments in commands
     ]
@@ -72,8 +77,8 @@ def check_style(session: nox.Session) -> None:
 
 
 def check_types(session: nox.Session) -> None:
-    pyright = ("pyright", "--pythonpath", str(Path(session.bin) / "python"))
-    together(session, ("mypy",), pyright, (*pyright, "--ignoreexternal", "--verifytypes", "facturaonline_async"))
+    public = ("pyright", "--ignoreexternal", "--verifytypes", "facturaonline_async")
+    together(session, ("mypy",), ("pyright",), public)
 
 
 @nox.session

@@ -93,7 +93,7 @@ class NotSentError(FacturaOnlineError):
     A deadline that ends while a connection is made (TCP, TLS, proxy, DNS) is one of these, whichever clock ran out.
     """
 
-    happened = "no"
+    happened: ClassVar[Happened] = "no"
 
 
 class LimiterWaitError(NotSentError):
@@ -151,7 +151,7 @@ class InvalidInputError(NotSentError, ValueError):
 class ApiError(FacturaOnlineError):
     """No, it did not happen: the API answered, and the answer is no. Never repeated (`RateLimitError` excepted)."""
 
-    happened = "no"
+    happened: ClassVar[Happened] = "no"
 
 
 class AuthenticationError(ApiError):
@@ -218,7 +218,7 @@ class OutcomeUnknownError(FacturaOnlineError):
     repeat of a create can make a second one.
     """
 
-    happened = "perhaps"
+    happened: ClassVar[Happened] = "perhaps"
 
 
 class ServerError(OutcomeUnknownError):
@@ -250,4 +250,4 @@ class RequestTimeoutError(OutcomeUnknownError, TimeoutError):
 class UnreadableAnswerError(FacturaOnlineError):
     """Yes, it happened: the API said yes, but the rest of its answer cannot be read. Never repeated."""
 
-    happened = "yes"
+    happened: ClassVar[Happened] = "yes"

@@ -138,7 +138,7 @@ class Listing:
     def __init__(self, identities: Identities, account: str) -> None:
         self.rfcs: dict[str, str] = {}
         self.owners: dict[int, str | tuple[str, str]] = {}
-        self.lacks_keys = False
+        self.lacks_keys: bool = False
         self._identities = identities
         self._account = account
         self._two_rfcs: dict[str, str] = {}
