@@ -18,7 +18,7 @@ from aiohttp.connector import Connection
 from aiohttp.hdrs import ACCEPT, PROXY_AUTHORIZATION
 from yarl import URL
 
-from facturaonline_async.faults import UnaskedError
+from facturaonline_async.faults import ForkedError, UnaskedError
 from facturaonline_async.watch import Exchange
 from facturaonline_async.wire import Headers
 
@@ -43,6 +43,7 @@ def request_class(exchanges: Exchanges, proxy: Headers | None) -> type[aiohttp.C
         proxy: headers for a proxy that reads the requests itself, or None.
 
     """
+    process = getpid()
 
     class Request(aiohttp.ClientRequest):
         """A request that gets its keys when it is written, and loses them right afterwards.
@@ -57,9 +58,13 @@ def request_class(exchanges: Exchanges, proxy: Headers | None) -> type[aiohttp.C
             """Write the request.
 
             Raises:
+                ForkedError: this is a child, forked while the call was on its way here: the parent sends it.
                 UnaskedError: something came over the connection before: it would be taken for the answer.
 
             """
+            if getpid() != process:
+                conn._protocol = None  # noqa: SLF001  # else aiohttp would close the parent's connection
+                raise ForkedError
             exchange = _current(exchanges, self.loop)
             protocol = conn.protocol
             if protocol is None or protocol.should_close or (exchange.may_be_sent and _has_unread(protocol)):

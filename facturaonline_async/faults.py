@@ -11,7 +11,7 @@ from yarl import URL
 
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 
-__all__ = ["Address", "UnaskedError", "account", "bare"]
+__all__ = ["Address", "ForkedError", "UnaskedError", "account", "bare"]
 
 E = TypeVar("E", bound=BaseException)
 F = TypeVar("F", bound=FacturaOnlineError)
@@ -32,6 +32,10 @@ class UnaskedError(aiohttp.ClientConnectionError):
     """Something came over a connection before the request was written to it. Nothing was sent."""
 
 
+class ForkedError(aiohttp.ClientConnectionError):
+    """The process was forked before the request was written, and this is the child. Nothing was sent."""
+
+
 def account(
     caught: aiohttp.ClientError | OSError | UnicodeError, url: URL, proxy: Address | None, *, may_be_sent: bool
 ) -> FacturaOnlineError:
@@ -46,6 +50,8 @@ def account(
         may_be_sent: False where a connection was still being made, whatever was raised.
 
     """
+    if isinstance(caught, ForkedError):
+        return NotSentError("the process was forked before the call was sent: the parent process sends it")
     if not may_be_sent or isinstance(caught, _WHILE_CONNECTING):
         return _unsent(caught, url.host or "", proxy)
     match caught:

@@ -161,6 +161,7 @@ class SessionManager:
             try:
                 if before_send is not None:
                     await before_send()
+                    self._check_still_ours(call)
                 outcome = await self._transport.attempt(call, loop)
             finally:
                 self._gate.release(call.key)
@@ -175,6 +176,7 @@ class SessionManager:
                 return call.done()
             if following is retry.Next.RAISE:
                 break
+            self._check_still_ours(call)
         problem = call.known(outcome)
         try:
             raise problem
@@ -292,6 +294,13 @@ class SessionManager:
             raise NotSentError(
                 "this session was used before the process was forked, and its connections belong to the parent: "
                 "make a new SessionManager in each child, after the fork"
+            )
+
+    def _check_still_ours(self, call: Call) -> None:
+        """Refuse to go on with a call in a child that was forked while the call paused: the parent goes on with it."""
+        if self._is_foreign():
+            raise call.known(
+                call.told(NotSentError("the process was forked before the call was sent: the parent process sends it"))
             )
 
     def _is_foreign(self) -> bool:

@@ -54,12 +54,15 @@ def in_child(function: Callable[[], T]) -> T:
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Serve, in a process of its own, a serie whose letra is the number of the connection that it came over."""
+def served(*, first: bytes = b"") -> Iterator[str]:
+    """Serve, in a process of its own, a serie whose letra is the number of the connection that it came over.
+
+    `first` is the answer to the first request, if given.
+    """
     read, write = os.pipe()
     pid = fork()
     if not pid:
-        asyncio.run(_serve(write))
+        asyncio.run(_serve(write, first))
     os.close(write)
     try:
         with os.fdopen(read) as out:
@@ -69,13 +72,14 @@ def served() -> Iterator[str]:
         os.waitpid(pid, 0)
 
 
-async def _serve(write: int) -> None:
+async def _serve(write: int, first: bytes) -> None:
     numbers: dict[asyncio.StreamWriter, int] = {}
 
     async def handle(exchange: Exchange) -> None:
         number = numbers.setdefault(exchange.writer, len(numbers) + 1)
         row = b'{"SerieID": 7, "SerieName": "C%d", "SerieType": "factura", "SerieStatus": "Activa"}' % number
-        await exchange.write(http(b'{"status": "success", "data": %b}' % row))
+        answer = http(b'{"status": "success", "data": %b}' % row)
+        await exchange.write(first if first and exchange.number == 1 else answer)
 
     async with raw_server(handle) as server:
         os.write(write, f"{server.base_url}\n".encode())

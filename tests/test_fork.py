@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from facturaonline_async import (
@@ -16,11 +17,13 @@ from facturaonline_async import (
     FacturaOnlineError,
     NotSentError,
     Rate,
+    ServerError,
     SessionManager,
     UnreadableAnswerError,
 )
 from facturaonline_async.testing import Emulator, Fault
 from tests.forks import Child, in_child, served
+from tests.raw import http
 from tests.replay import CREDENTIALS
 
 Uses = dict[str, Callable[[FacturaOnline], Coroutine[Any, Any, object]]]
@@ -47,6 +50,11 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def opened(base_url: str, **more: Any) -> FacturaOnline:
     config = Config(base_url=base_url, rates=(), keepalive=600, **more)
     return FacturaOnline(SessionManager(config), CREDENTIALS)
+
+
+def is_held(client: FacturaOnline) -> bool:
+    """Whether a throttled call pauses before its repeat."""
+    return any(key.held_until for key in client.session._gate._keys.values())
 
 
 def ended(loop: asyncio.AbstractEventLoop, work: Any) -> str:
@@ -107,6 +115,84 @@ def test_a_call_that_was_waiting_when_the_process_was_forked_is_sent_by_the_pare
         child = Child(lambda: ended(loop, waiting))
         assert loop.run_until_complete(waiting).letra == "C1"
         assert "forked into another process while the call was waiting" in child.result()
+        loop.run_until_complete(client.session.aclose())
+
+
+@pytest.mark.parametrize("use", ["read", "create", "change"])
+def test_a_call_that_paused_before_its_repeat_at_a_fork_is_repeated_by_the_parent_alone(
+    use: str, loop: asyncio.AbstractEventLoop
+) -> None:
+    with served(first=http(b"", status="429 Busy", headers=b"Retry-After: 1\r\n")) as base_url:
+        client = opened(base_url)
+        call = loop.create_task(USES[use](client))
+        while not is_held(client):
+            loop.run_until_complete(asyncio.sleep(0))
+        said = in_child(lambda: ended(loop, call))
+        assert ended(loop, call) == ""
+        loop.run_until_complete(client.session.aclose())
+    assert said.startswith("NotSentError")
+    assert "forked before the call was sent" in said
+
+
+def test_a_fork_in_a_repeats_pause_leaves_the_outcome_of_the_attempt_before_unknown(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    with served(first=http(b"", status="503 Down", headers=b"Retry-After: 1\r\n")) as base_url:
+        client = opened(base_url)
+        call = loop.create_task(client.series.get(7))
+        while not is_held(client):
+            loop.run_until_complete(asyncio.sleep(0))
+
+        def notes() -> list[str]:
+            with pytest.raises(ServerError) as unknown:
+                loop.run_until_complete(call)
+            return unknown.value.__notes__
+
+        said = in_child(notes)
+        assert ended(loop, call) == ""
+        loop.run_until_complete(client.session.aclose())
+    assert ["forked before the call was sent" in each for each in said] == [True]
+
+
+def test_a_create_whose_before_send_was_awaited_at_a_fork_is_sent_by_the_parent_alone(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    with served() as base_url:
+        client = opened(base_url)
+        reached, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def before() -> None:
+            reached.set()
+            await goes_on.wait()
+
+        call = loop.create_task(client.series.create(letra="F", tipo_documento="factura", before_send=before))
+        loop.run_until_complete(reached.wait())
+        goes_on.set()
+        assert "forked before the call was sent" in in_child(lambda: ended(loop, call))
+        assert ended(loop, call) == ""
+        loop.run_until_complete(client.session.aclose())
+
+
+def test_a_call_whose_connection_was_being_made_at_a_fork_is_sent_by_the_parent_alone(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, goes_on = asyncio.Event(), asyncio.Event()
+    create = aiohttp.TCPConnector._create_connection
+
+    async def create_slowly(self: aiohttp.TCPConnector, *more: Any) -> Any:
+        protocol = await create(self, *more)
+        reached.set()
+        await goes_on.wait()
+        return protocol
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", create_slowly)
+    with served() as base_url:
+        client = opened(base_url)
+        call = loop.create_task(client.series.get(7))
+        loop.run_until_complete(reached.wait())
+        goes_on.set()
+        assert "forked before the call was sent" in in_child(lambda: ended(loop, call))
+        assert loop.run_until_complete(call).letra == "C1"
         loop.run_until_complete(client.session.aclose())
 
 
