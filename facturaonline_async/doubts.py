@@ -72,7 +72,7 @@ class Doubts:
 
     def __init__(self) -> None:
         self._doubts: dict[int, Doubt] = {}  # by the hashes of their keys
-        self._by_uid: dict[tuple[str, str], int] = {}  # by resource and uid
+        self._by_uid: dict[tuple[str, Hashable, str], int] = {}  # by resource, keys' fingerprint, and uid
         self._many = _FEW
         self._onlookers: dict[int, set[int]] = {}
 
@@ -114,7 +114,7 @@ class Doubts:
         """Remember something else of it than before."""
         self._doubts[hash(key)] = doubt
         if doubt.uid is not None:
-            self._by_uid[_resource(key[0]), doubt.uid] = hash(key)
+            self._by_uid[_resource(key[0]), key[1], doubt.uid] = hash(key)
         if len(self._doubts) >= self._many:
             now = asyncio.get_running_loop().time()
             self._doubts = {each: doubt for each, doubt in self._doubts.items() if not doubt.is_over(now)}
@@ -133,20 +133,23 @@ class Doubts:
             self.put(key, before)
 
     @contextmanager
-    def deleted(self, resource: str, uid: int | str) -> Iterator[None]:
+    def deleted(self, resource: str, fingerprint: Hashable, uid: int | str) -> Iterator[None]:
         """Forget what has this uid when the ``with`` ends: it was deleted, or is found to be gone.
 
-        `resource` is such as ``"series"``. After any other error it may still be there, and is remembered.
+        `resource` is such as ``"series"``, and `fingerprint` that of the keys of the delete: what other keys cannot
+        see may be there all the same. After any other error it may still be there, and is remembered.
         """
         try:
             yield
         except NotFoundError:
-            self._forget(resource, uid)
+            self._forget(resource, fingerprint, str(uid))
             raise
-        self._forget(resource, uid)
+        self._forget(resource, fingerprint, str(uid))
 
-    def _forget(self, resource: str, uid: int | str) -> None:
-        self._doubts.pop(self._by_uid.pop((resource, str(uid)), 0), None)
+    def _forget(self, resource: str, fingerprint: Hashable, uid: str) -> None:
+        number = self._by_uid.pop((resource, fingerprint, uid), None)
+        if number is not None and (doubt := self._doubts.get(number)) is not None and doubt.uid == uid:
+            del self._doubts[number]  # of another uid, or of none yet: a newer create of the same key
 
     @contextmanager
     def watched(self, heard: set[int]) -> Iterator[None]:

@@ -441,6 +441,37 @@ async def test_the_uid_of_a_serie_and_that_of_a_company_are_two(client: FacturaO
     assert emulator.count("series.create") == 1
 
 
+async def test_another_companys_delete_ends_no_memory(client: FacturaOnline, emulator: Emulator) -> None:
+    """The other company's keys cannot see the serie, so that its "not found" says nothing of it."""
+    emulator.add_empresa(rfc="EKU9003173C9", uid="other")
+    other = FacturaOnline(client.session, emulator.credentials_of("other"))
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    with pytest.raises(NotFoundError):
+        await other.series.delete(serie.uid)
+    go_back(emulator)
+    assert await client.series.ensure(letra="F", tipo_documento="factura") == serie
+    assert emulator.count("series.create") == 1
+
+
+@each_kind
+async def test_a_delete_ends_no_memory_of_a_create_that_was_sent_meanwhile(kind: Kind) -> None:
+    async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
+        await kind.ensure(client)
+        (uid,) = list(emulator.state[kind.table])[kind.before :]
+        service = client.series if kind.table == "series" else client.empresas
+        emulator.inject(Fault.delay_answer(0.3), endpoint=f"{kind.table}.delete")
+        emulator.inject(Fault.delay(1), endpoint=kind.create)
+        deleting = asyncio.ensure_future(service.delete(uid))
+        await asyncio.sleep(0.1)
+        creating = asyncio.ensure_future(exists(client, kind, "created"))
+        await deleting
+        creating.cancel()
+        await asyncio.wait([creating])
+        with pytest.raises(OutcomeUnknownError, match="may still show up"):
+            await kind.ensure(client)
+        assert emulator.count(kind.create) <= 2
+
+
 async def test_a_serie_that_is_read_by_its_uid_must_be_the_one_that_was_remembered(
     client: FacturaOnline, emulator: Emulator
 ) -> None:

@@ -293,7 +293,7 @@ class EmpresaService:
             NotFoundError: there is no such company.
 
         """
-        with self._session.doubts.deleted("empresas", uid):
+        with self._session.doubts.deleted("empresas", self._credentials.fingerprint, uid):
             await self._session.change(
                 dialect.DELETE,
                 self._credentials,

@@ -149,7 +149,7 @@ class SeriesService:
 
     async def delete(self, uid: int | str) -> None:
         """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``)."""
-        with self._session.doubts.deleted("series", uid):
+        with self._session.doubts.deleted("series", self._credentials.fingerprint, uid):
             await self._session.change(dialect.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid))
 
     async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:
