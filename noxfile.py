@@ -144,9 +144,9 @@ def steady(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[2])
-@nox.parametrize("factory", ["custom", "mixed"])
+@nox.parametrize("factory", ["custom", "late"])
 def eager(session: nox.Session, factory: str) -> None:
-    """The tests where every task is eager and of a class of its own, and where only every second one is eager."""
+    """The tests where every task is eager and of a class of its own, from the beginning or once a session is in use."""
     session.install("-e", ".[cli,fast]", *group("test"))
     session.run(*QUICK, *session.posargs, env={"TESTS_TASK_FACTORY": factory})
 

@@ -17,6 +17,9 @@ __all__ = ["FACTORIES", "CustomTask", "install"]
 
 VARIABLE: Final = "TESTS_TASK_FACTORY"
 
+_LATE: Final = 5
+"""Tasks before the factory is set: a few of the test's own, and the first connections of its session."""
+
 
 class CustomTask(asyncio.Task[Any]):
     """A subclass, as tracing tools make them."""
@@ -27,13 +30,13 @@ FACTORIES: dict[str, Callable[[], Any]] = {}
 
 if sys.version_info >= (3, 12):
 
-    def _mixed() -> Any:
-        """Make every second task an eager one, as where the factory is set while tasks are under way."""
+    def _late() -> Any:
+        """Make ordinary tasks first and eager ones later, as where the factory is set while a session is in use."""
         number, eager = count(), asyncio.create_eager_task_factory(CustomTask)
 
         def make(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> Any:
-            if next(number) % 2:
-                return eager(loop, coroutine, **more)
+            if next(number) == _LATE:
+                loop.set_task_factory(eager)
             return CustomTask(coroutine, loop=loop, **more)
 
         return make
@@ -41,7 +44,7 @@ if sys.version_info >= (3, 12):
     FACTORIES |= {
         "eager": lambda: asyncio.eager_task_factory,
         "custom": lambda: asyncio.create_eager_task_factory(CustomTask),
-        "mixed": _mixed,
+        "late": _late,
     }
 
 
