@@ -17,17 +17,31 @@ from facturaonline_async.provision.things import Phase, Thing
 from facturaonline_async.provision.work import Work, state
 from facturaonline_async.resources.empresas.values import normalize_rfc
 
-__all__ = ["begin", "recall"]
+__all__ = ["Resumed", "begin", "recall"]
 
 _Baseline = tuple[str, str, str, str]
 
 
+@define
+class Resumed:
+    """What earlier runs have left.
+
+    Attributes:
+        closed: RFCs of the rows with nothing left to do, which are counted in the report.
+        open: rows with something left to do that earlier runs have begun, by RFC.
+
+    """
+
+    closed: set[str] = field(factory=set)
+    open: dict[str, Work] = field(factory=dict)
+
+
 async def begin(
     journal: Journal, plan: Iterable[PlanRow], account: Account, report: Report, settle: float
-) -> set[str] | None:
-    """Bring a journal and a plan together, in one transaction, and return the RFCs of the rows with nothing left to do.
+) -> Resumed | None:
+    """Bring a journal and a plan together, in one transaction, and return what earlier runs have left.
 
-    Those are counted in the report. None: the journal is new. Nothing has been sent before this returns.
+    None: the journal is new. Nothing has been sent before this returns.
 
     Raises:
         PlanError: what was sent, or may have been, has changed or is not in the plan any more.
@@ -41,7 +55,7 @@ async def begin(
         await comparison.look_for_vanished()
         await comparison.commit()
         await journal.checkpoint()
-        return comparison.closed
+        return comparison.resumed
     await journal.adjust(
         add=(thing for row in plan for thing in Work.of(row, normalize_rfc(row.rfc)).things),
         baseline=_baseline(account, account.existing),
@@ -78,7 +92,7 @@ class _Comparison:
     account: Account
     report: Report
     settle: float
-    closed: set[str] = field(factory=set, init=False)
+    resumed: Resumed = field(factory=Resumed, init=False)
     _seen: set[str] = field(factory=set, init=False)
     _add: list[Thing] = field(factory=list, init=False)
     _save: list[Thing] = field(factory=list, init=False)
@@ -105,6 +119,11 @@ class _Comparison:
         is_audited = not (self.report.has_audit and any(thing.is_unaudited for thing in there if not thing.is_empresa))
         if len(there) == len(things) and all(thing.is_seen for thing in there) and is_audited:
             self._close(there)
+        elif any(thing.phase is not Phase.PLANNED for thing in there):
+            work.empresa, *work.series = (thing or new for thing, new in zip(things, work.things, strict=True))
+            for thing in there:
+                thing.is_earlier = thing.phase is Phase.DONE
+            self.resumed.open[rfc] = work
 
     async def _bring_up_to_date(self, row: PlanRow, thing: Thing) -> None:
         before = thing.phase, thing.number, thing.due, thing.reason
@@ -153,7 +172,7 @@ class _Comparison:
 
     def _close(self, things: list[Thing]) -> None:
         empresa, *series = things
-        self.closed.add(empresa.rfc)
+        self.resumed.closed.add(empresa.rfc)
         self.account.done[empresa.rfc] = empresa.uid or ""
         if empresa.is_unaudited:
             self.account.shows_at = max(self.account.shows_at, empresa.due)

@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import define, field
 
@@ -25,6 +25,7 @@ from facturaonline_async.provision.journal import Journal, JournalError
 from facturaonline_async.provision.parking import Parking
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.report import Report, RowOutcome
+from facturaonline_async.provision.resume import Resumed
 from facturaonline_async.provision.rows import Existing
 from facturaonline_async.provision.sending import Sender, stopped
 from facturaonline_async.provision.things import NOT_TRIED, Phase
@@ -124,15 +125,15 @@ async def provision(
         account = Account(client)
         hold = Hold(opened, account, settle) if opened is not None else None
         await account.read({normalize_rfc(row.rfc) for row in plan})
-        closed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
+        resumed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
         check_sello = await stack.enter_async_context(checkers()) if session.config.check_sello else None
-        run = Run(report, plan, closed, Companies(account, sender, check_sello, existing), settle, hold)
+        run = Run(report, plan, resumed, Companies(account, sender, check_sello, existing), settle, hold)
         try:
             async with run.working(concurrency):
                 yield run
         finally:
             report.seconds = clock() - began
-            await run.count_rest()
+            run.count_rest()
 
 
 @define(eq=False)
@@ -141,7 +142,7 @@ class Run:
 
     report: Report
     _plan: Plan = field(alias="plan")
-    _closed: set[str] | None = field(alias="closed")
+    _resumed: Resumed | None = field(alias="resumed")
     _companies: Companies = field(alias="companies")
     _settle: float = field(alias="settle")
     _hold: Hold | None = field(alias="hold")
@@ -227,7 +228,7 @@ class Run:
         """Give the plan's rows, but first those that can go on; at the end wait for these."""
         for row in self._plan:
             rfc = normalize_rfc(row.rfc)
-            if self._closed and rfc in self._closed:
+            if self._resumed is not None and rfc in self._resumed.closed:
                 continue
             if self.caution and self._hold is not None:
                 await self._hold.wait({normalize_rfc(each.rfc) for each in self._plan})
@@ -279,7 +280,7 @@ class Run:
 
     async def _bring(self, work: Work) -> None:
         journal = self._sender.book.journal
-        if work.is_new and self._closed is not None and journal is not None:
+        if work.is_new and self._resumed is not None and journal is not None:
             await resume.recall(journal, work)
         work.is_unseen = False
         await self._companies.bring(work)
@@ -297,27 +298,17 @@ class Run:
                 thing.phase = Phase.FAILED
                 await self._sender.book.save(thing)
 
-    async def count_rest(self) -> None:
+    def count_rest(self) -> None:
         """Count what a run that was stopped or left has not: rows under way, and rows that were never begun."""
-        journal = self._sender.book.journal
-        is_resumed = journal is not None and self._closed is not None
         for work in sorted(self._not_counted, key=lambda work: work.row.number):
-            if is_resumed and not work.is_recalled:
+            if self._resumed is not None and not work.is_recalled:
                 self._begun.discard(work.empresa.rfc)
             else:
                 self.report.add(outcome(work))
-        if journal is not None and self._closed is not None:
-            with suppress(JournalError):
-                await self._count_not_begun(journal, self._begun | self._closed)
-        self.report.add_not_begun()
-
-    async def _count_not_begun(self, journal: Journal, begun: set[str]) -> None:
-        """Count rows as earlier runs have left them."""
-        for row in self._plan:
-            work = Work.of(row, normalize_rfc(row.rfc))
-            if work.empresa.rfc not in begun:
-                await resume.recall(journal, work)
+        for rfc, work in self._resumed.open.items() if self._resumed is not None else ():
+            if rfc not in self._begun:
                 self.report.count(outcome(work))
+        self.report.add_not_begun()
 
 
 def _say_why(work: Work) -> None:
