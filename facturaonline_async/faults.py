@@ -11,7 +11,7 @@ from yarl import URL
 
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 
-__all__ = ["Address", "ForkedError", "UnaskedError", "account", "bare"]
+__all__ = ["Address", "ClosedError", "ForkedError", "UnaskedError", "account", "bare"]
 
 E = TypeVar("E", bound=BaseException)
 F = TypeVar("F", bound=FacturaOnlineError)
@@ -32,6 +32,10 @@ class UnaskedError(aiohttp.ClientConnectionError):
     """Something came over a connection before the request was written to it. Nothing was sent."""
 
 
+class ClosedError(aiohttp.ClientConnectionError):
+    """The session was closed while the call was in flight."""
+
+
 class ForkedError(aiohttp.ClientConnectionError):
     """The process was forked before the request was written, and this is the child. Nothing was sent."""
 
@@ -50,6 +54,10 @@ def account(
         may_be_sent: False where a connection was still being made, whatever was raised.
 
     """
+    if isinstance(caught, ClosedError):
+        if may_be_sent:
+            return OutcomeUnknownError("the session was closed while the call was in flight")
+        return NotSentError("the session was closed before the call was sent")
     if isinstance(caught, ForkedError):
         return NotSentError("the process was forked before the call was sent: the parent process sends it")
     if not may_be_sent or isinstance(caught, _WHILE_CONNECTING):

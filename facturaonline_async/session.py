@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -82,6 +83,7 @@ class SessionManager:
         self._root = URL(config.base_url, encoded=True)
         self._prefix = self._root.raw_path.rstrip("/")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Future[None] | None = None  # ends the pauses before repeats
         self._process = 0  # until the first use
         self._is_closed = False
 
@@ -99,7 +101,10 @@ class SessionManager:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. Calls in flight fail; calls that wait for their turn are never sent.
+        """Close all connections. Calls in flight end before this returns; calls that wait are never sent.
+
+        A call in flight raises `OutcomeUnknownError`, or `NotSentError` while its connection is being made. None of
+        them is repeated, and none is cancelled.
 
         In a forked child this closes nothing, for the connections and the loop's selector are shared with the parent.
         """
@@ -108,6 +113,8 @@ class SessionManager:
             self._transport.abandon()
             return
         self._gate.close()
+        if self._closing is not None and not self._closing.done():
+            self._closing.set_result(None)
         try:
             await self._shared.aclose()
         finally:
@@ -208,7 +215,7 @@ class SessionManager:
             self.config.retry,
             self._budget,
             attempt=call.attempt,
-            left=call.deadline - asyncio.get_running_loop().time(),
+            left=-math.inf if self._is_closed else call.deadline - asyncio.get_running_loop().time(),
             uniform=random.uniform,
         )
         self._tell(call, error.status, type(error).__name__, step)
@@ -216,7 +223,10 @@ class SessionManager:
             self._hold(call, error, step.pause)
         if step.next is retry.Next.RAISE:
             return step.next
-        await asyncio.sleep(step.pause)
+        if self._closing is not None:
+            await asyncio.wait([self._closing], timeout=step.pause)
+        if self._is_closed:
+            return retry.Next.RAISE
         if step.next is not retry.Next.REPEAT:
             was_done = await self._look(call, error, reached)
             if was_done:
@@ -280,7 +290,7 @@ class SessionManager:
         if self._is_closed:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
         if self._loop is None:
-            self._loop, self._process = loop, getpid()
+            self._loop, self._process, self._closing = loop, getpid(), loop.create_future()
         elif getpid() != self._process:
             self._check_process()
         elif loop is not self._loop:

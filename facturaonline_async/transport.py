@@ -21,9 +21,9 @@ from facturaonline_async.call import Call
 from facturaonline_async.config import Config
 from facturaonline_async.connections import Connector, proxy_headers, request_class
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
-from facturaonline_async.faults import UnaskedError, account, bare
+from facturaonline_async.faults import ClosedError, UnaskedError, account, bare
 from facturaonline_async.forms import Body
-from facturaonline_async.watch import Exchange, Watch, reset
+from facturaonline_async.watch import Exchange, Watch
 
 __all__ = ["Transport"]
 
@@ -48,14 +48,17 @@ class Transport:
         self._proxy = None if proxy is None else (proxy.raw_host or "", proxy.port or 0)
 
     async def aclose(self) -> None:
-        """Close all connections, those in use at once."""
+        """Close all connections, those in use at once, and return when the calls that used them have ended.
+
+        aiohttp would cancel its own look-ups of hosts, and a call that waits for one would be taken for cancelled by
+        its caller; a TLS handshake would go on. So the calls are ended first.
+        """
         self._is_closed = True
-        self._watch.close()
-        for exchange in self._watch.exchanges.values():
-            if exchange.transport is not None:
-                reset(exchange.transport)
-        if self.http is not None:
-            await self.http.close()
+        try:
+            await self._watch.aclose()
+        finally:
+            if self.http is not None:
+                await self.http.close()
 
     def abandon(self) -> None:
         """Forget all connections in a forked child: they are the parent's, and so is the loop's selector."""
@@ -140,7 +143,7 @@ class Transport:
             return None  # a kept connection, which is closed now
         exchange.abort()
         if isinstance(caught, asyncio.CancelledError) and exchange.is_over():
-            caught = TimeoutError()
+            caught = ClosedError() if exchange.is_closed else TimeoutError()
         if isinstance(caught, (aiohttp.ClientError, OSError, UnicodeError)):
             return account(caught, call.url, self._proxy, may_be_sent=exchange.may_be_sent)
         return bare(caught)

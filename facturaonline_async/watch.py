@@ -36,27 +36,37 @@ class Exchange:
         may_be_sent: False from the moment that a new connection is made until the request is written to it. Then, and
             only then, it is certain that not one byte of the request has left.
         transport: connection that the request was written to, or None.
+        is_closed: whether it was ended because the session was closed.
 
     """
 
-    __slots__ = ("_cancelling", "_is_over", "_task", "ends", "headers", "may_be_sent", "transport")
+    __slots__ = ("_cancelling", "_is_over", "_task", "ends", "headers", "is_closed", "may_be_sent", "transport")
 
     def __init__(self, task: asyncio.Task[object], ends: float, headers: Headers) -> None:
         self.ends: float = ends
         self.headers: Headers = headers
         self.may_be_sent: bool = True
         self.transport: asyncio.Transport | None = None
+        self.is_closed: bool = False
         self._task = task
         self._cancelling = task.cancelling()
         self._is_over = False
 
     def end(self) -> None:
-        """Cancel the task: its time is over."""
-        self._is_over = True
-        self._task.cancel()
+        """Cancel the task, once: its time is over, or the session is closed."""
+        if not self._is_over:
+            self._is_over = True
+            self._task.cancel()
+
+    def close(self) -> None:
+        """End it because the session is closed, and drop what its connection has not sent."""
+        self.is_closed = not self._is_over
+        if self.transport is not None:
+            reset(self.transport)
+        self.end()
 
     def is_over(self) -> bool:
-        """Say, once a cancellation arrived, whether it was for time alone, and take it back if it was."""
+        """Say, once a cancellation arrived, whether `end` alone made it, and take it back if so."""
         return self._is_over and self._task.uncancel() <= self._cancelling
 
     def abort(self) -> None:
@@ -87,6 +97,7 @@ class Watch:
         self.exchanges: dict[asyncio.Task[object], Exchange] = {}
         self._timer: asyncio.Handle | None = None
         self._looks_at = math.inf
+        self._left: asyncio.Event | None = None  # set when, after `aclose`, no exchange is left
 
     def begin(self, loop: asyncio.AbstractEventLoop, ends: float, headers: Headers) -> Exchange:
         """Watch the current task until `ends`, a moment of the loop's clock."""
@@ -101,6 +112,17 @@ class Watch:
     def leave(self, exchange: Exchange) -> None:
         """Watch it no more."""
         del self.exchanges[exchange._task]  # noqa: SLF001  # they belong together
+        if self._left is not None and not self.exchanges:
+            self._left.set()
+
+    async def aclose(self) -> None:
+        """End all exchanges, and wait until their tasks have been told."""
+        self.close()
+        for exchange in list(self.exchanges.values()):
+            exchange.close()
+        if self.exchanges:
+            self._left = self._left or asyncio.Event()
+            await self._left.wait()
 
     def close(self) -> None:
         """Drop the timer."""

@@ -23,6 +23,7 @@ from facturaonline_async import (
     OutcomeUnknownError,
     RequestTimeoutError,
     RetryPolicy,
+    ServerError,
     SessionManager,
 )
 from tests.raw import Exchange, http, raw_server
@@ -313,3 +314,72 @@ async def test_a_session_that_is_closed_between_slot_and_attempt_sends_nothing()
             with pytest.raises(NotSentError, match="closed before the call was sent"):
                 await client.series.create(letra="F", tipo_documento="factura", before_send=client.session.aclose)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("stage", ["resolving", "connected"])
+async def test_closing_ends_calls_in_flight_before_it_returns_and_cancels_none(
+    scheme: str, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        reached.set()
+        await reader.read()
+        writer.close()
+
+    async def resolve(*_: object, **__: object) -> None:
+        reached.set()
+        await asyncio.get_running_loop().create_future()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host = "127.0.0.1"
+    if stage == "resolving":
+        host = "localhost" if scheme == "http" else "slow.example"
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    async with listener, opened(f"{scheme}://{host}:{listener.sockets[0].getsockname()[1]}/api") as client:
+        calls = [
+            asyncio.create_task(client.series.create(letra=letra, tipo_documento="factura")) for letra in ("F", "G")
+        ]
+        await reached.wait()
+        await client.session.aclose()
+        assert [call.done() for call in calls] == [True, True]
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    is_sent = (scheme, stage) == ("http", "connected")
+    assert [type(each) for each in ended] == [OutcomeUnknownError if is_sent else NotSentError] * 2
+    assert ["the session was closed" in str(each) for each in ended] == [True, True]
+
+
+async def test_closing_ends_a_call_that_pauses_before_its_repeat_with_the_error_that_it_had() -> None:
+    answered = asyncio.Event()
+
+    async def be_down(exchange: Exchange) -> None:
+        await exchange.write(http(b"", status="503 Down", headers=b"Retry-After: 3600\r\n"))
+        answered.set()
+
+    config = evolve(QUICK, retry=RetryPolicy(read_attempts=3), deadline=7200)
+    async with raw_server(be_down) as server, opened(server.base_url, config) as client:
+        reading = asyncio.create_task(client.series.list())
+        await answered.wait()
+        await until(lambda: client.session._gate.is_held(CREDENTIALS.fingerprint))
+        await client.session.aclose()
+        with pytest.raises(ServerError):
+            await reading
+    assert len(server.requests) == 1
+
+
+async def test_an_update_that_was_in_flight_when_the_session_was_closed_is_not_repeated() -> None:
+    asked = asyncio.Event()
+
+    async def hang(_: Exchange) -> None:
+        asked.set()
+        await asyncio.get_running_loop().create_future()
+
+    async with raw_server(hang) as server, opened(server.base_url, Config(rates=())) as client:
+        reading = asyncio.create_task(client.series.list())
+        await asked.wait()
+        await client.session.aclose()
+        assert reading.done()
+        with pytest.raises(OutcomeUnknownError, match="closed while the call was in flight"):
+            await reading
