@@ -150,12 +150,11 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int, exchange: Exchange, ends: float) -> bytes:
         """Return the decoded body. If it is larger than `limit` bytes, stop reading, and close the connection."""
-        content = response.content
+        content, loop = response.content, asyncio.get_running_loop()
         whole = io.BytesIO()  # which does not show what it holds
         try:
-            whole.write(await content.readany())
             while whole.tell() <= limit and not content.at_eof():
-                exchange.ends = min(ends, asyncio.get_running_loop().time() + self._config.read_timeout)
+                self._watch.move(loop, exchange, min(ends, loop.time() + self._config.read_timeout))
                 whole.write(await content.readany())
         except BaseException:
             response.close()

@@ -31,7 +31,7 @@ class Exchange:
     """One attempt of a call: its task, its deadline, and how far it is.
 
     Attributes:
-        ends: moment of the loop's clock until which it may go on; moved as the work goes on.
+        ends: moment of the loop's clock until which it may go on; `Watch.move` moves it as the work goes on.
         headers: what names the caller, put into the request right before it is written.
         may_be_sent: False from the moment that a new connection is made until the request is written to it. Then, and
             only then, it is certain that not one byte of the request has left.
@@ -108,6 +108,12 @@ class Watch:
         if ends < self._looks_at:
             self._look_at(loop, ends)
         return exchange
+
+    def move(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, ends: float) -> None:
+        """Watch an exchange until another moment than before, which may be an earlier one."""
+        exchange.ends = ends
+        if ends < self._looks_at:
+            self._look_at(loop, ends)
 
     def leave(self, exchange: Exchange) -> None:
         """Watch it no more."""

@@ -26,8 +26,10 @@ from facturaonline_async import (
     ServerError,
     SessionManager,
 )
+from tests.plans import nueva
 from tests.raw import Exchange, http, raw_server
 from tests.replay import CREDENTIALS
+from tests.virtual import virtually
 
 QUICK = Config(rates=(), retry=RetryPolicy(attempts=1, read_attempts=1), keepalive=600, check_sello=False)
 YES = b'{"status": "success", "message": "yes"}'
@@ -303,6 +305,30 @@ async def test_a_proxy_gets_its_user_and_password(is_tunnel: bool) -> None:  # n
     assert repr(proxy) == f"URL('http://127.0.0.1:{port}')"
 
 
+# ── Time-outs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("body", [b"", b"{"])
+def test_an_answer_that_stops_in_the_middle_ends_after_read_timeout_also_for_an_upload(body: bytes) -> None:
+    async def stop(exchange: Exchange) -> None:
+        await exchange.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + body)
+        await asyncio.get_running_loop().create_future()
+
+    async def main() -> list[float]:
+        config = evolve(QUICK, read_timeout=5, total_timeout=30, upload_timeout=60, deadline=100)
+        took = []
+        async with raw_server(stop) as server, opened(server.base_url, config) as client:
+            loop = asyncio.get_running_loop()
+            for call in (client.series.list(), client.empresas.create(nueva("ÑAN&010101ABC"), is_checked=True)):
+                began = loop.time()
+                with pytest.raises(RequestTimeoutError):
+                    await call
+                took.append(loop.time() - began)
+        return took
+
+    assert virtually(main()) == pytest.approx([5, 5], abs=0.01)
+
+
 # ── Interrupted ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -322,10 +348,12 @@ async def test_closing_ends_calls_in_flight_before_it_returns_and_cancels_none(
     scheme: str, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached = asyncio.Event()
+    greeted: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        reached.set()
+        greeted.append(await reader.read(1))
+        if len(greeted) == 2:
+            reached.set()
         await reader.read()
         writer.close()
 
@@ -369,7 +397,7 @@ async def test_closing_ends_a_call_that_pauses_before_its_repeat_with_the_error_
     assert len(server.requests) == 1
 
 
-async def test_an_update_that_was_in_flight_when_the_session_was_closed_is_not_repeated() -> None:
+async def test_a_read_in_flight_when_the_session_is_closed_is_not_repeated() -> None:
     asked = asyncio.Event()
 
     async def hang(_: Exchange) -> None:
@@ -383,3 +411,4 @@ async def test_an_update_that_was_in_flight_when_the_session_was_closed_is_not_r
         assert reading.done()
         with pytest.raises(OutcomeUnknownError, match="closed while the call was in flight"):
             await reading
+    assert len(server.requests) == 1
