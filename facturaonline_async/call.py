@@ -13,6 +13,7 @@ from facturaonline_async.endpoint import Endpoint
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
+    NotFoundError,
     NotSentError,
     PermissionDeniedError,
     RateLimitError,
@@ -45,9 +46,11 @@ class Call:
     def known(self, error: FacturaOnlineError) -> FacturaOnlineError:
         """Return what is known of all attempts together.
 
-        A last one that never got as far as the work says nothing of those before it.
+        A last one that never got as far as the work says nothing of those before it. Nor does a last "not found" of a
+        delete, where it was not taken for a yes: the answer may be older than what was to be deleted.
         """
-        if self.perhaps is None or not isinstance(error, _NEVER_GOT_THERE):
+        is_gone = self.endpoint.removes and isinstance(error, NotFoundError)
+        if self.perhaps is None or not (is_gone or isinstance(error, _NEVER_GOT_THERE)):
             return error
         self.perhaps.add_note(f"(it was sent again, and that ended so: {error})")
         return self.perhaps

@@ -12,10 +12,13 @@ from contextlib import contextmanager
 
 from attrs import evolve, frozen
 
-from facturaonline_async.errors import NotFoundError, OutcomeUnknownError, UnreadableAnswerError
+from facturaonline_async.errors import OutcomeUnknownError, UnreadableAnswerError
 
 __all__ = ["Doubt", "Doubts", "Key"]
 
+_DAY = 86_400.0
+"""Seconds for which a create with a yes, and without a uid, is remembered beyond its settle time: that it is there is
+sure, and a list that lacks it is wrong. It ends nevertheless, for what is never listed may have been deleted unseen."""
 _FEW = 64
 """With so many doubts, those that are over are looked for; and then again whenever they have doubled."""
 
@@ -33,6 +36,7 @@ class Doubt:
         is_sure: whether the API has said that it is there.
         uid: as an answer told it, or None.
         is_seen: whether it was seen, and not created, by this session.
+        before: uid of what was known under its key when its create was sent: that one is not what was created.
 
     """
 
@@ -40,10 +44,11 @@ class Doubt:
     is_sure: bool = False
     uid: str | None = None
     is_seen: bool = False
+    before: str | None = None
 
     def is_over(self, now: float) -> bool:
-        """Return whether lists tell by now. What surely is there, under a uid that no answer told, is never over."""
-        return self.until <= now and not (self.is_sure and self.uid is None)
+        """Return whether lists tell by now. A create with a yes, of which no answer gave the uid, lasts a day more."""
+        return self.until + (_DAY if self.is_sure and self.uid is None else 0.0) <= now
 
     def problem(self, key: Key) -> OutcomeUnknownError | UnreadableAnswerError:
         """Return what keeps it from being created again."""
@@ -52,7 +57,7 @@ class Doubt:
             return OutcomeUnknownError(
                 f"it was there a moment ago (uid {self.uid}), and neither a list nor get(uid) shows it now: either the "
                 "API's answers are late, or it was deleted elsewhere. Nothing was created. Try again in "
-                f"{left:.0f} s, or call delete(uid) first, if it is to be created anew",
+                f"{left:.0f} s",
                 endpoint=key[0],
                 uid=self.uid,
             )
@@ -68,11 +73,16 @@ class Doubt:
 
 
 class Doubts:
-    """All doubts of a session, and those who must hear of new creates."""
+    """All doubts of a session, and those who must hear of new creates.
+
+    It grows with what is created and seen within `Config.settle`, and with the creates of a day whose uids no answer
+    and no list has given: some 300 bytes for each.
+    """
 
     def __init__(self) -> None:
         self._doubts: dict[int, Doubt] = {}  # by the hashes of their keys
         self._by_uid: dict[tuple[str, Hashable, str], int] = {}  # by resource, keys' fingerprint, and uid
+        self._nameless: set[int] = set()  # those without a uid
         self._many = _FEW
         self._onlookers: dict[int, set[int]] = {}
 
@@ -92,33 +102,58 @@ class Doubts:
         for onlooker in self._onlookers.values():
             if onlooker is not mine:
                 onlooker.add(hash(key))
-        doubt = Doubt(asyncio.get_running_loop().time() + settle)
+        known = self.get(key)
+        before = None if known is None else known.uid or known.before
+        doubt = Doubt(asyncio.get_running_loop().time() + settle, before=before)
         self.put(key, doubt)
         return doubt
 
     def recall(self, key: Key, seconds: float, *, is_sure: bool) -> None:
-        """Remember a create that was sent before this session, for so long; one of which there was a yes for ever."""
+        """Remember a create that was sent before this session, for so long; one with a yes for a day more."""
         if self.get(key) is None:
             self.put(key, Doubt(asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
 
     def see(self, key: Key, uid: str, settle: float) -> None:
         """Remember that it was seen: `settle` seconds from its create, or from its first sight, lists may lack it."""
         doubt = self.get(key)
+        if doubt is not None and doubt.before == uid:
+            return
         if doubt is None or doubt.uid not in {None, uid}:
             doubt = Doubt(asyncio.get_running_loop().time() + settle, is_seen=True)
         elif doubt.is_sure and doubt.uid == uid:
             return
         self.put(key, evolve(doubt, is_sure=True, uid=uid))
 
+    @property
+    def has_nameless(self) -> bool:
+        """Whether there may be doubts without a uid, which lists and reads can tell."""
+        return bool(self._nameless)
+
+    def tell(self, key: Key, uid: str) -> None:
+        """Remember the uid that a list or a read gives, where a create of this key is remembered without one."""
+        if hash(key) in self._nameless and self.get(key) is not None:
+            self.see(key, uid, 0.0)
+
+    def is_in_doubt(self, resource: str, fingerprint: Hashable, uid: int | str) -> bool:
+        """Return whether answers may still lack what has this uid, so that their "not found" proves nothing."""
+        number = self._by_uid.get((resource, fingerprint, str(uid)))
+        doubt = None if number is None else self._doubts.get(number)
+        now = asyncio.get_running_loop().time()
+        return doubt is not None and not doubt.is_over(now) and str(uid) in {doubt.uid, doubt.before}
+
     def put(self, key: Key, doubt: Doubt) -> None:
         """Remember something else of it than before."""
         self._doubts[hash(key)] = doubt
-        if doubt.uid is not None:
+        if doubt.uid is None:
+            self._nameless.add(hash(key))
+        else:
+            self._nameless.discard(hash(key))
             self._by_uid[_resource(key[0]), key[1], doubt.uid] = hash(key)
         if len(self._doubts) >= self._many:
             now = asyncio.get_running_loop().time()
             self._doubts = {each: doubt for each, doubt in self._doubts.items() if not doubt.is_over(now)}
             self._by_uid = {uid: each for uid, each in self._by_uid.items() if each in self._doubts}
+            self._nameless.intersection_update(self._doubts)
             self._many = max(_FEW, 2 * len(self._doubts))
 
     def end(self, key: Key, begun: Doubt | None, *, before: Doubt | None = None) -> None:
@@ -129,26 +164,21 @@ class Doubts:
         if begun is None or self._doubts.get(hash(key)) is not begun:
             return
         del self._doubts[hash(key)]
+        self._nameless.discard(hash(key))
         if before is not None:
             self.put(key, before)
 
     @contextmanager
     def deleted(self, resource: str, fingerprint: Hashable, uid: int | str) -> Iterator[None]:
-        """Forget what has this uid when the ``with`` ends: it was deleted, or is found to be gone.
+        """Forget what has this uid when the ``with`` ends without an error: it was deleted.
 
         `resource` is such as ``"series"``, and `fingerprint` that of the keys of the delete: what other keys cannot
-        see may be there all the same. After any other error it may still be there, and is remembered.
+        see may be there all the same. After an error it may still be there, and is remembered; after "not found", too,
+        for an answer may be older than its create.
         """
-        try:
-            yield
-        except NotFoundError:
-            self._forget(resource, fingerprint, str(uid))
-            raise
-        self._forget(resource, fingerprint, str(uid))
-
-    def _forget(self, resource: str, fingerprint: Hashable, uid: str) -> None:
-        number = self._by_uid.pop((resource, fingerprint, uid), None)
-        if number is not None and (doubt := self._doubts.get(number)) is not None and doubt.uid == uid:
+        yield
+        number = self._by_uid.pop((resource, fingerprint, str(uid)), None)
+        if number is not None and (doubt := self._doubts.get(number)) is not None and doubt.uid == str(uid):
             del self._doubts[number]  # of another uid, or of none yet: a newer create of the same key
 
     @contextmanager

@@ -208,6 +208,8 @@ class SessionManager:
     async def _follow(self, call: Call, error: FacturaOnlineError, reached: Reached | None) -> retry.Next:
         """Do what comes after an attempt that failed, and return whether to raise, to repeat or to be content."""
         if call.perhaps is not None and call.endpoint.removes and isinstance(error, NotFoundError):
+            if self.doubts.is_in_doubt(call.endpoint.name.partition(".")[0], call.key, _uid_text(call.uid or "")):
+                return retry.Next.RAISE  # the answer may be older than what was to be deleted
             return retry.Next.DONE  # by the attempt before
         step = retry.decide(
             error,

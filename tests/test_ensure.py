@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
@@ -27,6 +29,7 @@ from facturaonline_async import (
     connect,
 )
 from facturaonline_async.doubts import Doubt, Doubts
+from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import BRIEF
 from tests.plans import nueva
@@ -44,6 +47,9 @@ class Kind:
     look: str
     table: str
     before: int
+
+    def service(self, client: FacturaOnline) -> Any:
+        return client.series if self.table == "series" else client.empresas
 
 
 KINDS = {
@@ -323,6 +329,7 @@ async def test_what_was_deleted_can_be_created_again_at_once(client: FacturaOnli
 
 # ── Lists that go back ────────────────────────────────────────────────────────────────────────────────────────────────
 
+GONE = {"status": "error", "message": "no existe"}
 LISTS = ("series.list", "empresas.list")
 #: Reads of both kinds, on a replica that lies behind.
 READS = (*LISTS, "series.get", "empresas.get")
@@ -400,22 +407,104 @@ async def test_what_no_read_shows_any_more_is_created_again_only_after_settle(ki
 
 
 @each_kind
-@pytest.mark.parametrize("how", ["deleted", "deleted without an answer", "gone already"])
-async def test_a_delete_ends_the_memory(kind: Kind, how: str) -> None:
-    async with ready(BRIEF) as (client, emulator):
+@pytest.mark.parametrize("how", ["at once", "at the second attempt", "after settle, without an answer"])
+async def test_a_delete_that_was_done_ends_the_memory(kind: Kind, how: str) -> None:
+    async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         await kind.ensure(client)
         (uid,) = list(emulator.state[kind.table])[kind.before :]
-        service = client.series if kind.table == "series" else client.empresas
-        if how == "gone already":
-            del emulator.state[kind.table][uid]
-            with pytest.raises(NotFoundError):
-                await service.delete(uid)
-        else:
-            if how == "deleted without an answer":
-                emulator.inject(Fault.drop_after_commit(), endpoint=f"{kind.table}.delete")
-            await service.delete(uid)
+        if how == "at the second attempt":
+            emulator.inject(Fault.drop_before_commit(), endpoint=f"{kind.table}.delete")
+        elif how == "after settle, without an answer":
+            await asyncio.sleep(101)
+            emulator.inject(Fault.drop_after_commit(), endpoint=f"{kind.table}.delete")
+        await kind.service(client).delete(uid)
         await kind.ensure(client)
         assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
+
+
+@each_kind
+@pytest.mark.parametrize("how", ["not done", "done", "gone already"])
+async def test_not_found_is_no_proof_of_a_delete_within_settle(kind: Kind, how: str) -> None:
+    """A delete got no answer, and reads and repeats meet a replica that lies behind: or it is gone indeed."""
+    async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
+        await kind.ensure(client)
+        (uid,) = list(emulator.state[kind.table])[kind.before :]
+        if how == "gone already":
+            del emulator.state[kind.table][uid]
+        else:
+            fault = Fault.drop_after_commit() if how == "done" else Fault.drop_before_commit()
+            emulator.inject(fault, endpoint=f"{kind.table}.delete")
+            emulator.inject(Fault.status(404, body=GONE), endpoint=f"{kind.table}.delete", times=None)
+            go_back(emulator, READS)
+        with pytest.raises(NotFoundError if how == "gone already" else OutcomeUnknownError):
+            await kind.service(client).delete(uid)
+        with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
+            await kind.ensure(client)
+        assert (emulator.count(kind.create), created(emulator, kind)) == (1, int(how == "not done"))
+        emulator.clear_faults()
+        await asyncio.sleep(101)
+        await kind.ensure(client)
+        assert created(emulator, kind) == 1
+
+
+@each_kind
+async def test_a_delete_that_a_stale_read_calls_done_is_sent_again(kind: Kind) -> None:
+    async with ready() as (client, emulator):
+        await kind.ensure(client)
+        (uid,) = list(emulator.state[kind.table])[kind.before :]
+        emulator.inject(Fault.drop_before_commit(), endpoint=f"{kind.table}.delete")
+        go_back(emulator, READS)
+        await kind.service(client).delete(uid)
+        assert (emulator.count(f"{kind.table}.delete"), created(emulator, kind)) == (2, 0)
+
+
+@each_kind
+@pytest.mark.parametrize("read", ["list", "get"])
+async def test_what_was_created_without_a_uid_is_known_by_it_once_it_is_read(kind: Kind, read: str) -> None:
+    async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
+        if kind.table == "empresas":  # else its create tells the uid
+            body = {"status": "create", "0": {"acco_uid": None}}
+            emulator.inject(Fault.status(200, body=body, commit=True), endpoint=kind.create)
+        with contextlib.suppress(UnreadableAnswerError):
+            await exists(client, kind, "created")
+        (uid,) = list(emulator.state[kind.table])[kind.before :]
+        service = kind.service(client)
+        await (service.list() if read == "list" else service.get(uid))
+        await service.delete(uid)
+        await kind.ensure(client)
+        assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
+
+
+async def test_a_create_is_not_taken_for_the_serie_that_was_there_before_it(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    old = await client.series.ensure(letra="F", tipo_documento="factura")
+    emulator.inject(Fault.drop_after_commit(), endpoint="series.create")
+    with pytest.raises(OutcomeUnknownError):
+        await client.series.create(letra="F", tipo_documento="factura")
+    hidden = emulator.state["series"].pop(old.uid + 1)
+    await client.series.list()
+    await client.series.delete(old.uid)
+    with pytest.raises(OutcomeUnknownError):
+        await client.series.ensure(letra="F", tipo_documento="factura")
+    emulator.state["series"][old.uid + 1] = hidden
+    assert (await client.series.ensure(letra="F", tipo_documento="factura")).uid == old.uid + 1
+    assert emulator.count("series.create") == 2
+
+
+async def test_a_create_with_a_yes_and_without_a_uid_is_remembered_for_a_day() -> None:
+    async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
+        for number in range(100):
+            await client.series.create(letra=f"F{number}", tipo_documento="factura")
+        emulator.state["series"].clear()
+        await asyncio.sleep(86_000)
+        with pytest.raises(UnreadableAnswerError):
+            await client.series.ensure(letra="F0", tipo_documento="factura")
+        await asyncio.sleep(600)
+        await client.series.ensure(letra="F0", tipo_documento="factura")
+        for number in range(100):
+            await client.series.ensure(letra=f"G{number}", tipo_documento="factura")
+        assert (created(emulator, KINDS["serie"]), len(client.session.doubts) <= 128) == (101, True)
 
 
 @each_kind
@@ -424,9 +513,8 @@ async def test_a_delete_that_failed_ends_nothing(kind: Kind) -> None:
         await kind.ensure(client)
         (uid,) = list(emulator.state[kind.table])[kind.before :]
         emulator.inject(Fault.status(403), endpoint=f"{kind.table}.delete", times=None)
-        service = client.series if kind.table == "series" else client.empresas
         with pytest.raises(ApiError):
-            await service.delete(uid)
+            await kind.service(client).delete(uid)
         go_back(emulator)
         await kind.ensure(client)
         assert emulator.count(kind.create) == 1
@@ -458,7 +546,7 @@ async def test_a_delete_ends_no_memory_of_a_create_that_was_sent_meanwhile(kind:
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         await kind.ensure(client)
         (uid,) = list(emulator.state[kind.table])[kind.before :]
-        service = client.series if kind.table == "series" else client.empresas
+        service = kind.service(client)
         emulator.inject(Fault.delay_answer(0.3), endpoint=f"{kind.table}.delete")
         emulator.inject(Fault.delay(1), endpoint=kind.create)
         deleting = asyncio.ensure_future(service.delete(uid))
@@ -479,6 +567,27 @@ async def test_a_serie_that_is_read_by_its_uid_must_be_the_one_that_was_remember
     emulator.state["series"][serie.uid]["letra"] = "G"
     with pytest.raises(UnreadableAnswerError, match="F:factura"):
         await client.series.ensure(letra="F", tipo_documento="factura")
+    assert emulator.count("series.create") == 1
+
+
+async def test_an_answer_about_another_serie_is_not_taken_for_the_one_that_was_asked_for(
+    client: FacturaOnline, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    go_back(emulator)
+    data = {"SerieID": 999, "SerieName": "F", "SerieType": "factura", "SerieStatus": "Activa"}
+    other = Fault.status(200, body={"status": "success", "data": data})
+    emulator.inject(other, endpoint="series.get", times=None)
+    with pytest.raises(UnreadableAnswerError, match="999"):
+        await client.series.ensure(letra="F", tipo_documento="factura")
+    main = await client.empresas.current()
+    plan = Plan.from_values([(nueva(main.rfc), [PlanSerie(letra="F", tipo_documento="factura")])])
+    async with provision(client, plan, settle=0.5) as run:
+        (outcome,) = [outcome async for outcome in run]
+    assert (outcome.series[0].state.is_there, "999" in outcome.series[0].reason) == (False, True)
+    caplog.clear()
+    assert (await client.series.get(serie.uid)).uid == 999
+    assert [str(serie.uid) in record.getMessage() for record in caplog.records] == [True]
     assert emulator.count("series.create") == 1
 
 
@@ -567,5 +676,7 @@ def test_what_is_over_is_forgotten_and_what_is_not_is_kept() -> None:
         await asyncio.sleep(1000)
         assert len(doubts) < 200
         assert doubts.get(("series.create", "key", "sure")) is not None
+        await asyncio.sleep(86_400)
+        assert doubts.get(("series.create", "key", "sure")) is None
 
     virtually(main())

@@ -123,9 +123,16 @@ class ItsSeries:
             if listed or uid is None:
                 return listed
             try:
-                return [uid] if (await own.series.get(uid)).key == wanted.key else []
+                serie = await own.series.get(uid)
             except NotFoundError:
                 return []
+            if str(serie.uid) != uid:
+                raise UnreadableAnswerError(
+                    f"asked for the serie {uid}, the API answered with the serie {serie.uid}",
+                    endpoint="series.get",
+                    uid=uid,
+                )
+            return [uid] if serie.key == wanted.key else []
 
         thing.digest = self.sender.book.digest(partial(digest, wanted))
         with suppress(AuthenticationError):  # of this company's keys: it is written down

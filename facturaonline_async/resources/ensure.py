@@ -11,6 +11,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
+from attrs import evolve
+
 from facturaonline_async.doubts import Doubt, Key
 from facturaonline_async.errors import (
     ApiError,
@@ -133,9 +135,10 @@ async def send_create(
         raise
     except Exception as error:
         if begun is not None:
-            doubts.put(key, Doubt(clock() + settle, is_sure=isinstance(error, UnreadableAnswerError)))
+            is_sure = isinstance(error, UnreadableAnswerError)
+            doubts.put(key, evolve(begun, until=clock() + settle, is_sure=is_sure))
         raise
-    doubts.put(key, Doubt(clock() + settle, is_sure=True, uid=uid))
+    doubts.put(key, evolve(begun or Doubt(0.0), until=clock() + settle, is_sure=True, uid=uid))
     return uid
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from typing import Final
 
 from attrs import evolve, frozen
 
@@ -28,6 +30,9 @@ from facturaonline_async.session import SessionManager
 from facturaonline_async.wire import Reply
 
 __all__ = ["EmpresaService"]
+
+_ROWS_AT_ONCE: Final = 500
+"""Rows looked at between two checkpoints of the event loop."""
 
 
 @frozen
@@ -63,11 +68,16 @@ class EmpresaService:
         query = dialect.list_query(rfc=rfc, razon_social=razon_social)
         reply = await self._session.send(dialect.LIST, self._credentials, query=query)
         if query:  # a part of the companies: no evidence against what whole lists have said
-            return [self._checked(each, dialect.LIST.name) for each in await read_all(reply, dialect.read_empresa)]
+            empresas = await read_all(reply, dialect.read_empresa)
+            empresas = [self._checked(each, dialect.LIST.name) for each in empresas]
+            await self._tell_uids(empresas)
+            return empresas
         listing = self._session.identities.listing(self._credentials.fingerprint)
         empresas = await read_all(reply, dialect.read_empresa, note=lambda rows: listing.add(rows, key_marks(rows)))
         listing.end()
-        return self._without_wrong_keys(empresas, listing)
+        empresas = self._without_wrong_keys(empresas, listing)
+        await self._tell_uids(empresas)
+        return empresas
 
     async def iterate(self, *, per_page: int = 100) -> AsyncIterator[Empresa]:
         """Give all companies, asking for `per_page` of them at a time. Each is given once.
@@ -93,7 +103,9 @@ class EmpresaService:
             is_last = not fresh or (reply.last_page is not None and page >= reply.last_page)
             if is_last:
                 listing.end()
-            for empresa in self._without_wrong_keys(fresh, listing):
+            fresh = self._without_wrong_keys(fresh, listing)
+            await self._tell_uids(fresh)
+            for empresa in fresh:
                 yield empresa
             if is_last:
                 return
@@ -114,8 +126,9 @@ class EmpresaService:
             NotFoundError: there is none, or it was created a moment ago and is not readable yet.
 
         """
-        empresa = await self._read(uid)
-        return self._checked(empresa, dialect.GET.name, uid=str(uid))
+        empresa = self._checked(await self._read(uid), dialect.GET.name, uid=str(uid))
+        await self._tell_uids([empresa])
+        return empresa
 
     async def get_verified(self, uid: int | str, *, rfc: str) -> Empresa:
         """Return one company whose keys are going to be used: it surely is the one that was asked for.
@@ -235,7 +248,7 @@ class EmpresaService:
         What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
         never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. For as
         long it remembers what `create`, `find` and `ensure` have made or seen: if a later list lacks it, it is read by
-        its uid. `delete` ends that. A new company is not readable at once: it is asked for until it is.
+        its uid. A `delete` that was done ends that. A new company is not readable at once: it is asked for until it is.
 
         Each call reads the list of all companies first (shared among those that run at the same time). For thousands
         of companies use `facturaonline_async.provision`, which reads it once.
@@ -290,7 +303,9 @@ class EmpresaService:
         """Delete a company, without asking twice (``POST /v4/account/{uid}/delete``).
 
         Raises:
-            NotFoundError: there is no such company.
+            NotFoundError: there is no such company, or it was created a moment ago and does not show yet.
+            OutcomeUnknownError: it may have been deleted. So it is also where only "not found" says that it is gone,
+                and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
 
         """
         with self._session.doubts.deleted("empresas", self._credentials.fingerprint, uid):
@@ -313,9 +328,19 @@ class EmpresaService:
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
             await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
-        except NotFoundError:
-            return True
+        except NotFoundError:  # which proves nothing of what answers may still lack
+            return not self._session.doubts.is_in_doubt("empresas", self._credentials.fingerprint, uid)
         return False
+
+    async def _tell_uids(self, empresas: Sequence[Empresa]) -> None:
+        """Let the session know the uids of what it has created, where creates did not tell them."""
+        doubts = self._session.doubts
+        for start in range(0, len(empresas) if doubts.has_nameless else 0, _ROWS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            for empresa in empresas[start : start + _ROWS_AT_ONCE]:
+                if not empresa.keys_problem:
+                    doubts.tell(self._key(normalize_rfc(empresa.rfc)), empresa.uid)
 
     async def _index(self) -> dict[str, builtins.list[Empresa]]:
         """Return the companies by their RFCs, of which several may have the same one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -41,17 +43,26 @@ class SeriesService:
     async def list(self) -> list[Serie]:
         """Return all series (``GET /v4/series``; the API has no filter and no pages)."""
         reply = await self._session.send(dialect.LIST, self._credentials)
-        return await read_all(reply, dialect.read_serie)
+        series = await read_all(reply, dialect.read_serie)
+        self._tell_uids(series)
+        return series
 
     async def get(self, uid: int | str) -> Serie:
         """Return one serie (``GET /v4/series/{uid}``).
+
+        An answer about another serie is returned, too, and logged as a warning.
 
         Raises:
             NotFoundError: there is none, or it belongs to another company.
 
         """
         reply = await self._session.send(dialect.GET, self._credentials, uid=uid)
-        return read_one(reply, dialect.read_serie)
+        serie = read_one(reply, dialect.read_serie)
+        if str(serie.uid) == str(uid):
+            self._tell_uids([serie])
+        else:
+            LOGGER.warning("%s: asked for the serie %s, the API answered with %s", dialect.GET.name, uid, serie.uid)
+        return serie
 
     async def find(self, *, letra: str, tipo_documento: TipoDocumento | str) -> Serie | None:
         """Return the serie with this letra and this tipo_documento, or None.
@@ -114,7 +125,7 @@ class SeriesService:
         What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
         outcome is unknown is looked for until ``Config.deadline``, and never repeated; the session remembers it for
         ``Config.settle`` seconds, also if the caller is cancelled. For as long it remembers what `create`, `find` and
-        `ensure` have made or seen: if a later list lacks it, it is read by its uid. `delete` ends that.
+        `ensure` have made or seen: if a later list lacks it, it is read by its uid. A `delete` that was done ends that.
 
         One session runs the ensures of one letra and tipo_documento one at a time. **Two processes can still race**
         and create two: provision from one of them.
@@ -148,7 +159,14 @@ class SeriesService:
         )
 
     async def delete(self, uid: int | str) -> None:
-        """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``)."""
+        """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``).
+
+        Raises:
+            NotFoundError: there is no such serie, or it was created a moment ago and does not show yet.
+            OutcomeUnknownError: it may have been deleted. So it is also where only "not found" says that it is gone,
+                and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
+
+        """
         with self._session.doubts.deleted("series", self._credentials.fingerprint, uid):
             await self._session.change(dialect.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid))
 
@@ -162,9 +180,19 @@ class SeriesService:
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
             await self._session.send(dialect.GET, self._credentials, uid=uid, until=until)
-        except NotFoundError:
-            return True
+        except NotFoundError:  # which proves nothing of what answers may still lack
+            return not self._session.doubts.is_in_doubt("series", self._credentials.fingerprint, uid)
         return False
+
+    def _tell_uids(self, series: Sequence[Serie]) -> None:
+        """Let the session know the uids of what it has created: creates do not answer them."""
+        doubts = self._session.doubts
+        if not doubts.has_nameless:
+            return
+        several = Counter(serie.key for serie in series)
+        for serie in series:
+            if several[serie.key] == 1:  # of several, none is surely the one that was created
+                doubts.tell(self._key(*serie.key), str(serie.uid))
 
     def _key(self, letra: str, tipo_documento: str) -> Key:
         """Return by what the session remembers this serie."""
@@ -175,7 +203,7 @@ class SeriesService:
         if uid is not None:
             with suppress(NotFoundError):
                 serie = await self.get(uid)
-                if serie.key != serie_key(letra, tipo_documento):
+                if (str(serie.uid), serie.key) != (uid, serie_key(letra, tipo_documento)):
                     raise UnreadableAnswerError(
                         f"asked for the serie {uid}, {letra}:{tipo_documento}, the API answered with the serie "
                         f"{serie.uid}, {':'.join(serie.key)}",
