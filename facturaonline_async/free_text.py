@@ -11,9 +11,9 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from typing import Final
+from typing import Final, Literal
 
-__all__ = ["compose", "find_fault", "find_invisible", "is_latin", "mend", "unwrap"]
+__all__ = ["compose", "find_fault", "find_invisible", "is_latin", "mend", "normal_form", "unwrap"]
 
 # ── Invisible characters ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -51,7 +51,33 @@ def is_latin(text: str) -> bool:
 
 def compose(text: str) -> str:
     """Return the text with composed characters (NFC): "Ñ" is one character then, as the SAT writes it."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    return normal_form("NFC", text)
+
+
+_SHORT: Final = 256
+"""Characters up to which any text is composed quickly."""
+_MOST_MARKS: Final = 30
+"""Combining marks in a row, as many as the stream-safe format allows (Unicode Standard Annex #15)."""
+
+
+def normal_form(form: Literal["NFC", "NFKD"], text: str) -> str:
+    """Return the text in a Unicode normal form.
+
+    A long text with more than 30 combining marks in a row is returned as it is: no language writes so, and to sort the
+    marks takes time that grows with the square of their number.
+    """
+    if text.isascii() or (len(text) > _SHORT and _has_long_run(text)):
+        return text
+    return unicodedata.normalize(form, text)
+
+
+def _has_long_run(text: str) -> bool:
+    run = 0
+    for character in text:
+        run = run + 1 if unicodedata.combining(character) else 0
+        if run > _MOST_MARKS:
+            return True
+    return False
 
 
 # ── What is mended ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,10 +9,11 @@ no list has said anything.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol
+
+from facturaonline_async.free_text import compose
 
 __all__ = ["Company", "Identities", "Listing", "plain_rfc", "same_rfc"]
 
@@ -46,7 +47,7 @@ def same_rfc(one: str, other: str) -> bool:
 
 def plain_rfc(rfc: str) -> str:
     """Return the RFC in upper case, without blanks around it, and composed (NFC)."""
-    return unicodedata.normalize("NFC", rfc).strip().upper()
+    return compose(rfc).strip().upper()
 
 
 class Identities:

@@ -6,11 +6,12 @@ has them (public domain; commit 675be01).
 
 from __future__ import annotations
 
-import unicodedata
 from types import MappingProxyType
 from typing import Final
 
 from attrs import frozen
+
+from facturaonline_async.free_text import normal_form
 
 __all__ = ["REGIMENES", "Regimen", "find_regimen"]
 
@@ -83,7 +84,7 @@ REGIMENES: Final = MappingProxyType({regimen.codigo: regimen for regimen in _ALL
 
 def _folded(text: str) -> str:
     """Return the letters and digits alone, in lower case and without accents."""
-    return "".join(character for character in unicodedata.normalize("NFKD", text).casefold() if character.isalnum())
+    return "".join(character for character in normal_form("NFKD", text).casefold() if character.isalnum())
 
 
 _BY_TEXT: Final = {_folded(regimen.descripcion): regimen for regimen in _ALL}

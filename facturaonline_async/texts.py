@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from facturaonline_async.config import Secret
+from facturaonline_async.free_text import normal_form
 
 __all__ = ["clean", "fold", "redact"]
 
@@ -40,7 +41,7 @@ def _repair(text: str) -> str:
 
 def fold(text: str) -> str:
     """Return the text without case and accents, for loose matches."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    return "".join(c for c in normal_form("NFKD", text.casefold()) if not unicodedata.combining(c))
 
 
 # ── Redaction ─────────────────────────────────────────────────────────────────────────────────────────────────────────

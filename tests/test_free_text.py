@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async import CambiosEmpresa, InvalidInputError
-from facturaonline_async.free_text import find_fault, find_invisible, mend, unwrap
-from facturaonline_async.resources.series.values import serie_key
+from facturaonline_async.free_text import compose, find_fault, find_invisible, mend, unwrap
+from facturaonline_async.identities import plain_rfc
+from facturaonline_async.regimenes import find_regimen
+from facturaonline_async.resources.series.values import key_part, serie_key
+from facturaonline_async.texts import fold
 from tests.plans import nueva
 
 # Excel's own, by language; most languages share some of them with English.
@@ -211,3 +215,15 @@ def test_a_megabyte_of_adversarial_text_is_read(text: str) -> None:
     inner, _ = unwrap(text)
     assert len(mend(inner)[0]) <= len(text)
     assert isinstance(find_fault(inner), str | None)
+
+
+def test_a_long_text_is_composed_unless_it_has_more_marks_in_a_row_than_any_language() -> None:
+    long = "compan\u0303i\u0301a " * 100
+    assert compose(long) == "compañía " * 100
+    assert compose(long + "n" + "\u0303" * 31) == long + "n" + "\u0303" * 31
+
+
+@pytest.mark.parametrize("read", [compose, find_regimen, fold, key_part, mend, plain_rfc])
+def test_a_megabyte_of_combining_marks_is_read_in_linear_time(read: Callable[[str], object]) -> None:
+    # Composed, it would take hours, and end with the limit that every test has.
+    read("n" + "\u0303\u0316" * 250_000)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.free_text import compose
 from facturaonline_async.resources.empresas.values import logo_extension
 from facturaonline_async.sello import read_file
 
@@ -67,7 +67,7 @@ def _in_another_form(path: str, names: Callable[[str], _Names]) -> str:
     if not tail or os.path.lexists(path):
         return path
     head = head if not head or head.isascii() or os.path.exists(head) else _in_another_form(head, names)  # noqa: PTH110
-    found = names(head or os.curdir).get(unicodedata.normalize("NFC", tail), ())
+    found = names(head or os.curdir).get(compose(tail), ())
     return os.path.join(head, found[0] if len(found) == 1 else tail)  # noqa: PTH118
 
 
@@ -76,7 +76,7 @@ def _names(folder: str) -> _Names:
     names: dict[str, list[str]] = {}
     try:
         for name in os.listdir(folder):  # noqa: PTH208
-            names.setdefault(unicodedata.normalize("NFC", name), []).append(name)
+            names.setdefault(compose(name), []).append(name)
     except OSError:
         return {}
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, Final
@@ -37,7 +36,7 @@ _first_kept: Final = PLACES[0].__get__
 
 def _normalize_curp(curp: str) -> str:
     """Return the CURP in upper case and without blanks around it; what is no text is the validator's."""
-    return unicodedata.normalize("NFC", curp).strip().upper() if isinstance(curp, str) else curp
+    return compose(curp).strip().upper() if isinstance(curp, str) else curp
 
 
 def _optional_curp(curp: str | None) -> str | None:

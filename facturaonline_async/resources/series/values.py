@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from unicodedata import normalize
-
 from attrs import frozen
 
 from facturaonline_async.checks import kind, one_line
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.free_text import compose
 from facturaonline_async.resources.series.tipo_documento import TipoDocumento
 
 __all__ = ["Serie", "key_part", "serie_key"]
@@ -60,7 +59,7 @@ def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str
 
 def key_part(text: str) -> str:
     """Return a letra or a tipo_documento as it is compared: without the blanks around it, composed (NFC)."""
-    return normalize("NFC", text.strip())
+    return compose(text.strip())
 
 
 def _key(letra: str, tipo_documento: str) -> tuple[str, str]:
