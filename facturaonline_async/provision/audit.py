@@ -32,6 +32,8 @@ from facturaonline_async.provision.work import Work
 __all__ = ["Audit"]
 
 _CONCURRENCY: Final = 8
+_EARLY: Final = 0.001
+"""Seconds: a timer of an event loop may go off a moment before its time."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two lists, where the first does not show all."""
 
@@ -106,7 +108,7 @@ class Audit:
         while self._waiting or not self._is_ending:
             self._came.clear()
             timely = []
-            while self._waiting and self._waiting[0][0] <= self._clock():
+            while self._waiting and self._waiting[0][0] <= self._clock() + _EARLY:
                 timely.append(heapq.heappop(self._waiting)[2])
             for each in await bulk.run(timely, self._look, concurrency=_CONCURRENCY, stop_on=(JournalError,)):
                 each.result()
@@ -166,7 +168,7 @@ class Audit:
 
     def _again(self, company: _Company, things: Sequence[Thing]) -> bool:
         """Return whether there is time for another look, and make it later if so."""
-        if self._clock() >= company.until:
+        if self._clock() + _EARLY >= company.until:
             return False
         company.things = things
         self._put(company, min(company.pause, company.until - self._clock()))

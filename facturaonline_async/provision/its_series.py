@@ -200,6 +200,8 @@ def _place(
         judge(thing, uids, before.get(thing.key, ()), is_due=is_due, several=SEVERAL)
     if thing.phase is Phase.DONE and thing.uid is None:
         _name(thing, uids)
+    if thing.phase is Phase.DONE and thing.uid in uids:
+        thing.reason = ""
     if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
         thing.reason = ""
         # Of several, the only active one.

@@ -151,6 +151,27 @@ async def test_a_run_that_creates_nothing_waits_for_nothing(stage: Stage, client
     assert (report.is_complete, now() - began < 5) == (True, True)
 
 
+@staged()
+async def test_a_timer_that_goes_off_a_moment_early_is_not_set_again_and_again(
+    stage: Stage, client: FacturaOnline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a clock is coarse, the time is a little before the moment when the timer for that moment goes off."""
+    loop = asyncio.get_running_loop()
+    exact, looks = loop.time, 0
+
+    def coarse() -> float:
+        nonlocal looks
+        looks += 1
+        return exact() - 1e-9
+
+    async with provision(client, plan_of([1]), settle=SETTLE) as under_way:
+        assert under_way._audit is not None
+        monkeypatch.setattr(under_way._audit, "_clock", coarse)
+        async for _ in under_way:
+            pass
+    assert (under_way.report.is_complete, looks < 100) == (True, True)
+
+
 # ── A run that ends before it ─────────────────────────────────────────────────────────────────────────────────────────
 
 

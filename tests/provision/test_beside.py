@@ -464,7 +464,7 @@ async def test_whatever_a_journal_is_called_it_is_a_file(
     client: FacturaOnline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    _, report = await run(client, plan_of([1]), journal=name)
+    _, report = await run(client, plan_of([1]), journal=name, settle=0.2)
     assert (report.is_complete, phases(tmp_path / name)) == (True, {"done": 2})
     assert names_in(tmp_path) == {name, f"{name}.lock"}
 
