@@ -10,10 +10,12 @@ import select
 import socket
 from asyncio import AbstractEventLoop, Task, current_task
 from collections.abc import Callable, Mapping
+from functools import partial
 from os import getpid
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.hdrs import ACCEPT, PROXY_AUTHORIZATION
 from yarl import URL
@@ -23,7 +25,6 @@ from facturaonline_async.watch import Exchange
 from facturaonline_async.wire import Headers
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.tracing import Trace
 
 __all__ = ["Connector", "proxy_headers", "request_class"]
@@ -99,6 +100,30 @@ def _has_unread(protocol: ResponseHandler) -> bool:
     return poll is not None and bool(poll(0))
 
 
+class Protocol(ResponseHandler):
+    """A connection that closes where the beginning of an answer came over it that no call has asked for."""
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin a request, unless half an answer is there: the parser that read it is replaced here."""
+        if _has_begun(self._parser):
+            self.force_close()  # seen by `Request.send`
+        super().set_response_params(**params)
+
+
+def _has_begun(parser: Any) -> bool:
+    """Whether a parser, or None before the first answer, has read the beginning of an answer and not its end.
+
+    It says so when it is told that no more will come: then it hands out what it has, or fails. aiohttp makes a new one
+    for each answer. Its parser in Python, without the C extension, says nothing, but keeps the bytes.
+    """
+    if parser is None:
+        return False
+    try:
+        return parser.feed_eof() is not None or bool(getattr(parser, "_tail", b"") or getattr(parser, "_lines", ()))
+    except Exception:  # noqa: BLE001  # what it makes of half an answer
+        return True
+
+
 class Connector(aiohttp.TCPConnector):
     """Pool of connections without a limit of its own: it would starve waiters, and eat their time-out.
 
@@ -119,6 +144,7 @@ class Connector(aiohttp.TCPConnector):
         self._proxy = proxy
         self._user_timeout = max(1, int(user_timeout * 1000))
         super().__init__(limit=0, socket_factory=self._socket, **more)
+        self._factory = partial(Protocol, loop=self._loop)  # type: ignore[assignment]  # a partial is invariant, to mypy
 
     def __del__(self, *more: Any) -> None:
         if not self._is_foreign():

@@ -123,6 +123,28 @@ async def test_an_answer_that_the_loop_has_not_read_yet_is_not_taken_for_another
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("is_apart", [False, True], ids=["with the answer before it", "apart"])
+@pytest.mark.parametrize("length", [1, 12, 17, 30, -1])
+async def test_the_beginning_of_an_answer_that_nobody_asked_for_is_noticed(length: int, *, is_apart: bool) -> None:
+    numbers: dict[asyncio.StreamWriter, int] = {}
+
+    async def answer(exchange: Exchange) -> None:
+        number = numbers.setdefault(exchange.writer, len(numbers) + 1)
+        late = serie("LATE")[:length]
+        await exchange.write(serie(f"C{number}") + (b"" if is_apart else late))
+        if is_apart and number == 1:
+            await until(lambda: kept(client))
+            await exchange.write(late)
+
+    async with raw_server(answer) as server, opened(server.base_url) as client:
+        assert (await client.series.get(7)).letra == "C1"
+        if is_apart:
+            unread = [protocol.poll_unread for protocol in kept(client)]
+            await until(lambda: any(poll(0) for poll in unread))
+            await until(lambda: not any(poll(0) for poll in unread))
+        assert (await client.series.get(7)).letra == "C2"
+
+
 async def test_a_create_does_not_go_over_a_connection_that_the_server_has_just_closed() -> None:
     with threaded() as server:
         async with opened(server.base_url) as client:
