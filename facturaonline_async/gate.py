@@ -54,10 +54,9 @@ class Gate:
         self._sweep_due = math.inf
         self._turns: Iterator[int] = count()
         self._waiting = 0
-        self._promised = 0
         self._ready: list[tuple[int, Lane]] = []  # by turn: lanes that wait for the host or a place
         self._timed: list[tuple[float, int, Lane]] = []  # by time: lanes that wait for a window or a hold
-        self._parked: list[Lane] = []  # lanes that wait for promises to be kept or broken
+        self._parked: dict[Window, list[Lane]] = {}  # lanes that wait for a window's promises to be kept or broken
         self._crowded: dict[Key, list[Lane]] = {}  # lanes that wait for a place of their key
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -169,7 +168,8 @@ class Gate:
         now = loop.time()
         for window in waiter.lane.all_windows:
             window.keep(now)
-        self._settle(loop)
+        if self._waiting and self._settle(waiter.lane, now):
+            self._pump(loop)
 
     def _leave(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
         """Give back what was promised to a caller who is gone."""
@@ -178,16 +178,21 @@ class Gate:
             window.break_promise()
         lane.key.taken -= 1
         self._taken -= 1
-        self._uncrowd(lane.key)
-        self._settle(loop)
-
-    def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Count a promise as kept or broken; once all are, look at those who waited for it."""
-        self._promised -= 1
-        if not self._promised and self._waiting:
-            while self._parked:
-                self._make_ready(self._parked.pop())
+        if self._waiting:
+            self._uncrowd(lane.key)
+            self._settle(lane, loop.time())
             self._pump(loop)
+
+    def _settle(self, lane: Lane, now: float) -> bool:
+        """Wake lanes that waited for a promise of this lane, kept or broken by now; return whether any may go on."""
+        may_go_on = bool(self._ready) and self._taken < self._places and self._host_opens(now) < math.inf
+        if self._parked:
+            for window in lane.windows:
+                if window in self._parked and window.opens(now) < math.inf:
+                    may_go_on = True
+                    for each in self._parked.pop(window):
+                        self._make_ready(each)
+        return may_go_on
 
     def _forget(self, waiter: Waiter) -> None:
         """Take a caller who left the queue out of all counts."""
@@ -211,11 +216,11 @@ class Gate:
             self._timer.cancel()
             self._timer = None
         ready, timed = [lane for _, lane in self._ready], [lane for _, _, lane in self._timed]
-        for lanes in (ready, timed, self._parked, *self._crowded.values()):
+        for lanes in (ready, timed, *self._parked.values(), *self._crowded.values()):
             for lane in lanes:
                 lane.queue.clear()
                 lane.is_idle = True
-        self._ready, self._timed, self._parked, self._crowded, self._deadlines = [], [], [], {}, []
+        self._ready, self._timed, self._parked, self._crowded, self._deadlines = [], [], {}, {}, []
 
     # ── Granting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -244,7 +249,7 @@ class Gate:
         lane.is_idle = False
         if opens := lane.opens(now):
             if opens == math.inf:
-                self._parked.append(lane)
+                self._parked.setdefault(lane.promising(now), []).append(lane)
             else:
                 heappush(self._timed, (opens, turn, lane))
         elif lane.key.taken >= self._places_per_key:
@@ -258,7 +263,6 @@ class Gate:
         lane.queue.popleft()
         lane.live -= 1
         self._waiting -= 1
-        self._promised += 1
         self._taken += 1
         lane.key.taken += 1
         for window in lane.all_windows:

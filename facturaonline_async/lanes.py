@@ -146,6 +146,10 @@ class Lane:
                 latest = opens
         return latest
 
+    def promising(self, now: float) -> Window:
+        """Return a window whose promises must be kept or broken before the next call may start."""
+        return next(window for window in self.windows if window.opens(now) == math.inf)
+
     def opens_in(self, ahead: int, now: float, *, host: Iterable[Window] = ()) -> float:
         """Return the seconds after which a call may start, at the soonest, behind so many others of this lane."""
         windows = (*self.windows, *host)

@@ -97,6 +97,59 @@ def test_who_comes_first_is_served_first() -> None:
     assert virtually(main()) == list(range(50))
 
 
+@pytest.mark.parametrize("busy", [6, 9, 30])
+def test_a_lane_gets_its_rate_however_busy_the_others_are(busy: int) -> None:
+    """The others always have a call that was granted and has not run again yet."""
+
+    async def main() -> list[float]:
+        limiter = gate(endpoint_rates={"series.list": Rate(1, 0.05)}, concurrency=4, concurrency_per_key=4)
+        loop = asyncio.get_running_loop()
+
+        async def keep_busy() -> None:
+            while True:
+                await limiter.acquire("series.get", "k")
+                await asyncio.sleep(0)
+                stall(1e-5)
+                limiter.release("k")
+
+        async def one() -> float:
+            await limiter.acquire("series.list", "k")
+            limiter.release("k")
+            return loop.time()
+
+        others = [asyncio.create_task(keep_busy()) for _ in range(busy)]
+        await settle()
+        began = loop.time()
+        times = await asyncio.wait_for(asyncio.gather(*(one() for _ in range(5))), 10)
+        for other in others:
+            other.cancel()
+        return [time - began for time in times]
+
+    assert virtually(main()) == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2], abs=0.01)
+
+
+def test_a_place_that_a_cancelled_caller_was_granted_goes_on_at_once() -> None:
+    async def main() -> list[str]:
+        limiter = gate(concurrency=2)
+        served: list[str] = []
+
+        async def one(name: str) -> None:
+            await limiter.acquire("series.list", "k")
+            served.append(name)
+
+        await one("first")
+        await one("second")
+        waiting = {name: asyncio.create_task(one(name)) for name in ("granted", "cancelled", "next")}
+        await settle()
+        limiter.release("k")
+        limiter.release("k")
+        waiting["cancelled"].cancel()
+        await settle()
+        return served
+
+    assert virtually(main()) == ["first", "second", "granted", "next"]
+
+
 def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
     """The waiter is due at 1.0; whoever comes at that very moment comes after it."""
 
