@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 import cattrs
 import pytest
+from attrs import evolve
 from rich.pretty import pretty_repr
 
 import facturaonline_async
@@ -44,7 +45,7 @@ from facturaonline_async import (
     sello,
 )
 from facturaonline_async.config import SecretBytes
-from facturaonline_async.provision import Plan, PlanSerie, ValueRow
+from facturaonline_async.provision import ParsedPlan, Plan, PlanSerie, ValueRow
 from facturaonline_async.resources.empresas import dialect
 from tests.plans import ROW as CELLS, written
 from tests.test_secrets import API_KEY, CAMBIOS, CORREO, CSD, FORMS, KEY, KEYS, NUEVA, SECRET_KEY, SECRETS
@@ -64,10 +65,15 @@ class Theirs:
     key: bytes
 
 
-def from_file() -> Plan:
+def parsed() -> ParsedPlan:
+    """Return a plan with 40 good rows and a faulty one."""
     with tempfile.TemporaryDirectory() as folder:
         rows = [CELLS | {"rfc": f"EKU900317{number:03}", "password": CSD} for number in range(40)]
-        return Plan.from_csv(written(Path(folder), rows))
+        return Plan.parse(written(Path(folder), [*rows, CELLS | {"codpos": "x", "password": CSD}]))
+
+
+def from_file() -> Plan:
+    return Plan.of(evolve(parsed(), problems=()))
 
 
 VALUES: dict[type, list[Any]] = {
@@ -83,6 +89,7 @@ VALUES: dict[type, list[Any]] = {
     FacturaOnline: [FacturaOnline(SessionManager(Config(base_url=SANDBOX)), KEYS)],
     Plan: [Plan.from_values([ROW]), from_file()],
     ValueRow: [ROW, *from_file().rows[:1], from_file().rows],
+    ParsedPlan: [parsed(), parsed().faulty[0]],
     Theirs: [Theirs(Secret(API_KEY), SecretBytes(KEY))],
 }
 #: Public values that hold nothing secret: they are made of what the API or a check says.

@@ -29,6 +29,12 @@ _BLOCK: Final = 32
 
 #: Paths of a certificate and its key, the password in clear, and the environment variable that it came from, or "".
 SelloParts: TypeAlias = tuple[str, str, str, str]
+#: The same, as a row keeps it.
+KeptParts: TypeAlias = tuple[str, str, Secret, str]
+
+
+def _kept(parts: SelloParts | None) -> KeptParts | None:
+    return None if parts is None else (parts[0], parts[1], Secret(parts[2]), parts[3])
 
 
 class Record(TypedDict):
@@ -93,8 +99,8 @@ class FaultyRow:
 
     number: int
     rfc: str | None
-    _csd: SelloParts | None = field(alias="csd", repr=False)
-    _fiel: SelloParts | None = field(alias="fiel", repr=False)
+    _csd: KeptParts | None = field(alias="csd", repr=False, converter=_kept)
+    _fiel: KeptParts | None = field(alias="fiel", repr=False, converter=_kept)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -203,10 +209,10 @@ def _series(*flat: Any) -> tuple[PlanSerie, ...]:
     )
 
 
-def _variables(csd: SelloParts | None, fiel: SelloParts | None) -> dict[str, str]:
+def _variables(csd: SelloParts | KeptParts | None, fiel: SelloParts | KeptParts | None) -> dict[str, str]:
     named = {"password": csd, "fielpassword": fiel}
     return {column: parts[3] for column, parts in named.items() if parts is not None and parts[3]}
 
 
-def _sello(prefix: str, cer: str, key: str, password: str, _: str) -> Sello:
+def _sello(prefix: str, cer: str, key: str, password: str | Secret, _: str) -> Sello:
     return Sello(read_file(f"{prefix}cer", cer), read_file(f"{prefix}key", key), Secret(password))
