@@ -3,8 +3,8 @@
 A company is known by its uid, and has one RFC and one key pair. An answer that gives a uid another RFC, or one
 company's keys to another, is about two companies at once: its keys would create series in the wrong place.
 
-Lists are the evidence: a newer one takes the place of what was known before. What single answers say counts only where
-no list has said anything.
+Lists are the evidence: a newer one takes the place of what was known before. Keys that no list has shown are on trust
+only: before they are used, the API is asked with them whose they are.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Identities:
         self._rfcs: dict[str, str] = {}
         self._owners: dict[int, str | tuple[str, str]] = {}  # two uids: the last list gave both the same key
         self._proven: set[int] = set()
+        self._unlisted: set[int] = set()  # keys that only single answers have given
         self._without_keys: set[str] = set()
 
     def listing(self, account: str) -> Listing:
@@ -89,22 +90,27 @@ class Identities:
         """Remember what an answer that contradicts nothing says."""
         if company.rfc:
             self._rfcs.setdefault(company.uid, company.rfc)
-        if mark := company.key_mark():
-            self._owners.setdefault(mark, company.uid)
+        if (mark := company.key_mark()) and mark not in self._owners:
+            self._owners[mark] = company.uid
+            self._unlisted.add(mark)
 
     def agrees(self, marks: list[int], uids: list[str], rfcs: list[str]) -> bool:
         """Return whether rows of a list say nothing but what is known: of each key the uid, of each uid the RFC."""
+        if not self._unlisted.isdisjoint(marks):
+            return False
         return list(map(self._owners.get, marks)) == uids and list(map(self._rfcs.get, uids)) == rfcs
 
     def needs_proof(self, company: Company, account: str, own_mark: int) -> bool:
         """Return whether its keys may be another company's though nothing contradicts it.
 
-        So it is where the account's lists leave out keys, and where they are the account's own (`own_mark`).
+        So it is where no list has shown them (the company is new, or lists leave out keys), and where they are the
+        account's own (`own_mark`).
         """
         mark = company.key_mark()
         if not mark or mark in self._proven:
             return False
-        return mark == own_mark or account in self._without_keys
+        is_listed = mark in self._owners and mark not in self._unlisted
+        return not is_listed or mark == own_mark or account in self._without_keys
 
     def prove(self, mark: int, uid: str) -> None:
         """Remember whose a key is: the API, asked with it, has named this company."""
@@ -122,6 +128,7 @@ class Identities:
     def _replace(self, account: str, listing: Listing) -> None:
         self._rfcs.update(listing.rfcs)
         self._owners.update(listing.owners)
+        self._unlisted.difference_update(listing.owners)
         if listing.lacks_keys:
             self._without_keys.add(account)
         else:

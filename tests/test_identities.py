@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from facturaonline_async import (
     UnreadableAnswerError,
 )
 from facturaonline_async.identities import Identities, same_rfc
-from facturaonline_async.provision import Plan, PlanSerie, State, provision
+from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, ThingEvent, provision
 from facturaonline_async.resources.empresas.values import key_marks
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing.spellings import created, detail, updated
@@ -237,6 +238,120 @@ async def test_keys_that_lists_leave_out_are_proved_once(client: FacturaOnline, 
     assert two.emulator.count("empresas.current") - before == 1
 
 
+# ── Keys that no list has shown ───────────────────────────────────────────────────────────────────────────────────────
+
+UNKNOWN_KEYS = Fault.status(401, body={"status": "error", "message": "La cuenta que intenta autenticarse no existe"})
+NEW, NEWER = "DDD010101AA1", "BBB010101AA1"
+
+
+def tell_other_keys(emulator: Emulator) -> None:
+    """Let each detail be that of `NEW` with the keys of `NEWER`."""
+    rows = {row["rfc"]: row for row in emulator.state["empresas"].values()}
+    keys = {name: rows[NEWER][name] for name in ("api_key", "secret_key")}
+    body = {"status": "success", "data": detail(rows[NEW]) | keys}
+    emulator.inject(Fault.status(200, body=body), endpoint="empresas.get", times=None)
+
+
+async def test_keys_that_no_list_has_shown_are_proved_once_before_they_are_used(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
+    first = await client.empresas.ensure(nueva(NEW))
+    for _ in range(3):
+        assert await client.empresas.ensure(nueva(NEW)) == first
+    asked = [request.endpoint for request in emulator.requests if request.endpoint != "empresas.list"]
+    assert asked == ["empresas.create", "empresas.get", "empresas.current", *["empresas.get"] * 3]
+
+
+async def test_a_new_company_is_never_given_another_new_companys_keys(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    """No list has shown the keys of either."""
+    emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
+    made = [(await client.empresas.create(nueva(rfc))).uid for rfc in (NEW, NEWER)]
+    tell_other_keys(emulator)
+    with pytest.raises(UnreadableAnswerError) as refused:
+        await client.empresas.ensure(nueva(NEW))
+    assert [uid in str(refused.value) for uid in made] == [True, True]
+    emulator.clear_faults()
+    emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
+    for uid, rfc in zip(made, (NEW, NEWER), strict=True):
+        assert (await client.empresas.ensure(nueva(rfc))).credentials == emulator.credentials_of(uid)
+
+
+async def test_a_plan_creates_no_serie_with_another_new_companys_keys(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    """The other company comes about while the run is at work, so that no list has shown its keys."""
+
+    def see(event: ThingEvent) -> None:
+        rfcs = [row["rfc"] for row in emulator.state["empresas"].values()]
+        if NEW in rfcs and NEWER not in rfcs:
+            emulator.add_empresa(rfc=NEWER)
+            tell_other_keys(emulator)
+
+    async with provision(client, Plan.from_values([(nueva(NEW), [F])]), settle=0.2, on_event=see) as run:
+        (outcome,) = [outcome async for outcome in run]
+    assert (outcome.ok, outcome.credentials, run.report.is_complete) == (False, None, False)
+    uids = [uid for uid, row in emulator.state["empresas"].items() if row["rfc"] in {NEW, NEWER}]
+    assert [uid in outcome.reason for uid in uids] == [True, True]
+    assert len(emulator.state["series"]) == 0
+
+
+@pytest.mark.virtual_clock
+async def test_new_keys_that_do_not_work_yet_are_waited_for(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
+    emulator.inject(UNKNOWN_KEYS, endpoint="empresas.current", times=2)
+    empresa = await client.empresas.ensure(nueva(NEW))
+    assert empresa.credentials == emulator.credentials_of(empresa.uid)
+    assert emulator.count("empresas.current") == 3
+    emulator.inject(UNKNOWN_KEYS, endpoint="empresas.current", times=None)
+    with pytest.raises(UnreadableAnswerError, match="before the deadline"):
+        await client.empresas.ensure(nueva(NEWER))
+
+
+async def test_a_plan_waits_for_new_keys_that_do_not_work_yet(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(UNKNOWN_KEYS, endpoint="empresas.current", times=3, skip=1)  # the first one is the main company's
+    plan = Plan.from_values([(nueva(rfc), [F]) for rfc in (NEW, NEWER)])
+    async with provision(client, plan, settle=0.2) as run:
+        outcomes = [outcome async for outcome in run]
+    assert ([outcome.ok for outcome in outcomes], run.report.is_complete) == ([True, True], True)
+
+
+async def test_the_last_list_of_a_run_is_compared_with_the_keys_that_it_used(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    """The proof was wrong: what the run created is in another company."""
+    plan = Plan.from_values([(nueva(NEW), [F])])
+    async with provision(client, plan, settle=0.2) as run:
+        (outcome,) = [outcome async for outcome in _until_one(run, emulator)]
+    assert (outcome.ok, run.report.is_complete) == (True, False)
+    assert f"{NEW}: the list gives its company {outcome.uid} other keys" in " ".join(run.report.audit or ())
+
+
+async def _until_one(run: Run, emulator: Emulator) -> AsyncIterator[RowOutcome]:
+    """Give the outcomes; after each, the list gives the companies other keys."""
+    async for outcome in run:
+        for uid, row in emulator.state["empresas"].items():
+            if uid == outcome.uid:
+                emulator.state["empresas"][uid] = row | {"api_key": "another" * 8}
+        yield outcome
+
+
+async def test_a_proof_without_an_rfc_is_one_where_the_uid_agrees(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
+    uid = (await client.empresas.create(nueva(NEW))).uid
+    for owner in (uid, MAIN):
+        body = {"status": "success", "data": detail(emulator.state["empresas"][owner]) | {"rfc": ""}}
+        emulator.clear_faults()
+        emulator.inject(Fault.status(200, body=body), endpoint="empresas.current", times=None)
+        if owner == uid:
+            assert (await client.empresas.get_verified(uid, rfc=NEW)).uid == uid
+    other = (await client.empresas.create(nueva(NEWER))).uid
+    with pytest.raises(UnreadableAnswerError, match=MAIN):
+        await client.empresas.get_verified(other, rfc=NEWER)
+
+
 async def test_a_value_that_was_read_before_the_contradiction_is_refused(client: FacturaOnline, two: Two) -> None:
     row = detail(two.row(two.mine) | two.keys(two.other))
     two.answers("empresas.list", {"response": "success", "data": [row]})
@@ -293,6 +408,30 @@ async def test_a_plan_takes_no_uid_from_a_creates_answer_about_another_company(c
     assert outcome.uid not in {two.mine, two.other}
     (serie,) = two.emulator.state["series"].values()
     assert serie["empresa"] == outcome.uid
+
+
+@pytest.mark.parametrize("lists", ["show it", "lie behind", "are from before"])
+async def test_a_plan_keeps_no_uid_of_another_company_that_a_creates_answer_gave(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path, lists: str
+) -> None:
+    """The answer has no RFC, so that only the company's detail contradicts it. A second run, or a look, mends it."""
+    emulator.inject(
+        Fault.status(200, body={"status": "create", "0": {"acco_uid": MAIN}}, commit=True), endpoint="empresas.create"
+    )
+    if lists != "show it":  # the first one is that of the beginning
+        emulator.inject(Fault.stale(600), endpoint="empresas.list", times=2 if lists == "lie behind" else None)
+    plan = Plan.from_values([(nueva(NEW), [F])])
+    async with provision(client, plan, settle=0.3, journal=tmp_path / "run.sqlite") as run:
+        (outcome,) = [outcome async for outcome in run]
+    (uid,) = [uid for uid, row in emulator.state["empresas"].items() if row["rfc"] == NEW]
+    if lists == "are from before":
+        assert (outcome.state, outcome.uid, run.report.is_complete) == (State.UNRESOLVED, None, False)
+        emulator.clear_faults()
+        async with provision(client, plan, settle=0.3, journal=tmp_path / "run.sqlite") as run:
+            (outcome,) = [outcome async for outcome in run]
+    assert (outcome.state, outcome.uid, outcome.ok, run.report.is_complete) == (State.ADOPTED, uid, True, True)
+    assert emulator.count("empresas.create") == 1
+    assert [serie["empresa"] for serie in emulator.state["series"].values()] == [uid]
 
 
 async def test_a_creates_answer_gives_no_keys(client: FacturaOnline) -> None:

@@ -54,6 +54,7 @@ class Account:
         client: with the main keys.
         existing: uids of the plan's companies that were there at the beginning, by RFC.
         done: uids of the plan's companies that are there now, by RFC.
+        key_marks: of the keys that the run uses, by RFC: the list at the end must give the same ones.
         shows_at: seconds of the wall clock when the list must show all that were created; 0: none was.
 
     """
@@ -61,6 +62,7 @@ class Account:
     client: FacturaOnline
     existing: dict[str, list[str]] = field(factory=dict)
     done: dict[str, str] = field(factory=dict)
+    key_marks: dict[str, int] = field(factory=dict, init=False)
     shows_at: float = field(default=0.0, init=False)
     _unlisted: str = field(default="", init=False)  # uid of the main company, where lists leave it out
 
@@ -100,14 +102,24 @@ class Account:
         # Of the list itself no more is kept than what does not agree.
         unseen = {rfc for rfc, uid in self.done.items() if uid != self._unlisted}
         others: dict[str, list[str]] = {}
+        with_other_keys: list[str] = []
         async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
             if (rfc := normalize_rfc(empresa.rfc)) not in self.done:
                 continue
             if empresa.uid == self.done[rfc]:
                 unseen.discard(rfc)
+                if (mark := empresa.key_mark()) and mark != self.key_marks.get(rfc, mark):
+                    with_other_keys.append(rfc)
             else:
                 others.setdefault(rfc, []).append(empresa.uid)
-        found: list[Disagreement] = []
+        found = [
+            Disagreement(
+                rfc,
+                f"{rfc}: the list gives its company {self.done[rfc]} other keys than those that the run used: its "
+                "series may have been created in another company",
+            )
+            for rfc in with_other_keys
+        ]
         for rfc, uid in self.done.items():
             uids = [*([] if rfc in unseen else [uid]), *others.get(rfc, ())]
             if rfc in unseen:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from attrs import define, field, fields
 
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.doubts import Key
-from facturaonline_async.errors import AuthenticationError, InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.errors import (
+    AuthenticationError,
+    FacturaOnlineError,
+    InvalidInputError,
+    NotFoundError,
+    UnreadableAnswerError,
+)
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.columns import refused_in_columns
 from facturaonline_async.provision.looking import judge
@@ -156,11 +163,48 @@ class Companies:
         """Read the company, take its keys, and take it down as done."""
         thing = work.empresa
         assert thing.uid is not None  # noqa: S101  # of a company, the create or a list has told it
-        work.own = work.own or await self._own(thing.uid, thing.rfc)
+        try:
+            work.own = work.own or await self._own(thing.uid, thing.rfc)
+        except UnreadableAnswerError as error:
+            was_verified = any(serie.sends for serie in work.series)  # they were sent with this company's keys
+            if error.is_transient or thing.how is not How.CREATED or was_verified:
+                raise
+            await self._doubt_uid(thing, error)
+            if thing.phase is not Phase.DONE:
+                return
+            work.own = await self._own(thing.uid, thing.rfc)
         self.account.done[thing.rfc] = thing.uid
+        self.account.key_marks[thing.rfc] = hash(work.own.credentials.api_key.reveal())
         if thing.reason:
             thing.reason = ""
             await self.sender.book.save(thing)
+
+    async def _doubt_uid(self, thing: Thing, problem: UnreadableAnswerError) -> None:
+        """Look by the RFC where the uid that a create's answer gave is contradicted: it may be another company's.
+
+        Afterwards the thing has the uid that the list gives. Where the list gives none yet, it is UNRESOLVED without
+        one, and looked for when it must show.
+
+        Raises:
+            UnreadableAnswerError: `problem`; the list gives the same uid.
+
+        """
+        contradicted = thing.uid
+        try:
+            uids = [empresa.uid for empresa in await self.account.client.empresas.find_all(thing.rfc)]
+        except FacturaOnlineError:
+            uids = []
+        if uids == [contradicted]:
+            raise problem
+        if len(uids) == 1:
+            thing.uid, thing.how, thing.reason = uids[0], How.ADOPTED, ""
+        elif uids:
+            thing.phase, thing.how, thing.uid = Phase.CONFLICT, None, None
+            thing.reason = f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        else:
+            thing.phase, thing.how, thing.uid = Phase.UNRESOLVED, None, None
+            thing.reason, thing.due = told(problem), time.time() + self.sender.settle
+        await self.sender.book.save(thing)
 
     async def _own(self, uid: str, rfc: str) -> FacturaOnline:
         """Return a client with the company's own keys, as soon as it is readable: lists may be older than its keys.

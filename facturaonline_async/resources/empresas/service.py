@@ -12,7 +12,13 @@ from attrs import evolve, frozen
 
 from facturaonline_async.config import Credentials
 from facturaonline_async.doubts import Key
-from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.errors import (
+    AuthenticationError,
+    FacturaOnlineError,
+    InvalidInputError,
+    NotFoundError,
+    UnreadableAnswerError,
+)
 from facturaonline_async.identities import Listing, same_rfc
 from facturaonline_async.logs import LOGGER
 from facturaonline_async.resources.answers import read_all, read_one
@@ -134,7 +140,8 @@ class EmpresaService:
         """Return one company whose keys are going to be used: it surely is the one that was asked for.
 
         Its uid and its RFC are compared, and its keys with those of all companies that this session has listed. Where
-        lists leave out keys, or the keys are those of this client, one call more asks the API whose they are.
+        no list has shown them (the company is new, or lists leave out keys), or they are those of this client, one call
+        more asks the API whose they are (``GET /v1/current/account``), once for each key.
 
         Args:
             uid: the company's.
@@ -143,7 +150,8 @@ class EmpresaService:
         Raises:
             NotFoundError: there is none, or it was created a moment ago and is not readable yet.
             UnreadableAnswerError: the answer is about another company, or gives another company's keys; the text names
-                both uids.
+                both uids. Where the API refuses the keys as unknown, ``is_transient`` is true: those of a company that
+                was created a moment ago may work a moment later.
 
         """
         empresa = await self._read(uid)
@@ -249,6 +257,8 @@ class EmpresaService:
         never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. For as
         long it remembers what `create`, `find` and `ensure` have made or seen: if a later list lacks it, it is read by
         its uid. A `delete` that was done ends that. A new company is not readable at once: it is asked for until it is.
+
+        A new company's keys are proved with one call more, made with these keys: the API must name that company.
 
         Each call reads the list of all companies first (shared among those that run at the same time). For thousands
         of companies use `facturaonline_async.provision`, which reads it once.
@@ -433,10 +443,16 @@ class EmpresaService:
         except FacturaOnlineError as error:
             if error.is_transient:
                 raise
-            return f"whether the keys of the company {empresa.uid} are its own could not be seen: {error}"
-        if owner.uid == empresa.uid and same_rfc(owner.rfc, empresa.rfc):
-            return ""
-        return f"the API gave the keys of the company {owner.uid} for the company {empresa.uid}"
+            unseen = f"whether the keys of the company {empresa.uid} are its own could not be seen: {error}"
+            if not isinstance(error, (AuthenticationError, NotFoundError)):
+                return unseen
+        else:
+            if owner.uid == empresa.uid and (not owner.rfc or same_rfc(owner.rfc, empresa.rfc)):
+                return ""
+            return f"the API gave the keys of the company {owner.uid} for the company {empresa.uid}"
+        problem = UnreadableAnswerError(unseen, endpoint=dialect.CURRENT.name, uid=empresa.uid)
+        problem.is_transient = True
+        raise problem
 
     def _without_wrong_keys(self, empresas: builtins.list[Empresa], listing: Listing) -> builtins.list[Empresa]:
         """Return the rows of a list, flagged where it contradicts itself."""
