@@ -26,6 +26,7 @@ from facturaonline_async.errors import (
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
+    RateLimitError,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent
 from facturaonline_async.flight import SharedReads, Turns
@@ -35,7 +36,10 @@ from facturaonline_async.identities import Identities
 from facturaonline_async.logs import LOGGER, log
 from facturaonline_async.transport import Transport
 
-__all__ = ["Reached", "SessionManager"]
+__all__ = ["BeforeSend", "Reached", "SessionManager"]
+
+#: Awaited in the last moment before the first byte is sent. A function that it returns takes back what it noted.
+BeforeSend = Callable[[], Awaitable[Callable[[], None] | None]]
 
 #: Says whether a state is reached, by reads that end before a moment of the loop's clock.
 Reached = Callable[[float], Awaitable[bool]]
@@ -140,7 +144,7 @@ class SessionManager:
         uid: int | str | None = None,
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
-        before_send: Callable[[], Awaitable[None]] | None = None,
+        before_send: BeforeSend | None = None,
         reached: Reached | None = None,
         until: float | None = None,
     ) -> wire.Reply:
@@ -149,6 +153,7 @@ class SessionManager:
         Args:
             endpoint, credentials, uid, query, body: what is sent.
             before_send: awaited before each attempt, when it has its turn and its place, and before its first byte.
+                A function that it returns is called when that attempt surely was not done, before any pause.
             reached: looks whether the call was done, where its outcome is unknown. If it was, the reply is empty.
             until: moment of the loop's clock that takes the place of ``Config.deadline``.
 
@@ -165,9 +170,10 @@ class SessionManager:
                 await self._enter(call)
             # Waiting for a turn does not count against the deadline.
             call.deadline = (call.deadline or until or call.came + self.config.deadline) + call.began - call.came
+            undo = None
             try:
                 if before_send is not None:
-                    await before_send()
+                    undo = await before_send()
                     self._check_still_ours(call)
                 outcome = await self._transport.attempt(call, loop)
             finally:
@@ -178,6 +184,8 @@ class SessionManager:
                 if self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
                     self._tell(call, outcome.answer.status)
                 return outcome
+            if callable(undo) and isinstance(outcome, (NotSentError, RateLimitError)):
+                undo()
             following = await self._follow(call, outcome, reached)
             if following is retry.Next.DONE:
                 return call.done()

@@ -680,3 +680,28 @@ def test_what_is_over_is_forgotten_and_what_is_not_is_kept() -> None:
         assert doubts.get(("series.create", "key", "sure")) is None
 
     virtually(main())
+
+
+async def test_a_create_that_is_cancelled_before_its_repeat_after_a_429_is_in_no_doubt() -> None:
+    async with ready(evolve(BRIEF, settle=600, deadline=30)) as (client, emulator):
+        emulator.inject(Fault.throttle(1), endpoint="series.create", times=1)
+        creating = asyncio.ensure_future(client.series.create(letra="F", tipo_documento="factura"))
+        await asyncio.sleep(0.5)
+        assert (emulator.count("series.create"), len(client.session.doubts)) == (1, 1)
+        creating.cancel()
+        await asyncio.wait([creating])
+        assert len(client.session.doubts) == 0
+        await client.series.ensure(letra="F", tipo_documento="factura")
+        assert emulator.count("series.create") == 2
+
+
+async def test_a_create_that_is_cancelled_in_its_repeat_after_a_429_may_have_been_done() -> None:
+    async with ready(evolve(BRIEF, settle=600, deadline=30)) as (client, emulator):
+        emulator.inject(Fault.throttle(1), endpoint="series.create", times=1)
+        emulator.inject(Fault.delay(5), endpoint="series.create")
+        creating = asyncio.ensure_future(client.series.create(letra="F", tipo_documento="factura"))
+        await asyncio.sleep(1.5)
+        assert emulator.count("series.create") == 2
+        creating.cancel()
+        await asyncio.wait([creating])
+        assert len(client.session.doubts) == 1

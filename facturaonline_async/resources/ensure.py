@@ -24,7 +24,7 @@ from facturaonline_async.errors import (
     RateLimitError,
     UnreadableAnswerError,
 )
-from facturaonline_async.session import SessionManager
+from facturaonline_async.session import BeforeSend, SessionManager
 
 __all__ = ["BeforeSend", "ensure", "look_after_refusal", "poll", "send_create"]
 
@@ -38,9 +38,6 @@ class _HasUid(Protocol):
 
 T = TypeVar("T")
 V = TypeVar("V", bound=_HasUid)
-
-#: Awaited in the last moment before the first byte is sent.
-BeforeSend = Callable[[], Awaitable[None]]
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -120,18 +117,27 @@ async def send_create(
     """
     doubts, clock = session.doubts, asyncio.get_running_loop().time
     settle = session.config.settle if settle is None else settle
-    known, begun = doubts.get(key), None
+    known, begun, was_spared = doubts.get(key), None, False
 
-    async def before() -> None:
-        nonlocal begun
+    def spare() -> None:
+        nonlocal was_spared
+        was_spared = True
+
+    async def before() -> Callable[[], None]:
+        nonlocal begun, was_spared
         if before_send is not None:
             await before_send()
-        begun = doubts.begin(key, settle, mine)
+        begun, was_spared = doubts.begin(key, settle, mine), False
+        return spare
 
     try:
         uid = await send(before)
     except (NotSentError, ApiError):
         doubts.end(key, begun, before=known)
+        raise
+    except asyncio.CancelledError:
+        if was_spared:  # cancelled between an attempt that surely was not done and the next one
+            doubts.end(key, begun, before=known)
         raise
     except Exception as error:
         if begun is not None:
