@@ -53,6 +53,7 @@ class Gate:
         self._sweep_at = _SWEEP_FROM
         self._sweep_due = math.inf
         self._turns: Iterator[int] = count()
+        self._late_turns: Iterator[int] = count(-(2**62))  # of calls that start again: before all others
         self._waiting = 0
         self._ready: list[tuple[int, Lane]] = []  # by turn: lanes that wait for the host or a place
         self._timed: list[tuple[float, int, Lane]] = []  # by time: lanes that wait for a window or a hold
@@ -64,8 +65,8 @@ class Gate:
     def __repr__(self) -> str:
         return f"<Gate: {self._waiting} waiting, {self._taken} in flight, {len(self._lanes)} lanes>"
 
-    async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> None:
-        """Wait for a start and a place.
+    async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> float:
+        """Wait for a start and a place, and return the moment of the start.
 
         Raises:
             LimiterWaitError: it would take longer than `max_wait` seconds.
@@ -73,8 +74,40 @@ class Gate:
 
         """
         loop = asyncio.get_running_loop()
-        if not self.take(endpoint, key, loop):
-            await self._wait(self._lanes[endpoint, key], loop, max_wait)
+        began = loop.time()
+        if self.take(endpoint, key, loop):
+            return began
+        return await self._wait(self._lanes[endpoint, key], loop, max_wait)
+
+    async def renew(self, endpoint: str, key: str, began: float, *, max_wait: float | None = None) -> float:
+        """Start again a call whose request did not follow its start in time, and return the moment of the new start.
+
+        While the windows count the old start, it is moved. Else the call waits at the head of its lane, before all who
+        have not started yet, and others have its place meanwhile. However this ends, the place is its own again, and
+        `release` gives it back.
+
+        Raises:
+            LimiterWaitError, NotSentError: as `acquire` does.
+
+        """
+        loop, holder = asyncio.get_running_loop(), self._keys[key]
+        now = loop.time()
+        lane = self._lanes.get((endpoint, key)) or self._new_lane(endpoint, key, now)
+        if holder.held_until <= now and all(window.may_restart(began, now) for window in lane.all_windows):
+            for window in lane.all_windows:
+                window.restart(began, now)
+            return now
+        for window in lane.all_windows:
+            window.forget(began, now)
+        holder.taken -= 1
+        self._taken -= 1
+        self._uncrowd(holder)
+        try:
+            return await self._wait(lane, loop, max_wait, is_late=True)
+        except BaseException:
+            holder.taken += 1
+            self._taken += 1
+            raise
 
     def take(self, endpoint: str, key: str, loop: asyncio.AbstractEventLoop) -> bool:
         """Take a start and a place if there is one at once: what `acquire` does first, without a coroutine."""
@@ -130,14 +163,16 @@ class Gate:
 
     # ── Waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _wait(self, lane: Lane, loop: asyncio.AbstractEventLoop, max_wait: float | None) -> None:
+    async def _wait(
+        self, lane: Lane, loop: asyncio.AbstractEventLoop, max_wait: float | None, *, is_late: bool = False
+    ) -> float:
         now = loop.time()
-        waiter = Waiter(lane, next(self._turns), loop.create_future())
+        waiter = Waiter(lane, next(self._late_turns if is_late else self._turns), loop.create_future())
         if max_wait is not None:
-            self._set_deadline(waiter, now, max_wait)
+            self._set_deadline(waiter, now, max_wait, lane.late() if is_late else lane.live)
         for window in lane.all_windows:
             window.wait(now)
-        lane.queue.append(waiter)
+        lane.add(waiter)
         lane.live += 1
         self._waiting += 1
         if lane.is_idle:
@@ -151,11 +186,11 @@ class Gate:
             else:
                 self._forget(waiter)
             raise
-        self._start(waiter, loop)
+        return self._start(waiter, loop)
 
-    def _set_deadline(self, waiter: Waiter, now: float, max_wait: float) -> None:
+    def _set_deadline(self, waiter: Waiter, now: float, max_wait: float, ahead: int) -> None:
         """Refuse at once what would take too long as things stand, and note until when to wait otherwise."""
-        left = waiter.lane.opens_in(waiter.lane.live, now)
+        left = waiter.lane.opens_in(ahead, now)
         if left > max_wait:
             raise LimiterWaitError(
                 f"the call would wait {left:.1f} s for its turn, longer than max_wait={max_wait:g} s allows",
@@ -163,13 +198,14 @@ class Gate:
             )
         heappush(self._deadlines, (now + max_wait, waiter.turn, waiter))
 
-    def _start(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> float:
         """Turn the promise into a start."""
         now = loop.time()
         for window in waiter.lane.all_windows:
             window.keep(now)
         if self._waiting and self._settle(waiter.lane, now):
             self._pump(loop)
+        return now
 
     def _leave(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
         """Give back what was promised to a caller who is gone."""

@@ -6,13 +6,14 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Final
 
 from facturaonline_async.config import Rate
 
-__all__ = ["Key", "Lane", "Waiter", "Window"]
+__all__ = ["CATCH_UP", "Key", "Lane", "Waiter", "Window"]
 
-_CATCH_UP: Final = 0.05
+CATCH_UP: Final = 0.05
 """Seconds by which a start may be late and the next one still be in time: more than a timer, less than a stall."""
 
 
@@ -102,10 +103,35 @@ class Window:
         if self._due:
             self._due -= self._spacing
 
+    def restart(self, began: float, now: float) -> None:
+        """Move a start to now; of one that `holds` no more, make a new one."""
+        if self.forget(began, now):
+            self.log.append(now)
+            self._spread(now)
+        else:
+            self.start(now)
+
+    def may_restart(self, began: float, now: float) -> bool:
+        """Whether a start may be moved to now: always while the window still counts it, for it leaves its own room."""
+        return now - began < self.per or not self.opens(now)
+
+    def forget(self, began: float, now: float) -> bool:
+        """Take back a start that no request followed, and return whether the window still held it.
+
+        It is the first one that the log shows from `began` on.
+        """
+        if now - began >= self.per:
+            return False
+        for index, start in enumerate(self.log):
+            if start >= began:
+                del self.log[index]
+                return True
+        return False
+
     def _pace(self, now: float) -> None:
         """Move on to the next place of the grid; after a pause there is none, until starts have to wait again."""
         if self._due:
-            self._due = self._due + self._spacing if now - self._due <= _CATCH_UP else 0.0
+            self._due = self._due + self._spacing if now - self._due <= CATCH_UP else 0.0
 
     def _spread(self, now: float) -> None:
         """Begin the grid where calls wait behind a full window."""
@@ -134,7 +160,7 @@ class Lane:
         self.key: Key = key
         self.windows: tuple[Window, ...] = (*(Window(rate) for rate in rates), *key.windows)
         self.all_windows: tuple[Window, ...] = (*self.windows, *host)
-        self.queue: deque[Waiter] = deque()
+        self.queue: deque[Waiter] = deque()  # by turn
         self.live: int = 0
         self.is_idle: bool = True  # in none of the places where lanes wait
 
@@ -155,6 +181,17 @@ class Lane:
         windows = (*self.windows, *host)
         return max([0.0, self.key.held_until - now, *(window.opens_after(ahead, now) - now for window in windows)])
 
+    def add(self, waiter: Waiter) -> None:
+        """Queue up by turn: at the end, or behind those who start again."""
+        if waiter.turn >= 0:
+            self.queue.append(waiter)
+        else:
+            self.queue.insert(sum(1 for _ in takewhile(_is_late, self.queue)), waiter)
+
+    def late(self) -> int:
+        """Return how many wait to start again."""
+        return sum(not each.future.done() for each in takewhile(_is_late, self.queue))
+
     def head(self) -> Waiter | None:
         """Return who has waited longest, dropping those who left."""
         while self.queue and self.queue[0].future.done():
@@ -163,7 +200,7 @@ class Lane:
 
 
 class Waiter:
-    """One caller in a lane, known by the number that it drew."""
+    """One caller in a lane, known by the number that it drew: below 0 when it has started before."""
 
     __slots__ = ("future", "is_granted", "lane", "turn")
 
@@ -172,3 +209,7 @@ class Waiter:
         self.turn: int = turn
         self.future: asyncio.Future[None] = future
         self.is_granted: bool = False
+
+
+def _is_late(waiter: Waiter) -> bool:
+    return waiter.turn < 0

@@ -33,6 +33,7 @@ from facturaonline_async.flight import SharedReads, Turns
 from facturaonline_async.forms import Body
 from facturaonline_async.gate import Gate
 from facturaonline_async.identities import Identities
+from facturaonline_async.lanes import CATCH_UP
 from facturaonline_async.logs import LOGGER, log
 from facturaonline_async.transport import Transport
 
@@ -175,6 +176,8 @@ class SessionManager:
                 if before_send is not None:
                     undo = await before_send()
                     self._check_still_ours(call)
+                    if loop.time() - call.began > CATCH_UP:
+                        await self._renew(call, loop)
                 outcome = await self._transport.attempt(call, loop)
             finally:
                 self._gate.release(call.key)
@@ -364,14 +367,25 @@ class SessionManager:
     async def _enter(self, call: Call) -> None:
         """Wait for a turn and a place."""
         try:
-            await self._gate.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
+            call.began = await self._gate.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
         except NotSentError as error:
             raise call.known(call.told(error)) from None
         if self._is_closed or self._is_foreign():
             self._gate.release(call.key)
             what = "closed" if self._is_closed else "forked into another process"
             raise call.known(call.told(NotSentError(f"the session was {what} while the call was waiting")))
-        call.began = asyncio.get_running_loop().time()
+
+    async def _renew(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+        """Start anew, before the first byte, what `before_send` has made late: late calls would arrive together."""
+        late, max_wait = loop.time(), self.config.max_wait
+        if max_wait is not None:
+            max_wait = max(0.0, max_wait - (call.began - call.came))
+        try:
+            call.began = await self._gate.renew(call.endpoint.name, call.key, call.began, max_wait=max_wait)
+        except NotSentError as error:
+            raise call.known(call.told(error)) from None
+        self._check_still_ours(call)
+        call.deadline += call.began - late
 
 
 def _uid_text(uid: object) -> str:

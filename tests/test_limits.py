@@ -150,6 +150,66 @@ def test_a_place_that_a_cancelled_caller_was_granted_goes_on_at_once() -> None:
     assert virtually(main()) == ["first", "second", "granted", "next"]
 
 
+def test_a_start_that_is_renewed_in_its_window_is_moved_and_costs_no_other_start() -> None:
+    async def main() -> list[float]:
+        limiter = gate(rates=[Rate(2, 1)])
+        began = await limiter.acquire("series.list", "k")
+        await asyncio.sleep(0.5)
+        renewed = await limiter.renew("series.list", "k", began)
+        return [renewed, *await starts(limiter, 2)]
+
+    assert virtually(main()) == [0.5, 0.5, 1.5]
+
+
+def test_calls_that_start_again_go_before_those_who_have_not_started_and_keep_the_rate() -> None:
+    async def main() -> tuple[list[str], list[float], str]:
+        limiter = gate(rates=[Rate(1, 1)], concurrency=3)
+        served: list[str] = []
+        times: list[float] = []
+
+        async def one(name: str, pause: float) -> None:
+            began = await limiter.acquire("series.list", "k")
+            if pause:
+                await asyncio.sleep(pause)
+                await limiter.renew("series.list", "k", began)
+            served.append(name)
+            times.append(now())
+            limiter.release("k")
+
+        await asyncio.gather(one("a", 2.5), one("b", 1.5), *(one(name, 0) for name in "cd"))
+        return served, times, repr(limiter)
+
+    served, times, state = virtually(main())
+    assert (served, most_in_any_window(times, 1)) == (["c", "a", "b", "d"], 1)
+    assert "0 waiting, 0 in flight" in state
+
+
+@pytest.mark.parametrize("how", ["cancelled", "too long", "closed"])
+def test_a_call_that_does_not_start_again_gives_back_its_place_once(how: str) -> None:
+    async def main() -> str:
+        limiter = gate(rates=[Rate(1, 10)])
+
+        async def late() -> None:
+            began = await limiter.acquire("series.list", "k")
+            try:
+                await asyncio.sleep(20)
+                await starts(limiter, 1)
+                await limiter.renew("series.list", "k", began, max_wait=1 if how == "too long" else None)
+            finally:
+                limiter.release("k")
+
+        task = asyncio.create_task(late())
+        await asyncio.sleep(21)
+        if how == "cancelled":
+            task.cancel()
+        limiter.close()
+        await asyncio.wait([task])
+        limiter.release("k")  # of the one that started in between
+        return repr(limiter)
+
+    assert "0 waiting, 0 in flight" in virtually(main())
+
+
 def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
     """The waiter is due at 1.0; whoever comes at that very moment comes after it."""
 
@@ -814,7 +874,7 @@ def test_closing_tells_everybody_who_waits() -> None:
         return [type(each).__name__ for each in ended], now(), repr(limiter)
 
     names, when, state = virtually(main())
-    assert (names, when) == (["NoneType", "NotSentError", "NotSentError", "NotSentError"], 0.0)
+    assert (names, when) == (["float", "NotSentError", "NotSentError", "NotSentError"], 0.0)
     assert "0 waiting, 0 in flight" in state
 
 

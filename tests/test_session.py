@@ -58,6 +58,29 @@ def acquired(session: SessionManager) -> int:
     return len(session._transport.http.connector._acquired)
 
 
+# ── Late starts ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.virtual_clock
+async def test_calls_that_a_stalled_before_send_has_made_late_do_not_arrive_together() -> None:
+    async with Emulator() as emulator:
+        config = Config(base_url=emulator.base_url, rates=Rate(10, 1))
+        async with connect(emulator.credentials, config=config) as client:
+            loop = asyncio.get_running_loop()
+            stalled_until = loop.time() + 3
+
+            async def stall() -> None:
+                await asyncio.sleep(max(0.0, stalled_until - loop.time()))
+
+            async def create(number: int) -> None:
+                await client.series.create(letra=f"F{number}", tipo_documento="factura", before_send=stall)
+
+            await asyncio.gather(*(create(number) for number in range(45)))
+        times = [request.at for request in emulator.requests]
+    assert len(times) == 45
+    assert max(sum(start <= time < start + 1 - 1e-9 for time in times) for start in times) <= 10
+
+
 # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
