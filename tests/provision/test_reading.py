@@ -140,4 +140,4 @@ async def test_a_journal_at_work_is_read_as_it_is_now(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
         await journal.adjust(add=[Thing(number=2, rfc="AAA")])
         seen = look(tmp_path / "j")
-        assert (seen.is_running, seen.is_without_wal, seen.empresas["planned"]) == (True, False, 1)
+        assert (seen.is_running, seen.is_without_wal, seen.empresas["not_tried"]) == (True, False, 1)
