@@ -15,11 +15,14 @@ Invariants:
 1. While a run is at work, the journal's own file never holds the mark of the lock: only the -wal does. Without its
    -wal it has no seal.
 2. Once a run is over, the journal's own file holds the mark, which was written last: with the mark, it holds all.
-3. A copy, or a restored backup, has other inodes, no lock, or the mark of an earlier moment.
+3. A copy of both files has other inodes; a journal alone that was set back has the mark of an earlier moment, and so
+   has a lock alone; a journal without its lock has none.
 4. A -wal with bytes that SQLite does not take (cut off, or damaged) is not whole. SQLite says nothing of it.
 
 Whatever is interrupted between two of these steps leaves no seal. A journal without a seal costs a wait (`hold`), so
-that any doubt may count against it. What no file can tell: that a whole disk was set back to an earlier moment.
+that any doubt may count against it. What no file can tell: that a whole disk was set back to an earlier moment, or
+that the bytes of both files were (copies of both written into them, so that their inodes stay). The times of a file
+would tell the second, but not on every file system, and not of the lock: it is written after the journal's last word.
 """
 
 from __future__ import annotations
