@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
@@ -91,6 +91,18 @@ class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
     ) -> None:
         if self._client is not None:
             await self._client.aclose()
+
+    if not TYPE_CHECKING:  # a type checker must go on to refuse these attributes
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what is missing where a client is expected."""
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if hasattr(FacturaOnline, name) or name in {"session", "credentials"}:
+                text = (
+                    "connect() must be awaited: client = await connect(…), or async with connect(…) as client. "
+                    f"Its result has no {name!r} before."
+                )
+            raise AttributeError(text, name=name, obj=self)
 
     async def _open(self) -> FacturaOnline:
         if self._client is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import copy
 import gc
 import socket
 import threading
@@ -654,6 +655,18 @@ async def test_a_connect_is_used_once() -> None:
         async with connecting:
             pass
     await client.aclose()
+
+
+async def test_a_connect_that_was_not_awaited_says_so() -> None:
+    connecting = connect(CREDENTIALS, base_url="https://a.example.mx/api")
+    for name in ("series", "empresas", "session", "aclose"):
+        with pytest.raises(
+            AttributeError, match=r"^connect\(\) must be awaited: client = await connect\(…\), or async with"
+        ):
+            getattr(connecting, name)
+    with pytest.raises(AttributeError, match="'ConnectContext' object has no attribute 'serie'"):
+        _ = connecting.serie  # type: ignore[attr-defined]  # that is the test
+    assert (hasattr(connecting, "series"), copy.copy(connecting) is None) == (False, False)
 
 
 CELLS = (
