@@ -79,6 +79,11 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     """Connect to a journal, and begin to read it."""
+    if _is_wal_mode(path) and not side_file(path, "-shm").exists():
+        # No process has it open. SQLite would make a -shm and a -wal beside it, and a reader cannot remove them.
+        with _copied(path, always=True) as copy:
+            yield copy
+        return
     try:
         connection = _begun(f"{path.as_uri()}?mode=ro")
     except sqlite3.OperationalError as error:
@@ -104,10 +109,15 @@ def _begun(uri: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _copied(path: Path) -> Iterator[sqlite3.Connection]:
-    """Connect to a copy of the journal: with what stands beside it in a folder of our own, or else in its place."""
+def _copied(path: Path, *, always: bool = False) -> Iterator[sqlite3.Connection]:
+    """Connect to a copy of the journal in a folder of our own; where nothing stands beside it, read it in its place.
+
+    Args:
+        always: make the copy in any case: a run may begin while the journal is read.
+
+    """
     names = [name for name in (path, side_file(path, "-wal"), side_file(path, "-journal")) if _size(name)]
-    if names == [path]:
+    if names == [path] and not always:
         with closing(_begun(f"{path.as_uri()}?immutable=1")) as connection:
             yield connection
         return
@@ -131,6 +141,12 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _is_wal_mode(path: Path) -> bool:
+    with path.open("rb") as head:
+        head.seek(_WRITE_VERSION)
+        return head.read(1) == _WAL_MODE
+
+
 def is_without_wal(path: str | os.PathLike[str]) -> bool:
     """Return whether this was a journal at work, and lacks what its run wrote last: a copy of the one file, mostly.
 
@@ -140,9 +156,7 @@ def is_without_wal(path: str | os.PathLike[str]) -> bool:
     """
     file = Path(path).resolve()
     try:
-        with file.open("rb") as head:
-            head.seek(_WRITE_VERSION)
-            return head.read(1) == _WAL_MODE and not wal_size(file)
+        return _is_wal_mode(file) and not wal_size(file)
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}.") from None
 
