@@ -13,7 +13,7 @@ import re
 import unicodedata
 from typing import Final, Literal
 
-__all__ = ["compose", "find_fault", "find_invisible", "is_latin", "mend", "normal_form", "unwrap"]
+__all__ = ["compose", "find_fault", "find_invisible", "is_error_value", "is_latin", "mend", "normal_form", "unwrap"]
 
 # ── Invisible characters ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -161,6 +161,11 @@ _MOJIBAKE: Final = re.compile(
 # What letters with accents become where one encoding was read as another, or could not be written: COMPA?IA, COMPA¥IA,
 # COMPAÐIA, COMPA„IA, M…XICO. Between letters none of them has another meaning.
 _GARBLED: Final = re.compile(r"(?<=[^\W\d_])[?¤¥¢£¡¿§¶¦¬…‡†‰ƒ„\u201a√≈∆◊∂∑∏∫¼½¾Ðð](?=[^\W\d_])")
+
+
+def is_error_value(text: str) -> bool:
+    """Whether a spreadsheet shows this in place of a value: #N/D, #¡REF!, ####. No column has such a value."""
+    return bool(_ERROR_VALUE.fullmatch(text) or _TOO_NARROW.fullmatch(text))
 
 
 def find_fault(text: str) -> str | None:

@@ -177,6 +177,28 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "column", ["rfc", "curp", "codpos", "regimen_nomina", "existing", "cer", "series", "mailtomyself"]
+)
+@pytest.mark.parametrize("error", ["#N/D", "#¡REF!", "########"])
+def test_an_error_value_is_named_in_every_column(tmp_path: Path, column: str, error: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(tmp_path, [ROW | {column: error}]))
+    (problem,) = refused.value.problems
+    reason = "is the error of a spreadsheet's formula: correct the formula, or give the value"
+    assert (problem.column, problem.reason) == (column, reason)
+
+
+def test_a_password_may_look_like_an_error_value(tmp_path: Path) -> None:
+    assert Plan.from_csv(written(tmp_path, [ROW | {"password": "#Hola!"}])).notices == ()
+
+
+def test_a_faulty_row_counts_with_its_series(tmp_path: Path) -> None:
+    faulty = ROW | {"rfc": "HAÑ930228SM9", "series": "F:facturas;P:pago"}
+    parsed = Plan.parse(written(tmp_path, [ROW | {"series": "F:factura"}, faulty]))
+    assert (len(parsed), parsed.series_count, [problem.seen for problem in parsed.problems]) == (2, 3, ["F:facturas"])
+
+
+@pytest.mark.parametrize(
     ("raw", "sent", "how"),
     [
         ("COMPAN\u0303I\u0301A", "COMPAÑÍA", "with composed characters (NFC)"),

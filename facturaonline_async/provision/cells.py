@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from attrs import evolve
 
-from facturaonline_async.free_text import find_fault, find_invisible, mend, unwrap
+from facturaonline_async.free_text import find_fault, find_invisible, is_error_value, mend, unwrap
 from facturaonline_async.provision.files import Files
 from facturaonline_async.provision.meaning import (
     ATTRIBUTES,
@@ -88,6 +88,7 @@ class Cells:
         self._any_tipo = any_tipo
         self._sellos: tuple[SelloParts | None, SelloParts | None] = None, None
         self._refused: set[str] = set()
+        self._series_count = 0
 
     def refuse(self, column: str, reason: str) -> None:
         """Tell what is wrong with a value that is no text, and say no more about its column."""
@@ -141,7 +142,7 @@ class Cells:
     def faulty(self) -> FaultyRow:
         """What a check of the certificates needs of a row that is no `record`."""
         csd, fiel = self._sellos
-        return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel)
+        return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel, series_count=self._series_count)
 
     def _hide(self) -> None:
         """Show nothing of what may be a password in the wrong place."""
@@ -169,6 +170,8 @@ class Cells:
         if fault := _fault(name, cell):
             self.wrong(name, fault)
             return cell
+        if name not in FREE_TEXTS and self._is_error(name, cell):
+            return cell
         text = self._mended(name) if name in TEXTS else cell
         value, problem = meaning(name, text)
         if problem:
@@ -180,6 +183,13 @@ class Cells:
         if name == "rfc" and not problem:
             self.rfc = str(value)
         return value
+
+    def _is_error(self, name: str, cell: str) -> bool:
+        """Refuse what a spreadsheet shows in place of a value. Passwords are not asked: one may look like that."""
+        if is_error_value(cell):
+            self.wrong(name, _ERROR, seen=cell)
+            return True
+        return False
 
     def _mended(self, name: str) -> str:
         """Return a cell's text as it is certainly meant. Each change is noted: no text is sent changed unsaid."""
@@ -196,7 +206,11 @@ class Cells:
         form = _FORM if self._given is None else _FORM_OF_TABLES
         if "series" in self._unwrapped and self._given is None:
             self._notice("series", f"was read {self._unwrapped['series'][1][0]}")
-        for each in _series(self._cells.get("series", "")) if self._given is None else self._given:
+        cell = self._cells.get("series", "")
+        if self._given is None and self._is_error("series", cell):
+            return
+        for each in _series(cell) if self._given is None else self._given:
+            self._series_count += 1
             letra, tipo_documento, folio = self._serie_parts(each)
             is_folio = not folio or (re.fullmatch(r"[0-9]{1,9}", folio) and int(folio))
             if not letra or not tipo_documento or not is_folio or _CONTROL.search(letra + tipo_documento):
@@ -206,8 +220,9 @@ class Cells:
                 self.wrong("series", f"holds the invisible character {invisible}: type it anew", seen=each.text)
                 continue
             if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
-                remedy = "If it is meant, or the account has series of it, allow it with --any-tipo (any_tipo=True)"
-                self.wrong("series", f"{tipo_documento} is no documented tipo_documento: {found} {remedy}")
+                remedy = "If the name is right, add --any-tipo (in Python: any_tipo=True)"
+                reason = f"{tipo_documento} is no documented tipo_documento: {found} {remedy}"
+                self.wrong("series", reason, seen=each.text)
                 continue
             if tipo_documento not in TIPOS_DOCUMENTO:
                 self._notice("series", f"{tipo_documento} is no documented tipo_documento, and is sent as it is")
@@ -233,6 +248,8 @@ class Cells:
     def _file(self, name: str) -> str:
         """Return where the file is, if it can be read."""
         if not (cell := self._cells.get(name)):
+            return ""
+        if self._is_error(name, cell):
             return ""
         found = self._files.find(cell)
         if found.reason:
@@ -286,6 +303,7 @@ def _fault(name: str, cell: str) -> str | None:
 _misspelling: Final = lru_cache(maxsize=256)(misspelling)
 _VARIABLE: Final = re.compile("[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _VALUES: Final = ATTRIBUTES | {"existing"}
+_ERROR: Final = "is the error of a spreadsheet's formula: correct the formula, or give the value"
 _FORM: Final = "must be letra:tipo_documento[:folio] joined by ';', such as F:factura:1;P:pago"
 _FORM_OF_TABLES: Final = (
     "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, such as "

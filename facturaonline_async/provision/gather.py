@@ -40,6 +40,11 @@ class ParsedPlan:
     def __len__(self) -> int:
         return len(self.rows) + len(self.faulty)
 
+    @property
+    def series_count(self) -> int:
+        """How many series all rows have together, those with a faulty cell too."""
+        return self.rows.series_count + sum(row.series_count for row in self.faulty)
+
 
 class Gathered:
     """Rows, what is wrong with them, and what was mended in them."""

@@ -94,6 +94,7 @@ class FaultyRow:
     Attributes:
         number: number of the row as a spreadsheet shows it.
         rfc: the company's RFC, or None where that is faulty.
+        series_count: how many series the row has, those with a fault too.
 
     """
 
@@ -101,6 +102,7 @@ class FaultyRow:
     rfc: str | None
     _csd: KeptParts | None = field(alias="csd", repr=False, converter=_kept)
     _fiel: KeptParts | None = field(alias="fiel", repr=False, converter=_kept)
+    series_count: int = 0
 
     @property
     def variables(self) -> dict[str, str]:
