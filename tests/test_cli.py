@@ -253,7 +253,7 @@ async def test_faulty_cells_and_certificates_of_all_rows_are_shown_at_once_and_w
     assert [(each["row"], each["column"]) for each in shown["notices"]] == [(3, "razon_social")]
     lines = [line.split(":")[0] for line in ran.err.splitlines() if line.strip()]
     assert [line for line in lines if not line.startswith("warning")][:3] == [
-        *("mended row 3, razon_social", "The plan has faults", "row 2, codpos"),
+        *("note row 3, razon_social", "The plan has faults", "row 2, codpos"),
     ]
     assert "row 5, password_env: CSD_OF_KEMPER: " in ran.err
 
@@ -275,11 +275,11 @@ async def test_a_run_names_the_variable_of_a_wrong_password(
     assert (ran.code, row["reason"].startswith("password_env: CSD_OF_KEMPER: ")) == (1, True)
 
 
-async def test_cells_that_were_mended_alike_are_told_in_one_line(tmp_path: Path, emulator: Emulator) -> None:
+async def test_notices_of_one_column_and_reason_are_one_line(tmp_path: Path, emulator: Emulator) -> None:
     ran = await run("provision", plan(tmp_path, 5, codpos="6500", colonia=" Centro"), "--dry-run", emulator=emulator)
-    assert [line for line in ran.err.splitlines() if line.startswith("mended")] == [
-        "mended rows 2, 3, 4 and 2 more, codpos: was read with its leading zero",
-        "mended rows 2, 3, 4 and 2 more, colonia: was read without the blanks around it",
+    assert [line for line in ran.err.splitlines() if line.startswith("note ")] == [
+        "note rows 2, 3, 4 and 2 more, codpos: was read with its leading zero",
+        "note rows 2, 3, 4 and 2 more, colonia: was read without the blanks around it",
     ]
 
 
@@ -298,7 +298,7 @@ async def test_a_dry_run_reads_everything_and_sends_nothing(tmp_path: Path, emul
     as_json = await run("provision", path, "--dry-run", "--json", emulator=emulator)
     assert (ran.code, emulator.requests) == (0, ())
     assert "3 empresas, 6 series. Nothing was sent" in ran.out
-    assert "mended row 2, codpos: was read with its leading zero, and was '6500'" in ran.err
+    assert "note row 2, codpos: was read with its leading zero, and was '6500'" in ran.err
     reason = "was read with its leading zero"
     mended = [{"row": row, "column": "codpos", "reason": reason, "seen": "6500"} for row in (2, 3, 4)]
     told = as_json.json
@@ -337,12 +337,20 @@ async def test_no_output_shows_a_key_or_a_password(tmp_path: Path, emulator: Emu
             assert "Traceback" not in shown
 
 
-async def test_wrong_keys_end_with_one_clear_line(tmp_path: Path, emulator: Emulator) -> None:
+async def test_refused_keys_end_with_what_to_check(tmp_path: Path, emulator: Emulator) -> None:
     ran = await run(
         "provision", plan(tmp_path, 1), emulator=emulator, env={"FACTURAONLINE_API_KEY": "JDJ5JDEwJG5vbmU="}
     )
-    assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert "La cuenta que intenta autenticarse no existe" in ran.err
+    assert (ran.code, "La cuenta que intenta autenticarse no existe" in ran.err) == (1, True)
+    assert ran.err.splitlines()[1:] == [
+        "Nothing was created.",
+        (
+            "Check FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, and that FACTURAONLINE_BASE_URL is the "
+            "environment (sandbox or production) of these keys."
+        ),
+    ]
+    listed = await run("series", "list", emulator=emulator, env={"FACTURAONLINE_API_KEY": "JDJ5JDEwJG5vbmU="})
+    assert (listed.code, listed.err.splitlines()[1:]) == (1, ran.err.splitlines()[2:])
 
 
 async def test_the_rate_is_kept_and_takes_the_place_of_the_courtesy_limit(tmp_path: Path, emulator: Emulator) -> None:
@@ -546,6 +554,16 @@ async def test_all_certificates_of_a_plan_are_checked(tmp_path: Path) -> None:
     assert (good.code, good.out.split("\n")[0].strip()) == (0, "3 certificates: 0 cannot be sent, 3 with warnings")
     assert (bad.code, bad.out.split("\n")[0].strip()) == (1, "3 certificates: 3 cannot be sent, 3 with warnings")
     assert "otra-secreta" not in bad.out + bad.err
+
+
+async def test_certificates_are_checked_beside_the_faulty_cells_of_their_plan(tmp_path: Path) -> None:
+    path = plan(tmp_path, 3)
+    text = path.read_text(encoding="utf-8")
+    last = re.findall(r"c/(\w+)\.cer", text)[-1]
+    path.write_text(text.replace(f"c/{last}.cer", "c/gone.cer"), encoding="utf-8")
+    ran = await check(path, env={})
+    assert (ran.code, ran.out.split("\n")[0].strip()) == (2, "2 certificates: 0 cannot be sent, 2 with warnings")
+    assert "The plan has faults:\nrow 4, cer: cannot be read: " in ran.err
 
 
 @pytest.mark.parametrize("arguments", [("nowhere.cer", "nowhere.key"), ("nowhere.csv",), ("nowhere.cer",), (".",)])

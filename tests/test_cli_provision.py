@@ -137,6 +137,30 @@ async def test_a_file_that_is_not_for_keys_is_refused_before_anything_is_sent(
     assert (ran.code, hint in ran.err, len(emulator.requests), keys.read_text()) == (2, True, 0, content)
 
 
+async def test_a_file_for_keys_that_cannot_be_made_is_named_with_its_option(tmp_path: Path, emulator: Emulator) -> None:
+    keys = tmp_path / "none" / "keys.csv"
+    ran = await run("provision", plan(tmp_path, 1), *QUICK, "--keys-out", keys, emulator=emulator)
+    remedy = f"the folder {tmp_path / 'none'} does not exist. Create it, or give another path."
+    assert (ran.code, ran.err) == (2, f"--keys-out {keys} cannot be written: {remedy}\n")
+    assert len(emulator.requests) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("plan.csv", "the plan"), ("c/AAA010101000.cer", "a file that the plan names")]
+)
+@pytest.mark.parametrize("use_emulator", [False, True])
+def test_a_file_of_the_plan_is_refused_as_the_journal_by_its_name(
+    tmp_path: Path,
+    name: str,
+    what: str,
+    use_emulator: bool,  # noqa: FBT001  # pytest gives it by its name
+) -> None:
+    path, journal = plan(tmp_path, 1), tmp_path / name
+    with pytest.raises(InvalidInputError) as caught:
+        provision_command(path, journal=journal, use_emulator=use_emulator)
+    assert str(caught.value) == f"--journal {journal} is {what}: give another file."
+
+
 def _link(path: Path, to: Path) -> Path:
     path.symlink_to(to, target_is_directory=to.is_dir())
     return path

@@ -81,6 +81,13 @@ async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) 
     assert "1 row failed: correct them in the plan" in ran.out
 
 
+async def test_the_next_command_of_an_emulators_journal_has_its_option(path: Path) -> None:
+    await write(path, row(2))
+    path.with_name(f"{path.name}.emulator").touch()
+    told = (await run("status", path, "--json")).json
+    assert f"provision PLAN --journal {path} --emulator" in told["next"][0]
+
+
 async def test_a_complete_run_leaves_nothing_to_do(path: Path) -> None:
     await write(path, row(2, Phase.DONE, How.ADOPTED))
     told = (await run("status", path, "--json")).json

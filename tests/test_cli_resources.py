@@ -469,6 +469,17 @@ async def test_keys_that_the_api_does_not_give_make_no_file(tmp_path: Path, emul
     assert (ran.code, "gave no keys" in ran.err, (tmp_path / "keys").exists()) == (1, True, False)
 
 
+async def test_a_folder_for_keys_that_does_not_exist_is_named(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("empresas", "get", MAIN, "--keys-out", tmp_path / "none" / "keys", emulator=emulator)
+    assert (ran.code, ran.err) == (
+        2,
+        (
+            f"--keys-out {tmp_path / 'none' / 'keys'} cannot be written: "
+            f"the folder {tmp_path / 'none'} does not exist. Create it, or give another path.\n"
+        ),
+    )
+
+
 async def test_keys_that_cannot_be_written_leave_no_file(tmp_path: Path, emulator: Emulator) -> None:
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
     code = f"{full} from facturaonline_async.cli import main; main()"

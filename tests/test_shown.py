@@ -7,7 +7,7 @@ import re
 import pytest
 
 from facturaonline_async.cli import shown
-from facturaonline_async.provision import Problem, Report, RowOutcome, State
+from facturaonline_async.provision import Problem, Report, RowOutcome, SerieOutcome, State
 
 
 def resumed() -> Report:
@@ -46,6 +46,22 @@ def test_progress_shows_what_was_done_before(capsys: pytest.CaptureFixture[str])
             report.add(outcome)
             advance(outcome)
     assert "100/100" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.NOT_TRIED, State.UNKNOWN])
+def test_the_bars_count_what_exists_as_the_table_does(capsys: pytest.CaptureFixture[str], state: State) -> None:
+    """A row of which nothing exists is reported, too, and moves no bar."""
+    report = Report(planned_empresas=2, planned_series=2)
+    done, not_done = (
+        SerieOutcome(letra="F", tipo_documento="factura", state=each) for each in (State.CREATED, State.NOT_TRIED)
+    )
+    with shown.progress(report, quiet=False) as advance:
+        for number, each, serie in ((2, State.CREATED, done), (3, state, not_done)):
+            outcome = RowOutcome(number=number, rfc=f"AAA010101AA{number}", state=each, series=(serie,))
+            report.add(outcome)
+            advance(outcome)
+    last = re.findall(r"(empresas|series) +\S* *(\d+)/(\d+)", capsys.readouterr().err)[-2:]
+    assert last == [("empresas", "1", "2"), ("series", "1", "2")]
 
 
 def words(text: str) -> list[list[str]]:

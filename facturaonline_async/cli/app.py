@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +13,7 @@ from facturaonline_async.cli import empresas, emulator, example, provision, repo
 from facturaonline_async.cli.groups import add as _add
 from facturaonline_async.cli.printed import printable
 from facturaonline_async.errors import (
+    AuthenticationError,
     FacturaOnlineError,
     InvalidInputError,
     OutcomeUnknownError,
@@ -21,6 +22,11 @@ from facturaonline_async.errors import (
 from facturaonline_async.resources import ENDPOINTS
 
 __all__ = ["app", "run"]
+
+_KEYS_REFUSED: Final = (
+    "Check FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, and that FACTURAONLINE_BASE_URL is the environment "
+    "(sandbox or production) of these keys."
+)
 
 app: typer.Typer = typer.Typer(
     help="Provision the companies and series of a FacturaOnline account.",
@@ -88,6 +94,8 @@ def _ending(error: FacturaOnlineError) -> tuple[int, tuple[str, ...]]:
     """Return the exit code, and what to do next where that is not plain: a write may have happened."""
     if isinstance(error, InvalidInputError):
         return 2, ()
+    if isinstance(error, AuthenticationError):
+        return 1, (_KEYS_REFUSED,)
     endpoint = ENDPOINTS.get(error.endpoint)
     if endpoint is None or endpoint.method == "GET":
         return 1, ()

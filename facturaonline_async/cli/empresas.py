@@ -14,6 +14,7 @@ from facturaonline_async.cli import account, printed
 from facturaonline_async.cli.account import AsJson, BaseUrl, Doing, Uid, Yes
 from facturaonline_async.cli.datos import PasswordStdin, given_attributes, takes
 from facturaonline_async.cli.groups import group
+from facturaonline_async.cli.outputs import unwritable
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError, NotFoundError
@@ -249,6 +250,8 @@ def _write_keys(keys: Credentials, path: Path) -> None:
         file = open(path, "x", encoding="ascii", opener=open_private)  # noqa: SIM115  # what exists must stay
     except FileExistsError:
         raise _exists(path) from None
+    except OSError as error:
+        raise unwritable(path, error, option="--keys-out") from None
     try:
         with file:
             file.write(f"FACTURAONLINE_API_KEY={shlex.quote(keys.api_key.reveal())}\n")

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from attrs import define, field
 
+from facturaonline_async.cli.outputs import unwritable
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.private import open_private
@@ -39,11 +40,13 @@ class KeysFile:
         """Open the file, or make it; only its owner may read it.
 
         Raises:
-            InvalidInputError: there is something else, or others may read it.
-            OSError: it cannot be made.
+            InvalidInputError: it cannot be made, there is something else, or others may read it.
 
         """
-        file = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            file = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+        except OSError as error:
+            raise unwritable(path, error, option="--keys-out") from None
         try:
             yield cls(file, _known(path, file))
         finally:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision.seal import side_file
 
-__all__ = ["journal_files", "same_file"]
+__all__ = ["journal_files", "same_file", "unwritable"]
 
 _BESIDE = ("-wal", "-shm", "-journal", ".lock", ".emulator")
 
@@ -17,6 +18,16 @@ def journal_files(journal: Path) -> list[Path]:
     """Return a journal's file and all that may stand beside it, whether they are there or not."""
     file = journal.resolve()
     return [file, *(side_file(file, suffix) for suffix in _BESIDE)]
+
+
+def unwritable(path: Path, error: OSError, *, option: str) -> InvalidInputError:
+    """Return the error for an option's file that cannot be written."""
+    folder = path.parent
+    if isinstance(error, FileNotFoundError) and not folder.exists():
+        reason = f"the folder {folder} does not exist. Create it, or give another path."
+    else:
+        reason = f"{error.strerror or type(error).__name__}. Give another path."
+    return InvalidInputError(f"{option} {path} cannot be written: {reason}", field=option.removeprefix("--"))
 
 
 def same_file(path: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:

@@ -24,7 +24,7 @@ from facturaonline_async.cli.keys import KeysFile
 from facturaonline_async.cli.outputs import journal_files, same_file
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
-from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 from facturaonline_async.provision import (
     Existing,
     ParsedPlan,
@@ -38,6 +38,7 @@ from facturaonline_async.provision import (
     check as dry_check,
     provision,
 )
+from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.provision.seal import side_file
 from facturaonline_async.testing import Emulator
@@ -155,6 +156,8 @@ def command(
     if use_emulator and base_url:
         raise typer.BadParameter("--emulator and --base-url exclude each other")
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
+    if journal is not None:
+        _refuse_as_journal(journal, [plan], "the plan")
     parsed = _parse(plan, any_tipo=any_tipo, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
@@ -162,6 +165,8 @@ def command(
         loop.run(checked)
         return
     read = Plan.of(parsed)
+    if journal is not None:
+        _refuse_as_journal(journal, read.files(), "a file that the plan names")
     if keys_out is not None:
         _refuse_what_is_read(keys_out, plan, read, journal)
     if not use_emulator:
@@ -196,6 +201,14 @@ def command(
     report = loop.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
     if not report.is_complete:
         raise typer.Exit(1)
+
+
+def _refuse_as_journal(journal: Path, files: Iterable[str | os.PathLike[str]], what: str) -> None:
+    """Refuse a file of the plan as the journal, before the journal's own checks give another reason."""
+    if same_file(journal, files):
+        raise InvalidInputError(
+            f"--journal {printed.printable(str(journal))} is {what}: give another file.", field="journal"
+        )
 
 
 def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
@@ -256,7 +269,7 @@ async def check(
         answer: dict[str, Any] = {
             "dry_run": dry_run,
             "empresas": len(plan),
-            "series": plan.rows.series_count,
+            "series": plan.series_count,
             "notices": _plain(plan.notices),
             "warnings": _plain(warnings),
         }
@@ -267,7 +280,7 @@ async def check(
     shown.warnings(warnings)
     if problems:
         raise PlanError.of(problems, plan.notices)
-    empresas, series = len(plan), plan.rows.series_count
+    empresas, series = len(plan), plan.series_count
     Console().print(f"The plan is well formed: {empresas} empresas, {series} series. Nothing was sent.")
 
 
@@ -300,7 +313,7 @@ class _Job:
                 ):
                     report = run.report
                     if run.caution:
-                        sys.stderr.write(f"{printed.printable(run.caution)}\n")
+                        sys.stderr.write(f"warning: {printed.printable(run.caution)}\n")
                     with loop.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
@@ -309,6 +322,10 @@ class _Job:
             except asyncio.CancelledError:
                 if report is not None:
                     self._show(report, interrupted=True)
+                raise
+            except FacturaOnlineError as error:
+                if report is None and not isinstance(error, (InvalidInputError, JournalError)):
+                    error.add_note("Nothing was created.")
                 raise
         self._show(report, interrupted=interrupt.is_wanted)
         if interrupt.is_wanted:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async.cli import page, printed, status, told
-from facturaonline_async.cli.outputs import journal_files, same_file
+from facturaonline_async.cli.outputs import journal_files, same_file, unwritable
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.private import open_private
 from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
@@ -91,7 +91,7 @@ def _write(path: Path, text: str) -> None:
     except BaseException as error:
         draft.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise InvalidInputError(f"{path} cannot be written: {error.strerror or error}.", field="--html") from None
+            raise unwritable(path, error, option="--html") from None
         raise
 
 

@@ -21,8 +21,9 @@ from facturaonline_async.cli import folders, loop, printed, shown
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.findings import FINDINGS, Finding
-from facturaonline_async.provision import Plan, PlanRow
+from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
 from facturaonline_async.provision.checkers import Checkers, checkers
+from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.sello import Certificado, Kind, Report, Sello, read_file
 from facturaonline_async.sello.printable import printable_path
 
@@ -64,12 +65,14 @@ def command(
     key if the password opens it, or the only two.
 
     The exit code is 1 if anything would be refused (warnings do not count), and 2 if something cannot be read; whatever
-    can be is checked all the same.
+    can be is checked all the same, and so are the certificates of a plan with faulty cells.
     """
+    parsed: ParsedPlan | None = None
     if key is None and path.suffix.lower() in {".csv", ".toml"}:
         if rfc is not None or kind is not None or password_stdin:
             raise typer.BadParameter("a plan has RFCs, kinds and passwords of its own")
-        pairs = list(_of_plan(Plan.from_file(path, any_tipo=True)))
+        parsed = Plan.parse(path, any_tipo=True)
+        pairs = list(_of_plan(parsed))
     elif key is None and path.is_dir():
         pairs = list(_of_folder(path, rfc, kind, _password(as_stdin=password_stdin)))
         if not pairs:
@@ -85,8 +88,10 @@ def command(
         printed.as_json([_as_json(*each) for each in checked])
     elif len(checked) == 1:
         _show(checked[0][1])
-    else:
+    elif checked:
         _show_all(checked)
+    if parsed is not None and parsed.problems:
+        raise PlanError.of(parsed.problems, parsed.notices)
     if any(finding.code == _UNREADABLE for _, report in checked for finding in report.findings):
         raise typer.Exit(2)
     if not all(report.ok for _, report in checked):
@@ -100,7 +105,7 @@ class _Pair:
     name: str
     rfc: str | None
     kind: Kind | None
-    source: Sello | PlanRow | tuple[Path, Path, Secret] | Finding
+    source: Sello | PlanRow | FaultyRow | tuple[Path, Path, Secret] | Finding
 
 
 def _password(*, as_stdin: bool) -> Secret:
@@ -127,8 +132,8 @@ def _decoded(line: SecretBytes) -> Secret:
     return Secret(line.decode(encoding, "replace").rstrip("\r\n"))
 
 
-def _of_plan(plan: Plan) -> Iterator[_Pair]:
-    for row in plan:
+def _of_plan(plan: ParsedPlan) -> Iterator[_Pair]:
+    for row in sorted([*plan.rows, *plan.faulty], key=lambda row: row.number):
         yield _Pair(f"row {row.number}", row.rfc, "csd", row)
         yield _Pair(f"row {row.number}", row.rfc, "fiel", row)
 
@@ -176,6 +181,8 @@ async def _loaded(pair: _Pair) -> Sello | None:
         cer, key, password = source
         return await Sello.from_files(cer, key, password=password)
     assert not isinstance(source, Finding)  # noqa: S101  # told of already
+    if isinstance(source, FaultyRow):
+        return next((sello for kind, sello in await source.load_sellos() if kind == pair.kind), None)
     nueva = await source.load()
     return nueva.csd if pair.kind == "csd" else nueva.fiel
 

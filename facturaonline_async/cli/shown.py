@@ -20,7 +20,7 @@ _ROWS_SHOWN: Final = 50
 _CODE: Final = re.compile(r"\[\w+\]\Z")
 _NARROW: Final = 90
 _APART: Final = 3
-"""Mended cells of one column and one reason that are shown in a line each."""
+"""Cells of one column and one reason that are shown in a line each."""
 
 _ALWAYS: Final = frozenset({State.CREATED, State.ADOPTED, State.FAILED, State.UNKNOWN})
 """States that are told of also where they are nobody's."""
@@ -37,7 +37,10 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
-    """Show a bar for companies and one for series, and give a function that is told of each row's outcome."""
+    """Show a bar for companies and one for series, and give a function to call after each row's outcome.
+
+    A bar counts what exists, as the table at the end does: not what failed or was not tried.
+    """
     if quiet:
         yield lambda _: None
         return
@@ -45,14 +48,14 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
     empresas, series = (task.id for task in bars.tasks)
     with bars:
 
-        def advance(outcome: RowOutcome) -> None:
-            for task, found, done in (
-                (empresas, run.empresas, 1),
-                (series, run.series, len(outcome.series)),
-            ):
-                bars.update(task, advance=done, wrong=_wrong(found))
+        def redraw(_: RowOutcome | None = None) -> None:
+            for task, found in ((empresas, run.empresas), (series, run.series)):
+                bars.update(task, completed=_there(found), wrong=_wrong(found))
 
-        yield advance
+        try:
+            yield redraw
+        finally:
+            redraw()
 
 
 def bars_of(run: Report, get_time: Callable[[], float] | None = None) -> Progress:
@@ -75,7 +78,7 @@ def bars_of(run: Report, get_time: Callable[[], float] | None = None) -> Progres
         ("empresas", run.planned_empresas, run.empresas),
         ("series", run.planned_series, run.series),
     ):
-        bars.add_task(name, total=planned, completed=sum(found.values()), wrong=_wrong(found))
+        bars.add_task(name, total=planned, completed=_there(found), wrong=_wrong(found))
     return bars
 
 
@@ -100,7 +103,7 @@ def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 
 def notices(found: Iterable[Problem]) -> None:
-    """Print what was mended in a plan: every cell, those with one column and one reason in a line where they are many.
+    """Print the notices of a plan: every cell, those with one column and one reason in a line where they are many.
 
     No text is sent changed without a line that says so, so that none of these lines is left out.
     """
@@ -114,7 +117,7 @@ def notices(found: Iterable[Problem]) -> None:
             rows = ", ".join(str(notice.row) for notice in group[:_APART])
             lines = [f"rows {rows} and {len(group) - _APART} more, {column}: {reason}"]
         for line in lines:
-            console.print(Text.assemble(("mended", "yellow"), f" {line}"), soft_wrap=True)
+            console.print(Text.assemble(("note", "yellow"), f" {line}"), soft_wrap=True)
 
 
 def warnings(found: Iterable[Problem]) -> None:
@@ -137,6 +140,10 @@ def _cause(problem: Problem) -> str:
 def label(state: State) -> str:
     """Return what people read for a state."""
     return state.value.replace("_", " ")
+
+
+def _there(found: Mapping[State, int]) -> int:
+    return sum(number for state, number in found.items() if state.is_there)
 
 
 def _wrong(found: Mapping[State, int]) -> str:
