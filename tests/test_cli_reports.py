@@ -78,7 +78,7 @@ async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) 
     assert re.search(r"failed +│ +1 │ +0 │", ran.out)
     assert "1 x  failed  no: la contraseña  row 3, AAA010110003" in ran.out
     assert f"provision PLAN --journal {path}" in ran.out
-    assert "1 row failed: correct them in the plan" in ran.out
+    assert "1 row failed. Read the reason above, correct the row in the plan, and run again." in ran.out
 
 
 async def test_the_next_command_of_an_emulators_journal_has_its_option(path: Path) -> None:
@@ -91,7 +91,7 @@ async def test_the_next_command_of_an_emulators_journal_has_its_option(path: Pat
 async def test_a_complete_run_leaves_nothing_to_do(path: Path) -> None:
     await write(path, row(2, Phase.DONE, How.ADOPTED))
     told = (await run("status", path, "--json")).json
-    assert (told["complete"], told["next"]) == (True, ["Nothing: all that was planned is there."])
+    assert (told["complete"], told["next"]) == (True, ["Everything in the plan exists. You need to do nothing."])
 
 
 async def test_a_run_at_work_is_told_of_and_not_disturbed(path: Path) -> None:
@@ -227,18 +227,24 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
     )
     alter(path, "UPDATE things SET due = changed + 1e6 WHERE phase = 'unknown'")
     steps = told.next_steps(look(path))
-    assert [re.match(r"Run again|1 row [a-z ]+", step)[0] for step in steps] == [  # type: ignore[index]
-        *("Run again", "1 row with an unknown outcome", "1 row failed", "1 row in conflict", "1 row unresolved")
+    assert [re.match(r"To finish the rest|1 row [a-z ]+", step)[0] for step in steps] == [  # type: ignore[index]
+        *(
+            "To finish the rest",
+            "1 row with an unknown outcome",
+            "1 row failed",
+            "1 row in conflict",
+            "1 row unresolved",
+        )
     ]
     assert "can tell from 11 d 13 h on" in steps[1]
 
 
 async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
     await write(path, [*row(2, Phase.UNRESOLVED, series=2)])
-    assert "Run again" not in " ".join(told.next_steps(look(path)))
+    assert "To finish the rest" not in " ".join(told.next_steps(look(path)))
     await write(path, row(4, Phase.INTENT))
     assert [step[:27] for step in told.next_steps(look(path))[:2]] == [
-        *("Run again what is not there", "1 row in flight when it sto")
+        *("To finish the rest, run: fa", "1 row in flight when it sto")
     ]
 
 
@@ -247,7 +253,7 @@ async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> Non
     await write(path, [*unseen, *row(3, Phase.DONE, How.CREATED)])
     seen = look(path)
     assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
-    assert [step[:9] for step in told.next_steps(seen)] == ["Run again", "1 row the"]
+    assert [step[:9] for step in told.next_steps(seen)] == ["To finish", "1 row the"]
     first, second = read_ledger(path).rows
     assert (first.ok, [entry.name for entry in first.lacking], second.ok) == (False, ["empresa"], True)
 
@@ -291,7 +297,7 @@ async def test_watch_goes_on_until_the_run_ends(path: Path) -> None:
 async def test_watch_for_people_ends_with_the_last_look(path: Path) -> None:
     await write(path, row(2, Phase.DONE, How.CREATED))
     ran = await run("status", path, "--watch")
-    assert (ran.code, "Nothing: all that was planned is there." in ran.out) == (0, True)
+    assert (ran.code, "Everything in the plan exists. You need to do nothing." in ran.out) == (0, True)
 
 
 async def test_ctrl_c_leaves_watch_and_not_the_run(path: Path) -> None:
@@ -316,7 +322,7 @@ def no_journals(folder: Path) -> Iterator[tuple[Path, str]]:
     (folder / "empty").touch()
     yield folder / "empty", "no journal of this library"
     (folder / "text").write_text("a text, and no database at all\n" * 100)
-    yield folder / "text", "not a database"
+    yield folder / "text", "is not a journal: give the file that you gave to --journal"
     alter(folder / "other", "CREATE TABLE t (a)")
     yield folder / "other", "no journal of this library"
 

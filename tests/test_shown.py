@@ -96,6 +96,17 @@ def test_rows_that_a_stopped_run_did_not_try_are_told_in_numbers_alone(
     assert ("AAA010101AA2" in text, "AAA010101AA3" in text) == (False, True)
 
 
+def test_a_reason_does_not_repeat_its_state(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    report = Report(planned_empresas=1, planned_series=0)
+    report.add(RowOutcome(number=2, rfc="AAA010101AA2", state=State.NOT_TRIED, reason="not tried: the run was stopped"))
+    shown.report(report)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "AAA010101AA2" in line]
+    assert [cell.strip() for cell in line.strip("│ ").split("│")][-2:] == ["not tried", "the run was stopped"]
+
+
 def test_warnings_are_grouped_by_their_cause_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
     digit = "{} does not fit. Compare it. [rfc_check_digit]"
     found = [Problem(row=row, column="rfc", reason=digit.format(row)) for row in (4, 2, 3)]

@@ -164,13 +164,15 @@ def agreed(yes: bool, question: str | None = None) -> None:
     """Ask whether to go on, and leave if not; without a question, only see whether there is somebody to ask.
 
     Raises:
-        InvalidInputError: there is nobody to ask.
+        InvalidInputError: there is no terminal to ask on.
 
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidInputError("There is nobody to ask: give --yes to delete without being asked.", field="yes")
+        raise InvalidInputError(
+            "There is no terminal to ask on: give --yes to delete without being asked.", field="yes"
+        )
     if question is None:
         return
     try:

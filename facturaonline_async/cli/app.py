@@ -100,7 +100,7 @@ def _ending(error: FacturaOnlineError) -> tuple[int, tuple[str, ...]]:
     if endpoint is None or endpoint.method == "GET":
         return 1, ()
     if isinstance(error, OutcomeUnknownError):
-        return 3, ("Nobody knows whether it was done: look before you repeat it.",)
+        return 3, ("The result is unknown: it may have been done. Look before you repeat it.",)
     if isinstance(error, UnreadableAnswerError):
         return 3, ("It was done, but the answer cannot be read: look, and do not repeat it.",)
     return 1, ()

@@ -135,7 +135,7 @@ def create(
           --rfc EKU9003173C9 --codpos 42501 --email a@example.com \
           --regimen 601 --regimen-nomina 601 --cer csd.cer --key csd.key
 
-    The exit code is 3 if nobody knows whether it was created: look (find) before you repeat it.
+    The exit code is 3 if the result is unknown (it may have been created): look (find) before you repeat it.
     """
     account.check_environment(base_url)
     with account.logged_warnings():

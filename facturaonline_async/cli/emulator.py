@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one.")] = 8080,
-    latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="That each call takes.")] = 0.0,
+    latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Delay of each answer.")] = 0.0,
     list_lag: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Until lists show what was created.")] = 0.0,
     state: Annotated[
         Path | None,

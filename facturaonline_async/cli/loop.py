@@ -47,7 +47,7 @@ class Interrupt:
             return
         self.is_wanted = True
         sys.stderr.write(
-            f"Stopping: what is in flight is waited for, {_PATIENCE:.0f} s at most. Ctrl-C again stops at once.\n"
+            f"Stopping: waiting up to {_PATIENCE:.0f} s for the calls in progress. Ctrl-C again stops at once.\n"
         )
         self._later = asyncio.get_running_loop().call_later(_PATIENCE, self._task.cancel)
         self._stop()

@@ -92,7 +92,8 @@ def command(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="After so long, what was sent and is not listed was not done. Default: 150; less with --emulator.",
+            help="How long to wait before a create without an answer counts as not done. Default: 150, or 2 with "
+            "--emulator.",
         ),
     ] = None,
     existing: Annotated[
@@ -125,7 +126,7 @@ def command(
     ] = False,
     any_tipo: Annotated[
         bool,
-        typer.Option("--any-tipo", help="Each tipo_documento is meant as it is, though it looks like a misspelt one."),
+        typer.Option("--any-tipo", help="Accept a tipo_documento that looks misspelt (such as facturas)."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the plan, and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and no progress.")] = False,

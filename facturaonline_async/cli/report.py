@@ -104,7 +104,7 @@ def _show(ledger: Ledger) -> None:
     rows = [row for row in ledger.rows if not row.ok]
     if not rows:
         return
-    table = Table(title="What is not surely there", title_justify="left")
+    table = Table(title="Rows that are missing or uncertain", title_justify="left")
     for name in ("row", "RFC", "what", "state", "reason"):
         table.add_column(name, overflow="fold")
     for row in rows[:_ROWS_SHOWN]:

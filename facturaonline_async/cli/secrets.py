@@ -23,7 +23,7 @@ def password(what: str, *, variable: str, as_stdin: bool) -> Secret:
         as_stdin: take the next line of the standard input, and nothing else.
 
     Raises:
-        InvalidInputError: there is none, and nobody to ask.
+        InvalidInputError: there is none, and no terminal to ask on.
 
     """
     if as_stdin:
@@ -38,7 +38,7 @@ def password(what: str, *, variable: str, as_stdin: bool) -> Secret:
         return Secret(value)
     if not sys.stdin.isatty():
         raise InvalidInputError(
-            f"There is nobody to ask for the password of the {what}: give --password-stdin, or set {variable}.",
+            f"There is no terminal to ask for the password of the {what}: give --password-stdin, or set {variable}.",
             field="password",
         )
     try:

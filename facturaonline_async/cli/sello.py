@@ -114,7 +114,9 @@ def _password(*, as_stdin: bool) -> Secret:
     if PASSWORD in os.environ:
         return Secret(os.environ[PASSWORD])
     if not sys.stdin.isatty():
-        raise InvalidInputError(f"There is nobody to ask: give --password-stdin, or set {PASSWORD}.", field="password")
+        raise InvalidInputError(
+            f"There is no terminal to ask on: give --password-stdin, or set {PASSWORD}.", field="password"
+        )
     return Secret(
         typer.prompt("Contraseña de la clave privada", hide_input=True, err=True, default="", show_default=False)
     )

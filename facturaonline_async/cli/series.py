@@ -29,7 +29,7 @@ Tipo = Annotated[
     str, typer.Option(metavar="TIPO", help=f"One of {', '.join(sorted(TIPOS_DOCUMENTO))}.", show_default=False)
 ]
 AnyTipo = Annotated[
-    bool, typer.Option("--any-tipo", help="The tipo is meant as it is, though it looks like a misspelt one.")
+    bool, typer.Option("--any-tipo", help="Accept a tipo_documento that looks misspelt (such as facturas).")
 ]
 Folio = Annotated[
     int | None, typer.Option(min=1, max=10**12 - 1, help="Number of the first document. Default: the API's, 1.")
@@ -83,7 +83,7 @@ def create(
       facturaonline series create --letra F --tipo factura
       facturaonline series create --letra NC --tipo nota_credito --folio 501
 
-    The exit code is 3 if nobody knows whether it was created: look before you repeat it.
+    The exit code is 3 if the result is unknown (it may have been created): look before you repeat it.
     """
 
     async def work(client: FacturaOnline, doing: Doing) -> None:

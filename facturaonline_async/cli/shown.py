@@ -85,8 +85,8 @@ def bars_of(run: Report, get_time: Callable[[], float] | None = None) -> Progres
 def last_look(seconds: float) -> None:
     """Print what a run waits for whose rows are all done."""
     Console(stderr=True).print(
-        f"All rows are done. A last look whether everything is there once follows in {seconds:.0f} s; Ctrl-C ends the "
-        "wait, and --no-audit skips it.",
+        f"All rows are done. In {seconds:.0f} s the command lists once more what it created, to find duplicates. "
+        "Ctrl-C ends the wait, and --no-audit skips it.",
         soft_wrap=True,
     )
 
@@ -185,7 +185,7 @@ def _tried(row: RowOutcome) -> Iterator[bool]:
 
 def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
     """Return a table of what is not surely there; on a narrow terminal the reasons stand below their rows."""
-    table = Table(title="What is not surely there", title_justify="left")
+    table = Table(title="Rows that are missing or uncertain", title_justify="left")
     names = ("row", "RFC", "what", "state", "reason")
     for name in names[1:2] if narrow else names:
         table.add_column("" if narrow else name, overflow="fold")
@@ -193,6 +193,7 @@ def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
     for row in rows[:_ROWS_SHOWN]:
         for what, state, reason in _not_there(row):
             cells = (str(row.number), row.rfc, what, label(state))
+            reason = reason.removeprefix(f"{label(state)}: ")  # noqa: PLW2901  # the column before says so
             if narrow:
                 table.add_row(Text(f"row {', '.join(cells)}: {reason}"))
             else:

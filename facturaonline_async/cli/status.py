@@ -38,12 +38,12 @@ def command(
         bool, typer.Option("--json", help="Print it as JSON; with --watch a line for each look.")
     ] = False,
 ) -> None:
-    """Tell how far a run has come: while it works, after it, or after it was killed.
+    """Show how far a run has come: while it works, after it, or after it was killed.
 
-    It reads the journal, talks to nobody, and does not disturb the run: nothing waits for it.
+    It reads only the journal and makes no network call. It does not slow or stop the run.
 
-    The exit code is 0 also if something is not there, 2 if the journal cannot be read, and 130 if you leave --watch
-    by Ctrl-C; the run does not mind.
+    The exit code is 0 also if something does not exist, 2 if the journal cannot be read, and 130 if you leave --watch
+    by Ctrl-C: that does not stop the run either.
     """
     try:
         if watch:
@@ -128,7 +128,9 @@ def _left(status: Status) -> str:
             f"what is unknown is looked for in {told.duration(status.due[0])} to {told.duration(status.due[1])}"
         )
     if status.waiting:
-        parts.append(f"{status.waiting} series wait for companies that need a person")
+        parts.append(
+            f"{status.waiting} series cannot be created until their companies are corrected (see the reasons below)"
+        )
     return "; ".join(parts)
 
 

@@ -56,7 +56,8 @@ def of_run(status: Status, zone: tzinfo | None = None) -> str:
     if status.is_without_wal:
         return f"without its -wal: this is how far process {last.pid} was at {moment(ended, zone)}, or later{before}"
     if status.is_broken_off:
-        return f"broken off: process {last.pid} is gone; its last word is of {moment(ended, zone)}{before}"
+        last_write = moment(ended, zone)
+        return f"killed: process {last.pid} no longer runs; it last wrote to the journal at {last_write}{before}"
     return f"ended {moment(ended, zone)} after {duration(ended - last.began)}{before}"
 
 
@@ -79,14 +80,15 @@ def _next_steps(status: Status) -> Iterator[str]:
     if status.is_running:
         yield "Leave it alone. If it is stopped (Ctrl-C) or killed, the same command goes on where it was."
     elif status.left or status.unseen or status.unaudited or rows.get("failed") or rows.get("conflict"):
-        yield f"Run again what is not there: {again}. What is there is not created again."
+        yield f"To finish the rest, run: {again}. It does not create again what exists."
     if (number := rows.get("intent")) and not status.is_running:
         yield f"{_rows(number)} in flight when it stopped: the next run waits until a look can tell, and looks."
     if status.due and not status.is_running:
         when = f"from {duration(status.due[1])} on" if status.due[1] else "at once"
         yield f"{_rows(rows['unknown'])} with an unknown outcome: the next run looks, and can tell {when}."
     if number := rows.get("failed"):
-        yield f"{_rows(number)} failed: correct them in the plan before the next run, if the reason lies there."
+        reason, row = ("reason", "row") if number == 1 else ("reasons", "rows")
+        yield f"{_rows(number)} failed. Read the {reason} above, correct the {row} in the plan, and run again."
     if number := rows.get("conflict"):
         yield f"{_rows(number)} in conflict: there are several of it. Keep one, and delete the others in the panel."
     if number := rows.get("unresolved"):
@@ -97,9 +99,13 @@ def _next_steps(status: Status) -> Iterator[str]:
     if status.unseen:
         yield f"{_rows(status.unseen)} there, but not seen yet: the next run looks again."
     if status.unaudited and not status.is_running:
-        yield f"{_rows(status.unaudited)} there, but not known to be there once: the next run makes the last look."
+        verb, what = ("exists", "it") if status.unaudited == 1 else ("exist", "them")
+        yield (
+            f"{_rows(status.unaudited)} {verb}, but the run ended before it checked {what} for duplicates. The next "
+            f"run checks {what}."
+        )
     if status.is_complete:
-        yield "Nothing: all that was planned is there."
+        yield "Everything in the plan exists. You need to do nothing."
 
 
 def _rows(number: int) -> str:

@@ -274,8 +274,14 @@ class Cells:
             self.wrong(name, f"is required (or {name}_env), and empty")
         elif not password:
             # A password may have been written into the cell that should name its variable.
-            name_of_it = variable if _VARIABLE.fullmatch(variable or "") else "of the name in this cell"
-            self.wrong(column, f"the environment has no variable {name_of_it}, or it is empty")
+            if _VARIABLE.fullmatch(variable or ""):
+                reason = f"the environment variable {variable} is not set or is empty"
+            else:
+                reason = (
+                    "the environment variable that this cell names is not set or is empty (name not shown: the cell "
+                    "may hold a password)"
+                )
+            self.wrong(column, reason)
         elif _CONTROL.search(password) or not _is_encodable(password):
             self.wrong(column, "holds a line break or another character that no password has")
         else:

@@ -102,7 +102,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as file:
             yield file if file.seekable() else io.BytesIO(file.read())
+    except FileNotFoundError:
+        reason = "the file does not exist."
     except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
+        reason = f"{problem.strerror or type(problem).__name__}."
     if reason:
-        raise PlanError.of([whole(f"{path} cannot be read: {reason}")])
+        raise PlanError.of([whole(f"The plan {path} cannot be read: {reason}")])

@@ -47,8 +47,8 @@ class Hold:
         if not self.journal.doubt:
             return ""
         return (
-            f"the journal {self.journal.path} does not prove what was sent: {self.journal.doubt}. Nothing is created "
-            f"for {self.settle:g} s; what was sent before shows up in the API's lists by then, and is adopted."
+            f"the journal {self.journal.path} may be incomplete: {self.journal.doubt}. The run waits "
+            f"{self.settle:g} s, lists what exists, adopts it, and then creates the rest."
         )
 
     def release(self) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async.provision.journal import COLUMNS, thing_of
-from facturaonline_async.provision.opening import JournalError, unusable
+from facturaonline_async.provision.opening import InvalidJournalError, JournalError, unusable
 from facturaonline_async.provision.seal import side_file, wal_size
 from facturaonline_async.provision.tables import damaged, examine
 from facturaonline_async.provision.things import Thing
@@ -73,6 +73,8 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         problem = damaged(file, "a text in it is no UTF-8")
     except sqlite3.Error as error:
         problem = unusable(file, "read", error)
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            problem = InvalidJournalError(f"{path} is not a journal: give the file that you gave to --journal.")
     raise problem
 
 

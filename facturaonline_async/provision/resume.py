@@ -131,11 +131,12 @@ class _Comparison:
             thing.phase, thing.reason = Phase.PLANNED, ""
         elif thing.digest is not None and (digest := await self._digest(row, thing)) not in {thing.digest, None}:
             columns = changed_columns(thing.digest, digest or b"") if thing.is_empresa else []
-            what = f"its {' and '.join(columns)}" if columns else ":".join(thing.key)
+            # Of a serie only the folio can change: letra and tipo_documento are its key.
+            serie = "" if thing.is_empresa else f"serie {':'.join(thing.key)}: "
+            what = " and ".join(columns) if columns else "data" if thing.is_empresa else "folio"
             verb = "have" if len(columns) > 1 else "has"
-            self._problem(
-                row.number, thing, f"{what} {verb} changed since it was sent: undo that, or begin another journal"
-            )
+            remedy = "restore the old value, or use a new journal"
+            self._problem(row.number, thing, f"{serie}its {what} {verb} changed since it was sent: {remedy}")
         if thing.phase is Phase.INTENT:
             thing.phase, thing.reason = Phase.UNKNOWN, "the run ended before there was an answer"
         if thing.phase is Phase.UNKNOWN:
@@ -166,6 +167,17 @@ class _Comparison:
             what = f"its serie {':'.join(thing.key)}" if not thing.is_empresa else f"the company {thing.rfc}"
             self._problem(number, thing, f"{what} is not in the plan any more, and may exist: put it back")
 
+    def _leave_company_out(self, rfc: str, things: list[Thing]) -> None:
+        """Forget a company that the plan does not name any more, or say in one line what of it may exist."""
+        self._drop += [thing for thing in things if thing.may_change]
+        left = [thing for thing in things if not thing.may_change]
+        if not left:
+            return
+        series = sum(not thing.is_empresa for thing in left)
+        also = f" and its {series} series" if series else ""
+        reason = f"{rfc}: the company{also} {'were' if series else 'was'} removed from the plan, but may exist"
+        self._problems.append(Problem(row=0, column="", reason=f"{reason}: put the row back"))
+
     def _problem(self, number: int, thing: Thing, reason: str) -> None:
         column = "" if thing.is_empresa else "series"
         self._problems.append(Problem(row=number, column=column, reason=f"{thing.rfc}: {reason}"))
@@ -184,12 +196,15 @@ class _Comparison:
     async def look_for_vanished(self) -> None:
         """Find companies of the journal that the plan does not name any more."""
         after, is_first = 0, True
+        vanished: dict[str, list[Thing]] = {}
         while after or is_first:
             things, after = await self.journal.all_things(after)
             is_first = False
             for thing in things:
                 if thing.rfc not in self._seen:
-                    self._leave_out(thing, 0)
+                    vanished.setdefault(thing.rfc, []).append(thing)
+        for rfc, things in vanished.items():
+            self._leave_company_out(rfc, things)
 
     async def commit(self) -> None:
         """Refuse a plan that is another one, or write all changes down."""

@@ -70,6 +70,8 @@ class PlanError(InvalidInputError):
     def of(cls, problems: Sequence[Problem], notices: Sequence[Problem] = ()) -> PlanError:
         """Return the error that shows all problems."""
         ordered = sorted(problems, key=lambda problem: problem.row)
+        if len(ordered) == 1 and not ordered[0].row and not ordered[0].column:
+            return cls(str(ordered[0]), ordered, notices)
         more = [f"… and {len(ordered) - _SHOWN} faults more"] if len(ordered) > _SHOWN else []
         return cls("\n".join(["The plan has faults:", *map(str, ordered[:_SHOWN]), *more]), ordered, notices)
 

@@ -258,9 +258,9 @@ class Run:
         """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
         if not self._sender.is_stopping:
             await self._bring(work)
-        else:
+        if self._sender.is_stopping:
             _say_why(work)
-        if not self._sender.is_stopping and self._parking.put(work):
+        elif self._parking.put(work):
             return None
         await self._give_up(work)
         self._open -= 1
@@ -304,6 +304,7 @@ class Run:
             if self._resumed is not None and not work.is_recalled:
                 self._begun.discard(work.empresa.rfc)
             else:
+                _say_why(work)
                 self.report.add(outcome(work))
         for rfc, work in self._resumed.open.items() if self._resumed is not None else ():
             if rfc not in self._begun:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import difflib
 import io
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +28,24 @@ __all__ = ["read_csv"]
 _DELIMITERS: Final = ",;\t"
 _END_MARK: Final = "\x1a"
 """Ctrl-Z, with which DOS programs end a text file."""
+
+_LONGEST_NAME: Final = 40
+_SUGGESTIONS: Final = 20
+"""Unknown columns for which a known one is looked for: that takes about a millisecond each."""
+_OTHER_NAMES: Final = {
+    "cp": "codpos",
+    "codigo_postal": "codpos",
+    "correo": "email",
+    "correo_electronico": "email",
+    "mail": "email",
+    "nombre": "razon_social",
+    "regimen_fiscal": "regimen",
+    "contrasena": "password",
+    "certificado": "cer",
+    "llave": "key",
+    "serie": "series",
+}
+"""What people call some columns."""
 
 _SPANISH: Final = re.compile(
     # Letters with accents beside another letter, and in the case that a word has there.
@@ -52,18 +72,31 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
         records = _records(text, gathered.notices)
         number, header = next(records, (1, []))
         columns = [name.strip().lower() for name in header]
-        if problems := list(_wrong_columns(columns, number)):
+        if problems := list(_wrong_columns(columns, number, header)):
             raise PlanError.of(problems)
         for number, record in records:
             texts = {name: cell for name, cell in zip(columns, record, strict=False) if name}
             cells = Cells(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
-            nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
-            if any(cell.strip() for cell in (*record[len(columns) :], *nameless)):
-                is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
-                hint = ": a quotation mark must follow the separator, without a blank" if is_quoted else ""
-                cells.wrong("", f"it has more cells than the header has columns{hint}")
+            if reason := _uneven(columns, record):
+                cells.wrong("", reason)
             gathered.add(cells)
     return gathered.done(none="there are no rows below the header")
+
+
+def _uneven(columns: Sequence[str], record: Sequence[str]) -> str:
+    """Return what is wrong with the number of a row's cells, or ``""``. No cell is shown: it may be a password."""
+    nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
+    if any(cell.strip() for cell in record[len(columns) :]):
+        is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
+        remedy = (
+            "A quotation mark must follow the separator, without a blank."
+            if is_quoted
+            else "Quote cells that contain the separator."
+        )
+        return f"has {len(record)} cells, the header has {len(columns)} columns. {remedy}"
+    if any(cell.strip() for cell in nameless):
+        return "has a cell in a column without a name: name the column, or delete it"
+    return ""
 
 
 def _text(file: BinaryIO, notices: list[Problem]) -> TextIO:
@@ -177,7 +210,20 @@ def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:
     yield last.rstrip(_END_MARK)
 
 
-def _wrong_columns(columns: Sequence[str], number: int) -> Iterator[Problem]:
+def _meant(name: str) -> str:
+    """Return the column that a name is likely meant for, or ``""``."""
+    if len(name) > _LONGEST_NAME:
+        return ""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"\W+", "_", letters).strip("_")
+    if plain in _OTHER_NAMES:
+        return _OTHER_NAMES[plain]
+    return next(iter(difflib.get_close_matches(plain, sorted(COLUMNS), 1, 0.75)), "")
+
+
+def _wrong_columns(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[Problem]:
+    """Give what is wrong with the names of the columns; `header` has them as they are written."""
+
     def wrong(column: str, reason: str) -> Problem:
         return Problem(row=number, column=column, reason=reason)
 
@@ -187,9 +233,13 @@ def _wrong_columns(columns: Sequence[str], number: int) -> Iterator[Problem]:
         yield wrong("", f"is no header: it must name the columns {', '.join(REQUIRED)} and password (or password_env)")
         return
     if unknown := sorted(set(named) - COLUMNS):
+        written = {name.strip().lower(): name.strip() for name in header}
+        meant = dict.fromkeys(unknown, "") | {name: _meant(name) for name in unknown[:_SUGGESTIONS]}
         for name in unknown:
-            yield wrong(name if re.fullmatch(r"[\w ]{1,40}", name) else "(no name)", "there is no such column")
-        yield wrong("", f"the columns are {', '.join(sorted(COLUMNS))}")
+            shown = written.get(name, name) if re.fullmatch(r"[\w ]{1,40}", name) else "(no name)"
+            yield wrong(shown, f"unknown column{f'; did you mean {meant[name]}?' if meant[name] else ''}")
+        if not all(meant.values()):
+            yield wrong("", f"the columns are {', '.join(sorted(COLUMNS))}")
     for name in sorted(name for name, times in Counter(named).items() if times > 1):
         yield wrong(name, "the column stands there twice")
     for name in REQUIRED:

@@ -246,11 +246,11 @@ async def test_what_was_sent_must_not_change(client: FacturaOnline, emulator: Em
     rows[1].more = {"codpos": "01000", "calle": "Centro"}
     rows[2].series = (F, evolve(P, folio=5))
     reasons = await refused(client, emulator, plan(*rows), tmp_path / "j")
-    changed = "changed since it was sent: undo that, or begin another journal"
+    changed = "changed since it was sent: restore the old value, or use a new journal"
     assert reasons == [
         f"row 2: {RFCS[0]}: its password has {changed}",
         f"row 3: {RFCS[1]}: its codpos and calle have {changed}",
-        f"row 4, series: {RFCS[2]}: P:factura has {changed}",
+        f"row 4, series: {RFCS[2]}: serie P:factura: its folio has {changed}",
     ]
 
 
@@ -263,9 +263,7 @@ async def test_what_may_exist_must_stay_in_the_plan(client: FacturaOnline, emula
     assert sorted(reasons) == sorted(
         [
             f"row 2, series: {RFCS[0]}: its serie P:factura {vanished}",
-            f"{RFCS[2]}: the company {RFCS[2]} {vanished}",
-            f"series: {RFCS[2]}: its serie F:factura {vanished}",
-            f"series: {RFCS[2]}: its serie P:factura {vanished}",
+            f"{RFCS[2]}: the company and its 2 series were removed from the plan, but may exist: put the row back",
         ]
     )
 

@@ -382,5 +382,5 @@ async def test_a_copied_file_makes_no_duplicate_of_what_the_lists_do_not_show_ye
         assert before > 0
         caution, is_complete, adopted = await client_of(tmp_path / "copy" / "j", is_left=False)
         assert judge(emulator.state, letras, tmp_path / "copy" / "j") == Verdict(0, 0, 0)
-    assert f"does not prove what was sent: {COPIED}. Nothing is created for 2 s" in caution
+    assert f"may be incomplete: {COPIED}. The run waits 2 s, lists what exists, adopts it" in caution
     assert (is_complete, adopted) == (True, before)
