@@ -11,12 +11,14 @@ from typing import Any, Final
 from facturaonline_async.config import DEFAULT_PLUGIN
 from facturaonline_async.sello import Sello
 
-__all__ = ["API_KEY", "HEADERS", "RFC", "SECRET_KEY", "answers", "company_fields", "rows", "sello"]
+__all__ = ["API_KEY", "HEADERS", "RFC", "SECRET_KEY", "SERIE_UID", "answers", "company_fields", "rows", "sello"]
 
 API_KEY: Final = "JDJ5JDEwJ" + "x" * 71
 SECRET_KEY: Final = "JDJ5JDEwJ" + "y" * 71
 HEADERS: Final = {"F-PLUGIN": DEFAULT_PLUGIN, "F-Api-Key": API_KEY, "F-Secret-Key": SECRET_KEY}
 RFC: Final = "EKU9003173C9"
+#: The serie that a server gives, whichever is asked for.
+SERIE_UID: Final = 19843
 
 _PAGES: Final = Path(__file__).parents[1] / "tests" / "wire"
 
@@ -45,6 +47,7 @@ def answers(companies: int) -> dict[str, bytes]:
     """Return the bodies that a server gives, by the route that asks for them."""
     series = {**_page("series/get")}
     series["data"] = series["data"][0] if isinstance(series["data"], list) else series["data"]
+    series["data"]["SerieID"] = SERIE_UID
     created = _page("empresas/create")
     created["0"]["acco_rfc"] = RFC  # the one that is sent
     found = {

@@ -101,20 +101,18 @@ def _has_unread(protocol: ResponseHandler) -> bool:
 
 
 class Protocol(ResponseHandler):
-    """A connection that closes where the beginning of an answer came over it that no call has asked for."""
+    """A connection that is not used again where the beginning of an answer came over it that no call has asked for."""
 
-    def set_response_params(self, **params: Any) -> None:
-        """Begin a request, unless half an answer is there: the parser that read it is replaced here."""
-        if _has_begun(self._parser):
-            self.force_close()  # seen by `Request.send`
-        super().set_response_params(**params)
+    def is_connected(self) -> bool:
+        """Return whether the pool may hand it out; the pool asks that of kept connections, and closes the others."""
+        return super().is_connected() and not _has_begun(self._parser)
 
 
 def _has_begun(parser: Any) -> bool:
     """Whether a parser, or None before the first answer, has read the beginning of an answer and not its end.
 
     It says so when it is told that no more will come: then it hands out what it has, or fails. aiohttp makes a new one
-    for each answer. Its parser in Python, without the C extension, says nothing, but keeps the bytes.
+    for each answer, and this one is not used again. Its parser in Python, without the C extension, says nothing, but keeps the bytes.
     """
     if parser is None:
         return False

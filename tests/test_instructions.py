@@ -28,12 +28,12 @@ pytestmark = [
 ]
 
 
-#: By work and by whom it is compared with.
+#: By work and by whom it is compared with: the ratio that was counted, and some 3 % of room.
 CEILINGS: dict[tuple[str, type[Contender]], float] = {
-    ("get_serie", Idiomatic): 0.965,
-    ("get_serie", Identical): 1.145,
-    ("create_empresa", Identical): 1.42,
-    ("list_empresas", Idiomatic): 1.44,
+    ("get_serie", Idiomatic): 1.05,
+    ("get_serie", Identical): 1.19,
+    ("create_empresa", Identical): 1.6,
+    ("list_empresas", Idiomatic): 1.58,
 }
 
 
