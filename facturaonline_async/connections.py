@@ -112,7 +112,8 @@ def _has_begun(parser: Any) -> bool:
     """Whether a parser, or None before the first answer, has read the beginning of an answer and not its end.
 
     It says so when it is told that no more will come: then it hands out what it has, or fails. aiohttp makes a new one
-    for each answer, and this one is not used again. Its parser in Python, without the C extension, says nothing, but keeps the bytes.
+    for each answer, and this one is not used again. Its parser in Python, without the C extension, says nothing, but
+    keeps the bytes.
     """
     if parser is None:
         return False
