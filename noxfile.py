@@ -128,12 +128,17 @@ def tests(session: nox.Session) -> None:
 def drop_torn_files(session: nox.Session) -> None:
     """Remove what processes left that tests killed while they wrote down their coverage."""
     for path in Path.cwd().glob(".coverage.*"):
-        with closing(sqlite3.connect(path)) as data:
-            try:
-                data.execute("SELECT version FROM coverage_schema").fetchall()
-            except sqlite3.Error:
-                session.log(f"{path.name} was never finished: its process was killed")
-                path.unlink()
+        if not is_whole(path):
+            session.log(f"{path.name} was never finished: its process was killed")
+            path.unlink()
+
+
+def is_whole(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as data:
+        try:
+            return data.execute("SELECT version FROM coverage_schema").fetchone() is not None
+        except sqlite3.Error:
+            return False
 
 
 @nox.session
