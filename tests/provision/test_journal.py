@@ -279,7 +279,10 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_reading_what_is_no_journal_says_so(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "j").write_bytes(content)
-    with pytest.raises(JournalError, match=r"cannot be read|is no journal|is not there"), open_to_read(tmp_path / "j"):
+    with (
+        pytest.raises(JournalError, match=r"cannot be read|is no journal|is not a journal|is not there"),
+        open_to_read(tmp_path / "j"),
+    ):
         pass
     assert (tmp_path / "j").exists() is (content is not None)
 
