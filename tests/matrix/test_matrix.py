@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +20,15 @@ CELLS = [(row, operation, code) for row in ROWS for operation, code in row.cells
 #: Rows that are played by tests of their own, below; the numbers are those of the rows that belong to a journal.
 APART = {28, 51, 54, 55, 56, 57, 58, 64, 65, 66}
 ELSEWHERE = {52, 53, 59, 60, 61}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_old_garbage() -> Iterator[None]:
+    """Let each cell's collection look at what that cell made, and not at all that was there before."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def test_no_row_and_no_cell_is_missing() -> None:
