@@ -101,7 +101,8 @@ def unusable(path: Path, what: str, error: sqlite3.Error) -> JournalError:
     """Return the error for a journal that cannot be `what` ("opened", "read")."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     kind = InvalidJournalError if code in _DAMAGED else JournalError
-    return kind(f"the journal {path} cannot be {what}: {error}.")
+    reason = " ".join(str(error).split())  # of a damaged schema, SQLite shows lines
+    return kind(f"the journal {path} cannot be {what}: {reason}.")
 
 
 def opened(path: Path, account: str, host: str) -> Opened:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 from rich.console import Console
 
 from facturaonline_async.cli import page, report, status as status_command
@@ -89,6 +89,7 @@ def test_a_flipped_byte_is_an_error_of_ours_or_no_harm(whole: Path, place: int, 
             assert is_one_line(error, path)
 
 
+@example(start=114, length=3414, content=b"\x81", is_cut=False)  # a schema of several lines
 @given(
     start=st.integers(0, 1 << 20), length=st.integers(1, 5000), content=st.binary(min_size=1, max_size=20),
     is_cut=st.booleans(),
