@@ -11,10 +11,8 @@ A thing that waits for its last look is DONE, and its `due` is the moment when l
 from __future__ import annotations
 
 import asyncio
-import heapq
 import time
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Sequence
 from typing import Final
 
 from attrs import define, field
@@ -27,13 +25,12 @@ from facturaonline_async.provision.its_series import SEVERAL, by_key
 from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import Phase, Thing
+from facturaonline_async.provision.timers import DelayQueue, is_set_before
 from facturaonline_async.provision.work import Work
 
 __all__ = ["Audit"]
 
 _CONCURRENCY: Final = 8
-_EARLY: Final = 0.001
-"""Seconds: a timer of an event loop may go off a moment before its time."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two lists, where the first does not show all."""
 
@@ -72,18 +69,12 @@ class Audit:
     account: Account
     sender: Sender
     problems: list[str] = field(factory=list, init=False)
-    _waiting: list[tuple[float, int, _Company]] = field(factory=list, init=False)  # a heap, the next one first
-    _numbers: count[int] = field(factory=count, init=False)
-    _is_ending: bool = field(default=False, init=False)
-    _came: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _stopped: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _clock: Callable[[], float] = field(factory=lambda: asyncio.get_running_loop().time, init=False)
+    _waiting: DelayQueue[_Company] = field(factory=DelayQueue, init=False)
 
     @property
     def wait(self) -> float:
         """Seconds until the last look is made."""
-        last = max((moment for moment, _, _ in self._waiting), default=0.0)
-        return max(0.0, self._seconds(self.account.shows_at), last - self._clock())
+        return max(0.0, self._seconds(self.account.shows_at), self._waiting.last - self._waiting.now())
 
     def add(self, work: Work) -> None:
         """Take up a row that is done."""
@@ -92,11 +83,7 @@ class Audit:
         things = [thing for thing in work.series if thing.is_unaudited]
         if work.own is not None and things:
             seconds = max(self._seconds(thing.due) for thing in things)
-            self._put(_Company(work.empresa.rfc, work.own, things), seconds)
-
-    def stop(self) -> None:
-        """End all looks: what was not looked at is looked at by the next run."""
-        self._stopped.set()
+            self._waiting.put(_Company(work.empresa.rfc, work.own, things), self._waiting.now() + seconds)
 
     async def work(self) -> None:
         """Look whenever it is time, until all that `finish` waits for was looked at.
@@ -105,19 +92,12 @@ class Audit:
             JournalError: what was seen could not be written down.
 
         """
-        while self._waiting or not self._is_ending:
-            self._came.clear()
-            timely = []
-            while self._waiting and self._waiting[0][0] <= self._clock() + _EARLY:
-                timely.append(heapq.heappop(self._waiting)[2])
-            for each in await bulk.run(timely, self._look, concurrency=_CONCURRENCY, stop_on=(JournalError,)):
+        while await self._waiting.wait():
+            companies = self._waiting.due()
+            for company in companies:
+                self._waiting.remove(company)
+            for each in await bulk.run(companies, self._look, concurrency=_CONCURRENCY, stop_on=(JournalError,)):
                 each.result()
-            if not timely:
-                try:
-                    async with asyncio.timeout_at(self._waiting[0][0] if self._waiting else None):
-                        await self._came.wait()
-                except TimeoutError:
-                    pass
 
     async def finish(self, looking: asyncio.Task[None]) -> list[str] | None:
         """Wait for the last looks, and read the list of companies. Return what does not agree; None: it was stopped.
@@ -128,8 +108,7 @@ class Audit:
             JournalError: what was seen could not be written down.
 
         """
-        self._is_ending = True
-        self._came.set()
+        self._waiting.shutdown()
         if await self._is_stopped_before(looking):
             return None
         looking.result()
@@ -140,7 +119,7 @@ class Audit:
 
     async def _look(self, company: _Company) -> None:
         """List a company's series, and see which of them are there once."""
-        company.until = company.until or self._clock() + self.sender.settle
+        company.until = company.until or self._waiting.now() + self.sender.settle
         try:
             listed = by_key(await company.own.series.list())
         except FacturaOnlineError as error:
@@ -168,33 +147,29 @@ class Audit:
 
     def _again(self, company: _Company, things: Sequence[Thing]) -> bool:
         """Return whether there is time for another look, and make it later if so."""
-        if self._clock() + _EARLY >= company.until:
+        if (now := self._waiting.now()) >= company.until:
             return False
         company.things = things
-        self._put(company, min(company.pause, company.until - self._clock()))
+        self._waiting.put(company, min(now + company.pause, company.until))
         company.pause = min(2 * company.pause, _LONGEST_PAUSE)
         return True
-
-    def _put(self, company: _Company, seconds: float) -> None:
-        heapq.heappush(self._waiting, (self._clock() + seconds, next(self._numbers), company))
-        self._came.set()
 
     # ── Companies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _companies(self) -> list[Disagreement] | None:
         """Compare the list of companies, when it must show all, with what the run says is there. None: stopped."""
-        if await self._is_stopped_within(self._seconds(self.account.shows_at)):
+        stopping, now = self.sender.stopping, asyncio.get_running_loop().time
+        if await is_set_before(stopping, now() + self._seconds(self.account.shows_at)):
             return None
-        until, pause = self._clock() + self.sender.settle, _FIRST_PAUSE
+        until, pause = now() + self.sender.settle, _FIRST_PAUSE
         while True:
             try:
                 found = await self.account.audit()
             except FacturaOnlineError as error:
                 found = [Disagreement("", f"the list at the end could not be read: {told(error)}")]
-            left = until - self._clock()
-            if not found or left <= 0:
+            if not found or now() >= until:
                 break
-            if await self._is_stopped_within(min(pause, left)):
+            if await is_set_before(stopping, min(now() + pause, until)):
                 return None
             pause = min(2 * pause, _LONGEST_PAUSE)
         await self._write_down(found)
@@ -219,17 +194,9 @@ class Audit:
         """Return the seconds until a moment of the wall clock; no more than the settle time, for it may be set."""
         return min(max(moment - time.time(), 0.0), self.sender.settle)
 
-    async def _is_stopped_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
-        except TimeoutError:
-            pass
-        return self._stopped.is_set()
-
     async def _is_stopped_before(self, task: asyncio.Task[None]) -> bool:
-        """Wait for the task, and return whether all looks were ended before it ended."""
-        stopping = asyncio.create_task(self._stopped.wait())
+        """Wait for the task, and return whether the run was stopped before it ended."""
+        stopping = asyncio.create_task(self.sender.stopping.wait())
         try:
             await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:

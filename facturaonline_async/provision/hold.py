@@ -17,6 +17,7 @@ from attrs import define, field
 from facturaonline_async.logs import LOGGER
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision.timers import is_set_before
 
 __all__ = ["Hold"]
 
@@ -29,13 +30,14 @@ class Hold:
         journal: its `doubt` says why, or is ``""``: then nothing is held.
         account: read anew when the wait is over.
         settle: seconds to wait.
+        stopping: ends the wait when it is set: the run begins no row.
 
     """
 
     journal: Journal
     account: Account
     settle: float
-    _is_released: asyncio.Event = field(factory=asyncio.Event, init=False)
+    stopping: asyncio.Event
     _until: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -51,10 +53,6 @@ class Hold:
             f"{self.settle:g} s, lists what exists, adopts it, and then creates the rest."
         )
 
-    def release(self) -> None:
-        """End the wait: the run is stopping, and begins no row."""
-        self._is_released.set()
-
     async def wait(self, rfcs: Container[str]) -> None:
         """Wait if there is a doubt, and read the account again.
 
@@ -69,10 +67,8 @@ class Hold:
         if not self.journal.doubt:
             return
         LOGGER.warning("%s", self.caution)
-        try:
-            async with asyncio.timeout_at(self._until):
-                await self._is_released.wait()
-        except TimeoutError:
-            self.account.existing.clear()
-            await self.account.read(rfcs)
-            await self.journal.settle_doubt()
+        if await is_set_before(self.stopping, self._until):
+            return
+        self.account.existing.clear()
+        await self.account.read(rfcs)
+        await self.journal.settle_doubt()

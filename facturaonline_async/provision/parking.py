@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
-from collections.abc import Callable
 
 from attrs import define, field
 
@@ -15,6 +15,7 @@ from facturaonline_async.provision.companies import SEVERAL, Companies
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.sending import told
 from facturaonline_async.provision.things import Phase
+from facturaonline_async.provision.timers import DelayQueue
 from facturaonline_async.provision.work import Work
 
 __all__ = ["Parking"]
@@ -46,13 +47,11 @@ class Parking:
     settle: float
     ready: deque[Work] = field(factory=deque, init=False)
     has_news: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _parked: dict[Work, None] = field(factory=dict, init=False)
-    _came: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _clock: Callable[[], float] = field(init=False, factory=lambda: asyncio.get_running_loop().time)
+    _parked: DelayQueue[Work] = field(factory=DelayQueue, init=False)  # each until its next look
 
     def put(self, work: Work) -> bool:
         """Let a row wait if there is something to wait for, and return whether it does."""
-        now = self._clock()
+        now = self._parked.now()
         if not (waiting := work.waiting):
             return self._put_stalled(work, now)
         if work.looks >= _MOST_LOOKS:
@@ -65,33 +64,30 @@ class Parking:
         left = max(thing.due for thing in waiting) - time.time()
         work.due = max(work.due, now + min(max(left, 0.0), self.settle))
         if is_first:
-            work.look_at = min(work.due, now + self.settle / _EARLY)
-        elif work.looks:
-            work.look_at = now + 2.0 ** (work.looks - 1)
-        else:
-            work.look_at = work.due
-        return self._park(work)
+            return self._park(work, min(work.due, now + self.settle / _EARLY))
+        return self._park(work, now + 2.0 ** (work.looks - 1) if work.looks else work.due)
 
     def _put_stalled(self, work: Work, now: float) -> bool:
         """Let a row wait, longer each time, of which something was not sent."""
         if not work.is_stalled or work.tries >= _MOST_TRIES or self.companies.is_refused:
             return work.is_unseen and self._put_unseen(work, now)
-        work.look_at = now + self.settle / _EARLY * 2.0**work.tries
-        work.tries += 1
-        return self._park(work)
+        return self._park_again(work, now, math.inf)
 
     def _put_unseen(self, work: Work, now: float) -> bool:
         """Let a row wait of which something was created and could not be read: until it must be readable."""
         work.shows_by = work.shows_by or now + self.settle
         if now >= work.shows_by:
             return False
-        work.look_at = min(now + self.settle / _EARLY * 2.0**work.tries, work.shows_by)
-        work.tries += 1
-        return self._park(work)
+        return self._park_again(work, now, work.shows_by)
 
-    def _park(self, work: Work) -> bool:
-        self._parked[work] = None
-        self._came.set()
+    def _park_again(self, work: Work, now: float, latest: float) -> bool:
+        """Let a row wait twice as long as the time before, but no longer than until `latest`."""
+        pause = self.settle / _EARLY * 2.0**work.tries
+        work.tries += 1
+        return self._park(work, min(now + pause, latest))
+
+    def _park(self, work: Work, look_at: float) -> bool:
+        self._parked.put(work, look_at)
         return True
 
     def release(self) -> None:
@@ -102,18 +98,8 @@ class Parking:
 
     async def look(self) -> None:
         """Look whenever it is time, until cancelled."""
-        while True:
-            self._came.clear()
-            now = self._clock()
-            next_look = min((work.look_at for work in self._parked), default=None)
-            if next_look is None or next_look > now:
-                try:
-                    async with asyncio.timeout_at(next_look):
-                        await self._came.wait()
-                except TimeoutError:
-                    pass
-                continue
-            timely = [work for work in self._parked if work.look_at <= now]
+        while await self._parked.wait():
+            timely = self._parked.due()
             # Series are looked for with their company's keys, by the row itself.
             self._go_on([work for work in timely if work.empresa.phase not in _SENT])
             if any(work.empresa.phase in _SENT for work in timely):
@@ -122,21 +108,23 @@ class Parking:
     def _go_on(self, works: list[Work]) -> None:
         works = [work for work in works if work in self._parked]  # the others were released meanwhile
         for work in works:
-            del self._parked[work]
+            self._parked.remove(work)
         self.ready.extend(works)
         if works:
             self.has_news.set()
 
     async def _look_for_companies(self) -> None:
         """List once, and see what that tells of all companies that wait; early finds are welcome."""
-        began = self._clock()
+        began = self._parked.now()
         works = {work.empresa.rfc: work for work in self._parked if work.empresa.phase in _SENT}
         client, sender = self.companies.account.client, self.companies.sender
         try:
             listed = await list_companies(client, works)
         except FacturaOnlineError as error:
             self.companies.is_refused |= isinstance(error, AuthenticationError)
-            self._postpone([work for work in works.values() if work.look_at <= began], error)
+            self._postpone(
+                [work for work in works.values() if work in self._parked and self._parked[work] <= began], error
+            )
             return
         for rfc, work in works.items():
             if work not in self._parked:  # released while the list was read
@@ -151,16 +139,16 @@ class Parking:
                 await sender.book.save(thing)
             if thing.phase is not was or began >= work.due:
                 self._go_on([work])
-            elif work.look_at <= began:
-                work.look_at = work.due
+            elif self._parked[work] <= began:
+                self._parked.put(work, work.due)
 
     def _postpone(self, works: list[Work], error: Exception) -> None:
         """Look again later, some times."""
         for work in works:
-            if work.look_at < work.due and not self.companies.is_refused:  # it was an early look
-                work.look_at = work.due
+            if self._parked[work] < work.due and not self.companies.is_refused:  # it was an early look
+                self._parked.put(work, work.due)
                 continue
             work.looks = _MOST_LOOKS if self.companies.is_refused else work.looks + 1
             work.empresa.reason = f"it could not be looked for: {told(error)}"
-            work.look_at = self._clock() + 2.0 ** (work.looks - 1)
+            self._parked.put(work, self._parked.now() + 2.0 ** (work.looks - 1))
         self._go_on([work for work in works if work.looks >= _MOST_LOOKS])

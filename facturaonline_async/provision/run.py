@@ -123,7 +123,7 @@ async def provision(
         sender = Sender(session, Book(opened, on_event), settle)
         stack.enter_context(session.doubts.watched(sender.others))
         account = Account(client)
-        hold = Hold(opened, account, settle) if opened is not None else None
+        hold = Hold(opened, account, settle, sender.stopping) if opened is not None else None
         await account.read({normalize_rfc(row.rfc) for row in plan})
         resumed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
         check_sello = await stack.enter_async_context(checkers()) if session.config.check_sello else None
@@ -177,12 +177,8 @@ class Run:
 
     def stop(self) -> None:
         """Send nothing more, and begin no further row. What is in flight is waited for, and then the outcomes end."""
-        self._sender.is_stopping = True
-        if self._hold is not None:
-            self._hold.release()
+        self._sender.stopping.set()
         self._parking.release()
-        if self._audit is not None:
-            self._audit.stop()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
         clock = asyncio.get_running_loop().time
@@ -194,7 +190,7 @@ class Run:
                 done = [row.state, *(serie.state for serie in row.series)]
                 self.report.pace[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
                 yield row
-        if self._audit is not None and self._auditing is not None and not self._sender.is_stopping:
+        if self._audit is not None and self._auditing is not None and not self._sender.stopping.is_set():
             self.report.audit = await self._audit.finish(self._auditing)
 
     # ── Rows, and those that go on ────────────────────────────────────────────────────────────────────────────────────
@@ -234,7 +230,7 @@ class Run:
                 await self._hold.wait({normalize_rfc(each.rfc) for each in self._plan})
             for work in self._going_on():
                 yield work
-            if self._sender.is_stopping:
+            if self._sender.stopping.is_set():
                 break
             self._open += 1
             self._begun.add(rfc)
@@ -256,9 +252,9 @@ class Run:
 
     async def _row(self, work: Work) -> RowOutcome | None:
         """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
-        if not self._sender.is_stopping:
+        if not self._sender.stopping.is_set():
             await self._bring(work)
-        if self._sender.is_stopping:
+        if self._sender.stopping.is_set():
             _say_why(work)
         elif self._parking.put(work):
             return None

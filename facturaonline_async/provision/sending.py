@@ -56,7 +56,7 @@ class Sender:
         book: where it is written down.
         settle: seconds after which what was sent must have shown up, if it was done.
         others: hashes of what others of this session have sent a create for since the run looked.
-        is_stopping: whether nothing more is to be sent.
+        stopping: set when nothing more is to be sent.
 
     """
 
@@ -64,7 +64,7 @@ class Sender:
     book: Book
     settle: float
     others: set[int] = field(factory=set, init=False)
-    is_stopping: bool = field(default=False, init=False)
+    stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     async def create(
         self,
@@ -129,7 +129,7 @@ class Sender:
         sends = thing.sends
 
         async def before() -> None:
-            if self.is_stopping:
+            if self.stopping.is_set():
                 raise StoppedError(stopped(thing))
             # An attempt that is repeated in here was surely not done: however many there are, they count as one.
             thing.phase, thing.reason, thing.sends = Phase.INTENT, "", sends + 1

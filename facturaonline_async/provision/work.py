@@ -25,7 +25,6 @@ class Work:
         before: uids of the series that existed before any was sent, by what tells them apart.
         warnings: of the check.
         due: moment of the loop's clock after which a look tells what became of what is unknown; 0: nothing is.
-        look_at: moment of the next look.
         looks: how often a look has failed.
         tries: how often it was tried again, because something was not sent, or did not show.
         is_unseen: whether something that was created could not be read yet, and may be later.
@@ -42,7 +41,6 @@ class Work:
     before: dict[tuple[str, str], list[str]] | None = None
     warnings: tuple[Finding, ...] = ()
     due: float = 0.0
-    look_at: float = 0.0
     looks: int = 0
     tries: int = 0
     is_unseen: bool = False
