@@ -6,6 +6,7 @@ nothing. A trace would do the same for a fifth of a call.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from asyncio import AbstractEventLoop, Task, current_task
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from os import getpid
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -34,6 +36,23 @@ Exchanges = Mapping[Task[Any], Exchange]
 
 _POLL: Final = getattr(select, "poll", None)  # not on Windows, whose loop reads at once whatever comes
 _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
+
+_sockets: Final[WeakSet[socket.socket]] = WeakSet()
+
+
+def _disconnect() -> None:
+    """Put an unconnected socket in the place of each connection, in a forked child.
+
+    A child that runs the parent's loop on shares its selector too: it would read the answers that the parent waits for.
+    """
+    for plug in list(_sockets):
+        if plug.fileno() >= 0:
+            with socket.socket() as unconnected:
+                os.dup2(unconnected.fileno(), plug.fileno(), inheritable=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disconnect)
 
 
 def request_class(exchanges: Exchanges, proxy: Headers | None) -> type[aiohttp.ClientRequest]:
@@ -159,6 +178,7 @@ class Connector(aiohttp.TCPConnector):
 
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
         plug = socket.socket(*address[:3])
+        _sockets.add(plug)
         if _USER_TIMEOUT is not None:
             plug.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, self._user_timeout)
         return plug

@@ -53,6 +53,12 @@ def opened(base_url: str, **more: Any) -> FacturaOnline:
     return FacturaOnline(SessionManager(config), CREDENTIALS)
 
 
+def step(loop: asyncio.AbstractEventLoop) -> None:
+    """Run one turn of the loop: what begins in it cannot end in it."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
 def is_held(client: FacturaOnline) -> bool:
     """Whether a throttled call pauses before its repeat."""
     return any(key.held_until for key in client.session._gate._keys.values())
@@ -108,7 +114,7 @@ def waiting_call(client: FacturaOnline, loop: asyncio.AbstractEventLoop) -> asyn
     """Return a call that waits in the limiter, which one of a slow machine may not do at the first attempt."""
     while True:
         call = loop.create_task(client.series.get(7))
-        loop.run_until_complete(asyncio.sleep(0))
+        step(loop)
         if client.session._gate._waiting:
             return call
         loop.run_until_complete(call)
@@ -128,6 +134,18 @@ def test_a_call_that_was_waiting_when_the_process_was_forked_is_sent_by_the_pare
         loop.run_until_complete(client.session.aclose())
 
 
+def test_a_child_that_runs_the_loop_on_leaves_the_parents_answer_unread(loop: asyncio.AbstractEventLoop) -> None:
+    with served() as base_url:
+        client = opened(base_url, read_timeout=5)
+        loop.run_until_complete(client.series.get(7))
+        call = loop.create_task(client.series.get(7))
+        while not client.session._transport._watch.exchanges:
+            step(loop)
+        in_child(lambda: loop.run_until_complete(asyncio.sleep(0.5)))
+        assert loop.run_until_complete(call).letra == "C1"
+        loop.run_until_complete(client.session.aclose())
+
+
 @pytest.mark.parametrize("use", ["read", "create", "change"])
 def test_a_call_that_paused_before_its_repeat_at_a_fork_is_repeated_by_the_parent_alone(
     use: str, loop: asyncio.AbstractEventLoop
@@ -136,7 +154,7 @@ def test_a_call_that_paused_before_its_repeat_at_a_fork_is_repeated_by_the_paren
         client = opened(base_url)
         call = loop.create_task(USES[use](client))
         while not is_held(client):
-            loop.run_until_complete(asyncio.sleep(0))
+            step(loop)
         said = in_child(lambda: ended(loop, call))
         assert ended(loop, call) == ""
         loop.run_until_complete(client.session.aclose())
@@ -151,7 +169,7 @@ def test_a_fork_in_a_repeats_pause_leaves_the_outcome_of_the_attempt_before_unkn
         client = opened(base_url)
         call = loop.create_task(client.series.get(7))
         while not is_held(client):
-            loop.run_until_complete(asyncio.sleep(0))
+            step(loop)
 
         def notes() -> list[str]:
             with pytest.raises(ServerError) as unknown:
@@ -236,7 +254,7 @@ def test_a_child_that_closes_the_session_leaves_a_read_of_the_parent_in_flight(l
         loop.run_until_complete(client.series.get(7))
         finding = loop.create_task(client.series.find(letra="X", tipo_documento="factura"))
         while not client.session._transport._watch.exchanges:
-            loop.run_until_complete(asyncio.sleep(0))
+            step(loop)
         assert in_child(lambda: asyncio.run(client.session.aclose())) is None
         with pytest.raises(UnreadableAnswerError):  # one serie is no list
             loop.run_until_complete(finding)
