@@ -215,13 +215,20 @@ class Fight:
             while len(emulator.requests) == calls and not reading.done():  # noqa: ASYNC110  # it rings no bell
                 await asyncio.sleep(0.01)
         if self.kills_at is None:
-            await asyncio.wait({reading}, timeout=self.chance.uniform(0.05, 1.7))
+            await self.let_it_work(reading, emulator)
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
         _, problems = await reading
         if process.returncode not in {0, 1, -signal.SIGKILL}:
             print(problems.decode(), file=sys.stderr)
         return process.returncode == -signal.SIGKILL
+
+    async def let_it_work(self, reading: asyncio.Task[Any], emulator: Emulator) -> None:
+        """Wait some time, or for the calls that its rate allows in it: a slow machine kills late, not less often."""
+        clock, seconds = asyncio.get_running_loop().time, self.chance.uniform(0.05, 1.7)
+        ends, calls = clock() + seconds, len(emulator.requests) + seconds * self.size.rate
+        while not reading.done() and clock() < ends and len(emulator.requests) < calls:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def without_settle(folder: Path, size: Size, seed: int, scale: int) -> Outcome:

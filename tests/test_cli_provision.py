@@ -295,15 +295,24 @@ def emulated(path: Path) -> Counter[tuple[str, ...]]:
     return found
 
 
+KILLED = """
+import os, signal
+from facturaonline_async.testing.state_file import StateFile
+write = StateFile._write
+def write_and_die(self, entry):
+    write(self, entry)
+    if self._path.read_bytes().count(b"\\n") >= {lines}:
+        os.kill(os.getpid(), signal.SIGKILL)
+StateFile._write = write_and_die
+"""
+
+
 async def test_the_readmes_line_is_killed_goes_on_and_makes_everything_once(tmp_path: Path) -> None:
     """Killed again and again at some change more; then to its end. The emulator dies with the command, and goes on."""
     journal, state = tmp_path / "run.sqlite", tmp_path / "run.sqlite.emulator"
     command = ("provision", plan(tmp_path, 12), "--emulator", "--journal", journal, "--rate", "40/1", "--no-check")
     for lines in (4, 12, 25):
-        async with started(*command, env=environment()) as process:
-            while not state.exists() or state.read_bytes().count(b"\n") < lines:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
+        async with started(*command, env=environment(), first=KILLED.format(lines=lines)) as process:
             assert (await ended(process)).code == -signal.SIGKILL
     ran = await run(*command, "--json")
     assert (ran.code, ran.json["complete"], ran.json["empresas"]["planned"]) == (0, True, 12)

@@ -192,6 +192,7 @@ async def test_who_answers_on_a_new_connection_before_being_asked_is_sent_nothin
     assert heard == [b""]
 
 
+@pytest.mark.virtual_clock
 async def test_a_call_that_goes_over_a_kept_connection_may_have_been_sent() -> None:
     """What decides is what was written: the second call fails on a connection that is there."""
 
@@ -265,6 +266,7 @@ async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await reader.read()
 
 
+@pytest.mark.virtual_clock
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("is_proxy", [False, True], ids=["TLS", "proxy"])
 async def test_whichever_clock_runs_out_while_connecting_nothing_was_sent(clock: str, is_proxy: bool) -> None:  # noqa: FBT001
@@ -295,6 +297,7 @@ PROXIES: dict[str, tuple[Any, str, str]] = {
 }
 
 
+@pytest.mark.virtual_clock
 @pytest.mark.parametrize("case", PROXIES)
 async def test_a_proxy_that_cannot_be_reached_is_named_without_its_password(case: str) -> None:
     serve, proxy, said = PROXIES[case]

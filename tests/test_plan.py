@@ -6,10 +6,8 @@ import asyncio
 import codecs
 import contextlib
 import pickle
-import sys
 import traceback
 import unicodedata
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +20,7 @@ from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
 from facturaonline_async.provision import Existing, Plan, PlanError, PlanSerie, Problem, ValueRow, check
 from facturaonline_async.provision.rows import Repeats
 from facturaonline_async.provision.table import _wrong_columns
+from tests.calls import called
 from tests.plans import HEADER, ROW, certify, folder, nueva, table, written, written_toml
 
 PASSWORD = "clave secreta"
@@ -438,17 +437,6 @@ def test_a_header_of_many_columns_takes_calls_in_linear_number(tmp_path: Path) -
         return called(read)
 
     assert calls(20_000) <= 2.5 * calls(10_000)
-
-
-def called(act: Callable[[], object]) -> int:
-    """Return how many calls an act makes, of Python's functions and of built-in ones."""
-    events: Counter[str] = Counter()
-    sys.setprofile(lambda _, event, __: events.update((event,)))
-    try:
-        act()
-    finally:
-        sys.setprofile(None)
-    return events["call"] + events["c_call"]
 
 
 # ── Faults ────────────────────────────────────────────────────────────────────────────────────────────────────────────

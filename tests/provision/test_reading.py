@@ -42,7 +42,7 @@ def look_as_another(path: Path) -> str:
     command = [sys.executable, "-c", textwrap.dedent(_LOOKS), str(path), str(_NOBODY)]
     # Coverage would be written down where that user may not write.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert ran.stderr == ""
     return ran.stdout.strip()
 

@@ -142,6 +142,6 @@ def test_a_process_forked_amid_a_check_can_check() -> None:
     with strangers.quiet():
         child = os.fork()
         if child == 0:  # pragma: no cover  # another process
-            signal.alarm(60)  # ends it, should it wait for ever
+            signal.alarm(600)  # ends it, should it wait for ever
             os._exit(len(check(made(), now=NOW).findings))
     assert os.waitpid(child, 0)[1] == 0
