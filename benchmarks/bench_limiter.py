@@ -18,7 +18,7 @@ from benchmarks.contenders.library import Library
 from benchmarks.figures import Figure, summary
 from benchmarks.rounds import interleave
 from facturaonline_async import Config, Rate
-from facturaonline_async.gate import Gate
+from facturaonline_async._core.limits.scheduler import Gate
 
 __all__ = ["measure"]
 

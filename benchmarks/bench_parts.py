@@ -20,14 +20,14 @@ from benchmarks.counting import counted, in_children, is_counting_possible
 from benchmarks.figures import Figure, summary
 from benchmarks.server import serve
 from facturaonline_async import Config, Credentials, Rate
-from facturaonline_async.endpoint import Endpoint
-from facturaonline_async.forms import Body
-from facturaonline_async.resources.empresas import dialect as empresas
-from facturaonline_async.resources.empresas.revision import review
-from facturaonline_async.resources.series import dialect as series
-from facturaonline_async.session import SessionManager
-from facturaonline_async.watch import Watch
-from facturaonline_async.wire import Answer, open_envelope, open_in_steps
+from facturaonline_async._core.endpoint import Endpoint
+from facturaonline_async._core.engine import SessionManager
+from facturaonline_async._core.http.deadlines import Watch
+from facturaonline_async._core.protocol.bodies import Body
+from facturaonline_async._core.protocol.envelope import Answer, open_envelope, open_in_steps
+from facturaonline_async.empresas import _wire as empresas
+from facturaonline_async.empresas._validation import review
+from facturaonline_async.series import _wire as series
 
 __all__ = ["measure"]
 

@@ -24,7 +24,7 @@ from benchmarks.contenders.raw import Idiomatic
 from benchmarks.figures import Figure, summary
 from benchmarks.rounds import interleave, ratios
 from benchmarks.server import serve
-from facturaonline_async.resources.empresas.dialect import read_empresa
+from facturaonline_async.empresas._wire import read_empresa
 
 __all__ = ["STALL", "STALL_WITH_THE_END", "measure"]
 

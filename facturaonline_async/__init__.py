@@ -6,6 +6,8 @@ Begin with `connect`. The rest of the house: `facturaonline_async.bulk`, `factur
 
 from __future__ import annotations
 
+from facturaonline_async._core.engine import SessionManager
+from facturaonline_async._core.logging import RedactingFilter
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import (
     FACTURA_COM_PRODUCTION,
@@ -18,6 +20,13 @@ from facturaonline_async.config import (
     RetryPolicy,
     Secret,
 )
+from facturaonline_async.empresas._models import (
+    CambiosEmpresa,
+    CorreoSmtp,
+    Empresa,
+    NuevaEmpresa,
+)
+from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,
@@ -35,19 +44,10 @@ from facturaonline_async.errors import (
     ValidationError,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent
-from facturaonline_async.logs import RedactingFilter
-from facturaonline_async.resources.empresas.service import EmpresaService
-from facturaonline_async.resources.empresas.values import (
-    CambiosEmpresa,
-    CorreoSmtp,
-    Empresa,
-    NuevaEmpresa,
-)
-from facturaonline_async.resources.series.service import SeriesService
-from facturaonline_async.resources.series.tipo_documento import TipoDocumento
-from facturaonline_async.resources.series.values import Serie
 from facturaonline_async.sello import Sello
-from facturaonline_async.session import SessionManager
+from facturaonline_async.series._models import Serie
+from facturaonline_async.series._service import SeriesService
+from facturaonline_async.series._tipo_documento import TipoDocumento
 
 __all__ = [
     "FACTURA_COM_PRODUCTION",

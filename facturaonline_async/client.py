@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from facturaonline_async._core.engine import SessionManager
 from facturaonline_async.config import Config, Credentials
+from facturaonline_async.empresas._models import Empresa
+from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
-from facturaonline_async.resources.empresas.service import EmpresaService
-from facturaonline_async.resources.empresas.values import Empresa
-from facturaonline_async.resources.series.service import SeriesService
-from facturaonline_async.session import SessionManager
+from facturaonline_async.series._service import SeriesService
 
 __all__ = ["ConnectContext", "FacturaOnline", "connect"]
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from attrs import Attribute, field, frozen
 from attrs.converters import optional
 
-from facturaonline_async import base_url as urls
-from facturaonline_async.base_url import FACTURA_COM_PRODUCTION, FACTURA_COM_SANDBOX, PRODUCTION, SANDBOX
-from facturaonline_async.checks import VISIBLE_ASCII, a, count, kind, natural, positive, seconds, visible_ascii
-from facturaonline_async.endpoint_names import ENDPOINT_NAMES
+from facturaonline_async import _base_url as urls
+from facturaonline_async._base_url import FACTURA_COM_PRODUCTION, FACTURA_COM_SANDBOX, PRODUCTION, SANDBOX
+from facturaonline_async._endpoint_names import ENDPOINT_NAMES
+from facturaonline_async._validators import VISIBLE_ASCII, a, count, kind, natural, positive, seconds, visible_ascii
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.events import Event
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from facturaonline_async.findings import Finding
+from facturaonline_async.sat._findings import Finding
 
 __all__ = [
     "ApiError",

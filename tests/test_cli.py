@@ -23,11 +23,13 @@ import typer
 from attrs import frozen
 from cryptography import x509
 
-from facturaonline_async import Credentials, Rate, Sello, connect, fiscal
+from facturaonline_async import Credentials, Rate, Sello, connect
 from facturaonline_async.cli import example, loop, provision
 from facturaonline_async.cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
-from facturaonline_async.testing import Emulator, Fault, server
+from facturaonline_async.sat import _identifiers as identifiers
+from facturaonline_async.testing import Emulator, Fault
+from facturaonline_async.testing._emulator import server
 from tests.forkserver import command
 from tests.plans import ROW, certify, written
 from tests.virtual import clocks, virtually
@@ -127,7 +129,7 @@ async def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) ->
 def test_example_rfcs_are_distinct_and_well_formed() -> None:
     rfcs = [rfc for rfc, _ in zip(example_rfcs(), range(20_000), strict=False)]
     assert len(set(rfcs)) == 20_000
-    assert [rfc for rfc in rfcs if len(rfc) != 12 or fiscal.rfc(rfc)] == []
+    assert [rfc for rfc in rfcs if len(rfc) != 12 or identifiers.rfc(rfc)] == []
 
 
 async def test_an_example_has_no_fault_and_no_warning(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from attrs import evolve
 from facturaonline_async import InvalidInputError, NuevaEmpresa
 from facturaonline_async.cli import folders, sello as command
 from facturaonline_async.config import Secret
-from facturaonline_async.findings import Finding
+from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Sello
 from facturaonline_async.testing import make_sello
 from tests.sello.certificates import RFC, private_key

@@ -26,9 +26,9 @@ from facturaonline_async import (
     Secret,
     Sello,
 )
+from facturaonline_async._endpoint_names import ENDPOINT_NAMES
+from facturaonline_async._endpoints import ENDPOINTS
 from facturaonline_async.config import SecretBytes
-from facturaonline_async.endpoint_names import ENDPOINT_NAMES
-from facturaonline_async.resources import ENDPOINTS
 
 TEXT = "s3cr3t-Contraseña"
 

@@ -13,8 +13,8 @@ from attrs import evolve, field, frozen
 from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
-from facturaonline_async.convert import RowError, _long_way, reader, writer
-from facturaonline_async.kept import KeepsSecrets
+from facturaonline_async._core.protocol.lazy_secrets import KeepsSecrets
+from facturaonline_async._core.protocol.structure import RowError, _long_way, reader, writer
 
 
 @frozen(kw_only=True, slots=False)

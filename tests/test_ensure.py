@@ -28,7 +28,7 @@ from facturaonline_async import (
     ValidationError,
     connect,
 )
-from facturaonline_async.doubts import Doubt, Doubts
+from facturaonline_async._core.once.pending import Doubt, Doubts
 from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import BRIEF

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from facturaonline_async.findings import FINDINGS, Finding
+from facturaonline_async.sat._findings import FINDINGS, Finding
 
 PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
 

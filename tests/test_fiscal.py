@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from stdnum.mx import curp as stdnum_curp, rfc as stdnum_rfc
 
-from facturaonline_async import Empresa, fiscal
-from facturaonline_async.fiscal import _EVIDENT_CURP, _EVIDENT_RFC, _is_evident
-from facturaonline_async.regimenes import REGIMENES, find_regimen
+from facturaonline_async import Empresa
+from facturaonline_async.sat import _identifiers as identifiers
+from facturaonline_async.sat._identifiers import _EVIDENT_CURP, _EVIDENT_RFC, _is_evident
+from facturaonline_async.sat._regimenes import REGIMENES, find_regimen
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from facturaonline_async.regimenes import REGIMENES, find_regimen
     ],
 )
 def test_an_rfc(rfc: str, codes: list[str]) -> None:
-    assert [finding.code for finding in fiscal.rfc(rfc)] == codes
+    assert [finding.code for finding in identifiers.rfc(rfc)] == codes
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_an_rfc(rfc: str, codes: list[str]) -> None:
     ],
 )
 def test_a_curp(curp: str, codes: list[str]) -> None:
-    assert [finding.code for finding in fiscal.curp(curp)] == codes
+    assert [finding.code for finding in identifiers.curp(curp)] == codes
 
 
 # ── What is right at sight, without the library ───────────────────────────────────────────────────────────────────────
@@ -119,7 +120,7 @@ def test_many_curps_are_right_at_sight(curp: str) -> None:
     ],
 )
 def test_a_codigo_postal(codpos: str, codes: list[str]) -> None:
-    assert [finding.code for finding in fiscal.codpos(codpos)] == codes
+    assert [finding.code for finding in identifiers.codpos(codpos)] == codes
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_a_codigo_postal(codpos: str, codes: list[str]) -> None:
     ],
 )
 def test_a_regimen(regimen: str, rfc: str | None, codes: list[str]) -> None:
-    assert [finding.code for finding in fiscal.regimen(regimen, rfc)] == codes
+    assert [finding.code for finding in identifiers.regimen(regimen, rfc)] == codes
 
 
 def test_the_catalogue_has_19_regimenes_of_cfdi_4_and_4_older_ones() -> None:

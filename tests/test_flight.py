@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from facturaonline_async import NotFoundError, connect
-from facturaonline_async.flight import SharedReads, Turns
+from facturaonline_async._core.once.singleflight import SharedReads, Turns
 from facturaonline_async.testing import Emulator
 from tests.calls import counted
 from tests.tasks import FACTORIES

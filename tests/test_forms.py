@@ -15,7 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError, Secret
-from facturaonline_async.forms import Body, File, Value, form, json_body
+from facturaonline_async._core.protocol.bodies import Body, File, Value, form, json_body
 
 
 async def read_by_a_server(body: Body) -> list[tuple[str, object]]:

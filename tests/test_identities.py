@@ -19,11 +19,11 @@ from facturaonline_async import (
     Secret,
     UnreadableAnswerError,
 )
-from facturaonline_async.identities import Identities, same_rfc
+from facturaonline_async._core.company_registry import Identities, same_rfc
+from facturaonline_async.empresas._models import key_marks
 from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, ThingEvent, provision
-from facturaonline_async.resources.empresas.values import key_marks
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing.spellings import created, detail, updated
+from facturaonline_async.testing._emulator.empresa_fields import created, detail, updated
 from tests.plans import nueva
 
 MAIN = "607a062eae2bb"

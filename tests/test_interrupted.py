@@ -17,7 +17,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import SANDBOX, FacturaOnline, SessionManager
-from facturaonline_async.faults import bare
+from facturaonline_async._core.http.exceptions import bare
 from tests.leaks import is_callers, local_variables
 from tests.matrix.stage import QUICK
 from tests.raw import Exchange, raw_server

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from facturaonline_async import Config, InvalidInputError, LimiterWaitError, Rate
-from facturaonline_async.gate import Gate
+from facturaonline_async._core.limits.scheduler import Gate
 from tests.virtual import stall, virtually
 
 

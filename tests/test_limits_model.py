@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 from hypothesis import example, given, strategies as st
 
 from facturaonline_async import Config, LimiterWaitError, Rate
-from facturaonline_async.gate import Gate
+from facturaonline_async._core.limits.scheduler import Gate
 from tests.effort import examples
 from tests.virtual import virtually
 

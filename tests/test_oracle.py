@@ -8,7 +8,8 @@ import pytest
 from attrs import evolve
 from hypothesis import given, strategies as st
 
-from facturaonline_async import connect, retry
+from facturaonline_async import connect
+from facturaonline_async._core import retry
 from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
 from tests.effort import examples
@@ -50,6 +51,6 @@ def test_the_oracle_sees_a_policy_that_repeats_creates(monkeypatch: pytest.Monke
 
 def test_the_oracle_sees_a_last_attempt_that_speaks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the last attempt was throttled, and those before it are forgotten."""
-    monkeypatch.setattr("facturaonline_async.session.Call.known", lambda call, error: error)
+    monkeypatch.setattr("facturaonline_async._core.engine.Call.known", lambda call, error: error)
     steps = [("create empresa", 0)] * 5 + [("update", each) for each in range(400)]
     assert asyncio.run(accounts(3, 0.12, steps)).wrong != []

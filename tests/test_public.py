@@ -130,4 +130,4 @@ def test_a_word_of_the_wire_stands_in_one_file(word: str) -> None:
         if any(word == text or (word.startswith("/") and text.startswith(word)) for text in found)
     ]
     assert len(files) == 1
-    assert files[0].endswith(("wire.py", "dialect.py"))
+    assert files[0].endswith(("_core/protocol/envelope.py", "_wire.py"))

@@ -22,7 +22,7 @@ from facturaonline_async import (
     Serie,
     ValidationError,
 )
-from facturaonline_async.resources import ENDPOINTS
+from facturaonline_async._endpoints import ENDPOINTS
 from facturaonline_async.testing import Emulator
 from tests.replay import recorded, replaying
 

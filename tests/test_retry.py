@@ -23,8 +23,8 @@ from facturaonline_async import (
     UnreadableAnswerError,
     ValidationError,
 )
-from facturaonline_async.endpoint import Endpoint, Repeat
-from facturaonline_async.retry import Budget, Next, Step, decide, read_retry_after
+from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.retry import Budget, Next, Step, decide, read_retry_after
 
 SATURDAY = 1795219200.0  # Sat, 21 Nov 2026 00:00:00 GMT
 

@@ -31,10 +31,10 @@ from facturaonline_async import (
     Sello,
     SessionManager,
 )
+from facturaonline_async._core.protocol.envelope import Answer, open_envelope
+from facturaonline_async.empresas import _wire as empresas
 from facturaonline_async.provision import Plan, PlanSerie
-from facturaonline_async.resources.empresas import dialect as empresas
-from facturaonline_async.resources.series import dialect as series
-from facturaonline_async.wire import Answer, open_envelope
+from facturaonline_async.series import _wire as series
 from tests.leaks import chain, is_callers, leaks
 from tests.matrix.stage import QUICK
 from tests.raw import Exchange, http, raw_server

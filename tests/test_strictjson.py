@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from facturaonline_async import strictjson
-from facturaonline_async.strictjson import ConstantError, decode, decode_in_steps, decode_plainly
+from facturaonline_async._core.protocol import json as strict_json
+from facturaonline_async._core.protocol.json import ConstantError, decode, decode_in_steps, decode_plainly
 
 ROWS = [{"uid": str(number), "rfc": "Ñandú, S.A. de C.V. },{", "n": [{}, {"a": None}]} for number in range(200)]
 
@@ -46,7 +46,7 @@ def read(request: pytest.FixtureRequest) -> Callable[[bytes], Any]:
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strictjson, "_STEP", 100)
+    monkeypatch.setattr(strict_json, "_STEP", 100)
 
 
 def test_the_tests_run_with_the_extra() -> None:

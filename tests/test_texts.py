@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
-from facturaonline_async.texts import clean, fold, redact
+from facturaonline_async._core.redaction import clean, fold, redact
 
 BCRYPT = "$2y$10$8a9S8o8WeiRhPh1YT6bnXun6uPs1ZdiZBUHjGwSqn3X44mbYSmY4."
 

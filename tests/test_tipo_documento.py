@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async import FacturaOnline, InvalidInputError, TipoDocumento
-from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO, misspelling
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, misspelling
 from facturaonline_async.testing import Emulator, Fault
 
 MAIN = "607a062eae2bb"

@@ -26,9 +26,9 @@ from facturaonline_async import (
     ServerError,
     ValidationError,
 )
-from facturaonline_async.endpoint import Endpoint, Repeat
-from facturaonline_async.texts import clean
-from facturaonline_async.wire import Answer, Reply, headers, open_envelope
+from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.protocol.envelope import Answer, Reply, headers, open_envelope
+from facturaonline_async._core.redaction import clean
 from tests.replay import recorded
 
 LIST = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ)

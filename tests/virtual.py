@@ -23,7 +23,7 @@ import pytest
 
 from facturaonline_async.provision import audit, its_series, journal, opening, parking, resume, sending
 from facturaonline_async.provision.journal import Journal
-from facturaonline_async.testing import empresas, series, server, state
+from facturaonline_async.testing._emulator import empresas, series, server, state
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -14,7 +14,7 @@ from yarl import URL
 
 from benchmarks.answers import HEADERS, company_fields, sello
 from benchmarks.contenders.base import Contender
-from facturaonline_async.forms import Body, File, Value, form
+from facturaonline_async._core.protocol.bodies import Body, File, Value, form
 
 __all__ = ["Floor", "Identical", "IdenticalTimed", "Idiomatic", "company_body", "company_form"]
 

@@ -13,13 +13,13 @@ from typing import Annotated, Final, TypeVar
 import typer
 from attrs import define
 
+from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async.cli import loop
 from facturaonline_async.cli.printed import printable
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Credentials
+from facturaonline_async.empresas._models import Empresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError, NotFoundError, UnreadableAnswerError
-from facturaonline_async.logs import LOGGER, RedactingFilter
-from facturaonline_async.resources.empresas.values import Empresa, normalize_rfc
 
 __all__ = [
     "AsJson",

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from facturaonline_async._endpoints import ENDPOINTS
 from facturaonline_async.cli import empresas, emulator, example, provision, report, sello, series, status
 from facturaonline_async.cli.groups import add as _add
 from facturaonline_async.cli.printed import printable
@@ -19,7 +20,6 @@ from facturaonline_async.errors import (
     OutcomeUnknownError,
     UnreadableAnswerError,
 )
-from facturaonline_async.resources import ENDPOINTS
 
 __all__ = ["app", "run"]
 

@@ -11,7 +11,7 @@ import attrs
 import typer
 
 from facturaonline_async.cli.secrets import password
-from facturaonline_async.resources.empresas.values import CambiosEmpresa, CorreoSmtp, NuevaEmpresa
+from facturaonline_async.empresas._models import CambiosEmpresa, CorreoSmtp, NuevaEmpresa
 from facturaonline_async.sello import Sello, read_file
 
 __all__ = ["PasswordStdin", "given_attributes", "takes"]

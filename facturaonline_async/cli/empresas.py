@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from facturaonline_async._core.redaction import fold
+from facturaonline_async._private_files import open_private
 from facturaonline_async.cli import account, printed
 from facturaonline_async.cli.account import AsJson, BaseUrl, Doing, Uid, Yes
 from facturaonline_async.cli.datos import PasswordStdin, given_attributes, takes
@@ -17,10 +19,8 @@ from facturaonline_async.cli.groups import group
 from facturaonline_async.cli.outputs import unwritable
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
+from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError, NotFoundError
-from facturaonline_async.private import open_private
-from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
-from facturaonline_async.texts import fold
 
 __all__ = ["app"]
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.progress import track
 
+from facturaonline_async._private_files import make_private_folder, open_private
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.private import make_private_folder, open_private
 from facturaonline_async.testing import make_sello
 
 __all__ = ["command", "example_rfcs"]

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.findings import Finding
+from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import read_file
 from facturaonline_async.sello.files import recognise_all
 from facturaonline_async.sello.printable import printable_path

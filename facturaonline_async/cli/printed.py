@@ -13,10 +13,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from facturaonline_async._core.redaction import redact
 from facturaonline_async.config import Secret
-from facturaonline_async.resources.empresas.values import Empresa
-from facturaonline_async.resources.series.values import Serie
-from facturaonline_async.texts import redact
+from facturaonline_async.empresas._models import Empresa
+from facturaonline_async.series._models import Serie
 
 __all__ = ["as_json", "many", "one", "printable"]
 

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from facturaonline_async._private_files import open_private
 from facturaonline_async.cli import page, printed, status, told
 from facturaonline_async.cli.outputs import journal_files, same_file, unwritable
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.private import open_private
 from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
 from facturaonline_async.provision.opening import JournalError
 

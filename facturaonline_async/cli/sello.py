@@ -20,10 +20,10 @@ from facturaonline_async import bulk
 from facturaonline_async.cli import folders, loop, printed, shown
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.findings import FINDINGS, Finding
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
 from facturaonline_async.provision.checkers import Checkers, checkers
 from facturaonline_async.provision.packed import FaultyRow
+from facturaonline_async.sat._findings import FINDINGS, Finding
 from facturaonline_async.sello import Certificado, Kind, Report, Sello, read_file
 from facturaonline_async.sello.printable import printable_path
 

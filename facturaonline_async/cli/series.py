@@ -13,8 +13,8 @@ from facturaonline_async.cli.groups import group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
-from facturaonline_async.resources.series.values import Serie, key_part
+from facturaonline_async.series._models import Serie, key_part
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
 
 __all__ = ["app"]
 

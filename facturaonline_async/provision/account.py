@@ -6,10 +6,10 @@ from collections.abc import Container
 
 from attrs import define, field, frozen
 
+from facturaonline_async._core.once.pending import Key
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.doubts import Key
+from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
-from facturaonline_async.resources.empresas.values import normalize_rfc
 
 __all__ = ["Account", "Disagreement", "list_companies"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, field, frozen
 
-from facturaonline_async.logs import LOGGER
+from facturaonline_async._core.logging import LOGGER
+from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision.digests import empresa_digest
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.things import Thing
-from facturaonline_async.resources.empresas.values import NuevaEmpresa
 
 __all__ = ["Book", "ThingEvent"]
 

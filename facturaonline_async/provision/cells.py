@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from attrs import evolve
 
-from facturaonline_async.free_text import find_fault, find_invisible, is_error_value, mend, unwrap
+from facturaonline_async._free_text import find_fault, find_invisible, is_error_value, mend, unwrap
 from facturaonline_async.provision.files import Files
 from facturaonline_async.provision.meaning import (
     ATTRIBUTES,
@@ -25,7 +25,7 @@ from facturaonline_async.provision.meaning import (
 )
 from facturaonline_async.provision.packed import FaultyRow, Record, SelloParts
 from facturaonline_async.provision.rows import Problem
-from facturaonline_async.resources.series.tipo_documento import TIPOS_DOCUMENTO, misspelling
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, misspelling
 
 __all__ = ["Cells", "Serie"]
 

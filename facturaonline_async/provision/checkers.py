@@ -14,8 +14,8 @@ import anyio
 import anyio.to_thread
 from attrs import define, field
 
-from facturaonline_async.findings import Finding
-from facturaonline_async.logs import LOGGER
+from facturaonline_async._core.logging import LOGGER
+from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Kind, Report, Sello, check
 from facturaonline_async.sello.process import GoneError, LateError, Process
 from facturaonline_async.sello.terms import Terms

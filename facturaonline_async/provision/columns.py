@@ -5,9 +5,9 @@ from __future__ import annotations
 from attrs import evolve
 
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.findings import Finding, told
 from facturaonline_async.provision.packed import FaultyRow, PackedRow
 from facturaonline_async.provision.rows import PlanRow, Problem
+from facturaonline_async.sat._findings import Finding, told
 
 __all__ = ["as_problem", "in_columns", "refused_in_columns"]
 

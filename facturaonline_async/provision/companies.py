@@ -7,8 +7,11 @@ from typing import Final
 
 from attrs import define, field, fields
 
+from facturaonline_async._core.once.create import BeforeSend, poll
+from facturaonline_async._core.once.pending import Key
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.doubts import Key
+from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
+from facturaonline_async.empresas._validation import CheckSello, review
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
@@ -24,9 +27,6 @@ from facturaonline_async.provision.rows import Existing
 from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.provision.work import Work
-from facturaonline_async.resources.empresas.revision import CheckSello, review
-from facturaonline_async.resources.empresas.values import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.resources.ensure import BeforeSend, poll
 
 __all__ = ["SEVERAL", "Companies"]
 

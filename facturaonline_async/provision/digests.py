@@ -14,8 +14,8 @@ from typing import Any, Final
 from attrs import fields
 
 from facturaonline_async.config import Secret
+from facturaonline_async.empresas._models import CorreoSmtp, NuevaEmpresa
 from facturaonline_async.provision.journal import Journal
-from facturaonline_async.resources.empresas.values import CorreoSmtp, NuevaEmpresa
 from facturaonline_async.sello import Sello
 
 __all__ = ["changed_columns", "empresa_digest", "payload"]

@@ -9,15 +9,15 @@ from typing import TypeAlias
 from attrs import evolve, field, frozen
 
 from facturaonline_async import bulk
+from facturaonline_async.empresas._validation import review
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.findings import Finding
 from facturaonline_async.provision.checkers import Checkers, checkers
 from facturaonline_async.provision.columns import as_problem
 from facturaonline_async.provision.gather import ParsedPlan
 from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.rows import PlanRow, Problem
-from facturaonline_async.resources.empresas.revision import review
+from facturaonline_async.sat._findings import Finding
 
 __all__ = ["RowCheck", "check"]
 

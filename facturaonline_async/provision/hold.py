@@ -14,7 +14,7 @@ from collections.abc import Container
 
 from attrs import define, field
 
-from facturaonline_async.logs import LOGGER
+from facturaonline_async._core.logging import LOGGER
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.timers import is_set_before

@@ -11,8 +11,9 @@ from typing import Final
 from attrs import define
 
 from facturaonline_async import bulk
+from facturaonline_async._core.once.create import BeforeSend, poll
+from facturaonline_async._core.once.pending import Key
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.doubts import Key
 from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.opening import JournalError
@@ -20,8 +21,7 @@ from facturaonline_async.provision.rows import PlanSerie
 from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.provision.work import Work
-from facturaonline_async.resources.ensure import BeforeSend, poll
-from facturaonline_async.resources.series.values import Serie
+from facturaonline_async.series._models import Serie
 
 __all__ = ["SEVERAL", "ItsSeries", "by_key", "digest"]
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from attrs import fields_dict, resolve_types
 
-from facturaonline_async import fiscal
-from facturaonline_async.findings import Finding
+from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
 from facturaonline_async.provision.rows import EXISTING
-from facturaonline_async.resources.empresas.values import NuevaEmpresa, normalize_rfc
+from facturaonline_async.sat import _identifiers as identifiers
+from facturaonline_async.sat._findings import Finding
 
 __all__ = [
     "ATTRIBUTES",
@@ -59,24 +59,24 @@ def _is_wrong(findings: Iterable[Finding]) -> bool:
 
 def _rfc(cell: str) -> tuple[Value, str]:
     rfc = normalize_rfc(cell)
-    return rfc, "must be an RFC of 12 or 13 characters" if _is_wrong(fiscal.rfc(rfc)) else ""
+    return rfc, "must be an RFC of 12 or 13 characters" if _is_wrong(identifiers.rfc(rfc)) else ""
 
 
 def _curp(cell: str) -> tuple[Value, str]:
     curp = cell.upper()
-    return curp, "must be a CURP of 18 characters" if _is_wrong(fiscal.curp(curp)) else ""
+    return curp, "must be a CURP of 18 characters" if _is_wrong(identifiers.curp(curp)) else ""
 
 
 @lru_cache
 def _codpos(cell: str) -> tuple[Value, str]:
     """Give back the leading zero that a spreadsheet took for nothing: Mexico City's códigos begin with it."""
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
-    return restored, "must be a código postal of 5 digits" if _is_wrong(fiscal.codpos(restored)) else ""
+    return restored, "must be a código postal of 5 digits" if _is_wrong(identifiers.codpos(restored)) else ""
 
 
 @lru_cache
 def _regimen(cell: str) -> tuple[Value, str]:
-    return cell, "must be a code of 3 digits, such as 601" if _is_wrong(fiscal.regimen(cell)) else ""
+    return cell, "must be a code of 3 digits, such as 601" if _is_wrong(identifiers.regimen(cell)) else ""
 
 
 def _email(cell: str) -> tuple[Value, str]:

@@ -11,8 +11,8 @@ from typing import Final
 
 from attrs import frozen
 
+from facturaonline_async._private_files import open_private
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.private import open_private
 from facturaonline_async.provision.locks import FileLock
 from facturaonline_async.provision.seal import Seal, checkpoint, is_wal_whole, side_file, wal_size
 from facturaonline_async.provision.tables import (

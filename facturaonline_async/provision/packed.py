@@ -16,10 +16,10 @@ import anyio.to_thread
 from attrs import field, frozen
 
 from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision.rows import Existing, PlanRow, PlanSerie
-from facturaonline_async.resources.empresas.values import NuevaEmpresa
-from facturaonline_async.resources.series.tipo_documento import TipoDocumento
 from facturaonline_async.sello import Kind, Sello, read_file
+from facturaonline_async.series._tipo_documento import TipoDocumento
 
 __all__ = ["FaultyRow", "PackedRow", "PackedRows", "Record", "SelloParts"]
 

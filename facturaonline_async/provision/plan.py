@@ -8,13 +8,13 @@ from pathlib import Path
 
 from attrs import evolve
 
-from facturaonline_async.checks import kind
+from facturaonline_async._validators import kind
+from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision.gather import ParsedPlan, whole
 from facturaonline_async.provision.packed import PackedRows
 from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem, Repeats, ValueRow
 from facturaonline_async.provision.table import read_csv
 from facturaonline_async.provision.toml import read_toml
-from facturaonline_async.resources.empresas.values import NuevaEmpresa
 
 __all__ = ["Plan"]
 

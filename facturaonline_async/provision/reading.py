@@ -13,12 +13,12 @@ from typing import Final
 
 from attrs import frozen
 
+from facturaonline_async._core.redaction import redact
 from facturaonline_async.provision.journal import COLUMNS, thing_of
 from facturaonline_async.provision.opening import InvalidJournalError, JournalError, unusable
 from facturaonline_async.provision.seal import side_file, wal_size
 from facturaonline_async.provision.tables import damaged, examine
 from facturaonline_async.provision.things import Thing
-from facturaonline_async.texts import redact
 
 __all__ = ["Session", "is_without_wal", "open_to_read", "read_host", "read_sessions", "read_things", "safe", "shown"]
 

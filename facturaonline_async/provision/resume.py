@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from attrs import define, field
 
+from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.provision import its_series
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.digests import changed_columns, empresa_digest
@@ -15,7 +16,6 @@ from facturaonline_async.provision.report import Report
 from facturaonline_async.provision.rows import PlanError, PlanRow, Problem
 from facturaonline_async.provision.things import Phase, Thing
 from facturaonline_async.provision.work import Work, state
-from facturaonline_async.resources.empresas.values import normalize_rfc
 
 __all__ = ["Resumed", "begin", "recall"]
 

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 
 from attrs import Attribute, field, frozen
 
-from facturaonline_async.checks import a, count, kind
+from facturaonline_async._validators import a, count, kind
+from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.resources.empresas.values import NuevaEmpresa, normalize_rfc
-from facturaonline_async.resources.series.values import serie_key
+from facturaonline_async.series._models import serie_key
 
 __all__ = ["EXISTING", "Existing", "PlanError", "PlanRow", "PlanSerie", "Problem", "Repeats", "ValueRow"]
 

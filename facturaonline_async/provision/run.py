@@ -12,6 +12,7 @@ from attrs import define, field
 
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
+from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import resume
 from facturaonline_async.provision.account import Account
@@ -30,7 +31,6 @@ from facturaonline_async.provision.rows import Existing
 from facturaonline_async.provision.sending import Sender, stopped
 from facturaonline_async.provision.things import NOT_TRIED, Phase
 from facturaonline_async.provision.work import Work, outcome
-from facturaonline_async.resources.empresas.values import normalize_rfc
 
 __all__ = ["Run", "provision"]
 

@@ -9,7 +9,9 @@ from typing import TypeAlias
 
 from attrs import define, field
 
-from facturaonline_async.doubts import Doubt, Key
+from facturaonline_async._core.engine import SessionManager
+from facturaonline_async._core.once.create import BeforeSend, look_after_refusal, send_create
+from facturaonline_async._core.once.pending import Doubt, Key
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,
@@ -21,8 +23,6 @@ from facturaonline_async.errors import (
 from facturaonline_async.provision.book import Book
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.things import NOT_TRIED, How, Phase, Thing
-from facturaonline_async.resources.ensure import BeforeSend, look_after_refusal, send_create
-from facturaonline_async.session import SessionManager
 
 __all__ = ["Look", "Sender", "StoppedError", "stopped", "told"]
 

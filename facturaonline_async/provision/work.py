@@ -5,11 +5,11 @@ from __future__ import annotations
 from attrs import define
 
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.findings import Finding
 from facturaonline_async.provision.columns import as_problem
 from facturaonline_async.provision.report import RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow
 from facturaonline_async.provision.things import NOT_TRIED, Phase, Thing
+from facturaonline_async.sat._findings import Finding
 
 __all__ = ["Work", "outcome"]
 

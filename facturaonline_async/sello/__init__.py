@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from facturaonline_async.findings import Finding, Severity
+from facturaonline_async.sat._findings import Finding, Severity
 from facturaonline_async.sello.report import Certificado, Kind, Report
 from facturaonline_async.sello.values import Sello, read_file
 

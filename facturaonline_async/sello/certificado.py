@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from facturaonline_async import mojibake
+from facturaonline_async import _mojibake as mojibake
 from facturaonline_async.sello import der
 from facturaonline_async.sello.printable import printable
 from facturaonline_async.sello.report import Certificado, Kind

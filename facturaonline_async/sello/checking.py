@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from facturaonline_async import fiscal
-from facturaonline_async.checks import is_one_line
+from facturaonline_async._validators import is_one_line
 from facturaonline_async.config import SecretBytes
-from facturaonline_async.findings import Finding
+from facturaonline_async.sat import _identifiers as identifiers
+from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello.certificado import PublicNumbers, UnreadableSubjectError, read_certificado
 from facturaonline_async.sello.files import Content, What
 from facturaonline_async.sello.llave import (
@@ -136,7 +136,7 @@ def _facts(certificado: Certificado, terms: Terms) -> Iterator[Finding]:
     """Give what is wrong with what the certificate says."""
     yield from _kind(certificado, terms.kind)
     if certificado.rfc:
-        yield from fiscal.rfc(certificado.rfc, "cer")
+        yield from identifiers.rfc(certificado.rfc, "cer")
     if terms.rfc is not None:
         wanted = unicodedata.normalize("NFC", terms.rfc.strip()[:_LONGEST_RFC]).strip().upper()
         if wanted != certificado.rfc:

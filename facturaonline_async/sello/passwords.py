@@ -13,9 +13,9 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import field, frozen
 
+from facturaonline_async._mojibake import TO_LATIN
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.findings import Finding
-from facturaonline_async.mojibake import TO_LATIN
+from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import cifrado
 from facturaonline_async.sello.llave import WrongPasswordError, encoded, open_llave
 

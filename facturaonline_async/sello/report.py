@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from facturaonline_async.findings import Finding
+from facturaonline_async.sat._findings import Finding
 
 __all__ = ["Certificado", "Kind", "Report"]
 

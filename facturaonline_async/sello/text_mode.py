@@ -8,8 +8,8 @@ from typing import Final
 
 from attrs import field, frozen
 
+from facturaonline_async._mojibake import TO_LATIN
 from facturaonline_async.config import SecretBytes
-from facturaonline_async.mojibake import TO_LATIN
 
 __all__ = ["Undone", "loss", "undone"]
 

@@ -9,7 +9,7 @@ from typing import Final
 import anyio.to_thread
 from attrs import field, frozen
 
-from facturaonline_async.checks import a, is_one_line, kind
+from facturaonline_async._validators import a, is_one_line, kind
 from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello.files import base64_content

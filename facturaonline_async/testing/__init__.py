@@ -42,9 +42,9 @@ pytest-asyncio and ``asyncio_mode = "auto"``::
 Every request that the emulator reads shows up in ``emulator.requests``, one `Request` each, without keys and passwords.
 """
 
-from facturaonline_async.testing.emulator import Emulator
-from facturaonline_async.testing.faults import Fault
-from facturaonline_async.testing.log import Request
-from facturaonline_async.testing.sellos import make_sello
+from facturaonline_async.testing._emulator.emulator import Emulator
+from facturaonline_async.testing._emulator.faults import Fault
+from facturaonline_async.testing._emulator.request_log import Request
+from facturaonline_async.testing._sellos import make_sello
 
 __all__ = ["Emulator", "Fault", "Request", "make_sello"]

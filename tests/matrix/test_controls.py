@@ -5,7 +5,9 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from facturaonline_async import connect, retry, wire
+from facturaonline_async import connect
+from facturaonline_async._core import retry
+from facturaonline_async._core.protocol import envelope
 from facturaonline_async.testing import Emulator, Fault
 from tests.matrix.play import play
 from tests.matrix.stage import CREATE, OPERATIONS, QUICK, READ
@@ -24,14 +26,14 @@ async def test_a_policy_that_repeats_creates_makes_a_second_one(monkeypatch: pyt
 
 
 async def test_with_redaction_switched_off_the_search_finds_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "redact", lambda text, secrets=(): text)
+    monkeypatch.setattr(envelope, "redact", lambda text, secrets=(): text)
     row = next(row for row in ROWS if row.name == "the API says no")
     for operation in OPERATIONS:
         assert (await play(row, operation)).leaked != ()
 
 
 async def test_with_headers_that_show_themselves_the_search_finds_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire.Headers, "__repr__", lambda headers: str(dict(headers)))
+    monkeypatch.setattr(envelope.Headers, "__repr__", lambda headers: str(dict(headers)))
     row = next(row for row in ROWS if row.number == 8)
     assert (await play(row, READ)).leaked != ()
 

@@ -13,16 +13,17 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 from attrs import define, evolve, field, frozen
 
-from facturaonline_async import Credentials, FacturaOnline, SessionManager, wire
-from facturaonline_async.call import Call
+from facturaonline_async import Credentials, FacturaOnline, SessionManager
+from facturaonline_async._core.protocol import envelope
+from facturaonline_async._core.request import Call
 from facturaonline_async.errors import FacturaOnlineError, OutcomeUnknownError
 from facturaonline_async.provision import Plan, Report, RowOutcome, provision
-from facturaonline_async.testing.api import Arrival
+from facturaonline_async.testing._emulator.dispatch import Arrival
 from tests.provision.world import CONFIG, SETTLE, Life, World
 from tests.virtual import virtually
 
 P = ParamSpec("P")
-Result: TypeAlias = wire.Reply | FacturaOnlineError
+Result: TypeAlias = envelope.Reply | FacturaOnlineError
 Act: TypeAlias = Callable[["Stage", Call, Arrival], Awaitable[Result]]
 
 _LONG = 10_000.0

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from facturaonline_async import FacturaOnline, connect
-from facturaonline_async.call import Call
+from facturaonline_async._core.request import Call
 from facturaonline_async.provision import Plan, PlanSerie, Report, State, provision
 from facturaonline_async.provision.timers import DelayQueue
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing.api import Arrival
+from facturaonline_async.testing._emulator.dispatch import Arrival
 from tests.conftest import QUICK
 from tests.plans import nueva
 from tests.provision.stage import BROKEN, EMPRESAS, SERIES, Act, Result, Stage, lost, run, staged, until

@@ -23,11 +23,11 @@ from facturaonline_async import (
     OutcomeUnknownError,
     UnreadableAnswerError,
 )
-from facturaonline_async.call import Call
+from facturaonline_async._core.request import Call
 from facturaonline_async.provision import JournalError, Plan, Report, State, ThingEvent, locks, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator
-from facturaonline_async.testing.api import Arrival
+from facturaonline_async.testing._emulator.dispatch import Arrival
 from tests.effort import examples
 from tests.plans import nueva
 from tests.provision.stage import (

@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 
 from facturaonline_async import FacturaOnline, NotSentError, OutcomeUnknownError
-from facturaonline_async.call import Call
+from facturaonline_async._core.request import Call
 from facturaonline_async.config import Rate
 from facturaonline_async.provision import Plan, RowOutcome, Run, State, provision
-from facturaonline_async.testing.api import Arrival
+from facturaonline_async.testing._emulator.dispatch import Arrival
 from tests.plans import nueva
 from tests.provision.stage import (
     BROKEN,

@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 
 from facturaonline_async import FacturaOnline, InvalidInputError, NuevaEmpresa, Sello, connect
 from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async.empresas._validation import check_in_thread
 from facturaonline_async.provision import (
     Existing,
     Plan,
@@ -28,7 +29,6 @@ from facturaonline_async.provision import (
 )
 from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.provision.things import Phase
-from facturaonline_async.resources.empresas.revision import check_in_thread
 from facturaonline_async.sello import Report as SelloReport
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.conftest import QUICK

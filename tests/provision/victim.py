@@ -16,13 +16,13 @@ from typing import Any, Literal, TypeAlias
 from attrs import evolve
 
 from facturaonline_async import Credentials, connect
+from facturaonline_async._core.http.transport import Transport
 from facturaonline_async.provision import Plan, PlanSerie, provision, resume
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.its_series import ItsSeries
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.parking import Parking
 from facturaonline_async.provision.things import Phase, Thing
-from facturaonline_async.transport import Transport
 from tests.conftest import QUICK
 from tests.plans import nueva
 

@@ -19,8 +19,11 @@ from typing import Any, TypeVar
 import pytest
 from attrs import define, field
 
-from facturaonline_async import Config, Credentials, FacturaOnline, RetryPolicy, SessionManager, transport, wire
-from facturaonline_async.call import Call
+from facturaonline_async import Config, Credentials, FacturaOnline, RetryPolicy, SessionManager
+from facturaonline_async._core.http import transport
+from facturaonline_async._core.http.transport import Transport
+from facturaonline_async._core.protocol import envelope
+from facturaonline_async._core.request import Call
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 from facturaonline_async.provision import (
     Plan,
@@ -37,10 +40,9 @@ from facturaonline_async.provision import (
     tables,
 )
 from facturaonline_async.provision.journal import Journal
-from facturaonline_async.testing import empresas, series, state
-from facturaonline_async.testing.api import Api, Arrival
-from facturaonline_async.testing.seeds import main_row
-from facturaonline_async.transport import Transport
+from facturaonline_async.testing._emulator import empresas, series, state
+from facturaonline_async.testing._emulator.dispatch import Api, Arrival
+from facturaonline_async.testing._emulator.fixtures import main_row
 
 T = TypeVar("T")
 
@@ -135,7 +137,7 @@ class World:
 
     # ── The API ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def attempt(self, call: Call) -> wire.Reply | FacturaOnlineError:
+    async def attempt(self, call: Call) -> envelope.Reply | FacturaOnlineError:
         """Answer a call, or not."""
         life, name = self.life, call.endpoint.name
         if not life.step():
@@ -157,7 +159,7 @@ class World:
         content = bytes(call.body.content) if call.body is not None else b""
         return self.api.read(call.endpoint.method, call.url.path, dict(call.url.query), headers, content)
 
-    async def _create(self, call: Call, arrival: Arrival) -> wire.Reply | FacturaOnlineError:
+    async def _create(self, call: Call, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
         fate = self._fate(arrival)
         self.fates[fate] += 1
         if fate in _DONE:
@@ -193,19 +195,19 @@ class World:
             key = owner["rfc"], fields["letra"], fields["tipoDocumento"]
         self.sent[key] += 1
 
-    def _perform(self, call: Call, arrival: Arrival) -> wire.Reply | FacturaOnlineError:
+    def _perform(self, call: Call, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
         body, _ = self.api.perform(arrival).encode()
         return self._read(call, 200, body)
 
-    async def _perform_later(self, call: Call, arrival: Arrival, *, slow: bool) -> wire.Reply | FacturaOnlineError:
+    async def _perform_later(self, call: Call, arrival: Arrival, *, slow: bool) -> envelope.Reply | FacturaOnlineError:
         if slow:
             await asyncio.sleep(self.chance.uniform(0, 4))
         return self._perform(call, arrival)
 
     @staticmethod
-    def _read(call: Call, status: int, body: bytes) -> wire.Reply | FacturaOnlineError:
+    def _read(call: Call, status: int, body: bytes) -> envelope.Reply | FacturaOnlineError:
         try:
-            return wire.open_envelope(wire.Answer(call.endpoint, status, body, call.uid, None, call.secrets))
+            return envelope.open_envelope(envelope.Answer(call.endpoint, status, body, call.uid, None, call.secrets))
         except FacturaOnlineError as error:
             return error.with_traceback(None)
 
@@ -251,7 +253,7 @@ class World:
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(time=lambda: _EPOCH + loop.time() + self.ahead, monotonic=loop.time)
 
-        async def attempt(_: Transport, call: Call, __: object) -> wire.Reply | FacturaOnlineError:
+        async def attempt(_: Transport, call: Call, __: object) -> envelope.Reply | FacturaOnlineError:
             return await self.attempt(call)
 
         async def opened(_: object, *, account: str, host: str) -> Journal:
@@ -325,7 +327,7 @@ class VirtualJournal(Journal):
             future.set_result(result)
 
 
-async def _never() -> wire.Reply:
+async def _never() -> envelope.Reply:
     """Wait until cancelled, as the code of a process that is no more."""
     while True:
         await asyncio.Event().wait()

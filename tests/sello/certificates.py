@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from facturaonline_async.sello import Sello, der as read
-from facturaonline_async.testing import der, make_sello
+from facturaonline_async.testing import _der as der, make_sello
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RFC = "EKU9003173C9"

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from facturaonline_async.sello import der as read
-from facturaonline_async.testing import der, sellos
+from facturaonline_async.testing import _der as der, _sellos as sellos
 from tests.sello.certificates import made, private_key
 
 PASSWORD = "12345678a"

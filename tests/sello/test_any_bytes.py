@@ -10,7 +10,7 @@ from attrs import evolve
 from cryptography.utils import CryptographyDeprecationWarning
 from hypothesis import example, given, strategies as st
 
-from facturaonline_async.findings import FINDINGS
+from facturaonline_async.sat._findings import FINDINGS
 from facturaonline_async.sello import Sello, check
 from tests.effort import examples
 from tests.sello.certificates import NOW, made, needs_sat, sat

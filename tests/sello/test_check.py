@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from facturaonline_async import InvalidInputError
-from facturaonline_async.findings import FINDINGS, Severity
+from facturaonline_async.sat._findings import FINDINGS, Severity
 from facturaonline_async.sello import Sello, check, der as sello_der
-from facturaonline_async.testing import der, make_sello
+from facturaonline_async.testing import _der as der, make_sello
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat, whole
 from tests.sello.keys import encrypted, plain
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from facturaonline_async import InvalidInputError, mojibake
+from facturaonline_async import InvalidInputError, _mojibake as mojibake
 from facturaonline_async.sello import Sello, check
 from facturaonline_async.sello.printable import printable
 from tests.sello.certificates import NOW

@@ -13,10 +13,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, strategies as st
 
-from facturaonline_async.mojibake import repair
+from facturaonline_async._mojibake import repair
 from facturaonline_async.sello import Certificado, Sello, check
 from facturaonline_async.sello.certificado import PublicNumbers, read_certificado
-from facturaonline_async.testing import der
+from facturaonline_async.testing import _der as der
 from tests.effort import examples
 from tests.sello.certificates import NOW, RFC, attributes, made, manifest, needs_sat, sat, with_attributes
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from facturaonline_async.config import SecretBytes
-from facturaonline_async.findings import Finding
+from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Sello, check, passwords
 from facturaonline_async.sello.llave import WrongPasswordError
 from tests.effort import examples

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from facturaonline_async.sello import Sello, check, llave
-from facturaonline_async.testing import der
+from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, RFC, made, private_key, with_attributes
 
 

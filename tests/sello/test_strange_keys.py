@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from facturaonline_async.sello import check, cifrado, der as read, llave
 from facturaonline_async.sello.der import DerError, Element, dotted
-from facturaonline_async.testing import der
+from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, made, whole
 from tests.sello.keys import (
     AES,

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
 from facturaonline_async.sello import Sello, check, der as read, llave, strangers
-from facturaonline_async.testing import der
+from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, made, manifest, needs_sat, sat, whole
 from tests.sello.keys import encrypted
 from tests.sello.test_check import FOUND

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from facturaonline_async.testing.bodies import Body, UploadedFile, read_body
+from facturaonline_async.testing._emulator.request_bodies import Body, UploadedFile, read_body
 
 MULTIPART = "multipart/form-data; boundary=X"
 

@@ -252,10 +252,10 @@ def test_the_endpoints_are_the_twelve_documented_ones() -> None:
 def test_it_imports_nothing_of_the_client() -> None:
     """A second witness shares no notes with the first."""
     folder = Path(__file__).parents[2] / "facturaonline_async" / "testing"
-    nodes = [node for file in folder.glob("*.py") for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    nodes = [node for file in folder.rglob("*.py") for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     rooms = {name.split(".")[1] for name in names if name.startswith("facturaonline_async.")}
 
     assert "facturaonline_async" not in names
-    assert {"config", "errors", "private", "sello", "testing"} == rooms
+    assert {"config", "errors", "_private_files", "sello", "testing"} == rooms

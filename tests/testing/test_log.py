@@ -12,7 +12,7 @@ import pytest
 
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing import Emulator, Fault, Request
-from facturaonline_async.testing.bodies import UploadedFile
+from facturaonline_async.testing._emulator.request_bodies import UploadedFile
 
 from . import samples
 from .caller import CSD, FIEL, Caller, headers, upload

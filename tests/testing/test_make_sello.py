@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import Sello
-from facturaonline_async.testing import make_sello, sellos
+from facturaonline_async.testing import _sellos as sellos, make_sello
 
 X500_UNIQUE_IDENTIFIER = x509.ObjectIdentifier("2.5.4.45")
 SERIAL_NUMBER = x509.ObjectIdentifier("2.5.4.5")

@@ -8,7 +8,7 @@ import pytest
 
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing import Emulator
-from facturaonline_async.testing.state import Behaviour, State
+from facturaonline_async.testing._emulator.state import Behaviour, State
 
 from .caller import Caller, headers
 

@@ -1,0 +1,1 @@
+"""Private machinery: how one call is made, limited, repeated and done once."""

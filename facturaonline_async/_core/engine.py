@@ -1,0 +1,398 @@
+"""SessionManager: when a call is sent, how often, and what is known of it in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from os import getpid
+from types import TracebackType
+from typing import Final, Self
+
+from yarl import URL
+
+from facturaonline_async._core import retry
+from facturaonline_async._core.company_registry import Identities
+from facturaonline_async._core.endpoint import Endpoint
+from facturaonline_async._core.http.transport import Transport
+from facturaonline_async._core.limits.scheduler import Gate
+from facturaonline_async._core.limits.window import CATCH_UP
+from facturaonline_async._core.logging import LOGGER, log
+from facturaonline_async._core.once.pending import Doubts
+from facturaonline_async._core.once.singleflight import SharedReads, Turns
+from facturaonline_async._core.protocol import envelope
+from facturaonline_async._core.protocol.bodies import Body
+from facturaonline_async._core.request import Call
+from facturaonline_async._validators import kind
+from facturaonline_async.config import Config, Credentials, Secret
+from facturaonline_async.errors import (
+    FacturaOnlineError,
+    InvalidInputError,
+    NotFoundError,
+    NotSentError,
+    OutcomeUnknownError,
+    RateLimitError,
+)
+from facturaonline_async.events import AttemptEvent, Event, HoldEvent
+
+__all__ = ["BeforeSend", "Reached", "SessionManager"]
+
+#: Awaited in the last moment before the first byte is sent. A function that it returns takes back what it noted.
+BeforeSend = Callable[[], Awaitable[Callable[[], None] | None]]
+
+#: Says whether a state is reached, by reads that end before a moment of the loop's clock.
+Reached = Callable[[float], Awaitable[bool]]
+
+_HEADERS_KEPT: Final = 1024
+_LONGEST_HOLD: Final = 3600.0
+"""Seconds. Nobody means the years that a faulty header may ask for."""
+_MOST_UID: Final = 10**18
+_UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class SessionManager:
+    """Connections, limits and repeats, for any number of `FacturaOnline` and key pairs. The only thing with a life.
+
+    Use it as ``async with SessionManager(config) as session:``. It belongs to the event loop and to the process that it
+    is first used in: several workers are several sessions, each with limits of its own. In a child of ``os.fork`` every
+    use of a session of the parent raises `NotSentError`, and `aclose` leaves the parent's connections as they are.
+
+    Cancelling a call gives back its connection, its place and its turn. A write that is cancelled in flight may have
+    happened all the same.
+
+    Args:
+        config: must have a ``base_url``.
+
+    Raises:
+        InvalidInputError: `config` has no ``base_url``.
+
+    """
+
+    def __init__(self, config: Config) -> None:
+        if config.base_url is None:
+            raise InvalidInputError("Config.base_url is missing. Give SANDBOX or PRODUCTION.", field="base_url")
+        self.config = config
+        self._shared = SharedReads()
+        self._turns = Turns()
+        #: Creates that lists may not show yet: nothing may be created in their place.
+        self.doubts: Doubts = Doubts()
+        #: Whose keys are whose, as far as lists and answers have said it.
+        self.identities: Identities = Identities()
+        self._gate = Gate(config)
+        self._transport = Transport(config)
+        self._on_event = config.on_event
+        self._budget = retry.Budget(config.retry.budget)
+        self._headers: dict[str, envelope.Headers] = {}
+        self._root = URL(config.base_url, encoded=True)
+        self._prefix = self._root.raw_path.rstrip("/")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Future[None] | None = None  # ends the pauses before repeats
+        self._process = 0  # until the first use
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "open" if self._loop else "not started"
+        return f"<SessionManager {self._root}: {state}, {self._gate!r}>"
+
+    async def __aenter__(self) -> Self:
+        self._check(asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections. Calls in flight end before this returns; calls that wait are never sent.
+
+        A call in flight raises `OutcomeUnknownError`, or `NotSentError` while its connection is being made. None of
+        them is repeated, and none is cancelled.
+
+        In a forked child this closes nothing, for the connections and the loop's selector are shared with the parent.
+        """
+        self._is_closed = True
+        if self._is_foreign():
+            self._transport.abandon()
+            return
+        self._gate.close()
+        if self._closing is not None and not self._closing.done():
+            self._closing.set_result(None)
+        try:
+            await self._shared.aclose()
+        finally:
+            await self._transport.aclose()
+
+    @property
+    def shared(self) -> SharedReads:
+        """Reads that several callers wait for at the same time."""
+        self._check_process()
+        return self._shared
+
+    @property
+    def turns(self) -> Turns:
+        """Turns of those who create, or change, the same thing."""
+        self._check_process()
+        return self._turns
+
+    async def send(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        uid: int | str | None = None,
+        query: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        before_send: BeforeSend | None = None,
+        reached: Reached | None = None,
+        until: float | None = None,
+    ) -> envelope.Reply:
+        """Send one call, again where that is harmless, and return the API's yes.
+
+        Args:
+            endpoint, credentials, uid, query, body: what is sent.
+            before_send: awaited before each attempt, when it has its turn and its place, and before its first byte.
+                A function that it returns is called when that attempt surely was not done, before any pause.
+            reached: looks whether the call was done, where its outcome is unknown. If it was, the reply is empty.
+            until: moment of the loop's clock that takes the place of ``Config.deadline``.
+
+        Raises:
+            FacturaOnlineError: of the kind that tells whether the call happened.
+
+        """
+        loop = asyncio.get_running_loop()
+        self._check(loop)
+        call = self._call(endpoint, credentials, uid, query, body)
+        while True:
+            call.came = call.began = loop.time()
+            if not self._gate.take(endpoint.name, call.key, loop):
+                await self._enter(call)
+            # Waiting for a turn does not count against the deadline.
+            call.deadline = (call.deadline or until or call.came + self.config.deadline) + call.began - call.came
+            undo = None
+            try:
+                if before_send is not None:
+                    undo = await before_send()
+                    self._check_still_ours(call)
+                    if loop.time() - call.began > CATCH_UP:
+                        await self._renew(call, loop)
+                outcome = await self._transport.attempt(call, loop)
+            finally:
+                self._gate.release(call.key)
+            if isinstance(outcome, envelope.Reply):
+                if self._budget.is_touched:
+                    self._budget.give_back(call.paid or 1)
+                if self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
+                    self._tell(call, outcome.answer.status)
+                return outcome
+            if callable(undo) and isinstance(outcome, (NotSentError, RateLimitError)):
+                undo()
+            following = await self._follow(call, outcome, reached)
+            if following is retry.Next.DONE:
+                return call.done()
+            if following is retry.Next.RAISE:
+                break
+            self._check_still_ours(call)
+        problem = call.known(outcome)
+        try:
+            raise problem
+        finally:
+            del problem, outcome  # else they would hold this frame, which holds them
+
+    async def change(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        uid: int | str,
+        body: Body | None = None,
+        reached: Reached | None = None,
+    ) -> envelope.Reply:
+        """Send a call that changes what has a uid, one at a time for each: repeats must not cross each other."""
+        async with self.turns.take((endpoint.name.partition(".")[0], _uid_text(uid))):
+            return await self.send(endpoint, credentials, uid=uid, body=body, reached=reached)
+
+    # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _follow(self, call: Call, error: FacturaOnlineError, reached: Reached | None) -> retry.Next:
+        """Do what comes after an attempt that failed, and return whether to raise, to repeat or to be content."""
+        if call.perhaps is not None and call.endpoint.removes and isinstance(error, NotFoundError):
+            if self.doubts.is_in_doubt(call.endpoint.name.partition(".")[0], call.key, _uid_text(call.uid or "")):
+                return retry.Next.RAISE  # the answer may be older than what was to be deleted
+            return retry.Next.DONE  # by the attempt before
+        step = retry.decide(
+            error,
+            call.endpoint,
+            self.config.retry,
+            self._budget,
+            attempt=call.attempt,
+            left=-math.inf if self._is_closed else call.deadline - asyncio.get_running_loop().time(),
+            uniform=random.uniform,
+        )
+        self._tell(call, error.status, type(error).__name__, step)
+        if retry.is_throttled(error):
+            self._hold(call, error, step.pause)
+        if step.next is retry.Next.RAISE:
+            return step.next
+        if self._closing is not None:
+            await asyncio.wait([self._closing], timeout=step.pause)
+        if self._is_closed:
+            return retry.Next.RAISE
+        if step.next is not retry.Next.REPEAT:
+            was_done = await self._look(call, error, reached)
+            if was_done:
+                self._budget.give_back(step.cost)
+                return retry.Next.DONE
+            if was_done is None or step.next is retry.Next.LAST_LOOK:
+                return retry.Next.RAISE
+        if isinstance(error, OutcomeUnknownError):
+            call.perhaps = error
+        call.attempt += 1
+        call.paid = step.cost
+        return retry.Next.REPEAT
+
+    async def _look(self, call: Call, problem: FacturaOnlineError, reached: Reached | None) -> bool | None:
+        """Return whether the call was done, or None if that cannot be seen."""
+        if reached is None:
+            return None
+        try:
+            return await reached(call.deadline)
+        except FacturaOnlineError as error:
+            problem.add_note(f"(whether it was done could not be seen: {error})")
+            return None
+
+    def _hold(self, call: Call, error: FacturaOnlineError, seconds: float) -> None:
+        """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
+        if getattr(error, "retry_after", None) is None and self._gate.is_held(call.key):
+            return
+        seconds = min(seconds, _LONGEST_HOLD)
+        self._gate.hold(call.key, seconds)
+        self._publish(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
+
+    def _tell(self, call: Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:
+        """Tell how an attempt ended."""
+        is_repeated = step is not None and step.next in {retry.Next.REPEAT, retry.Next.LOOK}
+        self._publish(
+            AttemptEvent(
+                endpoint=call.endpoint.name,
+                uid=call.uid,
+                key=call.key,
+                attempt=call.attempt + 1,
+                waited=call.began - call.came,
+                took=asyncio.get_running_loop().time() - call.began,
+                status=status,
+                outcome=outcome,
+                pause=step.pause if step is not None and is_repeated else None,
+            )
+        )
+
+    def _publish(self, event: Event) -> None:
+        log(event)
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception as error:  # noqa: BLE001  # what watches the work must not change how it ends
+                LOGGER.error("on_event raised %s", type(error).__name__)
+
+    # ── Before ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Refuse to work after the end, in a forked child, or in another loop than the first."""
+        if self._is_closed:
+            raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
+        if self._loop is None:
+            self._loop, self._process, self._closing = loop, getpid(), loop.create_future()
+        elif getpid() != self._process:
+            self._check_process()
+        elif loop is not self._loop:
+            raise NotSentError(
+                "this session belongs to another event loop: make one SessionManager inside each loop that calls"
+            )
+
+    def _check_process(self) -> None:
+        """Refuse to work in a child that was forked after the first use: both would read the same connections."""
+        if self._is_foreign():
+            raise NotSentError(
+                "this session was used before the process was forked, and its connections belong to the parent: "
+                "make a new SessionManager in each child, after the fork"
+            )
+
+    def _check_still_ours(self, call: Call) -> None:
+        """Refuse to go on with a call in a child that was forked while the call paused: the parent goes on with it."""
+        if self._is_foreign():
+            raise call.known(
+                call.told(NotSentError("the process was forked before the call was sent: the parent process sends it"))
+            )
+
+    def _is_foreign(self) -> bool:
+        # os.register_at_fork would miss the forks of C code (uWSGI's workers); asking the system is 0.2 % of a call.
+        return self._process not in (0, getpid())
+
+    def _call(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        uid: int | str | None,
+        query: Mapping[str, str] | None,
+        body: Body | None,
+    ) -> Call:
+        path = endpoint.path
+        if "{uid}" in path:
+            if not (text := _uid_text(uid)):
+                seen = f"{uid!r:.80}" if isinstance(uid, str) else kind(uid)
+                raise InvalidInputError(
+                    f"uid must be 1 to 64 letters, digits, '-' or '_', and was {seen}.",
+                    field="uid",
+                    endpoint=endpoint.name,
+                )
+            path = path.replace("{uid}", text)
+        url = self._root.with_path(self._prefix + path, encoded=True)  # half the cost of a new URL
+        headers = self._headers.get(credentials.fingerprint) or self._new_headers(credentials)
+        secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
+        if body is not None:
+            secrets += body.secrets
+        return Call(
+            endpoint, url.with_query(query) if query else url, headers, body, uid, credentials.fingerprint, secrets
+        )
+
+    def _new_headers(self, credentials: Credentials) -> envelope.Headers:
+        """Return the secret headers of every call with these keys, and keep them for the next one."""
+        if len(self._headers) >= _HEADERS_KEPT:
+            self._headers.clear()
+        headers = self._headers[credentials.fingerprint] = envelope.headers(credentials, self.config.plugin)
+        return headers
+
+    async def _enter(self, call: Call) -> None:
+        """Wait for a turn and a place."""
+        try:
+            call.began = await self._gate.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
+        except NotSentError as error:
+            raise call.known(call.told(error)) from None
+        if self._is_closed or self._is_foreign():
+            self._gate.release(call.key)
+            what = "closed" if self._is_closed else "forked into another process"
+            raise call.known(call.told(NotSentError(f"the session was {what} while the call was waiting")))
+
+    async def _renew(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+        """Start anew, before the first byte, what `before_send` has made late: late calls would arrive together."""
+        late, max_wait = loop.time(), self.config.max_wait
+        if max_wait is not None:
+            max_wait = max(0.0, max_wait - (call.began - call.came))
+        try:
+            call.began = await self._gate.renew(call.endpoint.name, call.key, call.began, max_wait=max_wait)
+        except NotSentError as error:
+            raise call.known(call.told(error)) from None
+        self._check_still_ours(call)
+        call.deadline += call.began - late
+
+
+def _uid_text(uid: object) -> str:
+    """Return the uid as it stands in a path, or "" for what is none."""
+    if isinstance(uid, str):
+        return uid if _UID.fullmatch(uid) else ""
+    if isinstance(uid, int) and not isinstance(uid, bool) and -_MOST_UID < uid < _MOST_UID:
+        return str(int(uid))
+    return ""

@@ -1,0 +1,1 @@
+"""Connections and exchanges over them. Nothing else imports aiohttp."""

@@ -1,0 +1,1 @@
+"""Rate limits and concurrency: when a call may start."""

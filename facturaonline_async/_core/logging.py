@@ -1,0 +1,72 @@
+"""The one logger, and a filter that keeps secrets out of anybody's log."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final
+
+from facturaonline_async._core.redaction import redact
+from facturaonline_async.events import AttemptEvent, Event
+
+__all__ = ["LOGGER", "RedactingFilter", "log"]
+
+#: Attempts at DEBUG, those that will be repeated at INFO, holds at WARNING.
+LOGGER: Final = logging.getLogger("facturaonline_async")
+LOGGER.addHandler(logging.NullHandler())  # a program that sets up no log is not written to
+
+# What stands behind a telling name in headers, reprs and queries; `redact` knows JSON and the keys themselves. A name
+# is read once, whole, and not given back, so that the pattern is linear in its text.
+_NAMED: Final = re.compile(
+    r"""((?<![\w-])(?:
+            (?>[\w-]*?(?:psswrd|contrase))[\w-]*+  # and what follows, as in "contraseña"
+          | [\w-]++(?:(?<=api_key)|(?<=api-key)|(?<=apikey)|(?<=secret)|(?<=secret_key)|(?<=secret-key)|(?<=secretkey)
+                      |(?<=pass)|(?<=password)|(?<=pwd))
+        )(?:\\?['"])?+\s*+[:=]\s*+)
+        (?:b?"[^"]*+"|b?'[^']*+'|\\"[^"\\]*+(?:\\")?+|[^\s"',;&)}\]]++)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def log(event: Event) -> None:
+    """Write an event to the log."""
+    if not isinstance(event, AttemptEvent):
+        LOGGER.warning("%s: the server asks for fewer calls; held for %.2f s", event.endpoint, event.seconds)
+        return
+    LOGGER.log(
+        logging.DEBUG if event.pause is None else logging.INFO,
+        "%s: attempt %d: %s (HTTP %s) after %.3f s, waited %.3f s%s",
+        event.endpoint,
+        event.attempt,
+        event.outcome,
+        event.status,
+        event.took,
+        event.waited,
+        "" if event.pause is None else f", again in {event.pause:.3f} s",
+    )
+
+
+class RedactingFilter(logging.Filter):
+    """The last net for the logs of a whole program: masks what looks like a key or a password of this API.
+
+    This library logs none. Put the filter on a **handler**, for what others log, such as a request's headers::
+
+        logging.getLogger().handlers[0].addFilter(RedactingFilter())
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the record's text and its traceback, and let it pass."""
+        message = record.getMessage()
+        if (masked := _mask(message)) != message:
+            record.msg, record.args = masked, None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = _mask(record.exc_text)
+        if record.stack_info:
+            record.stack_info = _mask(record.stack_info)
+        return True
+
+
+def _mask(text: str) -> str:
+    return redact(_NAMED.sub(r"\1***", text))

@@ -1,0 +1,1 @@
+"""A create happens once: pending creates, shared reads and keyed locks."""

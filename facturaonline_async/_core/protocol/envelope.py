@@ -1,0 +1,313 @@
+"""What goes out as headers and what an answer says: the words that all resources of the API share. No I/O.
+
+Sources: the provider's pages on series and empresas, and recorded traffic of the sister product that runs the same
+code. An HTTP 2xx is not success there: the verdict stands in the body, under one of two names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from attrs import define, field
+from multidict import CIMultiDict, istr
+
+from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.protocol.json import ConstantError, decode, decode_in_steps
+from facturaonline_async._core.redaction import clean, fold, redact
+from facturaonline_async.config import Credentials, Secret
+from facturaonline_async.errors import (
+    ApiError,
+    AuthenticationError,
+    FacturaOnlineError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    UnreadableAnswerError,
+    ValidationError,
+)
+
+__all__ = ["Answer", "Headers", "Reply", "headers", "open_envelope", "open_in_steps"]
+
+E = TypeVar("E", bound=FacturaOnlineError)
+
+_VERDICT_KEYS: Final = ("status", "response")
+_YES: Final = frozenset({"success", "create"})
+_NO: Final = frozenset({"error", "failed"})
+_TELLING: Final = frozenset({*_VERDICT_KEYS, "error", "errors", "message"})
+"""Names beside which data are no answer by themselves: a verdict that cannot be read is no yes."""
+_TEXT_KEYS: Final = ("message", "messsage", "0")
+_PAYLOAD_KEYS: Final = ("data", "Data", "0")
+_PLUGIN: Final = istr("F-PLUGIN")
+_API_KEY: Final = istr("F-Api-Key")
+_SECRET_KEY: Final = istr("F-Secret-Key")
+_SNIPPET: Final = 500
+_TEXT: Final = 1000
+_READ_FOR_SNIPPET: Final = 1 << 18
+
+
+class Headers(CIMultiDict[str]):
+    """Request headers that do not show their values, for they hold the key pair. Each name stands in them once."""
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
+
+
+def headers(credentials: Credentials, plugin: str) -> Headers:
+    """Return the headers that say who calls."""
+    return Headers(
+        (
+            (_PLUGIN, plugin),
+            (_API_KEY, credentials.api_key.reveal()),
+            (_SECRET_KEY, credentials.secret_key.reveal()),
+        )
+    )
+
+
+@define(eq=False)
+class Answer:
+    """What came back over the wire, unread.
+
+    Attributes:
+        endpoint: what was asked.
+        uid: the uid in the path, or None.
+        status: HTTP status.
+        body: the decoded body.
+        retry_after: seconds that the server asked to wait, or None.
+        secrets: what this exchange must never show: the keys and passwords that were sent.
+
+    """
+
+    endpoint: Endpoint
+    status: int
+    body: bytes = field(repr=False)
+    uid: int | str | None = None
+    retry_after: float | None = None
+    secrets: tuple[Secret, ...] = ()
+
+    def error(self, kind: Callable[..., E], message: str, **more: Any) -> E:
+        """Return an error that tells which call it was, and shows the beginning of the body with secrets masked."""
+        # Without the NULs: they would hide the secrets of a UTF-16 body from the search, and from nobody else.
+        text = self.body[:_READ_FOR_SNIPPET].decode("utf-8", "replace").replace("\0", "")
+        snippet = redact(text, self.secrets)[:_SNIPPET]
+        return kind(message, endpoint=self.endpoint.name, status=self.status, uid=self.uid, snippet=snippet, **more)
+
+
+@define(eq=False)
+class Reply:
+    """A yes: what the API says, read down to the payload.
+
+    Attributes:
+        answer: the answer that it stands in.
+        payload: what the API gave, or None.
+
+    """
+
+    answer: Answer
+    payload: object = field(repr=False)
+    _envelope: Mapping[str, object] = field(alias="envelope", repr=False, factory=dict)
+
+    @property
+    def last_page(self) -> int | None:
+        """Number of the last page where the answer is one of several, else None."""
+        pagination = self._envelope.get("pagination")
+        last = pagination.get("lastPage") if isinstance(pagination, dict) else None
+        if isinstance(last, str) and last.isascii() and last.isdigit():
+            return int(last[:9])
+        return last if isinstance(last, int) else None
+
+    def unreadable(self, reason: str) -> UnreadableAnswerError:
+        """Return the error for a payload that a reader cannot make sense of."""
+        return self.answer.error(UnreadableAnswerError, f"the API said yes, but its answer cannot be read: {reason}")
+
+
+def open_envelope(answer: Answer) -> Reply:
+    """Return the reply if the verdict is yes.
+
+    Raises:
+        ApiError: the verdict is no, or the status says so (its kinds tell the refusals apart).
+        OutcomeUnknownError: there is no verdict, or the server failed.
+
+    """
+    if not 200 <= answer.status < 300:
+        _check_status(answer)
+    is_torn = False
+    try:
+        envelope = decode(answer.body)
+    except (ValueError, RecursionError) as problem:
+        envelope, is_torn = None, _is_torn(answer, problem)
+    return _opened(answer, envelope, is_torn=is_torn)
+
+
+def open_in_steps(answer: Answer) -> Generator[None, None, Reply]:
+    """Do the same as a generator, which pauses now and then and returns the reply: for long lists."""
+    if not 200 <= answer.status < 300:
+        _check_status(answer)
+    is_torn = False
+    try:
+        envelope = yield from decode_in_steps(answer.body)
+    except (ValueError, RecursionError) as problem:
+        envelope, is_torn = None, _is_torn(answer, problem)
+    return _opened(answer, envelope, is_torn=is_torn)
+
+
+def _is_torn(answer: Answer, problem: Exception) -> bool:
+    """Whether the body may be another one the next time: not if it is empty, in another encoding, or says NaN."""
+    return bool(answer.body.strip()) and not isinstance(problem, (UnicodeDecodeError, ConstantError))
+
+
+def _opened(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
+    """Return the reply if the verdict is yes."""
+    if isinstance(envelope, list):
+        envelope = _unwrap(envelope)
+    fields = envelope if isinstance(envelope, dict) else {}
+    verdict = _verdict(fields)
+    if verdict is False or (verdict is None and answer.status >= 400):
+        raise _refusal(answer, fields, is_json=envelope is not None)
+    if verdict is None:
+        return _without_verdict(answer, envelope, is_torn=is_torn)
+    return Reply(answer, _payload(fields), fields)
+
+
+def _check_status(answer: Answer) -> None:
+    """Raise for the statuses that count more than any verdict."""
+    status = answer.status
+    if not 200 <= status < 600:
+        kind = UnreadableAnswerError if answer.endpoint.repeat is Repeat.READ else OutcomeUnknownError
+        raise answer.error(kind, "the answer's HTTP status means nothing, and its body counts for nothing")
+    if status >= 500:
+        text = "the server failed; the work may have been done"
+        raise _transient(answer.error(ServerError, text, retry_after=answer.retry_after))
+    if status == 429:
+        raise _transient(
+            answer.error(RateLimitError, "the server asks for fewer calls", retry_after=answer.retry_after)
+        )
+    if status == 408:
+        raise _transient(answer.error(RequestTimeoutError, "the server waited too long for the request"))
+    if status < 400:
+        raise answer.error(
+            OutcomeUnknownError, "the server points elsewhere, and is not followed: is the base URL right?"
+        )
+
+
+def _transient(error: E) -> E:
+    error.is_transient = True
+    return error
+
+
+# ── The verdict ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unwrap(value: list[Any]) -> object:
+    """Take the envelope out of the one-element array that it sometimes comes in."""
+    if len(value) == 1 and isinstance(value[0], dict) and _verdict(value[0]) is not None:
+        return value[0]
+    return value
+
+
+def _verdict(envelope: Mapping[str, object]) -> bool | None:
+    """Return yes, no, or None where there is no verdict (or two that differ)."""
+    yes = no = False
+    for key in _VERDICT_KEYS:
+        if isinstance(word := envelope.get(key), str):
+            word = word.strip().casefold()
+            yes, no = yes or word in _YES, no or word in _NO
+    return None if yes is no else yes
+
+
+def _without_verdict(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
+    """Take bare data for what it is, if the call only reads; whether a write happened, it does not tell."""
+    if answer.endpoint.repeat is Repeat.READ:
+        if isinstance(envelope, list):
+            return Reply(answer, envelope)
+        if isinstance(envelope, dict) and "data" in envelope and not _TELLING & envelope.keys():
+            return Reply(answer, envelope["data"], envelope)
+    reason = "the answer is not JSON: is the base URL right?" if envelope is None else "the answer holds no verdict"
+    error = answer.error(OutcomeUnknownError, reason)
+    raise _transient(error) if is_torn else error
+
+
+def _payload(envelope: Mapping[str, object]) -> object:
+    for key in _PAYLOAD_KEYS:
+        value = envelope.get(key)
+        if value is not None and not (key == "0" and isinstance(value, str)):
+            return value
+    return None
+
+
+# ── Refusals ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _refusal(answer: Answer, envelope: Mapping[str, object], *, is_json: bool) -> ApiError:
+    """Return the error that says why: by the texts that leave no doubt, then by status, then by loose match."""
+    text, by_field = _texts(envelope, answer.secrets)
+    kind = _kind(answer, fold(text), has_fields=bool(by_field), is_json=is_json)
+    if not text:
+        text = "it gave no reason" if is_json else "it gave no reason that can be read: is the base URL right?"
+    message = f"the API refused: {text}"
+    if issubclass(kind, ValidationError):
+        return answer.error(kind, message, fields=by_field)
+    return answer.error(kind, message)
+
+
+_BY_STATUS: Final = {
+    401: AuthenticationError,
+    402: PermissionDeniedError,
+    403: PermissionDeniedError,
+    422: ValidationError,
+}
+
+
+def _kind(answer: Answer, text: str, *, has_fields: bool, is_json: bool) -> type[ApiError]:
+    """Tell refusals apart. Authentication failures came with several statuses, so that their text counts first."""
+    if "intenta autenticarse" in text:
+        return AuthenticationError
+    if "plan empresa" in text or "adquirir un plan" in text:
+        return PermissionDeniedError
+    if answer.status == 404:
+        return NotFoundError if is_json else ApiError
+    is_missing = "{uid}" in answer.endpoint.path and re.search(r"no existe|no se encontr|no encontrad", text)
+    if is_missing and not has_fields and answer.status not in {401, 402, 403}:
+        return NotFoundError
+    if kind := _BY_STATUS.get(answer.status):
+        return kind
+    if has_fields or answer.status == 400 or re.search(r"requerid|obligatori|invalid|no es valid", text):
+        return ValidationError
+    return ApiError
+
+
+# ── Texts for people ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _texts(envelope: Mapping[str, object], secrets: tuple[Secret, ...]) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """Return one text for people, and the texts by field where the API names fields; both without secrets."""
+
+    def show(text: str) -> str:
+        # Once as it came, and once more for what cleaning has put together.
+        return redact(clean(redact(text, secrets)), secrets)[:_TEXT]
+
+    fields = {
+        show(name): texts
+        for key in ("errors", *_TEXT_KEYS)
+        if isinstance(value := envelope.get(key), dict)
+        for name, each in value.items()
+        if isinstance(each, list) and (texts := tuple(show(text) for text in each if isinstance(text, str)))
+    }
+    if fields:
+        return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())[:_TEXT], fields
+    plain = (show(text) for key in _TEXT_KEYS for text in _plain(envelope.get(key)))
+    return " ".join(dict.fromkeys(text for text in plain if text))[:_TEXT], {}
+
+
+def _plain(value: object) -> Iterator[str]:
+    """Give the texts of a string, a list of strings or a nested message."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (each for each in value if isinstance(each, str))
+    elif isinstance(value, dict):
+        yield from (each for name in ("message", "messageDetail") if isinstance(each := value.get(name), str))

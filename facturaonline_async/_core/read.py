@@ -1,0 +1,60 @@
+"""From a reply's payload to values: one, or a long list of them without stalling the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from facturaonline_async._core.protocol.envelope import Reply
+from facturaonline_async._core.protocol.structure import RowError
+
+__all__ = ["read_all", "read_one"]
+
+T = TypeVar("T")
+
+_ROWS_AT_ONCE: Final = 500
+"""Rows read between two checkpoints: about half a millisecond, which a round of the event loop adds little to."""
+
+
+def read_one(reply: Reply, read: Callable[[object], T]) -> T:
+    """Return the payload as one value.
+
+    Raises:
+        UnreadableAnswerError: it is not one. The error names the field, never what it held.
+
+    """
+    try:
+        return read(reply.payload)
+    except RowError as problem:
+        reason = str(problem)
+    raise reply.unreadable(reason)
+
+
+async def read_all(
+    reply: Reply, read: Callable[[object], T], *, note: Callable[[list[T]], None] | None = None
+) -> list[T]:
+    """Return the payload as a list of values, letting others run in between. `note` is given the values as they come.
+
+    Raises:
+        UnreadableAnswerError: it is not a list, or a row is not readable. No row is dropped: whoever looked for it
+            would create it anew. The error names the row's index and field.
+
+    """
+    if not isinstance(reply.payload, list):
+        raise reply.unreadable("expected a list of rows")
+    values: list[T] = []
+    reason = ""
+    try:
+        # The rows stay where they are: as a local of this frame they would show their keys in a traceback.
+        for start in range(0, len(reply.payload), _ROWS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            values.extend(map(read, reply.payload[start : start + _ROWS_AT_ONCE]))
+            if note is not None:
+                note(values[start:])
+    except RowError as problem:
+        reason = f"row {len(values)}: {problem}"
+    if reason:
+        raise reply.unreadable(reason)
+    return values

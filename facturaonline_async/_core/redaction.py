@@ -1,0 +1,107 @@
+"""Texts that come from outside: cleaned for people, and with every secret masked. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from facturaonline_async._free_text import normal_form
+from facturaonline_async.config import Secret
+
+__all__ = ["clean", "fold", "redact"]
+
+_MASK: Final = "***"
+
+
+def clean(text: str) -> str:
+    """Return the text as people should read it: no tags, no entities, no mojibake, nothing that cannot be printed."""
+    text = _repair(text.encode("utf-8", "replace").decode())
+    text = html.unescape(_TAG.sub(" ", text))
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _repair(text: str) -> str:
+    """Undo UTF-8 that was read as Latin-1 ("facturaciÃ³n")."""
+    if "Ã" in text or "Â" in text:
+        for encoding in ("latin-1", "cp1252"):
+            try:
+                return text.encode(encoding).decode("utf-8")
+            except UnicodeError:
+                continue
+    return text
+
+
+def fold(text: str) -> str:
+    """Return the text without case and accents, for loose matches."""
+    return "".join(c for c in normal_form("NFKD", text.casefold()) if not unicodedata.combining(c))
+
+
+# ── Redaction ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Each pattern is linear in its text: what was matched once is not given back (possessive and atomic).
+
+_TAG: Final = re.compile(r"<[^<>]*+>")
+# The API's keys are base64 of a bcrypt string; it echoes them decoded. PHP writes "/" as "\/" in JSON.
+_BCRYPT: Final = re.compile(r"\$2[abxy]?\$[0-9]{2}\$[./\\A-Za-z0-9]*+|JDJ[A-Za-z0-9+/\\]{8,}+=*+")
+_NAMED: Final = re.compile(
+    r"""("(?:Data|Secret|(?>[^"\\]*?(?:pass|psswrd|pwd|secret|api_?key|token|contrase))[^"\\]*+)"\s*+:\s*+)"""
+    r""""(?:[^"\\]++|\\.)*+(?:"|\\?\Z)""",
+    re.IGNORECASE | re.DOTALL,
+)
+_ESCAPE: Final = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
+
+_LONG: Final = 8
+"""Characters of a secret that stands by chance within no other word."""
+_ALONE: Final = r"(?<!\w)%s(?!\w)"
+
+
+def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
+    """Return the text with every secret masked.
+
+    That is: the secrets given, in each form that they are known to come back in, and what looks like a key of this API
+    or stands under a name such as ``Secret`` or ``password``. A secret of fewer than 8 characters is masked only where
+    it stands alone, between characters that belong to no word: within words it would be found by chance.
+    """
+    long: set[str] = set()
+    short: set[str] = set()
+    for secret in secrets:
+        (long if len(secret.reveal()) >= _LONG else short).update(_forms(secret.reveal()))
+    for form in sorted(long, key=len, reverse=True):
+        text = text.replace(form, _MASK)
+    text = _replace(text, filter(_ESCAPE.search, long), "%s", re.IGNORECASE)  # hex digits come in either case
+    text = _replace(text, short, _ALONE)
+    text = _replace(text, filter(_ESCAPE.search, short), _ALONE, re.IGNORECASE)
+    return _NAMED.sub(rf'\1"{_MASK}"', _BCRYPT.sub(_MASK, text))
+
+
+def _replace(text: str, forms: Iterable[str], place: str, flags: int = 0) -> str:
+    """Mask the forms where they stand in a `place`, a pattern with ``%s`` for any of them; the longest first."""
+    any_of = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+    return re.sub(place % f"(?:{any_of})", _MASK, text, flags=flags) if any_of else text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Give the forms in which servers repeat what they were sent: decoded, misread, escaped, tidied up."""
+    texts = {secret}
+    with suppress(binascii.Error, ValueError):
+        texts.add(base64.b64decode(secret, validate=True).decode("ascii"))
+    for encoding in ("latin-1", "cp1252"):
+        with suppress(UnicodeError):
+            texts.add(secret.encode().decode(encoding))
+    texts |= {html.escape(text, quote=quoted) for text in texts for quoted in (True, False)}
+    texts |= {text.replace("&#x27;", "&#039;") for text in texts}
+    tidied = {" ".join(text.split()) for text in texts} | {clean(text) for text in texts}
+    texts |= {text for text in tidied if len(text) > 3}  # what is left of odd ones would mask half of any text
+    for text in texts - {""}:
+        escaped = json.dumps(text)[1:-1]
+        yield from (text, escaped, escaped.replace("/", r"\/"), json.dumps(text, ensure_ascii=False)[1:-1])
+        yield from (quote(text, safe, errors="replace") for safe in ("", "/"))
+        yield quote_plus(text, errors="replace")

@@ -1,0 +1,116 @@
+"""What a value may be: validators for attrs fields. Each refusal names the field, and what was seen."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from attrs import Attribute
+
+from facturaonline_async._free_text import find_invisible, is_latin
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = ["a", "count", "kind", "natural", "positive", "required_text", "seconds", "text", "visible_ascii"]
+
+VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def kind(value: object) -> str:
+    """Return what a value is, without showing it."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+class a:  # noqa: N801  # reads as a sentence: validator=a(bytes)
+    """Check that a value is one of some types, or None if that is allowed."""
+
+    def __init__(self, *types: type, or_none: bool = False) -> None:
+        self._types = types
+        self._or_none = or_none
+
+    def __call__(self, _: object, attribute: Attribute[Any], value: object) -> None:
+        """Raise `InvalidInputError` for anything else."""
+        if isinstance(value, self._types) or (self._or_none and value is None):
+            return
+        names = " or ".join(each.__name__ for each in self._types)
+        raise InvalidInputError(f"{attribute.name} must be {names}, and was {kind(value)}.", field=attribute.name)
+
+
+def positive(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise InvalidInputError(
+            f"{attribute.name} must be a number above 0, and was {value!r:.40}.", field=attribute.name
+        )
+
+
+def natural(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInputError(
+            f"{attribute.name} must be a whole number above 0, and was {value!r:.40}.", field=attribute.name
+        )
+
+
+def count(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for None or a whole number from 0 up."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9):
+        raise InvalidInputError(
+            f"{attribute.name} must be a whole number from 0 up, and was {kind(value)}.", field=attribute.name
+        )
+
+
+def seconds(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for None or a number of seconds from 0 up."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 <= value < math.inf):  # type: ignore[operator]
+        raise InvalidInputError(
+            f"{attribute.name} must be None or a number of seconds from 0 up, and was {value!r:.40}.",
+            field=attribute.name,
+        )
+
+
+def text(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a text in one line, or None where the field's default is None."""
+    if isinstance(value, str) and value.isprintable() and (value.isascii() or is_latin(value)):
+        return  # as nearly all are: a search takes three times as long
+    if value is None and attribute.default is None:
+        return
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{attribute.name} must be a text, and was {kind(value)}.", field=attribute.name)
+    one_line(attribute.name, value)
+
+
+def one_line(name: str, value: str) -> None:
+    """Refuse what no text of this API holds."""
+    if found := _UNPRINTABLE.search(value):
+        raise InvalidInputError(
+            f"{name} holds the character U+{ord(found[0]):04X} at place {found.start() + 1}: "
+            "line breaks, tabs and control characters belong in no text here.",
+            field=name,
+        )
+    if invisible := find_invisible(value):
+        raise InvalidInputError(
+            f"{name} holds the invisible character {invisible}: delete it, or type the text anew.", field=name
+        )
+
+
+def is_one_line(secret: str) -> bool:
+    """Whether a secret can be sent. It does not raise: its frame would show the secret in the traceback."""
+    return bool(secret) and not _UNPRINTABLE.search(secret)
+
+
+def required_text(instance: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for a text in one line that is not empty."""
+    text(instance, attribute, value)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{attribute.name} is required, and was empty.", field=attribute.name)
+
+
+def visible_ascii(_: object, attribute: Attribute[Any], value: object) -> None:
+    """Check for what a header can carry."""
+    if not isinstance(value, str) or not VISIBLE_ASCII.fullmatch(value):
+        raise InvalidInputError(
+            f"{attribute.name} must be visible ASCII, and not empty; it was {kind(value)}.", field=attribute.name
+        )

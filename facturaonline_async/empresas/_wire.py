@@ -1,0 +1,202 @@
+"""The empresas' six endpoints, and the three spellings of a company. Forms go out, JSON comes back.
+
+Sources: https://facturaonline.com.mx/api documentation, "Empresas"; its samples spell one password's field
+``fielpasswordd``, but the table and all working code send ``fielpassword``.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.protocol.bodies import Body, File, Value, form
+from facturaonline_async._core.protocol.structure import reader, writer
+from facturaonline_async._validators import is_one_line, kind, one_line
+from facturaonline_async.config import Secret, Upload
+from facturaonline_async.empresas._models import (
+    CambiosEmpresa,
+    CorreoSmtp,
+    Empresa,
+    NuevaEmpresa,
+    logo_extension,
+)
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.sello import Sello
+
+LIST: Final = Endpoint(name="empresas.list", method="GET", path="/v1/accounts", repeat=Repeat.READ, listing=True)
+CURRENT: Final = Endpoint(name="empresas.current", method="GET", path="/v1/current/account", repeat=Repeat.READ)
+GET: Final = Endpoint(name="empresas.get", method="GET", path="/v1/account/{uid}", repeat=Repeat.READ)
+CREATE: Final = Endpoint(
+    name="empresas.create", method="POST", path="/v4/account/create", repeat=Repeat.NEVER, upload=True
+)
+UPDATE: Final = Endpoint(
+    name="empresas.update", method="POST", path="/v4/account/{uid}/update", repeat=Repeat.IDEMPOTENT, upload=True
+)
+DELETE: Final = Endpoint(
+    name="empresas.delete", method="POST", path="/v4/account/{uid}/delete", repeat=Repeat.STATE, removes=True
+)
+
+ENDPOINTS: Final = (LIST, CURRENT, GET, CREATE, UPDATE, DELETE)
+
+# One company, three spellings. What is "" is not spoken of there. The keys of a create's answer are left out on
+# purpose: they are not ready for use as headers. So are the passwords that an update's answer repeats.
+_SPELLINGS: Final = (
+    # attribute         request              create and update   list and detail
+    ("uid",             "",                  "acco_uid",         "uid"),
+    ("razon_social",    "razons",            "acco_razon_social", "razon_social"),
+    ("rfc",             "rfc",               "acco_rfc",         "rfc"),
+    ("regimen_fiscal",  "",                  "acco_regimen",     "regimen_fiscal"),
+    ("curp",            "curp",              "acco_curp",        "curp"),
+    ("calle",           "calle",             "acco_calle",       "calle"),
+    ("exterior",        "numero_exterior",   "acco_numero",      "exterior"),
+    ("interior",        "numero_interior",   "acco_interior",    "interior"),
+    ("colonia",         "colonia",           "acco_colonia",     "colonia"),
+    ("codpos",          "codpos",            "acco_codpos",      "codpos"),
+    ("ciudad",          "ciudad",            "acco_ciudad",      "ciudad"),
+    ("estado",          "estado",            "acco_estado",      "estado"),
+    ("email",           "email",             "acco_email",       "email"),
+    ("logo_path",       "",                  "acco_logo_path",   "logo_path"),
+    ("cer",             "",                  "acco_cer_path",    "cer"),
+    ("key",             "",                  "acco_key_path",    "key"),
+    ("fielcer",         "",                  "acco_fiel_cer",    "fielcer"),
+    ("fielkey",         "",                  "acco_fiel_key",    "fielkey"),
+    ("api_key",         "",                  "",                 "api_key"),
+    ("secret_key",      "",                  "",                 "secret_key"),
+    ("regimen",         "regimen",           "acco_regimen_33",  ""),
+    ("regimen_nomina",  "regimen_nomina",    "acco_regimen_nomina", ""),
+    ("delegacion",      "delegacion",        "acco_delegacion",  ""),
+    ("telefono",        "telefono",          "acco_telefono",    ""),
+    ("mailtomyself",    "mailtomyself",      "acco_mailtomyself", ""),
+    ("mailtomyconta",   "mailtomyconta",     "acco_mailtomyconta", ""),
+    ("mail_conta",      "mail_conta",        "acco_email_conta", ""),
+    ("cant_folios_min", "cant_folios_min",   "acco_folios_alert", ""),
+    ("smtp",            "",                  "acco_smtp",        ""),
+    ("id",              "",                  "acco_id",          ""),
+    ("user_id",         "",                  "acco_user_id",     ""),
+    ("create",          "",                  "acco_create",      ""),
+    ("lastupdate",      "",                  "acco_lastupdate",  ""),
+    ("cer_no",          "",                  "acco_cer_no",      ""),
+    ("pem_path",        "",                  "acco_pem_path",    ""),
+    ("cedula_path",     "",                  "acco_cedula_path", ""),
+    ("main",            "",                  "acco_main",        ""),
+    ("deleted",         "",                  "acco_deleted",     ""),
+    ("pdf",             "",                  "acco_pdf",         ""),
+    ("email_settings",  "",                  "acco_email_settings", ""),
+    ("apps",            "",                  "acco_apps",        ""),
+)  # fmt: skip
+
+_IN_REQUESTS: Final = {attribute: name for attribute, name, _, _ in _SPELLINGS if name}
+_IN_WRITE_ANSWERS: Final = {attribute: name for attribute, _, name, _ in _SPELLINGS if name}
+_IN_READ_ANSWERS: Final = {attribute: name for attribute, _, _, name in _SPELLINGS if name}
+
+read_empresa: Final = reader(Empresa, _IN_READ_ANSWERS, required=("uid",))
+read_written_empresa: Final = reader(
+    Empresa, _IN_WRITE_ANSWERS, required=("uid",), loose=("pdf", "email_settings", "apps")
+)
+
+_IN_FORMS: Final = {"csd": ("cer", "key", "password"), "fiel": ("fielcer", "fielkey", "fielpassword")}
+_BYTES: Final = "application/octet-stream"
+
+_write_nueva: Final = writer(NuevaEmpresa, _IN_REQUESTS)
+_write_cambios: Final = writer(CambiosEmpresa, _IN_REQUESTS)
+
+
+def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:
+    """Return the body of a create.
+
+    Raises:
+        InvalidInputError: a certificate, its key or its password cannot be sent.
+
+    """
+    return form({**_write_nueva(nueva), **_attachments(nueva, upload)})
+
+
+def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
+    """Return the body of an update.
+
+    Raises:
+        InvalidInputError: there is nothing to change, or a certificate, its key or its password cannot be sent.
+
+    """
+    fields: dict[str, Value] = {**_write_cambios(cambios), **_attachments(cambios, upload)}
+    if not fields:
+        raise InvalidInputError("cambios is empty: give at least one attribute to change.", field="cambios")
+    return form(fields)
+
+
+def write_delete() -> Body:
+    """Return the form field that stands for the HTTP method; the API reads it in a real form only."""
+    return form({"_method": "delete"})
+
+
+def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
+    """Return the filters that the sister product documents; a host that does not know them answers everything.
+
+    Raises:
+        InvalidInputError: a filter is no text, or holds a control character.
+
+    """
+    filters = {"rfc": rfc, "razon_social": razon_social}
+    given = {name: value for name, value in filters.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{name} must be a text, and was {kind(value)}.", field=name)
+        one_line(name, value)
+    return given
+
+
+def page_query(page: int, per_page: int) -> dict[str, str]:
+    """Return which page is wanted, in both spellings that the sister product documents."""
+    return {"page": str(page), "per_page": str(per_page), "perPage": str(per_page)}
+
+
+def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict[str, Value]:
+    """Return what is more than a text: certificates, picture, mail server."""
+    fields: dict[str, Value] = {}
+    if empresa.logo is not None:
+        extension = logo_extension(empresa.logo)
+        fields["logo"] = File(
+            name=f"logo.{extension}",
+            content_type="image/png" if extension == "png" else "image/jpeg",
+            content=empresa.logo,
+        )
+    if empresa.csd is not None:
+        fields |= _sello(empresa.csd, upload, "csd")
+    if empresa.fiel is not None:
+        fields |= _sello(empresa.fiel, upload, "fiel")
+    if empresa.smtp is not None:
+        fields |= _smtp(empresa.smtp)
+    return fields
+
+
+def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
+    """Return a certificate, its key and its password, which always travel together."""
+    cer, key, password = _IN_FORMS[name]
+    sello.refuse_unsendable(cer, key, password)
+    if upload == "base64":
+        return {
+            f"{name}_cer_b64": base64.b64encode(sello.cer).decode(),
+            f"{name}_key_b64": Secret(base64.b64encode(sello.key).decode()),
+            password: sello.password,
+        }
+    return {
+        cer: File(name=f"{name}.cer", content_type=_BYTES, content=sello.cer),
+        key: File(name=f"{name}.key", content_type=_BYTES, content=sello.key),
+        password: sello.password,
+    }
+
+
+def _smtp(smtp: CorreoSmtp) -> dict[str, Value]:
+    if not is_one_line(smtp.password.reveal()):
+        raise InvalidInputError(
+            "smtp.password is empty, or holds a line break or another control character.", field="smtp.password"
+        )
+    return {
+        "smtp": "1",
+        "smtp_email": smtp.email,
+        "smtp_password": smtp.password,
+        "smtp_port": str(smtp.port),
+        "smtp_host": smtp.host,
+        "smtp_encryption": smtp.encryption,
+    }

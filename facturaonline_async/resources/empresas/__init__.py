@@ -1,1 +1,0 @@
-"""Empresas: the companies that an account invoices for."""

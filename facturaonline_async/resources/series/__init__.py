@@ -1,1 +1,0 @@
-"""Series: what numbers the documents of a company."""

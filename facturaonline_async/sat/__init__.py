@@ -1,0 +1,8 @@
+"""What the SAT knows: identifiers, regímenes fiscales and findings about data. No API, no I/O."""
+
+from __future__ import annotations
+
+from facturaonline_async.sat._findings import Finding, Severity
+from facturaonline_async.sat._regimenes import Regimen, find_regimen
+
+__all__ = ["Finding", "Regimen", "Severity", "find_regimen"]

@@ -1,0 +1,9 @@
+"""Series: what numbers the documents of a company."""
+
+from __future__ import annotations
+
+from facturaonline_async.series._models import Serie
+from facturaonline_async.series._service import SeriesService
+from facturaonline_async.series._tipo_documento import TipoDocumento
+
+__all__ = ["Serie", "SeriesService", "TipoDocumento"]

@@ -1,0 +1,66 @@
+"""Serie, and what tells series apart."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from facturaonline_async._free_text import compose
+from facturaonline_async._validators import kind, one_line
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.series._tipo_documento import TipoDocumento
+
+__all__ = ["Serie", "key_part", "serie_key"]
+
+
+@frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once
+class Serie:
+    """A series of folios of one company, told by its letra **and** its tipo_documento.
+
+    Attributes:
+        uid: the API's number of the serie.
+        letra: one letter or several, such as ``"F"`` or ``"COP"``.
+        tipo_documento: one of `TipoDocumento`, or another text.
+        descripcion: the tipo_documento in words.
+        estatus: the API's own word; ``"Activa"`` is the only one documented.
+
+    """
+
+    uid: int
+    letra: str
+    tipo_documento: str
+    descripcion: str = ""
+    estatus: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the serie may be used: its estatus is "Activa", in any case of letters."""
+        return self.estatus.casefold() == "activa"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells a company's series apart: without the blanks around it (the API trims them), composed (NFC)."""
+        return _key(self.letra, self.tipo_documento)
+
+
+def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str]:
+    """Return the `Serie.key` of a serie that is asked for.
+
+    Raises:
+        InvalidInputError: one of them is empty, or holds a line break or another control character.
+
+    """
+    for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
+        if not isinstance(value, str) or not value.strip():
+            seen = f"{value!r}" if isinstance(value, str) else kind(value)
+            raise InvalidInputError(f"{name} must be a text, and not empty; it was {seen}.", field=name)
+        one_line(name, value.strip())
+    return _key(letra, tipo_documento)
+
+
+def key_part(text: str) -> str:
+    """Return a letra or a tipo_documento as it is compared: without the blanks around it, composed (NFC)."""
+    return compose(text.strip())
+
+
+def _key(letra: str, tipo_documento: str) -> tuple[str, str]:
+    return key_part(letra), key_part(tipo_documento)

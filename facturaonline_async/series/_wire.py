@@ -1,0 +1,54 @@
+"""The series' six endpoints, and the words that the API uses in them. JSON both ways.
+
+Source: https://facturaonline.com.mx/api documentation, "Series".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.protocol.bodies import Body, json_body
+from facturaonline_async._core.protocol.structure import reader
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.series._models import Serie, serie_key
+from facturaonline_async.series._tipo_documento import TipoDocumento
+
+LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ, listing=True)
+GET: Final = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", repeat=Repeat.READ)
+CREATE: Final = Endpoint(name="series.create", method="POST", path="/v4/series/create", repeat=Repeat.NEVER)
+ACTIVATE: Final = Endpoint(name="series.activate", method="POST", path="/v4/series/{uid}/up", repeat=Repeat.STATE)
+DEACTIVATE: Final = Endpoint(name="series.deactivate", method="POST", path="/v4/series/{uid}/down", repeat=Repeat.STATE)
+DELETE: Final = Endpoint(
+    name="series.delete", method="POST", path="/v4/series/{uid}/drop", repeat=Repeat.STATE, removes=True
+)
+
+_MOST_FOLIOS: Final = 10**12
+
+ENDPOINTS: Final = (LIST, GET, CREATE, ACTIVATE, DEACTIVATE, DELETE)
+
+read_serie: Final = reader(
+    Serie,
+    {
+        "uid": "SerieID",
+        "letra": "SerieName",
+        "tipo_documento": "SerieType",
+        "descripcion": "SerieDescription",
+        "estatus": "SerieStatus",
+    },
+    required=("letra", "tipo_documento"),
+)
+
+
+def write_nueva_serie(letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> Body:
+    """Return the body of a create.
+
+    Raises:
+        InvalidInputError: a text is empty, or the folio is not a whole number above 0.
+
+    """
+    letra, tipo_documento = serie_key(letra, tipo_documento)
+    if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or not 0 < folio < _MOST_FOLIOS):
+        raise InvalidInputError("folio must be a whole number from 1 to 999,999,999,999.", field="folio")
+    fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}
+    return json_body(fields if folio is None else {**fields, "folio": folio})

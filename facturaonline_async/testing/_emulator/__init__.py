@@ -1,0 +1,1 @@
+"""The emulator of FacturaOnline's API. It shares no code with the client."""

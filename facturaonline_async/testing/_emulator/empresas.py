@@ -1,0 +1,167 @@
+"""Empresas: what the API's six endpoints of companies do and answer.
+
+How a company is spelled in requests and answers stands in ``spellings``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from facturaonline_async.testing._emulator.empresa_fields import FORM, created, detail, updated
+from facturaonline_async.testing._emulator.responses import Answer, invalid, not_found, required
+from facturaonline_async.testing._emulator.routes import Route
+
+if TYPE_CHECKING:
+    from facturaonline_async.testing._emulator.request_bodies import Body
+    from facturaonline_async.testing._emulator.routes import Call
+    from facturaonline_async.testing._emulator.state import Row, State
+
+__all__ = ["ROUTES"]
+
+#: Files of the request, and the text field that may carry each in base64 instead.
+_FILES: Final = {
+    "cer": "csd_cer_b64",
+    "key": "csd_key_b64",
+    "fielcer": "fiel_cer_b64",
+    "fielkey": "fiel_key_b64",
+    "logo": None,
+}
+_REQUIRED: Final = ("razons", "rfc", "codpos", "email", "regimen_nomina", "password", "cer", "key")
+_TOGETHER: Final = (("cer", "key", "password"), ("fielcer", "fielkey", "fielpassword"))
+
+
+def _list(state: State, call: Call) -> Answer:
+    rows = state.empresas(call.behind)
+    if not state.behaviour.paging:
+        return Answer({"response": "success", "data": [detail(row) for row in rows]})
+    rfc = call.query.get("rfc", "").casefold()
+    razon_social = call.query.get("razon_social", "").casefold()
+    found = [
+        row
+        for row in rows
+        if rfc in {"", str(row.get("rfc", "")).casefold()}
+        and razon_social in str(row.get("razon_social", "")).casefold()
+    ]
+    return Answer({"response": "success", **_page(found, call.query)})
+
+
+def _page(rows: list[Row], query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the page that was asked for and where it stands; everything where no page was asked for."""
+    if query.keys().isdisjoint({"page", "per_page", "perPage"}):
+        return {"data": [detail(row) for row in rows]}
+    per_page = _number(query.get("per_page") or query.get("perPage"), default=15)
+    page = _number(query.get("page"), default=1)
+    start = (page - 1) * per_page
+    shown = rows[start : start + per_page]
+    pagination = {
+        "total": len(rows),
+        "lastPage": max(1, -(-len(rows) // per_page)),
+        "currentPage": page,
+        "to": start + len(shown) if shown else None,
+        "from": start + 1 if shown else None,
+    }
+    return {"data": [detail(row) for row in shown], "pagination": pagination}
+
+
+def _number(text: str | None, *, default: int) -> int:
+    """Return the number from 1 to 999,999 that a text says, or the default."""
+    return int(text) if text is not None and re.fullmatch(r"0*[1-9][0-9]{0,5}", text) else default
+
+
+def _current(state: State, call: Call) -> Answer:
+    row = state.empresa(call.empresa)
+    return _unknown() if row is None else Answer({"status": "success", "data": detail(row)})
+
+
+def _get(state: State, call: Call) -> Answer:
+    row = state.empresa(call.uid)
+    if row is None or not state.is_readable(row, call.behind):
+        return _unknown()
+    return Answer({"status": "success", "data": detail(row)})
+
+
+def _unknown() -> Answer:
+    return not_found("La empresa no existe")
+
+
+def _create(state: State, call: Call) -> Answer:
+    """Create a company. Nobody asks whether the account has one of this RFC already."""
+    refusal = _refuse(call.body, _REQUIRED)
+    if refusal is not None:
+        return refusal
+    row: Row = {"created_at": time.monotonic()}
+    uid = state.add_empresa(row)
+    _write(row, call.body, uid)
+    return Answer({"status": "create", "0": created(row)})
+
+
+def _update(state: State, call: Call) -> Answer:
+    row = state.empresa(call.uid)
+    if row is None:
+        return _unknown()
+    if not _sent(call.body):
+        return invalid("Es necesario enviar al menos un parámetro para actualizar la empresa")
+    blank = [name for name in _REQUIRED if name in FORM and not call.body.form.get(name, "sent").strip()]
+    refusal = _refuse(call.body, blank)
+    if refusal is not None:
+        return refusal
+    _write(row, call.body, call.uid)
+    row["lastupdate"] = datetime.now(UTC).date().isoformat()
+    return Answer({"status": "create", "0": updated(row)})  # the word of update, too, is create
+
+
+def _delete(state: State, call: Call) -> Answer:
+    if state.empresa(call.uid) is None:
+        return Answer({"status": "failed", "0": "La empresa que intentas borrar no existe"}, refusal="not_found")
+    state.remove_empresa(call.uid)
+    return Answer({"status": "success", "0": "La cuenta ha sido eliminada con exito"})
+
+
+def _sent(body: Body) -> set[str]:
+    """Return the names of the known fields and files that came, blank texts included."""
+    files = {name for name, as_text in _FILES.items() if name in body.files or as_text in body.form}
+    return files | (body.form.keys() & FORM.keys())
+
+
+def _refuse(body: Body, names: Iterable[str]) -> Answer | None:
+    """Refuse what lacks one of these fields, or sends a part of what travels together; None: all is well."""
+    filled = {name for name in _sent(body) if str(body.form.get(name, "file")).strip()}
+    wanted = list(names)
+    for group in _TOGETHER:
+        if filled & set(group):
+            wanted += [name for name in group if name not in wanted]
+    missing = [name for name in wanted if name not in filled]
+    if missing:
+        return required(*missing)
+    texts = [as_text for as_text in _FILES.values() if as_text in body.form and as_text not in body.files]
+    wrong = {str(name): [f"El campo {name} no es un archivo en base64"] for name in texts}
+    return invalid(wrong) if wrong else None
+
+
+def _write(row: Row, body: Body, uid: str) -> None:
+    """Take over what was sent, and nothing else."""
+    for name, own in FORM.items():
+        if name in body.form:
+            value = body.form[name]
+            row[own] = value.upper() if name == "razons" else value
+    for name, as_text in _FILES.items():
+        file = body.files.get(name) or body.files.get(str(as_text))
+        if file is not None and name == "logo":
+            row["logo_path"] = f"{uid}_logo{PurePosixPath(file.filename).suffix}"
+        elif file is not None:
+            row[name] = f"{uid}_{name}.{name[-3:]}"
+
+
+ROUTES: Final = (
+    Route("empresas.list", "GET", "/v1/accounts", _list),
+    Route("empresas.current", "GET", "/v1/current/account", _current),
+    Route("empresas.get", "GET", "/v1/account/{uid}", _get),
+    Route("empresas.create", "POST", "/v4/account/create", _create),
+    Route("empresas.update", "POST", "/v4/account/{uid}/update", _update),
+    Route("empresas.delete", "POST", "/v4/account/{uid}/delete", _delete, form_method="delete"),
+)

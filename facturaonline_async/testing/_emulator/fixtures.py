@@ -1,0 +1,55 @@
+"""What an account starts with, and what a company that is added by hand looks like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.testing._emulator.empresa_fields import FORM
+
+if TYPE_CHECKING:
+    from facturaonline_async.testing._emulator.state import Row
+
+__all__ = ["empresa_row", "main_row"]
+
+#: What a row of a company may hold besides the fields of a request.
+_MORE: Final = frozenset(
+    {
+        *("uid", "id", "main", "api_key", "secret_key", "api_access", "created_at", "create", "lastupdate"),
+        *("cer", "key", "fielcer", "fielkey", "logo_path"),
+    }
+)
+
+
+def main_row() -> Row:
+    """Return the company that an account starts with: one that nobody else will want to create."""
+    return empresa_row(
+        "EMU200101PP5",
+        "EMPRESA PRINCIPAL DEL EMULADOR",
+        uid="607a062eae2bb",
+        main=True,
+        calle="Calle del Emulador",
+        exterior="1",
+        colonia="Centro",
+        ciudad="Guadalajara",
+        estado="Jalisco",
+    )
+
+
+def empresa_row(rfc: str, razon_social: str | None, **more: Any) -> Row:
+    """Return a row with what no real company lacks; see `Emulator.add_empresa`."""
+    unknown = sorted(more.keys() - set(FORM.values()) - _MORE)
+    if unknown:
+        raise InvalidInputError(f"A company's row has no {', '.join(unknown)}. See Emulator.state.", field=unknown[0])
+    regimen = "601" if len(rfc) == 12 else "612"
+    return {
+        "razon_social": razon_social or f"EMPRESA {rfc}",
+        "rfc": rfc,
+        "codpos": "42501",
+        "email": "pruebas@example.com",
+        "regimen": regimen,
+        "regimen_nomina": regimen,
+        "cer": "file_name.cer",
+        "key": "file_name.key",
+        **more,
+    }

@@ -1,0 +1,120 @@
+"""Series: what the API's six endpoints of series do and answer."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from facturaonline_async.testing._emulator.responses import Answer, invalid, not_found, required
+from facturaonline_async.testing._emulator.routes import Route
+
+if TYPE_CHECKING:
+    from facturaonline_async.testing._emulator.routes import Call
+    from facturaonline_async.testing._emulator.state import Row, State
+
+__all__ = ["ACTIVE", "PAUSED", "ROUTES"]
+
+ACTIVE: Final = "Activa"
+PAUSED: Final = "Pausada"
+"""A guess: only "Activa" is documented. A client may rely on nothing but the difference."""
+
+_DESCRIPTIONS: Final = {
+    "factura": "Factura",
+    "factura_hotel": "Factura Hotel",
+    "honorarios": "Recibo de Honorarios",
+    "nota_cargo": "Nota de Cargo",
+    "donativos": "Donativos",
+    "arrendamiento": "Recibo de Arrendamiento",
+    "nota_credito": "Nota de Crédito",
+    "nota_debito": "Nota de Débito",
+    "nota_devolucion": "Nota de Devolución",
+    "carta_porte": "Carta Porte",
+    "carta_porte_ingreso": "Carta Porte Ingreso",
+    "pago": "Complemento Pago",
+    "retencion": "Retención",
+    "nomina": "Nómina",
+}
+_FOLIO: Final = re.compile(r"[0-9]{1,18}")
+
+
+def _shown(serie_id: Any, row: Row) -> dict[str, Any]:
+    tipo = str(row.get("tipo_documento", "factura"))
+    return {
+        "SerieID": serie_id,
+        "SerieName": row.get("letra", ""),
+        "SerieType": tipo,
+        "SerieDescription": row.get("descripcion") or _DESCRIPTIONS.get(tipo, tipo.replace("_", " ").title()),
+        "SerieStatus": row.get("estatus", ACTIVE),
+    }
+
+
+def _unknown() -> Answer:
+    return not_found("La serie no existe")
+
+
+def _list(state: State, call: Call) -> Answer:
+    rows = [_shown(serie_id, row) for serie_id, row in state.series(call.empresa, call.behind)]
+    return Answer({"status": "success", "data": rows})
+
+
+def _get(state: State, call: Call) -> Answer:
+    found = state.serie(call.empresa, call.uid, call.behind)
+    return _unknown() if found is None else Answer({"status": "success", "data": _shown(*found)})
+
+
+def _create(state: State, call: Call) -> Answer:
+    """Create a serie. The answer has no id, and nobody asks whether the company has such a serie already."""
+    sent = call.body.fields if call.body.kind == "json" else {}
+    missing = [name for name in ("letra", "tipoDocumento") if not str(sent.get(name) or "").strip()]
+    if missing:
+        return required(*missing)
+    folio = sent.get("folio")
+    if folio is None:
+        folio = 1
+    elif not _FOLIO.fullmatch(str(folio)):
+        return invalid({"folio": ["El campo folio debe ser numérico"]})
+    row = {
+        "empresa": call.empresa,
+        "letra": str(sent["letra"]),
+        "tipo_documento": str(sent["tipoDocumento"]),
+        "folio": int(folio),
+        "estatus": ACTIVE,
+        "created_at": time.monotonic(),
+    }
+    state.add_serie(row)
+    return Answer({"response": "success", "message": "Serie creada correctamente"})
+
+
+def _turn(state: State, call: Call, estatus: str, text: str) -> Answer:
+    found = state.serie(call.empresa, call.uid)
+    if found is None:
+        return _unknown()
+    found[1]["estatus"] = estatus
+    return Answer({"status": "success", "messsage": text})  # three s: so the API spells it
+
+
+def _activate(state: State, call: Call) -> Answer:
+    return _turn(state, call, ACTIVE, "La serie se activó correctamente")
+
+
+def _deactivate(state: State, call: Call) -> Answer:
+    return _turn(state, call, PAUSED, "La serie se pausó correctamente")
+
+
+def _delete(state: State, call: Call) -> Answer:
+    found = state.serie(call.empresa, call.uid)
+    if found is None:
+        return _unknown()
+    state.remove_serie(found[0])
+    return Answer({"status": "success", "message": "Serie eliminada correctamente"})
+
+
+ROUTES: Final = (
+    Route("series.list", "GET", "/v4/series", _list),
+    Route("series.get", "GET", "/v4/series/{uid}", _get),
+    Route("series.create", "POST", "/v4/series/create", _create),
+    Route("series.deactivate", "POST", "/v4/series/{uid}/down", _deactivate),
+    Route("series.activate", "POST", "/v4/series/{uid}/up", _activate),
+    Route("series.delete", "POST", "/v4/series/{uid}/drop", _delete),
+)
