@@ -35,9 +35,11 @@ if "PYENV_VERSION" not in os.environ and _PYENV.is_dir():
 PYTEST = ("pytest", "-q", "-p", "no:randomly", "-p", "tests.progress", "--numprocesses=auto", "--dist=worksteal")
 EAGER = (f"eager-{PYTHONS[2]}(factory='custom')",)
 QUICK = (*PYTEST, "-m", "not slow")
-READING = tuple(
-    f"tests/test_{name}.py"
-    for name in ("convert", "empresas", "public", "recorded", "secrets", "series", "strictjson", "wire")
+READING = (
+    "tests/core/protocol",
+    *(f"tests/test_{name}.py" for name in ("public", "recorded", "secrets")),
+    "tests/empresas",
+    "tests/series",
 )
 PROJECT = nox.project.load_toml("pyproject.toml")
 

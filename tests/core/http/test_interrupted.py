@@ -18,10 +18,10 @@ from attrs import evolve
 
 from facturaonline_async import SANDBOX, FacturaOnline, SessionManager
 from facturaonline_async._core.http.exceptions import bare
+from tests.core.http.test_connections import hang, listening, until
 from tests.leaks import is_callers, local_variables
 from tests.matrix.stage import QUICK
 from tests.raw import Exchange, raw_server
-from tests.test_connections import hang, listening, until
 from tests.test_secrets import CALLS, KEYS, SECRETS, shown
 
 pytestmark = pytest.mark.virtual_clock

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from facturaonline_async.sat._findings import FINDINGS, Finding
 
-PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
+PAGE = Path(__file__).parents[2] / "docs" / "findings.md"
 
 
 def test_the_page_has_every_finding_with_its_severity_and_remedy() -> None:

@@ -18,8 +18,8 @@ from attrs import evolve
 
 from facturaonline_async import FacturaOnline, NuevaEmpresa, OutcomeUnknownError, RequestTimeoutError
 from facturaonline_async.testing import make_sello
+from tests.core.http.test_connections import QUICK, kept, opened, serie, threaded, until
 from tests.raw import Exchange, raw_server
-from tests.test_connections import QUICK, kept, opened, serie, threaded, until
 
 STOPPED_SERVER = """
 import socket, sys
@@ -38,8 +38,8 @@ except ConnectionResetError:
 
 CLIENT = """
 import asyncio, sys
-from tests.test_connections import QUICK, opened
-from tests.test_given_up import LARGE
+from tests.core.http.test_connections import QUICK, opened
+from tests.core.http.test_given_up import LARGE
 from attrs import evolve
 async def main():
     async with opened(sys.argv[1], evolve(QUICK, total_timeout=1, upload_timeout=1, deadline=60)) as client:
@@ -175,7 +175,7 @@ async def test_the_rest_of_a_request_over_tls_is_never_sent_either() -> None:
 async def test_the_kernel_of_a_client_that_was_killed_gives_up_with_the_attempt() -> None:
     with stopped() as (server, base_url):
         command = [sys.executable, "-c", CLIENT, base_url]
-        root = Path(__file__).parents[1]
+        root = Path(__file__).parents[3]
         client = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=root)
         assert client.stdout is not None
         port = int(await client.stdout.readline())
