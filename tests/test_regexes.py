@@ -23,7 +23,7 @@ for module in modules():
     PATTERNS |= {f"{name}-{number}{each.name}": each for number, each in enumerate(found, 1)}
 
 #: Patterns made of literal texts as the program runs: alternatives of literals, or a path with one placeholder.
-LITERAL = {"texts: place % f'(?:{any_of})'", "testing.routes: pattern"}
+LITERAL = {"_core.redaction: place % f'(?:{any_of})'", "testing._emulator.routes: pattern"}
 
 OTHER = "\x01!"
 """What few patterns take."""
@@ -103,8 +103,13 @@ def test_patterns_that_are_made_as_the_program_runs_are_known() -> None:
 
 def test_the_search_for_patterns_finds_them() -> None:
     assert len(PATTERNS) > 40
-    assert {"texts-1_TAG", "logs-1_NAMED", "strictjson-1_LIST", "provision.cells-1_CONTROL"} <= set(PATTERNS)
-    assert (PATTERNS["session-1_UID"].is_anchored, PATTERNS["texts-1_TAG"].is_anchored) == (True, False)
+    assert {
+        "_core.redaction-1_TAG",
+        "_core.logging-1_NAMED",
+        "_core.protocol.json-1_LIST",
+        "provision.cells-1_CONTROL",
+    } <= set(PATTERNS)
+    assert (PATTERNS["_core.engine-1_UID"].is_anchored, PATTERNS["_core.redaction-1_TAG"].is_anchored) == (True, False)
 
 
 @pytest.mark.parametrize(
