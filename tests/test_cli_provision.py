@@ -297,7 +297,7 @@ def emulated(path: Path) -> Counter[tuple[str, ...]]:
 
 KILLED = """
 import os, signal
-from facturaonline_async.testing.state_file import StateFile
+from facturaonline_async.testing._emulator.state_file import StateFile
 write = StateFile._write
 def write_and_die(self, entry):
     write(self, entry)
