@@ -216,4 +216,6 @@ def wheel(session: nox.Session) -> None:
         session.run(python, "-c", "import facturaonline_async, facturaonline_async.testing", external=True)
         session.run(python, "-m", "pip", "install", "-q", f"{built}[cli]", external=True)
         session.run(str(out / "empty" / "bin" / "facturaonline"), "--help", silent=True, external=True)
-        session.run(python, "-c", "from facturaonline_async.cli.page import asset; asset('page.html')", external=True)
+        templates = "'report.html', 'report_chart.html', 'report.css', 'report.js'"
+        read = f"from facturaonline_async.cli.report_html import template_text; [*map(template_text, [{templates}])]"
+        session.run(python, "-c", read, external=True)

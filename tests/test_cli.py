@@ -491,6 +491,20 @@ async def test_help_teaches_what_to_do_first() -> None:
     assert all(word in ran.out for word in ("provision", "emulator", "plan", "plan example demo"))
 
 
+async def test_help_imports_no_template_engine() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-X",
+        "importtime",
+        *COMMAND[1:],
+        "--help",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert (b"typer" in err, b"jinja2" in err) == (True, False)
+
+
 @pytest.mark.parametrize("command", ["provision", "status", "report", "emulator", "plan example"])
 async def test_every_command_and_option_has_help(command: str) -> None:
     ran = await run(*command.split(), "--help")

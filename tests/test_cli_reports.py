@@ -12,6 +12,7 @@ import os
 import random
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -23,12 +24,12 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError
-from facturaonline_async.cli import report, told
-from facturaonline_async.cli.page import MARK, page
-from facturaonline_async.cli.picture import picture
+from facturaonline_async.cli import main, report, told
+from facturaonline_async.cli.report_chart import chart
+from facturaonline_async.cli.report_html import MARK, render, templates
 from facturaonline_async.provision import locks, status
 from facturaonline_async.provision.journal import Journal, JournalError
-from facturaonline_async.provision.ledger import paces, read_ledger
+from facturaonline_async.provision.ledger import Pace, paces, read_ledger
 from facturaonline_async.provision.locks import FileLock, is_taken
 from facturaonline_async.provision.reading import open_to_read, read_things, safe
 from facturaonline_async.provision.status import look
@@ -400,6 +401,12 @@ async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
     ]
 
 
+def draw(pace: list[Pace]) -> str:
+    """Draw a chart as the page does."""
+    template: Any = templates().get_template("report_chart.html").module
+    return str(template.draw(chart(pace, UTC)))
+
+
 @given(
     sessions=st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e7)), min_size=1, max_size=60),
     done=st.lists(st.tuples(st.floats(-1e7, 1e8), st.booleans()), max_size=30),
@@ -414,7 +421,7 @@ def test_the_picture_has_all_that_was_done_wherever_the_clock_went(
     pace = paces(spans, [(CLOCK + moment, is_empresa) for moment, is_empresa in done])
     assert sum(sum(each.empresas) for each in pace) == sum(is_empresa for _, is_empresa in done)
     assert sum(sum(each.empresas) + sum(each.series) for each in pace) == len(done)
-    drawn = picture(pace, UTC)
+    drawn = draw(pace)
     assert (drawn.count('class="pause"'), re.findall(r"\b(?:nan|inf)\b|-[0-9.]+\"", drawn)) == (len(sessions) - 1, [])
 
 
@@ -438,7 +445,7 @@ async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(p
     first, second = read_ledger(path).pace
     assert (first.empresas, first.series) == ((3, *[0] * 18, 3), (3, *[0] * 19))
     assert (second.empresas, second.series) == ((0,) * 10, (0, 0, 0, 0, 0, 1, 0, 0, 0, 0))
-    drawn = picture([first, second], UTC)
+    drawn = draw([first, second])
     assert re.findall(r"<title>([^<]*)</title>", drawn) == [
         "2023-11-14 22:13:20: 3 empresas, 3 series",
         "2023-11-14 22:13:39: 3 empresas, 0 series",
@@ -448,10 +455,15 @@ async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(p
     assert "done per s<" in drawn
 
 
+def test_the_chart_shows_each_day_once() -> None:
+    drawn = draw(paces([(CLOCK, CLOCK + 30 * 3600)], []))
+    assert re.findall(r">(2023-[0-9-]+)<", drawn) == ["2023-11-14", "2023-11-15", "2023-11-16"]
+
+
 @given(st.integers(0, 10**7))
 def test_the_axis_has_round_steps_and_room_for_the_highest_bar(most: int) -> None:
     pace = paces([(CLOCK, CLOCK + 1)], [])
-    drawn = picture([evolve(pace[0], empresas=(most,))], UTC)
+    drawn = draw([evolve(pace[0], empresas=(most,))])
     labels = [int(each.replace(",", "")) for each in re.findall(r'text-anchor="end">([0-9,.]+)<', drawn)]
     assert labels == [labels[1] * place for place in range(5)]
     assert most <= labels[-1] <= max(4, 2 * most)
@@ -537,12 +549,24 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_without_its_template_engine_the_command_says_how_to_get_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(write(path, row(2)))
+    templates.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr(sys, "argv", ["facturaonline", "report", str(path), "--html", str(tmp_path / "run.html")])
+    with pytest.raises(SystemExit, match=r"facturaonline-async\[cli\]"):
+        main()
+    assert not (tmp_path / "run.html").exists()
+
+
 async def test_a_page_says_when_its_run_is_at_work_or_was_broken_off(path: Path) -> None:
     async with worker(path) as process:
-        assert 'class="verdict running">At work<' in page(read_ledger(path))
+        assert 'class="verdict running">At work<' in render(read_ledger(path))
         process.kill()
         await process.wait()
-        assert 'class="verdict bad">Broken off<' in page(read_ledger(path))
+        assert 'class="verdict bad">Broken off<' in render(read_ledger(path))
 
 
 # ── The page in a browser ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,8 +11,9 @@ def main() -> None:
     """Run the command, and leave with its exit code."""
     try:
         from facturaonline_async.cli.app import run  # noqa: PLC0415  # the extra may be missing
+
+        run()
     except ModuleNotFoundError as problem:
-        if problem.name not in {"typer", "rich"}:
+        if problem.name not in {"jinja2", "rich", "typer"}:
             raise
         sys.exit("The command needs its extra: pip install 'facturaonline-async[cli]'")
-    run()

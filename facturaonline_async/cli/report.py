@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async._private_files import open_private
-from facturaonline_async.cli import page, printed, status, told
+from facturaonline_async.cli import printed, report_html, status, told
 from facturaonline_async.cli.outputs import journal_files, same_file, unwritable
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
@@ -48,7 +48,7 @@ def command(
         sys.stderr.write(f"{printed.printable(str(error))}\n")
         raise typer.Exit(2) from None
     if html is not None:
-        _write(html, page.page(ledger))
+        _write(html, report_html.render(ledger))
         sys.stderr.write(f"The report is in {printed.printable(str(html))}\n")
     if in_json:
         printed.as_json(_as_json(ledger))
@@ -72,7 +72,7 @@ def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
         if force:
             return
         with path.open("rb") as file:
-            if page.MARK.encode() in file.read(4096):
+            if report_html.MARK.encode() in file.read(4096):
                 return
         raise InvalidInputError(f"{path} is there, and is no report: give another name, or --force.", field="--html")
     raise InvalidInputError(f"{path} is there, and is no file.", field="--html")

@@ -17,7 +17,7 @@ import typer
 from hypothesis import example, given, strategies as st
 from rich.console import Console
 
-from facturaonline_async.cli import page, report, status as status_command
+from facturaonline_async.cli import report, report_html, status as status_command
 from facturaonline_async.provision import InvalidJournalError, JournalError
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.ledger import read_ledger
@@ -55,7 +55,7 @@ def read_all(path: Path) -> None:
     console = Console(file=io.StringIO(), width=120)
     console.print(status_command.shown(seen))
     json.dumps([status_command.as_json(seen), report._as_json(ledger)])
-    page.page(ledger)
+    report_html.render(ledger)
 
 
 async def resume(path: Path) -> None:
@@ -255,5 +255,5 @@ def test_what_the_page_holds_of_a_hostile_journal_is_text(tmp_path: Path) -> Non
     asyncio.run(write(path, row(2, Phase.FAILED, reason=HOSTILE)))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE things SET rfc = rfc || ?", (HOSTILE,))
-    text = page.page(read_ledger(path))
+    text = report_html.render(read_ledger(path))
     assert {character for character in text if not character.isprintable()} <= {"\n"}

@@ -1,0 +1,191 @@
+"""Where does each part of the chart of a run stand? The template ``report_chart.html`` draws it as an SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from attrs import frozen
+
+from facturaonline_async.cli import told
+from facturaonline_async.provision.ledger import Pace
+
+__all__ = ["Chart", "chart"]
+
+_WIDTH: Final = 960.0
+_HEIGHT: Final = 280.0
+_LEFT: Final = 56.0
+_RIGHT: Final = 8.0
+_TOP: Final = 12.0
+_BOTTOM: Final = 44.0
+_GAP: Final = 34.0
+_LABEL: Final = 76.0
+"""Width of the label of a moment below the axis."""
+
+
+@frozen
+class Bar:
+    """What was done in one interval: companies below, series above them.
+
+    Attributes:
+        x, width: place and width.
+        when: the moment at which the interval begins.
+        empresas, series: how many were done.
+        base, middle, top: heights of the axis, of the line between companies and series, and of the upper end.
+
+    """
+
+    x: float
+    width: float
+    when: str
+    empresas: int
+    series: int
+    base: float
+    middle: float
+    top: float
+
+
+@frozen
+class Pause:
+    """The time between two runs.
+
+    Attributes:
+        x, width: place and width.
+        text: how long it was.
+        has_label: whether there is room for the text.
+
+    """
+
+    x: float
+    width: float
+    text: str
+    has_label: bool
+
+
+@frozen
+class Tick:
+    """A moment below the axis.
+
+    Attributes:
+        x: place.
+        day, time: the moment.
+        is_new_day: whether the tick before shows another day.
+
+    """
+
+    x: float
+    day: str
+    time: str
+    is_new_day: bool
+
+
+@frozen
+class Run:
+    """The pause before a run (None before the first one), its intervals with something done, and its moments."""
+
+    pause: Pause | None
+    bars: tuple[Bar, ...]
+    ticks: tuple[Tick, ...]
+
+
+@frozen(kw_only=True)
+class Chart:
+    """A chart: a bar for each interval, with the pauses between runs.
+
+    Attributes:
+        width, height: of the whole chart.
+        left, right, top, bottom: where the axes begin and end.
+        step: length of an interval.
+        most: the highest number of an interval.
+        grid: height and number of each line of the grid.
+        runs: what stands between the axes, and below.
+
+    """
+
+    width: float = _WIDTH
+    height: float = _HEIGHT
+    left: float = _LEFT
+    right: float = _WIDTH - _RIGHT
+    top: float = _TOP
+    bottom: float = _HEIGHT - _BOTTOM
+    step: str
+    most: int
+    grid: tuple[tuple[float, int], ...]
+    runs: tuple[Run, ...]
+
+
+@frozen
+class _Scale:
+    """Widths of an interval and of a pause, and the highest number on the axis."""
+
+    bar: float
+    gap: float
+    top: int
+
+    def y(self, number: float) -> float:
+        """Return the height at which a number stands."""
+        return _HEIGHT - _BOTTOM - number / self.top * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def chart(pace: Sequence[Pace], zone: tzinfo) -> Chart | None:
+    """Return the chart, or None if nothing was done."""
+    if not pace:
+        return None
+    most = max(max(map(sum, zip(each.empresas, each.series, strict=True))) for each in pace)
+    pauses = len(pace) - 1
+    gap = min(_GAP, (_WIDTH - _LEFT - _RIGHT) * 0.3 / pauses) if pauses else 0.0
+    bars = sum(len(each.empresas) for each in pace)
+    scale = _Scale((_WIDTH - _LEFT - _RIGHT - gap * pauses) / bars, gap, _ceiling(most))
+    return Chart(
+        step=told.duration(pace[0].step).removeprefix("1 "),
+        most=most,
+        grid=tuple((scale.y(number), number) for number in (scale.top * part // 4 for part in range(5))),
+        runs=tuple(_runs(pace, scale, zone)),
+    )
+
+
+def _ceiling(most: int) -> int:
+    """Return the number at which the axis ends: four round steps, and no more room than they need."""
+    size = 10 ** int(math.log10(max(1, most // 4)))
+    steps = (int(size * step) for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if size * step == int(size * step))
+    return 4 * next(step for step in steps if 4 * step >= most)
+
+
+def _runs(pace: Sequence[Pace], scale: _Scale, zone: tzinfo) -> Iterator[Run]:
+    x = _LEFT
+    before: Pace | None = None
+    tick: Tick | None = None
+    for each in pace:
+        pause = None
+        if before is not None:
+            text = f"pause of {told.duration(each.began - before.ended)}"
+            pause = Pause(x, scale.gap, text, scale.gap >= 16)
+            x += scale.gap
+        ticks = tuple(_ticks(each, x, scale, zone, tick))
+        yield Run(pause, tuple(_bars(each, x, scale, zone)), ticks)
+        x += len(each.empresas) * scale.bar
+        before = each
+        tick = ticks[-1] if ticks else tick
+
+
+def _bars(pace: Pace, left: float, scale: _Scale, zone: tzinfo) -> Iterator[Bar]:
+    inner = max(scale.bar * 0.84, scale.bar - 2)
+    for place, (empresas, series) in enumerate(zip(pace.empresas, pace.series, strict=True)):
+        if empresas or series:
+            x = left + place * scale.bar + (scale.bar - inner) / 2
+            when = told.moment(pace.began + place * pace.step, zone)
+            heights = scale.y(0), scale.y(empresas), scale.y(empresas + series)
+            yield Bar(x, inner, when, empresas, series, *heights)
+
+
+def _ticks(pace: Pace, left: float, scale: _Scale, zone: tzinfo, last: Tick | None) -> Iterator[Tick]:
+    """Return a run's moments below the axis, as many as fit behind the last one."""
+    for place in range(0, len(pace.empresas), max(1, math.ceil(_LABEL / scale.bar))):
+        x = left + place * scale.bar
+        if (last is None or x >= last.x + _LABEL) and x <= _WIDTH - _LABEL / 2:
+            when = datetime.fromtimestamp(pace.began + place * pace.step, UTC).astimezone(zone)
+            day, time = f"{when:%Y-%m-%d}", f"{when:%H:%M:%S}" if pace.step < 60 else f"{when:%H:%M}"
+            last = Tick(x, day, time, is_new_day=last is None or day != last.day)
+            yield last

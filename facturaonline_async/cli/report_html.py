@@ -1,0 +1,201 @@
+"""How does a journal look as one HTML page? The page needs no network and runs no script but its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timezone, tzinfo
+from functools import cache, partial
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from facturaonline_async.cli import told
+from facturaonline_async.cli.report_chart import chart
+from facturaonline_async.provision.ledger import Entry, Ledger
+from facturaonline_async.provision.status import STATES, THERE, Status, alike
+
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ["MARK", "render", "template_text", "templates"]
+
+_GENERATOR: Final = "facturaonline report"
+#: The tag that marks a file as a report.
+MARK: Final = f'<meta name="generator" content="{_GENERATOR}'
+_ROWS_WITHOUT_SCRIPT: Final = 500
+_REASONS: Final = 100
+
+
+def render(ledger: Ledger) -> str:
+    """Return the report as an HTML page."""
+    status = ledger.status
+    zone = _zone(status.began)
+    style, script = template_text("report.css"), template_text("report.js")
+    unfinished = [row for row in ledger.rows if not row.ok]
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            generator=_GENERATOR,
+            version=importlib.metadata.version("facturaonline-async"),
+            style=style,
+            script=script,
+            style_hash=_sha256(style),
+            script_hash=_sha256(script),
+            ledger=ledger,
+            status=status,
+            title=_title(status, zone),
+            when=_when(status, zone),
+            verdict=_verdict(status),
+            kinds={"Empresas": status.empresas, "Series": status.series},
+            states=[state for state in STATES if status.empresas[state] or status.series[state]],
+            next_steps=told.next_steps(status),
+            chart=chart(ledger.pace, zone),
+            reasons=status.reasons[:_REASONS],
+            unfinished=unfinished,
+            rows_without_script=unfinished[:_ROWS_WITHOUT_SCRIPT],
+            moment=partial(told.moment, zone=zone),
+            zone=str(zone).replace("-", "−"),  # noqa: RUF001  # a minus sign
+            data=_data(ledger, zone),
+        )
+    )
+
+
+def template_text(name: str) -> str:
+    """Return the text of a template, of the style or of the script."""
+    text = (files("facturaonline_async.cli") / "templates" / name).read_text(encoding="utf-8")
+    return text.replace("\r\n", "\n")  # as a browser reads it: its hash is that of this text
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """Return the environment of the templates: every value in them is escaped."""
+    import jinja2  # noqa: PLC0415  # only a page needs it, and it would double the time that --help takes
+
+    made = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(template_text),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    made.globals |= {"STATES": STATES, "there": _there, "shares": _shares, "zip": zip}
+    made.filters |= {
+        "thousands": "{:,}".format,
+        "px": _px,
+        "duration": told.duration,
+        "state_name": _state_name,
+        "example": told.what,
+    }
+    return made
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _zone(moment: float) -> timezone:
+    """Return the time zone of this machine at a moment; the whole page uses it."""
+    offset = datetime.fromtimestamp(moment, UTC).astimezone().utcoffset()
+    return timezone(offset) if offset else UTC
+
+
+def _title(status: Status, zone: tzinfo) -> str:
+    began = status.sessions[0].began if status.sessions else status.began
+    until = f"to {told.moment(status.ended, zone)}" if status.ended else "at work"
+    return f"{status.host} — {told.moment(began, zone)} {until}"
+
+
+def _when(status: Status, zone: tzinfo) -> str:
+    if not status.sessions:
+        return "has not begun"
+    began = f"began {told.moment(status.sessions[0].began, zone)}"
+    number = len(status.sessions)
+    worked = f"worked {told.duration(status.worked)}" + (f" in {number} runs" if number > 1 else "")
+    if status.is_running:
+        return f"{began} · at work, process {status.sessions[-1].pid} · {worked}"
+    end = "broken off" if status.is_broken_off else "ended"
+    return f"{began} · {end} {told.moment(status.ended or status.began, zone)} · {worked}"
+
+
+def _verdict(status: Status) -> dict[str, str]:
+    if status.is_running:
+        return {"style": "running", "text": "At work"}
+    if status.is_complete:
+        return {"style": "good", "text": "Complete"}
+    return {"style": "bad", "text": "Broken off" if status.is_broken_off else "Not complete"}
+
+
+def _px(number: float) -> str:
+    """Return a length in an SVG."""
+    return f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def _there(counts: Mapping[str, int]) -> int:
+    return sum(counts[state] for state in THERE)
+
+
+def _shares(counts: Mapping[str, int]) -> list[tuple[str, float, float]]:
+    """Return the place and width of each state's part of a bar that is 100 wide."""
+    x, shares = 0.0, []
+    for state in STATES:
+        if counts[state]:
+            width = 100 * counts[state] / sum(counts.values())
+            shares.append((state, x, width))
+            x += width
+    return shares
+
+
+def _state_name(state: str) -> str:
+    return told.NAMES.get(state, state)
+
+
+def _data(ledger: Ledger, zone: tzinfo) -> dict[str, Any]:
+    """Return all rows for the script of the page. A text that occurs often is replaced by its number."""
+    kinds, reasons = _Numbers(), _Numbers([""])
+    began = int(ledger.status.began)
+    groups = {reason.group: place for place, reason in enumerate(ledger.status.reasons[:_REASONS])}
+
+    def entry(entry: Entry, rfc: str) -> list[Any]:
+        changed = None if entry.changed is None else int(entry.changed) - began
+        values = [STATES.index(entry.state), entry.uid, reasons[entry.reason], changed]
+        group = groups.get((entry.state, not entry.letra, alike(entry.reason, rfc))) if entry.reason else None
+        return values if group is None else [*values, group]
+
+    rows = [
+        [
+            row.number,
+            row.rfc,
+            entry(row.empresa, row.rfc) if row.empresa else None,
+            [[each.letra, kinds[each.tipo_documento], *entry(each, row.rfc)] for each in row.series],
+        ]
+        for row in ledger.rows
+    ]
+    offset = zone.utcoffset(None)
+    return {
+        "states": STATES,
+        "names": [_state_name(state) for state in STATES],
+        "there": [state in THERE for state in STATES],
+        "kinds": kinds.values,
+        "reasons": reasons.values,
+        "began": began,
+        "offset": offset.total_seconds() if offset else 0,
+        "rows": rows,
+    }
+
+
+class _Numbers:
+    """Numbers for texts."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self.values = list(values)
+        self._numbers = {value: number for number, value in enumerate(self.values)}
+
+    def __getitem__(self, value: str) -> int:
+        if value not in self._numbers:
+            self._numbers[value] = len(self.values)
+            self.values.append(value)
+        return self._numbers[value]
