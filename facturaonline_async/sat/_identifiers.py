@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import count
-from operator import mul
 from typing import Final
 
 from stdnum.exceptions import InvalidChecksum, InvalidComponent, ValidationError
@@ -16,40 +14,34 @@ from facturaonline_async.sat._regimenes import REGIMENES
 __all__ = ["codpos", "curp", "regimen", "rfc"]
 
 
-# What is beyond doubt needs no library, which takes 30 µs for an RFC and a CURP, a sixth of what it costs to create a
-# company. In doubt are, besides all faults, the days after the 28th, and the words that nobody is to bear: all of these
-# end in another letter than a name's initial may be here.
+# For an RFC and a CURP, python-stdnum's `validate` takes 248,000 instructions, a quarter of what a create takes. Most
+# values match one of these forms, which leave only the check digit to compute: no date after the 28th, and a fourth
+# letter that ends none of the words that the SAT does not give out.
 _DAY: Final = "[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])"
 _INITIAL: Final = "[B-DF-HJ-MPQT-XZ]"
-_EVIDENT_RFC: Final = re.compile(rf"[A-ZÑ&]{{3}}{_INITIAL}?{_DAY}[1-9A-V][1-9A-Z][0-9A]")
-_EVIDENT_CURP: Final = re.compile(
+_COMMON_RFC: Final = re.compile(rf"[A-ZÑ&]{{3}}{_INITIAL}?{_DAY}[1-9A-V][1-9A-Z][0-9A]")
+_COMMON_CURP: Final = re.compile(
     rf"[A-Z]{{3}}{_INITIAL}{_DAY}[HM](?:AS|B[CS]|C[CHLMS]|D[FG]|G[RT]|HG|JC|M[CNS]|N[ELT]|OC|PL|Q[RT]|S[LPR]|T[CLS]|VZ|YN|ZS)"
     "[A-Z]{3}[0-9A-Z][0-9]"
 )
 _GENERIC_CURPS: Final = frozenset({"XEXX010101HNEXXXA4", "XEXX010101MNEXXXA8"})
 """The SAT's for foreigners, men and women; the second one's check digit does not follow from its other characters."""
-_ALPHABET: Final = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ"
-_RANKS: Final = {letter: rank for rank, letter in enumerate(_ALPHABET)}
 _CODPOS: Final = re.compile(r"(?!00000)[0-9]{5}")
 _REGIMEN: Final = re.compile(r"[0-9]{3}")
 
 
-def _is_evident(value: str, form: re.Pattern[str], modulus: int) -> bool:
-    """Whether a value has this form, and the check digit that its other characters ask for."""
-    if not form.fullmatch(value):
-        return False
-    ranks = map(_RANKS.__getitem__, reversed(value[:-1].rjust(12)))
-    return value[-1] == _ALPHABET[-sum(map(mul, ranks, count(2))) % modulus]
-
-
 def rfc(value: str, field: str = "rfc") -> list[Finding]:
     """Check a normalised RFC: letters, date, homoclave; its check digit only warns, for 1.5 % in use do not fit."""
-    if _is_evident(value, _EVIDENT_RFC, 11) or _is_rfc(value, validate_check_digits=True):
+    if _is_common_rfc(value) or _is_rfc(value, validate_check_digits=True):
         return []
     if _is_rfc(value):
         text = f"{value} has another check digit than its other characters ask for."
         return [Finding("rfc_check_digit", field, text)]
     return [Finding("rfc_format", field, f"{value!r:.60} is no RFC.")]
+
+
+def _is_common_rfc(value: str) -> bool:
+    return bool(_COMMON_RFC.fullmatch(value)) and value[-1] == stdnum_rfc.calc_check_digit(value[:-1])
 
 
 def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
@@ -59,9 +51,13 @@ def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
         return False
 
 
+def _is_common_curp(value: str) -> bool:
+    return bool(_COMMON_CURP.fullmatch(value)) and value[-1] == stdnum_curp.calc_check_digit(value)
+
+
 def curp(value: str, field: str = "curp") -> list[Finding]:
     """Check a CURP; its date, state, sex and check digit only warn, for the catalogues behind them grow."""
-    if value in _GENERIC_CURPS or _is_evident(value, _EVIDENT_CURP, 10):
+    if value in _GENERIC_CURPS or _is_common_curp(value):
         return []
     try:
         if stdnum_curp.validate(value) == value:

@@ -7,7 +7,7 @@ from stdnum.mx import curp as stdnum_curp, rfc as stdnum_rfc
 
 from facturaonline_async import Empresa
 from facturaonline_async.sat import _identifiers as identifiers
-from facturaonline_async.sat._identifiers import _EVIDENT_CURP, _EVIDENT_RFC, _is_evident
+from facturaonline_async.sat._identifiers import _is_common_curp, _is_common_rfc
 from facturaonline_async.sat._regimenes import REGIMENES, find_regimen
 
 
@@ -55,7 +55,7 @@ def test_a_curp(curp: str, codes: list[str]) -> None:
     assert [finding.code for finding in identifiers.curp(curp)] == codes
 
 
-# ── What is right at sight, without the library ───────────────────────────────────────────────────────────────────────
+# ── The common forms, without the library's checks ────────────────────────────────────────────────────────────────────
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ENDINGS = [*LETTERS, *"Ñ&0123456789"]
@@ -86,27 +86,27 @@ def with_each_digit(starts: list[str]) -> list[str]:
     return [start + digit for start in starts for digit in [*"0123456789A", "\n", ""]]
 
 
-def test_an_rfc_that_is_right_at_sight_is_right_by_the_library_too() -> None:
-    right = [rfc for rfc in with_each_digit(RFCS) if _is_evident(rfc, _EVIDENT_RFC, 11)]
+def test_an_rfc_of_the_common_form_is_valid_by_the_library_too() -> None:
+    right = [rfc for rfc in with_each_digit(RFCS) if _is_common_rfc(rfc)]
     assert [rfc for rfc in right if not stdnum_rfc.is_valid(rfc, validate_check_digits=True)] == []
     assert len(right) > len(RFCS) / 3
 
 
-def test_a_curp_that_is_right_at_sight_is_right_by_the_library_too() -> None:
-    right = [curp for curp in with_each_digit(CURPS) if _is_evident(curp, _EVIDENT_CURP, 10)]
+def test_a_curp_of_the_common_form_is_valid_by_the_library_too() -> None:
+    right = [curp for curp in with_each_digit(CURPS) if _is_common_curp(curp)]
     assert [curp for curp in right if not stdnum_curp.is_valid(curp)] == []
     assert {curp[11:13] for curp in right} == stdnum_curp._valid_states
     assert len(right) > len(CURPS) / 5
 
 
 @pytest.mark.parametrize("rfc", ["EKU9003173C9", "XIQB891116QE4", "L&O950913MSA", "HAÑ930228SM9"])
-def test_most_rfcs_are_right_at_sight(rfc: str) -> None:
-    assert _is_evident(rfc, _EVIDENT_RFC, 11)
+def test_most_rfcs_have_the_common_form(rfc: str) -> None:
+    assert _is_common_rfc(rfc)
 
 
 @pytest.mark.parametrize("curp", ["BOXW310820HNERXN09", "PEPJ901010HJCRRN03"])
-def test_many_curps_are_right_at_sight(curp: str) -> None:
-    assert _is_evident(curp, _EVIDENT_CURP, 10)
+def test_many_curps_have_the_common_form(curp: str) -> None:
+    assert _is_common_curp(curp)
 
 
 @pytest.mark.parametrize(
