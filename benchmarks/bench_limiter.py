@@ -18,7 +18,7 @@ from benchmarks.contenders.library import Library
 from benchmarks.figures import Figure, summary
 from benchmarks.rounds import interleave
 from facturaonline_async import Config, Rate
-from facturaonline_async._core.limits.scheduler import Gate
+from facturaonline_async._core.limits.scheduler import Scheduler
 
 __all__ = ["measure"]
 
@@ -55,10 +55,10 @@ class Own(Limiter):
 
     def __init__(self, calls: int = CALLS) -> None:
         # The rates decide, not the places: nobody gives one back.
-        self._gate = Gate(Config(rates=Rate(calls, PER), concurrency=10**9, concurrency_per_key=10**9))
+        self._gate = Scheduler(Config(rates=Rate(calls, PER), concurrency=10**9, concurrency_per_key=10**9))
 
     async def acquire(self) -> None:
-        if not self._gate.take("series.get", "k", asyncio.get_running_loop()):  # as a session does
+        if not self._gate.try_acquire("series.get", "k", asyncio.get_running_loop()):  # as a session does
             await self._gate.acquire("series.get", "k")
 
     def ideal(self, waiters: int) -> float:
@@ -155,12 +155,12 @@ async def _uncontended(scale: Scale, contenders: list[type[Limiter]]) -> list[Fi
             await acquire()
         return number
 
-    gate = Gate(Config(rates=Rate(10**9, PER)))
+    gate = Scheduler(Config(rates=Rate(10**9, PER)))
 
     async def take_and_release() -> int:
         loop = asyncio.get_running_loop()
         for _ in range(number):
-            gate.take("series.get", "k", loop)
+            gate.try_acquire("series.get", "k", loop)
             gate.release("k")
         return number
 

@@ -22,9 +22,9 @@ from benchmarks.server import serve
 from facturaonline_async import Config, Credentials, Rate
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.engine import SessionManager
-from facturaonline_async._core.http.deadlines import Watch
+from facturaonline_async._core.http.deadlines import DeadlineTimer
 from facturaonline_async._core.protocol.bodies import Body
-from facturaonline_async._core.protocol.envelope import Answer, open_envelope, open_in_steps
+from facturaonline_async._core.protocol.envelope import RawResponse, parse_envelope, parse_envelope_chunked
 from facturaonline_async.empresas import _wire as empresas
 from facturaonline_async.empresas._validation import review
 from facturaonline_async.series import _wire as series
@@ -101,26 +101,26 @@ def _parts() -> dict[str, Callable[[], object]]:
     loop = asyncio.get_running_loop()
     keys = Credentials(api_key=API_KEY, secret_key=SECRET_KEY)
     session = SessionManager(Config(base_url="http://127.0.0.1:1/api", rates=Rate(100_000, 1)))
-    watch, gate = Watch(), session._gate  # noqa: SLF001
+    watch, gate = DeadlineTimer(), session._scheduler  # noqa: SLF001
     headers = session._new_headers(keys)  # noqa: SLF001
     bodies = answers(COMPANIES)
     nueva = nueva_empresa(1)
     body = empresas.write_nueva(nueva, "multipart")
 
-    def answer(endpoint: Endpoint, route: str) -> Answer:
-        return Answer(endpoint, 200, bodies[route], 1, None, (keys.api_key, keys.secret_key))
+    def answer(endpoint: Endpoint, route: str) -> RawResponse:
+        return RawResponse(endpoint, 200, bodies[route], 1, None, (keys.api_key, keys.secret_key))
 
     def call(endpoint: Endpoint, body: Body | None = None) -> object:
-        return session._call(endpoint, keys, 1, None, body)  # noqa: SLF001
+        return session._prepare(endpoint, keys, 1, None, body)  # noqa: SLF001
 
     def turn() -> None:
-        gate.take(series.GET.name, keys.fingerprint, loop)
+        gate.try_acquire(series.GET.name, keys.fingerprint, loop)
         gate.release(keys.fingerprint)
 
     serie = answer(series.GET, "GET /api/v4/series/")
     created = answer(empresas.CREATE, "POST /api/v4/account/create")
     listed = answer(empresas.LIST, "GET /api/v1/accounts")
-    one, new, rows = (open_envelope(each).payload for each in (serie, created, listed))
+    one, new, rows = (parse_envelope(each).payload for each in (serie, created, listed))
     assert isinstance(rows, list)
     return {
         "nothing": lambda: None,
@@ -130,10 +130,10 @@ def _parts() -> dict[str, Callable[[], object]]:
         "turn": turn,
         "request": lambda: call(series.GET),
         "upload": lambda: call(empresas.CREATE, body),
-        "deadline": lambda: watch.leave(watch.begin(loop, loop.time() + 20, headers)),
-        "answer": lambda: open_envelope(serie),
-        "created": lambda: open_envelope(created),
-        "long answer": lambda: list(open_in_steps(listed)),
+        "deadline": lambda: watch.finish(watch.start(loop, loop.time() + 20, headers)),
+        "answer": lambda: parse_envelope(serie),
+        "created": lambda: parse_envelope(created),
+        "long answer": lambda: list(parse_envelope_chunked(listed)),
         "serie": lambda: series.read_serie(one),
         "empresa": lambda: empresas.read_written_empresa(new),
         "empresas": lambda: [empresas.read_empresa({**row}) for row in rows],

@@ -11,18 +11,28 @@ from attrs import Attribute
 from facturaonline_async._free_text import find_invisible, is_latin
 from facturaonline_async.errors import InvalidInputError
 
-__all__ = ["a", "count", "kind", "natural", "positive", "required_text", "seconds", "text", "visible_ascii"]
+__all__ = [
+    "count",
+    "instance_of",
+    "positive",
+    "positive_int",
+    "required_text",
+    "seconds",
+    "text",
+    "type_name",
+    "visible_ascii",
+]
 
 VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def kind(value: object) -> str:
+def type_name(value: object) -> str:
     """Return what a value is, without showing it."""
     return "None" if value is None else f"a {type(value).__name__}"
 
 
-class a:  # noqa: N801  # reads as a sentence: validator=a(bytes)
+class instance_of:  # noqa: N801  # reads as a sentence: validator=a(bytes)
     """Check that a value is one of some types, or None if that is allowed."""
 
     def __init__(self, *types: type, or_none: bool = False) -> None:
@@ -34,7 +44,7 @@ class a:  # noqa: N801  # reads as a sentence: validator=a(bytes)
         if isinstance(value, self._types) or (self._or_none and value is None):
             return
         names = " or ".join(each.__name__ for each in self._types)
-        raise InvalidInputError(f"{attribute.name} must be {names}, and was {kind(value)}.", field=attribute.name)
+        raise InvalidInputError(f"{attribute.name} must be {names}, and was {type_name(value)}.", field=attribute.name)
 
 
 def positive(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -45,7 +55,7 @@ def positive(_: object, attribute: Attribute[Any], value: object) -> None:
         )
 
 
-def natural(_: object, attribute: Attribute[Any], value: object) -> None:
+def positive_int(_: object, attribute: Attribute[Any], value: object) -> None:
     """Check for a whole number above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidInputError(
@@ -57,7 +67,7 @@ def count(_: object, attribute: Attribute[Any], value: object) -> None:
     """Check for None or a whole number from 0 up."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9):
         raise InvalidInputError(
-            f"{attribute.name} must be a whole number from 0 up, and was {kind(value)}.", field=attribute.name
+            f"{attribute.name} must be a whole number from 0 up, and was {type_name(value)}.", field=attribute.name
         )
 
 
@@ -78,7 +88,7 @@ def text(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None and attribute.default is None:
         return
     if not isinstance(value, str):
-        raise InvalidInputError(f"{attribute.name} must be a text, and was {kind(value)}.", field=attribute.name)
+        raise InvalidInputError(f"{attribute.name} must be a text, and was {type_name(value)}.", field=attribute.name)
     one_line(attribute.name, value)
 
 
@@ -112,5 +122,5 @@ def visible_ascii(_: object, attribute: Attribute[Any], value: object) -> None:
     """Check for what a header can carry."""
     if not isinstance(value, str) or not VISIBLE_ASCII.fullmatch(value):
         raise InvalidInputError(
-            f"{attribute.name} must be visible ASCII, and not empty; it was {kind(value)}.", field=attribute.name
+            f"{attribute.name} must be visible ASCII, and not empty; it was {type_name(value)}.", field=attribute.name
         )

@@ -65,9 +65,9 @@ class FacturaOnline:
 
         """
         credentials = empresa.credentials
-        if problem := self.session.identities.problem(empresa):
+        if problem := self.session.companies.problem(empresa):
             raise UnreadableAnswerError(problem, uid=empresa.uid)
-        self.session.identities.learn(empresa)
+        self.session.companies.learn(empresa)
         return FacturaOnline(self.session, credentials)
 
 

@@ -16,7 +16,16 @@ from attrs.converters import optional
 from facturaonline_async import _base_url as urls
 from facturaonline_async._base_url import FACTURA_COM_PRODUCTION, FACTURA_COM_SANDBOX, PRODUCTION, SANDBOX
 from facturaonline_async._endpoint_names import ENDPOINT_NAMES
-from facturaonline_async._validators import VISIBLE_ASCII, a, count, kind, natural, positive, seconds, visible_ascii
+from facturaonline_async._validators import (
+    VISIBLE_ASCII,
+    count,
+    instance_of,
+    positive,
+    positive_int,
+    seconds,
+    type_name,
+    visible_ascii,
+)
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.events import Event
 
@@ -63,7 +72,7 @@ class Secret:
 
     def __init__(self, value: str | Secret) -> None:
         if not isinstance(value, (str, Secret)):
-            raise InvalidInputError(f"a key or password must be a text, and was {kind(value)}", field="secret")
+            raise InvalidInputError(f"a key or password must be a text, and was {type_name(value)}", field="secret")
         _TEXT.__set__(self, value if isinstance(value, str) else value.reveal())
 
     def reveal(self) -> str:
@@ -174,7 +183,7 @@ def to_secret_bytes(value: bytes) -> bytes:
 def _check_key(_: Credentials, attribute: Attribute[Secret], value: Secret) -> None:
     name = attribute.name
     if not isinstance(value, Secret):
-        raise InvalidInputError(f"{name} must be a text, and was {kind(value)}.", field=name)
+        raise InvalidInputError(f"{name} must be a text, and was {type_name(value)}.", field=name)
     if not value:
         raise InvalidInputError(f"{name} is empty. Give the key that the panel shows.", field=name)
     if not VISIBLE_ASCII.fullmatch(value.reveal()):
@@ -206,7 +215,7 @@ class Credentials:
 class Rate:
     """Never more than ``calls`` calls start in any window of ``per`` seconds."""
 
-    calls: int = field(validator=natural)
+    calls: int = field(validator=positive_int)
     per: float = field(validator=positive)
 
 
@@ -219,9 +228,9 @@ class RetryPolicy:
     """
 
     #: Attempts at most of a call that writes.
-    attempts: int = field(default=3, validator=natural)
+    attempts: int = field(default=3, validator=positive_int)
     #: Attempts at most of a call that only reads.
-    read_attempts: int = field(default=4, validator=natural)
+    read_attempts: int = field(default=4, validator=positive_int)
     #: Seconds; scale of the wait after a fault on the way.
     transient: float = field(default=0.05, validator=positive)
     #: Seconds; scale of the wait after the server said that it is too busy.
@@ -230,7 +239,7 @@ class RetryPolicy:
     longest: float = field(default=20.0, validator=positive)
     #: Tokens of a session that its repeats share: each costs 14 (5 after the server said that it is too busy), and gets
     #: them back if it succeeds; each call that succeeds at once brings one. With too few left, errors come at once.
-    budget: int = field(default=500, validator=[a(int), count])
+    budget: int = field(default=500, validator=[instance_of(int), count])
 
 
 def _to_rates(value: Rate | Iterable[Rate]) -> tuple[Rate, ...]:
@@ -284,7 +293,9 @@ def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
 
 def _check_on_event(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and not callable(value):
-        raise InvalidInputError(f"on_event must be a function of one event, not {kind(value)}.", field=attribute.name)
+        raise InvalidInputError(
+            f"on_event must be a function of one event, not {type_name(value)}.", field=attribute.name
+        )
 
 
 @frozen(kw_only=True)
@@ -309,9 +320,9 @@ class Config:
     #: Limits of every call of the session, whatever the keys.
     host_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
     #: Calls in flight at once, at most.
-    concurrency: int = field(default=64, validator=natural)
+    concurrency: int = field(default=64, validator=positive_int)
     #: Calls in flight at once for one key pair, at most: one busy company cannot take every place.
-    concurrency_per_key: int = field(default=32, validator=natural)
+    concurrency_per_key: int = field(default=32, validator=positive_int)
     #: Seconds that a call may wait in the limiter and the gate together; None: as long as it takes, also while the
     #: server has asked for no more calls with these keys (it may ask for an hour at most).
     max_wait: float | None = field(default=None, validator=seconds)
@@ -331,12 +342,14 @@ class Config:
     #: Seconds that an idle connection is kept: less than the server's own 2 s, so that no POST meets a dropped one.
     keepalive: float = field(default=1.5, validator=positive)
     #: Bytes of a decoded answer that is not a list, at most.
-    max_answer_bytes: int = field(default=2 * 2**20, validator=natural)
+    max_answer_bytes: int = field(default=2 * 2**20, validator=positive_int)
     #: Bytes of a decoded list, at most.
-    max_list_bytes: int = field(default=64 * 2**20, validator=natural)
-    retry: RetryPolicy = field(factory=RetryPolicy, validator=a(RetryPolicy))
+    max_list_bytes: int = field(default=64 * 2**20, validator=positive_int)
+    retry: RetryPolicy = field(factory=RetryPolicy, validator=instance_of(RetryPolicy))
     #: For a company's own certificate authority; verification is never off by default.
-    ssl_context: ssl.SSLContext | None = field(default=None, hash=False, validator=a(ssl.SSLContext, or_none=True))
+    ssl_context: ssl.SSLContext | None = field(
+        default=None, hash=False, validator=instance_of(ssl.SSLContext, or_none=True)
+    )
     #: ``http://host:port``; the environment's proxies are never used. Kept as a `Secret`, for it may hold a password.
     proxy: Secret | None = field(default=None, converter=optional(to_secret), validator=_check_proxy)
     #: Sent as the header that names the calling plug-in.
@@ -347,7 +360,7 @@ class Config:
     on_event: Callable[[Event], None] | None = field(default=None, repr=False, hash=False, validator=_check_on_event)
     #: Check each certificate, key and password before it is sent (`facturaonline_async.sello.check`): errors raise
     #: `InvalidInputError`, warnings are logged.
-    check_sello: bool = field(default=True, validator=a(bool))
+    check_sello: bool = field(default=True, validator=instance_of(bool))
 
     @property
     def is_production(self) -> bool:

@@ -44,13 +44,13 @@ def test_no_account_is_wrong(seed: int, trouble: float, steps: list[tuple[str, i
 
 def test_the_oracle_sees_a_policy_that_repeats_creates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control."""
-    monkeypatch.setattr(retry, "_harmless", lambda error, endpoint: retry.Next.REPEAT)
+    monkeypatch.setattr(retry, "_harmless", lambda error, endpoint: retry.Action.REPEAT)
     oracle = asyncio.run(accounts(1, 0.1, [("create", each) for each in range(60)]))
     assert oracle.wrong != []
 
 
 def test_the_oracle_sees_a_last_attempt_that_speaks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the last attempt was throttled, and those before it are forgotten."""
-    monkeypatch.setattr("facturaonline_async._core.engine.Call.known", lambda call, error: error)
+    monkeypatch.setattr("facturaonline_async._core.engine.PreparedRequest.merge_outcomes", lambda call, error: error)
     steps = [("create empresa", 0)] * 5 + [("update", each) for each in range(400)]
     assert asyncio.run(accounts(3, 0.12, steps)).wrong != []

@@ -31,7 +31,7 @@ from facturaonline_async import (
     Sello,
     SessionManager,
 )
-from facturaonline_async._core.protocol.envelope import Answer, open_envelope
+from facturaonline_async._core.protocol.envelope import RawResponse, parse_envelope
 from facturaonline_async.empresas import _wire as empresas
 from facturaonline_async.provision import Plan, PlanSerie
 from facturaonline_async.series import _wire as series
@@ -250,9 +250,9 @@ JSON = st.recursive(
 def test_whatever_the_api_says_only_our_errors_come_and_none_shows_a_secret(
     said: object, status: int, reading: Reading
 ) -> None:
-    answer = Answer(reading.endpoint, status, body(said), "7", None, (KEYS.api_key, KEYS.secret_key))
+    answer = RawResponse(reading.endpoint, status, body(said), "7", None, (KEYS.api_key, KEYS.secret_key))
     try:
-        reply = open_envelope(answer)
+        reply = parse_envelope(answer)
         try:
             reading.read(reply.payload)
         except Exception as problem:  # noqa: BLE001  # a reader's own error, which names a field and no value

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from facturaonline_async._free_text import compose
 
-__all__ = ["Company", "Identities", "Listing", "plain_rfc", "same_rfc"]
+__all__ = ["Company", "CompanyRegistry", "Listing", "plain_rfc", "same_rfc"]
 
 
 _uid: Final = attrgetter("uid")
@@ -50,7 +50,7 @@ def plain_rfc(rfc: str) -> str:
     return compose(rfc).strip().upper()
 
 
-class Identities:
+class CompanyRegistry:
     """The companies that a session has read: the RFC of each uid, and the uid of each API key (by its hash).
 
     It grows with the number of companies, by some 300 bytes for each.
@@ -143,7 +143,7 @@ class Listing:
 
     """
 
-    def __init__(self, identities: Identities, account: str) -> None:
+    def __init__(self, identities: CompanyRegistry, account: str) -> None:
         self.rfcs: dict[str, str] = {}
         self.owners: dict[int, str | tuple[str, str]] = {}
         self.lacks_keys: bool = False

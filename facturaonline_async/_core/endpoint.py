@@ -8,10 +8,10 @@ from attrs import frozen
 
 from facturaonline_async._endpoint_names import EndpointName
 
-__all__ = ["Endpoint", "Repeat"]
+__all__ = ["Endpoint", "RetrySafety"]
 
 
-class Repeat(enum.Enum):
+class RetrySafety(enum.Enum):
     """What may be done when nobody knows whether a call happened."""
 
     #: It changes nothing: repeat it freely.
@@ -19,7 +19,7 @@ class Repeat(enum.Enum):
     #: Doing it twice is the same as doing it once: repeat it.
     IDEMPOTENT = "idempotent"
     #: It brings about a state that a read shows: look, and repeat it only if the state is not there.
-    STATE = "state"
+    VERIFY_FIRST = "state"
     #: Doing it twice makes two: never repeat it, unless it surely was not sent.
     NEVER = "never"
 
@@ -42,7 +42,7 @@ class Endpoint:
     name: EndpointName
     method: str
     path: str
-    repeat: Repeat
-    removes: bool = False
+    retry_safety: RetrySafety
+    is_delete: bool = False
     upload: bool = False
     listing: bool = False

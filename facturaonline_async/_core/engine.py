@@ -15,18 +15,18 @@ from typing import Final, Self
 from yarl import URL
 
 from facturaonline_async._core import retry
-from facturaonline_async._core.company_registry import Identities
+from facturaonline_async._core.company_registry import CompanyRegistry
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.http.transport import Transport
-from facturaonline_async._core.limits.scheduler import Gate
+from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.window import CATCH_UP
 from facturaonline_async._core.logging import LOGGER, log
 from facturaonline_async._core.once.pending import Doubts
-from facturaonline_async._core.once.singleflight import SharedReads, Turns
+from facturaonline_async._core.once.singleflight import KeyedLock, SingleFlight
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
-from facturaonline_async._core.request import Call
-from facturaonline_async._validators import kind
+from facturaonline_async._core.request import PreparedRequest
+from facturaonline_async._validators import type_name
 from facturaonline_async.config import Config, Credentials, Secret
 from facturaonline_async.errors import (
     FacturaOnlineError,
@@ -38,13 +38,13 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent
 
-__all__ = ["BeforeSend", "Reached", "SessionManager"]
+__all__ = ["BeforeSend", "SessionManager", "Verify"]
 
 #: Awaited in the last moment before the first byte is sent. A function that it returns takes back what it noted.
 BeforeSend = Callable[[], Awaitable[Callable[[], None] | None]]
 
 #: Says whether a state is reached, by reads that end before a moment of the loop's clock.
-Reached = Callable[[float], Awaitable[bool]]
+Verify = Callable[[float], Awaitable[bool]]
 
 _HEADERS_KEPT: Final = 1024
 _LONGEST_HOLD: Final = 3600.0
@@ -75,13 +75,13 @@ class SessionManager:
         if config.base_url is None:
             raise InvalidInputError("Config.base_url is missing. Give SANDBOX or PRODUCTION.", field="base_url")
         self.config = config
-        self._shared = SharedReads()
-        self._turns = Turns()
+        self._shared = SingleFlight()
+        self._turns = KeyedLock()
         #: Creates that lists may not show yet: nothing may be created in their place.
         self.doubts: Doubts = Doubts()
         #: Whose keys are whose, as far as lists and answers have said it.
-        self.identities: Identities = Identities()
-        self._gate = Gate(config)
+        self.companies: CompanyRegistry = CompanyRegistry()
+        self._scheduler = Scheduler(config)
         self._transport = Transport(config)
         self._on_event = config.on_event
         self._budget = retry.Budget(config.retry.budget)
@@ -95,14 +95,14 @@ class SessionManager:
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open" if self._loop else "not started"
-        return f"<SessionManager {self._root}: {state}, {self._gate!r}>"
+        return f"<SessionManager {self._root}: {state}, {self._scheduler!r}>"
 
     async def __aenter__(self) -> Self:
         self._check(asyncio.get_running_loop())
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, type_name: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
 
@@ -118,7 +118,7 @@ class SessionManager:
         if self._is_foreign():
             self._transport.abandon()
             return
-        self._gate.close()
+        self._scheduler.close()
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
         try:
@@ -127,13 +127,13 @@ class SessionManager:
             await self._transport.aclose()
 
     @property
-    def shared(self) -> SharedReads:
+    def single_flight(self) -> SingleFlight:
         """Reads that several callers wait for at the same time."""
         self._check_process()
         return self._shared
 
     @property
-    def turns(self) -> Turns:
+    def locks(self) -> KeyedLock:
         """Turns of those who create, or change, the same thing."""
         self._check_process()
         return self._turns
@@ -147,7 +147,7 @@ class SessionManager:
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
         before_send: BeforeSend | None = None,
-        reached: Reached | None = None,
+        reached: Verify | None = None,
         until: float | None = None,
     ) -> envelope.Reply:
         """Send one call, again where that is harmless, and return the API's yes.
@@ -165,64 +165,68 @@ class SessionManager:
         """
         loop = asyncio.get_running_loop()
         self._check(loop)
-        call = self._call(endpoint, credentials, uid, query, body)
+        call = self._prepare(endpoint, credentials, uid, query, body)
         while True:
-            call.came = call.began = loop.time()
-            if not self._gate.take(endpoint.name, call.key, loop):
-                await self._enter(call)
+            call.queued_at = call.started_at = loop.time()
+            if not self._scheduler.try_acquire(endpoint.name, call.key, loop):
+                await self._acquire_slot(call)
             # Waiting for a turn does not count against the deadline.
-            call.deadline = (call.deadline or until or call.came + self.config.deadline) + call.began - call.came
+            call.deadline = (
+                (call.deadline or until or call.queued_at + self.config.deadline) + call.started_at - call.queued_at
+            )
             undo = None
             try:
                 if before_send is not None:
                     undo = await before_send()
                     self._check_still_ours(call)
-                    if loop.time() - call.began > CATCH_UP:
-                        await self._renew(call, loop)
+                    if loop.time() - call.started_at > CATCH_UP:
+                        await self._reacquire_slot(call, loop)
                 outcome = await self._transport.attempt(call, loop)
             finally:
-                self._gate.release(call.key)
+                self._scheduler.release(call.key)
             if isinstance(outcome, envelope.Reply):
                 if self._budget.is_touched:
-                    self._budget.give_back(call.paid or 1)
+                    self._budget.refund(call.retry_cost or 1)
                 if self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
-                    self._tell(call, outcome.answer.status)
+                    self._emit_attempt(call, outcome.answer.status)
                 return outcome
             if callable(undo) and isinstance(outcome, (NotSentError, RateLimitError)):
                 undo()
-            following = await self._follow(call, outcome, reached)
-            if following is retry.Next.DONE:
+            following = await self._after_failure(call, outcome, reached)
+            if following is retry.Action.DONE:
                 return call.done()
-            if following is retry.Next.RAISE:
+            if following is retry.Action.RAISE:
                 break
             self._check_still_ours(call)
-        problem = call.known(outcome)
+        problem = call.merge_outcomes(outcome)
         try:
             raise problem
         finally:
             del problem, outcome  # else they would hold this frame, which holds them
 
-    async def change(
+    async def send_exclusive(
         self,
         endpoint: Endpoint,
         credentials: Credentials,
         *,
         uid: int | str,
         body: Body | None = None,
-        reached: Reached | None = None,
+        reached: Verify | None = None,
     ) -> envelope.Reply:
         """Send a call that changes what has a uid, one at a time for each: repeats must not cross each other."""
-        async with self.turns.take((endpoint.name.partition(".")[0], _uid_text(uid))):
+        async with self.locks.hold((endpoint.name.partition(".")[0], _uid_text(uid))):
             return await self.send(endpoint, credentials, uid=uid, body=body, reached=reached)
 
     # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _follow(self, call: Call, error: FacturaOnlineError, reached: Reached | None) -> retry.Next:
+    async def _after_failure(
+        self, call: PreparedRequest, error: FacturaOnlineError, reached: Verify | None
+    ) -> retry.Action:
         """Do what comes after an attempt that failed, and return whether to raise, to repeat or to be content."""
-        if call.perhaps is not None and call.endpoint.removes and isinstance(error, NotFoundError):
+        if call.unknown_outcome is not None and call.endpoint.is_delete and isinstance(error, NotFoundError):
             if self.doubts.is_in_doubt(call.endpoint.name.partition(".")[0], call.key, _uid_text(call.uid or "")):
-                return retry.Next.RAISE  # the answer may be older than what was to be deleted
-            return retry.Next.DONE  # by the attempt before
+                return retry.Action.RAISE  # the answer may be older than what was to be deleted
+            return retry.Action.DONE  # by the attempt before
         step = retry.decide(
             error,
             call.endpoint,
@@ -232,29 +236,29 @@ class SessionManager:
             left=-math.inf if self._is_closed else call.deadline - asyncio.get_running_loop().time(),
             uniform=random.uniform,
         )
-        self._tell(call, error.status, type(error).__name__, step)
+        self._emit_attempt(call, error.status, type(error).__name__, step)
         if retry.is_throttled(error):
             self._hold(call, error, step.pause)
-        if step.next is retry.Next.RAISE:
-            return step.next
+        if step.action is retry.Action.RAISE:
+            return step.action
         if self._closing is not None:
             await asyncio.wait([self._closing], timeout=step.pause)
         if self._is_closed:
-            return retry.Next.RAISE
-        if step.next is not retry.Next.REPEAT:
-            was_done = await self._look(call, error, reached)
+            return retry.Action.RAISE
+        if step.action is not retry.Action.REPEAT:
+            was_done = await self._verify(call, error, reached)
             if was_done:
-                self._budget.give_back(step.cost)
-                return retry.Next.DONE
-            if was_done is None or step.next is retry.Next.LAST_LOOK:
-                return retry.Next.RAISE
+                self._budget.refund(step.cost)
+                return retry.Action.DONE
+            if was_done is None or step.action is retry.Action.VERIFY_LAST:
+                return retry.Action.RAISE
         if isinstance(error, OutcomeUnknownError):
-            call.perhaps = error
+            call.unknown_outcome = error
         call.attempt += 1
-        call.paid = step.cost
-        return retry.Next.REPEAT
+        call.retry_cost = step.cost
+        return retry.Action.REPEAT
 
-    async def _look(self, call: Call, problem: FacturaOnlineError, reached: Reached | None) -> bool | None:
+    async def _verify(self, call: PreparedRequest, problem: FacturaOnlineError, reached: Verify | None) -> bool | None:
         """Return whether the call was done, or None if that cannot be seen."""
         if reached is None:
             return None
@@ -264,32 +268,34 @@ class SessionManager:
             problem.add_note(f"(whether it was done could not be seen: {error})")
             return None
 
-    def _hold(self, call: Call, error: FacturaOnlineError, seconds: float) -> None:
+    def _hold(self, call: PreparedRequest, error: FacturaOnlineError, seconds: float) -> None:
         """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
-        if getattr(error, "retry_after", None) is None and self._gate.is_held(call.key):
+        if getattr(error, "retry_after", None) is None and self._scheduler.is_held(call.key):
             return
         seconds = min(seconds, _LONGEST_HOLD)
-        self._gate.hold(call.key, seconds)
-        self._publish(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
+        self._scheduler.hold(call.key, seconds)
+        self._emit(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
 
-    def _tell(self, call: Call, status: int | None, outcome: str = "ok", step: retry.Step | None = None) -> None:
+    def _emit_attempt(
+        self, call: PreparedRequest, status: int | None, outcome: str = "ok", step: retry.Decision | None = None
+    ) -> None:
         """Tell how an attempt ended."""
-        is_repeated = step is not None and step.next in {retry.Next.REPEAT, retry.Next.LOOK}
-        self._publish(
+        is_repeated = step is not None and step.action in {retry.Action.REPEAT, retry.Action.VERIFY}
+        self._emit(
             AttemptEvent(
                 endpoint=call.endpoint.name,
                 uid=call.uid,
                 key=call.key,
                 attempt=call.attempt + 1,
-                waited=call.began - call.came,
-                took=asyncio.get_running_loop().time() - call.began,
+                waited=call.started_at - call.queued_at,
+                took=asyncio.get_running_loop().time() - call.started_at,
                 status=status,
                 outcome=outcome,
                 pause=step.pause if step is not None and is_repeated else None,
             )
         )
 
-    def _publish(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         log(event)
         if self._on_event is not None:
             try:
@@ -320,29 +326,31 @@ class SessionManager:
                 "make a new SessionManager in each child, after the fork"
             )
 
-    def _check_still_ours(self, call: Call) -> None:
+    def _check_still_ours(self, call: PreparedRequest) -> None:
         """Refuse to go on with a call in a child that was forked while the call paused: the parent goes on with it."""
         if self._is_foreign():
-            raise call.known(
-                call.told(NotSentError("the process was forked before the call was sent: the parent process sends it"))
+            raise call.merge_outcomes(
+                call.annotate(
+                    NotSentError("the process was forked before the call was sent: the parent process sends it")
+                )
             )
 
     def _is_foreign(self) -> bool:
         # os.register_at_fork would miss the forks of C code (uWSGI's workers); asking the system is 0.2 % of a call.
         return self._process not in (0, getpid())
 
-    def _call(
+    def _prepare(
         self,
         endpoint: Endpoint,
         credentials: Credentials,
         uid: int | str | None,
         query: Mapping[str, str] | None,
         body: Body | None,
-    ) -> Call:
+    ) -> PreparedRequest:
         path = endpoint.path
         if "{uid}" in path:
             if not (text := _uid_text(uid)):
-                seen = f"{uid!r:.80}" if isinstance(uid, str) else kind(uid)
+                seen = f"{uid!r:.80}" if isinstance(uid, str) else type_name(uid)
                 raise InvalidInputError(
                     f"uid must be 1 to 64 letters, digits, '-' or '_', and was {seen}.",
                     field="uid",
@@ -354,7 +362,7 @@ class SessionManager:
         secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
         if body is not None:
             secrets += body.secrets
-        return Call(
+        return PreparedRequest(
             endpoint, url.with_query(query) if query else url, headers, body, uid, credentials.fingerprint, secrets
         )
 
@@ -365,28 +373,30 @@ class SessionManager:
         headers = self._headers[credentials.fingerprint] = envelope.headers(credentials, self.config.plugin)
         return headers
 
-    async def _enter(self, call: Call) -> None:
+    async def _acquire_slot(self, call: PreparedRequest) -> None:
         """Wait for a turn and a place."""
         try:
-            call.began = await self._gate.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
+            call.started_at = await self._scheduler.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
         except NotSentError as error:
-            raise call.known(call.told(error)) from None
+            raise call.merge_outcomes(call.annotate(error)) from None
         if self._is_closed or self._is_foreign():
-            self._gate.release(call.key)
+            self._scheduler.release(call.key)
             what = "closed" if self._is_closed else "forked into another process"
-            raise call.known(call.told(NotSentError(f"the session was {what} while the call was waiting")))
+            raise call.merge_outcomes(call.annotate(NotSentError(f"the session was {what} while the call was waiting")))
 
-    async def _renew(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+    async def _reacquire_slot(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
         """Start anew, before the first byte, what `before_send` has made late: late calls would arrive together."""
         late, max_wait = loop.time(), self.config.max_wait
         if max_wait is not None:
-            max_wait = max(0.0, max_wait - (call.began - call.came))
+            max_wait = max(0.0, max_wait - (call.started_at - call.queued_at))
         try:
-            call.began = await self._gate.renew(call.endpoint.name, call.key, call.began, max_wait=max_wait)
+            call.started_at = await self._scheduler.reacquire(
+                call.endpoint.name, call.key, call.started_at, max_wait=max_wait
+            )
         except NotSentError as error:
-            raise call.known(call.told(error)) from None
+            raise call.merge_outcomes(call.annotate(error)) from None
         self._check_still_ours(call)
-        call.deadline += call.began - late
+        call.deadline += call.started_at - late
 
 
 def _uid_text(uid: object) -> str:

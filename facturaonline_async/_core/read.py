@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from facturaonline_async._core.protocol.envelope import Reply
-from facturaonline_async._core.protocol.structure import RowError
+from facturaonline_async._core.protocol.structure import StructureError
 
 __all__ = ["read_all", "read_one"]
 
@@ -26,7 +26,7 @@ def read_one(reply: Reply, read: Callable[[object], T]) -> T:
     """
     try:
         return read(reply.payload)
-    except RowError as problem:
+    except StructureError as problem:
         reason = str(problem)
     raise reply.unreadable(reason)
 
@@ -53,7 +53,7 @@ async def read_all(
             values.extend(map(read, reply.payload[start : start + _ROWS_AT_ONCE]))
             if note is not None:
                 note(values[start:])
-    except RowError as problem:
+    except StructureError as problem:
         reason = f"row {len(values)}: {problem}"
     if reason:
         raise reply.unreadable(reason)

@@ -16,7 +16,7 @@ from typing import Final
 
 from attrs import frozen
 
-from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async.config import RetryPolicy
 from facturaonline_async.errors import (
     FacturaOnlineError,
@@ -26,7 +26,7 @@ from facturaonline_async.errors import (
     ServerError,
 )
 
-__all__ = ["Budget", "Next", "Step", "decide", "is_throttled", "read_date", "read_retry_after"]
+__all__ = ["Action", "Budget", "Decision", "decide", "is_throttled", "read_date", "read_retry_after"]
 
 _TRANSIENT_COST: Final = 14
 _THROTTLED_COST: Final = 5
@@ -34,7 +34,7 @@ _READINGS: Final = 2
 """Attempts at most of a read that is answered with something unreadable: it will hardly be better the third time."""
 
 
-class Next(enum.Enum):
+class Action(enum.Enum):
     """What to do after an attempt without a yes."""
 
     #: Tell the caller.
@@ -42,18 +42,18 @@ class Next(enum.Enum):
     #: Send it again.
     REPEAT = "repeat"
     #: See whether it was done, and send it again only if it was not.
-    LOOK = "look"
+    VERIFY = "look"
     #: See whether it was done, and tell the caller if it was not.
-    LAST_LOOK = "last look"
+    VERIFY_LAST = "last look"
     #: It was done.
     DONE = "done"
 
 
 @frozen
-class Step:
+class Decision:
     """What to do next, how many seconds to wait before, and what that cost of the budget."""
 
-    next: Next
+    action: Action
     pause: float
     cost: int = 0
 
@@ -67,7 +67,7 @@ def decide(
     attempt: int,
     left: float,
     uniform: Callable[[float, float], float],
-) -> Step:
+) -> Decision:
     """Return what to do after an attempt.
 
     Args:
@@ -82,37 +82,37 @@ def decide(
     """
     pause = _backoff(error, policy, attempt, uniform)
     step = _harmless(error, endpoint)
-    if step is Next.RAISE or pause >= left:
-        return Step(Next.RAISE, pause)
+    if step is Action.RAISE or pause >= left:
+        return Decision(Action.RAISE, pause)
     if attempt + 1 >= _attempts(error, endpoint, policy):
-        return Step(Next.LAST_LOOK if step is Next.LOOK else Next.RAISE, pause)
+        return Decision(Action.VERIFY_LAST if step is Action.VERIFY else Action.RAISE, pause)
     cost = _THROTTLED_COST if is_throttled(error) else _TRANSIENT_COST
-    return Step(step, pause, cost) if budget.spend(cost) else Step(Next.RAISE, pause)
+    return Decision(step, pause, cost) if budget.spend(cost) else Decision(Action.RAISE, pause)
 
 
-def _harmless(error: FacturaOnlineError, endpoint: Endpoint) -> Next:
+def _harmless(error: FacturaOnlineError, endpoint: Endpoint) -> Action:
     """Return what may be done after this error, as far as harm goes."""
     if isinstance(error, RateLimitError):
-        return Next.REPEAT
+        return Action.REPEAT
     if isinstance(error, NotSentError):
-        return Next.REPEAT if error.is_transient else Next.RAISE
+        return Action.REPEAT if error.is_transient else Action.RAISE
     points_elsewhere = error.status is not None and 300 <= error.status < 400
     if not isinstance(error, OutcomeUnknownError) or points_elsewhere:
-        return Next.RAISE
-    match endpoint.repeat:
-        case Repeat.READ:
-            return Next.REPEAT if error.is_transient else Next.RAISE
-        case Repeat.IDEMPOTENT:
-            return Next.REPEAT
-        case Repeat.STATE:
-            return Next.LOOK
-        case Repeat.NEVER:
-            return Next.RAISE
+        return Action.RAISE
+    match endpoint.retry_safety:
+        case RetrySafety.READ:
+            return Action.REPEAT if error.is_transient else Action.RAISE
+        case RetrySafety.IDEMPOTENT:
+            return Action.REPEAT
+        case RetrySafety.VERIFY_FIRST:
+            return Action.VERIFY
+        case RetrySafety.NEVER:
+            return Action.RAISE
 
 
 def _attempts(error: FacturaOnlineError, endpoint: Endpoint, policy: RetryPolicy) -> int:
     """Return how many attempts there may be in all, if they go on ending like this."""
-    if endpoint.repeat is not Repeat.READ:
+    if endpoint.retry_safety is not RetrySafety.READ:
         return policy.attempts
     is_answered = error.status is not None and error.status < 300
     return min(_READINGS, policy.read_attempts) if is_answered else policy.read_attempts
@@ -154,7 +154,7 @@ class Budget:
         self.is_touched = True
         return True
 
-    def give_back(self, tokens: int) -> None:
+    def refund(self, tokens: int) -> None:
         """Put so many tokens back, up to what there was in the beginning."""
         self._left = min(self._most, self._left + tokens)
         self.is_touched = self._left < self._most

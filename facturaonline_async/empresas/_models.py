@@ -12,7 +12,7 @@ from facturaonline_async._core.company_registry import plain_rfc
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.protocol.lazy_secrets import PLACES, KeepsSecrets
 from facturaonline_async._free_text import compose, is_latin
-from facturaonline_async._validators import a, count, kind, natural, required_text, text
+from facturaonline_async._validators import count, instance_of, positive_int, required_text, text, type_name
 from facturaonline_async.config import Credentials, Secret, to_secret
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
 from facturaonline_async.sat._regimenes import Regimen, find_regimen
@@ -27,7 +27,7 @@ def normalize_rfc(rfc: str) -> str:
     Ñ and & are legal letters of an RFC.
     """
     if not isinstance(rfc, str):
-        raise InvalidInputError(f"rfc must be a text, and was {kind(rfc)}.", field="rfc")
+        raise InvalidInputError(f"rfc must be a text, and was {type_name(rfc)}.", field="rfc")
     return plain_rfc(rfc)
 
 
@@ -162,9 +162,9 @@ class CorreoSmtp:
     """
 
     email: str = field(validator=required_text)
-    password: Secret = field(converter=to_secret, validator=a(Secret))
+    password: Secret = field(converter=to_secret, validator=instance_of(Secret))
     host: str = field(validator=required_text)
-    port: int = field(validator=natural)
+    port: int = field(validator=positive_int)
     encryption: str = field(default="", validator=text)
 
 
@@ -224,7 +224,7 @@ class NuevaEmpresa:
     #: Code of the régimen for payroll, such as "601".
     regimen_nomina: str = field(validator=required_text)
     #: Certificado de Sello Digital: what invoices are signed with.
-    csd: Sello = field(validator=a(Sello))
+    csd: Sello = field(validator=instance_of(Sello))
 
     #: Code of the régimen fiscal, such as "601".
     regimen: str = field(default="", validator=text)
@@ -239,17 +239,17 @@ class NuevaEmpresa:
     telefono: str = field(default="", validator=text)
     curp: str = field(default="", converter=_normalize_curp, validator=text)
     #: Send a copy of each document's mail to `email`.
-    mailtomyself: bool | None = field(default=None, validator=a(bool, or_none=True))
+    mailtomyself: bool | None = field(default=None, validator=instance_of(bool, or_none=True))
     #: Send a copy of each document's mail to `mail_conta`, the accountant's address.
-    mailtomyconta: bool | None = field(default=None, validator=a(bool, or_none=True))
+    mailtomyconta: bool | None = field(default=None, validator=instance_of(bool, or_none=True))
     mail_conta: str = field(default="", validator=text)
     #: Warn when no more than so many folios are left.
     cant_folios_min: int | None = field(default=None, validator=count)
-    smtp: CorreoSmtp | None = field(default=None, validator=a(CorreoSmtp, or_none=True))
+    smtp: CorreoSmtp | None = field(default=None, validator=instance_of(CorreoSmtp, or_none=True))
     #: Bytes of a PNG or JPEG picture.
     logo: bytes | None = field(default=None, validator=_check_logo, repr=False)
     #: The e.firma.
-    fiel: Sello | None = field(default=None, validator=a(Sello, or_none=True))
+    fiel: Sello | None = field(default=None, validator=instance_of(Sello, or_none=True))
 
     def __attrs_post_init__(self) -> None:
         _compose_texts(self)
@@ -267,7 +267,7 @@ class CambiosEmpresa:
     codpos: str | None = field(default=None, validator=text)
     email: str | None = field(default=None, validator=text)
     regimen_nomina: str | None = field(default=None, validator=text)
-    csd: Sello | None = field(default=None, validator=a(Sello, or_none=True))
+    csd: Sello | None = field(default=None, validator=instance_of(Sello, or_none=True))
     regimen: str | None = field(default=None, validator=text)
     calle: str | None = field(default=None, validator=text)
     exterior: str | None = field(default=None, validator=text)
@@ -278,13 +278,13 @@ class CambiosEmpresa:
     delegacion: str | None = field(default=None, validator=text)
     telefono: str | None = field(default=None, validator=text)
     curp: str | None = field(default=None, converter=_optional_curp, validator=text)
-    mailtomyself: bool | None = field(default=None, validator=a(bool, or_none=True))
-    mailtomyconta: bool | None = field(default=None, validator=a(bool, or_none=True))
+    mailtomyself: bool | None = field(default=None, validator=instance_of(bool, or_none=True))
+    mailtomyconta: bool | None = field(default=None, validator=instance_of(bool, or_none=True))
     mail_conta: str | None = field(default=None, validator=text)
     cant_folios_min: int | None = field(default=None, validator=count)
-    smtp: CorreoSmtp | None = field(default=None, validator=a(CorreoSmtp, or_none=True))
+    smtp: CorreoSmtp | None = field(default=None, validator=instance_of(CorreoSmtp, or_none=True))
     logo: bytes | None = field(default=None, validator=_check_logo, repr=False)
-    fiel: Sello | None = field(default=None, validator=a(Sello, or_none=True))
+    fiel: Sello | None = field(default=None, validator=instance_of(Sello, or_none=True))
 
     def __attrs_post_init__(self) -> None:
         _compose_texts(self)

@@ -78,7 +78,7 @@ class EmpresaService:
             empresas = [self._checked(each, wire.LIST.name) for each in empresas]
             await self._tell_uids(empresas)
             return empresas
-        listing = self._session.identities.listing(self._credentials.fingerprint)
+        listing = self._session.companies.listing(self._credentials.fingerprint)
         empresas = await read_all(reply, wire.read_empresa, note=lambda rows: listing.add(rows, key_marks(rows)))
         listing.end()
         empresas = self._without_wrong_keys(empresas, listing)
@@ -97,7 +97,7 @@ class EmpresaService:
         if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1:
             raise InvalidInputError(f"per_page must be a whole number above 0, and was {per_page!r}.", field="per_page")
         seen: set[str] = set()
-        listing = self._session.identities.listing(self._credentials.fingerprint)
+        listing = self._session.companies.listing(self._credentials.fingerprint)
         page = 0
         while True:
             page += 1
@@ -120,7 +120,7 @@ class EmpresaService:
         """Return the company that the keys belong to (``GET /v1/current/account``)."""
         reply = await self._session.send(wire.CURRENT, self._credentials)
         empresa = read_one(reply, wire.read_empresa)
-        self._session.identities.prove(self._own_mark, empresa.uid)
+        self._session.companies.prove(self._own_mark, empresa.uid)
         return self._checked(empresa, wire.CURRENT.name)
 
     async def get(self, uid: int | str) -> Empresa:
@@ -161,7 +161,7 @@ class EmpresaService:
                 f"asked for the company {uid} with the RFC {rfc}, the API answered with the company {empresa.uid} "
                 f"with the RFC {empresa.rfc or '(none)'}"
             )
-        identities, account = self._session.identities, self._credentials.fingerprint
+        identities, account = self._session.companies, self._credentials.fingerprint
         if not problem and identities.needs_proof(empresa, account, self._own_mark):
             problem = await self._disproof(empresa)
         if problem:
@@ -192,7 +192,7 @@ class EmpresaService:
         """
         if not (wanted := normalize_rfc(rfc)):
             raise InvalidInputError("rfc is empty.", field="rfc")
-        empresas = await self._session.shared.read((wire.LIST.name, self._credentials.fingerprint), self._index)
+        empresas = await self._session.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
         found = empresas.get(wanted, [])
         for empresa in found:
             if empresa.keys_problem:
@@ -304,9 +304,9 @@ class EmpresaService:
         if not is_checked:
             await self._review(cambios, wire.UPDATE.name)
         body = wire.write_cambios(cambios, self._session.config.upload)
-        reply = await self._session.change(wire.UPDATE, self._credentials, uid=uid, body=body)
+        reply = await self._session.send_exclusive(wire.UPDATE, self._credentials, uid=uid, body=body)
         if cambios.rfc:
-            self._session.identities.renamed(str(uid), cambios.rfc)
+            self._session.companies.renamed(str(uid), cambios.rfc)
         return self._written(reply, uid=str(uid), rfc=cambios.rfc or "")
 
     async def delete(self, uid: int | str) -> None:
@@ -319,14 +319,14 @@ class EmpresaService:
 
         """
         with self._session.doubts.deleted("empresas", self._credentials.fingerprint, uid):
-            await self._session.change(
+            await self._session.send_exclusive(
                 wire.DELETE,
                 self._credentials,
                 uid=uid,
                 body=wire.write_delete(),
                 reached=partial(self._is_gone, uid),
             )
-        self._session.identities.forget(str(uid))
+        self._session.companies.forget(str(uid))
 
     async def _review(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
         """Refuse what would be refused, and log what is worth a warning."""
@@ -413,13 +413,13 @@ class EmpresaService:
         """Return what contradicts that this company is the one that was asked for, or ``""``."""
         if empresa.uid != uid:
             return f"asked for the company {uid}, the API answered with the company {empresa.uid}"
-        return self._session.identities.problem(empresa)
+        return self._session.companies.problem(empresa)
 
     def _checked(self, empresa: Empresa, endpoint: str, *, uid: str = "") -> Empresa:
         """Return the company, flagged where something contradicts that it is the one that was asked for."""
         problem = self._problem(empresa, uid or empresa.uid)
         if not problem:
-            self._session.identities.learn(empresa)
+            self._session.companies.learn(empresa)
         return self._flagged(empresa, problem, endpoint)
 
     def _written(self, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
@@ -430,9 +430,9 @@ class EmpresaService:
             problem = f"the company {uid} was changed, and it is about the company {empresa.uid}"
         elif rfc and empresa.rfc and not same_rfc(empresa.rfc, rfc):
             problem = f"the RFC sent was {rfc}, and it is about the company {empresa.uid} with the RFC {empresa.rfc}"
-        if problem := problem or self._session.identities.problem(empresa):
+        if problem := problem or self._session.companies.problem(empresa):
             raise reply.unreadable(problem)
-        self._session.identities.learn(empresa)
+        self._session.companies.learn(empresa)
         return empresa
 
     async def _disproof(self, empresa: Empresa) -> str:

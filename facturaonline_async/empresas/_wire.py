@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.bodies import Body, File, Value, form
-from facturaonline_async._core.protocol.structure import reader, writer
-from facturaonline_async._validators import is_one_line, kind, one_line
+from facturaonline_async._core.protocol.structure import make_reader, make_writer
+from facturaonline_async._validators import is_one_line, one_line, type_name
 from facturaonline_async.config import Secret, Upload
 from facturaonline_async.empresas._models import (
     CambiosEmpresa,
@@ -24,17 +24,29 @@ from facturaonline_async.empresas._models import (
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import Sello
 
-LIST: Final = Endpoint(name="empresas.list", method="GET", path="/v1/accounts", repeat=Repeat.READ, listing=True)
-CURRENT: Final = Endpoint(name="empresas.current", method="GET", path="/v1/current/account", repeat=Repeat.READ)
-GET: Final = Endpoint(name="empresas.get", method="GET", path="/v1/account/{uid}", repeat=Repeat.READ)
+LIST: Final = Endpoint(
+    name="empresas.list", method="GET", path="/v1/accounts", retry_safety=RetrySafety.READ, listing=True
+)
+CURRENT: Final = Endpoint(
+    name="empresas.current", method="GET", path="/v1/current/account", retry_safety=RetrySafety.READ
+)
+GET: Final = Endpoint(name="empresas.get", method="GET", path="/v1/account/{uid}", retry_safety=RetrySafety.READ)
 CREATE: Final = Endpoint(
-    name="empresas.create", method="POST", path="/v4/account/create", repeat=Repeat.NEVER, upload=True
+    name="empresas.create", method="POST", path="/v4/account/create", retry_safety=RetrySafety.NEVER, upload=True
 )
 UPDATE: Final = Endpoint(
-    name="empresas.update", method="POST", path="/v4/account/{uid}/update", repeat=Repeat.IDEMPOTENT, upload=True
+    name="empresas.update",
+    method="POST",
+    path="/v4/account/{uid}/update",
+    retry_safety=RetrySafety.IDEMPOTENT,
+    upload=True,
 )
 DELETE: Final = Endpoint(
-    name="empresas.delete", method="POST", path="/v4/account/{uid}/delete", repeat=Repeat.STATE, removes=True
+    name="empresas.delete",
+    method="POST",
+    path="/v4/account/{uid}/delete",
+    retry_safety=RetrySafety.VERIFY_FIRST,
+    is_delete=True,
 )
 
 ENDPOINTS: Final = (LIST, CURRENT, GET, CREATE, UPDATE, DELETE)
@@ -90,16 +102,16 @@ _IN_REQUESTS: Final = {attribute: name for attribute, name, _, _ in _SPELLINGS i
 _IN_WRITE_ANSWERS: Final = {attribute: name for attribute, _, name, _ in _SPELLINGS if name}
 _IN_READ_ANSWERS: Final = {attribute: name for attribute, _, _, name in _SPELLINGS if name}
 
-read_empresa: Final = reader(Empresa, _IN_READ_ANSWERS, required=("uid",))
-read_written_empresa: Final = reader(
+read_empresa: Final = make_reader(Empresa, _IN_READ_ANSWERS, required=("uid",))
+read_written_empresa: Final = make_reader(
     Empresa, _IN_WRITE_ANSWERS, required=("uid",), loose=("pdf", "email_settings", "apps")
 )
 
 _IN_FORMS: Final = {"csd": ("cer", "key", "password"), "fiel": ("fielcer", "fielkey", "fielpassword")}
 _BYTES: Final = "application/octet-stream"
 
-_write_nueva: Final = writer(NuevaEmpresa, _IN_REQUESTS)
-_write_cambios: Final = writer(CambiosEmpresa, _IN_REQUESTS)
+_write_nueva: Final = make_writer(NuevaEmpresa, _IN_REQUESTS)
+_write_cambios: Final = make_writer(CambiosEmpresa, _IN_REQUESTS)
 
 
 def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:
@@ -141,7 +153,7 @@ def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
     given = {name: value for name, value in filters.items() if value is not None}
     for name, value in given.items():
         if not isinstance(value, str):
-            raise InvalidInputError(f"{name} must be a text, and was {kind(value)}.", field=name)
+            raise InvalidInputError(f"{name} must be a text, and was {type_name(value)}.", field=name)
         one_line(name, value)
     return given
 

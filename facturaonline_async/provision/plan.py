@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from facturaonline_async._validators import kind
+from facturaonline_async._validators import type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision.gather import ParsedPlan, whole
 from facturaonline_async.provision.packed import PackedRows
@@ -160,7 +160,7 @@ def _to_row(row: object, number: int) -> PlanRow:
         return row
     if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], NuevaEmpresa) and isinstance(row[1], Iterable):
         return ValueRow(nueva=row[0], series=tuple(row[1]), number=number)
-    reason = f"must be a NuevaEmpresa with its series, as (nueva, [serie, …]), or a PlanRow, and was {kind(row)}"
+    reason = f"must be a NuevaEmpresa with its series, as (nueva, [serie, …]), or a PlanRow, and was {type_name(row)}"
     raise PlanError.of([Problem(row=number, column="", reason=reason)])
 
 

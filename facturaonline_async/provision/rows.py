@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 
 from attrs import Attribute, field, frozen
 
-from facturaonline_async._validators import a, count, kind
+from facturaonline_async._validators import count, instance_of, type_name
 from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import serie_key
@@ -129,7 +129,7 @@ class PlanRow(Protocol):
 
 def _check_existing(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and value not in EXISTING:
-        seen = f"{value!r:.40}" if isinstance(value, str) else kind(value)
+        seen = f"{value!r:.40}" if isinstance(value, str) else type_name(value)
         raise InvalidInputError(
             f"{attribute.name} must be 'adopt', 'update' or 'fail', or None for what the run does; it was {seen}.",
             field=attribute.name,
@@ -138,10 +138,10 @@ def _check_existing(_: object, attribute: Attribute[Any], value: object) -> None
 
 def _check_series(_: object, __: object, value: object) -> None:
     if not isinstance(value, tuple):
-        raise InvalidInputError(f"series must be a tuple of PlanSerie, and was {kind(value)}.", field="series")
+        raise InvalidInputError(f"series must be a tuple of PlanSerie, and was {type_name(value)}.", field="series")
     for each in value:
         if not isinstance(each, PlanSerie):
-            raise InvalidInputError(f"series must be of PlanSerie, and one was {kind(each)}.", field="series")
+            raise InvalidInputError(f"series must be of PlanSerie, and one was {type_name(each)}.", field="series")
 
 
 @frozen(kw_only=True)
@@ -156,7 +156,7 @@ class ValueRow:
 
     """
 
-    nueva: NuevaEmpresa = field(repr=False, validator=a(NuevaEmpresa))
+    nueva: NuevaEmpresa = field(repr=False, validator=instance_of(NuevaEmpresa))
     series: tuple[PlanSerie, ...] = field(default=(), validator=_check_series)
     existing: Existing | None = field(default=None, validator=_check_existing)
     number: int = field(default=0, validator=count)

@@ -83,7 +83,7 @@ class Sender:
             JournalError: nothing was sent.
 
         """
-        async with self.session.turns.take(key):
+        async with self.session.locks.hold(key):
             thing.reason = ""
             doubt = self.session.doubts.get(key)
             if doubt is not None or hash(key) in self.others:

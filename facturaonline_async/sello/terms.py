@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 from attrs import frozen
 
-from facturaonline_async._validators import kind as kind_of
+from facturaonline_async._validators import type_name as kind_of
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello.report import Kind
 from facturaonline_async.sello.values import Sello

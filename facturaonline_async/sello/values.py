@@ -9,7 +9,7 @@ from typing import Final
 import anyio.to_thread
 from attrs import field, frozen
 
-from facturaonline_async._validators import a, is_one_line, kind
+from facturaonline_async._validators import instance_of, is_one_line, type_name
 from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello.files import base64_content
@@ -46,7 +46,7 @@ def _decoded(field_name: str, text: str | bytes | Secret) -> SecretBytes:
     elif isinstance(text, (str, Secret)):
         given = Secret(Secret(text).reveal().removeprefix("\ufeff"))
     else:
-        raise InvalidInputError(f"{field_name} must be base64 text, and was {kind(text)}.", field=field_name)
+        raise InvalidInputError(f"{field_name} must be base64 text, and was {type_name(text)}.", field=field_name)
     content = None if given is None else base64_content(given)
     del text
     if not content:
@@ -71,9 +71,9 @@ class Sello:
 
     """
 
-    cer: bytes = field(repr=lambda value: f"<{len(value)} bytes>", validator=a(bytes))
-    key: bytes = field(converter=to_secret_bytes, validator=a(bytes))
-    password: Secret = field(converter=to_secret, validator=a(Secret))
+    cer: bytes = field(repr=lambda value: f"<{len(value)} bytes>", validator=instance_of(bytes))
+    key: bytes = field(converter=to_secret_bytes, validator=instance_of(bytes))
+    password: Secret = field(converter=to_secret, validator=instance_of(Secret))
 
     @classmethod
     async def from_files(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from facturaonline_async._free_text import compose
-from facturaonline_async._validators import kind, one_line
+from facturaonline_async._validators import one_line, type_name
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._tipo_documento import TipoDocumento
 
@@ -51,7 +51,7 @@ def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str
     """
     for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
         if not isinstance(value, str) or not value.strip():
-            seen = f"{value!r}" if isinstance(value, str) else kind(value)
+            seen = f"{value!r}" if isinstance(value, str) else type_name(value)
             raise InvalidInputError(f"{name} must be a text, and not empty; it was {seen}.", field=name)
         one_line(name, value.strip())
     return _key(letra, tipo_documento)

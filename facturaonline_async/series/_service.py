@@ -148,13 +148,13 @@ class SeriesService:
 
     async def activate(self, uid: int | str) -> None:
         """Make a paused serie usable again (``POST /v4/series/{uid}/up``)."""
-        await self._session.change(
+        await self._session.send_exclusive(
             wire.ACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=True)
         )
 
     async def deactivate(self, uid: int | str) -> None:
         """Pause a serie (``POST /v4/series/{uid}/down``)."""
-        await self._session.change(
+        await self._session.send_exclusive(
             wire.DEACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=False)
         )
 
@@ -168,7 +168,9 @@ class SeriesService:
 
         """
         with self._session.doubts.deleted("series", self._credentials.fingerprint, uid):
-            await self._session.change(wire.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid))
+            await self._session.send_exclusive(
+                wire.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid)
+            )
 
     async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:
         reply = await self._session.send(wire.GET, self._credentials, uid=uid, until=until)
@@ -244,7 +246,7 @@ class SeriesService:
 
     async def _shared_index(self) -> dict[tuple[str, str], Serie]:
         """Return the index, in one list with all who ask for it meanwhile."""
-        return await self._session.shared.read((wire.LIST.name, self._credentials.fingerprint), self._index)
+        return await self._session.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
 
     async def _index(self) -> dict[tuple[str, str], Serie]:
         """Return the series by what tells them apart."""

@@ -7,27 +7,35 @@ from __future__ import annotations
 
 from typing import Final
 
-from facturaonline_async._core.endpoint import Endpoint, Repeat
+from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.bodies import Body, json_body
-from facturaonline_async._core.protocol.structure import reader
+from facturaonline_async._core.protocol.structure import make_reader
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import Serie, serie_key
 from facturaonline_async.series._tipo_documento import TipoDocumento
 
-LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ, listing=True)
-GET: Final = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", repeat=Repeat.READ)
-CREATE: Final = Endpoint(name="series.create", method="POST", path="/v4/series/create", repeat=Repeat.NEVER)
-ACTIVATE: Final = Endpoint(name="series.activate", method="POST", path="/v4/series/{uid}/up", repeat=Repeat.STATE)
-DEACTIVATE: Final = Endpoint(name="series.deactivate", method="POST", path="/v4/series/{uid}/down", repeat=Repeat.STATE)
+LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", retry_safety=RetrySafety.READ, listing=True)
+GET: Final = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", retry_safety=RetrySafety.READ)
+CREATE: Final = Endpoint(name="series.create", method="POST", path="/v4/series/create", retry_safety=RetrySafety.NEVER)
+ACTIVATE: Final = Endpoint(
+    name="series.activate", method="POST", path="/v4/series/{uid}/up", retry_safety=RetrySafety.VERIFY_FIRST
+)
+DEACTIVATE: Final = Endpoint(
+    name="series.deactivate", method="POST", path="/v4/series/{uid}/down", retry_safety=RetrySafety.VERIFY_FIRST
+)
 DELETE: Final = Endpoint(
-    name="series.delete", method="POST", path="/v4/series/{uid}/drop", repeat=Repeat.STATE, removes=True
+    name="series.delete",
+    method="POST",
+    path="/v4/series/{uid}/drop",
+    retry_safety=RetrySafety.VERIFY_FIRST,
+    is_delete=True,
 )
 
 _MOST_FOLIOS: Final = 10**12
 
 ENDPOINTS: Final = (LIST, GET, CREATE, ACTIVATE, DEACTIVATE, DELETE)
 
-read_serie: Final = reader(
+read_serie: Final = make_reader(
     Serie,
     {
         "uid": "SerieID",

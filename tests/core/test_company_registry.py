@@ -19,7 +19,7 @@ from facturaonline_async import (
     Secret,
     UnreadableAnswerError,
 )
-from facturaonline_async._core.company_registry import Identities, same_rfc
+from facturaonline_async._core.company_registry import CompanyRegistry, same_rfc
 from facturaonline_async.empresas._models import key_marks
 from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, ThingEvent, provision
 from facturaonline_async.testing import Emulator, Fault
@@ -497,7 +497,7 @@ def test_rfcs_are_compared_in_their_normal_form(one: str, other: str, same: bool
 
 
 def test_three_companies_with_the_same_keys_are_each_told_of_another() -> None:
-    identities = Identities()
+    identities = CompanyRegistry()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret("k" * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
     listing = identities.listing("account")
     listing.add(rows, key_marks(rows))
@@ -505,9 +505,9 @@ def test_three_companies_with_the_same_keys_are_each_told_of_another() -> None:
     assert all(listing.problem(row) and identities.problem(row) for row in rows)
 
 
-def _known(*uids: str) -> tuple[Identities, list[Empresa]]:
+def _known(*uids: str) -> tuple[CompanyRegistry, list[Empresa]]:
     """Return what a session knows after one list, and the list's companies."""
-    identities = Identities()
+    identities = CompanyRegistry()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)) for uid in uids]
     listing = identities.listing("account")
     listing.add(rows, key_marks(rows))

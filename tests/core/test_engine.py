@@ -211,7 +211,11 @@ async def test_a_call_cancelled_at_any_await_leaves_everything_as_new(call: str)
                 await asyncio.sleep(0)
                 assert "0 waiting, 0 in flight" in repr(session)
                 assert acquired(session) == 0
-                assert (session.turns._locks, session.shared._in_the_air, session.shared._boarding) == ({}, {}, {})
+                assert (
+                    session.locks._locks,
+                    session.single_flight._current_reads,
+                    session.single_flight._next_reads,
+                ) == ({}, {}, {})
             else:
                 pytest.fail("the call never came to its end")
             assert rounds > 5
@@ -255,7 +259,7 @@ async def test_a_shared_read_ends_when_all_have_left() -> None:
             find.cancel()
         await asyncio.gather(*finds, return_exceptions=True)
         await asyncio.sleep(0)
-        assert (acquired(client.session), client.session.shared._tasks) == (0, set())
+        assert (acquired(client.session), client.session.single_flight._tasks) == (0, set())
 
 
 # ── Traps ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,14 +23,14 @@ from facturaonline_async import (
     UnreadableAnswerError,
     ValidationError,
 )
-from facturaonline_async._core.endpoint import Endpoint, Repeat
-from facturaonline_async._core.retry import Budget, Next, Step, decide, read_retry_after
+from facturaonline_async._core.endpoint import Endpoint, RetrySafety
+from facturaonline_async._core.retry import Action, Budget, Decision, decide, read_retry_after
 
 SATURDAY = 1795219200.0  # Sat, 21 Nov 2026 00:00:00 GMT
 
 
-def endpoint(repeat: Repeat) -> Endpoint:
-    return Endpoint(name="series.create", method="POST", path="/things", repeat=repeat)
+def endpoint(repeat: RetrySafety) -> Endpoint:
+    return Endpoint(name="series.create", method="POST", path="/things", retry_safety=repeat)
 
 
 def transient(error: FacturaOnlineError) -> FacturaOnlineError:
@@ -40,14 +40,14 @@ def transient(error: FacturaOnlineError) -> FacturaOnlineError:
 
 def decided(
     error: FacturaOnlineError,
-    repeat: Repeat,
+    repeat: RetrySafety,
     *,
     attempt: int = 0,
     left: float = 90.0,
     policy: RetryPolicy | None = None,
     budget: Budget | None = None,
     uniform: Callable[[float, float], float] = lambda _, most: most,
-) -> Step:
+) -> Decision:
     return decide(
         error,
         endpoint(repeat),
@@ -68,38 +68,42 @@ REFUSALS = [ApiError, AuthenticationError, NotFoundError, ValidationError, Unrea
 @pytest.mark.parametrize(
     ("error", "read", "idempotent", "state", "never"),
     [
-        (transient(NotSentError("refused")), Next.REPEAT, Next.REPEAT, Next.REPEAT, Next.REPEAT),
-        (RateLimitError("busy"), Next.REPEAT, Next.REPEAT, Next.REPEAT, Next.REPEAT),
-        (NotSentError("TLS"), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE),
-        (InvalidInputError("uid"), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE),
-        (transient(OutcomeUnknownError("broke")), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
-        (transient(RequestTimeoutError("slow")), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
-        (transient(ServerError("500")), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
-        (transient(ServerError("503", status=503)), Next.REPEAT, Next.REPEAT, Next.LOOK, Next.RAISE),
-        (OutcomeUnknownError("no verdict", status=200), Next.RAISE, Next.REPEAT, Next.LOOK, Next.RAISE),
-        (OutcomeUnknownError("elsewhere", status=302), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE),
-        *((kind("no"), Next.RAISE, Next.RAISE, Next.RAISE, Next.RAISE) for kind in REFUSALS),
+        (transient(NotSentError("refused")), Action.REPEAT, Action.REPEAT, Action.REPEAT, Action.REPEAT),
+        (RateLimitError("busy"), Action.REPEAT, Action.REPEAT, Action.REPEAT, Action.REPEAT),
+        (NotSentError("TLS"), Action.RAISE, Action.RAISE, Action.RAISE, Action.RAISE),
+        (InvalidInputError("uid"), Action.RAISE, Action.RAISE, Action.RAISE, Action.RAISE),
+        (transient(OutcomeUnknownError("broke")), Action.REPEAT, Action.REPEAT, Action.VERIFY, Action.RAISE),
+        (transient(RequestTimeoutError("slow")), Action.REPEAT, Action.REPEAT, Action.VERIFY, Action.RAISE),
+        (transient(ServerError("500")), Action.REPEAT, Action.REPEAT, Action.VERIFY, Action.RAISE),
+        (transient(ServerError("503", status=503)), Action.REPEAT, Action.REPEAT, Action.VERIFY, Action.RAISE),
+        (OutcomeUnknownError("no verdict", status=200), Action.RAISE, Action.REPEAT, Action.VERIFY, Action.RAISE),
+        (OutcomeUnknownError("elsewhere", status=302), Action.RAISE, Action.RAISE, Action.RAISE, Action.RAISE),
+        *((kind("no"), Action.RAISE, Action.RAISE, Action.RAISE, Action.RAISE) for kind in REFUSALS),
     ],
     ids=lambda value: f"{type(value).__name__} {value}" if isinstance(value, Exception) else value.value,
 )
 def test_only_what_is_harmless_is_repeated(
-    error: FacturaOnlineError, read: Next, idempotent: Next, state: Next, never: Next
+    error: FacturaOnlineError, read: Action, idempotent: Action, state: Action, never: Action
 ) -> None:
-    assert [decided(error, repeat).next for repeat in Repeat] == [read, idempotent, state, never]
+    assert [decided(error, repeat).action for repeat in RetrySafety] == [read, idempotent, state, never]
 
 
 def test_reads_have_four_attempts_and_writes_three() -> None:
     error = transient(ServerError("500"))
-    assert [decided(error, Repeat.READ, attempt=each).next for each in range(4)] == [Next.REPEAT] * 3 + [Next.RAISE]
-    assert [decided(error, Repeat.IDEMPOTENT, attempt=each).next for each in range(3)] == [Next.REPEAT] * 2 + [
-        Next.RAISE
+    assert [decided(error, RetrySafety.READ, attempt=each).action for each in range(4)] == [Action.REPEAT] * 3 + [
+        Action.RAISE
     ]
-    assert [decided(error, Repeat.STATE, attempt=each).next for each in range(3)] == [Next.LOOK] * 2 + [Next.LAST_LOOK]
+    assert [decided(error, RetrySafety.IDEMPOTENT, attempt=each).action for each in range(3)] == [Action.REPEAT] * 2 + [
+        Action.RAISE
+    ]
+    assert [decided(error, RetrySafety.VERIFY_FIRST, attempt=each).action for each in range(3)] == [
+        Action.VERIFY
+    ] * 2 + [Action.VERIFY_LAST]
 
 
 def test_an_answer_in_words_that_cannot_be_read_is_read_again_once() -> None:
     error = transient(OutcomeUnknownError("not JSON", status=200))
-    assert [decided(error, Repeat.READ, attempt=each).next for each in range(2)] == [Next.REPEAT, Next.RAISE]
+    assert [decided(error, RetrySafety.READ, attempt=each).action for each in range(2)] == [Action.REPEAT, Action.RAISE]
 
 
 # ── When ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,22 +120,22 @@ def test_the_wait_is_drawn_from_all_of_a_bound_that_doubles() -> None:
     for error in (transient(OutcomeUnknownError("broke")), RateLimitError("busy"), ServerError("503", status=503)):
         drawn.clear()
         for attempt in range(12):
-            decided(transient(error), Repeat.READ, attempt=attempt, policy=policy, uniform=uniform)
+            decided(transient(error), RetrySafety.READ, attempt=attempt, policy=policy, uniform=uniform)
         first = 0.05 if type(error) is OutcomeUnknownError else 1.0
         assert drawn == [(0, min(20.0, first * 2**attempt)) for attempt in range(12)]
 
 
 @pytest.mark.parametrize("error", [RateLimitError("busy", retry_after=7.0), ServerError("503", retry_after=7.0)])
 def test_what_the_server_asked_for_takes_the_place_of_the_guess(error: FacturaOnlineError) -> None:
-    assert decided(transient(error), Repeat.READ).pause == 7.0
-    assert decided(transient(error), Repeat.READ, left=7.0).next is Next.RAISE
-    assert decided(transient(error), Repeat.READ, left=7.1).next is Next.REPEAT
+    assert decided(transient(error), RetrySafety.READ).pause == 7.0
+    assert decided(transient(error), RetrySafety.READ, left=7.0).action is Action.RAISE
+    assert decided(transient(error), RetrySafety.READ, left=7.1).action is Action.REPEAT
 
 
 @given(st.integers(0, 10**6))
 def test_no_number_of_attempts_is_too_large(attempt: int) -> None:
     policy = RetryPolicy(read_attempts=10**7)
-    assert decided(transient(ServerError("500")), Repeat.READ, attempt=attempt, policy=policy).pause <= 20
+    assert decided(transient(ServerError("500")), RetrySafety.READ, attempt=attempt, policy=policy).pause <= 20
 
 
 # ── At whose cost ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,25 +144,25 @@ def test_no_number_of_attempts_is_too_large(attempt: int) -> None:
 def test_repeats_cost_and_an_empty_budget_ends_them() -> None:
     budget = Budget(14 + 5 + 13)
     error = transient(ServerError("500"))
-    assert decided(error, Repeat.READ, budget=budget) == Step(Next.REPEAT, 0.05, 14)
-    assert decided(RateLimitError("busy"), Repeat.READ, budget=budget) == Step(Next.REPEAT, 1.0, 5)
-    assert decided(error, Repeat.READ, budget=budget) == Step(Next.RAISE, 0.05)
-    budget.give_back(1)
-    assert decided(error, Repeat.READ, budget=budget).next is Next.REPEAT
+    assert decided(error, RetrySafety.READ, budget=budget) == Decision(Action.REPEAT, 0.05, 14)
+    assert decided(RateLimitError("busy"), RetrySafety.READ, budget=budget) == Decision(Action.REPEAT, 1.0, 5)
+    assert decided(error, RetrySafety.READ, budget=budget) == Decision(Action.RAISE, 0.05)
+    budget.refund(1)
+    assert decided(error, RetrySafety.READ, budget=budget).action is Action.REPEAT
 
 
 def test_what_is_not_repeated_costs_nothing() -> None:
     budget = Budget(14)
     error = transient(ServerError("500"))
-    decided(error, Repeat.NEVER, budget=budget)
-    decided(error, Repeat.READ, attempt=3, budget=budget)
-    decided(error, Repeat.READ, left=0.01, budget=budget)
-    assert decided(error, Repeat.READ, budget=budget).next is Next.REPEAT
+    decided(error, RetrySafety.NEVER, budget=budget)
+    decided(error, RetrySafety.READ, attempt=3, budget=budget)
+    decided(error, RetrySafety.READ, left=0.01, budget=budget)
+    assert decided(error, RetrySafety.READ, budget=budget).action is Action.REPEAT
 
 
 def test_a_budget_never_grows_beyond_its_beginning() -> None:
     budget = Budget(20)
-    budget.give_back(1000)
+    budget.refund(1000)
     assert (budget.spend(21), budget.spend(20), budget.spend(1)) == (False, True, False)
 
 

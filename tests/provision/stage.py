@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 
 from facturaonline_async import Credentials, FacturaOnline, SessionManager
 from facturaonline_async._core.protocol import envelope
-from facturaonline_async._core.request import Call
+from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, OutcomeUnknownError
 from facturaonline_async.provision import Plan, Report, RowOutcome, provision
 from facturaonline_async.testing._emulator.dispatch import Arrival
@@ -24,7 +24,7 @@ from tests.virtual import virtually
 
 P = ParamSpec("P")
 Result: TypeAlias = envelope.Reply | FacturaOnlineError
-Act: TypeAlias = Callable[["Stage", Call, Arrival], Awaitable[Result]]
+Act: TypeAlias = Callable[["Stage", PreparedRequest, Arrival], Awaitable[Result]]
 
 _LONG = 10_000.0
 """Seconds of the virtual clock: what takes longer never ends."""
@@ -38,7 +38,7 @@ EMPRESAS, SERIES = "empresas.create", "series.create"
 def answered(status: int, body: Mapping[str, Any] | None = None, *, is_done: bool = False) -> Act:
     """Answer this, and do the work or not."""
 
-    async def act(stage: Stage, call: Call, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
         if is_done:
             stage.do(arrival)
         return stage._read(call, status, json.dumps(body or {}).encode())
@@ -49,10 +49,10 @@ def answered(status: int, body: Mapping[str, Any] | None = None, *, is_done: boo
 def lost(*, done_after: float | None = None) -> Act:
     """Give no answer, and do the work so many seconds later, or never."""
 
-    async def act(stage: Stage, call: Call, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
         if done_after is not None:
             asyncio.get_running_loop().call_later(done_after, stage.do, arrival)
-        return call.told(OutcomeUnknownError("no answer"))
+        return call.annotate(OutcomeUnknownError("no answer"))
 
     return act
 
@@ -60,7 +60,7 @@ def lost(*, done_after: float | None = None) -> Act:
 def slow(seconds: float) -> Act:
     """Do the work at once, and answer so many seconds later."""
 
-    async def act(stage: Stage, call: Call, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
         result = stage.do(arrival, call)
         await asyncio.sleep(seconds)
         return result
@@ -71,7 +71,7 @@ def slow(seconds: float) -> Act:
 def edited(edit: Callable[[Any], object]) -> Act:
     """Do the work, and change the answer's JSON."""
 
-    async def act(stage: Stage, call: Call, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
         body = json.loads(stage.api.perform(arrival).encode()[0])
         edit(body)
         return stage._read(call, 200, json.dumps(body).encode())
@@ -151,14 +151,14 @@ class Stage(World):
         """Return when calls came."""
         return [seen.at for seen in self.calls if seen.endpoint == endpoint and (not about or about in seen.about)]
 
-    def do(self, arrival: Arrival, call: Call | None = None) -> Result:
+    def do(self, arrival: Arrival, call: PreparedRequest | None = None) -> Result:
         """Do the work, and return its answer."""
         if arrival.endpoint in {EMPRESAS, SERIES}:
             self._count(arrival)
         body = self.api.perform(arrival).encode()[0]
         return self._read(call, 200, body) if call is not None else OutcomeUnknownError("nobody asked")
 
-    async def attempt(self, call: Call) -> Result:
+    async def attempt(self, call: PreparedRequest) -> Result:
         arrival = self.arrive(call)
         owner = self.state.tables["empresas"].get(str(arrival.empresa), {})
         fields = arrival.body.fields

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from facturaonline_async import FacturaOnline, connect
-from facturaonline_async._core.request import Call
+from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.provision import Plan, PlanSerie, Report, State, provision
 from facturaonline_async.provision.timers import DelayQueue
 from facturaonline_async.testing import Emulator, Fault
@@ -29,7 +29,7 @@ LISTS = {EMPRESAS: "empresas.list", SERIES: "series.list"}
 def twice(seconds: float) -> Act:
     """Do the work, answer, and do it once more so many seconds later."""
 
-    async def act(stage: Stage, call: Call, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
         result = stage.do(arrival, call)
         asyncio.get_running_loop().call_later(seconds, stage.api.perform, arrival)
         return result

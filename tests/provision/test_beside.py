@@ -23,7 +23,7 @@ from facturaonline_async import (
     OutcomeUnknownError,
     UnreadableAnswerError,
 )
-from facturaonline_async._core.request import Call
+from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.provision import JournalError, Plan, Report, State, ThingEvent, locks, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator
@@ -70,7 +70,7 @@ async def ensure(client: FacturaOnline, what: str) -> object:
 def behind(seconds: float) -> Act:
     """Read what was there so many seconds ago."""
 
-    async def act(stage: Stage, call: Call, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
         return stage._read(call, 200, stage.api.perform(arrival, behind=seconds).encode()[0])
 
     return act

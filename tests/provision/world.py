@@ -23,7 +23,7 @@ from facturaonline_async import Config, Credentials, FacturaOnline, RetryPolicy,
 from facturaonline_async._core.http import transport
 from facturaonline_async._core.http.transport import Transport
 from facturaonline_async._core.protocol import envelope
-from facturaonline_async._core.request import Call
+from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 from facturaonline_async.provision import (
     Plan,
@@ -137,7 +137,7 @@ class World:
 
     # ── The API ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def attempt(self, call: Call) -> envelope.Reply | FacturaOnlineError:
+    async def attempt(self, call: PreparedRequest) -> envelope.Reply | FacturaOnlineError:
         """Answer a call, or not."""
         life, name = self.life, call.endpoint.name
         if not life.step():
@@ -153,13 +153,13 @@ class World:
             outcome = self._perform(call, arrival)
         return outcome if life.step() else await _never()
 
-    def arrive(self, call: Call) -> Arrival:
+    def arrive(self, call: PreparedRequest) -> Arrival:
         """Return the call as the API reads it."""
         headers = {**call.headers, **(transport._headers(call) or {})}
         content = bytes(call.body.content) if call.body is not None else b""
         return self.api.read(call.endpoint.method, call.url.path, dict(call.url.query), headers, content)
 
-    async def _create(self, call: Call, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
+    async def _create(self, call: PreparedRequest, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
         fate = self._fate(arrival)
         self.fates[fate] += 1
         if fate in _DONE:
@@ -177,7 +177,7 @@ class World:
             return self._read(call, *_ANSWERS[fate])
         error = _ERRORS.get(fate, OutcomeUnknownError)("no answer")
         error.is_transient = True
-        return call.told(error)
+        return call.annotate(error)
 
     def _fate(self, arrival: Arrival) -> str:
         if self.script is not None:
@@ -195,19 +195,23 @@ class World:
             key = owner["rfc"], fields["letra"], fields["tipoDocumento"]
         self.sent[key] += 1
 
-    def _perform(self, call: Call, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
+    def _perform(self, call: PreparedRequest, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
         body, _ = self.api.perform(arrival).encode()
         return self._read(call, 200, body)
 
-    async def _perform_later(self, call: Call, arrival: Arrival, *, slow: bool) -> envelope.Reply | FacturaOnlineError:
+    async def _perform_later(
+        self, call: PreparedRequest, arrival: Arrival, *, slow: bool
+    ) -> envelope.Reply | FacturaOnlineError:
         if slow:
             await asyncio.sleep(self.chance.uniform(0, 4))
         return self._perform(call, arrival)
 
     @staticmethod
-    def _read(call: Call, status: int, body: bytes) -> envelope.Reply | FacturaOnlineError:
+    def _read(call: PreparedRequest, status: int, body: bytes) -> envelope.Reply | FacturaOnlineError:
         try:
-            return envelope.open_envelope(envelope.Answer(call.endpoint, status, body, call.uid, None, call.secrets))
+            return envelope.parse_envelope(
+                envelope.RawResponse(call.endpoint, status, body, call.uid, None, call.secrets)
+            )
         except FacturaOnlineError as error:
             return error.with_traceback(None)
 
@@ -253,7 +257,7 @@ class World:
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(time=lambda: _EPOCH + loop.time() + self.ahead, monotonic=loop.time)
 
-        async def attempt(_: Transport, call: Call, __: object) -> envelope.Reply | FacturaOnlineError:
+        async def attempt(_: Transport, call: PreparedRequest, __: object) -> envelope.Reply | FacturaOnlineError:
             return await self.attempt(call)
 
         async def opened(_: object, *, account: str, host: str) -> Journal:

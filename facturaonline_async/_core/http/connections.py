@@ -22,7 +22,7 @@ from aiohttp.connector import Connection
 from aiohttp.hdrs import ACCEPT, PROXY_AUTHORIZATION
 from yarl import URL
 
-from facturaonline_async._core.http.deadlines import Exchange
+from facturaonline_async._core.http.deadlines import Deadline
 from facturaonline_async._core.http.exceptions import ForkedError, UnaskedError
 from facturaonline_async._core.protocol.envelope import Headers
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Connector", "proxy_headers", "request_class"]
 
 #: What is under way, by task. A context variable would not do instead: tasks may share a context.
-Exchanges = Mapping[Task[Any], Exchange]
+Exchanges = Mapping[Task[Any], Deadline]
 
 _POLL: Final = getattr(select, "poll", None)  # not on Windows, whose loop reads at once whatever comes
 _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
@@ -109,7 +109,7 @@ def proxy_headers(proxy: URL) -> Headers | None:
     return Headers({PROXY_AUTHORIZATION: aiohttp.encode_basic_auth(proxy.user or "", proxy.password or "", "utf-8")})
 
 
-def _current(exchanges: Exchanges, loop: AbstractEventLoop) -> Exchange:
+def _current(exchanges: Exchanges, loop: AbstractEventLoop) -> Deadline:
     return exchanges[current_task(loop)]  # type: ignore[index]  # attempts are made in tasks
 
 

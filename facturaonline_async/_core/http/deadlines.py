@@ -16,7 +16,7 @@ from typing import Final
 
 from facturaonline_async._core.protocol.envelope import Headers
 
-__all__ = ["Exchange", "Watch"]
+__all__ = ["Deadline", "DeadlineTimer"]
 
 #: A value of SO_LINGER: on, and for no time.
 _LINGER_NOT: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -27,7 +27,7 @@ answer may lie ready: it is read in the first turn (by uvloop in the second), an
 next one."""
 
 
-class Exchange:
+class Deadline:
     """One attempt of a call: its task, its deadline, and how far it is.
 
     Attributes:
@@ -40,10 +40,10 @@ class Exchange:
 
     """
 
-    __slots__ = ("_cancelling", "_is_over", "_task", "ends", "headers", "is_closed", "may_be_sent", "transport")
+    __slots__ = ("_cancelling", "_is_over", "_task", "expires_at", "headers", "is_closed", "may_be_sent", "transport")
 
     def __init__(self, task: asyncio.Task[object], ends: float, headers: Headers) -> None:
-        self.ends: float = ends
+        self.expires_at: float = ends
         self.headers: Headers = headers
         self.may_be_sent: bool = True
         self.transport: asyncio.Transport | None = None
@@ -52,7 +52,7 @@ class Exchange:
         self._cancelling = task.cancelling()
         self._is_over = False
 
-    def end(self) -> None:
+    def expire(self) -> None:
         """Cancel the task, once: its time is over, or the session is closed."""
         if not self._is_over:
             self._is_over = True
@@ -63,9 +63,9 @@ class Exchange:
         self.is_closed = not self._is_over
         if self.transport is not None:
             reset(self.transport)
-        self.end()
+        self.expire()
 
-    def is_over(self) -> bool:
+    def take_back_cancellation(self) -> bool:
         """Say, once a cancellation arrived, whether `end` alone made it, and take it back if so."""
         return self._is_over and self._task.uncancel() <= self._cancelling
 
@@ -89,46 +89,46 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-class Watch:
+class DeadlineTimer:
     """Ends what takes too long."""
 
     def __init__(self) -> None:
         #: By task: a task makes one call at a time.
-        self.exchanges: dict[asyncio.Task[object], Exchange] = {}
+        self.deadlines: dict[asyncio.Task[object], Deadline] = {}
         self._timer: asyncio.Handle | None = None
-        self._looks_at = math.inf
-        self._left: asyncio.Event | None = None  # set when, after `aclose`, no exchange is left
+        self._scheduled_at = math.inf
+        self._all_finished: asyncio.Event | None = None  # set when, after `aclose`, no exchange is left
 
-    def begin(self, loop: asyncio.AbstractEventLoop, ends: float, headers: Headers) -> Exchange:
+    def start(self, loop: asyncio.AbstractEventLoop, ends: float, headers: Headers) -> Deadline:
         """Watch the current task until `ends`, a moment of the loop's clock."""
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("calls are made from tasks")
-        exchange = self.exchanges[task] = Exchange(task, ends, headers)
-        if ends < self._looks_at:
-            self._look_at(loop, ends)
+        exchange = self.deadlines[task] = Deadline(task, ends, headers)
+        if ends < self._scheduled_at:
+            self._schedule(loop, ends)
         return exchange
 
-    def move(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, ends: float) -> None:
+    def extend(self, loop: asyncio.AbstractEventLoop, exchange: Deadline, ends: float) -> None:
         """Watch an exchange until another moment than before, which may be an earlier one."""
-        exchange.ends = ends
-        if ends < self._looks_at:
-            self._look_at(loop, ends)
+        exchange.expires_at = ends
+        if ends < self._scheduled_at:
+            self._schedule(loop, ends)
 
-    def leave(self, exchange: Exchange) -> None:
+    def finish(self, exchange: Deadline) -> None:
         """Watch it no more."""
-        del self.exchanges[exchange._task]  # noqa: SLF001  # they belong together
-        if self._left is not None and not self.exchanges:
-            self._left.set()
+        del self.deadlines[exchange._task]  # noqa: SLF001  # they belong together
+        if self._all_finished is not None and not self.deadlines:
+            self._all_finished.set()
 
     async def aclose(self) -> None:
         """End all exchanges, and wait until their tasks have been told."""
         self.close()
-        for exchange in list(self.exchanges.values()):
+        for exchange in list(self.deadlines.values()):
             exchange.close()
-        if self.exchanges:
-            self._left = self._left or asyncio.Event()
-            await self._left.wait()
+        if self.deadlines:
+            self._all_finished = self._all_finished or asyncio.Event()
+            await self._all_finished.wait()
 
     def close(self) -> None:
         """Drop the timer."""
@@ -136,19 +136,19 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
-    def _look_at(self, loop: asyncio.AbstractEventLoop, moment: float) -> None:
+    def _schedule(self, loop: asyncio.AbstractEventLoop, moment: float) -> None:
         self.close()
-        self._looks_at = moment
+        self._scheduled_at = moment
         if moment < math.inf:
-            self._timer = loop.call_at(moment, self._look, loop)
+            self._timer = loop.call_at(moment, self._expire, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop, turns: int = _TURNS) -> None:
+    def _expire(self, loop: asyncio.AbstractEventLoop, turns: int = _TURNS) -> None:
         if turns:
-            self._timer = loop.call_soon(self._look, loop, turns - 1)
+            self._timer = loop.call_soon(self._expire, loop, turns - 1)
             return
         now = loop.time()
-        for exchange in list(self.exchanges.values()):
-            if exchange.ends <= now:
-                exchange.ends = math.inf
-                exchange.end()
-        self._look_at(loop, min((each.ends for each in self.exchanges.values()), default=math.inf))
+        for exchange in list(self.deadlines.values()):
+            if exchange.expires_at <= now:
+                exchange.expires_at = math.inf
+                exchange.expire()
+        self._schedule(loop, min((each.expires_at for each in self.deadlines.values()), default=math.inf))

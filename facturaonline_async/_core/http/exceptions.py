@@ -11,7 +11,7 @@ from yarl import URL
 
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 
-__all__ = ["Address", "ClosedError", "ForkedError", "UnaskedError", "account", "bare"]
+__all__ = ["Address", "ClosedError", "ForkedError", "UnaskedError", "bare", "map_exception"]
 
 E = TypeVar("E", bound=BaseException)
 F = TypeVar("F", bound=FacturaOnlineError)
@@ -40,7 +40,7 @@ class ForkedError(aiohttp.ClientConnectionError):
     """The process was forked before the request was written, and this is the child. Nothing was sent."""
 
 
-def account(
+def map_exception(
     caught: aiohttp.ClientError | OSError | UnicodeError, url: URL, proxy: Address | None, *, may_be_sent: bool
 ) -> FacturaOnlineError:
     """Say whether the call happened. The order matters: several of aiohttp's exceptions are kinds of others.

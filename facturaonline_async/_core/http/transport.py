@@ -18,11 +18,11 @@ from yarl import URL
 
 from facturaonline_async._core import retry
 from facturaonline_async._core.http.connections import Connector, proxy_headers, request_class
-from facturaonline_async._core.http.deadlines import Exchange, Watch
-from facturaonline_async._core.http.exceptions import ClosedError, UnaskedError, account, bare
+from facturaonline_async._core.http.deadlines import Deadline, DeadlineTimer
+from facturaonline_async._core.http.exceptions import ClosedError, UnaskedError, bare, map_exception
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
-from facturaonline_async._core.request import Call
+from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.config import Config
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
 
@@ -43,7 +43,7 @@ class Transport:
     def __init__(self, config: Config) -> None:
         self.http: aiohttp.ClientSession | None = None
         self._config = config
-        self._watch = Watch()
+        self._watch = DeadlineTimer()
         self._is_closed = False
         proxy = URL(config.proxy.reveal()) if config.proxy else None
         self._proxy = None if proxy is None else (proxy.raw_host or "", proxy.port or 0)
@@ -70,7 +70,7 @@ class Transport:
 
     def _start(self) -> aiohttp.ClientSession:
         """Make the pool, in the running loop."""
-        config, exchanges = self._config, self._watch.exchanges
+        config, exchanges = self._config, self._watch.deadlines
         proxy = URL(config.proxy.reveal()) if config.proxy else None
         opening = None if proxy is None else proxy_headers(proxy)
         # Only to a server without TLS the proxy speaks for us; else it makes a tunnel.
@@ -93,20 +93,24 @@ class Transport:
         self.http._retry_connection = False  # noqa: SLF001
         return self.http
 
-    async def attempt(self, call: Call, loop: asyncio.AbstractEventLoop) -> envelope.Reply | FacturaOnlineError:
+    async def attempt(
+        self, call: PreparedRequest, loop: asyncio.AbstractEventLoop
+    ) -> envelope.Reply | FacturaOnlineError:
         """Send the call once, and read the answer before the deadline.
 
         Errors are returned: raised here, they would carry frames that hold headers and bodies.
         """
         if self._is_closed:
-            return call.told(NotSentError("the session was closed before the call was sent"))
+            return call.annotate(NotSentError("the session was closed before the call was sent"))
         config, endpoint = self._config, call.endpoint
-        ends = min(call.began + (config.upload_timeout if endpoint.upload else config.total_timeout), call.deadline)
+        ends = min(
+            call.started_at + (config.upload_timeout if endpoint.upload else config.total_timeout), call.deadline
+        )
         # Until the first byte: an upload may be long under way before there is anything to answer.
-        first = ends if endpoint.upload else min(ends, call.began + config.read_timeout)
-        answer: envelope.Answer | None = None
+        first = ends if endpoint.upload else min(ends, call.started_at + config.read_timeout)
+        answer: envelope.RawResponse | None = None
         while answer is None:
-            exchange = self._watch.begin(loop, first, call.headers)
+            exchange = self._watch.start(loop, first, call.headers)
             try:
                 response = await (self.http or self._start()).request(
                     endpoint.method, call.url, headers=_headers(call), data=_data(call.body), allow_redirects=False
@@ -117,45 +121,45 @@ class Transport:
                 body = content.read_nowait() if content.is_eof() else await self._read(response, limit, exchange, ends)
                 if len(body) > limit:
                     exchange.abort()
-                    return call.told(OutcomeUnknownError("the answer is too large, and was not read"))
+                    return call.annotate(OutcomeUnknownError("the answer is too large, and was not read"))
                 retry_after = _retry_after(response) if response.status >= 400 else None
-                answer = envelope.Answer(endpoint, response.status, body, call.uid, retry_after, call.secrets)
+                answer = envelope.RawResponse(endpoint, response.status, body, call.uid, retry_after, call.secrets)
                 del body  # which would show in a traceback
                 ended = None
             except BaseException as caught:  # noqa: BLE001  # raised again below, without the frames it came through
                 ended = self._ended(caught, call, exchange)
             finally:
-                self._watch.leave(exchange)
+                self._watch.finish(exchange)
             if isinstance(ended, FacturaOnlineError):
-                return call.told(ended)
+                return call.annotate(ended)
             if ended is not None:
                 try:
                     raise ended
                 finally:
                     del ended  # else it would hold this frame, which holds it
         try:
-            return envelope.open_envelope(answer) if len(answer.body) <= _LARGE else await _open_in_steps(answer)
+            return envelope.parse_envelope(answer) if len(answer.body) <= _LARGE else await _open_in_steps(answer)
         except FacturaOnlineError as error:
             return error.with_traceback(None)
 
-    def _ended(self, caught: BaseException, call: Call, exchange: Exchange) -> BaseException | None:
+    def _ended(self, caught: BaseException, call: PreparedRequest, exchange: Deadline) -> BaseException | None:
         """Return the error of ours, or the interruption, that an attempt ended with; None: take another connection."""
         if isinstance(caught, UnaskedError) and exchange.may_be_sent:
             return None  # a kept connection, which is closed now
         exchange.abort()
-        if isinstance(caught, asyncio.CancelledError) and exchange.is_over():
+        if isinstance(caught, asyncio.CancelledError) and exchange.take_back_cancellation():
             caught = ClosedError() if exchange.is_closed else TimeoutError()
         if isinstance(caught, (aiohttp.ClientError, OSError, UnicodeError)):
-            return account(caught, call.url, self._proxy, may_be_sent=exchange.may_be_sent)
+            return map_exception(caught, call.url, self._proxy, may_be_sent=exchange.may_be_sent)
         return bare(caught)
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int, exchange: Exchange, ends: float) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, limit: int, exchange: Deadline, ends: float) -> bytes:
         """Return the decoded body. If it is larger than `limit` bytes, stop reading, and close the connection."""
         content, loop = response.content, asyncio.get_running_loop()
         whole = io.BytesIO()  # which does not show what it holds
         try:
             while whole.tell() <= limit and not content.at_eof():
-                self._watch.move(loop, exchange, min(ends, loop.time() + self._config.read_timeout))
+                self._watch.extend(loop, exchange, min(ends, loop.time() + self._config.read_timeout))
                 whole.write(await content.readany())
         except BaseException:
             response.close()
@@ -173,7 +177,7 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     return retry.read_retry_after(header, time.time() if now is None else now)
 
 
-def _headers(call: Call) -> dict[str, str] | None:
+def _headers(call: PreparedRequest) -> dict[str, str] | None:
     """Return the headers of this call alone that are no secret."""
     if call.endpoint.method != "POST":
         return None
@@ -188,9 +192,9 @@ def _data(body: Body | None) -> bytes | io.BytesIO | None:
     return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)
 
 
-async def _open_in_steps(answer: envelope.Answer) -> envelope.Reply:
+async def _open_in_steps(answer: envelope.RawResponse) -> envelope.Reply:
     """Open a long answer, letting others run in between."""
-    steps = envelope.open_in_steps(answer)
+    steps = envelope.parse_envelope_chunked(answer)
     while True:
         try:
             next(steps)

@@ -68,7 +68,7 @@ async def ensure(
 
     """
     doubts, settle = session.doubts, session.config.settle
-    async with session.turns.take(key):
+    async with session.locks.hold(key):
         was_in_doubt = doubts.get(key) is not None
         found = await find()
         if found is None and was_in_doubt and doubts.get(key) is None:

@@ -11,22 +11,22 @@ from typing import Any, TypeVar
 
 from facturaonline_async.errors import FacturaOnlineError, NotSentError
 
-__all__ = ["SharedReads", "Turns"]
+__all__ = ["KeyedLock", "SingleFlight"]
 
 T = TypeVar("T")
 
 
-class _Flight:
+class _Read:
     """One read under way, and who waits for it."""
 
-    __slots__ = ("passengers", "task")
+    __slots__ = ("task", "waiters")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
-        self.passengers: set[asyncio.Future[Any]] = set()
+        self.waiters: set[asyncio.Future[Any]] = set()
 
 
-class SharedReads:
+class SingleFlight:
     """Joins reads of the same thing into one.
 
     A caller is given the answer to a read that **began after the caller asked**, so that nobody is told of a world
@@ -35,8 +35,8 @@ class SharedReads:
     """
 
     def __init__(self) -> None:
-        self._boarding: dict[Hashable, _Flight] = {}
-        self._in_the_air: dict[Hashable, _Flight] = {}
+        self._next_reads: dict[Hashable, _Read] = {}
+        self._current_reads: dict[Hashable, _Read] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def read(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
@@ -45,43 +45,43 @@ class SharedReads:
         An error of ours goes to each caller as a copy of its own. A cancelled caller leaves the others undisturbed;
         when all have left, the read is cancelled.
         """
-        flight = self._boarding.get(key)
+        flight = self._next_reads.get(key)
         if flight is None:
-            flight = _Flight(asyncio.create_task(self._fly(key, read)))
-            self._boarding[key] = flight
+            flight = _Read(asyncio.create_task(self._run(key, read)))
+            self._next_reads[key] = flight
             self._tasks.add(flight.task)
-            flight.task.add_done_callback(partial(self._land, key, flight))
+            flight.task.add_done_callback(partial(self._deliver, key, flight))
         seat: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        flight.passengers.add(seat)
+        flight.waiters.add(seat)
         try:
             return await seat
         finally:
-            flight.passengers.discard(seat)
-            if not flight.passengers:
+            flight.waiters.discard(seat)
+            if not flight.waiters:
                 flight.task.cancel()
-                self._leave_the_gate(key, flight)
+                self._discard(key, flight)
 
-    async def _fly(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+    async def _run(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
         """Wait for the read before this one, and read."""
         # An eager task factory runs this line inside create_task, before the flight is on the list; and callers of the
         # same round of the loop must be able to join.
         await asyncio.sleep(0)
-        while (before := self._in_the_air.get(key)) is not None:
+        while (before := self._current_reads.get(key)) is not None:
             await asyncio.wait([before.task])
-        self._in_the_air[key] = self._boarding.pop(key)
+        self._current_reads[key] = self._next_reads.pop(key)
         try:
             return await read()
         finally:
-            del self._in_the_air[key]
+            del self._current_reads[key]
 
-    def _land(self, key: Hashable, flight: _Flight, task: asyncio.Task[Any]) -> None:
+    def _deliver(self, key: Hashable, flight: _Read, task: asyncio.Task[Any]) -> None:
         """Tell everybody aboard how it went."""
         self._tasks.discard(task)
-        self._leave_the_gate(key, flight)
+        self._discard(key, flight)
         problem = (
             NotSentError("the session was closed while the call was waiting") if task.cancelled() else task.exception()
         )
-        for seat in flight.passengers:
+        for seat in flight.waiters:
             if seat.done():
                 continue
             if problem is None:
@@ -89,10 +89,10 @@ class SharedReads:
             else:
                 seat.set_exception(copy.copy(problem) if isinstance(problem, FacturaOnlineError) else problem)
 
-    def _leave_the_gate(self, key: Hashable, flight: _Flight) -> None:
+    def _discard(self, key: Hashable, flight: _Read) -> None:
         """Let nobody board a flight that will not leave any more."""
-        if self._boarding.get(key) is flight:
-            del self._boarding[key]
+        if self._next_reads.get(key) is flight:
+            del self._next_reads[key]
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait until it is gone."""
@@ -102,14 +102,14 @@ class SharedReads:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Turns:
+class KeyedLock:
     """Lets those with the same key in one at a time, first come, first served. Keys that nobody wants are forgotten."""
 
     def __init__(self) -> None:
         self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def take(self, key: Hashable) -> AsyncIterator[None]:
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
         """Wait for the turn, and hold it inside the ``async with``."""
         lock, wanted = self._locks.get(key, (None, 0))
         lock = lock or asyncio.Lock()

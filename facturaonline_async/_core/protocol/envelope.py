@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 from attrs import define, field
 from multidict import CIMultiDict, istr
 
-from facturaonline_async._core.endpoint import Endpoint, Repeat
-from facturaonline_async._core.protocol.json import ConstantError, decode, decode_in_steps
+from facturaonline_async._core.endpoint import Endpoint, RetrySafety
+from facturaonline_async._core.protocol.json import ConstantError, decode, decode_chunked
 from facturaonline_async._core.redaction import clean, fold, redact
 from facturaonline_async.config import Credentials, Secret
 from facturaonline_async.errors import (
@@ -31,7 +31,7 @@ from facturaonline_async.errors import (
     ValidationError,
 )
 
-__all__ = ["Answer", "Headers", "Reply", "headers", "open_envelope", "open_in_steps"]
+__all__ = ["Headers", "RawResponse", "Reply", "headers", "parse_envelope", "parse_envelope_chunked"]
 
 E = TypeVar("E", bound=FacturaOnlineError)
 
@@ -69,7 +69,7 @@ def headers(credentials: Credentials, plugin: str) -> Headers:
 
 
 @define(eq=False)
-class Answer:
+class RawResponse:
     """What came back over the wire, unread.
 
     Attributes:
@@ -107,7 +107,7 @@ class Reply:
 
     """
 
-    answer: Answer
+    answer: RawResponse
     payload: object = field(repr=False)
     _envelope: Mapping[str, object] = field(alias="envelope", repr=False, factory=dict)
 
@@ -125,7 +125,7 @@ class Reply:
         return self.answer.error(UnreadableAnswerError, f"the API said yes, but its answer cannot be read: {reason}")
 
 
-def open_envelope(answer: Answer) -> Reply:
+def parse_envelope(answer: RawResponse) -> Reply:
     """Return the reply if the verdict is yes.
 
     Raises:
@@ -143,24 +143,24 @@ def open_envelope(answer: Answer) -> Reply:
     return _opened(answer, envelope, is_torn=is_torn)
 
 
-def open_in_steps(answer: Answer) -> Generator[None, None, Reply]:
+def parse_envelope_chunked(answer: RawResponse) -> Generator[None, None, Reply]:
     """Do the same as a generator, which pauses now and then and returns the reply: for long lists."""
     if not 200 <= answer.status < 300:
         _check_status(answer)
     is_torn = False
     try:
-        envelope = yield from decode_in_steps(answer.body)
+        envelope = yield from decode_chunked(answer.body)
     except (ValueError, RecursionError) as problem:
         envelope, is_torn = None, _is_torn(answer, problem)
     return _opened(answer, envelope, is_torn=is_torn)
 
 
-def _is_torn(answer: Answer, problem: Exception) -> bool:
+def _is_torn(answer: RawResponse, problem: Exception) -> bool:
     """Whether the body may be another one the next time: not if it is empty, in another encoding, or says NaN."""
     return bool(answer.body.strip()) and not isinstance(problem, (UnicodeDecodeError, ConstantError))
 
 
-def _opened(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
+def _opened(answer: RawResponse, envelope: object, *, is_torn: bool) -> Reply:
     """Return the reply if the verdict is yes."""
     if isinstance(envelope, list):
         envelope = _unwrap(envelope)
@@ -173,11 +173,11 @@ def _opened(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
     return Reply(answer, _payload(fields), fields)
 
 
-def _check_status(answer: Answer) -> None:
+def _check_status(answer: RawResponse) -> None:
     """Raise for the statuses that count more than any verdict."""
     status = answer.status
     if not 200 <= status < 600:
-        kind = UnreadableAnswerError if answer.endpoint.repeat is Repeat.READ else OutcomeUnknownError
+        kind = UnreadableAnswerError if answer.endpoint.retry_safety is RetrySafety.READ else OutcomeUnknownError
         raise answer.error(kind, "the answer's HTTP status means nothing, and its body counts for nothing")
     if status >= 500:
         text = "the server failed; the work may have been done"
@@ -219,9 +219,9 @@ def _verdict(envelope: Mapping[str, object]) -> bool | None:
     return None if yes is no else yes
 
 
-def _without_verdict(answer: Answer, envelope: object, *, is_torn: bool) -> Reply:
+def _without_verdict(answer: RawResponse, envelope: object, *, is_torn: bool) -> Reply:
     """Take bare data for what it is, if the call only reads; whether a write happened, it does not tell."""
-    if answer.endpoint.repeat is Repeat.READ:
+    if answer.endpoint.retry_safety is RetrySafety.READ:
         if isinstance(envelope, list):
             return Reply(answer, envelope)
         if isinstance(envelope, dict) and "data" in envelope and not _TELLING & envelope.keys():
@@ -242,7 +242,7 @@ def _payload(envelope: Mapping[str, object]) -> object:
 # ── Refusals ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _refusal(answer: Answer, envelope: Mapping[str, object], *, is_json: bool) -> ApiError:
+def _refusal(answer: RawResponse, envelope: Mapping[str, object], *, is_json: bool) -> ApiError:
     """Return the error that says why: by the texts that leave no doubt, then by status, then by loose match."""
     text, by_field = _texts(envelope, answer.secrets)
     kind = _kind(answer, fold(text), has_fields=bool(by_field), is_json=is_json)
@@ -262,7 +262,7 @@ _BY_STATUS: Final = {
 }
 
 
-def _kind(answer: Answer, text: str, *, has_fields: bool, is_json: bool) -> type[ApiError]:
+def _kind(answer: RawResponse, text: str, *, has_fields: bool, is_json: bool) -> type[ApiError]:
     """Tell refusals apart. Authentication failures came with several statuses, so that their text counts first."""
     if "intenta autenticarse" in text:
         return AuthenticationError

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from itertools import islice
 from typing import Any, Final, NoReturn
 
-__all__ = ["ConstantError", "decode", "decode_in_steps", "decode_plainly"]
+__all__ = ["ConstantError", "decode", "decode_chunked", "decode_plainly"]
 
 _STEP: Final = 1 << 17
 """Bytes read between two pauses: about half a millisecond, against which a turn of the event loop is nothing."""
@@ -76,7 +76,7 @@ def _fastest() -> Callable[[bytes], Any]:
 decode: Final = _fastest()
 
 
-def decode_in_steps(body: bytes, decode: Callable[[bytes], Any] = decode) -> Generator[None, None, Any]:
+def decode_chunked(body: bytes, decode: Callable[[bytes], Any] = decode) -> Generator[None, None, Any]:
     """Return the value as a generator does, pausing within the first long list of objects that it holds.
 
     The list is cut between two objects, and read piece by piece. Then what is around it is read, with a mark in its

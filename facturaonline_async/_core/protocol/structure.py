@@ -20,12 +20,12 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from facturaonline_async._core.protocol.lazy_secrets import PLACES, KeepsSecrets, KeptSecret
 from facturaonline_async.config import Secret
 
-__all__ = ["RowError", "reader", "writer"]
+__all__ = ["StructureError", "make_reader", "make_writer"]
 
 T = TypeVar("T")
 
 
-class RowError(ValueError):
+class StructureError(ValueError):
     """A row that cannot be read. Says which field and why, never what the field held."""
 
 
@@ -37,13 +37,13 @@ def _text(value: object, _: object = None) -> str:
         return ""
     if isinstance(value, int):
         return str(int(value))
-    raise RowError(f"expected a text, not {_kind(value)}")
+    raise StructureError(f"expected a text, not {_kind(value)}")
 
 
 def _required_text(value: object, _: object = None) -> str:
     if text := _text(value):
         return text
-    raise RowError("is required, but empty")
+    raise StructureError("is required, but empty")
 
 
 def _json_text(value: object, _: object = None) -> str:
@@ -58,7 +58,7 @@ def _whole_number(value: object, _: object = None) -> int:
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
-    raise RowError(f"expected a whole number, not {_kind(value)}")
+    raise StructureError(f"expected a whole number, not {_kind(value)}")
 
 
 def _secret(value: object, _: object = None) -> Secret:
@@ -80,7 +80,7 @@ _to_texts.register_unstructure_hook(int, lambda value: str(int(value)))
 _to_texts.register_unstructure_hook(bool, lambda value: "1" if value else "0")
 
 
-def reader(
+def make_reader(
     cls: type[T], names: Mapping[str, str], *, required: Iterable[str] = (), loose: Iterable[str] = ()
 ) -> Callable[[object], T]:
     """Return a function that reads one JSON object into a `cls`.
@@ -92,7 +92,7 @@ def reader(
         required: text attributes that must not be empty.
         loose: text attributes that take lists and objects as JSON text.
 
-    The function raises `RowError` for a row that it cannot read. Unknown fields are passed over.
+    The function raises `StructureError` for a row that it cannot read. Unknown fields are passed over.
 
     """
     required = frozenset(required)
@@ -118,12 +118,12 @@ def _long_way(
 
     def read(row: object) -> T:
         if not isinstance(row, dict):
-            raise RowError(f"expected an object, not {_kind(row)}")
+            raise StructureError(f"expected an object, not {_kind(row)}")
         try:
             return structure(row, cls)
         except ClassValidationError as problems:
             reason = _first_reason(problems, names)
-        raise RowError(reason)  # outside the except block: cattrs' errors carry the values
+        raise StructureError(reason)  # outside the except block: cattrs' errors carry the values
 
     return read
 
@@ -134,7 +134,7 @@ def _first_reason(problems: ClassValidationError, names: Mapping[str, str]) -> s
     wire = names.get(note.name.removeprefix("_"), note.name)
     if isinstance(problem, KeyError):
         return f"{wire} is missing"
-    return f"{wire}: {problem}" if isinstance(problem, RowError) else f"{wire} cannot be read"
+    return f"{wire}: {problem}" if isinstance(problem, StructureError) else f"{wire} cannot be read"
 
 
 def _with_short_ways(
@@ -214,7 +214,7 @@ def _prepare(cls: type, names: Mapping[str, str]) -> None:
             type.__setattr__(cls, each.name, each.default)
 
 
-def writer(cls: type[T], names: Mapping[str, str]) -> Callable[[T], dict[str, str]]:
+def make_writer(cls: type[T], names: Mapping[str, str]) -> Callable[[T], dict[str, str]]:
     """Return a function that gives, by their names on the wire, the attributes that differ from their defaults.
 
     They come as the texts that forms are made of.

@@ -91,8 +91,8 @@ async def woken(server: subprocess.Popen[str]) -> str:
 async def time_out(client: FacturaOnline, create: asyncio.Future[object]) -> None:
     await written(client)
     watch, loop = client.session._transport._watch, asyncio.get_running_loop()
-    for exchange in watch.exchanges.values():
-        watch.move(loop, exchange, loop.time())
+    for exchange in watch.deadlines.values():
+        watch.extend(loop, exchange, loop.time())
     with pytest.raises(RequestTimeoutError):
         await create
 
@@ -113,7 +113,7 @@ async def close(client: FacturaOnline, create: asyncio.Future[object]) -> None:
 
 async def written(client: FacturaOnline) -> None:
     """Wait until the request is on its way."""
-    exchanges = client.session._transport._watch.exchanges
+    exchanges = client.session._transport._watch.deadlines
     await until(lambda: any(exchange.transport for exchange in exchanges.values()))
 
 

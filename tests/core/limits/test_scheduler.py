@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from facturaonline_async import Config, InvalidInputError, LimiterWaitError, Rate
-from facturaonline_async._core.limits.scheduler import Gate
+from facturaonline_async._core.limits.scheduler import Scheduler
 from tests.virtual import stall, virtually
 
 
-def gate(**limits: Any) -> Gate:
+def gate(**limits: Any) -> Scheduler:
     """Return a gate with these limits and no others."""
     many = {"concurrency": 10**6, "concurrency_per_key": 10**6}
-    return Gate(Config(**({"rates": ()} | many | limits)))
+    return Scheduler(Config(**({"rates": ()} | many | limits)))
 
 
 def now() -> float:
@@ -24,7 +24,7 @@ def now() -> float:
 
 
 async def starts(
-    limiter: Gate, number: int, *, endpoint: str = "series.list", key: str = "k", max_wait: float | None = None
+    limiter: Scheduler, number: int, *, endpoint: str = "series.list", key: str = "k", max_wait: float | None = None
 ) -> list[float]:
     """Acquire so often at the same time, and return when each was let through, in the order of asking."""
 
@@ -155,7 +155,7 @@ def test_a_start_that_is_renewed_in_its_window_is_moved_and_costs_no_other_start
         limiter = gate(rates=[Rate(2, 1)])
         began = await limiter.acquire("series.list", "k")
         await asyncio.sleep(0.5)
-        renewed = await limiter.renew("series.list", "k", began)
+        renewed = await limiter.reacquire("series.list", "k", began)
         return [renewed, *await starts(limiter, 2)]
 
     assert virtually(main()) == [0.5, 0.5, 1.5]
@@ -171,7 +171,7 @@ def test_calls_that_start_again_go_before_those_who_have_not_started_and_keep_th
             began = await limiter.acquire("series.list", "k")
             if pause:
                 await asyncio.sleep(pause)
-                await limiter.renew("series.list", "k", began)
+                await limiter.reacquire("series.list", "k", began)
             served.append(name)
             times.append(now())
             limiter.release("k")
@@ -194,7 +194,7 @@ def test_a_call_that_does_not_start_again_gives_back_its_place_once(how: str) ->
             try:
                 await asyncio.sleep(20)
                 await starts(limiter, 1)
-                await limiter.renew("series.list", "k", began, max_wait=1 if how == "too long" else None)
+                await limiter.reacquire("series.list", "k", began, max_wait=1 if how == "too long" else None)
             finally:
                 limiter.release("k")
 
@@ -390,7 +390,7 @@ def test_cancelled_waiters_do_not_pile_up_behind_a_long_hold() -> None:
             await asyncio.sleep(0.001)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        kept = len(limiter._lanes["series.list", "k"].queue), len(limiter._deadlines)
+        kept = len(limiter._queues["series.list", "k"].waiters), len(limiter._deadlines)
         staying.cancel()
         await asyncio.gather(staying, return_exceptions=True)
         return kept
@@ -823,7 +823,7 @@ def test_idle_keys_are_forgotten() -> None:
             await limiter.acquire("series.list", f"k{number}")
             limiter.release(f"k{number}")
             await asyncio.sleep(0.1)
-        return len(limiter._lanes), len(limiter._keys)
+        return len(limiter._queues), len(limiter._keys)
 
     lanes, keys = virtually(main())
     assert (lanes <= 64, keys <= 64) == (True, True)
@@ -839,7 +839,7 @@ def test_a_crowd_of_keys_is_forgotten_when_it_is_gone() -> None:
         await asyncio.sleep(100)
         await limiter.acquire("series.list", "one")
         limiter.release("one")
-        return len(limiter._lanes), len(limiter._keys)
+        return len(limiter._queues), len(limiter._keys)
 
     assert virtually(main()) == (1, 1)
 

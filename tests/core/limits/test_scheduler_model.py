@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 from hypothesis import example, given, strategies as st
 
 from facturaonline_async import Config, LimiterWaitError, Rate
-from facturaonline_async._core.limits.scheduler import Gate
+from facturaonline_async._core.limits.scheduler import Scheduler
 from tests.effort import examples
 from tests.virtual import virtually
 
@@ -169,7 +169,7 @@ def real(limits: Limits, schedule: list[Ask | Hold]) -> tuple[dict[int, float], 
     started: dict[int, float] = {}
     refused: set[int] = set()
 
-    async def ask(limiter: Gate, number: int, step: Ask) -> None:
+    async def ask(limiter: Scheduler, number: int, step: Ask) -> None:
         loop = asyncio.get_running_loop()
         came = loop.time()
         try:
@@ -183,7 +183,7 @@ def real(limits: Limits, schedule: list[Ask | Hold]) -> tuple[dict[int, float], 
 
     async def main() -> str:
         loop = asyncio.get_running_loop()
-        limiter = Gate(
+        limiter = Scheduler(
             Config(
                 rates=limits.rates,
                 total_rates=limits.total_rates,

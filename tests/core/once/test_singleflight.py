@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from facturaonline_async import NotFoundError, connect
-from facturaonline_async._core.once.singleflight import SharedReads, Turns
+from facturaonline_async._core.once.singleflight import KeyedLock, SingleFlight
 from facturaonline_async.testing import Emulator
 from tests.calls import counted
 from tests.tasks import FACTORIES
@@ -16,7 +16,7 @@ from tests.virtual import virtually
 
 def test_callers_of_the_same_moment_share_one_read() -> None:
     async def main() -> list[int]:
-        shared, reads = SharedReads(), 0
+        shared, reads = SingleFlight(), 0
 
         async def read() -> int:
             nonlocal reads
@@ -31,7 +31,7 @@ def test_callers_of_the_same_moment_share_one_read() -> None:
 
 def test_nobody_is_given_a_read_that_began_before_they_asked() -> None:
     async def main() -> list[float]:
-        shared, clock = SharedReads(), asyncio.get_running_loop().time
+        shared, clock = SingleFlight(), asyncio.get_running_loop().time
 
         async def read() -> float:
             began = clock()
@@ -49,7 +49,7 @@ def test_nobody_is_given_a_read_that_began_before_they_asked() -> None:
 
 def test_different_reads_do_not_wait_for_each_other() -> None:
     async def main() -> float:
-        shared = SharedReads()
+        shared = SingleFlight()
         await asyncio.gather(*(shared.read(key, lambda: asyncio.sleep(1)) for key in range(10)))
         return asyncio.get_running_loop().time()
 
@@ -62,7 +62,7 @@ def test_an_error_goes_to_each_caller_as_a_copy() -> None:
             await asyncio.sleep(1)
             raise NotFoundError("no", endpoint="series.list", status=404)
 
-        shared = SharedReads()
+        shared = SingleFlight()
         return await asyncio.gather(*(shared.read("k", read) for _ in range(3)), return_exceptions=True)
 
     errors = virtually(main())
@@ -76,7 +76,7 @@ def test_a_bug_in_the_read_is_not_swallowed() -> None:
             await asyncio.sleep(0)
             raise ZeroDivisionError
 
-        await SharedReads().read("k", read)
+        await SingleFlight().read("k", read)
 
     with pytest.raises(ZeroDivisionError):
         virtually(main())
@@ -84,7 +84,7 @@ def test_a_bug_in_the_read_is_not_swallowed() -> None:
 
 def test_a_caller_may_leave_before_the_read_begins() -> None:
     async def main() -> list[object]:
-        shared = SharedReads()
+        shared = SingleFlight()
         first = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1, "first")))
         await asyncio.sleep(0.5)
         leaving = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1, "never")))
@@ -94,8 +94,8 @@ def test_a_caller_may_leave_before_the_read_begins() -> None:
         return [
             await first,
             await shared.read("k", lambda: asyncio.sleep(1, "second")),
-            shared._boarding,
-            shared._in_the_air,
+            shared._next_reads,
+            shared._current_reads,
         ]
 
     assert virtually(main()) == ["first", "second", {}, {}]
@@ -103,7 +103,7 @@ def test_a_caller_may_leave_before_the_read_begins() -> None:
 
 def test_closing_cancels_what_is_under_way() -> None:
     async def main() -> tuple[list[str], float]:
-        shared = SharedReads()
+        shared = SingleFlight()
         asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))) for _ in range(2)]
         await asyncio.sleep(1)
         asking.append(asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))))
@@ -119,7 +119,7 @@ def test_a_read_that_was_cancelled_from_outside_spoils_nothing_for_the_next() ->
     """As a handler does that cancels all tasks, also those that have not begun."""
 
     async def main(moment: float) -> tuple[list[str], str]:
-        shared = SharedReads()
+        shared = SingleFlight()
         asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(5))) for _ in range(2)]
         await asyncio.sleep(moment)
         asking.append(asyncio.create_task(shared.read("k", lambda: asyncio.sleep(5))))
@@ -135,7 +135,7 @@ def test_a_read_that_was_cancelled_from_outside_spoils_nothing_for_the_next() ->
 
 def test_a_crowd_that_leaves_costs_no_more_than_one_by_one() -> None:
     async def calls(number: int) -> int:
-        shared = SharedReads()
+        shared = SingleFlight()
         asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))) for _ in range(number)]
         await asyncio.sleep(1)
         with counted() as made:
@@ -149,14 +149,14 @@ def test_a_crowd_that_leaves_costs_no_more_than_one_by_one() -> None:
 
 def test_turns_are_taken_one_at_a_time_in_order() -> None:
     async def main() -> tuple[list[tuple[int, float]], dict[object, object]]:
-        turns, taken = Turns(), list[tuple[int, float]]()
+        turns, taken = KeyedLock(), list[tuple[int, float]]()
 
         async def take(number: int) -> None:
-            async with turns.take("k"):
+            async with turns.hold("k"):
                 taken.append((number, asyncio.get_running_loop().time()))
                 await asyncio.sleep(1)
 
-        async with turns.take("other"):
+        async with turns.hold("other"):
             await asyncio.gather(*(take(number) for number in range(3)))
         return taken, dict(turns._locks)
 
@@ -165,10 +165,10 @@ def test_turns_are_taken_one_at_a_time_in_order() -> None:
 
 def test_a_turn_that_nobody_waits_for_any_more_is_skipped() -> None:
     async def main() -> tuple[float, dict[object, object]]:
-        turns = Turns()
+        turns = KeyedLock()
 
         async def take() -> float:
-            async with turns.take("k"):
+            async with turns.hold("k"):
                 await asyncio.sleep(1)
                 return asyncio.get_running_loop().time()
 
@@ -207,7 +207,7 @@ def test_finds_and_ensures_work_with_every_task_factory(name: str, is_late: bool
 def test_eager_callers_of_the_same_moment_share_one_read(name: str) -> None:
     async def main() -> list[int]:
         asyncio.get_running_loop().set_task_factory(FACTORIES[name]())
-        shared, reads = SharedReads(), 0
+        shared, reads = SingleFlight(), 0
 
         async def read() -> int:
             nonlocal reads

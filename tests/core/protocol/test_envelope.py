@@ -26,22 +26,24 @@ from facturaonline_async import (
     ServerError,
     ValidationError,
 )
-from facturaonline_async._core.endpoint import Endpoint, Repeat
-from facturaonline_async._core.protocol.envelope import Answer, Reply, headers, open_envelope
+from facturaonline_async._core.endpoint import Endpoint, RetrySafety
+from facturaonline_async._core.protocol.envelope import RawResponse, Reply, headers, parse_envelope
 from facturaonline_async._core.redaction import clean
 from tests.replay import recorded
 
-LIST = Endpoint(name="series.list", method="GET", path="/v4/series", repeat=Repeat.READ)
-GET = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", repeat=Repeat.READ)
-CREATE = Endpoint(name="series.create", method="POST", path="/v4/series/create", repeat=Repeat.NEVER)
-DELETE = Endpoint(name="empresas.delete", method="POST", path="/v4/account/{uid}/delete", repeat=Repeat.NEVER)
+LIST = Endpoint(name="series.list", method="GET", path="/v4/series", retry_safety=RetrySafety.READ)
+GET = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", retry_safety=RetrySafety.READ)
+CREATE = Endpoint(name="series.create", method="POST", path="/v4/series/create", retry_safety=RetrySafety.NEVER)
+DELETE = Endpoint(
+    name="empresas.delete", method="POST", path="/v4/account/{uid}/delete", retry_safety=RetrySafety.NEVER
+)
 
 HTML = b"<html><body><h1>404</h1></body></html>"
 
 
 def opened(body: Any, *, endpoint: Endpoint = LIST, status: int = 200, **more: Any) -> Reply:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return open_envelope(Answer(endpoint=endpoint, status=status, body=content, **more))
+    return parse_envelope(RawResponse(endpoint=endpoint, status=status, body=content, **more))
 
 
 def refused(body: Any, *, endpoint: Endpoint = LIST, status: int = 200, **more: Any) -> FacturaOnlineError:
@@ -418,5 +420,5 @@ def test_the_headers_carry_the_pair_and_do_not_show_it() -> None:
 
 
 def test_an_answer_does_not_show_its_body() -> None:
-    answer = Answer(endpoint=GET, status=200, body=b'{"x": "private"}', secrets=(Secret("private"),))
+    answer = RawResponse(endpoint=GET, status=200, body=b'{"x": "private"}', secrets=(Secret("private"),))
     assert "private" not in repr(answer)

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async._core.protocol import json as strict_json
-from facturaonline_async._core.protocol.json import ConstantError, decode, decode_in_steps, decode_plainly
+from facturaonline_async._core.protocol.json import ConstantError, decode, decode_chunked, decode_plainly
 
 ROWS = [{"uid": str(number), "rfc": "Ñandú, S.A. de C.V. },{", "n": [{}, {"a": None}]} for number in range(200)]
 
 
 def in_steps(body: bytes, decode: Callable[[bytes], Any] = decode) -> tuple[Any, int]:
     """Return the value, and how often it paused."""
-    steps, pauses = decode_in_steps(body, decode), 0
+    steps, pauses = decode_chunked(body, decode), 0
     while True:
         try:
             next(steps)

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
 from facturaonline_async._core.protocol.lazy_secrets import KeepsSecrets
-from facturaonline_async._core.protocol.structure import RowError, _long_way, reader, writer
+from facturaonline_async._core.protocol.structure import StructureError, _long_way, make_reader, make_writer
 
 
 @frozen(kw_only=True, slots=False)
@@ -30,7 +30,7 @@ class Thing(KeepsSecrets):
 NAMES = {"uid": "ThingID", "name": "ThingName", "note": "ThingNote", "number": "ThingNumber", "key": "ThingKey"}
 ROW = {"ThingID": "a1", "ThingName": "Uno", "ThingNote": "{}", "ThingNumber": 3, "ThingKey": "k"}
 
-read = reader(Thing, NAMES, required=("uid",), loose=("note",))
+read = make_reader(Thing, NAMES, required=("uid",), loose=("note",))
 
 
 def thing(**changes: Any) -> Thing:
@@ -92,7 +92,7 @@ def test_a_missing_field_means_the_default(missing: str) -> None:
     ],
 )
 def test_a_row_that_cannot_be_read_names_its_field_and_not_its_value(row: object, reason: str) -> None:
-    with pytest.raises(RowError) as refused:
+    with pytest.raises(StructureError) as refused:
         read(row)
     chain = [refused.value, refused.value.__cause__, refused.value.__context__]
     assert str(refused.value) == reason
@@ -110,7 +110,7 @@ json_values = st.recursive(
 def test_any_row_is_read_or_refused_by_name(row: dict[str, object]) -> None:
     try:
         value = read(row)
-    except RowError as error:
+    except StructureError as error:
         assert str(error).split(":")[0].split(" ")[0] in NAMES.values()
     else:
         assert all(isinstance(text, str) for text in (value.uid, value.name, value.note))
@@ -131,7 +131,7 @@ def test_a_row_is_read_field_by_field_as_cattrs_reads_it(row: dict[str, object])
 def outcome(read: Callable[[object], Thing], row: dict[str, object]) -> Thing | str:
     try:
         return read(row)
-    except RowError as error:
+    except StructureError as error:
         return str(error)
 
 
@@ -157,7 +157,7 @@ def test_values_read_the_short_way_are_whole() -> None:
 
 
 def test_a_row_that_is_the_value_becomes_its_dict_but_for_the_secrets() -> None:
-    read_plain = reader(Plain, {"uid": "uid", "key": "key"}, required=("uid",))
+    read_plain = make_reader(Plain, {"uid": "uid", "key": "key"}, required=("uid",))
     row = {"uid": "1", "key": "private"}
     value = read_plain(row)
     assert (value, vars(value)) == (Plain(uid="1", key=Secret("private")), {"uid": "1"})
@@ -166,12 +166,12 @@ def test_a_row_that_is_the_value_becomes_its_dict_but_for_the_secrets() -> None:
     assert (with_more, vars(with_more)) == (value, {"uid": "1"})
     assert read_plain({"key": "private", "uid": 1}) == value
     assert read_plain({"uid": "1"}) == Plain(uid="1")
-    with pytest.raises(RowError, match="uid: is required, but empty"):
+    with pytest.raises(StructureError, match="uid: is required, but empty"):
         read_plain({"uid": "", "key": "private"})
 
 
 def test_where_an_answer_gives_no_secrets_there_are_none() -> None:
-    read_plain = reader(Plain, {"uid": "uid"})
+    read_plain = make_reader(Plain, {"uid": "uid"})
     assert read_plain({"uid": "12", "more": "x"}) == Plain(uid="12", key=None)
     assert read_plain({"uid": "1"}) == Plain(uid="1", key=None)
     assert read_plain({"uid": "1"}).key is None
@@ -201,9 +201,9 @@ def test_classes_that_cannot_keep_their_secrets_are_refused() -> None:
         two: Secret | None = None
 
     with pytest.raises(TypeError, match="make it a KeepsSecrets"):
-        reader(Open, {"key": "key"})
+        make_reader(Open, {"key": "key"})
     with pytest.raises(TypeError, match="some of them only"):
-        reader(Two, {"one": "one"})
+        make_reader(Two, {"one": "one"})
 
 
 @frozen(kw_only=True, slots=False)
@@ -222,7 +222,7 @@ class Change:
 
 
 def test_the_writer_gives_what_differs_from_the_defaults_as_texts_by_its_name_on_the_wire() -> None:
-    write = writer(Change, {"name": "WireName", "flag": "WireFlag", "number": "WireNumber"})
+    write = make_writer(Change, {"name": "WireName", "flag": "WireFlag", "number": "WireNumber"})
     assert write(Change(name="", flag=False, nested=object())) == {"WireName": "", "WireFlag": "0"}
     assert write(Change()) == {}
     assert write(Change(flag=True, number=HTTPStatus.OK)) == {"WireFlag": "1", "WireNumber": "200"}
