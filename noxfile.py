@@ -122,7 +122,7 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "run", "-m", *PYTEST, *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
         drop_torn_files(session)
         session.run("coverage", "combine", "--quiet")
-        session.run("coverage", "report", *([] if session.posargs else ["--fail-under=90"]))
+        session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
     else:
         session.run(*QUICK, *session.posargs)
 
