@@ -5,32 +5,39 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-import anyio.to_thread
+import anyio
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from benchmarks.answers import RFC
+from benchmarks.bench_provision import emulated
 from benchmarks.command import Scale, run
 from benchmarks.contenders.library import Library
 from benchmarks.figures import Figure, summary
-from facturaonline_async.provision.checkers import checkers
+from facturaonline_async import Config, NuevaEmpresa, connect
 from facturaonline_async.sello import Sello, check
-from facturaonline_async.sello.checking import find_all
+from facturaonline_async.sello._in_thread import check_in_thread
 from facturaonline_async.testing import make_sello
 
 __all__ = ["measure"]
+
+CREATES: Final = 50
+"""A second: what an account of the provider allows is far less."""
 
 _figure: Final[Callable[..., Figure]] = partial(summary, bench="bench_checks")
 
 
 async def measure(scale: Scale) -> list[Figure]:
     figures = cost(made(3 * scale.rounds))
-    for processes in (None, 2, 0):
-        figures += await lag(made(scale.rows), processes=processes)
+    for threads in (1, 2):
+        figures += await at_once(made(scale.rows), threads)
+    for is_checked in (True, False):
+        figures += await beside_creates(made(int(scale.seconds * CREATES)), is_checked=is_checked)
     return figures
 
 
@@ -41,7 +48,7 @@ def made(number: int) -> list[Sello]:
 
 def cost(sellos: list[Sello]) -> list[Figure]:
     """Return one check against loading its key, in the same run, one after the other."""
-    find_all(sellos[0], rfc=RFC, kind="csd", now=None, production=False)  # imports
+    check(sellos[0], rfc=RFC)  # imports
     checks, again, loads = [], [], []
     for sello in sellos[1:]:
         began = time.perf_counter()
@@ -61,8 +68,52 @@ def cost(sellos: list[Sello]) -> list[Figure]:
     ]
 
 
-async def lag(sellos: list[Sello], *, processes: int | None) -> list[Figure]:
-    """Return how late a ticker of 1 ms is while all are checked: in processes, or in threads (processes=0)."""
+async def at_once(sellos: list[Sello], threads: int) -> list[Figure]:
+    """Return how fast all are checked, and how late the loop is meanwhile."""
+    limiter = anyio.CapacityLimiter(threads)
+    async with lateness() as late:
+        began = time.perf_counter()
+        await asyncio.gather(*(check_in_thread(sello, rfc=RFC, kind="csd", limiter=limiter) for sello in sellos))
+        took = time.perf_counter() - began
+    one = partial(
+        _figure, case=f"{len(sellos)} checks at once", contender="one thread" if threads == 1 else f"{threads} threads"
+    )
+    return [one([len(sellos) / took], measure="checks", unit="/s"), *_lateness(late, one)]
+
+
+async def beside_creates(sellos: list[Sello], *, is_checked: bool) -> list[Figure]:
+    """Return how late the loop is while companies are created at a steady rate, with or without checks."""
+    with emulated() as (url, keys):
+        config = Config(rates=(), check_sello=is_checked)
+        async with connect(keys, base_url=url, config=config) as client, anyio.create_task_group() as group:
+            await client.empresas.create(nueva(sellos[0]))  # what is done once in a process
+            async with lateness() as late:
+                began = time.perf_counter()
+                for number, sello in enumerate(sellos, 1):
+                    group.start_soon(client.empresas.create, nueva(sello))
+                    await asyncio.sleep(began + number / CREATES - time.perf_counter())
+                took = time.perf_counter() - began
+    how = "with" if is_checked else "without"
+    one = partial(_figure, case=f"{CREATES} creates a second", contender=f"{Library.name}, {how} checks")
+    return [one([len(sellos) / took], measure="creates", unit="/s"), *_lateness(late, one)]
+
+
+def nueva(sello: Sello) -> NuevaEmpresa:
+    """Return a company, for all of which the emulator has room."""
+    return NuevaEmpresa(
+        razon_social="Empresa de Ejemplo",
+        rfc=RFC,
+        codpos="06500",
+        email="a@example.com",
+        regimen="601",
+        regimen_nomina="601",
+        csd=sello,
+    )
+
+
+@asynccontextmanager
+async def lateness() -> AsyncIterator[list[float]]:
+    """Collect how many milliseconds late the loop wakes a ticker of one millisecond."""
     late: list[float] = []
 
     async def ticker() -> None:
@@ -71,22 +122,16 @@ async def lag(sellos: list[Sello], *, processes: int | None) -> list[Figure]:
             await asyncio.sleep(0.001)
             late.append((time.perf_counter() - began - 0.001) * 1e3)
 
-    async with checkers(processes or None) as checked:
-        ticking = asyncio.create_task(ticker())
-        began = time.perf_counter()
-        if processes == 0:
-            await asyncio.gather(*(anyio.to_thread.run_sync(partial(check, sello)) for sello in sellos))
-        else:
-            await asyncio.gather(*(checked(sello, rfc=RFC, kind="csd") for sello in sellos))
-        took = time.perf_counter() - began
-        used = len(checked._idle) or 1  # noqa: SLF001
+    ticking = asyncio.create_task(ticker())
+    try:
+        yield late
+    finally:
         ticking.cancel()
+
+
+def _lateness(late: list[float], one: Callable[..., Figure]) -> list[Figure]:
     late.sort()
-    names = {0: "threads", None: f"{used} processes (default)"}
-    how = names.get(processes, f"{processes} processes")
-    one = partial(_figure, case=f"{len(sellos)} checks at once", contender=how)
     return [
-        one([len(sellos) / took], measure="checks", unit="/s"),
         one([statistics.median(late)], measure="the loop is late, median", unit="ms"),
         one([late[len(late) * 99 // 100]], measure="p99", unit="ms"),
         one([late[-1]], measure="longest", unit="ms"),

@@ -31,7 +31,7 @@ from facturaonline_async.provision import Plan, provision
 from facturaonline_async.testing import Emulator
 from tests.plans import ROW, certify, written
 
-__all__ = ["measure"]
+__all__ = ["emulated", "measure"]
 
 WITHOUT: Final = f"{Library.name}, without a journal"
 WITH: Final = f"{Library.name}, with a journal"
@@ -73,7 +73,7 @@ def _plan(folder: Path, number: int) -> Plan:
 
 async def _run(plan: Plan, journal: Path | None) -> Cost:
     """Make the plan real in an account without companies; return what a row took."""
-    with _emulated() as (url, keys):
+    with emulated() as (url, keys):
         config = Config(rates=(), concurrency_per_key=64, check_sello=False)
         async with connect(keys, base_url=url, config=config) as client:
             gc.collect()
@@ -92,7 +92,7 @@ async def _run(plan: Plan, journal: Path | None) -> Cost:
 
 
 @contextmanager
-def _emulated() -> Iterator[tuple[str, Credentials]]:
+def emulated() -> Iterator[tuple[str, Credentials]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.bench_provision", "emulator"],
         stdin=subprocess.PIPE,

@@ -238,7 +238,7 @@ def _latency(plot: Any, figures: Sequence[Figure]) -> Any:
 
 
 def _checks(plot: Any, figures: Sequence[Figure]) -> Any:
-    chart, axes = _panels(plot, 2, "Checks of certificates, many at once", "worker processes and threads", rows=3)
+    chart, axes = _panels(plot, 2, "Checks of certificates, many at once", "one thread and two", rows=3)
     _bars(axes[0], "Checks a second", [_pick(figures, "checks at once", "checks")])
     _bars(axes[1], "Longest delay of the event loop, ms", [_pick(figures, "checks at once", "longest")])
     _without_names(axes)

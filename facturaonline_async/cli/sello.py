@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
+import anyio
 import attrs
 import typer
 from attrs import frozen
@@ -21,16 +22,18 @@ from facturaonline_async.cli import folders, loop, printed, shown
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
-from facturaonline_async.provision.checkers import Checkers, checkers
 from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.sat._findings import FINDINGS, Finding
 from facturaonline_async.sello import Certificado, Kind, Report, Sello, read_file
+from facturaonline_async.sello._in_thread import check_in_thread
 from facturaonline_async.sello.printable import printable_path
 
 __all__ = ["command"]
 
 PASSWORD: Final = "FACTURAONLINE_SELLO_PASSWORD"  # noqa: S105  # a name
 _CONCURRENCY: Final = 16
+_CHECKS: Final = 2
+"""Threads that check."""
 _LONGEST: Final = 1 << 16
 _UNREADABLE: Final = "unreadable_file"
 _STYLES: Final = {"error": "red", "warning": "yellow"}
@@ -149,21 +152,21 @@ def _of_folder(folder: Path, rfc: str | None, kind: Kind | None, password: Secre
 async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> list[tuple[_Pair, Report]]:
     """Check all pairs, and return those that there are, in their order."""
     found: dict[int, Report] = {}
-    async with checkers() as checked:
+    limiter = anyio.CapacityLimiter(_CHECKS)
 
-        async def report(numbered: tuple[int, _Pair]) -> Report | None:
-            return await _report(numbered[1], checked, production=production)
+    async def report(numbered: tuple[int, _Pair]) -> Report | None:
+        return await _report(numbered[1], limiter, production=production)
 
-        with shown.bar("certificates", len(pairs), quiet=quiet) as advance:
-            async with bulk.stream(list(enumerate(pairs)), report, concurrency=_CONCURRENCY) as outcomes:
-                async for outcome in outcomes:
-                    advance()
-                    if (result := outcome.result()) is not None:
-                        found[outcome.item[0]] = result
+    with shown.bar("certificates", len(pairs), quiet=quiet) as advance:
+        async with bulk.stream(list(enumerate(pairs)), report, concurrency=_CONCURRENCY) as outcomes:
+            async for outcome in outcomes:
+                advance()
+                if (result := outcome.result()) is not None:
+                    found[outcome.item[0]] = result
     return [(pairs[number], found[number]) for number in sorted(found)]
 
 
-async def _report(pair: _Pair, checked: Checkers, *, production: bool) -> Report | None:
+async def _report(pair: _Pair, limiter: anyio.CapacityLimiter, *, production: bool) -> Report | None:
     """Check one; a plan's row may have no FIEL to check. What cannot be read is told of, and stops nothing else."""
     if isinstance(pair.source, Finding):
         return Report(None, (pair.source,))
@@ -172,7 +175,9 @@ async def _report(pair: _Pair, checked: Checkers, *, production: bool) -> Report
     except InvalidInputError as error:
         is_told = not isinstance(pair.source, tuple) and pair.kind != "csd"  # a row is read twice, and told of once
         return None if is_told else Report(None, (Finding(_UNREADABLE, error.field or "cer", str(error)),))
-    return None if sello is None else await checked(sello, rfc=pair.rfc, kind=pair.kind, production=production)
+    if sello is None:
+        return None
+    return await check_in_thread(sello, rfc=pair.rfc, kind=pair.kind, production=production, limiter=limiter)
 
 
 async def _loaded(pair: _Pair) -> Sello | None:

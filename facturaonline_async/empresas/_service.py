@@ -26,7 +26,7 @@ from facturaonline_async.empresas._models import (
     key_marks,
     normalize_rfc,
 )
-from facturaonline_async.empresas._validation import check_in_thread, review
+from facturaonline_async.empresas._validation import review
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
@@ -34,6 +34,7 @@ from facturaonline_async.errors import (
     NotFoundError,
     UnreadableAnswerError,
 )
+from facturaonline_async.sello._in_thread import check_in_thread
 
 __all__ = ["EmpresaService"]
 

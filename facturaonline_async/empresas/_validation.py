@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from typing import Protocol
 
-import anyio.to_thread
 from attrs import evolve
 
 from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding, told
-from facturaonline_async.sello import Kind, Report, Sello, check
+from facturaonline_async.sello import Kind, Report, Sello
 
-__all__ = ["CheckSello", "check_in_thread", "review"]
+__all__ = ["CheckSello", "review"]
 
 
 class CheckSello(Protocol):
@@ -23,11 +22,6 @@ class CheckSello(Protocol):
     def __call__(self, sello: Sello, *, rfc: str | None, kind: Kind, production: bool) -> Awaitable[Report]:
         """Return what `facturaonline_async.sello.check` returns."""
         ...
-
-
-async def check_in_thread(sello: Sello, *, rfc: str | None, kind: Kind, production: bool) -> Report:
-    """Check a Sello in a thread."""
-    return await anyio.to_thread.run_sync(lambda: check(sello, rfc=rfc, kind=kind, production=production))
 
 
 async def review(

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from functools import partial
+from typing import Final, TypeAlias
 
+import anyio
 from attrs import evolve, field, frozen
 
 from facturaonline_async import bulk
-from facturaonline_async.empresas._validation import review
+from facturaonline_async.empresas._validation import CheckSello, review
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision.checkers import Checkers, checkers
 from facturaonline_async.provision.columns import as_problem
 from facturaonline_async.provision.gather import ParsedPlan
 from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.rows import PlanRow, Problem
 from facturaonline_async.sat._findings import Finding
+from facturaonline_async.sello._in_thread import check_in_thread
 
 __all__ = ["RowCheck", "check"]
 
-_CONCURRENCY = 32
+_CONCURRENCY: Final = 32
+_CHECKS: Final = 2
+"""Threads that check. Nothing is sent meanwhile that a second one could make wait."""
 
 
 @frozen(kw_only=True)
@@ -49,7 +53,7 @@ _Row: TypeAlias = PlanRow | FaultyRow
 async def check(
     plan: Plan | ParsedPlan, *, check_sello: bool = True, production: bool = False
 ) -> AsyncIterator[AsyncIterator[RowCheck]]:
-    """Make and check every row, in worker processes. Give what was found as it comes, in no order.
+    """Make and check every row, certificates in two threads. Give what was found as it comes, in no order.
 
     ::
 
@@ -64,10 +68,10 @@ async def check(
         production: whether the SAT's test certificates deserve a warning.
 
     """
-    async with checkers() as sellos:
-        checker = _Checker(sellos if check_sello else None, production)
-        async with bulk.stream(_rows(plan), checker.check, concurrency=_CONCURRENCY) as outcomes:
-            yield _row_checks(outcomes)
+    check_in_two = partial(check_in_thread, limiter=anyio.CapacityLimiter(_CHECKS))
+    checker = _Checker(check_in_two if check_sello else None, production)
+    async with bulk.stream(_rows(plan), checker.check, concurrency=_CONCURRENCY) as outcomes:
+        yield _row_checks(outcomes)
 
 
 def _rows(plan: Plan | ParsedPlan) -> Iterator[_Row]:
@@ -82,20 +86,20 @@ def _rows(plan: Plan | ParsedPlan) -> Iterator[_Row]:
 class _Checker:
     """Checks rows."""
 
-    sellos: Checkers | None
+    check_sello: CheckSello | None
     production: bool
 
     async def check(self, row: _Row) -> tuple[Finding, ...]:
         """Return what was found in a row; where a row without a faulty cell would be refused, that is raised."""
         if isinstance(row, FaultyRow):
-            return tuple(await self._check_sellos(row)) if self.sellos is not None else ()
-        return await review(await row.load(), self.sellos, production=self.production)
+            return tuple(await self._check_sellos(row)) if self.check_sello is not None else ()
+        return await review(await row.load(), self.check_sello, production=self.production)
 
     async def _check_sellos(self, row: FaultyRow) -> list[Finding]:
-        assert self.sellos is not None  # noqa: S101  # see above
+        assert self.check_sello is not None  # noqa: S101  # see above
         findings: list[Finding] = []
         for kind, sello in await row.load_sellos():
-            report = await self.sellos(sello, rfc=row.rfc, kind=kind, production=self.production)
+            report = await self.check_sello(sello, rfc=row.rfc, kind=kind, production=self.production)
             findings += [evolve(finding, field=f"{kind}.{finding.field}") for finding in report.findings]
         return findings
 

@@ -18,7 +18,6 @@ from facturaonline_async.provision import resume
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.audit import Audit
 from facturaonline_async.provision.book import Book, ThingEvent
-from facturaonline_async.provision.checkers import checkers
 from facturaonline_async.provision.companies import Companies
 from facturaonline_async.provision.hold import Hold
 from facturaonline_async.provision.its_series import ItsSeries
@@ -31,6 +30,7 @@ from facturaonline_async.provision.rows import Existing
 from facturaonline_async.provision.sending import Sender, stopped
 from facturaonline_async.provision.things import NOT_TRIED, Phase
 from facturaonline_async.provision.work import Work, outcome
+from facturaonline_async.sello._in_thread import check_in_thread
 
 __all__ = ["Run", "provision"]
 
@@ -59,11 +59,11 @@ async def provision(
                 print(outcome.rfc, outcome.state)
         print(run.report.is_complete)
 
-    Before a company is created, its data and certificates are checked (`Config.check_sello`), in worker processes. Its
-    series are created with its own keys, as soon as it is readable. What exists is adopted; where one of the plan's
-    exists several times, that is a conflict, for a person to decide. A create whose outcome nobody knows is looked for
-    when `settle` is over, and repeated only if it has not shown up; other rows go on meanwhile. A row's failure is its
-    outcome, and stops no other row; if the API refuses the main keys, no further company is tried.
+    Before a company is created, its data and certificates are checked (`Config.check_sello`), in a thread, one at a
+    time. Its series are created with its own keys, as soon as it is readable. What exists is adopted; where one of the
+    plan's exists several times, that is a conflict, for a person to decide. A create whose outcome nobody knows is
+    looked for when `settle` is over, and repeated only if it has not shown up; other rows go on meanwhile. A row's
+    failure is its outcome, and stops no other row; if the API refuses the main keys, no further company is tried.
 
     When `settle` is over after a company's last create, its series are listed once more, and at the very end all
     companies: a server or a balancer may do a POST twice that it answers once. So a run that creates something ends
@@ -126,7 +126,7 @@ async def provision(
         hold = Hold(opened, account, settle, sender.stopping) if opened is not None else None
         await account.read({normalize_rfc(row.rfc) for row in plan})
         resumed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
-        check_sello = await stack.enter_async_context(checkers()) if session.config.check_sello else None
+        check_sello = check_in_thread if session.config.check_sello else None
         run = Run(report, plan, resumed, Companies(account, sender, check_sello, existing), settle, hold)
         try:
             async with run.working(concurrency):

@@ -44,7 +44,6 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "password_garbled": (_E, "Give it as it was chosen in Certifica: undo this where the password is kept, or read."),
     "password_unsendable": (_E, "Give the key another password: one line of visible characters, at best ASCII ones."),
     "key_mismatch": (_E, "Give the key that was made with this certificate's request: each sucursal has its own."),
-    "not_checked": (_E, "Check it once more; if it stays so, give the .key file as the SAT's Certifica made it."),
     # The certificate
     "fiel_as_csd": (_E, "Give the CSD (Certificado de Sello Digital), not the e.firma (FIEL)."),
     "csd_as_fiel": (_E, "Give the e.firma (FIEL), not the CSD (Certificado de Sello Digital)."),

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from facturaonline_async._validators import is_one_line
+from facturaonline_async._validators import is_one_line, type_name
 from facturaonline_async.config import SecretBytes
+from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello.certificado import PublicNumbers, UnreadableSubjectError, read_certificado
@@ -24,10 +25,9 @@ from facturaonline_async.sello.passwords import explain, unsendable
 from facturaonline_async.sello.printable import printable
 from facturaonline_async.sello.report import Certificado, Kind, Report
 from facturaonline_async.sello.selection import select
-from facturaonline_async.sello.terms import Terms
 from facturaonline_async.sello.values import Sello
 
-__all__ = ["find", "find_all"]
+__all__ = ["find_all"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
@@ -37,12 +37,8 @@ _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
 def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool) -> Report:
-    """Do what `facturaonline_async.sello.check` says."""
-    return find(sello, Terms.of(sello, rfc=rfc, kind=kind, now=now, production=production))
-
-
-def find(sello: Sello, terms: Terms) -> Report:
-    """Find everything."""
+    """Find everything that is wrong with a Sello: see `facturaonline_async.sello.check`."""
+    _check_arguments(sello, rfc, kind, now)
     findings: list[Finding] = []
     chosen = select(SecretBytes(sello.cer), SecretBytes(sello.key), sello.password)
     cer, key = chosen.cer, chosen.key
@@ -55,10 +51,24 @@ def find(sello: Sello, terms: Terms) -> Report:
     certificado, certified = _certificado(cer, findings)
     public = _public(key, sello, findings)
     if certificado is not None:
-        findings += _facts(certificado, terms)
+        findings += _facts(certificado, rfc, kind, now or datetime.now(UTC), production=production)
         if public is not None and public != certified:
             findings.append(Finding("key_mismatch", "key", "The key is another one than the certificate's."))
     return Report(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
+
+
+def _check_arguments(sello: object, rfc: object, kind: object, now: object) -> None:
+    """Raise `InvalidInputError` where an argument is not what `check` takes."""
+    if not isinstance(sello, Sello):
+        raise InvalidInputError(f"sello must be a Sello, and was {type_name(sello)}.", field="sello")
+    if rfc is not None and not isinstance(rfc, str):
+        raise InvalidInputError(f"rfc must be a text or None, and was {type_name(rfc)}.", field="rfc")
+    if kind is not None and not (isinstance(kind, str) and kind in _NAMES):
+        raise InvalidInputError(f'kind must be "csd", "fiel" or None, and was {kind!r:.40}.', field="kind")
+    if now is not None and not isinstance(now, datetime):
+        raise InvalidInputError(f"now must be a datetime or None, and was {type_name(now)}.", field="now")
+    if now is not None and now.utcoffset() is None:
+        raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
 
 
 def _form(content: Content, field: str) -> Iterator[Finding]:
@@ -132,18 +142,20 @@ def _public(content: Content, sello: Sello, findings: list[Finding]) -> PublicNu
     return public
 
 
-def _facts(certificado: Certificado, terms: Terms) -> Iterator[Finding]:
+def _facts(
+    certificado: Certificado, rfc: str | None, kind: Kind | None, now: datetime, *, production: bool
+) -> Iterator[Finding]:
     """Give what is wrong with what the certificate says."""
-    yield from _kind(certificado, terms.kind)
+    yield from _kind(certificado, kind)
     if certificado.rfc:
         yield from identifiers.rfc(certificado.rfc, "cer")
-    if terms.rfc is not None:
-        wanted = unicodedata.normalize("NFC", terms.rfc.strip()[:_LONGEST_RFC]).strip().upper()
+    if rfc is not None:
+        wanted = unicodedata.normalize("NFC", rfc.strip()[:_LONGEST_RFC]).strip().upper()
         if wanted != certificado.rfc:
             holder = f"{certificado.rfc or 'no RFC':.60}"
             seen = f"The certificate is of {holder}, the company's RFC is {printable(wanted):.20}."
             yield Finding("rfc_mismatch", "cer", seen)
-    yield from _validity(certificado, terms.now or datetime.now(UTC))
+    yield from _validity(certificado, now)
     if certificado.key_bits < _LEAST_BITS:
         what = f"an RSA key of {certificado.key_bits} bits" if certificado.key_bits else "no RSA key"
         yield Finding("weak_key", "cer", f"The certificate has {what}.")
@@ -152,7 +164,7 @@ def _facts(certificado: Certificado, terms: Terms) -> Iterator[Finding]:
     if not certificado.is_from_sat:
         issuer = certificado.issuer or certificado.issuer_organization or "nobody"
         yield Finding("unknown_issuer", "cer", f"The certificate says that {issuer!r:.80} issued it.")
-    elif terms.production and certificado.is_test:
+    elif production and certificado.is_test:
         yield Finding("test_certificate", "cer", f"{certificado.issuer!r:.80} is a test authority of the SAT.")
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from attrs import define, evolve, field
 
 from facturaonline_async import FacturaOnline, InvalidInputError, NuevaEmpresa, Sello, connect
 from facturaonline_async.cli.example import example_rfcs
-from facturaonline_async.empresas._validation import check_in_thread
 from facturaonline_async.provision import (
     Existing,
     Plan,
@@ -30,6 +28,7 @@ from facturaonline_async.provision import (
 from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.provision.things import Phase
 from facturaonline_async.sello import Report as SelloReport
+from facturaonline_async.sello._in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.conftest import QUICK
 from tests.plans import nueva, private_key
@@ -127,12 +126,8 @@ async def test_only_unfinished_rows_have_their_certificates_checked_again(emulat
         checked.append(rfc)
         return await check_in_thread(sello, rfc=rfc, **more)
 
-    @asynccontextmanager
-    async def checkers() -> AsyncIterator[Any]:
-        yield check
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "checkers", checkers)
+        patch.setattr(runs, "check_in_thread", check)
         config = evolve(QUICK, check_sello=True)
         emulator.inject(REFUSED, endpoint="empresas.create", times=2)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import pickle
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from facturaonline_async.provision.checkers import checkers
 from facturaonline_async.sello import (
     Sello,
     check,
@@ -23,17 +23,14 @@ from facturaonline_async.sello import (
     passwords,
     selection,
     text_mode,
-    worker,
     wrapping,
 )
-from facturaonline_async.sello.process import GoneError, Process
-from facturaonline_async.sello.terms import Terms
+from facturaonline_async.sello._in_thread import check_in_thread
 from tests.sello.certificates import NOW, made
 
 PASSWORD = " muy secreta ñ\udcff "
 GOOD = made(password="muy secreta")
 PEM = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" + base64.encodebytes(GOOD.key) + b"-----END ENCRYPTED PRIVATE KEY-----"
-TERMS = Terms(rfc=None, kind="csd", now=NOW, production=False)
 
 
 def shown(error: BaseException | None) -> str:
@@ -109,33 +106,30 @@ def test_an_interrupted_check_shows_nothing(
     assert interrupted > 0
 
 
-def test_a_question_that_cannot_be_written_shows_nothing() -> None:
-    class Broken:
-        def write(self, _: bytes) -> None:
-            raise BrokenPipeError
-
-    with pytest.raises(BrokenPipeError) as error:
-        worker.write(Broken(), worker.packed(GOOD, TERMS))  # type: ignore[arg-type]
-    assert_hidden(error.value)
-
-
-def test_a_process_that_dies_shows_nothing() -> None:
-    process = Process()
-    process.kill()
-    with pytest.raises(GoneError) as error:
-        process.ask(GOOD, TERMS)
-    process.close()
-    assert_hidden(error.value)
-
-
 async def test_a_cancelled_call_shows_nothing() -> None:
-    async with checkers(1) as checked:
-        task = asyncio.ensure_future(checked(GOOD, rfc=None, kind="csd", now=NOW))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError) as error:
-            await task
+    task = asyncio.ensure_future(check_in_thread(GOOD, rfc=None, kind="csd"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as error:
+        await task
     assert_hidden(error.value)
+
+
+async def test_an_error_in_the_thread_shows_nothing_and_no_thread_is_named_after_a_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: list[str] = []
+
+    def interrupted(*_: object) -> None:
+        names.extend(each.name for each in threading.enumerate())
+        raise RuntimeError
+
+    monkeypatch.setattr(checking, "open_llave", interrupted)
+    with pytest.raises(RuntimeError) as error:
+        await check_in_thread(GOOD, rfc=None, kind="csd")
+    assert_hidden(error.value)
+    assert names
+    assert "secreta" not in "".join(names)
 
 
 def test_this_test_would_see_it() -> None:
