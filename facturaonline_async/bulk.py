@@ -10,23 +10,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
     Iterable,
     Iterator,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from attrs import frozen
 
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -40,6 +39,8 @@ T = TypeVar("T")
 _CATCH: Final = (FacturaOnlineError, OSError)
 _AHEAD: Final = 4
 """In input order, so many times `concurrency` outcomes at most wait for the one before them."""
+_BUFFER: Final = 2
+"""So many times `concurrency` outcomes wait to be fetched. With one, items that never wait cost 3.9 µs, not 2.7."""
 _CHECKPOINT: Final = 256
 
 
@@ -104,41 +105,13 @@ async def stream(
     _check(concurrency)
     room = asyncio.Semaphore(_AHEAD * concurrency) if ordered else None
     source = _Source(items, room)
-    box: _Box[Outcome[ItemT, ResultT]] = _Box(concurrency)
-    now, ready = source.now, box.ready
-
-    async def work() -> None:
-        while (taken := next(now, None) if source.is_quick else await source.take()) is not None:
-            box.enter(group, work)
-            index, item = taken
-            if not index % _CHECKPOINT:
-                await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
-            try:
-                outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
-            except stop_on as last:
-                last.add_note(f"while working on item {index}")
-                raise
-            except catch as error:
-                outcome = Outcome(index, item, None, error)
-            except asyncio.CancelledError as stray:
-                if (task := asyncio.current_task()) is None or task.cancelling():
-                    raise
-                raise RuntimeError(f"item {index} awaited something that was cancelled elsewhere") from stray
-            except Exception as bug:
-                bug.add_note(f"while working on item {index}")
-                raise
-            ready.append(outcome)
-            if box.is_awaited:
-                box.tell()
-            if len(ready) >= concurrency:
-                await box.room()
-        box.leave()
-
+    send, receive = anyio.create_memory_object_stream[Outcome[ItemT, ResultT]](_BUFFER * concurrency)
+    workers = _Workers(source, coroutine_function, send, most=concurrency, catch=catch, stop_on=stop_on)
     is_wanted_elsewhere = _cancelled_since()
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(work)  # each worker that finds an item starts the next one
-            yield _as_they_come(box) if room is None else _in_order(box, room)
+            group.start_soon(workers.work, group)
+            yield _as_they_come(receive) if room is None else _in_order(receive, room)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as problems:
         problem = problems.exceptions[0]
@@ -147,7 +120,8 @@ async def stream(
             raise asyncio.CancelledError  # which anyio before 4.16 swallows while its group is ending
         return
     finally:
-        box.close()
+        receive.close()  # first: a task that still waits for an outcome gets an error, and not an end
+        send.close()
         if isinstance(items, AsyncGenerator):
             await items.aclose()  # left to the garbage collector, it would end at any time
     raise problem
@@ -208,91 +182,84 @@ class _Source(Generic[ItemT]):
             return None
 
 
-class _Box(Generic[T]):
-    """Where workers leave what they have done for the one who fetches it: a queue that costs no turn of the loop.
+class _Workers(Generic[ItemT, ResultT]):
+    """What takes items from the source, awaits the coroutine function for each, and sends the outcomes.
 
-    As few as possible are woken. Whoever fetches is woken once, and finds all that was done until then. Workers wait
-    when the box is full; when it is half empty the first of them is woken, who then wakes the next, until it is full
-    again: one that never waits fills it by itself.
+    Started one by one: each worker that finds an item starts the next one. The last one to find none closes the stream.
     """
 
-    def __init__(self, most: int) -> None:
-        self.ready: deque[T] = deque()
-        self.is_awaited: bool = False
-        #: Workers that may still bring something.
-        self.workers: int = 1
+    def __init__(
+        self,
+        source: _Source[ItemT],
+        coroutine_function: Callable[[ItemT], Awaitable[ResultT]],
+        send: MemoryObjectSendStream[Outcome[ItemT, ResultT]],
+        *,
+        most: int,
+        catch: tuple[type[Exception], ...],
+        stop_on: tuple[type[Exception], ...],
+    ) -> None:
+        self._source = source
+        self._coroutine_function = coroutine_function
+        self._send = send
         self._most = most
-        self._low = most // 2
-        self._is_closed = False
-        self._reader: asyncio.Future[None] | None = None
-        self._full: deque[asyncio.Future[None]] = deque()
+        self._catch = catch
+        self._stop_on = stop_on
+        self._number = 1
 
-    def tell(self) -> None:
-        """Wake whoever fetches."""
-        self.is_awaited = False
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    async def room(self) -> None:
-        """Wait until there is room for more."""
-        while len(self.ready) >= self._most:
-            waiter = asyncio.get_running_loop().create_future()
-            self._full.append(waiter)
-            await waiter
-        self._admit()
-
-    def enter(self, group: TaskGroup, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Start one more worker, unless there are as many as there may be."""
-        if self.workers < self._most:
-            self.workers += 1
-            group.start_soon(work)
-
-    def leave(self) -> None:
-        """Say that a worker is done."""
-        self.workers -= 1
-        if not self.workers:
-            self.tell()
-
-    async def fetch(self) -> T | None:
-        """Return what was done first, or None when all are done."""
-        ready = self.ready
-        while not ready:
-            if self._is_closed:
-                raise anyio.ClosedResourceError
-            if not self.workers:
-                return None
-            self.is_awaited = True
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
-        if len(ready) == self._low + 1:
-            self._admit()
-        return ready.popleft()
-
-    def close(self) -> None:
-        """Refuse to be fetched from: what was not fetched until now is lost."""
-        self._is_closed = True
-        self.ready.clear()
-        self.tell()
-
-    def _admit(self) -> None:
-        while self._full:
-            waiter = self._full.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+    async def work(self, group: TaskGroup) -> None:
+        """Be one worker."""
+        source, coroutine_function, send_nowait = self._source, self._coroutine_function, self._send.send_nowait
+        now = source.now
+        while (taken := next(now, None) if source.is_quick else await source.take()) is not None:
+            if self._number < self._most:
+                self._number += 1
+                group.start_soon(self.work, group)
+            index, item = taken
+            if not index % _CHECKPOINT:
+                await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
+            try:
+                outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
+            except self._stop_on as last:
+                last.add_note(f"while working on item {index}")
+                raise
+            except self._catch as error:
+                outcome = Outcome(index, item, None, error)
+            except asyncio.CancelledError as stray:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                raise RuntimeError(f"item {index} awaited something that was cancelled elsewhere") from stray
+            except Exception as bug:
+                bug.add_note(f"while working on item {index}")
+                raise
+            try:
+                send_nowait(outcome)  # without a turn of the loop, which `send` always takes
+            except anyio.WouldBlock:
+                await self._send.send(outcome)
+        self._number -= 1
+        if not self._number:
+            self._send.close()
 
 
-async def _as_they_come(box: _Box[T]) -> AsyncIterator[T]:
-    while (outcome := await box.fetch()) is not None:
+async def _as_they_come(done: MemoryObjectReceiveStream[T]) -> AsyncIterator[T]:
+    while True:
+        try:
+            try:
+                outcome = done.receive_nowait()  # without a turn of the loop, which `receive` always takes
+            except anyio.WouldBlock:
+                outcome = await done.receive()
+        except anyio.EndOfStream:
+            with suppress(anyio.EndOfStream):
+                done.receive_nowait()  # raises where the block has ended, which anyio before 4.16 calls an end, too
+            return
         yield outcome
 
 
 async def _in_order(
-    box: _Box[Outcome[ItemT, ResultT]], room: asyncio.Semaphore
+    done: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]], room: asyncio.Semaphore
 ) -> AsyncIterator[Outcome[ItemT, ResultT]]:
     early: dict[int, Outcome[ItemT, ResultT]] = {}
     due = 0
-    async for outcome in _as_they_come(box):
+    async for outcome in _as_they_come(done):
         early[outcome.index] = outcome
         while due in early:
             yield early.pop(due)

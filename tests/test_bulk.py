@@ -316,6 +316,17 @@ def test_outcomes_are_not_given_after_the_end() -> None:
     virtually(main())
 
 
+def test_a_task_that_waits_for_an_outcome_at_the_end_gets_an_error() -> None:
+    async def main() -> None:
+        async with bulk.stream([1000], asyncio.sleep, concurrency=4) as outcomes:
+            waiting = asyncio.ensure_future(anext(outcomes))
+            await asyncio.sleep(1)
+        with pytest.raises(anyio.ClosedResourceError):
+            await waiting
+
+    virtually(main())
+
+
 def test_leaving_early_cancels_what_is_under_way() -> None:
     async def main() -> tuple[float, int]:
         async with bulk.stream([0, 1000, 1000], asyncio.sleep, concurrency=3) as outcomes:
