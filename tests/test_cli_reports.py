@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -27,10 +26,9 @@ from facturaonline_async import InvalidInputError
 from facturaonline_async.cli import main, report, told
 from facturaonline_async.cli.report_chart import chart
 from facturaonline_async.cli.report_html import MARK, render, templates
-from facturaonline_async.provision import locks, status
+from facturaonline_async.provision import status
 from facturaonline_async.provision.journal import Journal, JournalError
 from facturaonline_async.provision.ledger import Pace, paces, read_ledger
-from facturaonline_async.provision.locks import FileLock, is_taken
 from facturaonline_async.provision.reading import open_to_read, read_things, safe
 from facturaonline_async.provision.status import look
 from facturaonline_async.provision.things import How, Phase, Thing
@@ -132,29 +130,6 @@ async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, m
         monkeypatch.setattr(status, "is_taken", ends_now)
         assert (seen := look(path)).is_broken_off is False
         assert (seen.is_running, seen.sessions[-1].ended) == (False, seen.sessions[-1].began + 1)
-
-
-def test_a_look_at_a_lock_keeps_nobody_from_taking_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looker = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
-    fcntl.flock(looker, fcntl.LOCK_SH)  # as `is_taken` does, but it takes its time
-    pauses = []
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        os.close(looker)
-
-    monkeypatch.setattr(locks, "time", SimpleNamespace(sleep=pause))
-    lock = FileLock(tmp_path / "lock")
-    assert (lock.take(), len(pauses), is_taken(tmp_path / "lock")) == (True, 1, True)
-    assert FileLock(tmp_path / "lock").take() is False  # and who works with it is not waited for
-    assert len(pauses) == 1
-    lock.close()
-    assert is_taken(tmp_path / "lock") is False
-
-
-def test_a_look_makes_no_lock(tmp_path: Path) -> None:
-    assert is_taken(tmp_path / "lock") is False
-    assert list(tmp_path.iterdir()) == []
 
 
 async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, at: float) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 from attrs import define
 from hypothesis import given, strategies as st
@@ -24,7 +25,7 @@ from facturaonline_async import (
     UnreadableAnswerError,
 )
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.provision import JournalError, Plan, Report, State, ThingEvent, locks, provision
+from facturaonline_async.provision import JournalError, Plan, Report, State, ThingEvent, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator
 from facturaonline_async.testing._emulator.dispatch import Arrival
@@ -424,10 +425,10 @@ async def test_a_journal_with_two_names_of_its_own_is_refused(tmp_path: Path) ->
 async def test_where_files_cannot_be_locked_nobody_else_is_blamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    def refuse(_: int) -> None:
+    def refuse(_: int, *, blocking: bool) -> bool:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(locks, "_lock", refuse)
+    monkeypatch.setattr(filelock, "lock_descriptor", refuse)
     with pytest.raises(JournalError, match=f"/j cannot be opened: {os.strerror(code)}") as caught:
         await opened(tmp_path / "j")
     assert "another process" not in str(caught.value)
