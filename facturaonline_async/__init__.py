@@ -6,9 +6,8 @@ Begin with `connect`. The rest of the house: `facturaonline_async.bulk`, `factur
 
 from __future__ import annotations
 
-from facturaonline_async._core.engine import SessionManager
 from facturaonline_async._core.logging import RedactingFilter
-from facturaonline_async.client import FacturaOnline, connect
+from facturaonline_async.client import FacturaOnline, SessionManager, connect
 from facturaonline_async.config import (
     FACTURA_COM_PRODUCTION,
     FACTURA_COM_SANDBOX,
@@ -43,7 +42,7 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
     ValidationError,
 )
-from facturaonline_async.events import AttemptEvent, Event, HoldEvent
+from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionStats
 from facturaonline_async.sello import Sello
 from facturaonline_async.series._models import Serie
 from facturaonline_async.series._service import SeriesService
@@ -85,6 +84,7 @@ __all__ = [
     "SeriesService",
     "ServerError",
     "SessionManager",
+    "SessionStats",
     "TipoDocumento",
     "UnreadableAnswerError",
     "ValidationError",

@@ -7,18 +7,78 @@ from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
 
-from facturaonline_async._core.engine import SessionManager
+from facturaonline_async._core.engine import Engine
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
+from facturaonline_async.events import SessionStats
 from facturaonline_async.series._service import SeriesService
 
-__all__ = ["ConnectContext", "FacturaOnline", "connect"]
+__all__ = ["ConnectContext", "FacturaOnline", "SessionManager", "connect"]
+
+
+class SessionManager:
+    """A connection pool with a rate limiter and retries. Any number of clients and key pairs share one session.
+
+    Use it as ``async with SessionManager(config) as session:``. It belongs to the event loop and to the process that
+    use it first: several worker processes are several sessions, each with limits of its own. In a child of ``os.fork``
+    every use of the parent's session raises `NotSentError`, and `aclose` leaves the parent's connections open.
+
+    Cancelling a call releases its connection, its slot and its place in the queue. A write that is cancelled in flight
+    may have happened.
+
+    Args:
+        config: must have a ``base_url``.
+
+    Raises:
+        InvalidInputError: `config` has no ``base_url``.
+
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._engine = Engine(config)
+
+    def __repr__(self) -> str:
+        return f"<SessionManager {self._engine!r}>"
+
+    @property
+    def config(self) -> Config:
+        """The settings that the session was made with."""
+        return self._engine.config
+
+    @property
+    def stats(self) -> SessionStats:
+        """Calls that wait and calls in flight, held key pairs, and whether the session is closed."""
+        return self._engine.stats
+
+    async def __aenter__(self) -> Self:
+        self._engine.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections. Calls in flight end before this returns; calls that wait are never sent.
+
+        A call in flight raises `OutcomeUnknownError`, or `NotSentError` while its connection is being made. None of
+        them is repeated, and none is cancelled. Closing twice does no harm.
+
+        In a forked child this closes nothing: the connections and the loop's selector are shared with the parent.
+        """
+        await self._engine.aclose()
+
+
+def engine_of(client: FacturaOnline) -> Engine:
+    """Return the engine behind a client, for the modules of this package."""
+    return client.session._engine  # noqa: SLF001  # the facade hides it from users, not from this package
 
 
 @frozen(slots=False)  # the services are kept once they were asked for
@@ -41,12 +101,12 @@ class FacturaOnline:
     @cached_property
     def series(self) -> SeriesService:
         """The series of the company that the keys belong to."""
-        return SeriesService(self.session, self.credentials)
+        return SeriesService(engine_of(self), self.credentials)
 
     @cached_property
     def empresas(self) -> EmpresaService:
         """The companies of the account that the keys belong to."""
-        return EmpresaService(self.session, self.credentials)
+        return EmpresaService(engine_of(self), self.credentials)
 
     async def aclose(self) -> None:
         """Close the session, if `connect` made this client; else do nothing: the session is another one's to close.
@@ -65,9 +125,9 @@ class FacturaOnline:
 
         """
         credentials = empresa.credentials
-        if problem := self.session.companies.problem(empresa):
+        if problem := engine_of(self).companies.problem(empresa):
             raise UnreadableAnswerError(problem, uid=empresa.uid)
-        self.session.companies.learn(empresa)
+        engine_of(self).companies.learn(empresa)
         return FacturaOnline(self.session, credentials)
 
 

@@ -1,12 +1,13 @@
-"""What a session tells of its work, as values. Never a key, a header or a body."""
+"""Events and figures that a session publishes about its work. They hold no key, no header and no body."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from attrs import frozen
 
-__all__ = ["AttemptEvent", "Event", "HoldEvent"]
+__all__ = ["AttemptEvent", "Event", "HoldEvent", "SessionStats"]
 
 
 @frozen(kw_only=True)
@@ -54,3 +55,22 @@ class HoldEvent:
 
 
 Event: TypeAlias = AttemptEvent | HoldEvent
+
+
+@frozen(kw_only=True)
+class SessionStats:
+    """The state of a session at one moment, for health checks and metrics.
+
+    Attributes:
+        waiting: calls that wait for the rate limiter or for a free slot.
+        in_flight: calls that have a slot; at most ``Config.concurrency``.
+        held_keys: seconds until calls may start again, by key pair (as in ``AttemptEvent.key``), for each key pair
+            that the server asked to slow down.
+        is_closed: whether `SessionManager.aclose` was called.
+
+    """
+
+    waiting: int
+    in_flight: int
+    held_keys: Mapping[str, float]
+    is_closed: bool

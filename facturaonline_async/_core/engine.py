@@ -9,8 +9,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from os import getpid
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from yarl import URL
 
@@ -36,9 +35,9 @@ from facturaonline_async.errors import (
     OutcomeUnknownError,
     RateLimitError,
 )
-from facturaonline_async.events import AttemptEvent, Event, HoldEvent
+from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionStats
 
-__all__ = ["BeforeSend", "SessionManager", "Verify"]
+__all__ = ["BeforeSend", "Engine", "Verify"]
 
 #: Awaited in the last moment before the first byte is sent. A function that it returns takes back what it noted.
 BeforeSend = Callable[[], Awaitable[Callable[[], None] | None]]
@@ -53,15 +52,10 @@ _MOST_UID: Final = 10**18
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class SessionManager:
-    """Connections, limits and repeats, for any number of `FacturaOnline` and key pairs. The only thing with a life.
+class Engine:
+    """Sends calls: each in its turn, as often as its retry safety allows, with one outcome in the end.
 
-    Use it as ``async with SessionManager(config) as session:``. It belongs to the event loop and to the process that it
-    is first used in: several workers are several sessions, each with limits of its own. In a child of ``os.fork`` every
-    use of a session of the parent raises `NotSentError`, and `aclose` leaves the parent's connections as they are.
-
-    Cancelling a call gives back its connection, its place and its turn. A write that is cancelled in flight may have
-    happened all the same.
+    It belongs to the event loop and to the process that use it first; `SessionManager` is its public face.
 
     Args:
         config: must have a ``base_url``.
@@ -95,16 +89,21 @@ class SessionManager:
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open" if self._loop else "not started"
-        return f"<SessionManager {self._root}: {state}, {self._scheduler!r}>"
+        return f"{self._root}: {state}, {self._scheduler!r}"
 
-    async def __aenter__(self) -> Self:
+    def start(self) -> None:
+        """Bind the engine to the running loop and to this process, at the latest with the first call.
+
+        Raises:
+            NotSentError: it is closed, or belongs to another loop or process.
+
+        """
         self._check(asyncio.get_running_loop())
-        return self
 
-    async def __aexit__(
-        self, type_name: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
+    @property
+    def stats(self) -> SessionStats:
+        """The engine's state at this moment."""
+        return self._scheduler.stats(is_closed=self._is_closed)
 
     async def aclose(self) -> None:
         """Close all connections. Calls in flight end before this returns; calls that wait are never sent.

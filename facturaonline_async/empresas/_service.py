@@ -11,7 +11,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from facturaonline_async._core.company_registry import Listing, same_rfc
-from facturaonline_async._core.engine import SessionManager
+from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.once.create import BeforeSend, ensure, poll, send_create
 from facturaonline_async._core.once.pending import Key
@@ -58,7 +58,7 @@ class EmpresaService:
     `Empresa.credentials` raises it.
     """
 
-    _session: SessionManager
+    _engine: Engine
     _credentials: Credentials
 
     async def list(self, *, rfc: str | None = None, razon_social: str | None = None) -> builtins.list[Empresa]:
@@ -73,13 +73,13 @@ class EmpresaService:
 
         """
         query = wire.list_query(rfc=rfc, razon_social=razon_social)
-        reply = await self._session.send(wire.LIST, self._credentials, query=query)
+        reply = await self._engine.send(wire.LIST, self._credentials, query=query)
         if query:  # a part of the companies: no evidence against what whole lists have said
             empresas = await read_all(reply, wire.read_empresa)
             empresas = [self._checked(each, wire.LIST.name) for each in empresas]
             await self._tell_uids(empresas)
             return empresas
-        listing = self._session.companies.listing(self._credentials.fingerprint)
+        listing = self._engine.companies.listing(self._credentials.fingerprint)
         empresas = await read_all(reply, wire.read_empresa, note=lambda rows: listing.add(rows, key_marks(rows)))
         listing.end()
         empresas = self._without_wrong_keys(empresas, listing)
@@ -98,12 +98,12 @@ class EmpresaService:
         if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1:
             raise InvalidInputError(f"per_page must be a whole number above 0, and was {per_page!r}.", field="per_page")
         seen: set[str] = set()
-        listing = self._session.companies.listing(self._credentials.fingerprint)
+        listing = self._engine.companies.listing(self._credentials.fingerprint)
         page = 0
         while True:
             page += 1
             query = wire.page_query(page, per_page)
-            reply = await self._session.send(wire.LIST, self._credentials, query=query)
+            reply = await self._engine.send(wire.LIST, self._credentials, query=query)
             fresh = [empresa for empresa in await read_all(reply, wire.read_empresa) if empresa.uid not in seen]
             seen.update(empresa.uid for empresa in fresh)
             listing.add(fresh, key_marks(fresh))
@@ -119,9 +119,9 @@ class EmpresaService:
 
     async def current(self) -> Empresa:
         """Return the company that the keys belong to (``GET /v1/current/account``)."""
-        reply = await self._session.send(wire.CURRENT, self._credentials)
+        reply = await self._engine.send(wire.CURRENT, self._credentials)
         empresa = read_one(reply, wire.read_empresa)
-        self._session.companies.prove(self._own_mark, empresa.uid)
+        self._engine.companies.prove(self._own_mark, empresa.uid)
         return self._checked(empresa, wire.CURRENT.name)
 
     async def get(self, uid: int | str) -> Empresa:
@@ -162,7 +162,7 @@ class EmpresaService:
                 f"asked for the company {uid} with the RFC {rfc}, the API answered with the company {empresa.uid} "
                 f"with the RFC {empresa.rfc or '(none)'}"
             )
-        identities, account = self._session.companies, self._credentials.fingerprint
+        identities, account = self._engine.companies, self._credentials.fingerprint
         if not problem and identities.needs_proof(empresa, account, self._own_mark):
             problem = await self._disproof(empresa)
         if problem:
@@ -193,13 +193,13 @@ class EmpresaService:
         """
         if not (wanted := normalize_rfc(rfc)):
             raise InvalidInputError("rfc is empty.", field="rfc")
-        empresas = await self._session.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
+        empresas = await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
         found = empresas.get(wanted, [])
         for empresa in found:
             if empresa.keys_problem:
                 raise UnreadableAnswerError(empresa.keys_problem, endpoint=wire.LIST.name, uid=empresa.uid)
         if found:
-            self._session.doubts.see(self._key(wanted), found[0].uid, self._session.config.settle)
+            self._engine.doubts.see(self._key(wanted), found[0].uid, self._engine.config.settle)
         return found
 
     async def create(
@@ -233,7 +233,7 @@ class EmpresaService:
             made.append(await self.post(nueva, before))
             return made[0].uid
 
-        await send_create(self._session, self._key(nueva.rfc), send, before_send=before_send)
+        await send_create(self._engine, self._key(nueva.rfc), send, before_send=before_send)
         return made[0]
 
     async def post(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Empresa:
@@ -241,8 +241,8 @@ class EmpresaService:
 
         For callers that keep both themselves, as `facturaonline_async.provision` does.
         """
-        body = wire.write_nueva(nueva, self._session.config.upload)
-        reply = await self._session.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
+        body = wire.write_nueva(nueva, self._engine.config.upload)
+        reply = await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
         return self._written(reply, rfc=nueva.rfc)
 
     async def ensure(self, nueva: NuevaEmpresa, *, is_checked: bool = False) -> Empresa:
@@ -278,7 +278,7 @@ class EmpresaService:
         if not is_checked:
             await self._review(nueva, wire.CREATE.name)
         return await ensure(
-            self._session,
+            self._engine,
             self._key(nueva.rfc),
             find=lambda: self._find_readable(nueva.rfc),
             create=partial(self._create_for_its_uid, nueva),
@@ -304,10 +304,10 @@ class EmpresaService:
         """
         if not is_checked:
             await self._review(cambios, wire.UPDATE.name)
-        body = wire.write_cambios(cambios, self._session.config.upload)
-        reply = await self._session.send_exclusive(wire.UPDATE, self._credentials, uid=uid, body=body)
+        body = wire.write_cambios(cambios, self._engine.config.upload)
+        reply = await self._engine.send_exclusive(wire.UPDATE, self._credentials, uid=uid, body=body)
         if cambios.rfc:
-            self._session.companies.renamed(str(uid), cambios.rfc)
+            self._engine.companies.renamed(str(uid), cambios.rfc)
         return self._written(reply, uid=str(uid), rfc=cambios.rfc or "")
 
     async def delete(self, uid: int | str) -> None:
@@ -319,33 +319,33 @@ class EmpresaService:
                 and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
 
         """
-        with self._session.doubts.deleted("empresas", self._credentials.fingerprint, uid):
-            await self._session.send_exclusive(
+        with self._engine.doubts.deleted("empresas", self._credentials.fingerprint, uid):
+            await self._engine.send_exclusive(
                 wire.DELETE,
                 self._credentials,
                 uid=uid,
                 body=wire.write_delete(),
                 reached=partial(self._is_gone, uid),
             )
-        self._session.companies.forget(str(uid))
+        self._engine.companies.forget(str(uid))
 
     async def _review(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
         """Refuse what would be refused, and log what is worth a warning."""
-        config = self._session.config
+        config = self._engine.config
         check_sello = check_in_thread if config.check_sello else None
         for finding in await review(empresa, check_sello, production=config.is_production, endpoint=endpoint):
             LOGGER.warning("%s: %s", endpoint, finding)
 
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
-            await self._session.send(wire.GET, self._credentials, uid=uid, until=until)
+            await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
         except NotFoundError:  # which proves nothing of what answers may still lack
-            return not self._session.doubts.is_in_doubt("empresas", self._credentials.fingerprint, uid)
+            return not self._engine.doubts.is_in_doubt("empresas", self._credentials.fingerprint, uid)
         return False
 
     async def _tell_uids(self, empresas: Sequence[Empresa]) -> None:
         """Let the session know the uids of what it has created, where creates did not tell them."""
-        doubts = self._session.doubts
+        doubts = self._engine.doubts
         for start in range(0, len(empresas) if doubts.has_nameless else 0, _ROWS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
@@ -370,7 +370,7 @@ class EmpresaService:
             endpoint=wire.GET.name,
             uid=found.uid,
         )
-        return await poll(self._session, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
+        return await poll(self._engine, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
 
     async def _get_with_keys(self, rfc: str, uid: str) -> Empresa | None:
         """Read a company whose keys are going to be used, or None if they are not there yet."""
@@ -407,20 +407,20 @@ class EmpresaService:
         return hash(self._credentials.api_key.reveal())
 
     async def _read(self, uid: int | str) -> Empresa:
-        reply = await self._session.send(wire.GET, self._credentials, uid=uid)
+        reply = await self._engine.send(wire.GET, self._credentials, uid=uid)
         return read_one(reply, wire.read_empresa)
 
     def _problem(self, empresa: Empresa, uid: str) -> str:
         """Return what contradicts that this company is the one that was asked for, or ``""``."""
         if empresa.uid != uid:
             return f"asked for the company {uid}, the API answered with the company {empresa.uid}"
-        return self._session.companies.problem(empresa)
+        return self._engine.companies.problem(empresa)
 
     def _checked(self, empresa: Empresa, endpoint: str, *, uid: str = "") -> Empresa:
         """Return the company, flagged where something contradicts that it is the one that was asked for."""
         problem = self._problem(empresa, uid or empresa.uid)
         if not problem:
-            self._session.companies.learn(empresa)
+            self._engine.companies.learn(empresa)
         return self._flagged(empresa, problem, endpoint)
 
     def _written(self, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
@@ -431,14 +431,14 @@ class EmpresaService:
             problem = f"the company {uid} was changed, and it is about the company {empresa.uid}"
         elif rfc and empresa.rfc and not same_rfc(empresa.rfc, rfc):
             problem = f"the RFC sent was {rfc}, and it is about the company {empresa.uid} with the RFC {empresa.rfc}"
-        if problem := problem or self._session.companies.problem(empresa):
+        if problem := problem or self._engine.companies.problem(empresa):
             raise reply.unreadable(problem)
-        self._session.companies.learn(empresa)
+        self._engine.companies.learn(empresa)
         return empresa
 
     async def _disproof(self, empresa: Empresa) -> str:
         """Ask the API whose the keys are. Return what is wrong with them, or ``""``."""
-        own = EmpresaService(self._session, empresa.credentials)
+        own = EmpresaService(self._engine, empresa.credentials)
         try:
             owner = await own.current()
         except FacturaOnlineError as error:

@@ -9,7 +9,7 @@ from attrs import define, field, fields
 
 from facturaonline_async._core.once.create import BeforeSend, poll
 from facturaonline_async._core.once.pending import Key
-from facturaonline_async.client import FacturaOnline
+from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
 from facturaonline_async.empresas._validation import CheckSello, review
 from facturaonline_async.errors import (
@@ -130,7 +130,7 @@ class Companies:
     async def _reviewed(self, work: Work) -> NuevaEmpresa:
         """Load the company's data and certificates, and refuse what would be refused."""
         nueva = await work.row.load()
-        production = self.account.client.session.config.is_production
+        production = engine_of(self.account.client).config.is_production
         problem: InvalidInputError | None = None
         try:
             work.warnings = await review(nueva, self.check_sello, production=production)
@@ -225,7 +225,7 @@ class Companies:
             empresa = await client.empresas.get_verified(uid, rfc=rfc)
             return empresa if empresa.api_key and empresa.secret_key else None
 
-        return client.for_empresa(await poll(client.session, look, problem=problem))
+        return client.for_empresa(await poll(engine_of(client), look, problem=problem))
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:

@@ -13,7 +13,7 @@ from attrs import define
 from facturaonline_async import bulk
 from facturaonline_async._core.once.create import BeforeSend, poll
 from facturaonline_async._core.once.pending import Key
-from facturaonline_async.client import FacturaOnline
+from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.provision.looking import judge
 from facturaonline_async.provision.opening import JournalError
@@ -88,12 +88,12 @@ class ItsSeries:
             is_sure = thing.phase is Phase.UNRESOLVED or (thing.phase is Phase.DONE and thing.uid is None)
             if is_sure or thing.phase is Phase.UNKNOWN:
                 left = min(max(thing.due - time.time(), 0.0), self.sender.settle)
-                self.sender.session.doubts.recall(_key(own, thing), left, is_sure=is_sure)
+                self.sender.engine.doubts.recall(_key(own, thing), left, is_sure=is_sure)
 
     def _see(self, own: FacturaOnline, thing: Thing) -> None:
         """Let all of this session know of what a list shows: later lists may lack it."""
         if thing.uid is not None:
-            self.sender.session.doubts.see(_key(own, thing), thing.uid, self.sender.settle)
+            self.sender.engine.doubts.see(_key(own, thing), thing.uid, self.sender.settle)
 
     async def _not_listed(self, work: Work, error: Exception, *, is_due: bool) -> None:
         work.looks += is_due  # an early look may fail
@@ -158,7 +158,7 @@ class ItsSeries:
             return None if any(thing.uid is None and thing.phase is Phase.DONE for thing in nameless) else True
 
         try:
-            await poll(own.session, look, problem=problem)
+            await poll(engine_of(own), look, problem=problem)
         except UnreadableAnswerError as error:
             work.is_unseen = error.is_transient
             for thing in nameless:

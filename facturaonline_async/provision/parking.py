@@ -134,7 +134,7 @@ class Parking:
             work.looks = 0
             if thing.phase is not was:
                 if thing.uid is not None:
-                    sender.session.doubts.see(self.companies.key(thing), thing.uid, self.settle)
+                    sender.engine.doubts.see(self.companies.key(thing), thing.uid, self.settle)
                 work.due = 0.0
                 await sender.book.save(thing)
             if thing.phase is not was or began >= work.due:

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from attrs import define, field
 
+from facturaonline_async.client import engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.provision import its_series
 from facturaonline_async.provision.account import Account
@@ -144,7 +145,7 @@ class _Comparison:
             thing.due = time.time() + self.settle
         if thing.is_empresa and thing.phase in {Phase.UNKNOWN, Phase.UNRESOLVED}:
             key, is_sure = self.account.key(thing.rfc), thing.phase is Phase.UNRESOLVED
-            self.account.client.session.doubts.recall(key, self.settle, is_sure=is_sure)
+            engine_of(self.account.client).doubts.recall(key, self.settle, is_sure=is_sure)
         thing.number = row.number
         if before != (thing.phase, thing.number, thing.due, thing.reason):
             self._save.append(thing)

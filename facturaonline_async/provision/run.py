@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from attrs import define, field
 
 from facturaonline_async import bulk
-from facturaonline_async.client import FacturaOnline
+from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import resume
@@ -109,8 +109,8 @@ async def provision(
         raise InvalidInputError(
             f"settle must be a number of seconds from 0 up, and was {settle!r:.40}.", field="settle"
         )
-    session = client.session
-    settle = session.config.settle if settle is None else settle
+    engine = engine_of(client)
+    settle = engine.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time
     began = clock()
     report = Report(planned_empresas=len(plan), planned_series=plan.series_count, has_audit=audit)
@@ -118,15 +118,15 @@ async def provision(
         opened = None
         if journal is not None:
             opened = await stack.enter_async_context(
-                await Journal.open(journal, account=client.credentials.fingerprint, host=session.config.base_url or "")
+                await Journal.open(journal, account=client.credentials.fingerprint, host=engine.config.base_url or "")
             )
-        sender = Sender(session, Book(opened, on_event), settle)
-        stack.enter_context(session.doubts.watched(sender.others))
+        sender = Sender(engine, Book(opened, on_event), settle)
+        stack.enter_context(engine.doubts.watched(sender.others))
         account = Account(client)
         hold = Hold(opened, account, settle, sender.stopping) if opened is not None else None
         await account.read({normalize_rfc(row.rfc) for row in plan})
         resumed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
-        check_sello = check_in_thread if session.config.check_sello else None
+        check_sello = check_in_thread if engine.config.check_sello else None
         run = Run(report, plan, resumed, Companies(account, sender, check_sello, existing), settle, hold)
         try:
             async with run.working(concurrency):

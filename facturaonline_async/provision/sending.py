@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from attrs import define, field
 
-from facturaonline_async._core.engine import SessionManager
+from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.once.create import BeforeSend, look_after_refusal, send_create
 from facturaonline_async._core.once.pending import Doubt, Key
 from facturaonline_async.errors import (
@@ -52,7 +52,7 @@ class Sender:
     """Sends creates for a run.
 
     Attributes:
-        session: what sends.
+        engine: sends the calls.
         book: where it is written down.
         settle: seconds after which what was sent must have shown up, if it was done.
         others: hashes of what others of this session have sent a create for since the run looked.
@@ -60,7 +60,7 @@ class Sender:
 
     """
 
-    session: SessionManager
+    engine: Engine
     book: Book
     settle: float
     others: set[int] = field(factory=set, init=False)
@@ -83,9 +83,9 @@ class Sender:
             JournalError: nothing was sent.
 
         """
-        async with self.session.locks.hold(key):
+        async with self.engine.locks.hold(key):
             thing.reason = ""
-            doubt = self.session.doubts.get(key)
+            doubt = self.engine.doubts.get(key)
             if doubt is not None or hash(key) in self.others:
                 await self._heed(thing, key, doubt, look)
             if thing.phase is Phase.PLANNED and not thing.reason:
@@ -111,7 +111,7 @@ class Sender:
 
     async def _take(self, thing: Thing, key: Key, uids: Sequence[str]) -> None:
         """Adopt what is there, if it is there once."""
-        self.session.doubts.see(key, uids[0], self.settle)
+        self.engine.doubts.see(key, uids[0], self.settle)
         if len(uids) == 1:
             thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, How.ADOPTED, uids[0], ""
         else:
@@ -137,7 +137,7 @@ class Sender:
 
         try:
             thing.uid = await send_create(
-                self.session, key, send, before_send=before, settle=self.settle, mine=self.others
+                self.engine, key, send, before_send=before, settle=self.settle, mine=self.others
             )
         except NotSentError as error:
             thing.phase, thing.sends, thing.reason = Phase.PLANNED, sends, told(error)

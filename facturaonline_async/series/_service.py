@@ -9,7 +9,7 @@ from functools import partial
 
 from attrs import frozen
 
-from facturaonline_async._core.engine import SessionManager
+from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.once.create import BeforeSend, ensure, send_create
 from facturaonline_async._core.once.pending import Key
@@ -37,12 +37,12 @@ class SeriesService:
     the call repeated only if it was not.
     """
 
-    _session: SessionManager
+    _engine: Engine
     _credentials: Credentials
 
     async def list(self) -> list[Serie]:
         """Return all series (``GET /v4/series``; the API has no filter and no pages)."""
-        reply = await self._session.send(wire.LIST, self._credentials)
+        reply = await self._engine.send(wire.LIST, self._credentials)
         series = await read_all(reply, wire.read_serie)
         self._tell_uids(series)
         return series
@@ -56,7 +56,7 @@ class SeriesService:
             NotFoundError: there is none, or it belongs to another company.
 
         """
-        reply = await self._session.send(wire.GET, self._credentials, uid=uid)
+        reply = await self._engine.send(wire.GET, self._credentials, uid=uid)
         serie = read_one(reply, wire.read_serie)
         if str(serie.uid) == str(uid):
             self._tell_uids([serie])
@@ -73,7 +73,7 @@ class SeriesService:
         key = serie_key(letra, tipo_documento)
         found = (await self._shared_index()).get(key)
         if found is not None:
-            self._session.doubts.see(self._key(letra, tipo_documento), str(found.uid), self._session.config.settle)
+            self._engine.doubts.see(self._key(letra, tipo_documento), str(found.uid), self._engine.config.settle)
         return found
 
     async def create(
@@ -103,7 +103,7 @@ class SeriesService:
         """
         body = wire.write_nueva_serie(letra, tipo_documento, folio)
         key = self._key(letra, tipo_documento)
-        await send_create(self._session, key, partial(self._create, tipo_documento, body), before_send=before_send)
+        await send_create(self._engine, key, partial(self._create, tipo_documento, body), before_send=before_send)
 
     async def post(
         self,
@@ -139,7 +139,7 @@ class SeriesService:
         """
         body = wire.write_nueva_serie(letra, tipo_documento, folio)
         return await ensure(
-            self._session,
+            self._engine,
             self._key(letra, tipo_documento),
             find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
             create=partial(self._create, tipo_documento, body),
@@ -148,13 +148,13 @@ class SeriesService:
 
     async def activate(self, uid: int | str) -> None:
         """Make a paused serie usable again (``POST /v4/series/{uid}/up``)."""
-        await self._session.send_exclusive(
+        await self._engine.send_exclusive(
             wire.ACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=True)
         )
 
     async def deactivate(self, uid: int | str) -> None:
         """Pause a serie (``POST /v4/series/{uid}/down``)."""
-        await self._session.send_exclusive(
+        await self._engine.send_exclusive(
             wire.DEACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=False)
         )
 
@@ -167,13 +167,13 @@ class SeriesService:
                 and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
 
         """
-        with self._session.doubts.deleted("series", self._credentials.fingerprint, uid):
-            await self._session.send_exclusive(
+        with self._engine.doubts.deleted("series", self._credentials.fingerprint, uid):
+            await self._engine.send_exclusive(
                 wire.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid)
             )
 
     async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:
-        reply = await self._session.send(wire.GET, self._credentials, uid=uid, until=until)
+        reply = await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
         serie = read_one(reply, wire.read_serie)
         if str(serie.uid) != str(uid):
             raise reply.unreadable(f"asked for the serie {uid}, it is about the serie {serie.uid}")
@@ -181,14 +181,14 @@ class SeriesService:
 
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
-            await self._session.send(wire.GET, self._credentials, uid=uid, until=until)
+            await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
         except NotFoundError:  # which proves nothing of what answers may still lack
-            return not self._session.doubts.is_in_doubt("series", self._credentials.fingerprint, uid)
+            return not self._engine.doubts.is_in_doubt("series", self._credentials.fingerprint, uid)
         return False
 
     def _tell_uids(self, series: Sequence[Serie]) -> None:
         """Let the session know the uids of what it has created: creates do not answer them."""
-        doubts = self._session.doubts
+        doubts = self._engine.doubts
         if not doubts.has_nameless:
             return
         several = Counter(serie.key for serie in series)
@@ -217,7 +217,7 @@ class SeriesService:
 
     async def _create(self, tipo_documento: str, body: Body, before_send: BeforeSend | None = None) -> None:
         await self._check_tipo(tipo_documento)
-        await self._session.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
+        await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
 
     async def _check_tipo(self, tipo_documento: str) -> None:
         """Warn of a tipo_documento that may be misspelt, or refuse one that surely is.
@@ -246,7 +246,7 @@ class SeriesService:
 
     async def _shared_index(self) -> dict[tuple[str, str], Serie]:
         """Return the index, in one list with all who ask for it meanwhile."""
-        return await self._session.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
+        return await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
 
     async def _index(self) -> dict[tuple[str, str], Serie]:
         """Return the series by what tells them apart."""

@@ -53,10 +53,10 @@ MAIN = "607a062eae2bb"
 
 def acquired(session: SessionManager) -> int:
     """Return how many connections are in use."""
-    if session._transport.http is None:
+    if session._engine._transport.http is None:
         return 0  # no call has come as far as that
-    assert session._transport.http.connector is not None
-    return len(session._transport.http.connector._acquired)
+    assert session._engine._transport.http.connector is not None
+    return len(session._engine._transport.http.connector._acquired)
 
 
 # ── Late starts ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,7 +113,7 @@ def test_a_session_used_from_another_loop_says_so() -> None:
             sessions.append(session)
             await FacturaOnline(session, emulator.credentials).series.list()
             await session.aclose()
-            session._is_closed = False  # as if it had been left open
+            session._engine._is_closed = False  # as if it had been left open
 
     async def use_again() -> None:
         await FacturaOnline(sessions[0], CREDENTIALS).series.list()
@@ -173,9 +173,9 @@ async def test_many_clients_share_one_session_and_its_connections() -> None:
         async with SessionManager(evolve(UNLIMITED, base_url=emulator.base_url)) as session:
             for credentials in (emulator.credentials, emulator.credentials_of(other)) * 5:
                 await FacturaOnline(session, credentials).series.list()
-            assert session._transport.http is not None
-            assert session._transport.http.connector is not None
-            pools = list(session._transport.http.connector._conns.values())
+            assert session._engine._transport.http is not None
+            assert session._engine._transport.http.connector is not None
+            pools = list(session._engine._transport.http.connector._conns.values())
             assert [len(pool) for pool in pools] == [1]
 
 
@@ -212,9 +212,9 @@ async def test_a_call_cancelled_at_any_await_leaves_everything_as_new(call: str)
                 assert "0 waiting, 0 in flight" in repr(session)
                 assert acquired(session) == 0
                 assert (
-                    session.locks._locks,
-                    session.single_flight._current_reads,
-                    session.single_flight._next_reads,
+                    session._engine.locks._locks,
+                    session._engine.single_flight._current_reads,
+                    session._engine.single_flight._next_reads,
                 ) == ({}, {}, {})
             else:
                 pytest.fail("the call never came to its end")
@@ -259,7 +259,7 @@ async def test_a_shared_read_ends_when_all_have_left() -> None:
             find.cancel()
         await asyncio.gather(*finds, return_exceptions=True)
         await asyncio.sleep(0)
-        assert (acquired(client.session), client.session.single_flight._tasks) == (0, set())
+        assert (acquired(client.session), client.session._engine.single_flight._tasks) == (0, set())
 
 
 # ── Traps ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -403,8 +403,8 @@ async def test_closing_closes_the_connections_also_when_it_is_cancelled() -> Non
         await asyncio.sleep(0)
         closing.cancel()
         await asyncio.gather(closing, finding, return_exceptions=True)
-        assert session._transport.http is not None
-        assert session._transport.http.closed
+        assert session._engine._transport.http is not None
+        assert session._engine._transport.http.closed
 
 
 async def test_a_read_is_given_up_after_its_attempts() -> None:

@@ -61,7 +61,7 @@ def step(loop: asyncio.AbstractEventLoop) -> None:
 
 def is_held(client: FacturaOnline) -> bool:
     """Whether a throttled call pauses before its repeat."""
-    return any(key.held_until for key in client.session._scheduler._keys.values())
+    return any(key.held_until for key in client.session._engine._scheduler._keys.values())
 
 
 def ended(loop: asyncio.AbstractEventLoop, work: Any) -> str:
@@ -102,7 +102,7 @@ def test_a_turn_that_the_parent_had_taken_lets_no_child_wait_for_ever(loop: asyn
 
         async def fork_inside() -> Child:
             await client.series.get(7)
-            async with client.session.locks.hold(("series", "7")):
+            async with client.session._engine.locks.hold(("series", "7")):
                 return Child(lambda: ended(asyncio.new_event_loop(), client.series.deactivate(7)))
 
         child = loop.run_until_complete(fork_inside())
@@ -115,7 +115,7 @@ def waiting_call(client: FacturaOnline, loop: asyncio.AbstractEventLoop) -> asyn
     while True:
         call = loop.create_task(client.series.get(7))
         step(loop)
-        if client.session._scheduler._waiting:
+        if client.session._engine._scheduler._waiting:
             return call
         loop.run_until_complete(call)
 
@@ -139,7 +139,7 @@ def test_a_child_that_runs_the_loop_on_leaves_the_parents_answer_unread(loop: as
         client = opened(base_url, read_timeout=5)
         loop.run_until_complete(client.series.get(7))
         call = loop.create_task(client.series.get(7))
-        while not client.session._transport._watch.deadlines:
+        while not client.session._engine._transport._watch.deadlines:
             step(loop)
         in_child(lambda: loop.run_until_complete(asyncio.sleep(0.5)))
         assert loop.run_until_complete(call).letra == "C1"
@@ -253,7 +253,7 @@ def test_a_child_that_closes_the_session_leaves_a_read_of_the_parent_in_flight(l
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
         finding = loop.create_task(client.series.find(letra="X", tipo_documento="factura"))
-        while not client.session._transport._watch.deadlines:
+        while not client.session._engine._transport._watch.deadlines:
             step(loop)
         assert in_child(lambda: asyncio.run(client.session.aclose())) is None
         with pytest.raises(UnreadableAnswerError):  # one serie is no list

@@ -24,6 +24,7 @@ from typing import Final
 from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow, Waiter
 from facturaonline_async.config import Config
 from facturaonline_async.errors import InvalidInputError, LimiterWaitError, NotSentError
+from facturaonline_async.events import SessionStats
 
 __all__ = ["Scheduler"]
 
@@ -157,6 +158,14 @@ class Scheduler:
         """Whether calls with this key are held."""
         holder = self._keys.get(key)
         return holder is not None and holder.held_until > asyncio.get_running_loop().time()
+
+    def stats(self, *, is_closed: bool) -> SessionStats:
+        """Return how many calls wait and are in flight, and which key pairs are held."""
+        held = {}
+        if any(holder.held_until for holder in self._keys.values()):
+            now = asyncio.get_running_loop().time()
+            held = {name: each.held_until - now for name, each in self._keys.items() if each.held_until > now}
+        return SessionStats(waiting=self._waiting, in_flight=self._in_flight, held_keys=held, is_closed=is_closed)
 
     def close(self) -> None:
         """Tell everybody who waits that it was for nothing."""

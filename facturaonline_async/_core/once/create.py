@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 from attrs import evolve
 
-from facturaonline_async._core.engine import BeforeSend, SessionManager
+from facturaonline_async._core.engine import BeforeSend, Engine
 from facturaonline_async._core.once.pending import Doubt, Key
 from facturaonline_async.errors import (
     ApiError,
@@ -44,7 +44,7 @@ _LONGEST_PAUSE: Final = 5.0
 
 
 async def ensure(
-    session: SessionManager,
+    engine: Engine,
     key: Key,
     *,
     find: Callable[[], Awaitable[V | None]],
@@ -67,8 +67,8 @@ async def ensure(
         FacturaOnlineError: `find` failed, or the create was refused or not sent: nothing was created.
 
     """
-    doubts, settle = session.doubts, session.config.settle
-    async with session.locks.hold(key):
+    doubts, settle = engine.doubts, engine.config.settle
+    async with engine.locks.hold(key):
         was_in_doubt = doubts.get(key) is not None
         found = await find()
         if found is None and was_in_doubt and doubts.get(key) is None:
@@ -77,7 +77,7 @@ async def ensure(
             problem: FacturaOnlineError | None = None
             if (doubt := doubts.get(key)) is None:
                 try:
-                    uid = await send_create(session, key, create)
+                    uid = await send_create(engine, key, create)
                     doubt = Doubt(0.0, is_sure=True, uid=uid)
                 except ApiError as refusal:
                     if (found := await look_after_refusal(refusal, find)) is None:
@@ -87,13 +87,13 @@ async def ensure(
                 except (OutcomeUnknownError, UnreadableAnswerError) as error:
                     problem, doubt = error, Doubt(0.0)
             known = doubt
-            found = await poll(session, lambda: look(known.uid), problem=problem or known.problem(key))
+            found = await poll(engine, lambda: look(known.uid), problem=problem or known.problem(key))
         doubts.see(key, str(found.uid), settle)
         return found
 
 
 async def send_create(
-    session: SessionManager,
+    engine: Engine,
     key: Key,
     send: Callable[[BeforeSend], Awaitable[str | None]],
     *,
@@ -101,10 +101,10 @@ async def send_create(
     settle: float | None = None,
     mine: set[int] | None = None,
 ) -> str | None:
-    """Send a create, remember it in the session, and return the uid where its answer tells it.
+    """Send a create, remember it in the engine, and return the uid where its answer tells it.
 
     Args:
-        session: what remembers.
+        engine: remembers the create.
         key: of what is created.
         send: sends it, awaiting what it is given in the last moment before the first byte.
         before_send: awaited in that moment, before the create is remembered.
@@ -115,8 +115,8 @@ async def send_create(
         FacturaOnlineError: as `send` raises it. Only what surely was not done is forgotten.
 
     """
-    doubts, clock = session.doubts, asyncio.get_running_loop().time
-    settle = session.config.settle if settle is None else settle
+    doubts, clock = engine.doubts, asyncio.get_running_loop().time
+    settle = engine.config.settle if settle is None else settle
     known, begun, was_spared = doubts.get(key), None, False
 
     def spare() -> None:
@@ -163,14 +163,14 @@ async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T |
         return None
 
 
-async def poll(session: SessionManager, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:
+async def poll(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:
     """Look until there is something to see, with growing pauses, for ``Config.deadline`` seconds; else raise `problem`.
 
     "Not found" means not yet, and so do faults that may pass. A fault that stays ends the looking, but is not what is
     raised: what it says is about the look, not about what is looked for.
     """
     clock = asyncio.get_running_loop().time
-    until = clock() + session.config.deadline
+    until = clock() + engine.config.deadline
     pause = _FIRST_PAUSE
     while True:
         try:

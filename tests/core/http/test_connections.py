@@ -46,7 +46,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def session_of(client: FacturaOnline) -> aiohttp.ClientSession:
-    http = client.session._transport.http
+    http = client.session._engine._transport.http
     assert http is not None
     return http
 
@@ -415,7 +415,7 @@ async def test_closing_ends_a_call_that_pauses_before_its_repeat_with_the_error_
     async with raw_server(be_down) as server, opened(server.base_url, config) as client:
         reading = asyncio.create_task(client.series.list())
         await answered.wait()
-        await until(lambda: client.session._scheduler.is_held(CREDENTIALS.fingerprint))
+        await until(lambda: client.session._engine._scheduler.is_held(CREDENTIALS.fingerprint))
         await client.session.aclose()
         with pytest.raises(ServerError):
             await reading

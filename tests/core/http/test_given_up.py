@@ -43,9 +43,9 @@ from tests.core.http.test_given_up import LARGE
 from attrs import evolve
 async def main():
     async with opened(sys.argv[1], evolve(QUICK, total_timeout=1, upload_timeout=1, deadline=60)) as client:
-        client.session._transport._watch._look = lambda *_: None  # the kernel alone ends the attempt
+        client.session._engine._transport._watch._look = lambda *_: None  # the kernel alone ends the attempt
         create = asyncio.ensure_future(client.empresas.create(LARGE))
-        exchanges = client.session._transport._watch.exchanges
+        exchanges = client.session._engine._transport._watch.exchanges
         while not exchanges or not (transport := next(iter(exchanges.values())).transport): await asyncio.sleep(0)
         while transport.get_write_buffer_size() or not transport.get_extra_info("socket"): await asyncio.sleep(0)
         await asyncio.sleep(0.1)
@@ -90,7 +90,7 @@ async def woken(server: subprocess.Popen[str]) -> str:
 
 async def time_out(client: FacturaOnline, create: asyncio.Future[object]) -> None:
     await written(client)
-    watch, loop = client.session._transport._watch, asyncio.get_running_loop()
+    watch, loop = client.session._engine._transport._watch, asyncio.get_running_loop()
     for exchange in watch.deadlines.values():
         watch.extend(loop, exchange, loop.time())
     with pytest.raises(RequestTimeoutError):
@@ -113,7 +113,7 @@ async def close(client: FacturaOnline, create: asyncio.Future[object]) -> None:
 
 async def written(client: FacturaOnline) -> None:
     """Wait until the request is on its way."""
-    exchanges = client.session._transport._watch.deadlines
+    exchanges = client.session._engine._transport._watch.deadlines
     await until(lambda: any(exchange.transport for exchange in exchanges.values()))
 
 
@@ -215,7 +215,7 @@ async def test_a_connection_that_went_back_to_the_pool_is_not_reset_by_the_call_
         reading = asyncio.ensure_future(client.series.get(7))
         await until(lambda: server.requests)
         rest.set()
-        await until(lambda: client.session._transport.http is not None and kept(client))
+        await until(lambda: client.session._engine._transport.http is not None and kept(client))
         assert not reading.done()
         reading.cancel()
         await asyncio.wait([reading])

@@ -64,7 +64,7 @@ each_call = pytest.mark.parametrize("call", ["series.get", "series.create", "emp
 
 async def arrived(client: FacturaOnline, stage: str) -> None:
     """Wait until a call of this client has come as far as the stage."""
-    exchanges = client.session._transport._watch.deadlines
+    exchanges = client.session._engine._transport._watch.deadlines
     await until(lambda: exchanges)
     (exchange,) = exchanges.values()
     await until(lambda: exchange.transport is not None or not exchange.may_be_sent)
@@ -96,7 +96,7 @@ async def test_no_frame_of_a_call_in_flight_holds_the_keys(stage: str, call: str
     async with STAGES[stage]() as client:
         task = asyncio.ensure_future(CALLS[call](client))
         await arrived(client, stage)
-        tasks = client.session.single_flight._tasks or {task}
+        tasks = client.session._engine.single_flight._tasks or {task}
         seen = [frame for each in tasks for frame in frames(each.get_coro())]
         requests = [
             value for frame in seen for value in frame.f_locals.values() if isinstance(value, aiohttp.ClientRequest)
@@ -237,7 +237,7 @@ async def test_the_deadline_and_the_caller_at_once_is_the_callers_cancellation()
     async with waiting() as client:
         task = asyncio.ensure_future(client.series.get(7))
         await arrived(client, "waiting")
-        (exchange,) = client.session._transport._watch.deadlines.values()
+        (exchange,) = client.session._engine._transport._watch.deadlines.values()
         task.cancel()
         exchange.expire()
         with pytest.raises(asyncio.CancelledError):

@@ -249,7 +249,7 @@ async def test_what_surely_did_not_happen_leaves_no_doubt(kind: Kind, ended: str
             with pytest.raises((ApiError, NotSentError)):
                 await kind.ensure(client)
             await emulator.start() if ended == "not sent" else None
-        assert len(client.session.doubts) == 0
+        assert len(client.session._engine.doubts) == 0
         await kind.ensure(client)
         assert created(emulator, kind) == 1
 
@@ -303,7 +303,7 @@ async def test_a_create_that_the_limiter_refused_is_in_no_doubt(kind: Kind) -> N
             await kind.ensure(client)
         with pytest.raises(LimiterWaitError):
             await kind.ensure(client)
-        assert len(client.session.doubts) == 0
+        assert len(client.session._engine.doubts) == 0
         await asyncio.sleep(0.5)
         await kind.ensure(client)
         assert created(emulator, kind) == 1
@@ -504,7 +504,7 @@ async def test_a_create_with_a_yes_and_without_a_uid_is_remembered_for_a_day() -
         await client.series.ensure(letra="F0", tipo_documento="factura")
         for number in range(100):
             await client.series.ensure(letra=f"G{number}", tipo_documento="factura")
-        assert (created(emulator, KINDS["serie"]), len(client.session.doubts) <= 128) == (101, True)
+        assert (created(emulator, KINDS["serie"]), len(client.session._engine.doubts) <= 128) == (101, True)
 
 
 @each_kind
@@ -687,10 +687,10 @@ async def test_a_create_that_is_cancelled_before_its_repeat_after_a_429_is_in_no
         emulator.inject(Fault.throttle(1), endpoint="series.create", times=1)
         creating = asyncio.ensure_future(client.series.create(letra="F", tipo_documento="factura"))
         await asyncio.sleep(0.5)
-        assert (emulator.count("series.create"), len(client.session.doubts)) == (1, 1)
+        assert (emulator.count("series.create"), len(client.session._engine.doubts)) == (1, 1)
         creating.cancel()
         await asyncio.wait([creating])
-        assert len(client.session.doubts) == 0
+        assert len(client.session._engine.doubts) == 0
         await client.series.ensure(letra="F", tipo_documento="factura")
         assert emulator.count("series.create") == 2
 
@@ -704,4 +704,4 @@ async def test_a_create_that_is_cancelled_in_its_repeat_after_a_429_may_have_bee
         assert emulator.count("series.create") == 2
         creating.cancel()
         await asyncio.wait([creating])
-        assert len(client.session.doubts) == 1
+        assert len(client.session._engine.doubts) == 1
