@@ -40,6 +40,7 @@ from facturaonline_async import (
     Sello,
     Serie,
     SessionManager,
+    SessionStats,
     bulk,
     provision,
     sello,
@@ -92,7 +93,7 @@ VALUES: dict[type, list[Any]] = {
 }
 #: Public values that hold nothing secret: they are made of what the API or a check says.
 WITHOUT = {
-    *(AttemptEvent, HoldEvent, Rate, RetryPolicy, Serie, PlanSerie, bulk.Outcome),
+    *(AttemptEvent, HoldEvent, SessionStats, Rate, RetryPolicy, Serie, PlanSerie, bulk.Outcome),
     *(provision.Problem, provision.Report, provision.RowCheck, provision.RowOutcome, provision.SerieOutcome),
     *(provision.ThingEvent, sello.Certificado, sello.Finding, sello.Report),
 }

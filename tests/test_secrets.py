@@ -256,7 +256,7 @@ def test_whatever_the_api_says_only_our_errors_come_and_none_shows_a_secret(
         try:
             reading.read(reply.payload)
         except Exception as problem:  # noqa: BLE001  # a reader's own error, which names a field and no value
-            assert type(problem).__name__ == "RowError"
+            assert type(problem).__name__ == "StructureError"
             assert not any(secret in str(problem) for secret in SECRETS)
     except FacturaOnlineError as error:
         error.with_traceback(None)
