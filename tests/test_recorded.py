@@ -73,7 +73,7 @@ CALLS: dict[str, tuple[str, Call]] = {
     "empresas.list": ("", lambda client: client.empresas.list()),
     "empresas.current": ("", lambda client: client.empresas.current()),
     "empresas.get": ("61e20b1903bad", lambda client: client.empresas.get("61e20b1903bad")),
-    "empresas.create": ("", lambda client: client.empresas.create(NUEVA, is_checked=True)),
+    "empresas.create": ("", lambda client: client.empresas.create(NUEVA, validate=False)),
     "empresas.update": (
         "61e20b1903bad",
         lambda client: client.empresas.update("61e20b1903bad", CambiosEmpresa(calle="Otra")),
@@ -165,7 +165,7 @@ async def test_an_empresa_is_read_from_the_recorded_detail(endpoint: str) -> Non
 
 async def test_a_created_empresa_is_read_from_the_recorded_answer_without_its_unready_keys() -> None:
     async with replaying(case("empresas.create")) as (client, _):
-        created = await client.empresas.create(NUEVA, is_checked=True)
+        created = await client.empresas.create(NUEVA, validate=False)
     assert (created.uid, created.razon_social, created.exterior) == ("64efdcdce7927", "RAZON DE PRUEBA", "123")
     assert created.regimen_fiscal == "Personas Físicas con Actividades Empresariales y Profesionales"
     assert (created.cer, created.key) == ("fiel_name.cer", "fiel_name.key")
@@ -186,7 +186,7 @@ async def test_an_updated_empresa_is_read_from_the_recorded_answer_without_its_p
 async def test_the_recorded_missing_field_is_named() -> None:
     async with replaying(case("empresas.create", ".refused")) as (client, _):
         with pytest.raises(ValidationError) as refused:
-            await client.empresas.create(NUEVA, is_checked=True)
+            await client.empresas.create(NUEVA, validate=False)
     assert refused.value.fields == {"razons": ("El campo razons es requerido",)}
 
 

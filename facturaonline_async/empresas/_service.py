@@ -203,7 +203,7 @@ class EmpresaService:
         return found
 
     async def create(
-        self, nueva: NuevaEmpresa, *, is_checked: bool = False, before_send: BeforeSend | None = None
+        self, nueva: NuevaEmpresa, *, validate: bool = True, before_send: BeforeSend | None = None
     ) -> Empresa:
         """Create a company (``POST /v4/account/create``).
 
@@ -213,7 +213,7 @@ class EmpresaService:
 
         Args:
             nueva: what is sent.
-            is_checked: saves the check: you have checked data and certificates yourself.
+            validate: check data and certificates first; False where you have checked them yourself.
             before_send: awaited before each attempt, when it has its turn, and before its first byte: for a journal of
                 your own. What it raises is raised, and nothing is sent.
 
@@ -225,7 +225,7 @@ class EmpresaService:
             UnreadableAnswerError: it was created, but the answer cannot be read, or is about another company.
 
         """
-        if not is_checked:
+        if validate:
             await self._review(nueva, wire.CREATE.name)
         made: builtins.list[Empresa] = []
 
@@ -245,14 +245,14 @@ class EmpresaService:
         reply = await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
         return self._written(reply, rfc=nueva.rfc)
 
-    async def ensure(self, nueva: NuevaEmpresa, *, is_checked: bool = False) -> Empresa:
+    async def ensure(self, nueva: NuevaEmpresa, *, validate: bool = True) -> Empresa:
         """Return the company with this RFC, with its own keys, creating it if it is not there.
 
         Its data and certificates are checked before anything is sent (see `NuevaEmpresa`, `Config.check_sello`).
 
         Args:
             nueva: what is sent if it is not there.
-            is_checked: saves the check: you have checked data and certificates yourself.
+            validate: check data and certificates first; False where you have checked them yourself.
 
         What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
         never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. For as
@@ -275,7 +275,7 @@ class EmpresaService:
                 another company, or give another company's keys. The text names both uids.
 
         """
-        if not is_checked:
+        if validate:
             await self._review(nueva, wire.CREATE.name)
         return await ensure(
             self._engine,
@@ -285,7 +285,7 @@ class EmpresaService:
             look=partial(self._look, nueva.rfc),
         )
 
-    async def update(self, uid: int | str, cambios: CambiosEmpresa, *, is_checked: bool = False) -> Empresa:
+    async def update(self, uid: int | str, cambios: CambiosEmpresa, *, validate: bool = True) -> Empresa:
         """Change a company (``POST /v4/account/{uid}/update``); only what `cambios` sets is sent, and checked first.
 
         Certificates are compared with the company's RFC only if `cambios` sets it.
@@ -293,7 +293,7 @@ class EmpresaService:
         Args:
             uid: the company's.
             cambios: what is changed.
-            is_checked: saves the check: you have checked data and certificates yourself.
+            validate: check data and certificates first; False where you have checked them yourself.
 
         Raises:
             InvalidInputError: there is nothing to change, or what is there would be refused: ``findings`` and
@@ -302,7 +302,7 @@ class EmpresaService:
             UnreadableAnswerError: it was changed, but the answer cannot be read, or is about another company.
 
         """
-        if not is_checked:
+        if validate:
             await self._review(cambios, wire.UPDATE.name)
         body = wire.write_cambios(cambios, self._engine.config.upload)
         reply = await self._engine.send_exclusive(wire.UPDATE, self._credentials, uid=uid, body=body)

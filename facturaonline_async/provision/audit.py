@@ -21,12 +21,13 @@ from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.errors import FacturaOnlineError
 from facturaonline_async.provision.account import Account, Disagreement
-from facturaonline_async.provision.its_series import SEVERAL, by_key
+from facturaonline_async.provision.its_series import SEVERAL
 from facturaonline_async.provision.journal import JournalError
 from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import Phase, Thing
 from facturaonline_async.provision.timers import DelayQueue, is_set_before
 from facturaonline_async.provision.work import Work
+from facturaonline_async.series._models import by_key
 
 __all__ = ["Audit"]
 

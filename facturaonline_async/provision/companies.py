@@ -114,7 +114,7 @@ class Companies:
             thing.digest = self.sender.book.empresa_digest(nueva)
         if nueva is not None and existing == "update":
             work.own = await self._own(uid, thing.rfc)  # first of all: what is changed must be this company
-            await self.account.client.empresas.update(uid, _changes(nueva), is_checked=True)
+            await self.account.client.empresas.update(uid, _changes(nueva), validate=False)
         how = How.UPDATED if existing == "update" else How.ADOPTED
         thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, how, uid, ""
 

@@ -21,9 +21,9 @@ from facturaonline_async.provision.rows import PlanSerie
 from facturaonline_async.provision.sending import Sender, told
 from facturaonline_async.provision.things import How, Phase, Thing
 from facturaonline_async.provision.work import Work
-from facturaonline_async.series._models import Serie
+from facturaonline_async.series._models import Serie, by_key
 
-__all__ = ["SEVERAL", "ItsSeries", "by_key", "digest"]
+__all__ = ["SEVERAL", "ItsSeries", "digest"]
 
 SEVERAL: Final = "the company has {} series of this kind"
 _CONCURRENCY: Final = 8
@@ -172,14 +172,6 @@ class ItsSeries:
 
 def _key(own: FacturaOnline, thing: Thing) -> Key:
     return "series.create", own.credentials.fingerprint, thing.key
-
-
-def by_key(series: Sequence[Serie]) -> dict[tuple[str, str], list[Serie]]:
-    """Return a company's series by what tells them apart; there may be several of one kind."""
-    found: dict[tuple[str, str], list[Serie]] = {}
-    for serie in series:
-        found.setdefault(serie.key, []).append(serie)
-    return found
 
 
 def _name(thing: Thing, uids: Sequence[str]) -> None:

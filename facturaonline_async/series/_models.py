@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import frozen
 
 from facturaonline_async._free_text import compose
@@ -9,7 +11,7 @@ from facturaonline_async._validators import one_line, type_name
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._tipo_documento import TipoDocumento
 
-__all__ = ["Serie", "key_part", "serie_key"]
+__all__ = ["Serie", "by_key", "key_part", "serie_key"]
 
 
 @frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once
@@ -55,6 +57,16 @@ def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str
             raise InvalidInputError(f"{name} must be a text, and not empty; it was {seen}.", field=name)
         one_line(name, value.strip())
     return _key(letra, tipo_documento)
+
+
+def by_key(series: Iterable[Serie]) -> dict[tuple[str, str], list[Serie]]:
+    """Return series by their letra and tipo_documento: of each key the active ones first, else in the given order."""
+    index: dict[tuple[str, str], list[Serie]] = {}
+    for serie in series:
+        index.setdefault(serie.key, []).append(serie)
+    for same_key in index.values():
+        same_key.sort(key=lambda serie: not serie.is_active)
+    return index
 
 
 def key_part(text: str) -> str:

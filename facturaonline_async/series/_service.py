@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from facturaonline_async._core.read import read_all, read_one
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.series import _wire as wire
-from facturaonline_async.series._models import Serie, key_part, serie_key
+from facturaonline_async.series._models import Serie, by_key, key_part, serie_key
 from facturaonline_async.series._tipo_documento import TipoDocumento, misspelling
 
 __all__ = ["SeriesService"]
@@ -70,10 +71,15 @@ class SeriesService:
         Of several, an active one; of several of those, the first in the API's list. Finds that run at the same time
         share one list. A misspelt tipo_documento is looked for as it stands: only creating it is refused.
         """
-        key = serie_key(letra, tipo_documento)
-        found = (await self._shared_index()).get(key)
-        if found is not None:
-            self._engine.doubts.see(self._key(letra, tipo_documento), str(found.uid), self._engine.config.settle)
+        found = await self.find_all(letra=letra, tipo_documento=tipo_documento)
+        return found[0] if found else None
+
+    async def find_all(self, *, letra: str, tipo_documento: TipoDocumento | str) -> builtins.list[Serie]:
+        """Return all series with this letra and this tipo_documento: active ones first, else in the API's order."""
+        key = serie_key(letra, tipo_documento)  # refuses what is wrong before anything is sent
+        found = (await self._shared_index()).get(key, [])
+        if found:
+            self._engine.doubts.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
         return found
 
     async def create(
@@ -244,15 +250,9 @@ class SeriesService:
         wanted = key_part(tipo_documento)
         return any(tipo == wanted for _, tipo in index)
 
-    async def _shared_index(self) -> dict[tuple[str, str], Serie]:
-        """Return the index, in one list with all who ask for it meanwhile."""
+    async def _shared_index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
+        """Return the series by letra and tipo_documento; callers that ask at the same time share one list."""
         return await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
 
-    async def _index(self) -> dict[tuple[str, str], Serie]:
-        """Return the series by what tells them apart."""
-        index: dict[tuple[str, str], Serie] = {}
-        for serie in await self.list():
-            if serie.is_active and not index.setdefault(serie.key, serie).is_active:
-                index[serie.key] = serie
-            index.setdefault(serie.key, serie)
-        return index
+    async def _index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
+        return by_key(await self.list())

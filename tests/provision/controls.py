@@ -46,7 +46,7 @@ async def provision_naively(
         empresa = there.get(nueva.rfc)
         for _ in range(_ATTEMPTS):
             with suppress(OutcomeUnknownError):
-                empresa = empresa or await client.empresas.create(nueva, is_checked=True)
+                empresa = empresa or await client.empresas.create(nueva, validate=False)
                 break
         if empresa is None:
             return

@@ -148,7 +148,7 @@ async def test_what_is_doubtful_is_logged_and_sent(emulator: Emulator, caplog: p
 
 async def test_what_was_checked_is_not_checked_again(emulator: Emulator) -> None:
     async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
-        empresa = await client.empresas.ensure(nueva(csd=Sello(b"cer", b"key", "x")), is_checked=True)
+        empresa = await client.empresas.ensure(nueva(csd=Sello(b"cer", b"key", "x")), validate=False)
         assert (await client.empresas.get(empresa.uid)).rfc == RFC
         with pytest.raises(NotFoundError):
             await client.empresas.get("0")

@@ -155,6 +155,17 @@ async def test_find_prefers_an_active_serie_among_several(client: FacturaOnline,
     assert found.is_active
 
 
+async def test_find_all_gives_active_series_first(client: FacturaOnline, emulator: Emulator) -> None:
+    uids = [
+        emulator.add_serie(MAIN, letra="F", tipo_documento="factura", estatus=estatus)
+        for estatus in ("Pausada", "Activa", "Pausada", "Activa")
+    ]
+    emulator.add_serie(MAIN, letra="F", tipo_documento="pago")
+    found = await client.series.find_all(letra="F", tipo_documento="factura")
+    assert [serie.uid for serie in found] == [uids[3], uids[1], uids[2], uids[0]]  # the API lists the newest first
+    assert await client.series.find_all(letra="G", tipo_documento="factura") == []
+
+
 @pytest.mark.parametrize(("stored", "asked"), [("F ", "F"), ("Ñ", "N\u0303"), ("N\u0303", "Ñ")])
 async def test_blanks_and_how_accents_are_composed_make_no_second_serie(
     client: FacturaOnline, emulator: Emulator, stored: str, asked: str

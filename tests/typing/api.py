@@ -45,6 +45,7 @@ async def series(client: FacturaOnline) -> None:
     assert_type(await client.series.get(1), Serie)
     assert_type(await client.series.get("1"), Serie)
     assert_type(await client.series.find(letra="F", tipo_documento="factura"), Serie | None)
+    assert_type(await client.series.find_all(letra="F", tipo_documento="factura"), list[Serie])
     serie = await client.series.ensure(letra="F", tipo_documento=TipoDocumento.FACTURA, folio=1)
     assert_type(serie, Serie)
     assert_type(serie.uid, int)
