@@ -24,7 +24,6 @@ from facturaonline_async.errors import InvalidInputError, NotFoundError, Unreada
 __all__ = [
     "AsJson",
     "BaseUrl",
-    "Doing",
     "Uid",
     "Yes",
     "agreed",
@@ -52,54 +51,66 @@ _RFC: Final = re.compile(r"[A-ZÑ&]{3,4}[0-9]{6}[A-Z0-9]{3}")
 """The API's uids begin with a digit."""
 
 
-@define
-class Doing:
-    """How far a command has come, for whoever interrupts it."""
-
-    told: str = "Nothing was changed."
-
-    @contextmanager
-    def writing(self, perhaps: str) -> Iterator[None]:
-        """Note that what is within the block may change something; `perhaps` completes "It may be that …"."""
-        self.told = f"It may be that {perhaps} all the same: look before you repeat it."
-        yield
-        self.told = "It was done."
-
-
-Work = Callable[[FacturaOnline, Doing], Awaitable[T]]
-
-
 def run(
-    work: Work[T], *, base_url: str | None, empresa: str | None = None, credentials: Credentials | None = None
+    work: Callable[[FacturaOnline], Awaitable[T]],
+    *,
+    base_url: str | None,
+    empresa: str | None = None,
+    credentials: Credentials | None = None,
+    change: str | None = None,
 ) -> T:
-    """Run a command's work with a client, and return what it returns.
+    """Run the work of a command with a client, and return its result.
 
     Args:
         work: is given the client.
         base_url: prefix of the API; None: from the environment.
-        empresa: RFC or uid of the company whose keys are to be used; None: those of the environment.
-        credentials: keys that are known already; None: from the environment.
+        empresa: RFC or uid of the company whose keys the client uses; None: those of the environment.
+        credentials: keys of the client; None: from the environment.
+        change: what the work changes, such as "the serie 7 was paused", for the message after Ctrl-C; None: nothing.
+
+    Raises:
+        Exit: Ctrl-C was pressed. The standard error says what may have been changed.
 
     """
     check_environment(base_url)
-    doing = Doing()
+    call = _Call(change)
     with logged_warnings():
         try:
-            return loop.run(_connected(work, doing, base_url, empresa, credentials))
-        except typer.Exit:  # Ctrl-C
-            sys.stderr.write(f"Interrupted. {doing.told}\n")
+            return loop.run(call.run(work, base_url, empresa, credentials))
+        except typer.Exit:
+            sys.stderr.write(f"Interrupted. {call.outcome}\n")
             raise
 
 
-async def _connected(
-    work: Work[T], doing: Doing, base_url: str | None, empresa: str | None, credentials: Credentials | None
-) -> T:
-    async with connect(credentials, base_url=base_url) as client:
-        if empresa is None:
-            return await work(client, doing)
-        found = await _empresa(client, empresa)
-        own_keys(found)
-        return await work(client.for_empresa(found), doing)
+@define
+class _Call:
+    """The work of one command, and what may have been changed so far."""
+
+    change: str | None
+    outcome: str = "Nothing was changed."
+
+    async def run(
+        self,
+        work: Callable[[FacturaOnline], Awaitable[T]],
+        base_url: str | None,
+        empresa: str | None,
+        credentials: Credentials | None,
+    ) -> T:
+        """Run the work with a client of the environment's keys, the given keys, or those of a company."""
+        async with connect(credentials, base_url=base_url) as main:
+            client = main if empresa is None else await _client_of(main, empresa)
+            if self.change is None:
+                return await work(client)
+            self.outcome = f"It may be that {self.change} all the same: look before you repeat it."
+            result = await work(client)
+            self.outcome = "It was done."
+            return result
+
+
+async def _client_of(client: FacturaOnline, empresa: str) -> FacturaOnline:
+    found = await _empresa(client, empresa)
+    own_keys(found)
+    return client.for_empresa(found)
 
 
 def check_environment(base_url: str | None, *, otherwise: str = "") -> None:

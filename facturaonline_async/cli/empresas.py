@@ -13,13 +13,12 @@ import typer
 from facturaonline_async._core.redaction import fold
 from facturaonline_async._private_files import open_private
 from facturaonline_async.cli import account, printed
-from facturaonline_async.cli.account import AsJson, BaseUrl, Doing, Uid, Yes
+from facturaonline_async.cli.account import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async.cli.datos import PasswordStdin, given_attributes, takes
 from facturaonline_async.cli.groups import group
 from facturaonline_async.cli.outputs import unwritable
-from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
-from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
+from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError, NotFoundError
 
 __all__ = ["app"]
@@ -43,13 +42,12 @@ def list_(
     """
     rfc = None if rfc is None else normalize_rfc(rfc)
 
-    async def work(client: FacturaOnline, _: Doing) -> list[Empresa]:
-        return await client.empresas.list(rfc=rfc, razon_social=razon_social)
-
     # A host that does not know the filters has answered with all companies.
     empresas = [
         each
-        for each in account.run(work, base_url=base_url)
+        for each in account.run(
+            lambda client: client.empresas.list(rfc=rfc, razon_social=razon_social), base_url=base_url
+        )
         if (rfc is None or normalize_rfc(each.rfc) == rfc)
         and (razon_social is None or fold(razon_social) in fold(each.razon_social))
     ]
@@ -78,10 +76,7 @@ def get(
     if keys_out is not None and os.path.lexists(keys_out):
         raise _exists(keys_out)
 
-    async def work(client: FacturaOnline, _: Doing) -> Empresa:
-        return await client.empresas.get(uid)
-
-    empresa = account.run(work, base_url=base_url)
+    empresa = account.run(lambda client: client.empresas.get(uid), base_url=base_url)
     if keys_out is not None:
         _write_keys(account.own_keys(account.same(empresa, uid)), keys_out)
         sys.stderr.write(f"The keys of {printed.printable(empresa.rfc)} are in {keys_out}, for its owner only.\n")
@@ -94,11 +89,7 @@ def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
     Examples:
       facturaonline empresas current
     """
-
-    async def work(client: FacturaOnline, _: Doing) -> Empresa:
-        return await client.empresas.current()
-
-    printed.one(account.run(work, base_url=base_url), json=as_json)
+    printed.one(account.run(lambda client: client.empresas.current(), base_url=base_url), json=as_json)
 
 
 def find(
@@ -111,11 +102,7 @@ def find(
     Examples:
       facturaonline empresas find EKU9003173C9
     """
-
-    async def work(client: FacturaOnline, _: Doing) -> Empresa | None:
-        return await client.empresas.find(rfc)
-
-    if (empresa := account.run(work, base_url=base_url)) is None:
+    if (empresa := account.run(lambda client: client.empresas.find(rfc), base_url=base_url)) is None:
         raise NotFoundError(f"No empresa has the RFC {normalize_rfc(rfc)}.")
     printed.one(empresa, json=as_json)
 
@@ -141,11 +128,10 @@ def create(
     with account.logged_warnings():
         nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
 
-    async def work(client: FacturaOnline, doing: Doing) -> Empresa:
-        with doing.writing(f"the empresa {nueva.rfc} was created"):
-            return await client.empresas.create(nueva)
-
-    printed.one(account.run(work, base_url=base_url), json=as_json)
+    empresa = account.run(
+        lambda client: client.empresas.create(nueva), base_url=base_url, change=f"the empresa {nueva.rfc} was created"
+    )
+    printed.one(empresa, json=as_json)
 
 
 @takes(NuevaEmpresa)
@@ -166,11 +152,10 @@ def ensure(
     with account.logged_warnings():
         nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
 
-    async def work(client: FacturaOnline, doing: Doing) -> Empresa:
-        with doing.writing(f"the empresa {nueva.rfc} was created"):
-            return await client.empresas.ensure(nueva)
-
-    printed.one(account.run(work, base_url=base_url), json=as_json)
+    empresa = account.run(
+        lambda client: client.empresas.ensure(nueva), base_url=base_url, change=f"the empresa {nueva.rfc} was created"
+    )
+    printed.one(empresa, json=as_json)
 
 
 @takes(CambiosEmpresa)
@@ -194,11 +179,10 @@ def update(
     with account.logged_warnings():
         cambios = CambiosEmpresa(**given_attributes(given, password_stdin=password_stdin))
 
-    async def work(client: FacturaOnline, doing: Doing) -> Empresa:
-        with doing.writing(f"the empresa {uid} was changed"):
-            return await client.empresas.update(uid, cambios)
-
-    printed.one(account.run(work, base_url=base_url), json=as_json)
+    empresa = account.run(
+        lambda client: client.empresas.update(uid, cambios), base_url=base_url, change=f"the empresa {uid} was changed"
+    )
+    printed.one(empresa, json=as_json)
 
 
 def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -212,19 +196,12 @@ def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson
     """
     account.agreed(yes)
 
-    async def look(client: FacturaOnline, _: Doing) -> tuple[Credentials, Empresa]:
-        return client.credentials, account.same(await client.empresas.get(uid), uid)
-
     # Asking takes its time, outside the event loop.
-    credentials, empresa = account.run(look, base_url=base_url)
+    empresa = account.same(account.run(lambda client: client.empresas.get(uid), base_url=base_url), uid)
     name = f"empresa {empresa.rfc} {empresa.razon_social} (uid {empresa.uid})"
     account.agreed(yes, f"Delete the {name}, and all that belongs to it?")
 
-    async def work(client: FacturaOnline, doing: Doing) -> None:
-        with doing.writing(f"the {name} was deleted"):
-            await client.empresas.delete(uid)
-
-    account.run(work, base_url=base_url, credentials=credentials)
+    account.run(lambda client: client.empresas.delete(uid), base_url=base_url, change=f"the {name} was deleted")
     if as_json:
         printed.one(empresa, json=True)
     else:

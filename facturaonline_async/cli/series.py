@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from facturaonline_async.cli import account, printed
-from facturaonline_async.cli.account import AsJson, BaseUrl, Doing, Uid, Yes
+from facturaonline_async.cli.account import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async.cli.groups import group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
@@ -45,11 +45,7 @@ def list_(empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False)
       facturaonline series list
       facturaonline series list --empresa EKU9003173C9 --json
     """
-
-    async def work(client: FacturaOnline, _: Doing) -> list[Serie]:
-        return await client.series.list()
-
-    series = account.run(work, base_url=base_url, empresa=empresa)
+    series = account.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
     printed.many(series, _COLUMNS, nothing="No series.", json=as_json)
 
 
@@ -59,11 +55,7 @@ def get(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson 
     Examples:
       facturaonline series get 19846
     """
-
-    async def work(client: FacturaOnline, _: Doing) -> Serie:
-        return await client.series.get(uid)
-
-    printed.one(account.run(work, base_url=base_url, empresa=empresa), json=as_json)
+    printed.one(account.run(lambda client: client.series.get(uid), base_url=base_url, empresa=empresa), json=as_json)
 
 
 def create(
@@ -85,13 +77,13 @@ def create(
 
     The exit code is 3 if the result is unknown (it may have been created): look before you repeat it.
     """
-
-    async def work(client: FacturaOnline, doing: Doing) -> None:
-        wanted = await _tipo(client, tipo, any_tipo=any_tipo)
-        with doing.writing(f"the serie {letra} {tipo} was created"):
-            await client.series.create(letra=letra, tipo_documento=wanted, folio=folio)
-
-    account.run(work, base_url=base_url, empresa=empresa)
+    wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
+    account.run(
+        lambda client: client.series.create(letra=letra, tipo_documento=wanted, folio=folio),
+        base_url=base_url,
+        empresa=empresa,
+        change=f"the serie {letra} {tipo} was created",
+    )
     if as_json:
         printed.as_json({"letra": letra, "tipo_documento": tipo, "folio": folio})
     else:
@@ -115,13 +107,14 @@ def ensure(
     Examples:
       facturaonline series ensure --letra F --tipo factura --empresa EKU9003173C9
     """
-
-    async def work(client: FacturaOnline, doing: Doing) -> Serie:
-        wanted = await _tipo(client, tipo, any_tipo=any_tipo)
-        with doing.writing(f"the serie {letra} {tipo} was created"):
-            return await client.series.ensure(letra=letra, tipo_documento=wanted, folio=folio)
-
-    printed.one(account.run(work, base_url=base_url, empresa=empresa), json=as_json)
+    wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
+    serie = account.run(
+        lambda client: client.series.ensure(letra=letra, tipo_documento=wanted, folio=folio),
+        base_url=base_url,
+        empresa=empresa,
+        change=f"the serie {letra} {tipo} was created",
+    )
+    printed.one(serie, json=as_json)
 
 
 def activate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -130,12 +123,12 @@ def activate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: As
     Examples:
       facturaonline series activate 19846
     """
-
-    async def work(client: FacturaOnline, doing: Doing) -> None:
-        with doing.writing(f"the serie {uid} was activated"):
-            await client.series.activate(uid)
-
-    account.run(work, base_url=base_url, empresa=empresa)
+    account.run(
+        lambda client: client.series.activate(uid),
+        base_url=base_url,
+        empresa=empresa,
+        change=f"the serie {uid} was activated",
+    )
     _tell_state(uid, is_active=True, as_json=as_json)
 
 
@@ -145,12 +138,12 @@ def deactivate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: 
     Examples:
       facturaonline series deactivate 19846 --empresa EKU9003173C9
     """
-
-    async def work(client: FacturaOnline, doing: Doing) -> None:
-        with doing.writing(f"the serie {uid} was paused"):
-            await client.series.deactivate(uid)
-
-    account.run(work, base_url=base_url, empresa=empresa)
+    account.run(
+        lambda client: client.series.deactivate(uid),
+        base_url=base_url,
+        empresa=empresa,
+        change=f"the serie {uid} was paused",
+    )
     _tell_state(uid, is_active=False, as_json=as_json)
 
 
@@ -165,19 +158,17 @@ def delete(uid: Uid, yes: Yes = False, empresa: Of = None, base_url: BaseUrl = N
     """
     account.agreed(yes)
 
-    async def look(client: FacturaOnline, _: Doing) -> tuple[Credentials, Serie]:
-        return client.credentials, account.same(await client.series.get(uid), uid)
-
     # Asking takes its time, outside the event loop. The keys stay those of the serie that was shown.
-    credentials, serie = account.run(look, base_url=base_url, empresa=empresa)
+    credentials, serie = account.run(lambda client: _shown(client, uid), base_url=base_url, empresa=empresa)
     name = f"serie {serie.letra} {serie.tipo_documento} (uid {serie.uid}, {serie.estatus})"
     account.agreed(yes, f"Delete the {name}?")
 
-    async def work(client: FacturaOnline, doing: Doing) -> None:
-        with doing.writing(f"the {name} was deleted"):
-            await client.series.delete(uid)
-
-    account.run(work, base_url=base_url, credentials=credentials)
+    account.run(
+        lambda client: client.series.delete(uid),
+        base_url=base_url,
+        credentials=credentials,
+        change=f"the {name} was deleted",
+    )
     if as_json:
         printed.one(serie, json=True)
     else:
@@ -196,19 +187,25 @@ app: typer.Typer = group(
 )
 
 
-async def _tipo(client: FacturaOnline, tipo: str, *, any_tipo: bool) -> str:
-    """Return the tipo_documento to send. The catalogue need not be complete: one that the account has always passes.
+async def _shown(client: FacturaOnline, uid: str) -> tuple[Credentials, Serie]:
+    return client.credentials, account.same(await client.series.get(uid), uid)
+
+
+def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | None) -> str:
+    """Return the tipo_documento to send. One that looks misspelt passes if the account has a serie of it.
 
     Raises:
         InvalidInputError: it looks like a documented one, misspelt.
 
     """
-    if (found := misspelling(tipo)) is None or (any_tipo and not found.is_certain):
+    found = misspelling(tipo)
+    if found is None or (any_tipo and not found.is_certain):
         if tipo.strip() not in TIPOS_DOCUMENTO:
             note = f"note: {tipo} is no documented tipo_documento, and is sent as it is"
             sys.stderr.write(printed.printable(note) + "\n")
         return TipoDocumento.other(tipo)
-    if any(serie.key[1] == key_part(tipo) for serie in await client.series.list()):
+    series = account.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
+    if any(serie.key[1] == key_part(tipo) for serie in series):
         return TipoDocumento.other(tipo)
     remedy = "" if found.is_certain else " If it is meant as it is, give --any-tipo."
     raise InvalidInputError(
