@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from facturaonline_async._core.redaction import fold
 from facturaonline_async._private_files import open_private
-from facturaonline_async.cli import account, printed
+from facturaonline_async.cli import account, empresa_options as options, printed
 from facturaonline_async.cli.account import AsJson, BaseUrl, Uid, Yes
-from facturaonline_async.cli.datos import PasswordStdin, given_attributes, takes
 from facturaonline_async.cli.groups import group
 from facturaonline_async.cli.outputs import unwritable
+from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
-from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa, normalize_rfc
+from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError, NotFoundError
 
 __all__ = ["app"]
@@ -107,10 +108,94 @@ def find(
     printed.one(empresa, json=as_json)
 
 
-@takes(NuevaEmpresa)
-def create(
-    *, password_stdin: PasswordStdin = False, base_url: BaseUrl = None, as_json: AsJson = False, **given: Any
-) -> None:
+def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa]], about: str) -> Callable[..., None]:
+    """Return a command that makes a company of its options and sends it; `about` is its help."""
+
+    def command(
+        *,
+        razon_social: Annotated[str, options.RAZON_SOCIAL],
+        rfc: Annotated[str, options.RFC],
+        codpos: Annotated[str, options.CODPOS],
+        email: Annotated[str, options.EMAIL],
+        regimen_nomina: Annotated[str, options.REGIMEN_NOMINA],
+        regimen: Annotated[str, options.REGIMEN] = "",
+        calle: Annotated[str, options.CALLE] = "",
+        exterior: Annotated[str, options.EXTERIOR] = "",
+        interior: Annotated[str, options.INTERIOR] = "",
+        colonia: Annotated[str, options.COLONIA] = "",
+        estado: Annotated[str, options.ESTADO] = "",
+        ciudad: Annotated[str, options.CIUDAD] = "",
+        delegacion: Annotated[str, options.DELEGACION] = "",
+        telefono: Annotated[str, options.TELEFONO] = "",
+        curp: Annotated[str, options.CURP] = "",
+        mailtomyself: Annotated[bool | None, options.MAILTOMYSELF] = None,
+        mailtomyconta: Annotated[bool | None, options.MAILTOMYCONTA] = None,
+        mail_conta: Annotated[str, options.MAIL_CONTA] = "",
+        cant_folios_min: Annotated[int | None, options.CANT_FOLIOS_MIN] = None,
+        cer: Annotated[Path, options.CER],
+        key: Annotated[Path, options.KEY],
+        fielcer: Annotated[Path | None, options.FIELCER] = None,
+        fielkey: Annotated[Path | None, options.FIELKEY] = None,
+        logo: Annotated[Path | None, options.LOGO] = None,
+        smtp_email: Annotated[str | None, options.SMTP_EMAIL] = None,
+        smtp_host: Annotated[str | None, options.SMTP_HOST] = None,
+        smtp_port: Annotated[int | None, options.SMTP_PORT] = None,
+        smtp_encryption: Annotated[str | None, options.SMTP_ENCRYPTION] = None,
+        password_stdin: options.PasswordStdin = False,
+        base_url: BaseUrl = None,
+        as_json: AsJson = False,
+    ) -> None:
+        account.check_environment(base_url)
+        with account.logged_warnings():
+            enclosures = options.read_enclosures(
+                cer=cer,
+                key=key,
+                fielcer=fielcer,
+                fielkey=fielkey,
+                logo=logo,
+                smtp_email=smtp_email,
+                smtp_host=smtp_host,
+                smtp_port=smtp_port,
+                smtp_encryption=smtp_encryption,
+                password_stdin=password_stdin,
+            )
+            assert enclosures.csd is not None  # noqa: S101  # --cer and --key are required
+            nueva = NuevaEmpresa(
+                razon_social=razon_social,
+                rfc=rfc,
+                codpos=codpos,
+                email=email,
+                regimen_nomina=regimen_nomina,
+                regimen=regimen,
+                calle=calle,
+                exterior=exterior,
+                interior=interior,
+                colonia=colonia,
+                estado=estado,
+                ciudad=ciudad,
+                delegacion=delegacion,
+                telefono=telefono,
+                curp=curp,
+                mailtomyself=mailtomyself,
+                mailtomyconta=mailtomyconta,
+                mail_conta=mail_conta,
+                cant_folios_min=cant_folios_min,
+                csd=enclosures.csd,
+                fiel=enclosures.fiel,
+                smtp=enclosures.smtp,
+                logo=enclosures.logo,
+            )
+        empresa = account.run(
+            lambda client: send(client, nueva), base_url=base_url, change=f"the empresa {nueva.rfc} was created"
+        )
+        printed.one(empresa, json=as_json)
+
+    command.__doc__ = about
+    return command
+
+
+create = _make_create(
+    lambda client, nueva: client.empresas.create(nueva),
     r"""Create a company, without looking whether there is one already: ensure looks first.
 
     Its data and certificates are checked before anything is sent. Passwords are no options: they are asked for without
@@ -123,21 +208,10 @@ def create(
           --regimen 601 --regimen-nomina 601 --cer csd.cer --key csd.key
 
     The exit code is 3 if the result is unknown (it may have been created): look (find) before you repeat it.
-    """
-    account.check_environment(base_url)
-    with account.logged_warnings():
-        nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
-
-    empresa = account.run(
-        lambda client: client.empresas.create(nueva), base_url=base_url, change=f"the empresa {nueva.rfc} was created"
-    )
-    printed.one(empresa, json=as_json)
-
-
-@takes(NuevaEmpresa)
-def ensure(
-    *, password_stdin: PasswordStdin = False, base_url: BaseUrl = None, as_json: AsJson = False, **given: Any
-) -> None:
+    """,
+)
+ensure = _make_create(
+    lambda client, nueva: client.empresas.ensure(nueva),
     r"""Show the company with this RFC, creating it if it is not there.
 
     What exists stays as it is. Can be repeated, but not by two at the same time. Passwords as for create. For many
@@ -147,25 +221,43 @@ def ensure(
       facturaonline empresas ensure --razon-social "ESCUELA KEMPER URGATE" \
           --rfc EKU9003173C9 --codpos 42501 --email a@example.com \
           --regimen 601 --regimen-nomina 601 --cer csd.cer --key csd.key
-    """
-    account.check_environment(base_url)
-    with account.logged_warnings():
-        nueva = NuevaEmpresa(**given_attributes(given, password_stdin=password_stdin))
-
-    empresa = account.run(
-        lambda client: client.empresas.ensure(nueva), base_url=base_url, change=f"the empresa {nueva.rfc} was created"
-    )
-    printed.one(empresa, json=as_json)
+    """,
+)
 
 
-@takes(CambiosEmpresa)
 def update(
     uid: Uid,
-    *,
-    password_stdin: PasswordStdin = False,
+    razon_social: Annotated[str | None, options.RAZON_SOCIAL] = None,
+    rfc: Annotated[str | None, options.RFC] = None,
+    codpos: Annotated[str | None, options.CODPOS] = None,
+    email: Annotated[str | None, options.EMAIL] = None,
+    regimen_nomina: Annotated[str | None, options.REGIMEN_NOMINA] = None,
+    regimen: Annotated[str | None, options.REGIMEN] = None,
+    calle: Annotated[str | None, options.CALLE] = None,
+    exterior: Annotated[str | None, options.EXTERIOR] = None,
+    interior: Annotated[str | None, options.INTERIOR] = None,
+    colonia: Annotated[str | None, options.COLONIA] = None,
+    estado: Annotated[str | None, options.ESTADO] = None,
+    ciudad: Annotated[str | None, options.CIUDAD] = None,
+    delegacion: Annotated[str | None, options.DELEGACION] = None,
+    telefono: Annotated[str | None, options.TELEFONO] = None,
+    curp: Annotated[str | None, options.CURP] = None,
+    mailtomyself: Annotated[bool | None, options.MAILTOMYSELF] = None,
+    mailtomyconta: Annotated[bool | None, options.MAILTOMYCONTA] = None,
+    mail_conta: Annotated[str | None, options.MAIL_CONTA] = None,
+    cant_folios_min: Annotated[int | None, options.CANT_FOLIOS_MIN] = None,
+    cer: Annotated[Path | None, options.CER] = None,
+    key: Annotated[Path | None, options.KEY] = None,
+    fielcer: Annotated[Path | None, options.FIELCER] = None,
+    fielkey: Annotated[Path | None, options.FIELKEY] = None,
+    logo: Annotated[Path | None, options.LOGO] = None,
+    smtp_email: Annotated[str | None, options.SMTP_EMAIL] = None,
+    smtp_host: Annotated[str | None, options.SMTP_HOST] = None,
+    smtp_port: Annotated[int | None, options.SMTP_PORT] = None,
+    smtp_encryption: Annotated[str | None, options.SMTP_ENCRYPTION] = None,
+    password_stdin: options.PasswordStdin = False,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
-    **given: Any,
 ) -> None:
     """Change what is given of a company, and nothing else. An empty text is sent empty. Passwords as for create.
 
@@ -174,11 +266,46 @@ def update(
       facturaonline empresas update 607a062eae2bb --cer csd.cer --key csd.key
     """
     account.check_environment(base_url)
-    if all(value is None for value in given.values()):
-        raise typer.BadParameter("there is nothing to change: give at least one attribute, such as --email")
     with account.logged_warnings():
-        cambios = CambiosEmpresa(**given_attributes(given, password_stdin=password_stdin))
-
+        enclosures = options.read_enclosures(
+            cer=cer,
+            key=key,
+            fielcer=fielcer,
+            fielkey=fielkey,
+            logo=logo,
+            smtp_email=smtp_email,
+            smtp_host=smtp_host,
+            smtp_port=smtp_port,
+            smtp_encryption=smtp_encryption,
+            password_stdin=password_stdin,
+        )
+        cambios = CambiosEmpresa(
+            razon_social=razon_social,
+            rfc=rfc,
+            codpos=codpos,
+            email=email,
+            regimen_nomina=regimen_nomina,
+            regimen=regimen,
+            calle=calle,
+            exterior=exterior,
+            interior=interior,
+            colonia=colonia,
+            estado=estado,
+            ciudad=ciudad,
+            delegacion=delegacion,
+            telefono=telefono,
+            curp=curp,
+            mailtomyself=mailtomyself,
+            mailtomyconta=mailtomyconta,
+            mail_conta=mail_conta,
+            cant_folios_min=cant_folios_min,
+            csd=enclosures.csd,
+            fiel=enclosures.fiel,
+            smtp=enclosures.smtp,
+            logo=enclosures.logo,
+        )
+    if cambios == CambiosEmpresa():
+        raise typer.BadParameter("there is nothing to change: give at least one attribute, such as --email")
     empresa = account.run(
         lambda client: client.empresas.update(uid, cambios), base_url=base_url, change=f"the empresa {uid} was changed"
     )
