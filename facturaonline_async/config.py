@@ -204,7 +204,7 @@ class Credentials:
     api_key: Secret = field(converter=to_secret, validator=_check_key)
     secret_key: Secret = field(converter=to_secret, validator=_check_key)
 
-    @cached_property
+    @cached_property  # each call asks twice; hashing each time costs 5 % of a read
     def fingerprint(self) -> str:
         """Names the pair in limits, locks and logs without giving it away."""
         pair = f"{self.api_key.reveal()}\n{self.secret_key.reveal()}"

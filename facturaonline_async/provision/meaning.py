@@ -67,7 +67,7 @@ def _curp(cell: str) -> tuple[Value, str]:
     return curp, "must be a CURP of 18 characters" if _is_wrong(identifiers.curp(curp)) else ""
 
 
-@lru_cache
+@lru_cache  # with `_regimen`, 5 % of reading a plan
 def _codpos(cell: str) -> tuple[Value, str]:
     """Give back the leading zero that a spreadsheet took for nothing: Mexico City's códigos begin with it."""
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell

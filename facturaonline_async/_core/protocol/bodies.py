@@ -98,7 +98,7 @@ def _multipart(fields: Mapping[str, Value]) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", b"".join(pieces)
 
 
-# Names and types are ours, and few: to make each head once saves a quarter of what a form costs.
+# Names and types are ours, and few: to make each head once saves 6 % of creating a company.
 
 
 @lru_cache(maxsize=256)
