@@ -128,7 +128,8 @@ class InvalidInputError(NotSentError, ValueError):
         field: name of the argument or attribute at fault; ``""`` where no single one is.
         findings: what a check of the company's data and certificates found, warnings included; empty where none was
             made.
-        report: the `facturaonline_async.sello.Report` of the certificate at fault (the CSD's, if both are), or None.
+        report: the `facturaonline_async.sello.CheckReport` of the certificate at fault (the CSD's, if both are), or
+            None.
 
     """
 

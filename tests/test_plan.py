@@ -17,7 +17,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
-from facturaonline_async.provision import Existing, Plan, PlanError, PlanSerie, Problem, ValueRow, check
+from facturaonline_async.provision import Existing, Plan, PlanError, PlanProblem, PlanSerie, ValueRow, validate
 from facturaonline_async.provision.rows import Repeats
 from facturaonline_async.provision.table import _wrong_columns
 from tests.calls import called
@@ -163,7 +163,7 @@ def test_a_sep_line_and_untidy_headers_and_empty_rows_and_columns_are_no_obstacl
 def test_a_codigo_postal_that_lost_its_zero_is_restored_and_reported(tmp_path: Path) -> None:
     plan = Plan.from_csv(written(tmp_path, [ROW, ROW | {"rfc": "HAÑ930228SM9", "codpos": "6500"}]))
     assert [asyncio.run(row.load()).codpos for row in plan] == ["06500", "06500"]
-    assert plan.notices == (Problem(row=3, column="codpos", reason="was read with its leading zero", seen="6500"),)
+    assert plan.notices == (PlanProblem(row=3, column="codpos", reason="was read with its leading zero", seen="6500"),)
 
 
 def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_name_that_is_certainly_meant_is_mended_and_said(tmp_path: Path, raw: 
     plan = Plan.from_csv(written(tmp_path, [ROW | {"razon_social": raw}]))
     (row,) = plan
     assert asyncio.run(row.load()).razon_social == sent
-    assert plan.notices == (Problem(row=2, column="razon_social", reason=f"was read {how}", seen=raw),)
+    assert plan.notices == (PlanProblem(row=2, column="razon_social", reason=f"was read {how}", seen=raw),)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_no_text_is_sent_changed_without_a_notice(tmp_path: Path, column: str, r
     plan = Plan.from_csv(written(tmp_path, [ROW | {column: raw}]))
     (row,) = plan
     assert getattr(asyncio.run(row.load()), column) == sent
-    assert plan.notices == (Problem(row=2, column=column, reason=how, seen=raw),)
+    assert plan.notices == (PlanProblem(row=2, column=column, reason=how, seen=raw),)
 
 
 @pytest.mark.parametrize("column", ["razon_social", "calle", "colonia", "mail_conta"])
@@ -717,8 +717,8 @@ def test_a_refusal_holds_what_was_mended_without_showing_the_cells_of_faulty_row
         Plan.from_csv(written(tmp_path, rows))
     reason = "was read without the blanks around it"
     assert pickle.loads(pickle.dumps(refused.value)).notices == (
-        Problem(row=2, column="calle", reason=reason, seen=" Centro "),
-        Problem(row=3, column="calle", reason=reason),
+        PlanProblem(row=2, column="calle", reason=reason, seen=" Centro "),
+        PlanProblem(row=3, column="calle", reason=reason),
     )
 
 
@@ -737,14 +737,14 @@ async def test_the_certificates_of_faulty_rows_are_checked_too(tmp_path: Path, m
         ROW | {"rfc": "XIQB891116QE4", "cer": "none.cer"},
     ]
     parsed = Plan.parse(written(tmp_path, rows))
-    async with check(parsed) as checked:
+    async with validate(parsed) as checked:
         found = {row.number: {each.column for each in row.problems} async for row in checked}
     assert found == {2: {"fielcer"}, 3: {"password_env"}, 4: {"cer", "key"}, 5: set()}
     assert (len(parsed), len(parsed.rows), [(row.number, row.rfc) for row in parsed.faulty]) == (
         4, 1, [(2, None), (3, "EKU9003173C9"), (5, "XIQB891116QE4")],
     )  # fmt: skip
     assert "wrong" not in repr(parsed) + repr(parsed.faulty)
-    async with check(parsed, check_sello=False) as checked:
+    async with validate(parsed, check_sello=False) as checked:
         assert [row.problems async for row in checked] == 4 * [()]
 
 

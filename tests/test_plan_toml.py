@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async import NuevaEmpresa
-from facturaonline_async.provision import Plan, PlanError, PlanSerie, Problem
+from facturaonline_async.provision import Plan, PlanError, PlanProblem, PlanSerie
 from tests.effort import examples
 from tests.plans import ROW, certify, folder, toml, toml_value, written, written_toml
 from tests.test_cli import run
@@ -78,7 +78,7 @@ def test_numbers_and_truths_may_be_written_without_quotation_marks(tmp_path: Pat
     assert (empresa.codpos, empresa.regimen, empresa.regimen_nomina) == ("06500", "601", "605")
     assert (empresa.exterior, empresa.telefono) == ("12", "5512345678")
     assert (empresa.mailtomyself, empresa.mailtomyconta, empresa.cant_folios_min) == (True, False, 66)
-    assert plan.notices == (Problem(row=1, column="codpos", reason="was read with its leading zero", seen="6500"),)
+    assert plan.notices == (PlanProblem(row=1, column="codpos", reason="was read with its leading zero", seen="6500"),)
     assert [row.existing for row in plan] == ["update"]
 
 

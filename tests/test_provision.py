@@ -29,9 +29,9 @@ from facturaonline_async.provision import (
     Existing,
     Plan,
     PlanSerie,
-    Report,
     RowOutcome,
     Run,
+    RunReport,
     SerieOutcome,
     State,
     ThingEvent,
@@ -50,7 +50,9 @@ P = PlanSerie(letra="P", tipo_documento="pago")
 MAIN = "607a062eae2bb"
 
 
-async def run(client: FacturaOnline, plan: Plan, *, settle: float = 0.2, **how: Any) -> tuple[list[RowOutcome], Report]:
+async def run(
+    client: FacturaOnline, plan: Plan, *, settle: float = 0.2, **how: Any
+) -> tuple[list[RowOutcome], RunReport]:
     async with provision(client, plan, settle=settle, **how) as under_way:
         outcomes = [outcome async for outcome in under_way]
     return sorted(outcomes, key=lambda outcome: outcome.number), under_way.report

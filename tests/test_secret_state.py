@@ -94,8 +94,8 @@ VALUES: dict[type, list[Any]] = {
 #: Public values that hold nothing secret: they are made of what the API or a check says.
 WITHOUT = {
     *(AttemptEvent, HoldEvent, SessionStats, Rate, RetryPolicy, Serie, PlanSerie, bulk.Outcome),
-    *(provision.Problem, provision.Report, provision.RowCheck, provision.RowOutcome, provision.SerieOutcome),
-    *(provision.ThingEvent, sello.Certificado, sello.Finding, sello.Report),
+    *(provision.PlanProblem, provision.RunReport, provision.RowCheck, provision.RowOutcome, provision.SerieOutcome),
+    *(provision.ThingEvent, sello.Certificado, sello.Finding, sello.CheckReport),
 }
 EACH = [pytest.param(value, id=f"{kind.__name__}-{n}") for kind, made in VALUES.items() for n, value in enumerate(made)]
 

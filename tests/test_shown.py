@@ -7,12 +7,12 @@ import re
 import pytest
 
 from facturaonline_async.cli import shown
-from facturaonline_async.provision import Problem, Report, RowOutcome, SerieOutcome, State
+from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, SerieOutcome, State
 
 
-def resumed() -> Report:
+def resumed() -> RunReport:
     """Return the report of a run that begins where 80 of 100 rows are done."""
-    report = Report(planned_empresas=100, planned_series=200)
+    report = RunReport(planned_empresas=100, planned_series=200)
     report.empresas[State.CREATED] = report.earlier_empresas[State.CREATED] = 80
     report.series[State.ADOPTED] = report.earlier_series[State.ADOPTED] = 160
     return report
@@ -51,7 +51,7 @@ def test_progress_shows_what_was_done_before(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("state", [State.FAILED, State.NOT_TRIED, State.UNKNOWN])
 def test_the_bars_count_what_exists_as_the_table_does(capsys: pytest.CaptureFixture[str], state: State) -> None:
     """A row of which nothing exists is reported, too, and moves no bar."""
-    report = Report(planned_empresas=2, planned_series=2)
+    report = RunReport(planned_empresas=2, planned_series=2)
     done, not_done = (
         SerieOutcome(letra="F", tipo_documento="factura", state=each) for each in (State.CREATED, State.NOT_TRIED)
     )
@@ -88,7 +88,7 @@ def test_rows_that_a_stopped_run_did_not_try_are_told_in_numbers_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    report = Report(planned_empresas=2, planned_series=0)
+    report = RunReport(planned_empresas=2, planned_series=0)
     report.add(RowOutcome(number=2, rfc="AAA010101AA2", state=State.NOT_TRIED, reason="not tried: the run was stopped"))
     report.add(RowOutcome(number=3, rfc="AAA010101AA3", state=State.FAILED, reason="no"))
     shown.report(report, interrupted=True)
@@ -100,7 +100,7 @@ def test_a_reason_does_not_repeat_its_state(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    report = Report(planned_empresas=1, planned_series=0)
+    report = RunReport(planned_empresas=1, planned_series=0)
     report.add(RowOutcome(number=2, rfc="AAA010101AA2", state=State.NOT_TRIED, reason="not tried: the run was stopped"))
     shown.report(report)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "AAA010101AA2" in line]
@@ -109,9 +109,9 @@ def test_a_reason_does_not_repeat_its_state(
 
 def test_warnings_are_grouped_by_their_cause_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
     digit = "{} does not fit. Compare it. [rfc_check_digit]"
-    found = [Problem(row=row, column="rfc", reason=digit.format(row)) for row in (4, 2, 3)]
-    found += [Problem(row=9, column="cer", reason="It expires soon. Renew it. [expires_soon]")]
-    found += [Problem(row=9, column="rfc", reason="a text without a code", seen="x")]
+    found = [PlanProblem(row=row, column="rfc", reason=digit.format(row)) for row in (4, 2, 3)]
+    found += [PlanProblem(row=9, column="cer", reason="It expires soon. Renew it. [expires_soon]")]
+    found += [PlanProblem(row=9, column="rfc", reason="a text without a code", seen="x")]
     shown.warnings(found)
     assert capsys.readouterr().err.splitlines() == [
         "warning 3 x, such as row 2, rfc: 2 does not fit. Compare it. [rfc_check_digit]",

@@ -30,13 +30,13 @@ from facturaonline_async.provision import (
     ParsedPlan,
     Plan,
     PlanError,
-    Problem,
-    Report,
+    PlanProblem,
     RowOutcome,
     Run,
+    RunReport,
     State,
-    check as dry_check,
     provision,
+    validate,
 )
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.reading import open_to_read, read_things
@@ -257,9 +257,9 @@ async def check(
 
     """
     problems = list(plan.problems)
-    warnings: list[Problem] = []
+    warnings: list[PlanProblem] = []
     with shown.bar("rows", len(plan), quiet=as_json) as advance:
-        async with dry_check(plan, check_sello=check_sello, production=production) as rows:
+        async with validate(plan, check_sello=check_sello, production=production) as rows:
             async for row in rows:
                 problems += row.problems
                 warnings += row.warnings
@@ -285,7 +285,7 @@ async def check(
     Console().print(f"The plan is well formed: {empresas} empresas, {series} series. Nothing was sent.")
 
 
-def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
     return [attrs.asdict(each) for each in problems]
 
 
@@ -300,11 +300,11 @@ class _Job:
     keys_out: Path | None
     options: dict[str, Any]
     rows: list[RowOutcome] = attrs.field(factory=list, init=False)
-    warnings: list[Problem] = attrs.field(factory=list, init=False)
+    warnings: list[PlanProblem] = attrs.field(factory=list, init=False)
 
-    async def run(self) -> Report:
+    async def run(self) -> RunReport:
         """Run the plan, and show what became of it, also if it was interrupted."""
-        report: Report | None = None
+        report: RunReport | None = None
         with contextlib.ExitStack() as stack:
             keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
             try:
@@ -345,7 +345,7 @@ class _Job:
                 if keys is not None and outcome.is_new and outcome.uid and outcome.credentials:
                     keys.add(outcome.rfc, outcome.uid, outcome.credentials)
 
-    def _show(self, report: Report, *, interrupted: bool) -> None:
+    def _show(self, report: RunReport, *, interrupted: bool) -> None:
         if not self.as_json:
             shown.report(report, interrupted=interrupted)
             shown.warnings(self.warnings)

@@ -24,7 +24,7 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
 from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.sat._findings import FINDINGS, Finding
-from facturaonline_async.sello import Certificado, Kind, Report, Sello, read_file
+from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._in_thread import check_in_thread
 from facturaonline_async.sello.printable import printable_path
 
@@ -149,12 +149,12 @@ def _of_folder(folder: Path, rfc: str | None, kind: Kind | None, password: Secre
         yield _Pair(found.name, rfc, kind, content if isinstance(content, Finding) else (*content, password))
 
 
-async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> list[tuple[_Pair, Report]]:
+async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> list[tuple[_Pair, CheckReport]]:
     """Check all pairs, and return those that there are, in their order."""
-    found: dict[int, Report] = {}
+    found: dict[int, CheckReport] = {}
     limiter = anyio.CapacityLimiter(_CHECKS)
 
-    async def report(numbered: tuple[int, _Pair]) -> Report | None:
+    async def report(numbered: tuple[int, _Pair]) -> CheckReport | None:
         return await _report(numbered[1], limiter, production=production)
 
     with shown.bar("certificates", len(pairs), quiet=quiet) as advance:
@@ -166,15 +166,15 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
     return [(pairs[number], found[number]) for number in sorted(found)]
 
 
-async def _report(pair: _Pair, limiter: anyio.CapacityLimiter, *, production: bool) -> Report | None:
+async def _report(pair: _Pair, limiter: anyio.CapacityLimiter, *, production: bool) -> CheckReport | None:
     """Check one; a plan's row may have no FIEL to check. What cannot be read is told of, and stops nothing else."""
     if isinstance(pair.source, Finding):
-        return Report(None, (pair.source,))
+        return CheckReport(None, (pair.source,))
     try:
         sello = await _loaded(pair)
     except InvalidInputError as error:
         is_told = not isinstance(pair.source, tuple) and pair.kind != "csd"  # a row is read twice, and told of once
-        return None if is_told else Report(None, (Finding(_UNREADABLE, error.field or "cer", str(error)),))
+        return None if is_told else CheckReport(None, (Finding(_UNREADABLE, error.field or "cer", str(error)),))
     if sello is None:
         return None
     return await check_in_thread(sello, rfc=pair.rfc, kind=pair.kind, production=production, limiter=limiter)
@@ -214,7 +214,7 @@ def _facts(certificado: Certificado) -> dict[str, str]:
     }
 
 
-def _show(report: Report) -> None:
+def _show(report: CheckReport) -> None:
     """Print the facts of one certificate, and everything that was found."""
     console = Console(highlight=False)
     if report.certificado is not None:
@@ -228,7 +228,7 @@ def _show(report: Report) -> None:
     console.print(_verdict([report]))
 
 
-def _show_all(checked: Sequence[tuple[_Pair, Report]]) -> None:
+def _show_all(checked: Sequence[tuple[_Pair, CheckReport]]) -> None:
     console = Console(highlight=False)
     table = Table(title=str(_verdict([report for _, report in checked])), title_justify="left")
     for name in ("", "kind", "RFC", "number", "valid until"):
@@ -252,7 +252,7 @@ def _line(finding: Finding) -> Text:
     return Text.assemble((f"{finding.severity} {finding.code}", style), f": {finding.seen} {finding.remedy}")
 
 
-def _verdict(reports: Sequence[Report]) -> Text:
+def _verdict(reports: Sequence[CheckReport]) -> Text:
     errors = sum(not report.ok for report in reports)
     warnings = sum(bool(report.warnings) for report in reports)
     if len(reports) == 1:
@@ -260,7 +260,7 @@ def _verdict(reports: Sequence[Report]) -> Text:
     return Text(f"{len(reports)} certificates: {errors} cannot be sent, {warnings} with warnings")
 
 
-def _as_json(pair: _Pair, report: Report) -> dict[str, Any]:
+def _as_json(pair: _Pair, report: CheckReport) -> dict[str, Any]:
     facts = report.certificado
     return {
         "name": pair.name,

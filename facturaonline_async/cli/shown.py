@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from facturaonline_async.provision import Problem, Report, RowOutcome, State
+from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, State
 
 __all__ = ["bar", "last_look", "notices", "progress", "report", "warnings"]
 
@@ -36,7 +36,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
+def progress(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
     """Show a bar for companies and one for series, and give a function to call after each row's outcome.
 
     A bar counts what exists, as the table at the end does: not what failed or was not tried.
@@ -58,7 +58,7 @@ def progress(run: Report, *, quiet: bool) -> Iterator[Callable[[RowOutcome], Non
             redraw()
 
 
-def bars_of(run: Report, get_time: Callable[[], float] | None = None) -> Progress:
+def bars_of(run: RunReport, get_time: Callable[[], float] | None = None) -> Progress:
     """Return a bar for companies and one for series.
 
     What earlier runs have done stands in them from the beginning; the estimate is made of what follows.
@@ -102,12 +102,12 @@ def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: bars.advance(task)
 
 
-def notices(found: Iterable[Problem]) -> None:
+def notices(found: Iterable[PlanProblem]) -> None:
     """Print the notices of a plan: every cell, those with one column and one reason in a line where they are many.
 
     No text is sent changed without a line that says so, so that none of these lines is left out.
     """
-    groups: dict[tuple[str, str], list[Problem]] = {}
+    groups: dict[tuple[str, str], list[PlanProblem]] = {}
     for notice in found:
         groups.setdefault((notice.column, notice.reason), []).append(notice)
     console = Console(stderr=True)
@@ -120,9 +120,9 @@ def notices(found: Iterable[Problem]) -> None:
             console.print(Text.assemble(("note", "yellow"), f" {line}"), soft_wrap=True)
 
 
-def warnings(found: Iterable[Problem]) -> None:
+def warnings(found: Iterable[PlanProblem]) -> None:
     """Print what a person should look at: a line for each cause, with how many rows have it, and the first of them."""
-    groups: dict[tuple[str, str], list[Problem]] = {}
+    groups: dict[tuple[str, str], list[PlanProblem]] = {}
     for problem in sorted(found, key=lambda problem: problem.row):
         groups.setdefault((problem.column, _cause(problem)), []).append(problem)
     console = Console(stderr=True)
@@ -131,7 +131,7 @@ def warnings(found: Iterable[Problem]) -> None:
         console.print(Text.assemble(("warning", "yellow"), f"{times} {group[0]}"), soft_wrap=True)
 
 
-def _cause(problem: Problem) -> str:
+def _cause(problem: PlanProblem) -> str:
     """Return the code that a finding's text ends with; a text without one is its own cause."""
     code = _CODE.search(problem.reason)
     return code[0] if code else problem.reason
@@ -150,7 +150,7 @@ def _wrong(found: Mapping[State, int]) -> str:
     return ", ".join(f"{number} {label(state)}" for state, number in found.items() if number and not state.is_there)
 
 
-def report(run: Report, *, interrupted: bool = False) -> None:
+def report(run: RunReport, *, interrupted: bool = False) -> None:
     """Print how many came to which state, and all that is not surely there with its reason."""
     console = Console()
     how = "Interrupted" if interrupted else "Complete" if run.is_complete else "Not complete"

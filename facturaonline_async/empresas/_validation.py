@@ -11,7 +11,7 @@ from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding, told
-from facturaonline_async.sello import Kind, Report, Sello
+from facturaonline_async.sello import CheckReport, Kind, Sello
 
 __all__ = ["CheckSello", "review"]
 
@@ -19,7 +19,7 @@ __all__ = ["CheckSello", "review"]
 class CheckSello(Protocol):
     """Checks a Sello somewhere outside the event loop."""
 
-    def __call__(self, sello: Sello, *, rfc: str | None, kind: Kind, production: bool) -> Awaitable[Report]:
+    def __call__(self, sello: Sello, *, rfc: str | None, kind: Kind, production: bool) -> Awaitable[CheckReport]:
         """Return what `facturaonline_async.sello.check` returns."""
         ...
 
@@ -34,7 +34,7 @@ async def review(
 
     """
     findings = _data(empresa)
-    faulty: Report | None = None
+    faulty: CheckReport | None = None
     for kind, sello in _sellos(empresa):
         if check_sello is None:
             break

@@ -24,7 +24,7 @@ from facturaonline_async.provision.meaning import (
     meaning,
 )
 from facturaonline_async.provision.packed import FaultyRow, Record, SelloParts
-from facturaonline_async.provision.rows import Problem
+from facturaonline_async.provision.rows import PlanProblem
 from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, misspelling
 
 __all__ = ["Cells", "Serie"]
@@ -73,8 +73,8 @@ class Cells:
         any_tipo: bool = False,
     ) -> None:
         self.number = number
-        self.problems: list[Problem] = []
-        self.notices: list[Problem] = []
+        self.problems: list[PlanProblem] = []
+        self.notices: list[PlanProblem] = []
         #: The row's RFC, if that is one.
         self.rfc: str | None = None
         self._raw = cells
@@ -93,12 +93,12 @@ class Cells:
     def refuse(self, column: str, reason: str) -> None:
         """Tell what is wrong with a value that is no text, and say no more about its column."""
         self._refused |= {column, column.removesuffix("_env")}
-        self.problems.append(Problem(row=self.number, column=column, reason=reason))
+        self.problems.append(PlanProblem(row=self.number, column=column, reason=reason))
 
     def wrong(self, column: str, reason: str, seen: str | None = None) -> None:
         """Tell what is wrong with a cell."""
         if column not in self._refused:
-            self.problems.append(Problem(row=self.number, column=column, reason=reason, seen=seen))
+            self.problems.append(PlanProblem(row=self.number, column=column, reason=reason, seen=seen))
 
     def _stripped(self, name: str, cell: str) -> str:
         """Return a cell without what a spreadsheet wrote around it; of a password, whether there is one."""
@@ -163,7 +163,7 @@ class Cells:
         )
 
     def _notice(self, column: str, reason: str, seen: str | None = None) -> None:
-        self.notices.append(Problem(row=self.number, column=column, reason=reason, seen=seen))
+        self.notices.append(PlanProblem(row=self.number, column=column, reason=reason, seen=seen))
 
     def _value(self, name: str, cell: str) -> Value:
         """Return what the cell means for the attribute."""
@@ -325,7 +325,7 @@ def _series(cell: str) -> Iterator[Serie]:
         yield Serie(text, letra, tipo_documento, folio)
 
 
-def _is_plausible(problem: Problem) -> bool:
+def _is_plausible(problem: PlanProblem) -> bool:
     """Whether what was seen in a cell of files or series could be meant for it."""
     marks = ":" if problem.column == "series" else "./\\" if problem.column in FILES else ""
     seen = problem.seen or ""

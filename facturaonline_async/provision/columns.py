@@ -6,7 +6,7 @@ from attrs import evolve
 
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision.packed import FaultyRow, PackedRow
-from facturaonline_async.provision.rows import PlanRow, Problem
+from facturaonline_async.provision.rows import PlanProblem, PlanRow
 from facturaonline_async.sat._findings import Finding, told
 
 __all__ = ["as_problem", "in_columns", "refused_in_columns"]
@@ -22,10 +22,10 @@ def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
     return evolve(finding, field=column)
 
 
-def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> Problem:
+def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> PlanProblem:
     """Return a finding as what is wrong with the plan's column."""
     found = in_columns(row, finding)
-    return Problem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")
+    return PlanProblem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")
 
 
 def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:

@@ -17,11 +17,11 @@ from facturaonline_async.provision.columns import as_problem
 from facturaonline_async.provision.gather import ParsedPlan
 from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.provision.plan import Plan
-from facturaonline_async.provision.rows import PlanRow, Problem
+from facturaonline_async.provision.rows import PlanProblem, PlanRow
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello._in_thread import check_in_thread
 
-__all__ = ["RowCheck", "check"]
+__all__ = ["RowCheck", "validate"]
 
 _CONCURRENCY: Final = 32
 _CHECKS: Final = 2
@@ -42,22 +42,22 @@ class RowCheck:
 
     number: int
     rfc: str
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = field(default=())
+    problems: tuple[PlanProblem, ...] = ()
+    warnings: tuple[PlanProblem, ...] = field(default=())
 
 
 _Row: TypeAlias = PlanRow | FaultyRow
 
 
 @asynccontextmanager
-async def check(
+async def validate(
     plan: Plan | ParsedPlan, *, check_sello: bool = True, production: bool = False
 ) -> AsyncIterator[AsyncIterator[RowCheck]]:
     """Make and check every row, certificates in two threads. Give what was found as it comes, in no order.
 
     ::
 
-        async with check(plan) as rows:
+        async with validate(plan) as rows:
             async for row in rows:
                 print(row.number, *row.problems)
 
@@ -107,11 +107,11 @@ class _Checker:
 async def _row_checks(outcomes: AsyncIterator[bulk.Outcome[_Row, tuple[Finding, ...]]]) -> AsyncIterator[RowCheck]:
     async for outcome in outcomes:
         row, error = outcome.item, outcome.error
-        problems: list[Problem] = []
+        problems: list[PlanProblem] = []
         if isinstance(error, InvalidInputError):
             findings: tuple[Finding, ...] = error.findings
             if not findings:
-                problems = [Problem(row=row.number, column=error.field, reason=str(error))]
+                problems = [PlanProblem(row=row.number, column=error.field, reason=str(error))]
         else:
             findings = outcome.result()
         problems += [as_problem(row, finding) for finding in findings if finding.is_error]

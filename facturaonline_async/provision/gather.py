@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from facturaonline_async.provision.cells import Cells
 from facturaonline_async.provision.packed import FaultyRow, PackedRows
-from facturaonline_async.provision.rows import PlanError, Problem, Repeats
+from facturaonline_async.provision.rows import PlanError, PlanProblem, Repeats
 
 __all__ = ["Gathered", "ParsedPlan", "opened", "whole"]
 
@@ -34,8 +34,8 @@ class ParsedPlan:
 
     rows: PackedRows
     faulty: tuple[FaultyRow, ...] = field(default=(), repr=False)
-    problems: tuple[Problem, ...] = ()
-    notices: tuple[Problem, ...] = field(default=(), repr=False)
+    problems: tuple[PlanProblem, ...] = ()
+    notices: tuple[PlanProblem, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.faulty)
@@ -51,8 +51,8 @@ class Gathered:
 
     def __init__(self) -> None:
         self.rows: PackedRows = PackedRows()
-        self.problems: list[Problem] = []
-        self.notices: list[Problem] = []
+        self.problems: list[PlanProblem] = []
+        self.notices: list[PlanProblem] = []
         self._faulty: list[FaultyRow] = []
         self._repeats = Repeats()
 
@@ -85,9 +85,9 @@ class Gathered:
         )
 
 
-def whole(reason: str) -> Problem:
+def whole(reason: str) -> PlanProblem:
     """Return what is wrong with the plan as a whole."""
-    return Problem(row=0, column="", reason=reason)
+    return PlanProblem(row=0, column="", reason=reason)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from facturaonline_async._validators import type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision.gather import ParsedPlan, whole
 from facturaonline_async.provision.packed import PackedRows
-from facturaonline_async.provision.rows import PlanError, PlanRow, PlanSerie, Problem, Repeats, ValueRow
+from facturaonline_async.provision.rows import PlanError, PlanProblem, PlanRow, PlanSerie, Repeats, ValueRow
 from facturaonline_async.provision.table import read_csv
 from facturaonline_async.provision.toml import read_toml
 
@@ -30,8 +30,8 @@ class Plan:
 
     """
 
-    def __init__(self, rows: Iterable[PlanRow], *, notices: Sequence[Problem] = ()) -> None:
-        self.notices: tuple[Problem, ...] = tuple(notices)
+    def __init__(self, rows: Iterable[PlanRow], *, notices: Sequence[PlanProblem] = ()) -> None:
+        self.notices: tuple[PlanProblem, ...] = tuple(notices)
         # Packed rows were looked through when they were gathered.
         self.rows: Sequence[PlanRow] = rows if isinstance(rows, PackedRows) else _distinct(rows)
 
@@ -161,14 +161,14 @@ def _to_row(row: object, number: int) -> PlanRow:
     if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], NuevaEmpresa) and isinstance(row[1], Iterable):
         return ValueRow(nueva=row[0], series=tuple(row[1]), number=number)
     reason = f"must be a NuevaEmpresa with its series, as (nueva, [serie, …]), or a PlanRow, and was {type_name(row)}"
-    raise PlanError.of([Problem(row=number, column="", reason=reason)])
+    raise PlanError.of([PlanProblem(row=number, column="", reason=reason)])
 
 
 def _distinct(rows: Iterable[PlanRow]) -> tuple[PlanRow, ...]:
     """Return the rows, if no company, and no serie within one, stands there twice."""
     found = tuple(rows)
     repeats = Repeats()
-    problems: list[Problem] = []
+    problems: list[PlanProblem] = []
     for row in found:
         problems += repeats.of_rfc(row.rfc, row.number)
         problems += repeats.of_series(row.series, row.number)

@@ -8,9 +8,9 @@ from collections import Counter
 from attrs import define, field, frozen
 
 from facturaonline_async.config import Credentials
-from facturaonline_async.provision.rows import Problem
+from facturaonline_async.provision.rows import PlanProblem
 
-__all__ = ["Report", "RowOutcome", "SerieOutcome", "State"]
+__all__ = ["RowOutcome", "RunReport", "SerieOutcome", "State"]
 
 
 class State(enum.StrEnum):
@@ -85,7 +85,7 @@ class RowOutcome:
     reason: str = ""
     series: tuple[SerieOutcome, ...] = ()
     is_earlier: bool = False
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[PlanProblem, ...] = ()
     credentials: Credentials | None = field(default=None, repr=False, eq=False)
     is_new: bool = field(default=False, eq=False)
 
@@ -97,7 +97,7 @@ class RowOutcome:
 
 
 @define(kw_only=True)
-class Report:
+class RunReport:
     """A run in numbers. Of the rows it keeps those that are not `ok`, so that it stays small.
 
     Attributes:

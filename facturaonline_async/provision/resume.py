@@ -13,8 +13,8 @@ from facturaonline_async.provision import its_series
 from facturaonline_async.provision.account import Account
 from facturaonline_async.provision.digests import changed_columns, empresa_digest
 from facturaonline_async.provision.journal import Journal
-from facturaonline_async.provision.report import Report
-from facturaonline_async.provision.rows import PlanError, PlanRow, Problem
+from facturaonline_async.provision.report import RunReport
+from facturaonline_async.provision.rows import PlanError, PlanProblem, PlanRow
 from facturaonline_async.provision.things import Phase, Thing
 from facturaonline_async.provision.work import Work, state
 
@@ -38,7 +38,7 @@ class Resumed:
 
 
 async def begin(
-    journal: Journal, plan: Iterable[PlanRow], account: Account, report: Report, settle: float
+    journal: Journal, plan: Iterable[PlanRow], account: Account, report: RunReport, settle: float
 ) -> Resumed | None:
     """Bring a journal and a plan together, in one transaction, and return what earlier runs have left.
 
@@ -91,7 +91,7 @@ class _Comparison:
 
     journal: Journal
     account: Account
-    report: Report
+    report: RunReport
     settle: float
     resumed: Resumed = field(factory=Resumed, init=False)
     _seen: set[str] = field(factory=set, init=False)
@@ -99,7 +99,7 @@ class _Comparison:
     _save: list[Thing] = field(factory=list, init=False)
     _drop: list[Thing] = field(factory=list, init=False)
     _fresh: set[str] = field(factory=set, init=False)  # RFCs whose company nobody has sent
-    _problems: list[Problem] = field(factory=list, init=False)
+    _problems: list[PlanProblem] = field(factory=list, init=False)
 
     async def look_at(self, row: PlanRow) -> None:
         """Compare one row with what the journal knows of it."""
@@ -177,11 +177,11 @@ class _Comparison:
         series = sum(not thing.is_empresa for thing in left)
         also = f" and its {series} series" if series else ""
         reason = f"{rfc}: the company{also} {'were' if series else 'was'} removed from the plan, but may exist"
-        self._problems.append(Problem(row=0, column="", reason=f"{reason}: put the row back"))
+        self._problems.append(PlanProblem(row=0, column="", reason=f"{reason}: put the row back"))
 
     def _problem(self, number: int, thing: Thing, reason: str) -> None:
         column = "" if thing.is_empresa else "series"
-        self._problems.append(Problem(row=number, column=column, reason=f"{thing.rfc}: {reason}"))
+        self._problems.append(PlanProblem(row=number, column=column, reason=f"{thing.rfc}: {reason}"))
 
     def _close(self, things: list[Thing]) -> None:
         empresa, *series = things

@@ -13,7 +13,7 @@ from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import serie_key
 
-__all__ = ["EXISTING", "Existing", "PlanError", "PlanRow", "PlanSerie", "Problem", "Repeats", "ValueRow"]
+__all__ = ["EXISTING", "Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "Repeats", "ValueRow"]
 
 #: What to do with a company that exists: leave it as it is, change it to what the plan says, or fail.
 Existing: TypeAlias = Literal["adopt", "update", "fail"]
@@ -25,7 +25,7 @@ _SHOWN: Final = 50
 
 
 @frozen(kw_only=True)
-class Problem:
+class PlanProblem:
     """What is wrong with one cell of a plan.
 
     Attributes:
@@ -61,13 +61,13 @@ class PlanError(InvalidInputError):
 
     """
 
-    def __init__(self, message: str, problems: Sequence[Problem] = (), notices: Sequence[Problem] = ()) -> None:
+    def __init__(self, message: str, problems: Sequence[PlanProblem] = (), notices: Sequence[PlanProblem] = ()) -> None:
         super().__init__(message, field="plan")
-        self.problems: tuple[Problem, ...] = tuple(problems)
-        self.notices: tuple[Problem, ...] = tuple(notices)
+        self.problems: tuple[PlanProblem, ...] = tuple(problems)
+        self.notices: tuple[PlanProblem, ...] = tuple(notices)
 
     @classmethod
-    def of(cls, problems: Sequence[Problem], notices: Sequence[Problem] = ()) -> PlanError:
+    def of(cls, problems: Sequence[PlanProblem], notices: Sequence[PlanProblem] = ()) -> PlanError:
         """Return the error that shows all problems."""
         ordered = sorted(problems, key=lambda problem: problem.row)
         if len(ordered) == 1 and not ordered[0].row and not ordered[0].column:
@@ -177,17 +177,17 @@ class Repeats:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
-    def of_rfc(self, rfc: str, number: int) -> Iterator[Problem]:
+    def of_rfc(self, rfc: str, number: int) -> Iterator[PlanProblem]:
         """Tell whether a row before this one has the RFC."""
         rfc = normalize_rfc(rfc)
         if rfc in self._numbers:
-            yield Problem(row=number, column="rfc", reason=f"{rfc} stands in row {self._numbers[rfc]} already")
+            yield PlanProblem(row=number, column="rfc", reason=f"{rfc} stands in row {self._numbers[rfc]} already")
         else:
             self._numbers[rfc] = number
 
     @staticmethod
-    def of_series(series: Sequence[PlanSerie], number: int) -> Iterator[Problem]:
+    def of_series(series: Sequence[PlanSerie], number: int) -> Iterator[PlanProblem]:
         """Tell which series stand there twice."""
         for key, times in Counter(serie.key for serie in series).items():
             if times > 1:
-                yield Problem(row=number, column="series", reason=f"{':'.join(key)} stands there twice")
+                yield PlanProblem(row=number, column="series", reason=f"{':'.join(key)} stands there twice")

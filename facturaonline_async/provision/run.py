@@ -24,7 +24,7 @@ from facturaonline_async.provision.its_series import ItsSeries
 from facturaonline_async.provision.journal import Journal, JournalError
 from facturaonline_async.provision.parking import Parking
 from facturaonline_async.provision.plan import Plan
-from facturaonline_async.provision.report import Report, RowOutcome
+from facturaonline_async.provision.report import RowOutcome, RunReport
 from facturaonline_async.provision.resume import Resumed
 from facturaonline_async.provision.rows import Existing
 from facturaonline_async.provision.sending import Sender, stopped
@@ -35,7 +35,7 @@ from facturaonline_async.sello._in_thread import check_in_thread
 __all__ = ["Run", "provision"]
 
 _TICK = 10
-"""Seconds that `Report.pace` counts together."""
+"""Seconds that `RunReport.pace` counts together."""
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ async def provision(
 
     When `settle` is over after a company's last create, its series are listed once more, and at the very end all
     companies: a server or a balancer may do a POST twice that it answers once. So a run that creates something ends
-    `settle` seconds after its last create; the rows' outcomes do not wait for that. See `Report.audit`.
+    `settle` seconds after its last create; the rows' outcomes do not wait for that. See `RunReport.audit`.
 
     With a journal the run can be taken up again, also after a crash: give the same plan and the same journal. What is
     done is not touched again; rows that failed or were not tried may have been corrected, and new ones added. Leaving
@@ -113,7 +113,7 @@ async def provision(
     settle = engine.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time
     began = clock()
-    report = Report(planned_empresas=len(plan), planned_series=plan.series_count, has_audit=audit)
+    report = RunReport(planned_empresas=len(plan), planned_series=plan.series_count, has_audit=audit)
     async with AsyncExitStack() as stack:
         opened = None
         if journal is not None:
@@ -140,7 +140,7 @@ async def provision(
 class Run:
     """A run under way: iterate over it for the outcomes, and look at `report` when it is done."""
 
-    report: Report
+    report: RunReport
     _plan: Plan = field(alias="plan")
     _resumed: Resumed | None = field(alias="resumed")
     _companies: Companies = field(alias="companies")

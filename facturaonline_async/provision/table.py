@@ -21,7 +21,7 @@ from facturaonline_async.provision.cells import Cells
 from facturaonline_async.provision.files import Files
 from facturaonline_async.provision.gather import Gathered, ParsedPlan, opened, whole
 from facturaonline_async.provision.meaning import COLUMNS, REQUIRED
-from facturaonline_async.provision.rows import PlanError, Problem
+from facturaonline_async.provision.rows import PlanError, PlanProblem
 
 __all__ = ["read_csv"]
 
@@ -99,7 +99,7 @@ def _uneven(columns: Sequence[str], record: Sequence[str]) -> str:
     return ""
 
 
-def _text(file: BinaryIO, notices: list[Problem]) -> TextIO:
+def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
     """Return the file's text, whatever a spreadsheet encoded it in; say so where that had to be guessed."""
     start = file.read(4)
     encoding = "utf-8-sig"
@@ -111,7 +111,7 @@ def _text(file: BinaryIO, notices: list[Problem]) -> TextIO:
         encoding = "cp1252"
         # The text itself is not shown: it may be a password.
         reason = "the file is not UTF-8 from here on, and was read as Windows-1252"
-        notices.append(Problem(row=row, column="", reason=reason))
+        notices.append(PlanProblem(row=row, column="", reason=reason))
     file.seek(0)
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
@@ -140,7 +140,9 @@ def _not_utf_8(file: BinaryIO) -> int | None:
             spanish.update({each: len(_SPANISH.findall(line.decode(each, "replace"))) for each in _ENCODINGS})
             is_windows = is_windows and _is(line, "cp1252")
     if first is not None and meant > broken:
-        raise PlanError.of([Problem(row=first, column="", reason="holds bytes that are not UTF-8, unlike the rest")])
+        raise PlanError.of(
+            [PlanProblem(row=first, column="", reason="holds bytes that are not UTF-8, unlike the rest")]
+        )
     if first is not None:
         _refuse_other_encodings(first, spanish, is_windows=is_windows)
     return first
@@ -156,7 +158,7 @@ def _refuse_other_encodings(row: int, spanish: Counter[str], *, is_windows: bool
         return
     looks = f", and looks like {_ENCODINGS[best]}" if best != "cp1252" else ""
     reason = f"the file is neither UTF-8 nor Windows-1252 from here on{looks}: save it as CSV UTF-8"
-    raise PlanError.of([Problem(row=row, column="", reason=reason)])
+    raise PlanError.of([PlanProblem(row=row, column="", reason=reason)])
 
 
 def _is(line: bytes, encoding: str) -> bool:
@@ -167,24 +169,24 @@ def _is(line: bytes, encoding: str) -> bool:
     return True
 
 
-def _records(text: TextIO, notices: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, list[str]]]:
     """Give the rows that are not empty, with their numbers."""
     number = 0
-    problem: Problem | None = None
+    problem: PlanProblem | None = None
     try:
         for number, record in enumerate(_table(text, notices), 1):
             if any(cell.strip() for cell in record):
                 yield number, record
     except csv.Error as error:
         reason = f"this is not CSV ({error}): is a quotation mark missing or unescaped?"
-        problem = Problem(row=number + 1, column="", reason=reason)
+        problem = PlanProblem(row=number + 1, column="", reason=reason)
     except UnicodeDecodeError:  # all else was looked through before
         problem = whole("it begins as UTF-16, and holds bytes that are not: save it as CSV UTF-8")
     if problem is not None:
         raise PlanError.of([problem])
 
 
-def _table(text: TextIO, notices: list[Problem]) -> Iterator[list[str]]:
+def _table(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
     first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):
@@ -221,11 +223,11 @@ def _meant(name: str) -> str:
     return next(iter(difflib.get_close_matches(plain, sorted(COLUMNS), 1, 0.75)), "")
 
 
-def _wrong_columns(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[Problem]:
+def _wrong_columns(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[PlanProblem]:
     """Give what is wrong with the names of the columns; `header` has them as they are written."""
 
-    def wrong(column: str, reason: str) -> Problem:
-        return Problem(row=number, column=column, reason=reason)
+    def wrong(column: str, reason: str) -> PlanProblem:
+        return PlanProblem(row=number, column=column, reason=reason)
 
     named = [name for name in columns if name]
     if not set(named) & set(REQUIRED):

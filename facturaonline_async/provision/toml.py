@@ -20,7 +20,7 @@ from facturaonline_async.provision.cells import Cells, Serie
 from facturaonline_async.provision.files import Files
 from facturaonline_async.provision.gather import Gathered, ParsedPlan, opened, whole
 from facturaonline_async.provision.meaning import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
-from facturaonline_async.provision.rows import PlanError, Problem
+from facturaonline_async.provision.rows import PlanError, PlanProblem
 
 __all__ = ["read_toml"]
 
@@ -44,7 +44,9 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
     with opened(Path(path)) as file:
         for number, table in enumerate(_tables(file, gathered.problems), 1):
             if not isinstance(table, dict):
-                gathered.problems.append(Problem(row=number, column="", reason=f"must be a table, not {_kind(table)}"))
+                gathered.problems.append(
+                    PlanProblem(row=number, column="", reason=f"must be a table, not {_kind(table)}")
+                )
                 continue
             texts, faults = _texts(table)
             series, more = _series(table.get("series"))
@@ -58,7 +60,7 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
 # ── The file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tables(file: BinaryIO, problems: list[Problem]) -> Iterator[object]:
+def _tables(file: BinaryIO, problems: list[PlanProblem]) -> Iterator[object]:
     """Give the tables of the companies in their order."""
     given = 0
     told: set[str] = set()
@@ -124,7 +126,7 @@ def _parsed_whole(content: bytes) -> dict[str, Any]:
     raise PlanError.of([whole(reason)])
 
 
-def _strange(document: Mapping[str, object], told: set[str]) -> Iterator[Problem]:
+def _strange(document: Mapping[str, object], told: set[str]) -> Iterator[PlanProblem]:
     for key in document.keys() - {_TABLES} - told:
         told.add(key)
         yield whole(f"{_unknown(key, [_TABLES])}: companies are written as [[empresas]]")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from facturaonline_async.sat._findings import Finding, Severity
-from facturaonline_async.sello.report import Certificado, Kind, Report
+from facturaonline_async.sello.report import Certificado, CheckReport, Kind
 from facturaonline_async.sello.values import Sello, read_file
 
-__all__ = ["Certificado", "Finding", "Kind", "Report", "Sello", "Severity", "check", "read_file"]
+__all__ = ["Certificado", "CheckReport", "Finding", "Kind", "Sello", "Severity", "check", "read_file"]
 
 
 def check(
@@ -18,7 +18,7 @@ def check(
     kind: Kind | None = "csd",
     now: datetime | None = None,
     production: bool = False,
-) -> Report:
+) -> CheckReport:
     """Find everything that is wrong with a certificate, its key and its password. Nothing is sent.
 
     It takes about 2 ms, during which other threads of the process stand still; up to 50 ms if the password is wrong and

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from facturaonline_async.sello import Kind, Report, Sello, check
+from facturaonline_async.sello import CheckReport, Kind, Sello, check
 
 __all__ = ["check_in_thread"]
 
@@ -27,7 +27,7 @@ async def check_in_thread(
     kind: Kind | None,
     production: bool = False,
     limiter: anyio.CapacityLimiter | None = None,
-) -> Report:
+) -> CheckReport:
     """Check a Sello in a thread, first come, first served.
 
     Cancelled, the call ends at once, or (in a cancelled scope of anyio) with the check. A check that has begun is not

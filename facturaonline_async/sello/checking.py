@@ -23,7 +23,7 @@ from facturaonline_async.sello.llave import (
 )
 from facturaonline_async.sello.passwords import explain, unsendable
 from facturaonline_async.sello.printable import printable
-from facturaonline_async.sello.report import Certificado, Kind, Report
+from facturaonline_async.sello.report import Certificado, CheckReport, Kind
 from facturaonline_async.sello.selection import select
 from facturaonline_async.sello.values import Sello
 
@@ -36,7 +36,9 @@ _LONGEST_RFC: Final = 200
 _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
-def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool) -> Report:
+def find_all(
+    sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool
+) -> CheckReport:
     """Find everything that is wrong with a Sello: see `facturaonline_async.sello.check`."""
     _check_arguments(sello, rfc, kind, now)
     findings: list[Finding] = []
@@ -54,7 +56,7 @@ def find_all(sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime 
         findings += _facts(certificado, rfc, kind, now or datetime.now(UTC), production=production)
         if public is not None and public != certified:
             findings.append(Finding("key_mismatch", "key", "The key is another one than the certificate's."))
-    return Report(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
+    return CheckReport(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
 
 
 def _check_arguments(sello: object, rfc: object, kind: object, now: object) -> None:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from facturaonline_async.sat._findings import Finding
 
-__all__ = ["Certificado", "Kind", "Report"]
+__all__ = ["Certificado", "CheckReport", "Kind"]
 
 Kind = Literal["csd", "fiel"]
 
@@ -78,7 +78,7 @@ class Certificado:
 
 
 @frozen(repr=False)
-class Report:
+class CheckReport:
     """What a check of a `Sello` found. It holds no secret, and can be pickled.
 
     Attributes:
@@ -108,4 +108,4 @@ class Report:
     def __repr__(self) -> str:
         rfc, numero = (self.certificado.rfc, self.certificado.numero) if self.certificado else ("", "")
         codes = ", ".join(finding.code for finding in self.findings) or "nothing found"
-        return f"<Report: {rfc or 'no RFC'}, certificate {numero or 'unknown'}: {codes}>"
+        return f"<CheckReport: {rfc or 'no RFC'}, certificate {numero or 'unknown'}: {codes}>"

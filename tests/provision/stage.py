@@ -17,7 +17,7 @@ from facturaonline_async import Credentials, FacturaOnline, SessionManager
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, OutcomeUnknownError
-from facturaonline_async.provision import Plan, Report, RowOutcome, provision
+from facturaonline_async.provision import Plan, RowOutcome, RunReport, provision
 from facturaonline_async.testing._emulator.dispatch import Arrival
 from tests.provision.world import CONFIG, SETTLE, Life, World
 from tests.virtual import virtually
@@ -211,7 +211,7 @@ def staged(
 
 async def run(
     client: FacturaOnline, plan: Plan, *, settle: float = SETTLE, **how: Any
-) -> tuple[list[RowOutcome], Report]:
+) -> tuple[list[RowOutcome], RunReport]:
     """Run the plan to its end, and return what came of it."""
     async with provision(client, plan, settle=settle, **how) as under_way:
         outcomes = [outcome async for outcome in under_way]

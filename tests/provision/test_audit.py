@@ -9,7 +9,7 @@ import pytest
 
 from facturaonline_async import FacturaOnline, connect
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.provision import Plan, PlanSerie, Report, State, provision
+from facturaonline_async.provision import Plan, PlanSerie, RunReport, State, provision
 from facturaonline_async.provision.timers import DelayQueue
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing._emulator.dispatch import Arrival
@@ -175,7 +175,7 @@ async def test_a_timer_that_goes_off_a_moment_early_is_not_set_again_and_again(
 # ── A run that ends before it ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def left(stage: Stage, client: FacturaOnline, plan: Plan, how: str) -> Report:
+async def left(stage: Stage, client: FacturaOnline, plan: Plan, how: str) -> RunReport:
     """Run a plan whose rows are all done, and end the run before its last look."""
     number = len(plan) + plan.series_count
     async with provision(client, plan, journal="virtual", settle=SETTLE) as under_way:

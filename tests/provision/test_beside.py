@@ -25,7 +25,7 @@ from facturaonline_async import (
     UnreadableAnswerError,
 )
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.provision import JournalError, Plan, Report, State, ThingEvent, provision
+from facturaonline_async.provision import JournalError, Plan, RunReport, State, ThingEvent, provision
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator
 from facturaonline_async.testing._emulator.dispatch import Arrival
@@ -267,7 +267,7 @@ async def test_a_run_that_begins_while_another_is_in_doubt_waits_with_it(stage: 
     stage.on(EMPRESAS, lost(), times=1)
     stage.on(EMPRESAS, lost(done_after=20), times=1)
 
-    async def later() -> Report:
+    async def later() -> RunReport:
         await asyncio.sleep(7)
         return (await run(client, plan_of([1])))[1]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from facturaonline_async import connect
-from facturaonline_async.provision import Report, provision
+from facturaonline_async.provision import RunReport, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
 from tests.provision.verdict import Verdict, judge, phases
@@ -60,7 +60,7 @@ async def dies(emulator: Emulator, journal: Path, point: str, **more: Any) -> No
     assert process.returncode == REACHED, problems.decode()
 
 
-async def resumed(emulator: Emulator, journal: Path) -> Report:
+async def resumed(emulator: Emulator, journal: Path) -> RunReport:
     """Go on where it stood, in this process, and without faults."""
     emulator.clear_faults()
     async with (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facturaonline_async import FacturaOnline, connect
-from facturaonline_async.provision import Plan, PlanSerie, Report, RowOutcome, Run, State, provision
+from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, RunReport, State, provision
 from facturaonline_async.provision.status import look
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
@@ -24,7 +24,7 @@ def numbers(found: Mapping[State, int] | Mapping[str, int]) -> dict[str, int]:
     return {str(state): number for state, number in found.items() if number}
 
 
-async def work(client: FacturaOnline, journal: Path, how: str, rows: int, reports: list[Report]) -> list[RowOutcome]:
+async def work(client: FacturaOnline, journal: Path, how: str, rows: int, reports: list[RunReport]) -> list[RowOutcome]:
     """Run until so many rows have come, and then end in one of the ways."""
     outcomes = []
     async with provision(client, PLAN, journal=journal, concurrency=3, settle=0.2) as under_way:
@@ -49,7 +49,7 @@ async def _goes_on(under_way: Run, how: str) -> bool:
 
 @pytest.mark.parametrize("how", ["stopped", "left", "cancelled"])
 async def test_the_report_of_a_run_that_ends_early_says_what_the_journal_says(tmp_path: Path, how: str) -> None:
-    journal, reports = tmp_path / "j", list[Report]()
+    journal, reports = tmp_path / "j", list[RunReport]()
     async with (
         Emulator(latency=0.01) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
@@ -71,7 +71,7 @@ async def test_the_report_of_a_run_that_ends_early_says_what_the_journal_says(tm
 
 
 async def test_a_resumed_run_says_what_an_earlier_one_has_created(tmp_path: Path) -> None:
-    journal, reports = tmp_path / "j", list[Report]()
+    journal, reports = tmp_path / "j", list[RunReport]()
     async with (
         Emulator(latency=0.01) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
@@ -89,7 +89,7 @@ async def test_a_resumed_run_says_what_an_earlier_one_has_created(tmp_path: Path
 
 
 async def test_what_could_not_be_sent_has_failed_in_the_journal_as_in_the_report(tmp_path: Path) -> None:
-    journal, reports = tmp_path / "j", list[Report]()
+    journal, reports = tmp_path / "j", list[RunReport]()
     async with (
         Emulator() as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,

@@ -9,7 +9,7 @@ import pytest
 from attrs import define
 from hypothesis import given, strategies as st
 
-from facturaonline_async.provision import Plan, PlanSerie, Report, State
+from facturaonline_async.provision import Plan, PlanSerie, RunReport, State
 from facturaonline_async.provision.hold import Hold
 from tests.effort import examples
 from tests.plans import nueva
@@ -102,11 +102,11 @@ def test_nothing_is_ever_made_twice(
 # ── What was found so, or was feared ──────────────────────────────────────────────────────────────────────────────────
 
 
-def scripted(script: dict[str, list[str]], *, series: int, list_lag: float = 0.0) -> tuple[World, Report]:
+def scripted(script: dict[str, list[str]], *, series: int, list_lag: float = 0.0) -> tuple[World, RunReport]:
     """Run a plan of one company whose creates meet these fates, and return what came of it."""
     world = World(random.Random(1), script=script, list_lag=list_lag)
 
-    async def main() -> Report:
+    async def main() -> RunReport:
         with world.rules():
             report = await world.run(plan_of([series]))
             assert report is not None
@@ -144,7 +144,7 @@ def test_a_journal_without_its_wal_makes_duplicates_only_without_the_wait(
         monkeypatch.setattr(Hold, "caution", "")
     world, plan = World(random.Random(1), script={}, list_lag=20.0), plan_of([0, 0, 0])
 
-    async def main() -> Report | None:
+    async def main() -> RunReport | None:
         with world.rules():
             await world.run(plan, cancel_after=5.0)
             world.copies = world.copies[1:2]  # the plan was committed
@@ -162,7 +162,7 @@ def test_a_journal_without_its_wal_makes_duplicates_only_without_the_wait(
 def test_a_run_that_ends_while_it_waits_does_not_shorten_the_wait_of_the_next_one() -> None:
     world, plan = World(random.Random(1), script={}, list_lag=20.0), plan_of([0, 0])
 
-    async def main() -> Report | None:
+    async def main() -> RunReport | None:
         with world.rules():
             await world.run(plan, cancel_after=5.0)
             world.copies = world.copies[1:2]

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import FacturaOnlineError, RetryPolicy, connect
-from facturaonline_async.provision import Report, provision
+from facturaonline_async.provision import RunReport, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
 from tests.provision.verdict import Verdict, judge, phases
@@ -62,10 +62,10 @@ def faulty(seed: int) -> Emulator:
     return emulator
 
 
-async def run(emulator: Emulator, journal: Path | None, *, cancel_after: float | None = None) -> Report | None:
+async def run(emulator: Emulator, journal: Path | None, *, cancel_after: float | None = None) -> RunReport | None:
     """Run the plan; None where it did not come to its end."""
 
-    async def work() -> Report:
+    async def work() -> RunReport:
         async with (
             connect(emulator.credentials, base_url=emulator.base_url, config=CONFIG) as client,
             provision(client, PLAN, journal=journal, settle=SETTLE, concurrency=8) as under_way,

@@ -19,7 +19,7 @@ from facturaonline_async.provision import (
     PlanError,
     PlanRow,
     PlanSerie,
-    Report,
+    RunReport,
     State,
     ThingEvent,
     provision,
@@ -27,7 +27,7 @@ from facturaonline_async.provision import (
 )
 from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.provision.things import Phase
-from facturaonline_async.sello import Report as SelloReport
+from facturaonline_async.sello import CheckReport
 from facturaonline_async.sello._in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.conftest import QUICK
@@ -66,7 +66,7 @@ def plan(*rows: Row) -> Plan:
     return Plan(numbered)
 
 
-async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: float = 0.2) -> Report:
+async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: float = 0.2) -> RunReport:
     async with provision(client, the_plan, journal=path, settle=settle) as under_way:
         async for _ in under_way:
             pass
@@ -122,7 +122,7 @@ async def test_only_unfinished_rows_have_their_certificates_checked_again(emulat
     rfcs = [rfc for _, rfc in zip(range(4), example_rfcs(), strict=False)]
     rows = [Row(rfc, more={"csd": make_sello(rfc, private_key=private_key())}) for rfc in rfcs]
 
-    async def check(sello: Sello, *, rfc: str, **more: Any) -> SelloReport:
+    async def check(sello: Sello, *, rfc: str, **more: Any) -> CheckReport:
         checked.append(rfc)
         return await check_in_thread(sello, rfc=rfc, **more)
 

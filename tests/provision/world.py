@@ -27,8 +27,8 @@ from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 from facturaonline_async.provision import (
     Plan,
-    Report,
     Run,
+    RunReport,
     audit,
     its_series,
     journal,
@@ -224,7 +224,7 @@ class World:
         steps: int | None = None,
         cancel_after: float | None = None,
         stop_after: float | None = None,
-    ) -> Report | None:
+    ) -> RunReport | None:
         """Run the plan as a process of its own would, and return the report if it lived to its end."""
         life = self.life = Life(steps)
         row = self.state.empresa(str(self.state.main_uid()))
@@ -244,7 +244,7 @@ class World:
                 return report if is_over else None
         return None
 
-    async def _work(self, client: FacturaOnline, plan: Plan, stop_after: float | None) -> Report:
+    async def _work(self, client: FacturaOnline, plan: Plan, stop_after: float | None) -> RunReport:
         async with provision(client, plan, journal="virtual", settle=SETTLE) as under_way:
             if stop_after is not None:
                 asyncio.get_running_loop().call_later(stop_after, under_way.stop)

@@ -69,7 +69,7 @@ def test_every_certificate_of_the_sat_is_read_with_exactly_its_facts(pair: dict[
     }
     assert {name: getattr(facts, name) for name in expected} == expected
     assert report.findings == ()
-    assert repr(report) == f"<Report: {pair['rfc']}, certificate {pair['certificate_number']}: nothing found>"
+    assert repr(report) == f"<CheckReport: {pair['rfc']}, certificate {pair['certificate_number']}: nothing found>"
 
 
 NEGATIVE = {

@@ -13,8 +13,8 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, connect
-from facturaonline_async.provision import Plan, PlanSerie, State, check, provision
-from facturaonline_async.sello import Report, Sello, _in_thread, check as sello_check
+from facturaonline_async.provision import Plan, PlanSerie, State, provision, validate
+from facturaonline_async.sello import CheckReport, Sello, _in_thread, check as sello_check
 from facturaonline_async.sello._in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, make_sello
 from tests.plans import nueva
@@ -32,7 +32,7 @@ class Held:
         self.open = threading.Event()
         self.under_way = self.most = self.done = 0
 
-    def __call__(self, sello: Sello, **_: object) -> Report:
+    def __call__(self, sello: Sello, **_: object) -> CheckReport:
         assert threading.current_thread() is not threading.main_thread()
         with self.lock:
             self.under_way += 1
@@ -41,7 +41,7 @@ class Held:
         with self.lock:
             self.under_way -= 1
             self.done += 1
-        return Report(None, ())
+        return CheckReport(None, ())
 
     async def reaches(self, number: int) -> None:
         """Wait until at least so many are under way, and let any others begin that would."""
@@ -95,7 +95,7 @@ async def test_a_run_checks_one_at_a_time(emulator: Emulator, held: Held) -> Non
 
 async def test_a_dry_run_checks_two_at_a_time(held: Held) -> None:
     plan = Plan.from_values([(nueva(f"AAA010101{number:03}", csd=made()), []) for number in range(6)])
-    async with check(plan) as rows:
+    async with validate(plan) as rows:
         await held.reaches(2)
         held.open.set()
         assert [row.problems async for row in rows] == [()] * 6
@@ -103,7 +103,7 @@ async def test_a_dry_run_checks_two_at_a_time(held: Held) -> None:
 
 
 async def test_event_loops_do_not_wait_for_each_other(held: Held) -> None:
-    def in_another_loop() -> Report:
+    def in_another_loop() -> CheckReport:
         return asyncio.run(check_in_thread(made(), rfc=None, kind=None))
 
     async with asyncio.TaskGroup() as group:
@@ -149,7 +149,7 @@ async def test_a_cancelled_scope_ends_with_the_check_under_way(held: Held) -> No
 async def test_a_dry_run_that_is_left_early_leaves_no_check(held: Held) -> None:
     plan = Plan.from_values([(nueva(f"AAA010101{number:03}", csd=made()), []) for number in range(6)])
     before = asyncio.all_tasks()
-    async with check(plan):
+    async with validate(plan):
         await held.reaches(2)
         held.open.set()
     assert (held.under_way, asyncio.all_tasks() == before) == (0, True)
@@ -242,7 +242,7 @@ async def test_a_run_checks_every_new_company_and_only_the_faulty_rows_fail(emul
 async def test_a_dry_run_finds_what_a_run_would() -> None:
     good = make_sello(RFC, private_key=private_key())
     plan = Plan.from_values([(nueva(RFC, csd=good, fiel=good), []), (nueva("XIQB891116QE4", csd=good), [])])
-    async with check(plan) as rows:
+    async with validate(plan) as rows:
         found = sorted([row async for row in rows], key=lambda row: row.number)
     assert [[(each.column, each.reason.rpartition(" ")[2]) for each in row.problems] for row in found] == [
         [("fielcer", "[csd_as_fiel]")],

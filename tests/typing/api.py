@@ -24,7 +24,17 @@ from facturaonline_async import (
     bulk,
     connect,
 )
-from facturaonline_async.provision import Plan, PlanRow, PlanSerie, Report, RowOutcome, Run, State, ValueRow, provision
+from facturaonline_async.provision import (
+    Plan,
+    PlanRow,
+    PlanSerie,
+    RowOutcome,
+    Run,
+    RunReport,
+    State,
+    ValueRow,
+    provision,
+)
 from facturaonline_async.testing import Emulator, Fault, make_sello
 
 
@@ -111,7 +121,7 @@ async def provisioning(client: FacturaOnline, nueva: NuevaEmpresa) -> None:
         async for outcome in run:
             assert_type(outcome, RowOutcome)
             assert_type(outcome.state, State)
-    assert_type(run.report, Report)
+    assert_type(run.report, RunReport)
 
 
 async def testing() -> None:
