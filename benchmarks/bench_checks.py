@@ -21,7 +21,7 @@ from benchmarks.contenders.library import Library
 from benchmarks.figures import Figure, summary
 from facturaonline_async import Config, NuevaEmpresa, connect
 from facturaonline_async.sello import Sello, check
-from facturaonline_async.sello._in_thread import check_in_thread
+from facturaonline_async.sello._check_in_thread import check_in_thread
 from facturaonline_async.testing import make_sello
 
 __all__ = ["measure"]

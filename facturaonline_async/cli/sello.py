@@ -25,8 +25,8 @@ from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
 from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.sat._findings import FINDINGS, Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
-from facturaonline_async.sello._in_thread import check_in_thread
-from facturaonline_async.sello.printable import printable_path
+from facturaonline_async.sello._check_in_thread import check_in_thread
+from facturaonline_async.sello._printable import printable_path
 
 __all__ = ["command"]
 

@@ -34,7 +34,7 @@ from facturaonline_async.errors import (
     NotFoundError,
     UnreadableAnswerError,
 )
-from facturaonline_async.sello._in_thread import check_in_thread
+from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["EmpresaService"]
 

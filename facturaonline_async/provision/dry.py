@@ -19,7 +19,7 @@ from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.rows import PlanProblem, PlanRow
 from facturaonline_async.sat._findings import Finding
-from facturaonline_async.sello._in_thread import check_in_thread
+from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["RowCheck", "validate"]
 

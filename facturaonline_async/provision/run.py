@@ -30,7 +30,7 @@ from facturaonline_async.provision.rows import Existing
 from facturaonline_async.provision.sending import Sender, stopped
 from facturaonline_async.provision.things import NOT_TRIED, Phase
 from facturaonline_async.provision.work import Work, outcome
-from facturaonline_async.sello._in_thread import check_in_thread
+from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["Run", "provision"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from facturaonline_async.sat._findings import Finding, Severity
-from facturaonline_async.sello.report import Certificado, CheckReport, Kind
-from facturaonline_async.sello.values import Sello, read_file
+from facturaonline_async.sello._models import Sello, read_file
+from facturaonline_async.sello._report import Certificado, CheckReport, Kind
 
 __all__ = ["Certificado", "CheckReport", "Finding", "Kind", "Sello", "Severity", "check", "read_file"]
 
@@ -40,6 +40,6 @@ def check(
 
     """
     # `cryptography` is loaded when it is needed: most processes only read.
-    from facturaonline_async.sello.checking import find_all  # noqa: PLC0415
+    from facturaonline_async.sello._check import find_all  # noqa: PLC0415
 
     return find_all(sello, rfc=rfc, kind=kind, now=now, production=production)

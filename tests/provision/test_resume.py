@@ -28,7 +28,7 @@ from facturaonline_async.provision import (
 from facturaonline_async.provision.reading import open_to_read, read_things
 from facturaonline_async.provision.things import Phase
 from facturaonline_async.sello import CheckReport
-from facturaonline_async.sello._in_thread import check_in_thread
+from facturaonline_async.sello._check_in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.conftest import QUICK
 from tests.plans import nueva, private_key

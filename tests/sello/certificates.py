@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from facturaonline_async.sello import Sello, der as read
+from facturaonline_async.sello import Sello, _der as read
 from facturaonline_async.testing import _der as der, make_sello
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from functools import cache
 
-from facturaonline_async.sello import Sello, der as read
+from facturaonline_async.sello import Sello, _der as read
 from facturaonline_async.testing import _der as der
 from tests.sello.certificates import made, whole, with_attributes
 from tests.sello.keys import DES3, PBES2, PBKDF2, encrypted, plain, wrapped

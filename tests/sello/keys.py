@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from facturaonline_async.sello import der as read
+from facturaonline_async.sello import _der as read
 from facturaonline_async.testing import _der as der, _sellos as sellos
 from tests.sello.certificates import made, private_key
 

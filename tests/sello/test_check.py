@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from facturaonline_async import InvalidInputError
 from facturaonline_async.sat._findings import FINDINGS, Severity
-from facturaonline_async.sello import Sello, check, der as sello_der
+from facturaonline_async.sello import Sello, _der as sello_der, check
 from facturaonline_async.testing import _der as der, make_sello
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat, whole
 from tests.sello.keys import encrypted, plain

@@ -17,7 +17,7 @@ import pytest
 
 from facturaonline_async import InvalidInputError, _mojibake as mojibake
 from facturaonline_async.sello import Sello, check
-from facturaonline_async.sello.printable import printable
+from facturaonline_async.sello._printable import printable
 from tests.sello.certificates import NOW
 from tests.sello.hostile import FILES, TEXTS, good
 

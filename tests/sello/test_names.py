@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async._mojibake import repair
 from facturaonline_async.sello import Certificado, Sello, check
-from facturaonline_async.sello.certificado import PublicNumbers, read_certificado
+from facturaonline_async.sello._certificate import PublicNumbers, read_certificado
 from facturaonline_async.testing import _der as der
 from tests.effort import examples
 from tests.sello.certificates import NOW, RFC, attributes, made, manifest, needs_sat, sat, with_attributes

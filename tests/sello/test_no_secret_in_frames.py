@@ -14,18 +14,18 @@ import pytest
 
 from facturaonline_async.sello import (
     Sello,
+    _check,
+    _der as der,
+    _key_encryption as key_encryption,
+    _passwords as passwords,
+    _private_key as private_key,
+    _recognise as recognise,
+    _selection,
+    _text_encodings as text_encodings,
+    _text_mode as text_mode,
     check,
-    checking,
-    cifrado,
-    der,
-    files,
-    llave,
-    passwords,
-    selection,
-    text_mode,
-    wrapping,
 )
-from facturaonline_async.sello._in_thread import check_in_thread
+from facturaonline_async.sello._check_in_thread import check_in_thread
 from tests.sello.certificates import NOW, made
 
 PASSWORD = " muy secreta ñ\udcff "
@@ -68,17 +68,17 @@ class Interrupts:
 
 
 def places() -> Iterator[tuple[Any, str, int]]:
-    yield from ((llave, "load_der_private_key", number) for number in range(3))
-    yield from ((llave, "_is_consistent", 0), (llave, "_works", 0), (cifrado, "examined", 0))
-    yield from ((checking, name, 0) for name in ("encoded", "explain", "open_llave", "_public"))
+    yield from ((private_key, "load_der_private_key", number) for number in range(3))
+    yield from ((private_key, "_is_consistent", 0), (private_key, "_works", 0), (key_encryption, "examined", 0))
+    yield from ((_check, name, 0) for name in ("encoded", "explain", "open_llave", "_public"))
     yield from ((passwords, name, 0) for name in ("encoded", "_in_windows", "_opens", "open_llave", "_undone"))
-    yield from ((passwords, "unquote_to_bytes", 0), (cifrado, "canonical", 0))
+    yield from ((passwords, "unquote_to_bytes", 0), (key_encryption, "canonical", 0))
     yield from ((der, "_read", number) for number in range(8))
-    yield from ((files, name, 0) for name in ("_in_text", "_in_block", "_best"))
-    yield from ((files, name, number) for name in ("_binary", "_in_der", "_what") for number in range(2))
-    yield from ((wrapping, name, 0) for name in ("text_of", "bare", "PemBlock", "base64_contents", "_decoded"))
+    yield from ((recognise, name, 0) for name in ("_in_text", "_in_block", "_best"))
+    yield from ((recognise, name, number) for name in ("_binary", "_in_der", "_what") for number in range(2))
+    yield from ((text_encodings, name, 0) for name in ("text_of", "bare", "PemBlock", "base64_contents", "_decoded"))
     yield from ((text_mode, name, 0) for name in ("undone", "loss"))
-    yield from ((selection, name, 0) for name in ("select_key", "select_certificate"))
+    yield from ((_selection, name, 0) for name in ("select_key", "select_certificate"))
     yield (base64, "b64decode", 0)
 
 
@@ -124,7 +124,7 @@ async def test_an_error_in_the_thread_shows_nothing_and_no_thread_is_named_after
         names.extend(each.name for each in threading.enumerate())
         raise RuntimeError
 
-    monkeypatch.setattr(checking, "open_llave", interrupted)
+    monkeypatch.setattr(_check, "open_llave", interrupted)
     with pytest.raises(RuntimeError) as error:
         await check_in_thread(GOOD, rfc=None, kind="csd")
     assert_hidden(error.value)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from facturaonline_async.sello import Sello, check, llave
+from facturaonline_async.sello import Sello, _private_key as private_keys, check
 from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, RFC, made, private_key, with_attributes
 
@@ -135,7 +135,7 @@ def test_certificates_of_several_holders_with_a_key_that_does_not_open_give_the_
 
 def test_a_chain_opens_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an authority is, its certificate states: opening the key may take half a second."""
-    monkeypatch.setattr(llave, "open_llave", None)
+    monkeypatch.setattr(private_keys, "open_llave", None)
     assert Sello(file("authority", "certificate"), file("key"), "otra").to_der() == evolve(GOOD, password="otra")
 
 

@@ -17,7 +17,13 @@ from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
-from facturaonline_async.sello import Sello, check, der as read, llave, strangers
+from facturaonline_async.sello import (
+    Sello,
+    _crypto_errors as crypto_errors,
+    _der as read,
+    _private_key as private_key,
+    check,
+)
 from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, made, manifest, needs_sat, sat, whole
 from tests.sello.keys import encrypted
@@ -111,7 +117,7 @@ def test_a_warning_while_a_key_is_loaded_is_no_wrong_password(monkeypatch: pytes
         warnings.warn("this kind of key is going to be removed", UserWarning, stacklevel=1)
         return load_der_private_key(*arguments, **how)
 
-    monkeypatch.setattr(llave, "load_der_private_key", load)
+    monkeypatch.setattr(private_key, "load_der_private_key", load)
     assert check(made(), now=NOW).findings == ()
     codes = [finding.code for finding in check(evolve(made(), key=encrypted(diffie_hellman())), now=NOW).findings]
     assert codes == ["unsupported_key"]
@@ -123,12 +129,12 @@ def test_checks_in_several_threads_leave_the_filters_of_warnings_as_they_were() 
     entered, leaving = threading.Event(), threading.Event()
 
     def check_in_another_thread() -> None:
-        with strangers.quiet():
+        with crypto_errors.quiet():
             entered.set()
             leaving.wait()
 
     thread = threading.Thread(target=check_in_another_thread)
-    with strangers.quiet():
+    with crypto_errors.quiet():
         thread.start()
         entered.wait(0.2)  # in vain, if it waits as it has to
     leaving.set()
@@ -139,7 +145,7 @@ def test_checks_in_several_threads_leave_the_filters_of_warnings_as_they_were() 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_process_forked_amid_a_check_can_check() -> None:
-    with strangers.quiet():
+    with crypto_errors.quiet():
         child = os.fork()
         if child == 0:  # pragma: no cover  # another process
             signal.alarm(600)  # ends it, should it wait for ever

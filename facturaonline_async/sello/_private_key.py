@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.sello import cifrado
-from facturaonline_async.sello.certificado import PublicNumbers
-from facturaonline_async.sello.strangers import is_about_the_bytes, quiet
+from facturaonline_async.sello import _key_encryption as key_encryption
+from facturaonline_async.sello._certificate import PublicNumbers
+from facturaonline_async.sello._crypto_errors import is_about_the_bytes, quiet
 
 __all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "encoded", "open_llave"]
 
@@ -52,12 +52,12 @@ def open_llave(content: SecretBytes, password: SecretBytes | None) -> PublicNumb
 
     """
     if password is not None:
-        encryption = cifrado.examined(content)
+        encryption = key_encryption.examined(content)
         if encryption.refusal:
             raise UnsupportedKeyError(encryption.refusal)
         if not encryption.is_whole:
             raise DamagedKeyError("its encrypted content is not whole")
-        content = cifrado.canonical(content)
+        content = key_encryption.canonical(content)
     key = _loaded(content, password)
     if isinstance(key, ValueError):
         raise key  # out of the handler: no other library's error goes along

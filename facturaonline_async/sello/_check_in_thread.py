@@ -16,7 +16,7 @@ from facturaonline_async.sello import CheckReport, Kind, Sello, check
 
 __all__ = ["check_in_thread"]
 
-_limiter: Final[RunVar[anyio.CapacityLimiter]] = RunVar("facturaonline_async.sello._in_thread")
+_limiter: Final[RunVar[anyio.CapacityLimiter]] = RunVar("facturaonline_async.sello._check_in_thread")
 """Each event loop has one, which all of its sessions share."""
 
 

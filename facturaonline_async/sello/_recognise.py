@@ -11,7 +11,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.sello import der, text_mode, wrapping
+from facturaonline_async.sello import _der as der, _text_encodings as text_encodings, _text_mode as text_mode
 
 __all__ = ["Content", "What", "base64_content", "likeliest", "recognise", "recognise_all"]
 
@@ -95,31 +95,31 @@ def recognise_all(content: bytes) -> tuple[Content, ...]:
     found = _binary(content)
     if found.what is not What.OTHER or found.is_truncated or found.text_mode:
         return (found,)
-    text = wrapping.text_of(content)
+    text = text_encodings.text_of(content)
     return (found,) if text is None else _in_text(text)
 
 
 def base64_content(text: Secret) -> SecretBytes | None:
     """Return the bytes of a base64 text, or of PEM text the text itself; None for another text, or none."""
-    text = wrapping.unescaped(text)
-    if wrapping.pem_blocks(text):
+    text = text_encodings.unescaped(text)
+    if text_encodings.pem_blocks(text):
         return SecretBytes(text.reveal().encode("utf-8", "replace"))
-    contents = list(wrapping.base64_contents(wrapping.bare(text), is_strict=True))
+    contents = list(text_encodings.base64_contents(text_encodings.bare(text), is_strict=True))
     return next((each for each in contents if each and _in_der(each).is_whole), contents[0] if contents else None)
 
 
 def _in_text(text: Secret) -> tuple[Content, ...]:
     """Return what PEM or base64 holds, whatever it was copied out of."""
-    text = wrapping.unescaped(text)
-    if blocks := wrapping.pem_blocks(text):
+    text = text_encodings.unescaped(text)
+    if blocks := text_encodings.pem_blocks(text):
         return tuple(_in_block(block) for block in blocks)
-    contents = [each for each in _contents(wrapping.bare(text)) if each]
+    contents = [each for each in _contents(text_encodings.bare(text)) if each]
     if contents and contents[0].startswith(_NESTED_PEM):
-        return tuple(_in_block(block) for block in wrapping.pem_blocks(Secret(contents[0].decode("latin-1"))))
+        return tuple(_in_block(block) for block in text_encodings.pem_blocks(Secret(contents[0].decode("latin-1"))))
     return (_best(contents, "base64 text"),)
 
 
-def _in_block(block: wrapping.PemBlock) -> Content:
+def _in_block(block: text_encodings.PemBlock) -> Content:
     contents = _contents(block.body)
     if contents and block.is_legacy:
         return Content(What.LEGACY_KEY, contents[0], "PEM text")
@@ -129,7 +129,7 @@ def _in_block(block: wrapping.PemBlock) -> Content:
 def _contents(text: Secret) -> list[SecretBytes]:
     if len(text.reveal()) < _LEAST_LETTERS:
         return []
-    return list(wrapping.base64_contents(text))
+    return list(text_encodings.base64_contents(text))
 
 
 def _best(contents: list[SecretBytes], form: str) -> Content:

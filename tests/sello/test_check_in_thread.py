@@ -14,8 +14,8 @@ from attrs import evolve
 
 from facturaonline_async import InvalidInputError, connect
 from facturaonline_async.provision import Plan, PlanSerie, State, provision, validate
-from facturaonline_async.sello import CheckReport, Sello, _in_thread, check as sello_check
-from facturaonline_async.sello._in_thread import check_in_thread
+from facturaonline_async.sello import CheckReport, Sello, _check_in_thread as threads, check as sello_check
+from facturaonline_async.sello._check_in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, make_sello
 from tests.plans import nueva
 from tests.sello.certificates import NOW, RFC, made, private_key
@@ -54,7 +54,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     found = Held()
-    monkeypatch.setattr(_in_thread, "check", found)
+    monkeypatch.setattr(threads, "check", found)
     yield found
     found.open.set()
 

@@ -16,9 +16,9 @@ from typing import Final
 from attrs import field, frozen
 
 from facturaonline_async import _mojibake as mojibake
-from facturaonline_async.sello import der
-from facturaonline_async.sello.printable import printable
-from facturaonline_async.sello.report import Certificado, Kind
+from facturaonline_async.sello import _der as der
+from facturaonline_async.sello._printable import printable
+from facturaonline_async.sello._report import Certificado, Kind
 
 __all__ = ["Certificate", "PublicNumbers", "UnreadableSubjectError", "read_certificado"]
 

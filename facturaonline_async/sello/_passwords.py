@@ -16,8 +16,8 @@ from attrs import field, frozen
 from facturaonline_async._mojibake import TO_LATIN
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sat._findings import Finding
-from facturaonline_async.sello import cifrado
-from facturaonline_async.sello.llave import WrongPasswordError, encoded, open_llave
+from facturaonline_async.sello import _key_encryption as key_encryption
+from facturaonline_async.sello._private_key import WrongPasswordError, encoded, open_llave
 
 __all__ = ["explain", "unsendable"]
 
@@ -116,7 +116,7 @@ def explain(key: SecretBytes, password: Secret) -> Finding:
 
     Each try costs what the key's file asks for; tries end after 32, or 3,000,000 rounds of PBKDF2 in all.
     """
-    tries = min(_MOST_TRIES, _MOST_ROUNDS // max(1, cifrado.examined(key).rounds))
+    tries = min(_MOST_TRIES, _MOST_ROUNDS // max(1, key_encryption.examined(key).rounds))
     if (in_windows := _in_windows(password)) is not None:
         tries -= 1
     for candidate in islice(_candidates(password), tries):

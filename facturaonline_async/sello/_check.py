@@ -12,20 +12,20 @@ from facturaonline_async.config import SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding
-from facturaonline_async.sello.certificado import PublicNumbers, UnreadableSubjectError, read_certificado
-from facturaonline_async.sello.files import Content, What
-from facturaonline_async.sello.llave import (
+from facturaonline_async.sello._certificate import PublicNumbers, UnreadableSubjectError, read_certificado
+from facturaonline_async.sello._models import Sello
+from facturaonline_async.sello._passwords import explain, unsendable
+from facturaonline_async.sello._printable import printable
+from facturaonline_async.sello._private_key import (
     DamagedKeyError,
     UnsupportedKeyError,
     WrongPasswordError,
     encoded,
     open_llave,
 )
-from facturaonline_async.sello.passwords import explain, unsendable
-from facturaonline_async.sello.printable import printable
-from facturaonline_async.sello.report import Certificado, CheckReport, Kind
-from facturaonline_async.sello.selection import select
-from facturaonline_async.sello.values import Sello
+from facturaonline_async.sello._recognise import Content, What
+from facturaonline_async.sello._report import Certificado, CheckReport, Kind
+from facturaonline_async.sello._selection import select
 
 __all__ = ["find_all"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.sello.certificado import Certificate, PublicNumbers
-from facturaonline_async.sello.files import Content, What, likeliest, recognise_all
+from facturaonline_async.sello._certificate import Certificate, PublicNumbers
+from facturaonline_async.sello._recognise import Content, What, likeliest, recognise_all
 
 __all__ = ["Selection", "public_of_certificate", "public_of_key", "select", "select_certificate", "select_key"]
 
@@ -79,7 +79,7 @@ def public_of_certificate(content: Content) -> PublicNumbers | None:
 def public_of_key(content: Content, password: Secret) -> PublicNumbers | None:
     """Return the public half of a private key, or None for what the password does not open."""
     # `cryptography` is loaded when it is needed.
-    from facturaonline_async.sello.llave import encoded, open_llave  # noqa: PLC0415
+    from facturaonline_async.sello._private_key import encoded, open_llave  # noqa: PLC0415
 
     try:
         if content.what is What.KEY and password:

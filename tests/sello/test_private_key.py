@@ -9,8 +9,13 @@ import pytest
 from attrs import evolve
 from cryptography.hazmat.primitives import serialization
 
-from facturaonline_async.sello import check, cifrado, der as read, llave
-from facturaonline_async.sello.der import DerError, Element, dotted
+from facturaonline_async.sello import (
+    _der as read,
+    _key_encryption as key_encryption,
+    _private_key as private_key,
+    check,
+)
+from facturaonline_async.sello._der import DerError, Element, dotted
 from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, made, whole
 from tests.sello.keys import (
@@ -59,7 +64,7 @@ def simple(count: int) -> bytes:
 def test_a_key_that_asks_for_too_much_or_for_what_nobody_knows_is_not_tried(
     key: Callable[[], bytes], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llave, "load_der_private_key", None)  # not even tried
+    monkeypatch.setattr(private_key, "load_der_private_key", None)  # not even tried
     ((code, what),) = found(key())
     assert (code, seen in what) == ("unsupported_key", True)
 
@@ -79,7 +84,7 @@ def test_what_other_programs_ask_for_is_tried(key: Callable[[], bytes]) -> None:
 
 def test_a_panic_below_is_about_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's Rust code panics at a count that is too large for C, with an error that is no Exception."""
-    monkeypatch.setattr(cifrado, "_MOST_ROUNDS", 2**40)
+    monkeypatch.setattr(key_encryption, "_MOST_ROUNDS", 2**40)
     key = derived(PBKDF2, 2**31)
     with pytest.raises(BaseException, match="unwrap") as panic:
         serialization.load_der_private_key(key, b"x")
@@ -92,7 +97,7 @@ def test_what_is_about_this_process_goes_on(error: type[BaseException], monkeypa
     def interrupted(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(llave, "load_der_private_key", interrupted)
+    monkeypatch.setattr(private_key, "load_der_private_key", interrupted)
     with pytest.raises(error):
         check(made(), now=NOW)
 
@@ -127,7 +132,7 @@ MERSENNE = 2**21701 - 1
 def test_numbers_that_are_no_key_are_damage_and_are_not_used(
     key: Callable[[int, int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llave, "_works", None)  # OpenSSL may hang, or worse, where it uses such numbers
+    monkeypatch.setattr(private_key, "_works", None)  # OpenSSL may hang, or worse, where it uses such numbers
     (what,) = found(key(*primes()))
     assert what[0] == "damaged_key"
 
