@@ -11,14 +11,14 @@ from typing import Any, Final
 from facturaonline_async.config import DEFAULT_PLUGIN
 from facturaonline_async.sello import Sello
 
-__all__ = ["API_KEY", "HEADERS", "RFC", "SECRET_KEY", "SERIE_UID", "answers", "company_fields", "rows", "sello"]
+__all__ = ["API_KEY", "HEADERS", "RFC", "SECRET_KEY", "UIDS", "answers", "company_fields", "rows", "sello"]
 
 API_KEY: Final = "JDJ5JDEwJ" + "x" * 71
 SECRET_KEY: Final = "JDJ5JDEwJ" + "y" * 71
 HEADERS: Final = {"F-PLUGIN": DEFAULT_PLUGIN, "F-Api-Key": API_KEY, "F-Secret-Key": SECRET_KEY}
 RFC: Final = "EKU9003173C9"
-#: The serie that a server gives, whichever is asked for.
-SERIE_UID: Final = 19843
+#: The uids of series that can be read, all of one length; a server answers with the uid that was asked for.
+UIDS: Final = range(10_000, 100_000)
 
 _PAGES: Final = Path(__file__).parents[1] / "tests" / "wire"
 
@@ -44,10 +44,10 @@ def rows(number: int) -> list[dict[str, str]]:
 
 
 def answers(companies: int) -> dict[str, bytes]:
-    """Return the bodies that a server gives, by the route that asks for them."""
+    """Return the bodies that a server gives, by the route that asks for them; a read serie has the uid `UIDS[0]`."""
     series = {**_page("series/get")}
     series["data"] = series["data"][0] if isinstance(series["data"], list) else series["data"]
-    series["data"]["SerieID"] = SERIE_UID
+    series["data"]["SerieID"] = UIDS[0]
     created = _page("empresas/create")
     created["0"]["acco_rfc"] = RFC  # the one that is sent
     found = {

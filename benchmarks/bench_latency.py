@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from benchmarks.answers import UIDS
 from benchmarks.command import Scale, run
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.contenders.base import installed
@@ -53,12 +54,12 @@ async def _run(site: Site, contender: type[Contender], scale: Scale) -> dict[str
 
     async def worker(number: int) -> None:
         while (began := time.perf_counter()) < end:
-            await client.get_serie(number)
+            await client.get_serie(UIDS[number])
             took.append(time.perf_counter() - began)
             served[number] += 1
 
     async with contender(site, "http", scale.workers) as client:
-        await asyncio.gather(*map(client.get_serie, range(scale.workers)))  # connections are there
+        await asyncio.gather(*map(client.get_serie, UIDS[: scale.workers]))  # connections are there
         end = time.perf_counter() + scale.seconds
         await asyncio.gather(*map(worker, range(scale.workers)))
     cuts = statistics.quantiles(took, n=100)

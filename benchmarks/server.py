@@ -24,7 +24,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from benchmarks.answers import answers
+from benchmarks.answers import UIDS, answers
 
 __all__ = ["Site", "serve"]
 
@@ -135,10 +135,13 @@ def _nginx(command: str, folder: Path, companies: int) -> Iterator[dict[str, int
     ports = {scheme: _free_port() for scheme in ("http", "https")}
     locations = []
     for number, (route, body) in enumerate(answers(companies).items()):
+        path = route.split()[1]
+        if path.endswith("/"):
+            text = body.decode().replace(str(UIDS[0]), "$uid")
+            locations.append(f"        location ~ ^{path}(?<uid>[0-9]+)$ {{ return 200 '{text}'; }}")
+            continue
         (folder / f"{number}.json").write_bytes(body)
-        method, path = route.split()
-        mark = "= " if method == "POST" or not path.endswith("/") else ""
-        locations.append(f"        location {mark}{path} {{ try_files /{number}.json =404; }}")
+        locations.append(f"        location = {path} {{ try_files /{number}.json =404; }}")
     conf = folder / "nginx.conf"
     conf.write_text(_CONF.format(folder=folder, locations="\n".join(locations), **ports))
     process = subprocess.Popen(
@@ -174,7 +177,10 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 class _Connection(asyncio.Protocol):
-    """Reads requests as far as is needed to see where they end, and answers with bytes that are ready."""
+    """Reads requests as far as is needed to see where they end, and answers with bytes that are ready.
+
+    Only the uid of a serie is replaced by the one that was asked for, of the same length (`UIDS`).
+    """
 
     _transport: asyncio.Transport
 
@@ -208,7 +214,10 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, head: bytes) -> None:
         route = head[: head.index(b" http/")]
-        answer = self._ready.get(route) or self._ready[route[: route.rindex(b"/") + 1]]
+        answer = self._ready.get(route)
+        if answer is None:
+            at = route.rindex(b"/") + 1
+            answer = self._ready[route[:at]].replace(b"%d" % UIDS[0], route[at:])
         if self._delay:
             asyncio.get_running_loop().call_later(self._delay, self._transport.write, answer)
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import BENCHES, write
+from benchmarks.answers import UIDS
 from benchmarks.command import FULL, QUICK, TINY
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.base import installed
@@ -21,6 +22,7 @@ from benchmarks.pictures import draw
 from benchmarks.rounds import Cost, interleave, ratios
 from benchmarks.server import serve
 from benchmarks.targets import TARGETS, Target, judged
+from facturaonline_async import Serie
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +48,9 @@ async def test_all_contenders_are_given_the_same_answers(kind: str, scheme: str)
                 for work in ("get_serie", "create_serie", "create_empresa", "list_empresas"):
                     assert await client.run(work, 2) == 2
                     if contender.__name__ == "Requests":
-                        answer = getattr(client, f"_{work}")(7)
+                        answer = getattr(client, f"_{work}")(UIDS[7])
                     else:
-                        answer = await getattr(client, work)(7)
+                        answer = await getattr(client, work)(UIDS[7])
                     check = _typed if contender is Library else _as_json
                     check(work, answer)
 
@@ -58,6 +60,9 @@ def _as_json(work: str, answer: dict[str, object]) -> None:
     if work == "list_empresas":
         assert isinstance(answer["data"], list)
         assert len(answer["data"]) == 30
+    if work == "get_serie":
+        assert isinstance(answer["data"], dict)
+        assert answer["data"]["SerieID"] == UIDS[7]
 
 
 def _typed(work: str, answer: object) -> None:
@@ -66,6 +71,9 @@ def _typed(work: str, answer: object) -> None:
         assert len(answer) == 30
     else:
         assert (answer is None) == (work == "create_serie")
+    if work == "get_serie":
+        assert isinstance(answer, Serie)
+        assert answer.uid == UIDS[7]
 
 
 async def test_contenders_take_turns_and_the_order_is_reversed_every_other_round() -> None:

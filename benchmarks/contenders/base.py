@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from benchmarks.answers import SERIE_UID
+from benchmarks.answers import UIDS
 from benchmarks.server import Site
 
 __all__ = ["Contender", "installed"]
@@ -54,7 +54,7 @@ class Contender:
         pass
 
     async def get_serie(self, number: int) -> object:
-        """Read one serie."""
+        """Read one serie, whose uid is one of `UIDS`."""
         raise NotImplementedError
 
     async def create_serie(self, number: int) -> object:
@@ -72,8 +72,7 @@ class Contender:
     async def run(self, work: str, calls: int) -> int:
         """Do the work so many times, by as many workers as may work at once; return how often."""
         call: Callable[[int], Awaitable[object]] = getattr(self, work)
-        # Another serie than the one that was asked for would be warned of.
-        numbers = iter([SERIE_UID] * calls if work == "get_serie" else range(calls))
+        numbers = iter(UIDS[:calls] if work == "get_serie" else range(calls))
 
         async def worker() -> None:
             for number in numbers:
