@@ -145,6 +145,8 @@ class SecretBytes(bytes):
 
     def __getitem__(self, index: SupportsIndex | slice) -> int | SecretBytes:
         """Return a byte, or a part that does not show itself either: whoever shortens a repr asks for one."""
+        if isinstance(index, slice) and index.indices(len(self)) == (0, len(self), 1):
+            return self  # aiohttp asks for all of a body
         part = super().__getitem__(index)
         return SecretBytes(part) if isinstance(part, bytes) else part
 

@@ -144,7 +144,8 @@ async def send_create(
             is_sure = isinstance(error, UnreadableAnswerError)
             doubts.put(key, evolve(begun, until=clock() + settle, is_sure=is_sure))
         raise
-    doubts.put(key, evolve(begun or Doubt(0.0), until=clock() + settle, is_sure=True, uid=uid))
+    replaced = None if begun is None else begun.before
+    doubts.put(key, Doubt(clock() + settle, is_sure=True, uid=uid, before=replaced))  # evolve takes twice as long
     return uid
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from facturaonline_async.errors import OutcomeUnknownError, UnreadableAnswerError
 
@@ -26,7 +26,7 @@ _FEW = 64
 Key = tuple[str, Hashable, Hashable]
 
 
-@frozen
+@define  # and never changed: to make a frozen one takes twice as long, in each create
 class Doubt:
     """Something that the API's lists may not show, though it is there or may be.
 

@@ -149,12 +149,14 @@ def _with_short_ways(
     # attrs' __init__ would set each attribute by itself, at three times the cost.
     new, set_dict = cls.__new__, vars(cls)["__dict__"].__set__
     keeps = tuple((place.__set__, name) for place, name in zip(PLACES, secrets, strict=False))
+    # An answer without secrets: None in the instance's dict is found at once; an empty slot raises AttributeError.
+    absent = {each.name: None for each in fields(cls) if each.type == Secret | None and each not in given}  # type: ignore[arg-type]
 
     def read(row: Any) -> T:
         """Read field by field. What a row leaves out is the class's."""
         if type(row) is not dict:
             return long_way(row)
-        inside: dict[str, object] = {}
+        inside: dict[str, object] = {**absent}
         for wire, name, kind in slots:
             if wire in row:
                 value = row[wire]
