@@ -28,12 +28,17 @@ pytestmark = [
 ]
 
 
-#: By work and by whom it is compared with: the ratio that was counted, and some 3 % of room.
+#: By work and contender: the measured ratio plus one percent, two where counts differ by one.
 CEILINGS: dict[tuple[str, type[Contender]], float] = {
-    ("get_serie", Idiomatic): 1.05,
-    ("get_serie", Identical): 1.19,
-    ("create_empresa", Identical): 1.6,
-    ("list_empresas", Idiomatic): 1.58,
+    # 0.972 and 1.157. Before each request the process is compared with the one that opened the session, and the
+    # connection is checked for bytes that no request asked for: 1 %.
+    ("get_serie", Idiomatic): 0.98,
+    ("get_serie", Identical): 1.17,
+    # 1.554 to 1.574. Each create is remembered until the API's lists show it: 4 %. Its texts are checked for invisible
+    # and decomposed characters: 1 %. python-stdnum computes the check digits of RFC and CURP: 3 %.
+    ("create_empresa", Identical): 1.585,
+    # 1.537. Each row's uid, RFC and keys are compared with those of earlier answers: 6 %.
+    ("list_empresas", Idiomatic): 1.555,
 }
 
 
