@@ -43,9 +43,9 @@ from tests.core.http.test_given_up import LARGE
 from attrs import evolve
 async def main():
     async with opened(sys.argv[1], evolve(QUICK, total_timeout=1, upload_timeout=1, deadline=60)) as client:
-        client.session._engine._transport._watch._look = lambda *_: None  # the kernel alone ends the attempt
+        client.session._engine._transport._watch._expire = lambda *_: None  # the kernel alone ends the attempt
         create = asyncio.ensure_future(client.empresas.create(LARGE))
-        exchanges = client.session._engine._transport._watch.exchanges
+        exchanges = client.session._engine._transport._watch.deadlines
         while not exchanges or not (transport := next(iter(exchanges.values())).transport): await asyncio.sleep(0)
         while transport.get_write_buffer_size() or not transport.get_extra_info("socket"): await asyncio.sleep(0)
         await asyncio.sleep(0.1)
