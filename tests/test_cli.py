@@ -31,7 +31,7 @@ from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing._emulator import server
 from tests.forkserver import command
-from tests.plans import ROW, certify, written
+from tests.plans import HEADER, ROW, certify, written
 from tests.virtual import clocks, virtually
 
 COMMAND = [sys.executable, "-m", "facturaonline_async.cli"]
@@ -293,6 +293,32 @@ async def test_a_misspelt_tipo_is_refused_unless_it_is_meant(
     path = plan(tmp_path, 1, series="F:facturas")
     ran = await run("provision", path, *options, emulator=emulator)
     assert (ran.code, "did you mean factura?" in ran.err, bool(emulator.requests)) == (code, code == 2, code == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("plan.csv", ",".join(HEADER), "there are no rows below the header"),
+        ("plan.csv", "PK\x03\x04", "this is an Excel workbook: save it as CSV UTF-8"),
+        ("plan.toml", "", "there is no [[empresas]] table"),
+        ("plan.txt", "", "the name of a plan must end in .csv or .toml"),
+    ],
+)
+async def test_what_is_wrong_with_a_whole_plan_names_its_file_and_no_row(
+    tmp_path: Path, name: str, content: str, reason: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    problem = {"row": None, "column": "", "reason": reason, "seen": None, "file": name}
+    assert (await run("provision", path, "--json")).json["problems"] == [problem]
+    assert (await run("provision", path)).err.strip() == f"{name}: {reason}"
+
+
+async def test_a_note_about_a_whole_plan_names_its_file(tmp_path: Path) -> None:
+    path = plan(tmp_path, 1)
+    path.write_text(path.read_text(encoding="utf-8").replace(",", ", "), encoding="utf-8")
+    ran = await run("provision", path, "--dry-run")
+    assert "note plan.csv: a blank follows each separator of the header" in ran.err
 
 
 async def test_a_dry_run_reads_everything_and_sends_nothing(tmp_path: Path, emulator: Emulator) -> None:

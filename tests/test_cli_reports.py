@@ -80,6 +80,18 @@ async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) 
     assert "1 row failed. Read the reason above, correct the row in the plan, and run again." in ran.out
 
 
+async def test_what_was_not_tried_has_a_reason_in_every_report(path: Path) -> None:
+    done, new = row(2, Phase.DONE, How.CREATED, series=1), row(3, series=2)
+    await write(path, [*done, *new])
+    first, second = (await run("report", path, "--json")).json["rows"]
+    turn, company = "not tried: its turn did not come yet", "not tried: its company comes first"
+    assert [serie["reason"] for serie in first["series"]] == [turn]
+    assert (second["reason"], [serie["reason"] for serie in second["series"]]) == (turn, [company] * 2)
+    assert turn in (await run("report", path)).out
+    page = data(render(read_ledger(path)))
+    assert page["reasons"] == ["", turn, company]
+
+
 async def test_the_next_command_of_an_emulators_journal_has_its_option(path: Path) -> None:
     await write(path, row(2))
     path.with_name(f"{path.name}.emulator").touch()
@@ -536,12 +548,12 @@ def test_without_its_template_engine_the_command_says_how_to_get_it(
     assert not (tmp_path / "run.html").exists()
 
 
-async def test_a_page_says_when_its_run_is_at_work_or_was_broken_off(path: Path) -> None:
+async def test_a_page_says_when_its_run_is_at_work_or_was_interrupted(path: Path) -> None:
     async with worker(path) as process:
         assert 'class="verdict running">At work<' in render(read_ledger(path))
         process.kill()
         await process.wait()
-        assert 'class="verdict bad">Broken off<' in render(read_ledger(path))
+        assert 'class="verdict bad">Interrupted<' in render(read_ledger(path))
 
 
 # ── The page in a browser ─────────────────────────────────────────────────────────────────────────────────────────────

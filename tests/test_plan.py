@@ -616,7 +616,7 @@ def test_a_file_that_is_no_plan_says_so(tmp_path: Path, content: bytes, reason: 
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"^The plan .* cannot be read: the file does not exist\.$"):
+    with pytest.raises(PlanError, match=r"^.*none\.csv: the plan cannot be read: the file does not exist\.$"):
         Plan.from_csv(tmp_path / "none.csv")
 
 
@@ -668,9 +668,9 @@ def test_a_file_is_read_by_what_its_name_ends_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("plan", "plan must end in .csv or .toml"),
-        ("plan.json", "plan.json must end in .csv or .toml"),
-        ("plan.xlsx", "plan.xlsx must end in .csv or .toml: save it as CSV UTF-8"),
+        ("plan", "plan: the name of a plan must end in .csv or .toml"),
+        ("plan.json", "plan.json: the name of a plan must end in .csv or .toml"),
+        ("plan.xlsx", "plan.xlsx: the name of a plan must end in .csv or .toml: save it as CSV UTF-8"),
     ],
 )
 def test_another_ending_is_refused(tmp_path: Path, name: str, reason: str) -> None:

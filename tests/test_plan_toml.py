@@ -164,15 +164,15 @@ def test_series_of_another_form_are_one_fault(tmp_path: Path, series: object, re
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "there is no [[empresas]] table"),
-        ("[empresas]\nrfc = 'x'\n", "companies are written as [[empresas]], with two brackets"),
-        ("empresas = 7", "companies are written as [[empresas]], with two brackets"),
+        ("", "plan.toml: there is no [[empresas]] table"),
+        ("[empresas]\nrfc = 'x'\n", "plan.toml: companies are written as [[empresas]], with two brackets"),
+        ("empresas = 7", "plan.toml: companies are written as [[empresas]], with two brackets"),
         ("empresas = [7]", "row 1: must be a table, not a number"),
         (
             "[[empresa]]\nrfc = 'x'\n",
-            "there is no key empresa (is it empresas?): companies are written as [[empresas]]",
+            "plan.toml: there is no key empresa (is it empresas?): companies are written as [[empresas]]",
         ),
-        ("version = 1\n", "there is no key version: companies are written as [[empresas]]"),
+        ("version = 1\n", "plan.toml: there is no key version: companies are written as [[empresas]]"),
     ],
 )
 def test_a_file_without_companies_says_so(tmp_path: Path, text: str, reason: str) -> None:

@@ -286,7 +286,12 @@ async def check(
 
 
 def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
-    return [attrs.asdict(each) for each in problems]
+    """Return problems as JSON: what is wrong with the whole plan has no row, and names its file."""
+    return [
+        attrs.asdict(each, filter=lambda attribute, value: attribute.name != "file" or bool(value))
+        | {"row": each.row or None}
+        for each in problems
+    ]
 
 
 @attrs.frozen

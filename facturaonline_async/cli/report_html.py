@@ -117,7 +117,7 @@ def _when(status: Status, zone: tzinfo) -> str:
     worked = f"worked {told.duration(status.worked)}" + (f" in {number} runs" if number > 1 else "")
     if status.is_running:
         return f"{began} · at work, process {status.sessions[-1].pid} · {worked}"
-    end = "broken off" if status.is_broken_off else "ended"
+    end = "interrupted" if status.is_broken_off else "ended"
     return f"{began} · {end} {told.moment(status.ended or status.began, zone)} · {worked}"
 
 
@@ -126,7 +126,7 @@ def _verdict(status: Status) -> dict[str, str]:
         return {"style": "running", "text": "At work"}
     if status.is_complete:
         return {"style": "good", "text": "Complete"}
-    return {"style": "bad", "text": "Broken off" if status.is_broken_off else "Not complete"}
+    return {"style": "bad", "text": "Interrupted" if status.is_broken_off else "Not complete"}
 
 
 def _px(number: float) -> str:

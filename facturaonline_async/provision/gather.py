@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from facturaonline_async.provision.cells import Cells
 from facturaonline_async.provision.packed import FaultyRow, PackedRows
 from facturaonline_async.provision.rows import PlanError, PlanProblem, Repeats
 
-__all__ = ["Gathered", "ParsedPlan", "opened", "whole"]
+__all__ = ["Gathered", "ParsedPlan", "names_its_file", "opened", "whole"]
 
 
 @frozen(kw_only=True)
@@ -86,8 +88,34 @@ class Gathered:
 
 
 def whole(reason: str) -> PlanProblem:
-    """Return what is wrong with the plan as a whole."""
+    """Return what is wrong with the plan as a whole; `names_its_file` adds the file's name."""
     return PlanProblem(row=0, column="", reason=reason)
+
+
+class _Read(Protocol):
+    def __call__(self, path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan: ...
+
+
+def names_its_file(read: _Read) -> _Read:
+    """Let what is wrong with, or was mended in, all of a plan's file name the file."""
+
+    @functools.wraps(read)
+    def named(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+        name = Path(path).name
+        try:
+            parsed = read(path, any_tipo=any_tipo)
+        except PlanError as error:
+            problems = _named(name, error.problems)
+        else:
+            notices = _named(name, parsed.notices)
+            return evolve(parsed, problems=_named(name, parsed.problems), notices=notices)
+        raise PlanError.of(problems)  # without the frames that hold what was read
+
+    return named
+
+
+def _named(name: str, problems: Iterable[PlanProblem]) -> tuple[PlanProblem, ...]:
+    return tuple(each if each.row or each.file else evolve(each, file=name) for each in problems)
 
 
 @contextmanager
@@ -107,4 +135,4 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     except OSError as problem:
         reason = f"{problem.strerror or type(problem).__name__}."
     if reason:
-        raise PlanError.of([whole(f"The plan {path} cannot be read: {reason}")])
+        raise PlanError.of([PlanProblem(row=0, column="", reason=f"the plan cannot be read: {reason}", file=str(path))])

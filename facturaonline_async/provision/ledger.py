@@ -11,10 +11,11 @@ from attrs import field, frozen
 
 from facturaonline_async.provision.reading import read_things, safe, shown
 from facturaonline_async.provision.status import THERE, Status, looking
-from facturaonline_async.provision.things import Phase, Thing
+from facturaonline_async.provision.things import COMPANY_FIRST, NOT_TRIED, Phase, Thing
 
 __all__ = ["Entry", "Ledger", "LedgerRow", "Pace", "paces", "read_ledger"]
 
+_NO_TURN = f"{NOT_TRIED}: its turn did not come yet"
 _MOST_BARS = 96
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
@@ -27,7 +28,7 @@ class Entry:
         letra, tipo_documento: the serie's; ``""`` for the company.
         state: one of `facturaonline_async.provision.status.STATES`.
         uid: the API's own name, or None.
-        reason: why it is not there, or was not seen, or ``""``.
+        reason: why it is not there, or was not seen, or ``""`` where it is there or a run is about to send it.
         changed: moment of its last change, or None.
 
     """
@@ -126,7 +127,8 @@ def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
     texts: dict[str, str] = {"": ""}  # thousands of rows give the same few reasons
     rows = []
     for rfc, group in grouped.items():
-        entries = [_entry(thing, changed, texts) for thing, changed in group]
+        is_there = any(thing.is_empresa and thing.phase is Phase.DONE for thing, _ in group)
+        entries = [_entry(thing, changed, texts, is_there=is_there) for thing, changed in group]
         empresas = [entry for entry in entries if not entry.letra]
         rows.append(
             LedgerRow(
@@ -139,9 +141,12 @@ def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
     return rows
 
 
-def _entry(thing: Thing, changed: float | None, texts: dict[str, str]) -> Entry:
+def _entry(thing: Thing, changed: float | None, texts: dict[str, str], *, is_there: bool) -> Entry:
+    """Return what a journal says of a company or a serie; `is_there` is said of its company."""
     if (reason := texts.get(thing.reason)) is None:
         reason = texts[thing.reason] = safe(thing.reason)
+    if not reason and thing.phase is Phase.PLANNED:
+        reason = _NO_TURN if thing.is_empresa or is_there else COMPANY_FIRST
     state = "not_tried" if thing.phase is Phase.PLANNED else thing.phase.value
     if thing.phase is Phase.DONE:
         state = thing.how.value if thing.how else "created"

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from facturaonline_async._validators import type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
-from facturaonline_async.provision.gather import ParsedPlan, whole
+from facturaonline_async.provision.gather import ParsedPlan
 from facturaonline_async.provision.packed import PackedRows
 from facturaonline_async.provision.rows import PlanError, PlanProblem, PlanRow, PlanSerie, Repeats, ValueRow
 from facturaonline_async.provision.table import read_csv
@@ -96,7 +96,8 @@ class Plan:
         if suffix == ".toml":
             return read_toml(path, any_tipo=any_tipo)
         remedy = ": save it as CSV UTF-8" if suffix.startswith(".xls") else ""
-        raise PlanError.of([whole(f"{Path(path).name} must end in .csv or .toml{remedy}")])
+        reason = f"the name of a plan must end in .csv or .toml{remedy}"
+        raise PlanError.of([PlanProblem(row=0, column="", reason=reason, file=Path(path).name)])
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:

@@ -177,7 +177,7 @@ class _Comparison:
         series = sum(not thing.is_empresa for thing in left)
         also = f" and its {series} series" if series else ""
         reason = f"{rfc}: the company{also} {'were' if series else 'was'} removed from the plan, but may exist"
-        self._problems.append(PlanProblem(row=0, column="", reason=f"{reason}: put the row back"))
+        self._problems.append(PlanProblem(row=0, column="rfc", reason=f"{reason}: put the row back"))
 
     def _problem(self, number: int, thing: Thing, reason: str) -> None:
         column = "" if thing.is_empresa else "series"

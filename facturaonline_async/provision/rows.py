@@ -29,10 +29,11 @@ class PlanProblem:
     """What is wrong with one cell of a plan.
 
     Attributes:
-        row: number of the row as a spreadsheet shows it; the header is row 1. 0 where the whole plan is meant.
+        row: number of the row as a spreadsheet shows it; the header is row 1. 0 where no row of the plan is meant.
         column: name of the column, or ``""``.
         reason: what is wrong, and what to do.
         seen: what the cell held, or None where that is secret or does not matter.
+        file: name of the plan's file where all of it is meant, else ``""``.
 
     """
 
@@ -40,9 +41,11 @@ class PlanProblem:
     column: str
     reason: str
     seen: str | None = None
+    file: str = ""
 
     def __str__(self) -> str:
-        where = ", ".join(part for part in (f"row {self.row}" if self.row else "", self.column) if part)
+        row = f"row {self.row}" if self.row else self.file
+        where = ", ".join(part for part in (row, self.column) if part)
         seen = "" if self.seen is None else f", and was {_shown(self.seen)}"
         return f"{where}: {self.reason}{seen}" if where else f"{self.reason}{seen}"
 

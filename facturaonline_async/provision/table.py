@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, TextIO
 
 from facturaonline_async.provision.cells import Cells
 from facturaonline_async.provision.files import Files
-from facturaonline_async.provision.gather import Gathered, ParsedPlan, opened, whole
+from facturaonline_async.provision.gather import Gathered, ParsedPlan, names_its_file, opened, whole
 from facturaonline_async.provision.meaning import COLUMNS, REQUIRED
 from facturaonline_async.provision.rows import PlanError, PlanProblem
 
@@ -59,6 +59,7 @@ _ENCODINGS: Final = {
 }
 
 
+@names_its_file
 def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
     """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
 

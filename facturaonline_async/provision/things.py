@@ -7,10 +7,11 @@ from typing import Final
 
 from attrs import define
 
-__all__ = ["NOT_TRIED", "How", "Phase", "Thing"]
+__all__ = ["COMPANY_FIRST", "NOT_TRIED", "How", "Phase", "Thing"]
 
 #: How the reason begins of what is planned, and was not tried.
 NOT_TRIED: Final = "not tried"
+COMPANY_FIRST: Final = f"{NOT_TRIED}: its company comes first"
 
 
 class Phase(enum.StrEnum):

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 
 from facturaonline_async.provision.cells import Cells, Serie
 from facturaonline_async.provision.files import Files
-from facturaonline_async.provision.gather import Gathered, ParsedPlan, opened, whole
+from facturaonline_async.provision.gather import Gathered, ParsedPlan, names_its_file, opened, whole
 from facturaonline_async.provision.meaning import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
 from facturaonline_async.provision.rows import PlanError, PlanProblem
 
@@ -32,6 +32,7 @@ _PIECE: Final = 32
 _SERIE: Final = frozenset({"letra", "tipo_documento", "folio"})
 
 
+@names_its_file
 def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
     """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
 

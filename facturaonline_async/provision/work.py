@@ -8,7 +8,7 @@ from facturaonline_async.client import FacturaOnline
 from facturaonline_async.provision.columns import as_problem
 from facturaonline_async.provision.report import RowOutcome, SerieOutcome, State
 from facturaonline_async.provision.rows import PlanRow
-from facturaonline_async.provision.things import NOT_TRIED, Phase, Thing
+from facturaonline_async.provision.things import COMPANY_FIRST, Phase, Thing
 from facturaonline_async.sat._findings import Finding
 
 __all__ = ["Work", "outcome"]
@@ -96,7 +96,7 @@ def state(thing: Thing) -> State:
 def outcome(work: Work) -> RowOutcome:
     """Return what became of a row."""
     empresa = work.empresa
-    comes_first = "" if empresa.phase is Phase.DONE else f"{NOT_TRIED}: its company comes first"
+    comes_first = "" if empresa.phase is Phase.DONE else COMPANY_FIRST
     series = tuple(
         SerieOutcome(
             letra=wanted.letra,

@@ -258,7 +258,7 @@ async def test_what_may_exist_must_stay_in_the_plan(client: FacturaOnline, emula
     assert sorted(reasons) == sorted(
         [
             f"row 2, series: {RFCS[0]}: its serie P:factura {vanished}",
-            f"{RFCS[2]}: the company and its 2 series were removed from the plan, but may exist: put the row back",
+            f"rfc: {RFCS[2]}: the company and its 2 series were removed from the plan, but may exist: put the row back",
         ]
     )
 

@@ -6,9 +6,9 @@ import asyncio
 import socket
 
 import pytest
-from aiohttp.typedefs import CIMultiDict
 
 from facturaonline_async._core.http.deadlines import Deadline, DeadlineTimer
+from facturaonline_async._core.protocol.envelope import Headers
 from tests.virtual import VirtualLoop
 
 pytestmark = pytest.mark.virtual_clock
@@ -24,7 +24,7 @@ def now() -> float:
 async def attempt(timer: DeadlineTimer, seconds: float = 30.0) -> Deadline:
     """Be in flight until cancelled, and then for some seconds more."""
     loop = asyncio.get_running_loop()
-    deadline = timer.start(loop, loop.time() + seconds, CIMultiDict())
+    deadline = timer.start(loop, loop.time() + seconds, Headers())
     try:
         await loop.create_future()
     except asyncio.CancelledError:
@@ -58,7 +58,7 @@ async def test_closing_twice_at_the_same_time_waits_twice() -> None:
         await timer.aclose()
         return now() - began
 
-    assert await asyncio.gather(close(), close()) == [CLEANUP] * 2
+    assert set(await asyncio.gather(close(), close())) == {CLEANUP}
     await asyncio.gather(*tasks)
 
 
@@ -95,6 +95,7 @@ async def test_closing_resets_connections_that_calls_were_written_to() -> None:
         timer.deadlines[task].transport = transport
         ours.close()
         await timer.aclose()
+        assert transport.is_closing()
         with theirs, pytest.raises(ConnectionResetError):
             await asyncio.to_thread(theirs.recv, 1)
         await task
