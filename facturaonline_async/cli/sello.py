@@ -22,7 +22,7 @@ from facturaonline_async.cli import folders, loop, printed, shown
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
-from facturaonline_async.provision.packed import FaultyRow
+from facturaonline_async.provision.file_rows import FaultyRow
 from facturaonline_async.sat._findings import FINDINGS, Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._check_in_thread import check_in_thread
@@ -138,7 +138,8 @@ def _decoded(line: SecretBytes) -> Secret:
 
 
 def _of_plan(plan: ParsedPlan) -> Iterator[_Pair]:
-    for row in sorted([*plan.rows, *plan.faulty], key=lambda row: row.number):
+    rows: list[PlanRow | FaultyRow] = [*plan.rows, *plan.faulty]
+    for row in sorted(rows, key=lambda row: row.number):
         yield _Pair(f"row {row.number}", row.rfc, "csd", row)
         yield _Pair(f"row {row.number}", row.rfc, "fiel", row)
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from attrs import evolve
 
 from facturaonline_async._free_text import find_fault, find_invisible, is_error_value, mend, unwrap
+from facturaonline_async.provision.file_rows import FaultyRow, FileRow, SelloFiles
 from facturaonline_async.provision.files import Files
 from facturaonline_async.provision.meaning import (
     ATTRIBUTES,
@@ -23,9 +24,9 @@ from facturaonline_async.provision.meaning import (
     Value,
     meaning,
 )
-from facturaonline_async.provision.packed import FaultyRow, Record, SelloParts
-from facturaonline_async.provision.rows import PlanProblem
-from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, misspelling
+from facturaonline_async.provision.rows import PlanProblem, PlanSerie
+from facturaonline_async.sello import Kind
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
 
 __all__ = ["Cells", "Serie"]
 
@@ -86,7 +87,7 @@ class Cells:
         self._may_be_shifted = may_be_shifted
         self._is_uneven = is_uneven
         self._any_tipo = any_tipo
-        self._sellos: tuple[SelloParts | None, SelloParts | None] = None, None
+        self._sellos: tuple[SelloFiles | None, SelloFiles | None] = None, None
         self._refused: set[str] = set()
         self._series_count = 0
 
@@ -108,30 +109,30 @@ class Cells:
                 self._unwrapped[name] = cell, changes
         return cell.strip()
 
-    def record(self) -> Record | None:
-        """Return what the row says, or None if there are problems."""
+    def row(self) -> FileRow | None:
+        """Return the row, or None if there are problems."""
         for name in REQUIRED:
             if not self._cells.get(name):
                 self.wrong(name, "is required, and empty")
         values: dict[str, Any] = {
             name: self._value(name, cell) for name, cell in self._cells.items() if cell and name in _VALUES
         }
-        series = [part for each in self._series() for part in each]
-        csd = self._sello("cer", "key", "password")
+        series = tuple(self._series())
+        csd = self._sello("csd")
         fiel = None
         if any(self._cells.get(name) for name in ("fielcer", "fielkey", "fielpassword", "fielpassword_env")):
-            fiel = self._sello("fielcer", "fielkey", "fielpassword")
+            fiel = self._sello("fiel")
         logo = self._logo()
         self._sellos = csd, fiel
         if self.problems:
             self._hide()
         if self.problems or csd is None:
             return None
-        return Record(
+        return FileRow(
             number=self.number,
             rfc=str(values.pop("rfc")),
             existing=values.pop("existing", None),
-            series=series,
+            series=_plan_series(series),
             values=values,
             csd=csd,
             fiel=fiel,
@@ -140,7 +141,7 @@ class Cells:
 
     @property
     def faulty(self) -> FaultyRow:
-        """What a check of the certificates needs of a row that is no `record`."""
+        """What a check of the certificates needs of a row that is not a `row`."""
         csd, fiel = self._sellos
         return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel, series_count=self._series_count)
 
@@ -236,14 +237,17 @@ class Cells:
                 self._notice("series", f"was read {', '.join(changes)}", seen=serie.text)
             yield text
 
-    def _sello(self, cer: str, key: str, password: str) -> SelloParts | None:
+    def _sello(self, kind: Kind) -> SelloFiles | None:
+        cer, key, password = ("cer", "key", "password") if kind == "csd" else ("fielcer", "fielkey", "fielpassword")
         path_of_cer, path_of_key = self._file(cer), self._file(key)
         secret = self._password(password)
         variable = "" if self._cells.get(password) else self._cells.get(f"{password}_env", "")
         for name in (cer, key):
             if not self._cells.get(name) and name not in REQUIRED:
                 self.wrong(name, f"{cer}, {key} and {password} come together; this one is empty")
-        return (path_of_cer, path_of_key, secret, variable) if path_of_cer and path_of_key and secret else None
+        if not (path_of_cer and path_of_key and secret):
+            return None
+        return SelloFiles(kind=kind, cer=path_of_cer, key=path_of_key, password=secret, variable=variable)
 
     def _file(self, name: str) -> str:
         """Return where the file is, if it can be read."""
@@ -316,6 +320,16 @@ _FORM_OF_TABLES: Final = (
     "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, such as "
     '{ letra = "F", tipo_documento = "factura", folio = 1 }'
 )
+
+
+@lru_cache(maxsize=256)
+def _plan_series(parts: tuple[tuple[str, str, int | None], ...]) -> tuple[PlanSerie, ...]:
+    """Return the series as values. Most companies have the same ones, and share one value."""
+    return tuple(
+        # `Cells` has decided whether it is misspelt.
+        PlanSerie(letra=letra, tipo_documento=TipoDocumento.other(tipo_documento), folio=folio)
+        for letra, tipo_documento, folio in parts
+    )
 
 
 def _series(cell: str) -> Iterator[Serie]:

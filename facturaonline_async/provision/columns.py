@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision.packed import FaultyRow, PackedRow
+from facturaonline_async.provision.file_rows import FaultyRow, FileRow
 from facturaonline_async.provision.rows import PlanProblem, PlanRow
 from facturaonline_async.sat._findings import Finding, told
 
@@ -16,7 +16,7 @@ def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
     """Return a finding with the plan's column as its field; it names the variable that a password came from."""
     kind, _, part = finding.field.rpartition(".")
     column = f"fiel{part}" if kind == "fiel" else part
-    variables = row.variables if isinstance(row, (PackedRow, FaultyRow)) else {}
+    variables = row.variables if isinstance(row, (FileRow, FaultyRow)) else {}
     if variable := variables.get(column):
         return evolve(finding, field=f"{column}_env", seen=f"{variable}: {finding.seen}")
     return evolve(finding, field=column)
@@ -30,7 +30,7 @@ def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> PlanProblem:
 
 def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:
     """Return a refusal of a file's row with its findings by the plan's columns; any other as it is."""
-    if not error.findings or not isinstance(row, PackedRow):
+    if not error.findings or not isinstance(row, FileRow):
         return error
     findings = [in_columns(row, finding) for finding in error.findings]
     errors = [finding for finding in findings if finding.is_error]

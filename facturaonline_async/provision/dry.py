@@ -14,8 +14,8 @@ from facturaonline_async import bulk
 from facturaonline_async.empresas._validation import CheckSello, review
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision.columns import as_problem
+from facturaonline_async.provision.file_rows import FaultyRow
 from facturaonline_async.provision.gather import ParsedPlan
-from facturaonline_async.provision.packed import FaultyRow
 from facturaonline_async.provision.plan import Plan
 from facturaonline_async.provision.rows import PlanProblem, PlanRow
 from facturaonline_async.sat._findings import Finding

@@ -1,4 +1,4 @@
-"""What a plan's file holds is gathered row by row: never all of it at once, and all that is wrong with it together."""
+"""The rows of a plan's file, and all their faults together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import BinaryIO, Protocol
 from attrs import evolve, field, frozen
 
 from facturaonline_async.provision.cells import Cells
-from facturaonline_async.provision.packed import FaultyRow, PackedRows
-from facturaonline_async.provision.rows import PlanError, PlanProblem, Repeats
+from facturaonline_async.provision.file_rows import FaultyRow, FileRow
+from facturaonline_async.provision.rows import PlanError, PlanProblem, PlanRow, Repeats
 
 __all__ = ["Gathered", "ParsedPlan", "names_its_file", "opened", "whole"]
 
@@ -34,7 +34,7 @@ class ParsedPlan:
 
     """
 
-    rows: PackedRows
+    rows: tuple[PlanRow, ...] = field(repr=lambda rows: f"<{len(rows)} rows>")
     faulty: tuple[FaultyRow, ...] = field(default=(), repr=False)
     problems: tuple[PlanProblem, ...] = ()
     notices: tuple[PlanProblem, ...] = field(default=(), repr=False)
@@ -45,14 +45,14 @@ class ParsedPlan:
     @property
     def series_count(self) -> int:
         """How many series all rows have together, those with a faulty cell too."""
-        return self.rows.series_count + sum(row.series_count for row in self.faulty)
+        return sum(len(row.series) for row in self.rows) + sum(row.series_count for row in self.faulty)
 
 
 class Gathered:
     """Rows, what is wrong with them, and what was mended in them."""
 
     def __init__(self) -> None:
-        self.rows: PackedRows = PackedRows()
+        self._rows: list[FileRow] = []
         self.problems: list[PlanProblem] = []
         self.notices: list[PlanProblem] = []
         self._faulty: list[FaultyRow] = []
@@ -60,15 +60,16 @@ class Gathered:
 
     def add(self, cells: Cells) -> None:
         """Take one row."""
-        record = cells.record()
+        row = cells.row()
         self.notices += cells.notices
         self.problems += cells.problems
         if cells.rfc is not None:
             self.problems += self._repeats.of_rfc(cells.rfc, cells.number)
-        if record is None:
+        if row is None:
             self._faulty.append(cells.faulty)
         else:
-            self.problems += self._repeats.of_series(self.rows.append(record), cells.number)
+            self._rows.append(row)
+            self.problems += self._repeats.of_series(row.series, row.number)
 
     def done(self, *, none: str) -> ParsedPlan:
         """Return all of it.
@@ -77,10 +78,10 @@ class Gathered:
             none: what is wrong if there is no row.
 
         """
-        if not self.rows and not self.problems:
+        if not self._rows and not self.problems:
             self.problems.append(whole(none))
         return ParsedPlan(
-            rows=self.rows,
+            rows=tuple(self._rows),
             faulty=tuple(self._faulty),
             problems=tuple(self.problems),
             notices=tuple(self.notices),

@@ -10,8 +10,8 @@ from attrs import evolve
 
 from facturaonline_async._validators import type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async.provision.file_rows import FileRow
 from facturaonline_async.provision.gather import ParsedPlan
-from facturaonline_async.provision.packed import PackedRows
 from facturaonline_async.provision.rows import PlanError, PlanProblem, PlanRow, PlanSerie, Repeats, ValueRow
 from facturaonline_async.provision.table import read_csv
 from facturaonline_async.provision.toml import read_toml
@@ -22,8 +22,6 @@ __all__ = ["Plan"]
 class Plan:
     """Rows with distinct RFCs. Make one with `from_file`, or with `from_values`.
 
-    Rows that come from a file are kept packed, and made anew each time they are asked for: iterate, rather than index.
-
     Attributes:
         rows: the companies, in their order.
         notices: what was mended while the plan was read, such as a código postal that had lost its leading zero.
@@ -32,8 +30,7 @@ class Plan:
 
     def __init__(self, rows: Iterable[PlanRow], *, notices: Sequence[PlanProblem] = ()) -> None:
         self.notices: tuple[PlanProblem, ...] = tuple(notices)
-        # Packed rows were looked through when they were gathered.
-        self.rows: Sequence[PlanRow] = rows if isinstance(rows, PackedRows) else _distinct(rows)
+        self.rows: Sequence[PlanRow] = _distinct(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -47,13 +44,11 @@ class Plan:
     @property
     def series_count(self) -> int:
         """How many series all companies should have together."""
-        if isinstance(self.rows, PackedRows):
-            return self.rows.series_count
         return sum(len(row.series) for row in self.rows)
 
     def files(self) -> Iterator[str]:
         """Give the paths of the files that the rows name: certificates, keys and logos. Rows of values name none."""
-        return self.rows.files() if isinstance(self.rows, PackedRows) else iter(())
+        return (path for row in self.rows if isinstance(row, FileRow) for path in row.files)
 
     @classmethod
     def from_values(cls, rows: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]] | PlanRow]) -> Plan:
@@ -75,7 +70,9 @@ class Plan:
         """
         if parsed.problems:
             raise PlanError.of(parsed.problems, parsed.notices)
-        return cls(parsed.rows, notices=parsed.notices)
+        plan = cls((), notices=parsed.notices)
+        plan.rows = parsed.rows  # their RFCs and series were compared while the file was read
+        return plan
 
     @staticmethod
     def parse(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:

@@ -1,7 +1,6 @@
 """A plan's rows out of a TOML file: a table for each company.
 
-A table goes the way of a CSV file's record, as the texts that would stand there. The file is parsed in pieces, some
-tables at a time, for the parser makes ten times a file's size of it.
+A table is read like a CSV file's record, as the texts that would stand in its cells.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from facturaonline_async.provision.cells import Cells, Serie
 from facturaonline_async.provision.files import Files
@@ -25,10 +23,6 @@ from facturaonline_async.provision.rows import PlanError, PlanProblem
 __all__ = ["read_toml"]
 
 _TABLES: Final = "empresas"
-_HEADER: Final = re.compile(rb"[ \t]*\[\[[ \t]*empresas[ \t]*\]\]")
-_PIECE: Final = 32
-"""Tables that are parsed together."""
-
 _SERIE: Final = frozenset({"letra", "tipo_documento", "folio"})
 
 
@@ -43,75 +37,28 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
     gathered = Gathered()
     files = Files(Path(path).parent)
     with opened(Path(path)) as file:
-        for number, table in enumerate(_tables(file, gathered.problems), 1):
-            if not isinstance(table, dict):
-                gathered.problems.append(
-                    PlanProblem(row=number, column="", reason=f"must be a table, not {_kind(table)}")
-                )
-                continue
-            texts, faults = _texts(table)
-            series, more = _series(table.get("series"))
-            cells = Cells(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
-            for key, reason in (*faults, *more):
-                cells.refuse(key, reason)
-            gathered.add(cells)
+        document = _parsed(file.read())
+    for key in document.keys() - {_TABLES}:
+        gathered.problems.append(whole(f"{_unknown(key, [_TABLES])}: companies are written as [[empresas]]"))
+    tables = document.get(_TABLES, [])
+    if not isinstance(tables, list):
+        gathered.problems.append(whole("companies are written as [[empresas]], with two brackets"))
+        tables = []
+    for number, table in enumerate(tables, 1):
+        if not isinstance(table, dict):
+            gathered.problems.append(PlanProblem(row=number, column="", reason=f"must be a table, not {_kind(table)}"))
+            continue
+        texts, faults = _texts(table)
+        series, more = _series(table.get("series"))
+        cells = Cells(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
+        for key, reason in (*faults, *more):
+            cells.refuse(key, reason)
+        gathered.add(cells)
     return gathered.done(none="there is no [[empresas]] table")
 
 
-# ── The file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _tables(file: BinaryIO, problems: list[PlanProblem]) -> Iterator[object]:
-    """Give the tables of the companies in their order."""
-    given = 0
-    told: set[str] = set()
-    for piece in _pieces(file):
-        document = _parsed(piece)
-        if document is None or (not given and not _HEADER.match(piece) and _TABLES in document):
-            # What looks like a header may stand within a text, or the tables are written in another way.
-            break
-        problems += _strange(document, told)
-        tables = document.get(_TABLES, [])
-        given += len(tables)
-        yield from tables
-    else:
-        return
-    file.seek(0)
-    document = _parsed_whole(file.read())
-    problems += _strange(document, told)
-    tables = document.get(_TABLES, [])
-    if not isinstance(tables, list):
-        problems.append(whole("companies are written as [[empresas]], with two brackets"))
-        tables = []
-    yield from islice(tables, given, None)
-
-
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Give what stands before the first table, then some tables at a time."""
-    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:  # it is how Windows' editor begins
-        file.seek(0)
-    lines: list[bytes] = []
-    headers = _PIECE
-    for line in file:
-        if _HEADER.match(line):
-            headers += 1
-            if headers > _PIECE:
-                yield b"".join(lines)
-                lines, headers = [], 1
-        lines.append(line)
-    yield b"".join(lines)
-
-
-def _parsed(content: bytes) -> dict[str, Any] | None:
-    """Return what a piece says, or None if it says nothing by itself."""
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _parsed_whole(content: bytes) -> dict[str, Any]:
-    """Return what the file says, or refuse it. Nothing of it is shown: it may be a password."""
+def _parsed(content: bytes) -> dict[str, Any]:
+    """Parse the file, or refuse it. Its text is not shown: it may be a password."""
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
         return tomllib.loads(content.decode("utf-8"))
@@ -125,12 +72,6 @@ def _parsed_whole(content: bytes) -> dict[str, Any]:
             "single ones ('), numbers begin with no 0, and a key stands in a table once"
         )
     raise PlanError.of([whole(reason)])
-
-
-def _strange(document: Mapping[str, object], told: set[str]) -> Iterator[PlanProblem]:
-    for key in document.keys() - {_TABLES} - told:
-        told.add(key)
-        yield whole(f"{_unknown(key, [_TABLES])}: companies are written as [[empresas]]")
 
 
 # ── A table ───────────────────────────────────────────────────────────────────────────────────────────────────────────
