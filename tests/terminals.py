@@ -8,8 +8,8 @@ import pty
 from collections.abc import Sequence
 
 from facturaonline_async.testing import Emulator
+from tests.cli.test_app import Ran, environment
 from tests.forkserver import read, start
-from tests.test_cli import Ran, environment
 
 
 async def at_terminal(*arguments: object, answers: Sequence[tuple[str, str]], emulator: Emulator) -> Ran:

@@ -16,9 +16,9 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import NuevaEmpresa
 from facturaonline_async.provision import Plan, PlanError, PlanProblem, PlanSerie
+from tests.cli.test_app import run
 from tests.effort import examples
 from tests.plans import ROW, certify, folder, toml, toml_value, written, written_toml
-from tests.test_cli import run
 
 PASSWORD = "clave secreta"
 F = {"letra": "F", "tipo_documento": "factura", "folio": 1}

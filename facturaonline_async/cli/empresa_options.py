@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from attrs import frozen
 
-from facturaonline_async.cli.secrets import password
+from facturaonline_async.cli.passwords import read_password
 from facturaonline_async.config import Secret
 from facturaonline_async.empresas._models import CorreoSmtp
 from facturaonline_async.sello import Sello, read_file
@@ -123,7 +123,7 @@ def read_enclosures(
 
 
 def _password(what: str, password_stdin: bool) -> Secret:
-    return password(what, variable=_VARIABLES[what], as_stdin=password_stdin)
+    return read_password(what, variable=_VARIABLES[what], as_stdin=password_stdin)
 
 
 def _check_together(options: Mapping[str, object], *, is_needed: bool = False) -> None:

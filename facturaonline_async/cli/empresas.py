@@ -13,10 +13,10 @@ import typer
 
 from facturaonline_async._core.redaction import fold
 from facturaonline_async._private_files import open_private
-from facturaonline_async.cli import account, empresa_options as options, printed
-from facturaonline_async.cli.account import AsJson, BaseUrl, Uid, Yes
-from facturaonline_async.cli.groups import group
-from facturaonline_async.cli.outputs import unwritable
+from facturaonline_async.cli import empresa_options as options, output, runner
+from facturaonline_async.cli.output_files import unwritable
+from facturaonline_async.cli.runner import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async.cli.typer_groups import command_group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
@@ -46,13 +46,13 @@ def list_(
     # A host that does not know the filters has answered with all companies.
     empresas = [
         each
-        for each in account.run(
+        for each in runner.run(
             lambda client: client.empresas.list(rfc=rfc, razon_social=razon_social), base_url=base_url
         )
         if (rfc is None or normalize_rfc(each.rfc) == rfc)
         and (razon_social is None or fold(razon_social) in fold(each.razon_social))
     ]
-    printed.many(empresas, _COLUMNS, nothing="No empresas.", json=as_json)
+    output.print_many(empresas, _COLUMNS, nothing="No empresas.", json=as_json)
 
 
 def get(
@@ -77,11 +77,11 @@ def get(
     if keys_out is not None and os.path.lexists(keys_out):
         raise _exists(keys_out)
 
-    empresa = account.run(lambda client: client.empresas.get(uid), base_url=base_url)
+    empresa = runner.run(lambda client: client.empresas.get(uid), base_url=base_url)
     if keys_out is not None:
-        _write_keys(account.own_keys(account.same(empresa, uid)), keys_out)
-        sys.stderr.write(f"The keys of {printed.printable(empresa.rfc)} are in {keys_out}, for its owner only.\n")
-    printed.one(empresa, json=as_json)
+        _write_keys(runner.own_credentials(runner.check_uid(empresa, uid)), keys_out)
+        sys.stderr.write(f"The keys of {output.printable(empresa.rfc)} are in {keys_out}, for its owner only.\n")
+    output.print_one(empresa, json=as_json)
 
 
 def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -90,7 +90,7 @@ def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
     Examples:
       facturaonline empresas current
     """
-    printed.one(account.run(lambda client: client.empresas.current(), base_url=base_url), json=as_json)
+    output.print_one(runner.run(lambda client: client.empresas.current(), base_url=base_url), json=as_json)
 
 
 def find(
@@ -103,9 +103,9 @@ def find(
     Examples:
       facturaonline empresas find EKU9003173C9
     """
-    if (empresa := account.run(lambda client: client.empresas.find(rfc), base_url=base_url)) is None:
+    if (empresa := runner.run(lambda client: client.empresas.find(rfc), base_url=base_url)) is None:
         raise NotFoundError(f"No empresa has the RFC {normalize_rfc(rfc)}.")
-    printed.one(empresa, json=as_json)
+    output.print_one(empresa, json=as_json)
 
 
 def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa]], about: str) -> Callable[..., None]:
@@ -145,8 +145,8 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
         base_url: BaseUrl = None,
         as_json: AsJson = False,
     ) -> None:
-        account.check_environment(base_url)
-        with account.logged_warnings():
+        runner.check_environment(base_url)
+        with runner.show_warnings():
             enclosures = options.read_enclosures(
                 cer=cer,
                 key=key,
@@ -185,10 +185,10 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
                 smtp=enclosures.smtp,
                 logo=enclosures.logo,
             )
-        empresa = account.run(
+        empresa = runner.run(
             lambda client: send(client, nueva), base_url=base_url, change=f"the empresa {nueva.rfc} was created"
         )
-        printed.one(empresa, json=as_json)
+        output.print_one(empresa, json=as_json)
 
     command.__doc__ = about
     return command
@@ -265,8 +265,8 @@ def update(
       facturaonline empresas update 607a062eae2bb --email a@example.com --calle ""
       facturaonline empresas update 607a062eae2bb --cer csd.cer --key csd.key
     """
-    account.check_environment(base_url)
-    with account.logged_warnings():
+    runner.check_environment(base_url)
+    with runner.show_warnings():
         enclosures = options.read_enclosures(
             cer=cer,
             key=key,
@@ -306,10 +306,10 @@ def update(
         )
     if cambios == CambiosEmpresa():
         raise typer.BadParameter("there is nothing to change: give at least one attribute, such as --email")
-    empresa = account.run(
+    empresa = runner.run(
         lambda client: client.empresas.update(uid, cambios), base_url=base_url, change=f"the empresa {uid} was changed"
     )
-    printed.one(empresa, json=as_json)
+    output.print_one(empresa, json=as_json)
 
 
 def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -321,21 +321,21 @@ def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson
 
     Without a terminal to ask on, it needs --yes (exit code 2).
     """
-    account.agreed(yes)
+    runner.confirm(yes)
 
     # Asking takes its time, outside the event loop.
-    empresa = account.same(account.run(lambda client: client.empresas.get(uid), base_url=base_url), uid)
+    empresa = runner.check_uid(runner.run(lambda client: client.empresas.get(uid), base_url=base_url), uid)
     name = f"empresa {empresa.rfc} {empresa.razon_social} (uid {empresa.uid})"
-    account.agreed(yes, f"Delete the {name}, and all that belongs to it?")
+    runner.confirm(yes, f"Delete the {name}, and all that belongs to it?")
 
-    account.run(lambda client: client.empresas.delete(uid), base_url=base_url, change=f"the {name} was deleted")
+    runner.run(lambda client: client.empresas.delete(uid), base_url=base_url, change=f"the {name} was deleted")
     if as_json:
-        printed.one(empresa, json=True)
+        output.print_one(empresa, json=True)
     else:
-        sys.stdout.write(printed.printable(f"Deleted the {name}.") + "\n")
+        sys.stdout.write(output.printable(f"Deleted the {name}.") + "\n")
 
 
-app: typer.Typer = group(
+app: typer.Typer = command_group(
     "The companies of the account: list, create, change and delete them.",
     list=list_,
     get=get,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from facturaonline_async.cli import loop
+from facturaonline_async.cli import signals
 from facturaonline_async.testing import Emulator
 
 __all__ = ["command"]
@@ -31,7 +31,7 @@ def command(
     It prints the environment variables that make this library (and the command) talk to it. Its state is in memory,
     and gone when it stops, unless --state names a file for it.
     """
-    loop.run(_serve(port, latency, list_lag, state))
+    signals.run(_serve(port, latency, list_lag, state))
 
 
 async def _serve(port: int, latency: float, list_lag: float, state: Path | None) -> None:

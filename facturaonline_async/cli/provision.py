@@ -18,10 +18,10 @@ import typer
 from rich.console import Console
 
 from facturaonline_async import bulk
-from facturaonline_async.cli import loop, printed, shown
-from facturaonline_async.cli.account import check_environment
-from facturaonline_async.cli.keys import KeysFile
-from facturaonline_async.cli.outputs import journal_files, same_file
+from facturaonline_async.cli import output, progress, signals
+from facturaonline_async.cli.keys_file import KeysFile
+from facturaonline_async.cli.output_files import journal_files, same_file
+from facturaonline_async.cli.runner import check_environment
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -163,7 +163,7 @@ def command(
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
-        loop.run(checked)
+        signals.run(checked)
         return
     read = Plan.of(parsed)
     if journal is not None:
@@ -199,7 +199,7 @@ def command(
             "audit": not no_audit,
         },
     )
-    report = loop.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
+    report = signals.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
     if not report.is_complete:
         raise typer.Exit(1)
 
@@ -208,7 +208,7 @@ def _refuse_as_journal(journal: Path, files: Iterable[str | os.PathLike[str]], w
     """Refuse a file of the plan as the journal, before the journal's own checks give another reason."""
     if same_file(journal, files):
         raise InvalidInputError(
-            f"--journal {printed.printable(str(journal))} is {what}: give another file.", field="journal"
+            f"--journal {output.printable(str(journal))} is {what}: give another file.", field="journal"
         )
 
 
@@ -217,7 +217,7 @@ def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path |
     others = [plan, *(journal_files(journal) if journal is not None else ())]
     if found := same_file(keys_out, chain(others, read.files())):
         raise InvalidInputError(
-            f"--keys-out {printed.printable(str(keys_out))} is {printed.printable(found)}, which this run reads or "
+            f"--keys-out {output.printable(str(keys_out))} is {output.printable(found)}, which this run reads or "
             "writes itself: give another file.",
             field="keys-out",
         )
@@ -240,10 +240,10 @@ def _parse(path: Path, *, any_tipo: bool, as_json: bool) -> ParsedPlan:
         parsed = Plan.parse(path, any_tipo=any_tipo)
     except PlanError as error:
         if as_json:
-            printed.as_json({"error": "the plan has faults", "problems": _plain(error.problems)})
+            output.print_json({"error": "the plan has faults", "problems": _plain(error.problems)})
             raise typer.Exit(2) from None
         raise
-    shown.notices(parsed.notices)
+    progress.print_notices(parsed.notices)
     return parsed
 
 
@@ -258,7 +258,7 @@ async def check(
     """
     problems = list(plan.problems)
     warnings: list[PlanProblem] = []
-    with shown.bar("rows", len(plan), quiet=as_json) as advance:
+    with progress.bar("rows", len(plan), quiet=as_json) as advance:
         async with validate(plan, check_sello=check_sello, production=production) as rows:
             async for row in rows:
                 problems += row.problems
@@ -276,9 +276,9 @@ async def check(
         }
         if problems:
             answer |= {"error": "the plan has faults", "problems": _plain(problems)}
-        printed.as_json(answer)
+        output.print_json(answer)
         raise typer.Exit(2 if problems else 0)
-    shown.warnings(warnings)
+    progress.print_warnings(warnings)
     if problems:
         raise PlanError.of(problems, plan.notices)
     empresas, series = len(plan), plan.series_count
@@ -319,8 +319,8 @@ class _Job:
                 ):
                     report = run.report
                     if run.caution:
-                        sys.stderr.write(f"warning: {printed.printable(run.caution)}\n")
-                    with loop.interruptible(run.stop) as interrupt:
+                        sys.stderr.write(f"warning: {output.printable(run.caution)}\n")
+                    with signals.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
                             await _complete(keys, client, self.options["journal"])
@@ -339,11 +339,11 @@ class _Job:
         return report
 
     async def _follow(self, run: Run, keys: KeysFile | None) -> None:
-        with shown.progress(run.report, quiet=self.as_json) as advance:
+        with progress.run_bars(run.report, quiet=self.as_json) as advance:
             async for outcome in run:
                 advance(outcome)
                 if not self.as_json and len(self.plan) == sum(run.report.empresas.values()) and run.audit_wait >= 1:
-                    shown.last_look(run.audit_wait)
+                    progress.print_audit_wait(run.audit_wait)
                 self.warnings.extend(outcome.warnings)
                 if self.as_json:
                     self.rows.append(outcome)
@@ -352,12 +352,12 @@ class _Job:
 
     def _show(self, report: RunReport, *, interrupted: bool) -> None:
         if not self.as_json:
-            shown.report(report, interrupted=interrupted)
-            shown.warnings(self.warnings)
+            progress.print_report(report, interrupted=interrupted)
+            progress.print_warnings(self.warnings)
             return
         begun = {row.number for row in self.rows}
         rows = [*self.rows, *(row for row in report.failed if row.number not in begun)]
-        printed.as_json(
+        output.print_json(
             {
                 "complete": report.is_complete,
                 "interrupted": interrupted,
@@ -397,8 +397,8 @@ def _state_file(journal: Path) -> Path:
     file = side_file(journal, ".emulator")
     if not file.exists() and journal.exists() and journal.stat().st_size:
         raise InvalidInputError(
-            f"the journal {printed.printable(str(journal))} was not begun with --emulator, or the state of its "
-            f"emulator is gone (the file {printed.printable(file.name)}): give another journal.",
+            f"the journal {output.printable(str(journal))} was not begun with --emulator, or the state of its "
+            f"emulator is gone (the file {output.printable(file.name)}): give another journal.",
             field="journal",
         )
     return file

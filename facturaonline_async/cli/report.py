@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async._private_files import open_private
-from facturaonline_async.cli import printed, report_html, status, told
-from facturaonline_async.cli.outputs import journal_files, same_file, unwritable
+from facturaonline_async.cli import output, report_html, status
+from facturaonline_async.cli.format import format_timestamp, state_name
+from facturaonline_async.cli.output_files import journal_files, same_file, unwritable
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
 from facturaonline_async.provision.opening import JournalError
@@ -45,13 +46,13 @@ def command(
     try:
         ledger = read_ledger(journal)
     except JournalError as error:
-        sys.stderr.write(f"{printed.printable(str(error))}\n")
+        sys.stderr.write(f"{output.printable(str(error))}\n")
         raise typer.Exit(2) from None
     if html is not None:
         _write(html, report_html.render(ledger))
-        sys.stderr.write(f"The report is in {printed.printable(str(html))}\n")
+        sys.stderr.write(f"The report is in {output.printable(str(html))}\n")
     if in_json:
-        printed.as_json(_as_json(ledger))
+        output.print_json(_as_json(ledger))
     elif html is None:
         _show(ledger)
 
@@ -63,7 +64,7 @@ def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
     """Refuse to replace what nobody would want to lose."""
     if same_file(path, journal_files(journal)):
         raise InvalidInputError(
-            f"{printed.printable(str(path))} is the journal itself, or belongs to it: give the page another name.",
+            f"{output.printable(str(path))} is the journal itself, or belongs to it: give the page another name.",
             field="--html",
         )
     if not path.exists():
@@ -109,7 +110,7 @@ def _show(ledger: Ledger) -> None:
         table.add_column(name, overflow="fold")
     for row in rows[:_ROWS_SHOWN]:
         for entry in row.lacking:
-            state = told.NAMES.get(entry.state, entry.state)
+            state = state_name(entry.state)
             table.add_row(*map(Text, (str(row.number), row.rfc, entry.name, state, entry.reason)))
     if len(rows) > _ROWS_SHOWN:
         table.caption = f"and {len(rows) - _ROWS_SHOWN} rows more; --html and --json show all"
@@ -120,8 +121,8 @@ def _as_json(ledger: Ledger) -> dict[str, Any]:
     return status.as_json(ledger.status) | {
         "pace": [
             {
-                "began": told.stamp(each.began),
-                "ended": told.stamp(each.ended),
+                "began": format_timestamp(each.began),
+                "ended": format_timestamp(each.ended),
                 "step": each.step,
                 "empresas": each.empresas,
                 "series": each.series,
@@ -150,5 +151,5 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "state": entry.state,
         "uid": entry.uid,
         "reason": entry.reason,
-        "changed": told.stamp(entry.changed),
+        "changed": format_timestamp(entry.changed),
     }

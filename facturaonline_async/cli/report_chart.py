@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
-from facturaonline_async.cli import told
+from facturaonline_async.cli.format import format_duration, format_moment
 from facturaonline_async.provision.ledger import Pace
 
 __all__ = ["Chart", "chart"]
@@ -139,7 +139,7 @@ def chart(pace: Sequence[Pace], zone: tzinfo) -> Chart | None:
     bars = sum(len(each.empresas) for each in pace)
     scale = _Scale((_WIDTH - _LEFT - _RIGHT - gap * pauses) / bars, gap, _ceiling(most))
     return Chart(
-        step=told.duration(pace[0].step).removeprefix("1 "),
+        step=format_duration(pace[0].step).removeprefix("1 "),
         most=most,
         grid=tuple((scale.y(number), number) for number in (scale.top * part // 4 for part in range(5))),
         runs=tuple(_runs(pace, scale, zone)),
@@ -160,7 +160,7 @@ def _runs(pace: Sequence[Pace], scale: _Scale, zone: tzinfo) -> Iterator[Run]:
     for each in pace:
         pause = None
         if before is not None:
-            text = f"pause of {told.duration(each.began - before.ended)}"
+            text = f"pause of {format_duration(each.began - before.ended)}"
             pause = Pause(x, scale.gap, text, scale.gap >= 16)
             x += scale.gap
         ticks = tuple(_ticks(each, x, scale, zone, tick))
@@ -175,7 +175,7 @@ def _bars(pace: Pace, left: float, scale: _Scale, zone: tzinfo) -> Iterator[Bar]
     for place, (empresas, series) in enumerate(zip(pace.empresas, pace.series, strict=True)):
         if empresas or series:
             x = left + place * scale.bar + (scale.bar - inner) / 2
-            when = told.moment(pace.began + place * pace.step, zone)
+            when = format_moment(pace.began + place * pace.step, zone)
             heights = scale.y(0), scale.y(empresas), scale.y(empresas + series)
             yield Bar(x, inner, when, empresas, series, *heights)
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from facturaonline_async.cli import told
+from facturaonline_async.cli.format import format_duration, format_example, format_moment, next_steps, state_name
 from facturaonline_async.cli.report_chart import chart
 from facturaonline_async.provision.ledger import Entry, Ledger
 from facturaonline_async.provision.status import STATES, THERE, Status, alike
@@ -51,12 +51,12 @@ def render(ledger: Ledger) -> str:
             verdict=_verdict(status),
             kinds={"Empresas": status.empresas, "Series": status.series},
             states=[state for state in STATES if status.empresas[state] or status.series[state]],
-            next_steps=told.next_steps(status),
+            next_steps=next_steps(status),
             chart=chart(ledger.pace, zone),
             reasons=status.reasons[:_REASONS],
             unfinished=unfinished,
             rows_without_script=unfinished[:_ROWS_WITHOUT_SCRIPT],
-            moment=partial(told.moment, zone=zone),
+            moment=partial(format_moment, zone=zone),
             zone=str(zone).replace("-", "−"),  # noqa: RUF001  # a minus sign
             data=_data(ledger, zone),
         )
@@ -86,9 +86,9 @@ def templates() -> jinja2.Environment:
     made.filters |= {
         "thousands": "{:,}".format,
         "px": _px,
-        "duration": told.duration,
-        "state_name": _state_name,
-        "example": told.what,
+        "duration": format_duration,
+        "state_name": state_name,
+        "example": format_example,
     }
     return made
 
@@ -105,20 +105,20 @@ def _zone(moment: float) -> timezone:
 
 def _title(status: Status, zone: tzinfo) -> str:
     began = status.sessions[0].began if status.sessions else status.began
-    until = f"to {told.moment(status.ended, zone)}" if status.ended else "at work"
-    return f"{status.host} — {told.moment(began, zone)} {until}"
+    until = f"to {format_moment(status.ended, zone)}" if status.ended else "at work"
+    return f"{status.host} — {format_moment(began, zone)} {until}"
 
 
 def _when(status: Status, zone: tzinfo) -> str:
     if not status.sessions:
         return "has not begun"
-    began = f"began {told.moment(status.sessions[0].began, zone)}"
+    began = f"began {format_moment(status.sessions[0].began, zone)}"
     number = len(status.sessions)
-    worked = f"worked {told.duration(status.worked)}" + (f" in {number} runs" if number > 1 else "")
+    worked = f"worked {format_duration(status.worked)}" + (f" in {number} runs" if number > 1 else "")
     if status.is_running:
         return f"{began} · at work, process {status.sessions[-1].pid} · {worked}"
     end = "interrupted" if status.is_broken_off else "ended"
-    return f"{began} · {end} {told.moment(status.ended or status.began, zone)} · {worked}"
+    return f"{began} · {end} {format_moment(status.ended or status.began, zone)} · {worked}"
 
 
 def _verdict(status: Status) -> dict[str, str]:
@@ -149,10 +149,6 @@ def _shares(counts: Mapping[str, int]) -> list[tuple[str, float, float]]:
     return shares
 
 
-def _state_name(state: str) -> str:
-    return told.NAMES.get(state, state)
-
-
 def _data(ledger: Ledger, zone: tzinfo) -> dict[str, Any]:
     """Return all rows for the script of the page. A text that occurs often is replaced by its number."""
     kinds, reasons = _Numbers(), _Numbers([""])
@@ -177,7 +173,7 @@ def _data(ledger: Ledger, zone: tzinfo) -> dict[str, Any]:
     offset = zone.utcoffset(None)
     return {
         "states": STATES,
-        "names": [_state_name(state) for state in STATES],
+        "names": [state_name(state) for state in STATES],
         "there": [state in THERE for state in STATES],
         "kinds": kinds.values,
         "reasons": reasons.values,

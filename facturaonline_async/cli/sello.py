@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
-from facturaonline_async.cli import folders, loop, printed, shown
+from facturaonline_async.cli import output, progress, sello_pairs, signals
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
@@ -86,9 +86,9 @@ def command(
         files = read_file("CER", path), read_file("KEY", key)
         sello = Sello(*files, _password(as_stdin=password_stdin))
         pairs = [_Pair(printable_path(path), rfc, kind or "csd", sello)]
-    checked = loop.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
+    checked = signals.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
     if as_json:
-        printed.as_json([_as_json(*each) for each in checked])
+        output.print_json([_as_json(*each) for each in checked])
     elif len(checked) == 1:
         _show(checked[0][1])
     elif checked:
@@ -145,7 +145,7 @@ def _of_plan(plan: ParsedPlan) -> Iterator[_Pair]:
 
 
 def _of_folder(folder: Path, rfc: str | None, kind: Kind | None, password: Secret) -> Iterator[_Pair]:
-    for found in folders.find(folder, password):
+    for found in sello_pairs.find_pairs(folder, password):
         content = found.content
         yield _Pair(found.name, rfc, kind, content if isinstance(content, Finding) else (*content, password))
 
@@ -158,7 +158,7 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
     async def report(numbered: tuple[int, _Pair]) -> CheckReport | None:
         return await _report(numbered[1], limiter, production=production)
 
-    with shown.bar("certificates", len(pairs), quiet=quiet) as advance:
+    with progress.bar("certificates", len(pairs), quiet=quiet) as advance:
         async with bulk.stream(list(enumerate(pairs)), report, concurrency=_CONCURRENCY) as outcomes:
             async for outcome in outcomes:
                 advance()

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 import typer
 
-from facturaonline_async.cli import account, printed
-from facturaonline_async.cli.account import AsJson, BaseUrl, Uid, Yes
-from facturaonline_async.cli.groups import group
+from facturaonline_async.cli import output, runner
+from facturaonline_async.cli.runner import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async.cli.typer_groups import command_group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
@@ -45,8 +45,8 @@ def list_(empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False)
       facturaonline series list
       facturaonline series list --empresa EKU9003173C9 --json
     """
-    series = account.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
-    printed.many(series, _COLUMNS, nothing="No series.", json=as_json)
+    series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
+    output.print_many(series, _COLUMNS, nothing="No series.", json=as_json)
 
 
 def get(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -55,7 +55,9 @@ def get(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson 
     Examples:
       facturaonline series get 19846
     """
-    printed.one(account.run(lambda client: client.series.get(uid), base_url=base_url, empresa=empresa), json=as_json)
+    output.print_one(
+        runner.run(lambda client: client.series.get(uid), base_url=base_url, empresa=empresa), json=as_json
+    )
 
 
 def create(
@@ -78,14 +80,14 @@ def create(
     The exit code is 3 if the result is unknown (it may have been created): look before you repeat it.
     """
     wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
-    account.run(
+    runner.run(
         lambda client: client.series.create(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
         empresa=empresa,
         change=f"the serie {letra} {tipo} was created",
     )
     if as_json:
-        printed.as_json({"letra": letra, "tipo_documento": tipo, "folio": folio})
+        output.print_json({"letra": letra, "tipo_documento": tipo, "folio": folio})
     else:
         sys.stdout.write(f"Created the serie {letra} {tipo}.\n")
 
@@ -108,13 +110,13 @@ def ensure(
       facturaonline series ensure --letra F --tipo factura --empresa EKU9003173C9
     """
     wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
-    serie = account.run(
+    serie = runner.run(
         lambda client: client.series.ensure(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
         empresa=empresa,
         change=f"the serie {letra} {tipo} was created",
     )
-    printed.one(serie, json=as_json)
+    output.print_one(serie, json=as_json)
 
 
 def activate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -123,7 +125,7 @@ def activate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: As
     Examples:
       facturaonline series activate 19846
     """
-    account.run(
+    runner.run(
         lambda client: client.series.activate(uid),
         base_url=base_url,
         empresa=empresa,
@@ -138,7 +140,7 @@ def deactivate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: 
     Examples:
       facturaonline series deactivate 19846 --empresa EKU9003173C9
     """
-    account.run(
+    runner.run(
         lambda client: client.series.deactivate(uid),
         base_url=base_url,
         empresa=empresa,
@@ -156,26 +158,26 @@ def delete(uid: Uid, yes: Yes = False, empresa: Of = None, base_url: BaseUrl = N
 
     Without a terminal to ask on, it needs --yes (exit code 2).
     """
-    account.agreed(yes)
+    runner.confirm(yes)
 
     # Asking takes its time, outside the event loop. The keys stay those of the serie that was shown.
-    credentials, serie = account.run(lambda client: _shown(client, uid), base_url=base_url, empresa=empresa)
+    credentials, serie = runner.run(lambda client: _shown(client, uid), base_url=base_url, empresa=empresa)
     name = f"serie {serie.letra} {serie.tipo_documento} (uid {serie.uid}, {serie.estatus})"
-    account.agreed(yes, f"Delete the {name}?")
+    runner.confirm(yes, f"Delete the {name}?")
 
-    account.run(
+    runner.run(
         lambda client: client.series.delete(uid),
         base_url=base_url,
         credentials=credentials,
         change=f"the {name} was deleted",
     )
     if as_json:
-        printed.one(serie, json=True)
+        output.print_one(serie, json=True)
     else:
-        sys.stdout.write(printed.printable(f"Deleted the {name}.") + "\n")
+        sys.stdout.write(output.printable(f"Deleted the {name}.") + "\n")
 
 
-app: typer.Typer = group(
+app: typer.Typer = command_group(
     "The series of a company: list, create, pause and delete them.",
     list=list_,
     get=get,
@@ -188,7 +190,7 @@ app: typer.Typer = group(
 
 
 async def _shown(client: FacturaOnline, uid: str) -> tuple[Credentials, Serie]:
-    return client.credentials, account.same(await client.series.get(uid), uid)
+    return client.credentials, runner.check_uid(await client.series.get(uid), uid)
 
 
 def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | None) -> str:
@@ -202,9 +204,9 @@ def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | Non
     if found is None or (any_tipo and not found.is_certain):
         if tipo.strip() not in TIPOS_DOCUMENTO:
             note = f"note: {tipo} is no documented tipo_documento, and is sent as it is"
-            sys.stderr.write(printed.printable(note) + "\n")
+            sys.stderr.write(output.printable(note) + "\n")
         return TipoDocumento.other(tipo)
-    series = account.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
+    series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
     if any(serie.key[1] == key_part(tipo) for serie in series):
         return TipoDocumento.other(tipo)
     remedy = "" if found.is_certain else " If it is meant as it is, give --any-tipo."
@@ -215,6 +217,6 @@ def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | Non
 
 def _tell_state(uid: str, *, is_active: bool, as_json: bool) -> None:
     if as_json:
-        printed.as_json({"uid": int(uid) if uid.isdecimal() else uid, "is_active": is_active})
+        output.print_json({"uid": int(uid) if uid.isdecimal() else uid, "is_active": is_active})
     else:
         sys.stdout.write(f"The serie {uid} is {'active' if is_active else 'paused'}.\n")

@@ -13,7 +13,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from facturaonline_async.cli import printed, told
+from facturaonline_async.cli import output
+from facturaonline_async.cli.format import (
+    format_duration,
+    format_example,
+    format_moment,
+    format_run,
+    format_timestamp,
+    next_steps,
+    state_name,
+)
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.status import STATES, THERE, Rate, Status, look
 
@@ -53,7 +62,7 @@ def command(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if in_json:
-        printed.as_json(as_json(status))
+        output.print_json(as_json(status))
     else:
         Console(highlight=False).print(shown(status))
 
@@ -63,7 +72,7 @@ def readable(journal: Path) -> Status:
     try:
         return look(journal)
     except JournalError as error:
-        sys.stderr.write(f"{printed.printable(str(error))}\n")
+        sys.stderr.write(f"{output.printable(str(error))}\n")
         raise typer.Exit(2) from None
 
 
@@ -71,7 +80,7 @@ def _watch(journal: Path, *, in_json: bool) -> None:
     if in_json:
         while True:
             status = readable(journal)
-            printed.as_json(as_json(status), indent=None)
+            output.print_json(as_json(status), indent=None)
             sys.stdout.flush()
             if not status.is_running:
                 return
@@ -94,8 +103,8 @@ def shown(status: Status) -> RenderableType:
     facts.add_column(overflow="fold")
     style = "red" if status.is_broken_off else "green" if status.is_running else ""
     for name, text in (
-        ("journal", Text(printed.printable(f"{status.path} ({status.host})"))),
-        ("run", Text(told.of_run(status), style)),
+        ("journal", Text(output.printable(f"{status.path} ({status.host})"))),
+        ("run", Text(format_run(status), style)),
         ("rate", Text(_rates(status))),
         ("left", Text(_left(status))),
     ):
@@ -104,14 +113,14 @@ def shown(status: Status) -> RenderableType:
     parts: list[RenderableType] = [facts, _counts(status)]
     if status.reasons:
         parts.append(_reasons(status))
-    parts += [Text.assemble(("→ ", "bold"), step) for step in told.next_steps(status)]
+    parts += [Text.assemble(("→ ", "bold"), step) for step in next_steps(status)]
     return Group(*parts)
 
 
 def _rates(status: Status) -> str:
     told_of = [_rate(status.overall, "overall")] if status.overall else []
     if status.minute:
-        told_of.insert(0, _rate(status.minute, f"in the last {told.duration(status.minute.seconds)}"))
+        told_of.insert(0, _rate(status.minute, f"in the last {format_duration(status.minute.seconds)}"))
     return "; ".join(told_of)
 
 
@@ -122,10 +131,10 @@ def _rate(rate: Rate, when: str) -> str:
 def _left(status: Status) -> str:
     parts = []
     if status.eta is not None:
-        parts.append(f"about {told.duration(status.eta)}, until {told.moment(status.now + status.eta)}")
+        parts.append(f"about {format_duration(status.eta)}, until {format_moment(status.now + status.eta)}")
     if status.due and status.is_running:
         parts.append(
-            f"what is unknown is looked for in {told.duration(status.due[0])} to {told.duration(status.due[1])}"
+            f"what is unknown is looked for in {format_duration(status.due[0])} to {format_duration(status.due[1])}"
         )
     if status.waiting:
         parts.append(
@@ -144,7 +153,7 @@ def _counts(status: Status) -> Table:
             cells = [
                 Text(str(found[state]), style if found[state] else "dim") for found in (status.empresas, status.series)
             ]
-            table.add_row(told.NAMES.get(state, state), *cells)
+            table.add_row(state_name(state), *cells)
     table.add_section()
     table.add_row("in all", *(str(sum(found.values())) for found in (status.empresas, status.series)))
     return table
@@ -155,8 +164,8 @@ def _reasons(status: Status) -> Table:
     for name in ("", "state", "reason", "for example"):
         table.add_column(name, overflow="fold", justify="left" if name else "right")
     for reason in status.reasons[:_REASONS]:
-        state = Text(told.NAMES.get(reason.state, reason.state), _STYLES.get(reason.state, ""))
-        table.add_row(Text(f"{reason.count} x"), state, Text(reason.text), Text(told.what(reason)))
+        state = Text(state_name(reason.state), _STYLES.get(reason.state, ""))
+        table.add_row(Text(f"{reason.count} x"), state, Text(reason.text), Text(format_example(reason)))
     if len(status.reasons) > _REASONS:
         table.caption = f"and {len(status.reasons) - _REASONS} reasons more; --json shows all"
     return table
@@ -170,15 +179,15 @@ def as_json(status: Status) -> dict[str, Any]:
     return {
         "journal": str(status.path),
         "host": status.host,
-        "began": told.stamp(status.began),
-        "ended": told.stamp(status.ended),
-        "now": told.stamp(status.now),
+        "began": format_timestamp(status.began),
+        "ended": format_timestamp(status.ended),
+        "now": format_timestamp(status.now),
         "running": status.is_running,
         "broken_off": status.is_broken_off,
         "without_wal": status.is_without_wal,
         "complete": status.is_complete,
         "runs": [
-            {"pid": each.pid, "began": told.stamp(each.began), "ended": told.stamp(each.ended)}
+            {"pid": each.pid, "began": format_timestamp(each.began), "ended": format_timestamp(each.ended)}
             for each in status.sessions
         ],
         "empresas": _numbers(status.empresas),
@@ -203,7 +212,7 @@ def as_json(status: Status) -> dict[str, Any]:
             }
             for reason in status.reasons
         ],
-        "next": told.next_steps(status),
+        "next": next_steps(status),
     }
 
 

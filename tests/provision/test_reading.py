@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from facturaonline_async.cli import told
+from facturaonline_async.cli.format import format_run, next_steps
 from facturaonline_async.provision import JournalError
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.provision.status import Status, look
@@ -118,10 +118,8 @@ async def test_a_copy_of_a_journal_at_work_without_its_wal_is_named_as_such(tmp_
     seen = look(tmp_path / "copy")
     assert names(tmp_path) == before
     assert (seen.is_without_wal, seen.is_running, seen.empresas["created"]) == (True, False, 1)
-    assert told.of_run(seen).startswith("without its -wal: ")
-    assert told.next_steps(seen)[0].startswith(
-        "What its run wrote last is missing: the file copy-wal is missing or empty."
-    )
+    assert format_run(seen).startswith("without its -wal: ")
+    assert next_steps(seen)[0].startswith("What its run wrote last is missing: the file copy-wal is missing or empty.")
     lock_up(archive)
     assert await asyncio.to_thread(look_as_another, archive / "j") == expected(seen)
 

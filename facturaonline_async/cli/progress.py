@@ -14,7 +14,7 @@ from rich.text import Text
 
 from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, State
 
-__all__ = ["bar", "last_look", "notices", "progress", "report", "warnings"]
+__all__ = ["bar", "print_audit_wait", "print_notices", "print_report", "print_warnings", "run_bars"]
 
 _ROWS_SHOWN: Final = 50
 _CODE: Final = re.compile(r"\[\w+\]\Z")
@@ -36,7 +36,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
+def run_bars(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
     """Show a bar for companies and one for series, and give a function to call after each row's outcome.
 
     A bar counts what exists, as the table at the end does: not what failed or was not tried.
@@ -82,7 +82,7 @@ def bars_of(run: RunReport, get_time: Callable[[], float] | None = None) -> Prog
     return bars
 
 
-def last_look(seconds: float) -> None:
+def print_audit_wait(seconds: float) -> None:
     """Print what a run waits for whose rows are all done."""
     Console(stderr=True).print(
         f"All rows are done. In {seconds:.0f} s the command lists once more what it created, to find duplicates. "
@@ -102,7 +102,7 @@ def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: bars.advance(task)
 
 
-def notices(found: Iterable[PlanProblem]) -> None:
+def print_notices(found: Iterable[PlanProblem]) -> None:
     """Print the notices of a plan: every cell, those with one column and one reason in a line where they are many.
 
     No text is sent changed without a line that says so, so that none of these lines is left out.
@@ -120,7 +120,7 @@ def notices(found: Iterable[PlanProblem]) -> None:
             console.print(Text.assemble(("note", "yellow"), f" {line}"), soft_wrap=True)
 
 
-def warnings(found: Iterable[PlanProblem]) -> None:
+def print_warnings(found: Iterable[PlanProblem]) -> None:
     """Print what a person should look at: a line for each cause, with how many rows have it, and the first of them."""
     groups: dict[tuple[str, str], list[PlanProblem]] = {}
     for problem in sorted(found, key=lambda problem: problem.row):
@@ -137,7 +137,7 @@ def _cause(problem: PlanProblem) -> str:
     return code[0] if code else problem.reason
 
 
-def label(state: State) -> str:
+def state_label(state: State) -> str:
     """Return what people read for a state."""
     return state.value.replace("_", " ")
 
@@ -147,17 +147,19 @@ def _there(found: Mapping[State, int]) -> int:
 
 
 def _wrong(found: Mapping[State, int]) -> str:
-    return ", ".join(f"{number} {label(state)}" for state, number in found.items() if number and not state.is_there)
+    return ", ".join(
+        f"{number} {state_label(state)}" for state, number in found.items() if number and not state.is_there
+    )
 
 
-def report(run: RunReport, *, interrupted: bool = False) -> None:
+def print_report(run: RunReport, *, interrupted: bool = False) -> None:
     """Print how many came to which state, and all that is not surely there with its reason."""
     console = Console()
     how = "Interrupted" if interrupted else "Complete" if run.is_complete else "Not complete"
     table = Table(title=f"{how} after {run.seconds:.1f} s")
     table.add_column("")
     states = [state for state in State if state in _ALWAYS or run.empresas[state] or run.series[state]]
-    for name in ("planned", *map(label, states)):
+    for name in ("planned", *map(state_label, states)):
         table.add_column(name, justify="right")
     for name, planned, found, earlier in (
         ("empresas", run.planned_empresas, run.empresas, run.earlier_empresas),
@@ -192,8 +194,8 @@ def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
     rows = sorted(failed, key=lambda row: row.number)
     for row in rows[:_ROWS_SHOWN]:
         for what, state, reason in _not_there(row):
-            cells = (str(row.number), row.rfc, what, label(state))
-            reason = reason.removeprefix(f"{label(state)}: ")  # noqa: PLW2901  # the column before says so
+            cells = (str(row.number), row.rfc, what, state_label(state))
+            reason = reason.removeprefix(f"{state_label(state)}: ")  # noqa: PLW2901  # the column before says so
             if narrow:
                 table.add_row(Text(f"row {', '.join(cells)}: {reason}"))
             else:

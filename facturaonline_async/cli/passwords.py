@@ -11,10 +11,10 @@ import typer
 from facturaonline_async.config import Secret
 from facturaonline_async.errors import InvalidInputError
 
-__all__ = ["password"]
+__all__ = ["read_password"]
 
 
-def password(what: str, *, variable: str, as_stdin: bool) -> Secret:
+def read_password(what: str, *, variable: str, as_stdin: bool) -> Secret:
     """Return a password: the next line of the standard input, or an environment variable, or what somebody types.
 
     Args:

@@ -11,12 +11,12 @@ from typing import Any
 
 import typer
 
-__all__ = ["add", "group"]
+__all__ = ["add_command", "command_group"]
 
 _EXAMPLES = "Examples:\n"
 
 
-def add(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
+def add_command(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
     """Add a command, with its docstring as help.
 
     The terminal breaks a paragraph's lines. One that begins with "Examples:" keeps them, to be copied.
@@ -39,11 +39,11 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-def group(about: str, **commands: Callable[..., None]) -> typer.Typer:
+def command_group(about: str, **commands: Callable[..., None]) -> typer.Typer:
     """Return a group of commands; `about` is its help."""
     made = typer.Typer(help=about, no_args_is_help=True)
     for name, command in commands.items():
-        add(made, name, command)
+        add_command(made, name, command)
     return made
 
 

@@ -14,8 +14,8 @@ import typer
 from attrs import define
 
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
-from facturaonline_async.cli import loop
-from facturaonline_async.cli.printed import printable
+from facturaonline_async.cli import signals
+from facturaonline_async.cli.output import printable
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import Empresa, normalize_rfc
@@ -26,12 +26,12 @@ __all__ = [
     "BaseUrl",
     "Uid",
     "Yes",
-    "agreed",
     "check_environment",
-    "logged_warnings",
-    "own_keys",
+    "check_uid",
+    "confirm",
+    "own_credentials",
     "run",
-    "same",
+    "show_warnings",
 ]
 
 T = TypeVar("T")
@@ -74,9 +74,9 @@ def run(
     """
     check_environment(base_url)
     call = _Call(change)
-    with logged_warnings():
+    with show_warnings():
         try:
-            return loop.run(call.run(work, base_url, empresa, credentials))
+            return signals.run(call.run(work, base_url, empresa, credentials))
         except typer.Exit:
             sys.stderr.write(f"Interrupted. {call.outcome}\n")
             raise
@@ -109,7 +109,7 @@ class _Call:
 
 async def _client_of(client: FacturaOnline, empresa: str) -> FacturaOnline:
     found = await _empresa(client, empresa)
-    own_keys(found)
+    own_credentials(found)
     return client.for_empresa(found)
 
 
@@ -133,7 +133,7 @@ async def _empresa(client: FacturaOnline, name: str) -> Empresa:
     """Return the one company of this RFC or uid, with its keys as they are now: lists may be older."""
     rfc = normalize_rfc(name)
     if not _RFC.fullmatch(rfc):
-        return same(await client.empresas.get(name), name)
+        return check_uid(await client.empresas.get(name), name)
     found = [each.uid for each in await client.empresas.list(rfc=rfc) if normalize_rfc(each.rfc) == rfc]
     if not found:
         raise NotFoundError(f"No empresa has the RFC {rfc}.")
@@ -142,10 +142,10 @@ async def _empresa(client: FacturaOnline, name: str) -> Empresa:
             f"{len(found)} empresas have the RFC {rfc}: give the uid of one of them ({', '.join(found)}).",
             field="empresa",
         )
-    return same(await client.empresas.get(found[0]), found[0])
+    return check_uid(await client.empresas.get(found[0]), found[0])
 
 
-def same(thing: T, uid: str) -> T:
+def check_uid(thing: T, uid: str) -> T:
     """Return what was read, if it is what was asked for: nobody should change or delete something else.
 
     Raises:
@@ -157,7 +157,7 @@ def same(thing: T, uid: str) -> T:
     return thing
 
 
-def own_keys(empresa: Empresa) -> Credentials:
+def own_credentials(empresa: Empresa) -> Credentials:
     """Return the company's own keys.
 
     Raises:
@@ -171,7 +171,7 @@ def own_keys(empresa: Empresa) -> Credentials:
     return empresa.credentials
 
 
-def agreed(yes: bool, question: str | None = None) -> None:
+def confirm(yes: bool, question: str | None = None) -> None:
     """Ask whether to go on, and leave if not; without a question, only see whether there is somebody to ask.
 
     Raises:
@@ -207,7 +207,7 @@ class _Told(logging.Handler):
 
 
 @contextmanager
-def logged_warnings() -> Iterator[None]:
+def show_warnings() -> Iterator[None]:
     """Show on the standard error what the library warns of within the block."""
     handler = _Told(logging.WARNING)
     handler.addFilter(RedactingFilter())

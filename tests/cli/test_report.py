@@ -23,7 +23,8 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError
-from facturaonline_async.cli import main, report, told
+from facturaonline_async.cli import main, report
+from facturaonline_async.cli.format import format_duration, next_steps
 from facturaonline_async.cli.report_chart import chart
 from facturaonline_async.cli.report_html import MARK, render, templates
 from facturaonline_async.provision import status
@@ -33,8 +34,8 @@ from facturaonline_async.provision.reading import open_to_read, read_things, saf
 from facturaonline_async.provision.status import look
 from facturaonline_async.provision.things import How, Phase, Thing
 from tests.browser import browser
+from tests.cli.test_app import environment, run, started
 from tests.journals import HOST, alter, counted, end, fill, mixed, rfc, row, save, state, worker, write
-from tests.test_cli import environment, run, started
 
 pytestmark = pytest.mark.slow
 
@@ -214,7 +215,7 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
         path, [*row(2, Phase.CONFLICT), *row(3, Phase.UNRESOLVED), *row(4, Phase.UNKNOWN), *row(5, Phase.FAILED)]
     )
     alter(path, "UPDATE things SET due = changed + 1e6 WHERE phase = 'unknown'")
-    steps = told.next_steps(look(path))
+    steps = next_steps(look(path))
     assert [re.match(r"To finish the rest|1 row [a-z ]+", step)[0] for step in steps] == [  # type: ignore[index]
         *(
             "To finish the rest",
@@ -229,9 +230,9 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
 
 async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
     await write(path, [*row(2, Phase.UNRESOLVED, series=2)])
-    assert "To finish the rest" not in " ".join(told.next_steps(look(path)))
+    assert "To finish the rest" not in " ".join(next_steps(look(path)))
     await write(path, row(4, Phase.INTENT))
-    assert [step[:27] for step in told.next_steps(look(path))[:2]] == [
+    assert [step[:27] for step in next_steps(look(path))[:2]] == [
         *("To finish the rest, run: fa", "1 row in flight when it sto")
     ]
 
@@ -241,7 +242,7 @@ async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> Non
     await write(path, [*unseen, *row(3, Phase.DONE, How.CREATED)])
     seen = look(path)
     assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
-    assert [step[:9] for step in told.next_steps(seen)] == ["To finish", "1 row the"]
+    assert [step[:9] for step in next_steps(seen)] == ["To finish", "1 row the"]
     first, second = read_ledger(path).rows
     assert (first.ok, [entry.name for entry in first.lacking], second.ok) == (False, ["empresa"], True)
 
@@ -265,7 +266,7 @@ async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: 
     ],
 )
 def test_durations_are_told_in_two_units(seconds: float, words: str) -> None:
-    assert told.duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 async def test_watch_goes_on_until_the_run_ends(path: Path) -> None:

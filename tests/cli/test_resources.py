@@ -14,11 +14,11 @@ import attrs
 import pytest
 
 from facturaonline_async import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.cli.printed import facts, printable
+from facturaonline_async.cli.output import attributes, printable
 from facturaonline_async.testing import Emulator, Fault, make_sello
+from tests.cli.test_app import COMMAND, Ran, environment, interrupted, run
 from tests.plans import certify, private_key
 from tests.terminals import at_terminal
-from tests.test_cli import COMMAND, Ran, environment, interrupted, run
 
 pytestmark = pytest.mark.slow
 
@@ -516,7 +516,7 @@ async def test_no_output_shows_a_key_or_a_password(nueva: list[object], emulator
 
 def test_whatever_looks_like_a_secret_is_masked() -> None:
     empresa = Empresa(uid="1", email_settings='{"password": "hola"}', calle="JDJ5JDEwJG5vbmVub25l")
-    assert (facts(empresa)["email_settings"], facts(empresa)["calle"]) == ('{"password": "***"}', "***")
+    assert (attributes(empresa)["email_settings"], attributes(empresa)["calle"]) == ('{"password": "***"}', "***")
 
 
 # ── Terminals ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,32 +17,32 @@ from facturaonline_async.sello._printable import printable_path
 from facturaonline_async.sello._recognise import recognise_all
 from facturaonline_async.sello._selection import public_of_certificate, public_of_key, select_certificate, select_key
 
-__all__ = ["Found", "find"]
+__all__ = ["SelloPair", "find_pairs"]
 
 _SUFFIXES: Final = (".cer", ".key")
 
 
 @frozen
-class Found:
+class SelloPair:
     """A certificate's file and its key's, or what there is to say of a file that is alone."""
 
     name: str
     content: tuple[Path, Path] | Finding
 
 
-def find(folder: Path, password: Secret) -> list[Found]:
+def find_pairs(folder: Path, password: Secret) -> list[SelloPair]:
     """Return the pairs below a folder, and the files that are in none, by their names."""
-    found: list[Found] = []
+    found: list[SelloPair] = []
 
     def unreadable(error: OSError) -> None:
         name = _name(folder, Path(error.filename or folder))
         reason = error.strerror or type(error).__name__
-        found.append(Found(name, Finding("unreadable_file", "cer", f"{name} cannot be read: {reason}.")))
+        found.append(SelloPair(name, Finding("unreadable_file", "cer", f"{name} cannot be read: {reason}.")))
 
     for parent, _, names in os.walk(folder, onerror=unreadable):
         files = [Path(parent, name) for name in names if not name.startswith("._")]  # those are macOS's notes
         for first, content in _Pairing([file for file in files if _suffix(file) in _SUFFIXES], password).results():
-            found.append(Found(_name(folder, first), content))
+            found.append(SelloPair(_name(folder, first), content))
     return sorted(found, key=lambda each: each.name)
 
 

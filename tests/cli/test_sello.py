@@ -15,13 +15,13 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa
-from facturaonline_async.cli import folders, sello as command
+from facturaonline_async.cli import sello as command, sello_pairs
 from facturaonline_async.config import Secret
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Sello
 from facturaonline_async.testing import make_sello
+from tests.cli.test_app import COMMAND, Ran, check, environment
 from tests.sello.certificates import RFC, private_key
-from tests.test_cli import COMMAND, Ran, check, environment
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ async def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None
 
 
 def test_a_folder_that_cannot_be_read_is_told_of(tmp_path: Path) -> None:
-    ((name, finding),) = [(each.name, each.content) for each in folders.find(tmp_path / "gone", Secret("x"))]
+    ((name, finding),) = [(each.name, each.content) for each in sello_pairs.find_pairs(tmp_path / "gone", Secret("x"))]
     assert isinstance(finding, Finding)
     assert (name, finding.code, "No such file" in finding.seen) == (".", "unreadable_file", True)
 

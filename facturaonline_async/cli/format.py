@@ -5,28 +5,41 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
+from typing import Final
 
 from facturaonline_async.provision.reading import shown
 from facturaonline_async.provision.seal import side_file
 from facturaonline_async.provision.status import Reason, Status
 
-__all__ = ["NAMES", "duration", "moment", "next_steps", "of_run", "stamp", "what"]
+__all__ = [
+    "format_duration",
+    "format_example",
+    "format_moment",
+    "format_run",
+    "format_timestamp",
+    "next_steps",
+    "state_name",
+]
 
-#: What people read for a state, where it is not the state's own word.
-NAMES = {"intent": "in flight", "not_tried": "not tried"}
+_STATE_NAMES: Final = {"intent": "in flight", "not_tried": "not tried"}
 
 
-def stamp(moment: float | None) -> str | None:
+def state_name(state: str) -> str:
+    """Return the word for a state that people read."""
+    return _STATE_NAMES.get(state, state)
+
+
+def format_timestamp(moment: float | None) -> str | None:
     """Return a moment for machines."""
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
 
 
-def moment(moment: float, zone: tzinfo | None = None) -> str:
+def format_moment(moment: float, zone: tzinfo | None = None) -> str:
     """Return a moment for people: in their own time, or that of a zone."""
     return datetime.fromtimestamp(moment, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration for people, in two units at most."""
     whole = max(0, round(seconds))
     for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
@@ -36,29 +49,29 @@ def duration(seconds: float) -> str:
     return f"{whole} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
 
 
-def what(reason: Reason) -> str:
+def format_example(reason: Reason) -> str:
     """Return which company or serie a reason's example is."""
     return f"row {reason.number}, {reason.rfc}" + (
         "" if reason.is_empresa else f", {reason.letra}:{reason.tipo_documento}"
     )
 
 
-def of_run(status: Status, zone: tzinfo | None = None) -> str:
+def format_run(status: Status, zone: tzinfo | None = None) -> str:
     """Return in a line whether somebody is working, since when, or until when."""
     if not status.sessions:
         return "has not begun"
     last = status.sessions[-1]
-    before = f"; {len(status.sessions)} runs worked {duration(status.worked)}" if len(status.sessions) > 1 else ""
+    number = len(status.sessions)
+    before = f"; {number} runs worked {format_duration(status.worked)}" if number > 1 else ""
     if status.is_running:
-        since = f"at work since {moment(last.began, zone)} ({duration(status.now - last.began)}), process {last.pid}"
-        return since + before
-    ended = status.ended or last.began
+        began, worked = format_moment(last.began, zone), format_duration(status.now - last.began)
+        return f"at work since {began} ({worked}), process {last.pid}{before}"
+    ended = format_moment(status.ended or last.began, zone)
     if status.is_without_wal:
-        return f"without its -wal: this is how far process {last.pid} was at {moment(ended, zone)}, or later{before}"
+        return f"without its -wal: this is how far process {last.pid} was at {ended}, or later{before}"
     if status.is_broken_off:
-        last_write = moment(ended, zone)
-        return f"killed: process {last.pid} no longer runs; it last wrote to the journal at {last_write}{before}"
-    return f"ended {moment(ended, zone)} after {duration(ended - last.began)}{before}"
+        return f"killed: process {last.pid} no longer runs; it last wrote to the journal at {ended}{before}"
+    return f"ended {ended} after {format_duration((status.ended or last.began) - last.began)}{before}"
 
 
 def next_steps(status: Status) -> list[str]:
@@ -84,7 +97,7 @@ def _next_steps(status: Status) -> Iterator[str]:
     if (number := rows.get("intent")) and not status.is_running:
         yield f"{_rows(number)} in flight when it stopped: the next run waits until a look can tell, and looks."
     if status.due and not status.is_running:
-        when = f"from {duration(status.due[1])} on" if status.due[1] else "at once"
+        when = f"from {format_duration(status.due[1])} on" if status.due[1] else "at once"
         yield f"{_rows(rows['unknown'])} with an unknown outcome: the next run looks, and can tell {when}."
     if number := rows.get("failed"):
         reason, row = ("reason", "row") if number == 1 else ("reasons", "rows")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from facturaonline_async.cli import shown
+from facturaonline_async.cli import progress
 from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, SerieOutcome, State
 
 
@@ -19,7 +19,7 @@ def resumed() -> RunReport:
 
 
 def test_the_bar_of_a_resumed_run_begins_where_the_earlier_one_ended() -> None:
-    bars = shown.bars_of(resumed())
+    bars = progress.bars_of(resumed())
     assert [(task.description, task.completed, task.total) for task in bars.tasks] == [
         ("empresas", 80, 100),
         ("series", 160, 200),
@@ -29,7 +29,7 @@ def test_the_bar_of_a_resumed_run_begins_where_the_earlier_one_ended() -> None:
 def test_the_estimate_of_a_resumed_run_is_made_of_its_own_rows_alone() -> None:
     """Of 20 rows 10 are done in 10 seconds: the rest takes 10 more."""
     now = 0.0
-    bars = shown.bars_of(resumed(), lambda: now)
+    bars = progress.bars_of(resumed(), lambda: now)
     empresas = bars.tasks[0]
     bars.start_task(empresas.id)
     for second in range(11):
@@ -40,7 +40,7 @@ def test_the_estimate_of_a_resumed_run_is_made_of_its_own_rows_alone() -> None:
 
 def test_progress_shows_what_was_done_before(capsys: pytest.CaptureFixture[str]) -> None:
     report = resumed()
-    with shown.progress(report, quiet=False) as advance:
+    with progress.run_bars(report, quiet=False) as advance:
         for number in range(20):
             outcome = RowOutcome(number=number, rfc="AAA010101AA1", state=State.CREATED)
             report.add(outcome)
@@ -55,7 +55,7 @@ def test_the_bars_count_what_exists_as_the_table_does(capsys: pytest.CaptureFixt
     done, not_done = (
         SerieOutcome(letra="F", tipo_documento="factura", state=each) for each in (State.CREATED, State.NOT_TRIED)
     )
-    with shown.progress(report, quiet=False) as advance:
+    with progress.run_bars(report, quiet=False) as advance:
         for number, each, serie in ((2, State.CREATED, done), (3, state, not_done)):
             outcome = RowOutcome(number=number, rfc=f"AAA010101AA{number}", state=each, series=(serie,))
             report.add(outcome)
@@ -75,7 +75,7 @@ def test_the_table_says_what_earlier_runs_have_done_and_what_was_not_tried(
     report = resumed()
     report.empresas[State.CREATED] += 5
     report.add_not_begun()
-    shown.report(report, interrupted=True)
+    progress.print_report(report, interrupted=True)
     text = capsys.readouterr().out
     assert ("not tried" in text, "Interrupted" in text) == (True, True)
     assert words(text) == [
@@ -91,7 +91,7 @@ def test_rows_that_a_stopped_run_did_not_try_are_told_in_numbers_alone(
     report = RunReport(planned_empresas=2, planned_series=0)
     report.add(RowOutcome(number=2, rfc="AAA010101AA2", state=State.NOT_TRIED, reason="not tried: the run was stopped"))
     report.add(RowOutcome(number=3, rfc="AAA010101AA3", state=State.FAILED, reason="no"))
-    shown.report(report, interrupted=True)
+    progress.print_report(report, interrupted=True)
     text = capsys.readouterr().out
     assert ("AAA010101AA2" in text, "AAA010101AA3" in text) == (False, True)
 
@@ -102,7 +102,7 @@ def test_a_reason_does_not_repeat_its_state(
     monkeypatch.setenv("COLUMNS", "160")
     report = RunReport(planned_empresas=1, planned_series=0)
     report.add(RowOutcome(number=2, rfc="AAA010101AA2", state=State.NOT_TRIED, reason="not tried: the run was stopped"))
-    shown.report(report)
+    progress.print_report(report)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "AAA010101AA2" in line]
     assert [cell.strip() for cell in line.strip("│ ").split("│")][-2:] == ["not tried", "the run was stopped"]
 
@@ -112,7 +112,7 @@ def test_warnings_are_grouped_by_their_cause_with_a_count(capsys: pytest.Capture
     found = [PlanProblem(row=row, column="rfc", reason=digit.format(row)) for row in (4, 2, 3)]
     found += [PlanProblem(row=9, column="cer", reason="It expires soon. Renew it. [expires_soon]")]
     found += [PlanProblem(row=9, column="rfc", reason="a text without a code", seen="x")]
-    shown.warnings(found)
+    progress.print_warnings(found)
     assert capsys.readouterr().err.splitlines() == [
         "warning 3 x, such as row 2, rfc: 2 does not fit. Compare it. [rfc_check_digit]",
         "warning row 9, cer: It expires soon. Renew it. [expires_soon]",

@@ -18,7 +18,7 @@ from facturaonline_async.config import Secret
 from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.series._models import Serie
 
-__all__ = ["as_json", "many", "one", "printable"]
+__all__ = ["print_json", "print_many", "print_one", "printable"]
 
 _GAP: Final = 2
 _KEYS: Final = frozenset({"api_key", "secret_key"})
@@ -31,7 +31,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
-def facts(thing: Serie | Empresa) -> dict[str, Any]:
+def attributes(thing: Serie | Empresa) -> dict[str, Any]:
     """Return the attributes by name, without keys, and with whatever looks like a secret masked."""
     found = {
         name: redact(value) if value and isinstance(value, str) else value
@@ -41,7 +41,7 @@ def facts(thing: Serie | Empresa) -> dict[str, Any]:
     return found | {"is_active": thing.is_active} if isinstance(thing, Serie) else found
 
 
-def as_json(value: object, *, indent: int | None = 2) -> None:
+def print_json(value: object, *, indent: int | None = 2) -> None:
     """Print JSON in printable ASCII. Everything else is escaped: controls, marks of direction, accents.
 
     All JSON that the command prints is printed here.
@@ -50,29 +50,29 @@ def as_json(value: object, *, indent: int | None = 2) -> None:
     sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
 
 
-def one(thing: Serie | Empresa, *, json: bool) -> None:
+def print_one(thing: Serie | Empresa, *, json: bool) -> None:
     """Print one thing: each attribute that it has in a line."""
     if json:
-        as_json(facts(thing))
+        print_json(attributes(thing))
         return
-    told = {name: str(value) for name, value in facts(thing).items() if value not in {"", None}}
+    told = {name: str(value) for name, value in attributes(thing).items() if value not in {"", None}}
     told.pop("is_active", None)  # the estatus says so
     _lines(Console(highlight=False, markup=False), told)
 
 
-def many(things: Sequence[Serie | Empresa], columns: Sequence[str], *, nothing: str, json: bool) -> None:
+def print_many(things: Sequence[Serie | Empresa], columns: Sequence[str], *, nothing: str, json: bool) -> None:
     """Print a table of some attributes; where it is too wide for the terminal, a block of lines for each thing.
 
     What is not read on a terminal is as wide as it must be: whoever searches in it wants whole lines.
     """
     if json:
-        as_json([facts(thing) for thing in things])
+        print_json([attributes(thing) for thing in things])
         return
     console = Console(highlight=False, markup=False)
     if not things:
         console.print(nothing)
         return
-    rows = [list(columns), *([printable(str(told[name])) for name in columns] for told in map(facts, things))]
+    rows = [list(columns), *([printable(str(told[name])) for name in columns] for told in map(attributes, things))]
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
     needed = sum(widths) + _GAP * (len(widths) - 1)
     if needed > console.width and (console.is_terminal or "COLUMNS" in os.environ):

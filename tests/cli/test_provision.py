@@ -17,12 +17,12 @@ import pytest
 import typer
 
 from facturaonline_async import InvalidInputError
-from facturaonline_async.cli.keys import KeysFile
+from facturaonline_async.cli.keys_file import KeysFile
 from facturaonline_async.cli.provision import command as provision_command
 from facturaonline_async.provision.journal import Journal
 from facturaonline_async.testing import Emulator, Fault
+from tests.cli.test_app import Ran, environment, run, started
 from tests.plans import ROW, certify, written
-from tests.test_cli import Ran, environment, run, started
 
 pytestmark = pytest.mark.slow
 
