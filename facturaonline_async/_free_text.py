@@ -3,82 +3,18 @@
 Spreadsheets, scripts and other systems leave marks around a text and inside of it. The SAT compares a legal name
 character by character, so that a mark which is sent becomes part of the company's name. `unwrap` and `mend` undo what
 has one meaning only, and return each change in words. `find_fault` recognises the rest, which a person must correct.
-Values that are made in Python use `compose` and `find_invisible` alone: the others need to know that a text was typed.
+Values that are made in Python only use `compose` and `find_invisible` of ``_text``: the rules here are for typed texts.
 """
 
 from __future__ import annotations
 
 import html
 import re
-import unicodedata
-from typing import Final, Literal
+from typing import Final
 
-__all__ = ["compose", "find_fault", "find_invisible", "is_error_value", "is_latin", "mend", "normal_form", "unwrap"]
+from facturaonline_async._text import compose
 
-# ── Invisible characters ──────────────────────────────────────────────────────────────────────────────────────────────
-
-_INVISIBLE: Final = re.compile(
-    "["
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # marks
-    "\ue000-\uf8ff\U000f0000-\U0010ffff"  # private use: without a meaning outside of one system
-    "\ufff0-\uffff"  # among them U+FFFD, which stands for what could not be decoded
-    "]"
-)
-
-
-def find_invisible(text: str) -> str | None:
-    """Return which invisible character a text holds, and where, or None.
-
-    Invisible are zero-width characters, soft hyphens, bidirectional marks, variation selectors, characters of private
-    use, and the replacement character.
-    """
-    found = None if text.isascii() else _INVISIBLE.search(text)
-    if found is None:
-        return None
-    name = unicodedata.name(found[0], "no character").lower()
-    return f"U+{ord(found[0]):04X} ({name}) at place {found.start() + 1}"
-
-
-def is_latin(text: str) -> bool:
-    """Whether all characters are of Latin-1: then they are composed, and the only invisible one is the soft hyphen."""
-    try:
-        text.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def compose(text: str) -> str:
-    """Return the text with composed characters (NFC): "Ñ" is one character then, as the SAT writes it."""
-    return normal_form("NFC", text)
-
-
-_SHORT: Final = 256
-"""Characters up to which any text is composed quickly."""
-_MOST_MARKS: Final = 30
-"""Combining marks in a row, as many as the stream-safe format allows (Unicode Standard Annex #15)."""
-
-
-def normal_form(form: Literal["NFC", "NFKD"], text: str) -> str:
-    """Return the text in a Unicode normal form.
-
-    A long text with more than 30 combining marks in a row is returned as it is: no language writes so, and to sort the
-    marks takes time that grows with the square of their number.
-    """
-    if text.isascii() or (len(text) > _SHORT and _has_long_run(text)):
-        return text
-    return unicodedata.normalize(form, text)
-
-
-def _has_long_run(text: str) -> bool:
-    run = 0
-    for character in text:
-        run = run + 1 if unicodedata.combining(character) else 0
-        if run > _MOST_MARKS:
-            return True
-    return False
-
+__all__ = ["find_fault", "is_error_value", "mend", "unwrap"]
 
 # ── What is mended ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import Attribute
 
-from facturaonline_async._free_text import find_invisible, is_latin
+from facturaonline_async._text import find_invisible, is_latin
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = [

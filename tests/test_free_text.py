@@ -11,8 +11,8 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import CambiosEmpresa, InvalidInputError
 from facturaonline_async._core.company_registry import plain_rfc
-from facturaonline_async._core.redaction import fold
-from facturaonline_async._free_text import compose, find_fault, find_invisible, mend, unwrap
+from facturaonline_async._free_text import find_fault, mend, unwrap
+from facturaonline_async._text import compose, find_invisible, fold
 from facturaonline_async.sat._regimenes import find_regimen
 from facturaonline_async.series._models import key_part, serie_key
 from tests.plans import nueva

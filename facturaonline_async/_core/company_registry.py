@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol
 
-from facturaonline_async._free_text import compose
+from facturaonline_async._text import compose
 
 __all__ = ["Company", "CompanyRegistry", "Listing", "plain_rfc", "same_rfc"]
 

@@ -1,4 +1,4 @@
-"""Texts that come from outside: cleaned for people, and with every secret masked. No I/O."""
+"""Redaction: every secret masked in texts that people or logs see. No I/O."""
 
 from __future__ import annotations
 
@@ -7,48 +7,21 @@ import binascii
 import html
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from facturaonline_async._free_text import normal_form
+from facturaonline_async._text import plain_text
 from facturaonline_async.config import Secret
 
-__all__ = ["clean", "fold", "redact"]
+__all__ = ["redact"]
 
 _MASK: Final = "***"
 
 
-def clean(text: str) -> str:
-    """Return the text as people should read it: no tags, no entities, no mojibake, nothing that cannot be printed."""
-    text = _repair(text.encode("utf-8", "replace").decode())
-    text = html.unescape(_TAG.sub(" ", text))
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _repair(text: str) -> str:
-    """Undo UTF-8 that was read as Latin-1 ("facturaciÃ³n")."""
-    if "Ã" in text or "Â" in text:
-        for encoding in ("latin-1", "cp1252"):
-            try:
-                return text.encode(encoding).decode("utf-8")
-            except UnicodeError:
-                continue
-    return text
-
-
-def fold(text: str) -> str:
-    """Return the text without case and accents, for loose matches."""
-    return "".join(c for c in normal_form("NFKD", text.casefold()) if not unicodedata.combining(c))
-
-
-# ── Redaction ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 # Each pattern is linear in its text: what was matched once is not given back (possessive and atomic).
 
-_TAG: Final = re.compile(r"<[^<>]*+>")
 # The API's keys are base64 of a bcrypt string; it echoes them decoded. PHP writes "/" as "\/" in JSON.
 _BCRYPT: Final = re.compile(r"\$2[abxy]?\$[0-9]{2}\$[./\\A-Za-z0-9]*+|JDJ[A-Za-z0-9+/\\]{8,}+=*+")
 _NAMED: Final = re.compile(
@@ -98,7 +71,7 @@ def _forms(secret: str) -> Iterator[str]:
             texts.add(secret.encode().decode(encoding))
     texts |= {html.escape(text, quote=quoted) for text in texts for quoted in (True, False)}
     texts |= {text.replace("&#x27;", "&#039;") for text in texts}
-    tidied = {" ".join(text.split()) for text in texts} | {clean(text) for text in texts}
+    tidied = {" ".join(text.split()) for text in texts} | {plain_text(text) for text in texts}
     texts |= {text for text in tidied if len(text) > 3}  # what is left of odd ones would mask half of any text
     for text in texts - {""}:
         escaped = json.dumps(text)[1:-1]

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
-from facturaonline_async._core.redaction import fold
 from facturaonline_async._private_files import open_private
+from facturaonline_async._text import fold
 from facturaonline_async.cli import empresa_options as options, output, runner
 from facturaonline_async.cli.output_files import unwritable
 from facturaonline_async.cli.runner import AsJson, BaseUrl, Uid, Yes

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from facturaonline_async.provision.reading import shown
+from facturaonline_async._text import printable
 from facturaonline_async.provision.seal import side_file
 from facturaonline_async.provision.status import Reason, Status
 
@@ -80,13 +80,13 @@ def next_steps(status: Status) -> list[str]:
 
 
 def _next_steps(status: Status) -> Iterator[str]:
-    again = f"facturaonline provision PLAN --journal {shlex.quote(shown(str(status.path)))}"
+    again = f"facturaonline provision PLAN --journal {shlex.quote(printable(str(status.path)))}"
     if side_file(status.path.resolve(), ".emulator").exists():
         again += " --emulator"
     rows = status.rows
     if status.is_without_wal:
         yield (
-            f"What its run wrote last is missing: the file {shown(status.path.name)}-wal is missing or empty. "
+            f"What its run wrote last is missing: the file {printable(status.path.name)}-wal is missing or empty. "
             "If this is a copy, copy both, or look at the journal itself. A run that goes on with this one waits until "
             "the settle time is over, and looks, before it creates anything."
         )

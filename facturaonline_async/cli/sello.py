@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
+from facturaonline_async._text import printable_path
 from facturaonline_async.cli import output, progress, sello_pairs, signals
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
@@ -26,7 +27,6 @@ from facturaonline_async.provision.file_rows import FaultyRow
 from facturaonline_async.sat._findings import FINDINGS, Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._check_in_thread import check_in_thread
-from facturaonline_async.sello._printable import printable_path
 
 __all__ = ["command"]
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from attrs import frozen
 
+from facturaonline_async._text import printable_path
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import read_file
-from facturaonline_async.sello._printable import printable_path
 from facturaonline_async.sello._recognise import recognise_all
 from facturaonline_async.sello._selection import public_of_certificate, public_of_key, select_certificate, select_key
 

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from attrs import evolve
 
-from facturaonline_async._free_text import find_fault, find_invisible, is_error_value, mend, unwrap
+from facturaonline_async._free_text import find_fault, is_error_value, mend, unwrap
+from facturaonline_async._text import find_invisible
 from facturaonline_async.provision.file_rows import FaultyRow, FileRow, SelloFiles
 from facturaonline_async.provision.files import Files
 from facturaonline_async.provision.meaning import (

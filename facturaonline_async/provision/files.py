@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from facturaonline_async._free_text import compose
+from facturaonline_async._text import compose
 from facturaonline_async.empresas._models import logo_extension
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import read_file

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from attrs import field, frozen
 
-from facturaonline_async.provision.reading import read_things, safe, shown
+from facturaonline_async._text import printable
+from facturaonline_async.provision.reading import read_things, safe
 from facturaonline_async.provision.status import THERE, Status, looking
 from facturaonline_async.provision.things import COMPANY_FIRST, NOT_TRIED, Phase, Thing
 
@@ -133,7 +134,7 @@ def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
         rows.append(
             LedgerRow(
                 number=group[0][0].number,
-                rfc=shown(rfc),
+                rfc=printable(rfc),
                 empresa=empresas[0] if empresas else None,
                 series=tuple(entry for entry in entries if entry.letra),
             )
@@ -151,8 +152,8 @@ def _entry(thing: Thing, changed: float | None, texts: dict[str, str], *, is_the
     if thing.phase is Phase.DONE:
         state = thing.how.value if thing.how else "created"
     return Entry(
-        letra=shown(thing.letra),
-        tipo_documento=shown(thing.tipo_documento),
+        letra=printable(thing.letra),
+        tipo_documento=printable(thing.tipo_documento),
         state=state,
         uid=thing.uid,
         reason=reason,

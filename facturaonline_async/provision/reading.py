@@ -14,13 +14,14 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async._core.redaction import redact
+from facturaonline_async._text import printable
 from facturaonline_async.provision.journal import COLUMNS, thing_of
 from facturaonline_async.provision.opening import InvalidJournalError, JournalError, unusable
 from facturaonline_async.provision.seal import side_file, wal_size
 from facturaonline_async.provision.tables import damaged, examine
 from facturaonline_async.provision.things import Thing
 
-__all__ = ["Session", "is_without_wal", "open_to_read", "read_host", "read_sessions", "read_things", "safe", "shown"]
+__all__ = ["Session", "is_without_wal", "open_to_read", "read_host", "read_sessions", "read_things", "safe"]
 
 _TRIES: Final = 5
 _NEEDS_TO_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
@@ -184,11 +185,6 @@ def read_things(connection: sqlite3.Connection) -> Iterator[tuple[Thing, float |
         yield thing_of(row[:-2]), row[-2], row[-1]
 
 
-def shown(text: str) -> str:
-    """Return a text of a journal as it can be shown: a blank for each character that could steer a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
-
-
 def safe(text: str) -> str:
     """Return a text of the API's as it can be shown: nothing that steers a terminal, nothing that looks like a key."""
-    return redact(shown(text))
+    return redact(printable(text))

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 
 from attrs import Attribute, field, frozen
 
+from facturaonline_async._text import printable
 from facturaonline_async._validators import count, instance_of, type_name
 from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError
@@ -51,7 +52,7 @@ class PlanProblem:
 
 
 def _shown(cell: str) -> str:
-    text = "".join(character if character.isprintable() else " " for character in cell)
+    text = printable(cell)
     return f"'{text[:60]}{'…' if len(text) > 60 else ''}'"
 
 

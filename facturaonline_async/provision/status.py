@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from facturaonline_async._text import printable
 from facturaonline_async.provision.locks import is_taken
 from facturaonline_async.provision.opening import JournalError
 from facturaonline_async.provision.reading import (
@@ -23,7 +24,6 @@ from facturaonline_async.provision.reading import (
     read_host,
     read_sessions,
     safe,
-    shown,
 )
 
 __all__ = ["STATES", "THERE", "Rate", "Reason", "Status", "alike", "look", "looking", "read_status"]
@@ -288,9 +288,9 @@ def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
                 is_empresa=group[1],
                 count=count,
                 number=number,
-                rfc=shown(rfc),
-                letra=shown(letra),
-                tipo_documento=shown(tipo_documento),
+                rfc=printable(rfc),
+                letra=printable(letra),
+                tipo_documento=printable(tipo_documento),
                 text=safe(text),
                 group=group,
             )

@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
-from facturaonline_async._free_text import normal_form
+from facturaonline_async._text import letters
 
 __all__ = ["REGIMENES", "Regimen", "find_regimen"]
 
@@ -82,14 +82,9 @@ _ALL: Final = (
 REGIMENES: Final = MappingProxyType({regimen.codigo: regimen for regimen in _ALL})
 
 
-def _folded(text: str) -> str:
-    """Return the letters and digits alone, in lower case and without accents."""
-    return "".join(character for character in normal_form("NFKD", text).casefold() if character.isalnum())
-
-
-_BY_TEXT: Final = {_folded(regimen.descripcion): regimen for regimen in _ALL}
+_BY_TEXT: Final = {letters(regimen.descripcion): regimen for regimen in _ALL}
 
 
 def find_regimen(text: str) -> Regimen | None:
     """Return the régimen that a code or a description means, whatever its case, accents and blanks; None: unknown."""
-    return REGIMENES.get(text.strip()) or _BY_TEXT.get(_folded(text))
+    return REGIMENES.get(text.strip()) or _BY_TEXT.get(letters(text))

@@ -15,9 +15,8 @@ from typing import Final
 
 from attrs import field, frozen
 
-from facturaonline_async import _mojibake as mojibake
+from facturaonline_async._text import printable, repair_mojibake
 from facturaonline_async.sello import _der as der
-from facturaonline_async.sello._printable import printable
 from facturaonline_async.sello._report import Certificado, Kind
 
 __all__ = ["Certificate", "PublicNumbers", "UnreadableSubjectError", "read_certificado"]
@@ -245,7 +244,7 @@ def _texts(name: der.Element) -> Mapping[str, str]:
         texts = der.texts(name)
     except der.DerError:
         raise UnreadableSubjectError("its names cannot be read") from None
-    return {identifier: printable(mojibake.repair(text).strip()) for identifier, text in texts.items()}
+    return {identifier: printable(repair_mojibake(text).strip()) for identifier, text in texts.items()}
 
 
 def _pair(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from facturaonline_async._text import printable
 from facturaonline_async._validators import is_one_line, type_name
 from facturaonline_async.config import SecretBytes
 from facturaonline_async.errors import InvalidInputError
@@ -15,7 +16,6 @@ from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello._certificate import PublicNumbers, UnreadableSubjectError, read_certificado
 from facturaonline_async.sello._models import Sello
 from facturaonline_async.sello._passwords import explain, unsendable
-from facturaonline_async.sello._printable import printable
 from facturaonline_async.sello._private_key import (
     DamagedKeyError,
     UnsupportedKeyError,

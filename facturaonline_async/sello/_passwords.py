@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import field, frozen
 
-from facturaonline_async._mojibake import TO_LATIN
+from facturaonline_async._text import TO_LATIN
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import _key_encryption as key_encryption

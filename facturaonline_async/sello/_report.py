@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Final, Literal
 
 from attrs import frozen
 
+from facturaonline_async._text import fold
 from facturaonline_async.sat._findings import Finding
 
 __all__ = ["Certificado", "CheckReport", "Kind"]
 
 Kind = Literal["csd", "fiel"]
 
-_SAT: Final = "SERVICIO DE ADMINISTRACION TRIBUTARIA"
-_TEST_AUTHORITIES: Final = ("UAT", "PRUEBAS")
-
-
-def _folded(text: str) -> str:
-    """Return the text in upper case without accents."""
-    plain = unicodedata.normalize("NFKD", text)
-    return "".join(character for character in plain if not unicodedata.combining(character)).upper()
+_SAT: Final = "servicio de administracion tributaria"
+_TEST_AUTHORITIES: Final = ("uat", "pruebas")
 
 
 @frozen(kw_only=True)
@@ -69,12 +63,12 @@ class Certificado:
     @property
     def is_from_sat(self) -> bool:
         """Whether the authority has the SAT's name."""
-        return _SAT in _folded(self.issuer_organization)
+        return _SAT in fold(self.issuer_organization)
 
     @property
     def is_test(self) -> bool:
         """Whether the authority is one of the SAT's test authorities."""
-        return any(word in _folded(self.issuer) for word in _TEST_AUTHORITIES)
+        return any(word in fold(self.issuer) for word in _TEST_AUTHORITIES)
 
 
 @frozen(repr=False)

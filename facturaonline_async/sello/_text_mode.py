@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from facturaonline_async._mojibake import TO_LATIN
+from facturaonline_async._text import TO_LATIN
 from facturaonline_async.config import SecretBytes
 
 __all__ = ["Undone", "loss", "undone"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from facturaonline_async._free_text import compose
+from facturaonline_async._text import compose
 from facturaonline_async._validators import one_line, type_name
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._tipo_documento import TipoDocumento

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from facturaonline_async._core.redaction import fold
+from facturaonline_async._text import letters
 
 __all__ = ["TIPOS_DOCUMENTO", "Misspelling", "TipoDocumento", "misspelling"]
 
@@ -85,8 +85,8 @@ def misspelling(tipo_documento: str) -> Misspelling | None:
     """
     if tipo_documento.strip() in TIPOS_DOCUMENTO:
         return None
-    letters = _letters(tipo_documento)
-    if (same := _BY_LETTERS.get(letters)) is not None:
+    seen = letters(tipo_documento)
+    if (same := _BY_LETTERS.get(seen)) is not None:
         return Misspelling(same, is_certain=True)
     if isinstance(tipo_documento, _Meant):
         return None
@@ -94,17 +94,12 @@ def misspelling(tipo_documento: str) -> Misspelling | None:
     distance = 3
     for kind, tipo in _BY_LETTERS.items():
         most = 1 if len(kind) <= _SHORT else 2
-        if abs(len(letters) - len(kind)) <= most and (found := _distance(letters, kind)) <= min(most, distance - 1):
+        if abs(len(seen) - len(kind)) <= most and (found := _distance(seen, kind)) <= min(most, distance - 1):
             nearest, distance = tipo, found
     return None if nearest is None else Misspelling(nearest, is_certain=False)
 
 
-def _letters(text: str) -> str:
-    """Return the letters and digits of a text, without case and accents."""
-    return "".join(filter(str.isalnum, fold(text)))
-
-
-_BY_LETTERS: Final = {_letters(tipo): tipo for tipo in TipoDocumento}
+_BY_LETTERS: Final = {letters(tipo): tipo for tipo in TipoDocumento}
 
 
 def _distance(one: str, other: str) -> int:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
-from facturaonline_async._core.redaction import clean, fold, redact
+from facturaonline_async._core.redaction import redact
+from facturaonline_async._text import fold, plain_text
 
 BCRYPT = "$2y$10$8a9S8o8WeiRhPh1YT6bnXun6uPs1ZdiZBUHjGwSqn3X44mbYSmY4."
 
@@ -33,11 +34,11 @@ BCRYPT = "$2y$10$8a9S8o8WeiRhPh1YT6bnXun6uPs1ZdiZBUHjGwSqn3X44mbYSmY4."
     ],
 )
 def test_texts_are_cleaned_for_people(raw: str, cleaned: str) -> None:
-    assert clean(raw) == cleaned
+    assert plain_text(raw) == cleaned
 
 
 def test_mixed_texts_that_are_no_mojibake_stay_as_they_are() -> None:
-    assert clean("Ã y ñ y €") == "Ã y ñ y €"
+    assert plain_text("Ã y ñ y €") == "Ã y ñ y €"
 
 
 def test_folding_drops_case_and_accents() -> None:
@@ -46,7 +47,7 @@ def test_folding_drops_case_and_accents() -> None:
 
 @given(st.text(max_size=200))
 def test_cleaning_never_fails_and_never_leaves_what_cannot_be_printed(text: str) -> None:
-    cleaned = clean(text)
+    cleaned = plain_text(text)
     assert cleaned.encode().decode() == cleaned
     assert all(character.isprintable() for character in cleaned)
 

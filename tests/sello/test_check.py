@@ -253,8 +253,8 @@ def test_no_text_of_a_certificate_drives_a_terminal_or_forges_a_line() -> None:
     facts = report.certificado
     assert facts is not None
     assert (facts.nombre, facts.issuer) == (
-        "ACME\ufffd]0;x\ufffd\ufffd2026 ERROR\ufffd\ufffdEVIL",
-        "\ufffd\ufffd\ufffdUAT",
+        "ACME\ufffd]0;x\ufffd 2026 ERROR\ufffd EVIL",
+        "\ufffd  UAT",
     )
     texts = [repr(report), str(facts), *map(str, asdict(facts).values()), *map(str, report.findings)]
     assert {"rfc_mismatch", "unknown_issuer", "rfc_format"} <= {each.code for each in report.findings}

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from facturaonline_async import InvalidInputError, _mojibake as mojibake
+from facturaonline_async import InvalidInputError
+from facturaonline_async._text import printable, repair_mojibake
 from facturaonline_async.sello import Sello, check
-from facturaonline_async.sello._printable import printable
 from tests.sello.certificates import NOW
 from tests.sello.hostile import FILES, TEXTS, good
 
@@ -68,7 +68,7 @@ def as_rfc(text: str) -> None:
 
 
 OF_FILES = (as_certificate, as_key, as_both, as_base64)
-OF_TEXTS: tuple[Callable[[str], object], ...] = (as_password, as_rfc, printable, mojibake.repair)
+OF_TEXTS: tuple[Callable[[str], object], ...] = (as_password, as_rfc, printable, repair_mojibake)
 
 
 def name_of(work: object) -> str:

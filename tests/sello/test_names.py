@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, strategies as st
 
-from facturaonline_async._mojibake import repair
+from facturaonline_async._text import repair_mojibake
 from facturaonline_async.sello import Certificado, Sello, check
 from facturaonline_async.sello._certificate import PublicNumbers, read_certificado
 from facturaonline_async.testing import _der as der
@@ -104,12 +104,12 @@ def test_a_text_that_was_garbled_comes_back(text: str) -> None:
             garbled = text.encode().decode(encoding)
         except UnicodeDecodeError:
             continue
-        assert repair(garbled) == repair(text)
+        assert repair_mojibake(garbled) == repair_mojibake(text)
 
 
 @pytest.mark.parametrize("text", ["", "ACME", "PEÑA & HIJOS, Nº 5", "CAFÉ “LA ESTRELLA” — 3½ €", "ÃÃ", "漢字"])
 def test_a_text_that_people_write_stays(text: str) -> None:
-    assert repair(text) == text
+    assert repair_mojibake(text) == text
 
 
 # ── Any string type, any bytes ────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,8 @@ from multidict import CIMultiDict, istr
 
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.json import ConstantError, decode, decode_chunked
-from facturaonline_async._core.redaction import clean, fold, redact
+from facturaonline_async._core.redaction import redact
+from facturaonline_async._text import fold, plain_text
 from facturaonline_async.config import Credentials, Secret
 from facturaonline_async.errors import (
     ApiError,
@@ -288,7 +289,7 @@ def _texts(envelope: Mapping[str, object], secrets: tuple[Secret, ...]) -> tuple
 
     def show(text: str) -> str:
         # Once as it came, and once more for what cleaning has put together.
-        return redact(clean(redact(text, secrets)), secrets)[:_TEXT]
+        return redact(plain_text(redact(text, secrets)), secrets)[:_TEXT]
 
     fields = {
         show(name): texts

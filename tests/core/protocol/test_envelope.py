@@ -28,7 +28,7 @@ from facturaonline_async import (
 )
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.envelope import RawResponse, Reply, headers, parse_envelope
-from facturaonline_async._core.redaction import clean
+from facturaonline_async._text import plain_text
 from tests.replay import recorded
 
 LIST = Endpoint(name="series.list", method="GET", path="/v4/series", retry_safety=RetrySafety.READ)
@@ -283,7 +283,13 @@ def test_no_way_of_repeating_a_secret_gets_through(secret: str) -> None:
         ):
             error = refused(body, secrets=(Secret(secret),))
             shown = f"{error}{error.snippet}{getattr(error, 'fields', '')}"
-            for form in (secret, text, clean(secret), clean(text), secret[:5] if len(secret) < 1000 else secret[:9]):
+            for form in (
+                secret,
+                text,
+                plain_text(secret),
+                plain_text(text),
+                secret[:5] if len(secret) < 1000 else secret[:9],
+            ):
                 assert form not in shown
 
 
