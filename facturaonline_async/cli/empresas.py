@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from facturaonline_async._private_files import open_private
-from facturaonline_async._text import fold
+from facturaonline_async._text import fold, printable
 from facturaonline_async.cli import empresa_options as options, output, runner
 from facturaonline_async.cli.output_files import unwritable
 from facturaonline_async.cli.runner import AsJson, BaseUrl, Uid, Yes
@@ -80,7 +80,7 @@ def get(
     empresa = runner.run(lambda client: client.empresas.get(uid), base_url=base_url)
     if keys_out is not None:
         _write_keys(runner.own_credentials(runner.check_uid(empresa, uid)), keys_out)
-        sys.stderr.write(f"The keys of {output.printable(empresa.rfc)} are in {keys_out}, for its owner only.\n")
+        sys.stderr.write(f"The keys of {printable(empresa.rfc)} are in {keys_out}, for its owner only.\n")
     output.print_one(empresa, json=as_json)
 
 
@@ -332,7 +332,7 @@ def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson
     if as_json:
         output.print_one(empresa, json=True)
     else:
-        sys.stdout.write(output.printable(f"Deleted the {name}.") + "\n")
+        sys.stdout.write(printable(f"Deleted the {name}.") + "\n")
 
 
 app: typer.Typer = command_group(

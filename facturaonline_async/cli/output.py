@@ -14,21 +14,15 @@ from rich.console import Console
 from rich.text import Text
 
 from facturaonline_async._core.redaction import redact
+from facturaonline_async._text import printable
 from facturaonline_async.config import Secret
 from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.series._models import Serie
 
-__all__ = ["print_json", "print_many", "print_one", "printable"]
+__all__ = ["print_json", "print_many", "print_one"]
 
 _GAP: Final = 2
 _KEYS: Final = frozenset({"api_key", "secret_key"})
-
-
-def printable(text: str) -> str:
-    """Return the text without what could steer a terminal: a blank, or � for each such character."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
 def attributes(thing: Serie | Empresa) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from facturaonline_async import bulk
+from facturaonline_async._text import printable
 from facturaonline_async.cli import output, progress, signals
 from facturaonline_async.cli.keys_file import KeysFile
 from facturaonline_async.cli.output_files import journal_files, same_file
@@ -207,9 +208,7 @@ def command(
 def _refuse_as_journal(journal: Path, files: Iterable[str | os.PathLike[str]], what: str) -> None:
     """Refuse a file of the plan as the journal, before the journal's own checks give another reason."""
     if same_file(journal, files):
-        raise InvalidInputError(
-            f"--journal {output.printable(str(journal))} is {what}: give another file.", field="journal"
-        )
+        raise InvalidInputError(f"--journal {printable(str(journal))} is {what}: give another file.", field="journal")
 
 
 def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
@@ -217,7 +216,7 @@ def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path |
     others = [plan, *(journal_files(journal) if journal is not None else ())]
     if found := same_file(keys_out, chain(others, read.files())):
         raise InvalidInputError(
-            f"--keys-out {output.printable(str(keys_out))} is {output.printable(found)}, which this run reads or "
+            f"--keys-out {printable(str(keys_out))} is {printable(found)}, which this run reads or "
             "writes itself: give another file.",
             field="keys-out",
         )
@@ -319,7 +318,7 @@ class _Job:
                 ):
                     report = run.report
                     if run.caution:
-                        sys.stderr.write(f"warning: {output.printable(run.caution)}\n")
+                        sys.stderr.write(f"warning: {printable(run.caution)}\n")
                     with signals.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
@@ -397,8 +396,8 @@ def _state_file(journal: Path) -> Path:
     file = side_file(journal, ".emulator")
     if not file.exists() and journal.exists() and journal.stat().st_size:
         raise InvalidInputError(
-            f"the journal {output.printable(str(journal))} was not begun with --emulator, or the state of its "
-            f"emulator is gone (the file {output.printable(file.name)}): give another journal.",
+            f"the journal {printable(str(journal))} was not begun with --emulator, or the state of its "
+            f"emulator is gone (the file {printable(file.name)}): give another journal.",
             field="journal",
         )
     return file

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async._private_files import open_private
+from facturaonline_async._text import printable
 from facturaonline_async.cli import output, report_html, status
 from facturaonline_async.cli.format import format_timestamp, state_name
 from facturaonline_async.cli.output_files import journal_files, same_file, unwritable
@@ -46,11 +47,11 @@ def command(
     try:
         ledger = read_ledger(journal)
     except JournalError as error:
-        sys.stderr.write(f"{output.printable(str(error))}\n")
+        sys.stderr.write(f"{printable(str(error))}\n")
         raise typer.Exit(2) from None
     if html is not None:
         _write(html, report_html.render(ledger))
-        sys.stderr.write(f"The report is in {output.printable(str(html))}\n")
+        sys.stderr.write(f"The report is in {printable(str(html))}\n")
     if in_json:
         output.print_json(_as_json(ledger))
     elif html is None:
@@ -64,7 +65,7 @@ def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
     """Refuse to replace what nobody would want to lose."""
     if same_file(path, journal_files(journal)):
         raise InvalidInputError(
-            f"{output.printable(str(path))} is the journal itself, or belongs to it: give the page another name.",
+            f"{printable(str(path))} is the journal itself, or belongs to it: give the page another name.",
             field="--html",
         )
     if not path.exists():

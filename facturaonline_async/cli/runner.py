@@ -14,8 +14,8 @@ import typer
 from attrs import define
 
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
+from facturaonline_async._text import printable
 from facturaonline_async.cli import signals
-from facturaonline_async.cli.output import printable
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import Empresa, normalize_rfc

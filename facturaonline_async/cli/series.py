@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from facturaonline_async._text import printable
 from facturaonline_async.cli import output, runner
 from facturaonline_async.cli.runner import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async.cli.typer_groups import command_group
@@ -174,7 +175,7 @@ def delete(uid: Uid, yes: Yes = False, empresa: Of = None, base_url: BaseUrl = N
     if as_json:
         output.print_one(serie, json=True)
     else:
-        sys.stdout.write(output.printable(f"Deleted the {name}.") + "\n")
+        sys.stdout.write(printable(f"Deleted the {name}.") + "\n")
 
 
 app: typer.Typer = command_group(
@@ -204,7 +205,7 @@ def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | Non
     if found is None or (any_tipo and not found.is_certain):
         if tipo.strip() not in TIPOS_DOCUMENTO:
             note = f"note: {tipo} is no documented tipo_documento, and is sent as it is"
-            sys.stderr.write(output.printable(note) + "\n")
+            sys.stderr.write(printable(note) + "\n")
         return TipoDocumento.other(tipo)
     series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
     if any(serie.key[1] == key_part(tipo) for serie in series):

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from facturaonline_async._text import printable
 from facturaonline_async.cli import output
 from facturaonline_async.cli.format import (
     format_duration,
@@ -72,7 +73,7 @@ def readable(journal: Path) -> Status:
     try:
         return look(journal)
     except JournalError as error:
-        sys.stderr.write(f"{output.printable(str(error))}\n")
+        sys.stderr.write(f"{printable(str(error))}\n")
         raise typer.Exit(2) from None
 
 
@@ -103,7 +104,7 @@ def shown(status: Status) -> RenderableType:
     facts.add_column(overflow="fold")
     style = "red" if status.is_broken_off else "green" if status.is_running else ""
     for name, text in (
-        ("journal", Text(output.printable(f"{status.path} ({status.host})"))),
+        ("journal", Text(printable(f"{status.path} ({status.host})"))),
         ("run", Text(format_run(status), style)),
         ("rate", Text(_rates(status))),
         ("left", Text(_left(status))),

@@ -14,7 +14,8 @@ import attrs
 import pytest
 
 from facturaonline_async import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.cli.output import attributes, printable
+from facturaonline_async._text import printable
+from facturaonline_async.cli.output import attributes
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.cli.test_app import COMMAND, Ran, environment, interrupted, run
 from tests.plans import certify, private_key
