@@ -7,7 +7,7 @@ import hmac
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final, Literal, NoReturn, SupportsIndex, overload
+from typing import Any, ClassVar, Final, Literal, NoReturn, Self, SupportsIndex, overload
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -61,7 +61,30 @@ def hidden_slots(cls: type) -> tuple[Any, ...]:
     return descriptors
 
 
-class Secret:
+class _NotSerializable:
+    """A value that no serialiser gets: pickling raises, and copies are the value itself."""
+
+    __slots__ = ()
+
+    _refusal: ClassVar[str]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(self._refusal)
+
+    def __reduce__(self) -> NoReturn:
+        self.__reduce_ex__(0)
+
+    def __getstate__(self) -> NoReturn:
+        self.__reduce_ex__(0)
+
+
+class Secret(_NotSerializable):
     """A text that never shows itself: a key or a password.
 
     ``str``, ``repr`` and ``format`` give asterisks, and only `reveal` gives the text. No serialiser gets it: pickling
@@ -69,6 +92,8 @@ class Secret:
     """
 
     __slots__ = ("_text",)
+
+    _refusal = "A Secret cannot be pickled. Pass what .reveal() gives, if you really must."
 
     def __init__(self, value: str | Secret) -> None:
         if not isinstance(value, (str, Secret)):
@@ -102,32 +127,19 @@ class Secret:
     def __hash__(self) -> int:
         return hash((Secret, self.reveal()))
 
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("A Secret cannot be pickled. Pass what .reveal() gives, if you really must.")
-
-    def __reduce__(self) -> NoReturn:
-        self.__reduce_ex__(0)
-
-    def __getstate__(self) -> NoReturn:
-        self.__reduce_ex__(0)
-
 
 (_TEXT,) = hidden_slots(Secret)
 
 
-class SecretBytes(bytes):
+class SecretBytes(_NotSerializable, bytes):
     """Bytes that do not show themselves: a private key, or a request's body on its way.
 
     No serialiser of objects gets them. They still are bytes: a format that writes bytes writes these.
     """
 
     __slots__ = ()
+
+    _refusal = "Secret bytes cannot be pickled. Pass bytes(value), if you really must."
 
     def __repr__(self) -> str:
         return f"<{len(self)} secret bytes>"
@@ -149,21 +161,6 @@ class SecretBytes(bytes):
             return self  # aiohttp asks for all of a body
         part = super().__getitem__(index)
         return SecretBytes(part) if isinstance(part, bytes) else part
-
-    def __copy__(self) -> SecretBytes:
-        return self
-
-    def __deepcopy__(self, memo: object) -> SecretBytes:
-        return self
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("Secret bytes cannot be pickled. Pass bytes(value), if you really must.")
-
-    def __reduce__(self) -> NoReturn:
-        self.__reduce_ex__(0)
-
-    def __getstate__(self) -> NoReturn:
-        self.__reduce_ex__(0)
 
     def __getnewargs__(self) -> NoReturn:
         self.__reduce_ex__(0)

@@ -23,6 +23,7 @@ BCRYPT = "$2y$10$8a9S8o8WeiRhPh1YT6bnXun6uPs1ZdiZBUHjGwSqn3X44mbYSmY4."
         ("Serie creada correctamente", "Serie creada correctamente"),
         ("<b>Error</b>:<br/>el campo <i>letra</i>", "Error : el campo letra"),
         ("error en la facturaciÃ³n", "error en la facturación"),
+        ("error en la facturaciÃƒÂ³n", "error en la facturación"),  # read wrongly twice
         ("NÃºmero de Â¿folio?", "Número de ¿folio?"),
         ("ya est\u00e1 bien: Número", "ya está bien: Número"),
         ("Ã\x81rea", "Área"),

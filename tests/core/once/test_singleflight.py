@@ -14,19 +14,20 @@ from tests.tasks import FACTORIES
 from tests.virtual import virtually
 
 
+async def read_by_a_hundred() -> list[int]:
+    shared, reads = SingleFlight(), 0
+
+    async def read() -> int:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(1)
+        return reads
+
+    return await asyncio.gather(*(shared.read("k", read) for _ in range(100)))
+
+
 def test_callers_of_the_same_moment_share_one_read() -> None:
-    async def main() -> list[int]:
-        shared, reads = SingleFlight(), 0
-
-        async def read() -> int:
-            nonlocal reads
-            reads += 1
-            await asyncio.sleep(1)
-            return reads
-
-        return await asyncio.gather(*(shared.read("k", read) for _ in range(100)))
-
-    assert virtually(main()) == [1] * 100
+    assert virtually(read_by_a_hundred()) == [1] * 100
 
 
 def test_nobody_is_given_a_read_that_began_before_they_asked() -> None:
@@ -207,14 +208,6 @@ def test_finds_and_ensures_work_with_every_task_factory(name: str, is_late: bool
 def test_eager_callers_of_the_same_moment_share_one_read(name: str) -> None:
     async def main() -> list[int]:
         asyncio.get_running_loop().set_task_factory(FACTORIES[name]())
-        shared, reads = SingleFlight(), 0
-
-        async def read() -> int:
-            nonlocal reads
-            reads += 1
-            await asyncio.sleep(1)
-            return reads
-
-        return await asyncio.gather(*(shared.read("k", read) for _ in range(100)))
+        return await read_by_a_hundred()
 
     assert [1] * 100 == virtually(main())
