@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import csv
 import json
+import shutil
 import signal
 import stat
 from collections import Counter
@@ -229,6 +230,16 @@ async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path,
         second = await run(*command, emulator=emulator)
     assert (second.code, "another process is working with the journal" in second.err) == (1, True)
     assert (emulator.count("empresas.create"), (await run(*command, emulator=emulator)).code) == (0, 0)
+
+
+async def test_a_copied_journal_is_warned_of_in_a_line_of_its_own(tmp_path: Path, emulator: Emulator) -> None:
+    command = ("provision", plan(tmp_path, 1), *QUICK, "--journal")
+    assert (await run(*command, tmp_path / "run.sqlite", emulator=emulator)).code == 0
+    (tmp_path / "copy").mkdir()
+    copy = shutil.copy(tmp_path / "run.sqlite", tmp_path / "copy")
+    again = await run(*command, copy, emulator=emulator)
+    (warning,) = [line for line in again.err.splitlines() if "may be incomplete" in line]
+    assert (again.code, warning.startswith("warning: the journal ")) == (0, True)
 
 
 async def test_a_journal_of_another_account_is_refused(tmp_path: Path, emulator: Emulator) -> None:
