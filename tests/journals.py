@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from facturaonline_async.provision.journal import Journal
-from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._steps import How, Phase, Thing
 
 HOST = "https://api.example.mx"
 KINDS = (("F", "factura"), ("P", "pago"), ("N", "nomina"))
 WORKER = """
 import asyncio, sys
-from facturaonline_async.provision.journal import Journal
-from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._steps import How, Phase, Thing
 
 async def main(path):
     async with await Journal.open(path, account="keys", host="https://api.example.mx") as journal:

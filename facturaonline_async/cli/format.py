@@ -8,8 +8,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from facturaonline_async._text import printable
-from facturaonline_async.provision.seal import side_file
-from facturaonline_async.provision.status import Reason, Status
+from facturaonline_async.provision._journal.progress import Reason, Status
+from facturaonline_async.provision._journal.seal import side_file
 
 __all__ = [
     "format_duration",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision.seal import side_file
+from facturaonline_async.provision._journal.seal import side_file
 
 __all__ = ["journal_files", "same_file", "unwritable"]
 

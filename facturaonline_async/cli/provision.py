@@ -39,9 +39,9 @@ from facturaonline_async.provision import (
     provision,
     validate,
 )
-from facturaonline_async.provision.opening import JournalError
-from facturaonline_async.provision.reading import open_to_read, read_things
-from facturaonline_async.provision.seal import side_file
+from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._journal.reader import open_to_read, read_things
+from facturaonline_async.provision._journal.seal import side_file
 from facturaonline_async.testing import Emulator
 
 __all__ = ["check", "command"]

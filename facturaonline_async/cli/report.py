@@ -19,8 +19,8 @@ from facturaonline_async.cli import output, report_html, status
 from facturaonline_async.cli.format import format_timestamp, state_name
 from facturaonline_async.cli.output_files import journal_files, same_file, unwritable
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision.ledger import Entry, Ledger, LedgerRow, read_ledger
-from facturaonline_async.provision.opening import JournalError
+from facturaonline_async.provision._journal.history import Entry, Ledger, LedgerRow, read_ledger
+from facturaonline_async.provision._journal.opening import JournalError
 
 __all__ = ["command"]
 

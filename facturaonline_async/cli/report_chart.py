@@ -10,7 +10,7 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async.cli.format import format_duration, format_moment
-from facturaonline_async.provision.ledger import Pace
+from facturaonline_async.provision._journal.history import Pace
 
 __all__ = ["Chart", "chart"]
 

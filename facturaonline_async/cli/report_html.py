@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from facturaonline_async.cli.format import format_duration, format_example, format_moment, next_steps, state_name
 from facturaonline_async.cli.report_chart import chart
-from facturaonline_async.provision.ledger import Entry, Ledger
-from facturaonline_async.provision.status import STATES, THERE, Status, alike
+from facturaonline_async.provision._journal.history import Entry, Ledger
+from facturaonline_async.provision._journal.progress import STATES, THERE, Status, alike
 
 if TYPE_CHECKING:
     import jinja2

@@ -23,7 +23,7 @@ from facturaonline_async.cli import output, progress, sello_pairs, signals
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
-from facturaonline_async.provision.file_rows import FaultyRow
+from facturaonline_async.provision._plan.file_rows import FaultyRow
 from facturaonline_async.sat._findings import FINDINGS, Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._check_in_thread import check_in_thread

@@ -24,8 +24,8 @@ from facturaonline_async.cli.format import (
     next_steps,
     state_name,
 )
-from facturaonline_async.provision.opening import JournalError
-from facturaonline_async.provision.status import STATES, THERE, Rate, Status, look
+from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._journal.progress import STATES, THERE, Rate, Status, look
 
 __all__ = ["as_json", "command", "readable", "shown"]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from facturaonline_async.provision.book import ThingEvent
-from facturaonline_async.provision.dry import RowCheck, validate
-from facturaonline_async.provision.gather import ParsedPlan
-from facturaonline_async.provision.opening import InvalidJournalError, JournalError, JournalInUseError
-from facturaonline_async.provision.plan import Plan
-from facturaonline_async.provision.report import RowOutcome, RunReport, SerieOutcome, State
-from facturaonline_async.provision.rows import Existing, PlanError, PlanProblem, PlanRow, PlanSerie, ValueRow
-from facturaonline_async.provision.run import Run, provision
+from facturaonline_async.provision._engine.recorder import ThingEvent
+from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, JournalInUseError
+from facturaonline_async.provision._plan.builder import ParsedPlan
+from facturaonline_async.provision._plan.models import Existing, PlanError, PlanProblem, PlanRow, PlanSerie, ValueRow
+from facturaonline_async.provision._plan.plan import Plan
+from facturaonline_async.provision._plan.validate import RowCheck, validate
+from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
+from facturaonline_async.provision._run import Run, provision
 
 __all__ = [
     "Existing",

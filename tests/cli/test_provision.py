@@ -20,7 +20,7 @@ import typer
 from facturaonline_async import InvalidInputError
 from facturaonline_async.cli.keys_file import KeysFile
 from facturaonline_async.cli.provision import command as provision_command
-from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import Ran, environment, run, started
 from tests.plans import ROW, certify, written

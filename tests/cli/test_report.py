@@ -27,12 +27,12 @@ from facturaonline_async.cli import main, report
 from facturaonline_async.cli.format import format_duration, next_steps
 from facturaonline_async.cli.report_chart import chart
 from facturaonline_async.cli.report_html import MARK, render, templates
-from facturaonline_async.provision import status
-from facturaonline_async.provision.journal import Journal, JournalError
-from facturaonline_async.provision.ledger import Pace, paces, read_ledger
-from facturaonline_async.provision.reading import open_to_read, read_things, safe
-from facturaonline_async.provision.status import look
-from facturaonline_async.provision.things import How, Phase, Thing
+from facturaonline_async.provision._journal import progress
+from facturaonline_async.provision._journal.history import Pace, paces, read_ledger
+from facturaonline_async.provision._journal.progress import look
+from facturaonline_async.provision._journal.reader import open_to_read, read_things, safe
+from facturaonline_async.provision._journal.writer import Journal, JournalError
+from facturaonline_async.provision._steps import How, Phase, Thing
 from tests.browser import browser
 from tests.cli.test_app import environment, run, started
 from tests.journals import HOST, alter, counted, end, fill, mixed, rfc, row, save, state, worker, write
@@ -52,7 +52,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> float:
     """Let whoever looks do so at a moment of ours."""
-    monkeypatch.setattr(status, "time", SimpleNamespace(time=lambda: CLOCK))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(time=lambda: CLOCK))
     return CLOCK
 
 
@@ -65,7 +65,7 @@ async def test_status_counts_what_the_journal_holds(path: Path) -> None:
     told = (await run("status", path, "--json")).json
     for name, empresas in (("empresas", True), ("series", False)):
         counts = counted(things, empresas=empresas)
-        assert {state: told[name][state] for state in status.STATES} == dict.fromkeys(status.STATES, 0) | counts
+        assert {state: told[name][state] for state in progress.STATES} == dict.fromkeys(progress.STATES, 0) | counts
         assert told[name]["all"] == sum(counts.values())
         assert told[name]["there"] == sum(counts[how.value] for how in How)
     assert (told["host"], told["running"], told["complete"], told["broken_off"]) == (HOST, False, False, False)
@@ -140,7 +140,7 @@ async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, m
             alter(path, "UPDATE runs SET ended = began + 1")
             return False
 
-        monkeypatch.setattr(status, "is_taken", ends_now)
+        monkeypatch.setattr(progress, "is_taken", ends_now)
         assert (seen := look(path)).is_broken_off is False
         assert (seen.is_running, seen.sessions[-1].ended) == (False, seen.sessions[-1].began + 1)
 

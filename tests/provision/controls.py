@@ -13,8 +13,8 @@ import pytest
 from facturaonline_async import FacturaOnline, NuevaEmpresa, OutcomeUnknownError, bulk
 from facturaonline_async.errors import FacturaOnlineError
 from facturaonline_async.provision import PlanSerie
-from facturaonline_async.provision.book import Book
-from facturaonline_async.provision.things import Phase, Thing
+from facturaonline_async.provision._engine.recorder import Book
+from facturaonline_async.provision._steps import Phase, Thing
 
 __all__ = ["intent_after_send", "provision_naively"]
 

@@ -26,7 +26,7 @@ from facturaonline_async import (
 )
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.provision import JournalError, Plan, RunReport, State, ThingEvent, provision
-from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing import Emulator
 from facturaonline_async.testing._emulator.dispatch import Arrival
 from tests.effort import examples

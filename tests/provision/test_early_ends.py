@@ -10,7 +10,7 @@ import pytest
 
 from facturaonline_async import FacturaOnline, connect
 from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, RunReport, State, provision
-from facturaonline_async.provision.status import look
+from facturaonline_async.provision._journal.progress import look
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
 from tests.plans import nueva

@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from facturaonline_async.provision.locks import FileLock, is_taken
+from facturaonline_async.provision._journal.filelock import FileLock, is_taken
 from tests.forks import fork, in_child
 
 

@@ -10,7 +10,7 @@ from attrs import define
 from hypothesis import given, strategies as st
 
 from facturaonline_async.provision import Plan, PlanSerie, RunReport, State
-from facturaonline_async.provision.hold import Hold
+from facturaonline_async.provision._engine.settle_wait import Hold
 from tests.effort import examples
 from tests.plans import nueva
 from tests.provision.world import World

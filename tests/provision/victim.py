@@ -17,12 +17,13 @@ from attrs import evolve
 
 from facturaonline_async import Credentials, connect
 from facturaonline_async._core.http.transport import Transport
-from facturaonline_async.provision import Plan, PlanSerie, provision, resume
-from facturaonline_async.provision.account import Account
-from facturaonline_async.provision.its_series import ItsSeries
-from facturaonline_async.provision.journal import Journal
-from facturaonline_async.provision.parking import Parking
-from facturaonline_async.provision.things import Phase, Thing
+from facturaonline_async.provision import Plan, PlanSerie, provision
+from facturaonline_async.provision._engine import resume
+from facturaonline_async.provision._engine.inventory import Account
+from facturaonline_async.provision._engine.series import ItsSeries
+from facturaonline_async.provision._engine.waiting import Parking
+from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._steps import Phase, Thing
 from tests.conftest import QUICK
 from tests.plans import nueva
 

@@ -25,21 +25,10 @@ from facturaonline_async._core.http.transport import Transport
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
-from facturaonline_async.provision import (
-    Plan,
-    Run,
-    RunReport,
-    audit,
-    its_series,
-    journal,
-    parking,
-    provision,
-    resume,
-    run,
-    sending,
-    tables,
-)
-from facturaonline_async.provision.journal import Journal
+from facturaonline_async.provision import Plan, Run, RunReport, _run, provision
+from facturaonline_async.provision._engine import audit, create, resume, series as run_series, waiting
+from facturaonline_async.provision._journal import schema, writer
+from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing._emulator import empresas, series, state
 from facturaonline_async.testing._emulator.dispatch import Api, Arrival
 from facturaonline_async.testing._emulator.fixtures import main_row
@@ -265,8 +254,8 @@ class World:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
-            patch.setattr(run, "Journal", SimpleNamespace(open=opened))
-            for module in (audit, its_series, journal, parking, resume, sending, tables, empresas, series, state):
+            patch.setattr(_run, "Journal", SimpleNamespace(open=opened))
+            for module in (audit, run_series, writer, waiting, resume, create, schema, empresas, series, state):
                 patch.setattr(module, "time", clock)
             try:
                 yield
@@ -305,11 +294,11 @@ class VirtualJournal(Journal):
         self._loop = asyncio.get_running_loop()
         self._checkpoint_at = 0
         if not world.book.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            tables.create_tables(world.book, account, host)
-        tables.examine(world.book, self.path)
-        tables.refuse_others(world.book, self.path, account, host)
-        self._salt = tables.read_meta(world.book, self.path)["salt"]
-        self.doubt = tables.begin_run(world.book, world.doubt)
+            schema.create_tables(world.book, account, host)
+        schema.examine(world.book, self.path)
+        schema.refuse_others(world.book, self.path, account, host)
+        self._salt = schema.read_meta(world.book, self.path)["salt"]
+        self.doubt = schema.begin_run(world.book, world.doubt)
 
     async def aclose(self) -> None:
         """Leave the tables for the next one."""

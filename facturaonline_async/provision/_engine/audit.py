@@ -1,0 +1,205 @@
+"""The last look: whether what was created is there once, when the API's lists must show all of it.
+
+A server, or a balancer on the way to it, may do a POST twice that it answers once. No answer tells that; only a list
+does, and only one that is read when the settle time after the create is over. So each company whose series were created
+is listed once more, with its own keys, while the run goes on; the last ones are waited for. The list of all companies
+is read at the very end. That is one call for each company whose series this plan created, and the pages of one list.
+
+A thing that waits for its last look is DONE, and its `due` is the moment when lists must show it. It is 0 afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import define, field
+
+from facturaonline_async import bulk
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.errors import FacturaOnlineError
+from facturaonline_async.provision._engine.create import Sender, told
+from facturaonline_async.provision._engine.delay_queue import DelayQueue, is_set_before
+from facturaonline_async.provision._engine.inventory import Account, Disagreement
+from facturaonline_async.provision._engine.row import Work
+from facturaonline_async.provision._engine.series import SEVERAL
+from facturaonline_async.provision._journal.writer import JournalError
+from facturaonline_async.provision._steps import Phase, Thing
+from facturaonline_async.series._models import by_key
+
+__all__ = ["Audit"]
+
+_CONCURRENCY: Final = 8
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+"""Seconds between two lists, where the first does not show all."""
+
+
+@define(eq=False)
+class _Company:
+    """A company whose series are to be listed once more.
+
+    Attributes:
+        rfc: its RFC.
+        own: client with its own keys.
+        things: its series that were created.
+        until: moment of the loop's clock after which a list that lacks one is not read again; 0: none was read yet.
+        pause: seconds until the next list.
+
+    """
+
+    rfc: str
+    own: FacturaOnline
+    things: Sequence[Thing]
+    until: float = 0.0
+    pause: float = _FIRST_PAUSE
+
+
+@define(eq=False)
+class Audit:
+    """Lists what was created once more, each company when its settle time is over.
+
+    Attributes:
+        account: what the run says is there.
+        sender: what has created it, and where it is written down.
+        problems: what does not agree, in words.
+
+    """
+
+    account: Account
+    sender: Sender
+    problems: list[str] = field(factory=list, init=False)
+    _waiting: DelayQueue[_Company] = field(factory=DelayQueue, init=False)
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the last look is made."""
+        return max(0.0, self._seconds(self.account.shows_at), self._waiting.last - self._waiting.now())
+
+    def add(self, work: Work) -> None:
+        """Take up a row that is done."""
+        if work.empresa.is_unaudited:
+            self.account.shows_at = max(self.account.shows_at, work.empresa.due)
+        things = [thing for thing in work.series if thing.is_unaudited]
+        if work.own is not None and things:
+            seconds = max(self._seconds(thing.due) for thing in things)
+            self._waiting.put(_Company(work.empresa.rfc, work.own, things), self._waiting.now() + seconds)
+
+    async def work(self) -> None:
+        """Look whenever it is time, until all that `finish` waits for was looked at.
+
+        Raises:
+            JournalError: what was seen could not be written down.
+
+        """
+        while await self._waiting.wait():
+            companies = self._waiting.due()
+            for company in companies:
+                self._waiting.remove(company)
+            for each in await bulk.run(companies, self._look, concurrency=_CONCURRENCY, stop_on=(JournalError,)):
+                each.result()
+
+    async def finish(self, looking: asyncio.Task[None]) -> list[str] | None:
+        """Wait for the last looks, and read the list of companies. Return what does not agree; None: it was stopped.
+
+        `looking` is the task that does `work`.
+
+        Raises:
+            JournalError: what was seen could not be written down.
+
+        """
+        self._waiting.shutdown()
+        if await self._is_stopped_before(looking):
+            return None
+        looking.result()
+        found = await self._companies()
+        return None if found is None else [*(each.text for each in found), *self.problems]
+
+    # ── Series ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _look(self, company: _Company) -> None:
+        """List a company's series, and see which of them are there once."""
+        company.until = company.until or self._waiting.now() + self.sender.settle
+        try:
+            listed = by_key(await company.own.series.list())
+        except FacturaOnlineError as error:
+            if not self._again(company, company.things):
+                self.problems.append(f"{company.rfc}: its series could not be listed at the end: {told(error)}")
+            return
+        missing = []
+        for thing in company.things:
+            uids = [str(serie.uid) for serie in listed.get(thing.key, ())]
+            if len(uids) > 1:
+                thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+                several = f"{SEVERAL.format(len(uids))} ({':'.join(thing.key)}): {', '.join(uids)}"
+                self.problems.append(f"{company.rfc}: {several}")
+                await self.sender.book.save(thing)
+            elif thing.uid in uids:
+                thing.due = 0.0
+                await self.sender.book.write(thing)
+            else:
+                missing.append(thing)
+        if missing and not self._again(company, missing):
+            self.problems += [
+                f"{company.rfc}: the list does not show its serie {':'.join(thing.key)} ({thing.uid})"
+                for thing in missing
+            ]
+
+    def _again(self, company: _Company, things: Sequence[Thing]) -> bool:
+        """Return whether there is time for another look, and make it later if so."""
+        if (now := self._waiting.now()) >= company.until:
+            return False
+        company.things = things
+        self._waiting.put(company, min(now + company.pause, company.until))
+        company.pause = min(2 * company.pause, _LONGEST_PAUSE)
+        return True
+
+    # ── Companies ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _companies(self) -> list[Disagreement] | None:
+        """Compare the list of companies, when it must show all, with what the run says is there. None: stopped."""
+        stopping, now = self.sender.stopping, asyncio.get_running_loop().time
+        if await is_set_before(stopping, now() + self._seconds(self.account.shows_at)):
+            return None
+        until, pause = now() + self.sender.settle, _FIRST_PAUSE
+        while True:
+            try:
+                found = await self.account.audit()
+            except FacturaOnlineError as error:
+                found = [Disagreement("", f"the list at the end could not be read: {told(error)}")]
+            if not found or now() >= until:
+                break
+            if await is_set_before(stopping, min(now() + pause, until)):
+                return None
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        await self._write_down(found)
+        return found
+
+    async def _write_down(self, found: Sequence[Disagreement]) -> None:
+        """Let a journal know which companies are there several times, or that all are there once."""
+        journal = self.sender.book.journal
+        if journal is None:
+            return
+        if not found:
+            await journal.end_audit()
+        for each in found:
+            if each.is_several:
+                (thing,) = [thing for thing in await journal.of_row(each.rfc) if thing.is_empresa]
+                thing.phase, thing.reason = Phase.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
+                await self.sender.book.save(thing)
+
+    # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _seconds(self, moment: float) -> float:
+        """Return the seconds until a moment of the wall clock; no more than the settle time, for it may be set."""
+        return min(max(moment - time.time(), 0.0), self.sender.settle)
+
+    async def _is_stopped_before(self, task: asyncio.Task[None]) -> bool:
+        """Wait for the task, and return whether the run was stopped before it ended."""
+        stopping = asyncio.create_task(self.sender.stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        return not task.done()

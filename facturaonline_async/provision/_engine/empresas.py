@@ -1,0 +1,235 @@
+"""A row's company: it is adopted, updated or created, and then opened with its own keys."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from attrs import define, field, fields
+
+from facturaonline_async._core.once.create import BeforeSend, poll
+from facturaonline_async._core.once.pending import Key
+from facturaonline_async.client import FacturaOnline, engine_of
+from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
+from facturaonline_async.empresas._validation import CheckSello, review
+from facturaonline_async.errors import (
+    AuthenticationError,
+    FacturaOnlineError,
+    InvalidInputError,
+    NotFoundError,
+    UnreadableAnswerError,
+)
+from facturaonline_async.provision._engine.create import Sender, told
+from facturaonline_async.provision._engine.inventory import Account
+from facturaonline_async.provision._engine.reconcile import judge
+from facturaonline_async.provision._engine.row import Work
+from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._plan.columns import refused_in_columns
+from facturaonline_async.provision._plan.models import Existing
+from facturaonline_async.provision._steps import How, Phase, Thing
+
+__all__ = ["SEVERAL", "Companies"]
+
+SEVERAL: Final = "the account has {} companies with this RFC"
+_REFUSED: Final = "not tried: the API refused the main keys"
+_REFUSED_LATER: Final = "it was sent, has not shown up, and is not sent again: the API refused the main keys"
+
+
+@define
+class Companies:
+    """Brings the companies of a plan about, one row at a time.
+
+    Attributes:
+        account: what the account holds.
+        sender: what creates.
+        check_sello: checks certificates; None: nobody does.
+        existing: what to do with what exists, where a row does not say it.
+        is_refused: whether the API has refused the main keys: no further company is tried.
+
+    """
+
+    account: Account
+    sender: Sender
+    check_sello: CheckSello | None
+    existing: Existing
+    is_refused: bool = field(default=False, init=False)
+
+    async def bring(self, work: Work) -> None:
+        """Bring the row's company about, as far as it goes now.
+
+        Raises:
+            JournalError: nothing more was sent.
+
+        """
+        thing = work.empresa
+        try:
+            if work.is_new:
+                await self._revisit(thing)
+            if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
+                await self._make(work)
+            if thing.phase is Phase.DONE and thing.rfc not in self.account.done:
+                await self._open(work)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
+            self.is_refused |= isinstance(error, AuthenticationError)
+            if thing.phase in {Phase.PLANNED, Phase.FAILED}:
+                thing.phase = Phase.FAILED
+            work.is_unseen = thing.phase is Phase.DONE and getattr(error, "is_transient", False)
+            thing.reason = told(error)
+            await self.sender.book.save(thing)
+
+    def key(self, thing: Thing) -> Key:
+        """Return what tells this create from all others of the session."""
+        return self.account.key(thing.rfc)
+
+    async def _revisit(self, thing: Thing) -> None:
+        """See whether a person has mended what an earlier run left to one."""
+        if thing.phase is Phase.CONFLICT or (thing.phase is Phase.UNRESOLVED and not thing.due):
+            judge(thing, self.account.existing.get(thing.rfc, ()), (), is_due=True, several=SEVERAL)
+            await self.sender.book.save(thing)
+
+    async def _make(self, work: Work) -> None:
+        thing = work.empresa
+        uids = self.account.existing.get(thing.rfc, ())
+        if self.is_refused:
+            thing.phase, thing.reason = Phase.PLANNED, _REFUSED_LATER if thing.sends else _REFUSED
+        elif len(uids) > 1:
+            thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        elif uids:
+            await self._keep(work, uids[0])
+        else:
+            await self._create(work)
+            return
+        await self.sender.book.save(thing)
+
+    async def _keep(self, work: Work, uid: str) -> None:
+        """Do with a company that exists what the plan says."""
+        thing, existing = work.empresa, work.row.existing or self.existing
+        if existing == "fail":
+            thing.phase, thing.reason = Phase.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
+            return
+        nueva = await (self._reviewed(work) if existing == "update" else self._recognisable(work))
+        if nueva is not None:
+            thing.digest = self.sender.book.empresa_digest(nueva)
+        if nueva is not None and existing == "update":
+            work.own = await self._own(uid, thing.rfc)  # first of all: what is changed must be this company
+            await self.account.client.empresas.update(uid, _changes(nueva), validate=False)
+        how = How.UPDATED if existing == "update" else How.ADOPTED
+        thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, how, uid, ""
+
+    async def _recognisable(self, work: Work) -> NuevaEmpresa | None:
+        """Load what a journal is to know again; nothing is sent of it, so that it need not be there."""
+        if self.sender.book.journal is None:
+            return None
+        try:
+            return await work.row.load()
+        except Exception:  # noqa: BLE001  # see above
+            return None
+
+    async def _reviewed(self, work: Work) -> NuevaEmpresa:
+        """Load the company's data and certificates, and refuse what would be refused."""
+        nueva = await work.row.load()
+        production = engine_of(self.account.client).config.is_production
+        problem: InvalidInputError | None = None
+        try:
+            work.warnings = await review(nueva, self.check_sello, production=production)
+        except InvalidInputError as error:
+            problem = refused_in_columns(work.row, error)
+        if problem is not None:
+            raise problem
+        return nueva
+
+    async def _create(self, work: Work) -> None:
+        thing, client = work.empresa, self.account.client
+        nueva = await self._reviewed(work)
+        thing.digest = self.sender.book.empresa_digest(nueva)
+
+        async def look(uid: str | None) -> list[str]:
+            listed = [empresa.uid for empresa in await client.empresas.find_all(thing.rfc)]
+            if listed or uid is None:
+                return listed
+            try:
+                return [(await client.empresas.get_verified(uid, rfc=thing.rfc)).uid]
+            except NotFoundError:
+                return []
+
+        async def send(before_send: BeforeSend) -> str:
+            return (await client.empresas.post(nueva, before_send)).uid
+
+        await self.sender.create(thing, self.key(thing), send, look)
+
+    async def _open(self, work: Work) -> None:
+        """Read the company, take its keys, and take it down as done."""
+        thing = work.empresa
+        assert thing.uid is not None  # noqa: S101  # of a company, the create or a list has told it
+        try:
+            work.own = work.own or await self._own(thing.uid, thing.rfc)
+        except UnreadableAnswerError as error:
+            was_verified = any(serie.sends for serie in work.series)  # they were sent with this company's keys
+            if error.is_transient or thing.how is not How.CREATED or was_verified:
+                raise
+            await self._doubt_uid(thing, error)
+            if thing.phase is not Phase.DONE:
+                return
+            work.own = await self._own(thing.uid, thing.rfc)
+        self.account.done[thing.rfc] = thing.uid
+        self.account.key_marks[thing.rfc] = hash(work.own.credentials.api_key.reveal())
+        if thing.reason:
+            thing.reason = ""
+            await self.sender.book.save(thing)
+
+    async def _doubt_uid(self, thing: Thing, problem: UnreadableAnswerError) -> None:
+        """Look by the RFC where the uid that a create's answer gave is contradicted: it may be another company's.
+
+        Afterwards the thing has the uid that the list gives. Where the list gives none yet, it is UNRESOLVED without
+        one, and looked for when it must show.
+
+        Raises:
+            UnreadableAnswerError: `problem`; the list gives the same uid.
+
+        """
+        contradicted = thing.uid
+        try:
+            uids = [empresa.uid for empresa in await self.account.client.empresas.find_all(thing.rfc)]
+        except FacturaOnlineError:
+            uids = []
+        if uids == [contradicted]:
+            raise problem
+        if len(uids) == 1:
+            thing.uid, thing.how, thing.reason = uids[0], How.ADOPTED, ""
+        elif uids:
+            thing.phase, thing.how, thing.uid = Phase.CONFLICT, None, None
+            thing.reason = f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        else:
+            thing.phase, thing.how, thing.uid = Phase.UNRESOLVED, None, None
+            thing.reason, thing.due = told(problem), time.time() + self.sender.settle
+        await self.sender.book.save(thing)
+
+    async def _own(self, uid: str, rfc: str) -> FacturaOnline:
+        """Return a client with the company's own keys, as soon as it is readable: lists may be older than its keys.
+
+        Raises:
+            UnreadableAnswerError: it was not readable before the deadline, or its keys are another company's, which
+                would create series in the wrong place.
+
+        """
+        client = self.account.client
+        problem = UnreadableAnswerError(
+            f"the company exists (uid {uid}), but was not readable before the deadline",
+            endpoint="empresas.get",
+            uid=uid,
+        )
+
+        async def look() -> Empresa | None:
+            empresa = await client.empresas.get_verified(uid, rfc=rfc)
+            return empresa if empresa.api_key and empresa.secret_key else None
+
+        return client.for_empresa(await poll(engine_of(client), look, problem=problem))
+
+
+def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:
+    """Return all that the plan says of a company as changes; what it leaves empty stays as it is."""
+    names = {each.name for each in fields(CambiosEmpresa)}
+    said = {each.name: getattr(nueva, each.name) for each in fields(NuevaEmpresa) if each.name in names}
+    return CambiosEmpresa(**{name: value for name, value in said.items() if value not in {"", None}})

@@ -1,0 +1,39 @@
+"""What a look at a list tells of a thing whose create got no readable answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from facturaonline_async.provision._steps import How, Phase, Thing
+
+__all__ = ["judge"]
+
+_MOST_SENDS: Final = 3
+
+
+def judge(thing: Thing, listed: Sequence[str], before: Collection[str], *, is_due: bool, several: str) -> None:
+    """Change a thing to what a list makes of it.
+
+    Args:
+        thing: UNKNOWN, UNRESOLVED or CONFLICT.
+        listed: uids of those like it that the list has.
+        before: uids of those that were there before it was first sent.
+        is_due: whether everything that was sent must have shown up by now. Before, only a find counts.
+        several: what to say of several, with a place for their number, such as "there are {} companies with this RFC".
+
+    """
+    new = [uid for uid in dict.fromkeys(listed) if uid not in before]
+    if len(new) == 1:
+        thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, How.ADOPTED, new[0], ""
+    elif len(new) > 1:
+        thing.phase, thing.reason = Phase.CONFLICT, f"{several.format(len(new))}: {', '.join(new)}"
+    elif not is_due:
+        pass
+    elif thing.phase is Phase.UNRESOLVED:
+        thing.due = 0.0  # it will not show up by itself
+    elif thing.sends - thing.earlier >= _MOST_SENDS:
+        thing.phase = Phase.FAILED
+        thing.reason = f"it was sent {thing.sends} times, and has not shown up: {thing.reason}"
+    else:
+        thing.phase, thing.reason = Phase.PLANNED, ""

@@ -1,0 +1,122 @@
+"""One row on its way: what a run knows of it, and what it becomes in the end."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from facturaonline_async.client import FacturaOnline
+from facturaonline_async.provision._plan.columns import as_problem
+from facturaonline_async.provision._plan.models import PlanRow
+from facturaonline_async.provision._report import RowOutcome, SerieOutcome, State
+from facturaonline_async.provision._steps import COMPANY_FIRST, Phase, Thing
+from facturaonline_async.sat._findings import Finding
+
+__all__ = ["Work", "outcome"]
+
+
+@define(eq=False)
+class Work:
+    """A row, its things, and what was read of it so far.
+
+    Attributes:
+        row: as the plan has it.
+        empresa, series: how far they have come.
+        own: client with the company's own keys, once it is readable.
+        before: uids of the series that existed before any was sent, by what tells them apart.
+        warnings: of the check.
+        due: moment of the loop's clock after which a look tells what became of what is unknown; 0: nothing is.
+        looks: how often a look has failed.
+        tries: how often it was tried again, because something was not sent, or did not show.
+        is_unseen: whether something that was created could not be read yet, and may be later.
+        shows_by: moment of the loop's clock by which that must be readable; 0: nothing is unseen.
+        is_new: whether this run has not worked on it yet.
+        is_recalled: whether its things are as the journal has them.
+
+    """
+
+    row: PlanRow
+    empresa: Thing
+    series: list[Thing]
+    own: FacturaOnline | None = None
+    before: dict[tuple[str, str], list[str]] | None = None
+    warnings: tuple[Finding, ...] = ()
+    due: float = 0.0
+    looks: int = 0
+    tries: int = 0
+    is_unseen: bool = False
+    shows_by: float = 0.0
+    is_new: bool = True
+    is_recalled: bool = False
+
+    @classmethod
+    def of(cls, row: PlanRow, rfc: str) -> Work:
+        """Begin with a row of which nothing is known."""
+        series = [
+            Thing(number=row.number, rfc=rfc, letra=serie.key[0], tipo_documento=serie.key[1]) for serie in row.series
+        ]
+        return cls(row, Thing(number=row.number, rfc=rfc), series)
+
+    @property
+    def things(self) -> list[Thing]:
+        """The company, and its series."""
+        return [self.empresa, *self.series]
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether something was not sent that may well be sent later: the network was down, or the server busy."""
+        return any(thing.phase is Phase.PLANNED and thing.reason for thing in self.things)
+
+    @property
+    def waiting(self) -> list[Thing]:
+        """The things of which a look must tell what became of them."""
+        return [
+            thing
+            for thing in self.things
+            if thing.phase is Phase.UNKNOWN or (thing.phase is Phase.UNRESOLVED and thing.due)
+        ]
+
+
+_STATES = {
+    Phase.PLANNED: State.NOT_TRIED,
+    Phase.INTENT: State.UNKNOWN,
+    Phase.UNKNOWN: State.UNKNOWN,
+    Phase.FAILED: State.FAILED,
+    Phase.CONFLICT: State.CONFLICT,
+    Phase.UNRESOLVED: State.UNRESOLVED,
+}
+
+
+def state(thing: Thing) -> State:
+    """Return what became of a thing."""
+    if thing.phase is Phase.DONE:
+        return State(thing.how.value) if thing.how else State.CREATED
+    return _STATES[thing.phase]
+
+
+def outcome(work: Work) -> RowOutcome:
+    """Return what became of a row."""
+    empresa = work.empresa
+    comes_first = "" if empresa.phase is Phase.DONE else COMPANY_FIRST
+    series = tuple(
+        SerieOutcome(
+            letra=wanted.letra,
+            tipo_documento=wanted.tipo_documento,
+            state=state(thing),
+            uid=int(thing.uid) if thing.uid else None,
+            reason=thing.reason or ("" if thing.phase is Phase.DONE else comes_first or empresa.reason),
+            is_earlier=thing.is_earlier,
+        )
+        for wanted, thing in zip(work.row.series, work.series, strict=True)
+    )
+    return RowOutcome(
+        number=work.row.number,
+        rfc=work.row.rfc,
+        state=state(empresa),
+        uid=empresa.uid,
+        reason=empresa.reason,
+        series=series,
+        is_earlier=empresa.is_earlier,
+        warnings=tuple(as_problem(work.row, finding) for finding in work.warnings),
+        credentials=work.own.credentials if work.own is not None else None,
+        is_new=empresa.sends > 0,
+    )

@@ -1,0 +1,208 @@
+"""A row's series: they are adopted or created with their company's own keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+from attrs import define
+
+from facturaonline_async import bulk
+from facturaonline_async._core.once.create import BeforeSend, poll
+from facturaonline_async._core.once.pending import Key
+from facturaonline_async.client import FacturaOnline, engine_of
+from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.provision._engine.create import Sender, told
+from facturaonline_async.provision._engine.reconcile import judge
+from facturaonline_async.provision._engine.row import Work
+from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._plan.models import PlanSerie
+from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.series._models import Serie, by_key
+
+__all__ = ["SEVERAL", "ItsSeries", "digest"]
+
+SEVERAL: Final = "the company has {} series of this kind"
+_CONCURRENCY: Final = 8
+_Listed = Mapping[tuple[str, str], Sequence[Serie]]
+
+
+def digest(serie: PlanSerie) -> bytes:
+    """Return all that is sent of a serie, for a digest."""
+    return "\n".join((*serie.key, str(serie.folio or ""))).encode()
+
+
+@define
+class ItsSeries:
+    """Brings a company's series about."""
+
+    sender: Sender
+
+    async def bring(self, work: Work, *, is_due: bool) -> None:
+        """Bring the row's series about, as far as it goes now: one list, then all creates at the same time.
+
+        Args:
+            work: its company is there, and open.
+            is_due: whether all that was sent of the unknown ones must have shown up by now.
+
+        Raises:
+            JournalError: nothing more was sent.
+
+        """
+        own = work.own
+        if own is None or all(thing.is_seen for thing in work.series):
+            return
+        if work.is_new:
+            self._recall(work, own)
+        try:
+            listed = by_key(await own.series.list())
+        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
+            await self._not_listed(work, error, is_due=is_due)
+            return
+        work.looks = 0
+        await self._rebase(work, listed)
+        pairs = list(zip(work.row.series, work.series, strict=True))
+        for wanted, thing in pairs:
+            is_revisited = work.is_new and thing.phase is Phase.CONFLICT  # which a person may have mended
+            if _place(
+                thing,
+                listed.get(thing.key, ()),
+                work.before or {},
+                is_due=is_revisited if thing.phase is Phase.CONFLICT else is_due,
+            ):
+                self._see(own, thing)
+                if thing.digest is None:
+                    thing.digest = self.sender.book.digest(partial(digest, wanted))
+                await self.sender.book.save(thing)
+        todo = [(wanted, thing) for wanted, thing in pairs if thing.phase is Phase.PLANNED]
+        for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)):
+            sent.result()
+        await self._learn_uids(work, own)
+
+    def _recall(self, work: Work, own: FacturaOnline) -> None:
+        """Let nobody of this session create what earlier runs may have created."""
+        for thing in work.series:
+            is_sure = thing.phase is Phase.UNRESOLVED or (thing.phase is Phase.DONE and thing.uid is None)
+            if is_sure or thing.phase is Phase.UNKNOWN:
+                left = min(max(thing.due - time.time(), 0.0), self.sender.settle)
+                self.sender.engine.doubts.recall(_key(own, thing), left, is_sure=is_sure)
+
+    def _see(self, own: FacturaOnline, thing: Thing) -> None:
+        """Let all of this session know of what a list shows: later lists may lack it."""
+        if thing.uid is not None:
+            self.sender.engine.doubts.see(_key(own, thing), thing.uid, self.sender.settle)
+
+    async def _not_listed(self, work: Work, error: Exception, *, is_due: bool) -> None:
+        work.looks += is_due  # an early look may fail
+        for thing in work.series:
+            if thing.phase is not Phase.DONE:
+                thing.reason = told(error)
+                await self.sender.book.save(thing)
+
+    async def _rebase(self, work: Work, listed: _Listed) -> None:
+        """Write down what exists of those that nobody has sent, before any of them is."""
+        unsent = [thing for thing in work.series if thing.phase is Phase.PLANNED]
+        before = work.before = work.before or {}
+        before |= {thing.key: [str(serie.uid) for serie in listed.get(thing.key, ())] for thing in unsent}
+        if unsent:
+            await self.sender.book.rebase(unsent, [(*thing.name, uid) for thing in unsent for uid in before[thing.key]])
+
+    async def _create(self, own: FacturaOnline, todo: tuple[PlanSerie, Thing]) -> None:
+        wanted, thing = todo
+
+        async def send(before_send: BeforeSend) -> None:
+            await own.series.post(
+                letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio, before_send=before_send
+            )
+
+        async def look(uid: str | None) -> list[str]:
+            listed = [str(serie.uid) for serie in by_key(await own.series.list()).get(wanted.key, ())]
+            if listed or uid is None:
+                return listed
+            try:
+                serie = await own.series.get(uid)
+            except NotFoundError:
+                return []
+            if str(serie.uid) != uid:
+                raise UnreadableAnswerError(
+                    f"asked for the serie {uid}, the API answered with the serie {serie.uid}",
+                    endpoint="series.get",
+                    uid=uid,
+                )
+            return [uid] if serie.key == wanted.key else []
+
+        thing.digest = self.sender.book.digest(partial(digest, wanted))
+        with suppress(AuthenticationError):  # of this company's keys: it is written down
+            await self.sender.create(thing, _key(own, thing), send, look)
+
+    async def _learn_uids(self, work: Work, own: FacturaOnline) -> None:
+        """List until all that were created show up: their creates do not tell their uids."""
+        if not (nameless := [thing for thing in work.series if thing.phase is Phase.DONE and thing.uid is None]):
+            return
+        problem = UnreadableAnswerError(
+            "it was created, but was not listed before the deadline", endpoint="series.list"
+        )
+        before = work.before or {}
+
+        async def look() -> bool | None:
+            listed = by_key(await own.series.list())
+            for thing in work.series:
+                seen = listed.get(thing.key, ())
+                if thing in nameless:
+                    _name(thing, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(thing.key, ())])
+                elif thing.phase is Phase.UNKNOWN:  # it may have been done: one list tells of all
+                    _place(thing, seen, before, is_due=False)
+            return None if any(thing.uid is None and thing.phase is Phase.DONE for thing in nameless) else True
+
+        try:
+            await poll(engine_of(own), look, problem=problem)
+        except UnreadableAnswerError as error:
+            work.is_unseen = error.is_transient
+            for thing in nameless:
+                if thing.uid is None:
+                    thing.reason = told(error)
+        for thing in work.series:
+            self._see(own, thing)
+            if thing in nameless or thing.uid is not None:
+                await self.sender.book.save(thing)
+
+
+def _key(own: FacturaOnline, thing: Thing) -> Key:
+    return "series.create", own.credentials.fingerprint, thing.key
+
+
+def _name(thing: Thing, uids: Sequence[str]) -> None:
+    """Give a serie that was created its uid, if lists show it by now."""
+    if len(uids) == 1:
+        thing.uid, thing.reason = uids[0], ""
+    elif uids:
+        thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+
+
+def _place(
+    thing: Thing, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
+) -> bool:
+    """Change a serie to what a list makes of it, and return whether it changed."""
+    was = thing.phase, thing.uid, thing.reason, thing.due
+    uids = [str(serie.uid) for serie in listed]
+    if thing.phase in {Phase.UNKNOWN, Phase.UNRESOLVED} or (thing.phase is Phase.CONFLICT and is_due):
+        judge(thing, uids, before.get(thing.key, ()), is_due=is_due, several=SEVERAL)
+    if thing.phase is Phase.DONE and thing.uid is None:
+        _name(thing, uids)
+    if thing.phase is Phase.DONE and thing.uid in uids:
+        thing.reason = ""
+    if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
+        thing.reason = ""
+        # Of several, the only active one.
+        candidates = [serie for serie in listed if serie.is_active] if len(listed) > 1 else list(listed)
+        if len(candidates) == 1:
+            thing.phase, thing.how, thing.uid = Phase.DONE, How.ADOPTED, str(candidates[0].uid)
+        elif listed:
+            thing.phase, thing.reason = (
+                Phase.CONFLICT,
+                f"{SEVERAL.format(len(uids))}: {', '.join(sorted(uids, key=int))}",
+            )
+    return was != (thing.phase, thing.uid, thing.reason, thing.due)

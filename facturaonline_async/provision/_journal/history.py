@@ -1,0 +1,199 @@
+"""All rows of a journal, with what became of them, and when."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from attrs import field, frozen
+
+from facturaonline_async._text import printable
+from facturaonline_async.provision._journal.progress import THERE, Status, looking
+from facturaonline_async.provision._journal.reader import read_things, safe
+from facturaonline_async.provision._steps import COMPANY_FIRST, NOT_TRIED, Phase, Thing
+
+__all__ = ["Entry", "Ledger", "LedgerRow", "Pace", "paces", "read_ledger"]
+
+_NO_TURN = f"{NOT_TRIED}: its turn did not come yet"
+_MOST_BARS = 96
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+
+
+@frozen(kw_only=True)
+class Entry:
+    """A company, or one of its series.
+
+    Attributes:
+        letra, tipo_documento: the serie's; ``""`` for the company.
+        state: one of `facturaonline_async.provision._journal.progress.STATES`.
+        uid: the API's own name, or None.
+        reason: why it is not there, or was not seen, or ``""`` where it is there or a run is about to send it.
+        changed: moment of its last change, or None.
+
+    """
+
+    letra: str
+    tipo_documento: str
+    state: str
+    uid: str | None
+    reason: str
+    changed: float | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is there, and was seen."""
+        return self.state in THERE and not self.reason
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{self.letra}:{self.tipo_documento}" if self.letra else "empresa"
+
+
+@frozen(kw_only=True)
+class LedgerRow:
+    """A row of the plan: its company (None if the journal does not have it), and its series."""
+
+    number: int
+    rfc: str
+    empresa: Entry | None
+    series: tuple[Entry, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The company, and its series."""
+        return (self.empresa, *self.series) if self.empresa else self.series
+
+    @property
+    def ok(self) -> bool:
+        """Whether the company and all its series are there, and were seen."""
+        return all(entry.ok for entry in self.entries)
+
+    @property
+    def lacking(self) -> list[Entry]:
+        """What is not there or was not seen: the company; and, if it is there, what it lacks of its series."""
+        if self.empresa is not None and self.empresa.state not in THERE:
+            return [self.empresa]
+        return [entry for entry in self.entries if not entry.ok]
+
+
+@frozen(kw_only=True)
+class Pace:
+    """What was done in each interval of a session.
+
+    Attributes:
+        began, ended: moments.
+        step: seconds of an interval; the last one may be shorter.
+        empresas, series: companies and series that were done in each interval.
+
+    """
+
+    began: float
+    ended: float
+    step: int
+    empresas: tuple[int, ...]
+    series: tuple[int, ...]
+
+
+@frozen(kw_only=True)
+class Ledger:
+    """A journal, at one moment: in numbers, row by row, and how fast it went."""
+
+    status: Status
+    rows: list[LedgerRow] = field(repr=False)
+    pace: list[Pace] = field(repr=False)
+
+
+def read_ledger(path: str | os.PathLike[str]) -> Ledger:
+    """Read all of a journal, also while a run is writing it.
+
+    Raises:
+        JournalError: the journal is not there, is none, is another version's, or is damaged.
+
+    """
+    with looking(path) as (status, connection):
+        things = [(thing, changed) for thing, _, changed in read_things(connection)]
+    done = [
+        (changed, thing.is_empresa) for thing, changed in things if thing.phase is Phase.DONE and changed is not None
+    ]
+    return Ledger(status=status, rows=_rows(things), pace=paces(status.spans, done))
+
+
+def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
+    grouped: dict[str, list[tuple[Thing, float | None]]] = {}
+    for thing, changed in things:
+        grouped.setdefault(thing.rfc, []).append((thing, changed))
+    texts: dict[str, str] = {"": ""}  # thousands of rows give the same few reasons
+    rows = []
+    for rfc, group in grouped.items():
+        is_there = any(thing.is_empresa and thing.phase is Phase.DONE for thing, _ in group)
+        entries = [_entry(thing, changed, texts, is_there=is_there) for thing, changed in group]
+        empresas = [entry for entry in entries if not entry.letra]
+        rows.append(
+            LedgerRow(
+                number=group[0][0].number,
+                rfc=printable(rfc),
+                empresa=empresas[0] if empresas else None,
+                series=tuple(entry for entry in entries if entry.letra),
+            )
+        )
+    return rows
+
+
+def _entry(thing: Thing, changed: float | None, texts: dict[str, str], *, is_there: bool) -> Entry:
+    """Return what a journal says of a company or a serie; `is_there` is said of its company."""
+    if (reason := texts.get(thing.reason)) is None:
+        reason = texts[thing.reason] = safe(thing.reason)
+    if not reason and thing.phase is Phase.PLANNED:
+        reason = _NO_TURN if thing.is_empresa or is_there else COMPANY_FIRST
+    state = "not_tried" if thing.phase is Phase.PLANNED else thing.phase.value
+    if thing.phase is Phase.DONE:
+        state = thing.how.value if thing.how else "created"
+    return Entry(
+        letra=printable(thing.letra),
+        tipo_documento=printable(thing.tipo_documento),
+        state=state,
+        uid=thing.uid,
+        reason=reason,
+        changed=changed,
+    )
+
+
+def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool]]) -> list[Pace]:
+    """Count what was done in each of these spans, in intervals that are as long as people would choose them.
+
+    Args:
+        spans: from and to, in the order of their beginnings.
+        done: when each was done, and whether it is a company.
+
+    """
+    if not spans:
+        return []
+    whole = sum(end - began for began, end in spans)
+    step = next((step for step in _STEPS if whole / step <= _MOST_BARS), math.ceil(whole / _MOST_BARS))
+    counts: Counter[tuple[int, int, bool]] = Counter()
+    for moment, is_empresa in done:
+        # What was written while nobody worked (a clock was set) belongs to whoever worked before.
+        place = max((place for place, (began, _) in enumerate(spans) if began <= moment), default=0)
+        counts[place, _interval(spans[place], moment, step), is_empresa] += 1
+    return [
+        Pace(
+            began=began,
+            ended=end,
+            step=step,
+            empresas=tuple(counts[place, each, True] for each in range(_intervals(began, end, step))),
+            series=tuple(counts[place, each, False] for each in range(_intervals(began, end, step))),
+        )
+        for place, (began, end) in enumerate(spans)
+    ]
+
+
+def _intervals(began: float, end: float, step: int) -> int:
+    return max(1, -int(-(end - began) // step))
+
+
+def _interval(span: tuple[float, float], moment: float, step: int) -> int:
+    began, end = span
+    return min(max(0, int((moment - began) // step)), _intervals(began, end, step) - 1)

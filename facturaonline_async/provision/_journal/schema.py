@@ -1,0 +1,215 @@
+"""The tables of a journal: how they are made, whose they are, and whether they are damaged."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from facturaonline_async.errors import InvalidInputError, NotSentError
+from facturaonline_async.provision._steps import How, Phase
+
+__all__ = [
+    "LATEST",
+    "InvalidJournalError",
+    "JournalError",
+    "begin_run",
+    "create_tables",
+    "damaged",
+    "examine",
+    "read_meta",
+    "refuse_others",
+]
+
+#: What SQLite keeps in a journal's head, so that it is known: "FOJ1", and the version of its tables.
+_APPLICATION: Final = 0x464F4A31
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
+CREATE TABLE things (
+    number INTEGER NOT NULL,
+    rfc TEXT NOT NULL,
+    letra TEXT NOT NULL,
+    tipo_documento TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    how TEXT,
+    uid TEXT,
+    due REAL NOT NULL,
+    sends INTEGER NOT NULL,
+    digest BLOB,
+    reason TEXT NOT NULL,
+    began REAL,
+    changed REAL,
+    UNIQUE (rfc, letra, tipo_documento)
+) STRICT;
+CREATE TABLE baseline (
+    rfc TEXT NOT NULL, letra TEXT NOT NULL, tipo_documento TEXT NOT NULL, uid TEXT NOT NULL,
+    PRIMARY KEY (rfc, letra, tipo_documento, uid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
+"""
+
+#: The last moment that a journal may name, in seconds since 1970: the year 5138.
+LATEST: Final = 1e11
+
+
+def _is_moment(column: str) -> str:
+    return f"(typeof({column}) IN ('integer', 'real') AND {column} BETWEEN 0 AND {LATEST:.0f})"
+
+
+def _is_one_of(column: str, words: type[Phase | How]) -> str:
+    return f"{column} IN ({', '.join(repr(word.value) for word in words)})"
+
+
+# STRICT tables refuse such values when they are written. A byte that changes on the disk is refused by nothing.
+_SOUND: Final = {
+    "things": (
+        "number", f"""
+        typeof(number) = 'integer' AND number >= 0 AND typeof(sends) = 'integer' AND sends >= 0
+        AND typeof(rfc) = 'text' AND typeof(letra) = 'text' AND typeof(tipo_documento) = 'text'
+        AND typeof(reason) = 'text' AND typeof(digest) IN ('blob', 'null')
+        AND typeof(phase) = 'text' AND {_is_one_of("phase", Phase)}
+        AND (how IS NULL OR (typeof(how) = 'text' AND {_is_one_of("how", How)}))
+        AND (uid IS NULL OR (typeof(uid) = 'text' AND length(uid) BETWEEN 1 AND 64
+            AND uid NOT GLOB '*[^A-Za-z0-9_-]*' AND (letra = '' OR uid NOT GLOB '*[^0-9]*')))
+        AND {_is_moment("due")} AND (began IS NULL OR {_is_moment("began")})
+        AND (changed IS NULL OR {_is_moment("changed")})""",
+    ),
+    "runs": (
+        "id", f"""
+        typeof(pid) = 'integer' AND pid BETWEEN 0 AND 4294967295
+        AND {_is_moment("began")} AND (ended IS NULL OR {_is_moment("ended")})""",
+    ),
+    "baseline": (
+        "rfc", """
+        typeof(rfc) = 'text' AND typeof(letra) = 'text' AND typeof(tipo_documento) = 'text' AND typeof(uid) = 'text'""",
+    ),
+}  # fmt: skip
+_META: Final[dict[str, type | tuple[type, ...]]] = {
+    "salt": bytes,
+    "account": bytes,
+    "host": str,
+    "began": (int, float),
+}
+
+
+class JournalError(NotSentError):
+    """The journal cannot be used, or not be written any more: nothing more is sent, and what was is resumable."""
+
+
+class InvalidJournalError(JournalError, InvalidInputError):
+    """The file is no journal, is another account's, host's or version's, or is damaged. It is left as it is."""
+
+
+def create_tables(connection: sqlite3.Connection, account: str, host: str) -> None:
+    """Make the tables in an empty file, for this account and host."""
+    salt = os.urandom(32)
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in filter(str.strip, _SCHEMA.split(";")):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    new = {"salt": salt, "account": _account_mark(salt, account), "host": host, "began": time.time()}
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", new.items())
+    connection.execute("COMMIT")
+
+
+def examine(connection: sqlite3.Connection, path: Path) -> None:
+    """See that this is a journal, and that each value in it can be what it is.
+
+    Raises:
+        InvalidJournalError: it is none, is of another version, or is damaged.
+        sqlite3.Error: it cannot be read.
+
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables:
+        raise InvalidJournalError(
+            f"{path} has no tables, and is no journal of this library. If it was copied from one: its -wal is missing "
+            f"({path.name}-wal), and has to be copied with it."
+        )
+    if application != _APPLICATION:
+        raise InvalidJournalError(f"{path} is a database of something else, and no journal of this library.")
+    if version != _VERSION:
+        raise InvalidJournalError(
+            f"{path} was written by another version of this library (schema {version}, not {_VERSION})."
+        )
+    read_meta(connection, path)
+    for table, (name, condition) in _SOUND.items():
+        found = connection.execute(f"SELECT {name} FROM {table} WHERE NOT coalesce(({condition}), 0) LIMIT 1")  # noqa: S608
+        if (row := found.fetchone()) is not None:
+            raise damaged(path, f"{table} has a value that cannot be, where {name} is {row[0]!r:.40}")
+
+
+def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
+    """Return what the journal says of itself.
+
+    Raises:
+        InvalidJournalError: it does not say so, or says what cannot be.
+
+    """
+    meta = dict(connection.execute("SELECT name, value FROM meta"))
+    for name, kind in _META.items():
+        if not isinstance(meta.get(name), kind):
+            raise damaged(path, f"it does not say its {name}")
+    if not 0 <= meta["began"] <= LATEST:
+        raise damaged(path, f"it began at {meta['began']!r}, which is no moment")
+    return meta
+
+
+def refuse_others(connection: sqlite3.Connection, path: Path, account: str, host: str) -> None:
+    """See that the journal is whole, and belongs to this account and host.
+
+    Raises:
+        InvalidJournalError: it is damaged, or belongs to another.
+
+    """
+    (problem,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if problem != "ok":
+        raise damaged(path, str(problem))
+    meta = read_meta(connection, path)
+    if meta["host"] != host:
+        raise InvalidJournalError(f"the journal {path} belongs to {meta['host']}, and this is {host}.")
+    if not hmac.compare_digest(meta["account"], _account_mark(meta["salt"], account)):
+        raise InvalidJournalError(
+            f"the journal {path} belongs to another account: these are not the keys it began with."
+        )
+
+
+def damaged(path: Path, what: str) -> InvalidJournalError:
+    """Return the error for a journal that is damaged."""
+    return InvalidJournalError(
+        f"the journal {path} is damaged: {' '.join(what.split())}. Use a copy of it; without one, wait until the "
+        "settle time is over since it was last used, and begin another journal."
+    )
+
+
+def begin_run(connection: sqlite3.Connection, doubt: str) -> str:
+    """Note that this process works with the journal from now on.
+
+    Args:
+        connection: open for writing.
+        doubt: why more may have been sent than the journal says, or ``""``.
+
+    Returns:
+        `doubt`, or that of an earlier run that did not come to settle it.
+
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    # A run that was killed ended with the last thing that it wrote.
+    connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
+    connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
+    if doubt:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('doubt', ?)", (doubt,))
+    kept = connection.execute("SELECT value FROM meta WHERE name = 'doubt'").fetchone()
+    connection.execute("COMMIT")
+    return str(kept[0]) if kept is not None else ""
+
+
+def _account_mark(salt: bytes, account: str) -> bytes:
+    return hmac.digest(salt, f"account {account}".encode(), "sha256")[:16]

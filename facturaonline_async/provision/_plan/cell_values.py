@@ -1,0 +1,126 @@
+"""What the cells of a plan mean: for each column that has a form of its own, its value, or what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from attrs import fields_dict, resolve_types
+
+from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
+from facturaonline_async.provision._plan.models import EXISTING
+from facturaonline_async.sat import _identifiers as identifiers
+from facturaonline_async.sat._findings import Finding
+
+__all__ = [
+    "ATTRIBUTES",
+    "COLUMNS",
+    "COUNTS",
+    "FILES",
+    "FLAGS",
+    "FORMS",
+    "FREE_TEXTS",
+    "PASSWORDS",
+    "REQUIRED",
+    "TEXTS",
+    "Value",
+    "meaning",
+]
+
+REQUIRED: Final = ("razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key")
+FILES: Final = ("cer", "key", "fielcer", "fielkey", "logo")
+PASSWORDS: Final = ("password", "fielpassword")
+_FIELDS: Final = fields_dict(resolve_types(NuevaEmpresa))
+#: What a company has, and is written in a cell as it is.
+ATTRIBUTES: Final = _FIELDS.keys() - {"csd", "fiel", "smtp", "logo"}
+FLAGS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == bool | None)
+COUNTS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == int | None)
+COLUMNS: Final = ATTRIBUTES | {*FILES, *PASSWORDS, "series", "existing"} | {f"{password}_env" for password in PASSWORDS}
+
+Value = str | int | bool
+_Check = Callable[[str], tuple[Value, str]]
+
+_YES: Final = frozenset({"1", "si", "sí", "true", "verdadero", "yes", "x"})
+_NO: Final = frozenset({"0", "no", "false", "falso"})
+_NO_NAMES: Final = frozenset({"N/A", "NA", "N.A.", "N/D", "ND", "S/N", "SN", "TBD", "XXX"})
+
+
+def meaning(name: str, cell: str) -> tuple[Value, str]:
+    """Return what a cell that is not empty means in a column, and what is wrong with it, or ``""``."""
+    check = _CHECKS.get(name)
+    return check(cell) if check is not None else (cell, "")
+
+
+def _is_wrong(findings: Iterable[Finding]) -> bool:
+    return any(finding.is_error for finding in findings)
+
+
+def _rfc(cell: str) -> tuple[Value, str]:
+    rfc = normalize_rfc(cell)
+    return rfc, "must be an RFC of 12 or 13 characters" if _is_wrong(identifiers.rfc(rfc)) else ""
+
+
+def _curp(cell: str) -> tuple[Value, str]:
+    curp = cell.upper()
+    return curp, "must be a CURP of 18 characters" if _is_wrong(identifiers.curp(curp)) else ""
+
+
+@lru_cache  # with `_regimen`, 5 % of reading a plan
+def _codpos(cell: str) -> tuple[Value, str]:
+    """Give back the leading zero that a spreadsheet took for nothing: Mexico City's códigos begin with it."""
+    restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
+    return restored, "must be a código postal of 5 digits" if _is_wrong(identifiers.codpos(restored)) else ""
+
+
+@lru_cache
+def _regimen(cell: str) -> tuple[Value, str]:
+    return cell, "must be a code of 3 digits, such as 601" if _is_wrong(identifiers.regimen(cell)) else ""
+
+
+def _email(cell: str) -> tuple[Value, str]:
+    return cell, "" if re.fullmatch(r"[^@\s]+@[^@\s]+", cell) else "must be an e-mail address"
+
+
+def _razon_social(cell: str) -> tuple[Value, str]:
+    is_name = any(map(str.isalnum, cell)) and cell.upper() not in _NO_NAMES
+    return cell, "" if is_name else "must be the company's name"
+
+
+def _existing(cell: str) -> tuple[Value, str]:
+    word = cell.lower()
+    return word, "" if word in EXISTING else "must be adopt, update or fail (or empty: what the run does)"
+
+
+def _flag(cell: str) -> tuple[Value, str]:
+    word = cell.lower()
+    return word in _YES, "" if word in _YES | _NO else "must be 1 or 0 (or sí, no)"
+
+
+def _count(cell: str) -> tuple[Value, str]:
+    is_count = bool(re.fullmatch(r"[0-9]{1,9}", cell))
+    return int(cell) if is_count else 0, "" if is_count else "must be a whole number"
+
+
+_CODES: Final[Mapping[str, _Check]] = {
+    "rfc": _rfc,
+    "curp": _curp,
+    "codpos": _codpos,
+    "regimen": _regimen,
+    "regimen_nomina": _regimen,
+}
+#: Columns whose values are sent as texts.
+TEXTS: Final = ATTRIBUTES - FLAGS - COUNTS
+#: Those of them that hold what people write, such as names and addresses.
+FREE_TEXTS: Final = TEXTS - _CODES.keys()
+_CHECKS: Final[Mapping[str, _Check]] = {
+    **_CODES,
+    "razon_social": _razon_social,
+    "email": _email,
+    "existing": _existing,
+    **dict.fromkeys(FLAGS, _flag),
+    **dict.fromkeys(COUNTS, _count),
+}
+#: Columns that have a form.
+FORMS: Final = _CHECKS.keys() - {"razon_social"}

@@ -1,0 +1,37 @@
+"""Findings of a check in the words of a plan: by the column of a row that they are about."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow
+from facturaonline_async.provision._plan.models import PlanProblem, PlanRow
+from facturaonline_async.sat._findings import Finding, told
+
+__all__ = ["as_problem", "in_columns", "refused_in_columns"]
+
+
+def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
+    """Return a finding with the plan's column as its field; it names the variable that a password came from."""
+    kind, _, part = finding.field.rpartition(".")
+    column = f"fiel{part}" if kind == "fiel" else part
+    variables = row.variables if isinstance(row, (FileRow, FaultyRow)) else {}
+    if variable := variables.get(column):
+        return evolve(finding, field=f"{column}_env", seen=f"{variable}: {finding.seen}")
+    return evolve(finding, field=column)
+
+
+def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> PlanProblem:
+    """Return a finding as what is wrong with the plan's column."""
+    found = in_columns(row, finding)
+    return PlanProblem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")
+
+
+def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:
+    """Return a refusal of a file's row with its findings by the plan's columns; any other as it is."""
+    if not error.findings or not isinstance(row, FileRow):
+        return error
+    findings = [in_columns(row, finding) for finding in error.findings]
+    errors = [finding for finding in findings if finding.is_error]
+    return InvalidInputError(told(errors), field=errors[0].field, findings=findings, report=error.report)

@@ -1,0 +1,252 @@
+"""A plan's rows out of a CSV file, as spreadsheets write them.
+
+That is: with or without a byte order mark, in UTF-8, UTF-16 or Windows-1252, with commas, semicolons or tabs.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import io
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO
+
+from facturaonline_async.provision._plan.builder import Gathered, ParsedPlan, names_its_file, opened, whole
+from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
+from facturaonline_async.provision._plan.files import Files
+from facturaonline_async.provision._plan.models import PlanError, PlanProblem
+from facturaonline_async.provision._plan.row_parser import Cells
+
+__all__ = ["read_csv"]
+
+_DELIMITERS: Final = ",;\t"
+_END_MARK: Final = "\x1a"
+"""Ctrl-Z, with which DOS programs end a text file."""
+
+_LONGEST_NAME: Final = 40
+_SUGGESTIONS: Final = 20
+"""Unknown columns for which a known one is looked for: that takes about a millisecond each."""
+_OTHER_NAMES: Final = {
+    "cp": "codpos",
+    "codigo_postal": "codpos",
+    "correo": "email",
+    "correo_electronico": "email",
+    "mail": "email",
+    "nombre": "razon_social",
+    "regimen_fiscal": "regimen",
+    "contrasena": "password",
+    "certificado": "cer",
+    "llave": "key",
+    "serie": "series",
+}
+"""What people call some columns."""
+
+_SPANISH: Final = re.compile(
+    # Letters with accents beside another letter, and in the case that a word has there.
+    "(?<=[^\\W\\d_])(?:[áéíóúüñ](?![A-ZÁÉÍÓÚÜÑ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ])"
+    "|[áéíóúüñ](?=[a-záéíóúüñ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ](?=[^\\W\\d_])"
+)
+_ENCODINGS: Final = {
+    "cp1252": "Windows-1252",
+    "mac_roman": 'MacRoman, as "CSV (Macintosh)" writes it',
+    "cp850": 'a DOS code page, as "CSV (MS-DOS)" writes it',
+}
+
+
+@names_its_file
+def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+    """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
+
+    Raises:
+        PlanError: it is no table of rows: it cannot be read or decoded, is no CSV, or has other columns.
+
+    """
+    gathered = Gathered()
+    files = Files(Path(path).parent)
+    with opened(Path(path)) as file, _text(file, gathered.notices) as text:
+        records = _records(text, gathered.notices)
+        number, header = next(records, (1, []))
+        columns = [name.strip().lower() for name in header]
+        if problems := list(_wrong_columns(columns, number, header)):
+            raise PlanError.of(problems)
+        for number, record in records:
+            texts = {name: cell for name, cell in zip(columns, record, strict=False) if name}
+            cells = Cells(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
+            if reason := _uneven(columns, record):
+                cells.wrong("", reason)
+            gathered.add(cells)
+    return gathered.done(none="there are no rows below the header")
+
+
+def _uneven(columns: Sequence[str], record: Sequence[str]) -> str:
+    """Return what is wrong with the number of a row's cells, or ``""``. No cell is shown: it may be a password."""
+    nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
+    if any(cell.strip() for cell in record[len(columns) :]):
+        is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
+        remedy = (
+            "A quotation mark must follow the separator, without a blank."
+            if is_quoted
+            else "Quote cells that contain the separator."
+        )
+        return f"has {len(record)} cells, the header has {len(columns)} columns. {remedy}"
+    if any(cell.strip() for cell in nameless):
+        return "has a cell in a column without a name: name the column, or delete it"
+    return ""
+
+
+def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
+    """Return the file's text, whatever a spreadsheet encoded it in; say so where that had to be guessed."""
+    start = file.read(4)
+    encoding = "utf-8-sig"
+    if start == b"PK\x03\x04":
+        raise PlanError.of([whole("this is an Excel workbook: save it as CSV UTF-8")])
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif (row := _not_utf_8(file)) is not None:
+        encoding = "cp1252"
+        # The text itself is not shown: it may be a password.
+        reason = "the file is not UTF-8 from here on, and was read as Windows-1252"
+        notices.append(PlanProblem(row=row, column="", reason=reason))
+    file.seek(0)
+    return io.TextIOWrapper(file, encoding=encoding, newline="")
+
+
+def _not_utf_8(file: BinaryIO) -> int | None:
+    """Return the row in which Windows-1252 begins, if there is one; refuse every other encoding.
+
+    It goes line by line: a byte of a line's end is part of no other character in either encoding.
+    """
+    first: int | None = None
+    meant = broken = 0
+    is_windows = True
+    spanish: Counter[str] = Counter()
+    file.seek(0)
+    for row, line in enumerate(file, 1):
+        if b"\0" in line:
+            reason = "this is no text in an encoding that is known here: save it as CSV UTF-8"
+            raise PlanError.of([whole(reason)])
+        if line.isascii():
+            continue
+        marks = line.decode("utf-8", "replace")
+        meant += sum(not character.isascii() and character != "\ufffd" for character in marks)
+        if "\ufffd" in marks and not _is(line, "utf-8"):
+            first = first or row
+            broken += marks.count("\ufffd")
+            spanish.update({each: len(_SPANISH.findall(line.decode(each, "replace"))) for each in _ENCODINGS})
+            is_windows = is_windows and _is(line, "cp1252")
+    if first is not None and meant > broken:
+        raise PlanError.of(
+            [PlanProblem(row=first, column="", reason="holds bytes that are not UTF-8, unlike the rest")]
+        )
+    if first is not None:
+        _refuse_other_encodings(first, spanish, is_windows=is_windows)
+    return first
+
+
+def _refuse_other_encodings(row: int, spanish: Counter[str], *, is_windows: bool) -> None:
+    """Refuse a file that makes more Spanish words in another encoding than in Windows-1252.
+
+    Each byte is a character in any of them, so that only the words tell: „ and ê of COMPA„êA are Ñ and Í in MacRoman.
+    """
+    best = max(_ENCODINGS, key=spanish.__getitem__)  # the first of equals
+    if best == "cp1252" and is_windows:
+        return
+    looks = f", and looks like {_ENCODINGS[best]}" if best != "cp1252" else ""
+    reason = f"the file is neither UTF-8 nor Windows-1252 from here on{looks}: save it as CSV UTF-8"
+    raise PlanError.of([PlanProblem(row=row, column="", reason=reason)])
+
+
+def _is(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, list[str]]]:
+    """Give the rows that are not empty, with their numbers."""
+    number = 0
+    problem: PlanProblem | None = None
+    try:
+        for number, record in enumerate(_table(text, notices), 1):
+            if any(cell.strip() for cell in record):
+                yield number, record
+    except csv.Error as error:
+        reason = f"this is not CSV ({error}): is a quotation mark missing or unescaped?"
+        problem = PlanProblem(row=number + 1, column="", reason=reason)
+    except UnicodeDecodeError:  # all else was looked through before
+        problem = whole("it begins as UTF-16, and holds bytes that are not: save it as CSV UTF-8")
+    if problem is not None:
+        raise PlanError.of([problem])
+
+
+def _table(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
+    first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=first.count)
+    if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):
+        delimiter = ordered[1]  # a line that Excel reads as an order, and shows to nobody
+        first = ""
+    else:
+        text.seek(0)
+    names = first.split(delimiter)[1:]
+    is_spaced = bool(names) and all(name.startswith(" ") for name in names)
+    if is_spaced:
+        # Without that, a quotation mark behind such a blank opens no quotation.
+        notices.append(whole("a blank follows each separator of the header, and was left out behind those of all rows"))
+    return csv.reader(_without_end_mark(text), delimiter=delimiter, skipinitialspace=is_spaced, strict=True)
+
+
+def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:
+    """Give the lines without the Ctrl-Z that may end the last one."""
+    last = ""
+    for line in lines:
+        if last:
+            yield last
+        last = line
+    yield last.rstrip(_END_MARK)
+
+
+def _meant(name: str) -> str:
+    """Return the column that a name is likely meant for, or ``""``."""
+    if len(name) > _LONGEST_NAME:
+        return ""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"\W+", "_", letters).strip("_")
+    if plain in _OTHER_NAMES:
+        return _OTHER_NAMES[plain]
+    return next(iter(difflib.get_close_matches(plain, sorted(COLUMNS), 1, 0.75)), "")
+
+
+def _wrong_columns(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[PlanProblem]:
+    """Give what is wrong with the names of the columns; `header` has them as they are written."""
+
+    def wrong(column: str, reason: str) -> PlanProblem:
+        return PlanProblem(row=number, column=column, reason=reason)
+
+    named = [name for name in columns if name]
+    if not set(named) & set(REQUIRED):
+        # Nothing of it is shown: it may be a row, with its password.
+        yield wrong("", f"is no header: it must name the columns {', '.join(REQUIRED)} and password (or password_env)")
+        return
+    if unknown := sorted(set(named) - COLUMNS):
+        written = {name.strip().lower(): name.strip() for name in header}
+        meant = dict.fromkeys(unknown, "") | {name: _meant(name) for name in unknown[:_SUGGESTIONS]}
+        for name in unknown:
+            shown = written.get(name, name) if re.fullmatch(r"[\w ]{1,40}", name) else "(no name)"
+            yield wrong(shown, f"unknown column{f'; did you mean {meant[name]}?' if meant[name] else ''}")
+        if not all(meant.values()):
+            yield wrong("", f"the columns are {', '.join(sorted(COLUMNS))}")
+    for name in sorted(name for name, times in Counter(named).items() if times > 1):
+        yield wrong(name, "the column stands there twice")
+    for name in REQUIRED:
+        if name not in named:
+            yield wrong(name, "the column is missing")
+    if not {"password", "password_env"} & set(named):
+        yield wrong("password", "the column is missing (or password_env)")

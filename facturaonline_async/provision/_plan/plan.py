@@ -1,0 +1,175 @@
+"""Plan: the companies and series that should exist, checked as a whole before anything is sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from attrs import evolve
+
+from facturaonline_async._validators import type_name
+from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async.provision._plan.builder import ParsedPlan
+from facturaonline_async.provision._plan.csv_reader import read_csv
+from facturaonline_async.provision._plan.file_rows import FileRow
+from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, PlanSerie, Repeats, ValueRow
+from facturaonline_async.provision._plan.toml_reader import read_toml
+
+__all__ = ["Plan"]
+
+
+class Plan:
+    """Rows with distinct RFCs. Make one with `from_file`, or with `from_values`.
+
+    Attributes:
+        rows: the companies, in their order.
+        notices: what was mended while the plan was read, such as a código postal that had lost its leading zero.
+
+    """
+
+    def __init__(self, rows: Iterable[PlanRow], *, notices: Sequence[PlanProblem] = ()) -> None:
+        self.notices: tuple[PlanProblem, ...] = tuple(notices)
+        self.rows: Sequence[PlanRow] = _distinct(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[PlanRow]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<Plan: {len(self)} empresas, {self.series_count} series>"
+
+    @property
+    def series_count(self) -> int:
+        """How many series all companies should have together."""
+        return sum(len(row.series) for row in self.rows)
+
+    def files(self) -> Iterator[str]:
+        """Give the paths of the files that the rows name: certificates, keys and logos. Rows of values name none."""
+        return (path for row in self.rows if isinstance(row, FileRow) for path in row.files)
+
+    @classmethod
+    def from_values(cls, rows: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]] | PlanRow]) -> Plan:
+        """Make a plan of companies, each with its series; or of rows, such as `ValueRow`.
+
+        Raises:
+            PlanError: an RFC, or a serie within a company, stands twice, or something else is no row.
+
+        """
+        return cls(_to_row(row, number) for number, row in enumerate(rows, 1))
+
+    @classmethod
+    def of(cls, parsed: ParsedPlan) -> Plan:
+        """Make a plan of a file that was read with `parse`.
+
+        Raises:
+            PlanError: with every faulty row, column and reason at once.
+
+        """
+        if parsed.problems:
+            raise PlanError.of(parsed.problems, parsed.notices)
+        plan = cls((), notices=parsed.notices)
+        plan.rows = parsed.rows  # their RFCs and series were compared while the file was read
+        return plan
+
+    @staticmethod
+    def parse(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+        """Read a plan's file with its faults, to be shown together with those that `provision.check` finds.
+
+        Args:
+            path: a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+            any_tipo: let a ``tipo_documento`` pass that looks like a documented one, misspelt.
+
+        Raises:
+            PlanError: the name ends otherwise; or it is no table of rows: it cannot be read or decoded, is no CSV or
+                TOML, or has other columns.
+
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix == ".csv":
+            return read_csv(path, any_tipo=any_tipo)
+        if suffix == ".toml":
+            return read_toml(path, any_tipo=any_tipo)
+        remedy = ": save it as CSV UTF-8" if suffix.startswith(".xls") else ""
+        reason = f"the name of a plan must end in .csv or .toml{remedy}"
+        raise PlanError.of([PlanProblem(row=0, column="", reason=reason, file=Path(path).name)])
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
+        """Read a plan from a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+
+        Raises:
+            PlanError: with every faulty row, column and reason at once; or the name ends otherwise.
+
+        """
+        return cls.of(cls.parse(path, any_tipo=any_tipo))
+
+    @classmethod
+    def from_csv(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
+        """Read a plan from a CSV file, as spreadsheets write it, and see that all files it names are there.
+
+        The README shows the columns. Relative paths start at the plan's folder. The file is not needed any more
+        afterwards; the certificates are. These are not checked here: `provision.check` does that, and so does a run,
+        row by row.
+
+        Args:
+            path: the file.
+            any_tipo: let a ``tipo_documento`` pass that looks like a documented one, misspelt. A documented one in
+                another case is sent even so only where the company has series of it already.
+
+        Raises:
+            PlanError: with every faulty row, column and reason at once.
+
+        """
+        return cls.of(read_csv(path, any_tipo=any_tipo))
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
+        """Read a plan from a TOML file: a table for each company, with the keys that the columns of a CSV file have.
+
+        ::
+
+            [[empresas]]
+            razon_social = "Escuela Kemper Urgate"
+            rfc = "EKU9003173C9"
+            codpos = "06500"
+            email = "facturas@example.com"
+            regimen_nomina = 601
+            cer = "csd/eku.cer"
+            key = "csd/eku.key"
+            password_env = "CSD_OF_KEMPER"
+            series = [{ letra = "F", tipo_documento = "factura", folio = 1 }, { letra = "P", tipo_documento = "pago" }]
+
+        A row of it in messages is the number of its table, from 1 up. All else is as in `from_csv`.
+
+        Raises:
+            PlanError: with every faulty table, key and reason at once; or it is no TOML.
+
+        """
+        return cls.of(read_toml(path, any_tipo=any_tipo))
+
+
+def _to_row(row: object, number: int) -> PlanRow:
+    if isinstance(row, ValueRow):
+        return row if row.number else evolve(row, number=number)
+    if isinstance(row, PlanRow):
+        return row
+    if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], NuevaEmpresa) and isinstance(row[1], Iterable):
+        return ValueRow(nueva=row[0], series=tuple(row[1]), number=number)
+    reason = f"must be a NuevaEmpresa with its series, as (nueva, [serie, …]), or a PlanRow, and was {type_name(row)}"
+    raise PlanError.of([PlanProblem(row=number, column="", reason=reason)])
+
+
+def _distinct(rows: Iterable[PlanRow]) -> tuple[PlanRow, ...]:
+    """Return the rows, if no company, and no serie within one, stands there twice."""
+    found = tuple(rows)
+    repeats = Repeats()
+    problems: list[PlanProblem] = []
+    for row in found:
+        problems += repeats.of_rfc(row.rfc, row.number)
+        problems += repeats.of_series(row.series, row.number)
+    if problems:
+        raise PlanError.of(problems)
+    return found

@@ -1,0 +1,351 @@
+"""One record of a table, on its way to a row: what each cell may hold, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from attrs import evolve
+
+from facturaonline_async._free_text import find_fault, is_error_value, mend, unwrap
+from facturaonline_async._text import find_invisible
+from facturaonline_async.provision._plan.cell_values import (
+    ATTRIBUTES,
+    FILES,
+    FORMS,
+    FREE_TEXTS,
+    PASSWORDS,
+    REQUIRED,
+    TEXTS,
+    Value,
+    meaning,
+)
+from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow, SelloFiles
+from facturaonline_async.provision._plan.files import Files
+from facturaonline_async.provision._plan.models import PlanProblem, PlanSerie
+from facturaonline_async.sello import Kind
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
+
+__all__ = ["Cells", "Serie"]
+
+_SHIFTED: Final = 4
+"""So many cells of another form in one row, and they may stand in the wrong columns: a password among them."""
+
+_TOO_SHORT: Final = 3
+"""Characters that no password is made of."""
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
+
+
+class Serie(NamedTuple):
+    """A serie as it is written, and its parts."""
+
+    text: str
+    letra: str
+    tipo_documento: str
+    folio: str
+
+
+class Cells:
+    """One record of the table. Collects all that is wrong with it.
+
+    Args:
+        number: the row's.
+        cells: texts by their columns, as they are written.
+        files: that the plan names.
+        series: None: as their cell has them.
+        may_be_shifted: whether cells may stand in the wrong columns.
+        is_uneven: whether there are more or fewer of them than columns.
+        any_tipo: whether a tipo_documento passes that looks like a documented one, misspelt.
+
+    """
+
+    def __init__(
+        self,
+        number: int,
+        cells: Mapping[str, str],
+        files: Files,
+        *,
+        series: Iterable[Serie] | None = None,
+        may_be_shifted: bool = True,
+        is_uneven: bool = False,
+        any_tipo: bool = False,
+    ) -> None:
+        self.number = number
+        self.problems: list[PlanProblem] = []
+        self.notices: list[PlanProblem] = []
+        #: The row's RFC, if that is one.
+        self.rfc: str | None = None
+        self._raw = cells
+        #: Cells without what a spreadsheet wrote around them, and what that was, to complete "it was read …".
+        self._unwrapped: dict[str, tuple[str, list[str]]] = {}
+        self._cells = {name: self._stripped(name, cell) for name, cell in cells.items()}
+        self._files = files
+        self._given = series
+        self._may_be_shifted = may_be_shifted
+        self._is_uneven = is_uneven
+        self._any_tipo = any_tipo
+        self._sellos: tuple[SelloFiles | None, SelloFiles | None] = None, None
+        self._refused: set[str] = set()
+        self._series_count = 0
+
+    def refuse(self, column: str, reason: str) -> None:
+        """Tell what is wrong with a value that is no text, and say no more about its column."""
+        self._refused |= {column, column.removesuffix("_env")}
+        self.problems.append(PlanProblem(row=self.number, column=column, reason=reason))
+
+    def wrong(self, column: str, reason: str, seen: str | None = None) -> None:
+        """Tell what is wrong with a cell."""
+        if column not in self._refused:
+            self.problems.append(PlanProblem(row=self.number, column=column, reason=reason, seen=seen))
+
+    def _stripped(self, name: str, cell: str) -> str:
+        """Return a cell without what a spreadsheet wrote around it; of a password, whether there is one."""
+        if name not in PASSWORDS and (cell.startswith("'") or '"' in cell):
+            cell, changes = _unwrap(name, cell)
+            if changes:
+                self._unwrapped[name] = cell, changes
+        return cell.strip()
+
+    def row(self) -> FileRow | None:
+        """Return the row, or None if there are problems."""
+        for name in REQUIRED:
+            if not self._cells.get(name):
+                self.wrong(name, "is required, and empty")
+        values: dict[str, Any] = {
+            name: self._value(name, cell) for name, cell in self._cells.items() if cell and name in _VALUES
+        }
+        series = tuple(self._series())
+        csd = self._sello("csd")
+        fiel = None
+        if any(self._cells.get(name) for name in ("fielcer", "fielkey", "fielpassword", "fielpassword_env")):
+            fiel = self._sello("fiel")
+        logo = self._logo()
+        self._sellos = csd, fiel
+        if self.problems:
+            self._hide()
+        if self.problems or csd is None:
+            return None
+        return FileRow(
+            number=self.number,
+            rfc=str(values.pop("rfc")),
+            existing=values.pop("existing", None),
+            series=_plan_series(series),
+            values=values,
+            csd=csd,
+            fiel=fiel,
+            logo=logo,
+        )
+
+    @property
+    def faulty(self) -> FaultyRow:
+        """What a check of the certificates needs of a row that is not a `row`."""
+        csd, fiel = self._sellos
+        return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel, series_count=self._series_count)
+
+    def _hide(self) -> None:
+        """Show nothing of what may be a password in the wrong place."""
+        self.notices = [evolve(each, seen=None) for each in self.notices]
+        self.problems = [each if _is_plausible(each) else evolve(each, seen=None) for each in self.problems]
+        if self._may_be_shifted and self._is_shifted():
+            self.problems = [evolve(each, seen=None) for each in self.problems]
+            self.wrong("", "several faults: do its cells stand in the right columns?")
+
+    def _is_shifted(self) -> bool:
+        """Whether cells may stand in the wrong columns, a password among them: then none of them is shown."""
+        seen = [each for each in self.problems if each.seen is not None]
+        passwords = [self._cells.get(name, "") for name in PASSWORDS]
+        return bool(seen) and (
+            self._is_uneven
+            or sum(each.column in FORMS for each in seen) >= _SHIFTED
+            or any(re.search(r"\.(cer|key|pem)$|^\w+:\w+", password, re.IGNORECASE) for password in passwords)
+        )
+
+    def _notice(self, column: str, reason: str, seen: str | None = None) -> None:
+        self.notices.append(PlanProblem(row=self.number, column=column, reason=reason, seen=seen))
+
+    def _value(self, name: str, cell: str) -> Value:
+        """Return what the cell means for the attribute."""
+        if fault := _fault(name, cell):
+            self.wrong(name, fault)
+            return cell
+        if name not in FREE_TEXTS and self._is_error(name, cell):
+            return cell
+        text = self._mended(name) if name in TEXTS else cell
+        value, problem = meaning(name, text)
+        if problem:
+            self.wrong(name, problem, seen=cell)
+        elif name == "codpos" and value != text:
+            self._notice(name, "was read with its leading zero", seen=text)
+        elif name in TEXTS and value != text:
+            self._notice(name, "was read in upper case", seen=text)
+        if name == "rfc" and not problem:
+            self.rfc = str(value)
+        return value
+
+    def _is_error(self, name: str, cell: str) -> bool:
+        """Refuse what a spreadsheet shows in place of a value. Passwords are not asked: one may look like that."""
+        if is_error_value(cell):
+            self.wrong(name, _ERROR, seen=cell)
+            return True
+        return False
+
+    def _mended(self, name: str) -> str:
+        """Return a cell's text as it is certainly meant. Each change is noted: no text is sent changed unsaid."""
+        raw = self._raw[name]
+        inner, unwrapped = self._unwrapped.get(name, (raw, []))
+        text, changes = mend(inner)
+        if changes := [*unwrapped, *changes]:
+            self._notice(name, f"was read {', '.join(changes)}", seen=raw)
+        if text[0] == text[-1] == '"' and name in FREE_TEXTS:
+            self._notice(name, "stands in quotation marks, and is sent with them", seen=text)
+        return text
+
+    def _series(self) -> Iterator[tuple[str, str, int | None]]:
+        form = _FORM if self._given is None else _FORM_OF_TABLES
+        if "series" in self._unwrapped and self._given is None:
+            self._notice("series", f"was read {self._unwrapped['series'][1][0]}")
+        cell = self._cells.get("series", "")
+        if self._given is None and self._is_error("series", cell):
+            return
+        for each in _series(cell) if self._given is None else self._given:
+            self._series_count += 1
+            letra, tipo_documento, folio = self._serie_parts(each)
+            is_folio = not folio or (re.fullmatch(r"[0-9]{1,9}", folio) and int(folio))
+            if not letra or not tipo_documento or not is_folio or _CONTROL.search(letra + tipo_documento):
+                self.wrong("series", form, seen=each.text)
+                continue
+            if invisible := find_invisible(letra + tipo_documento):
+                self.wrong("series", f"holds the invisible character {invisible}: type it anew", seen=each.text)
+                continue
+            if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
+                remedy = "If the name is right, add --any-tipo (in Python: any_tipo=True)"
+                reason = f"{tipo_documento} is no documented tipo_documento: {found} {remedy}"
+                self.wrong("series", reason, seen=each.text)
+                continue
+            if tipo_documento not in TIPOS_DOCUMENTO:
+                self._notice("series", f"{tipo_documento} is no documented tipo_documento, and is sent as it is")
+            yield letra, tipo_documento, int(folio) if folio else None
+
+    def _serie_parts(self, serie: Serie) -> Iterator[str]:
+        """Give the parts of a serie as they are certainly meant. Blanks around them are the notation's, and unsaid."""
+        for part in serie[1:]:
+            text, changes = mend(part.strip())
+            if changes:
+                self._notice("series", f"was read {', '.join(changes)}", seen=serie.text)
+            yield text
+
+    def _sello(self, kind: Kind) -> SelloFiles | None:
+        cer, key, password = ("cer", "key", "password") if kind == "csd" else ("fielcer", "fielkey", "fielpassword")
+        path_of_cer, path_of_key = self._file(cer), self._file(key)
+        secret = self._password(password)
+        variable = "" if self._cells.get(password) else self._cells.get(f"{password}_env", "")
+        for name in (cer, key):
+            if not self._cells.get(name) and name not in REQUIRED:
+                self.wrong(name, f"{cer}, {key} and {password} come together; this one is empty")
+        if not (path_of_cer and path_of_key and secret):
+            return None
+        return SelloFiles(kind=kind, cer=path_of_cer, key=path_of_key, password=secret, variable=variable)
+
+    def _file(self, name: str) -> str:
+        """Return where the file is, if it can be read."""
+        if not (cell := self._cells.get(name)):
+            return ""
+        if self._is_error(name, cell):
+            return ""
+        found = self._files.find(cell)
+        if found.reason:
+            self.wrong(name, f"cannot be read: {found.reason}", seen=cell)
+        return found.path
+
+    def _logo(self) -> str | None:
+        path = self._file("logo")
+        if path and not self._files.is_picture(path):
+            self.wrong("logo", "must be a PNG or JPEG picture", seen=self._cells["logo"])
+        return path or None
+
+    def _password(self, name: str) -> str:
+        """Return the password, from its cell or from the environment. Problems never show it, nor what may be one."""
+        cell, variable = self._raw.get(name, ""), self._cells.get(f"{name}_env")
+        if cell.strip() and variable:
+            self.wrong(name, f"give {name} or {name}_env, not both")
+            return ""
+        column = name if cell.strip() or not variable else f"{name}_env"
+        password = cell if cell.strip() else os.environ.get(variable or "", "")
+        if not cell.strip() and not variable:
+            self.wrong(name, f"is required (or {name}_env), and empty")
+        elif not password:
+            # A password may have been written into the cell that should name its variable.
+            if _VARIABLE.fullmatch(variable or ""):
+                reason = f"the environment variable {variable} is not set or is empty"
+            else:
+                reason = (
+                    "the environment variable that this cell names is not set or is empty (name not shown: the cell "
+                    "may hold a password)"
+                )
+            self.wrong(column, reason)
+        elif _CONTROL.search(password) or not _is_encodable(password):
+            self.wrong(column, "holds a line break or another character that no password has")
+        else:
+            return password
+        return ""
+
+
+def _unwrap(name: str, cell: str) -> tuple[str, list[str]]:
+    """Return the cell without what a spreadsheet wrote around it. An apostrophe is part of no RFC and no code."""
+    text, changes = unwrap(cell)
+    if not changes and text.startswith("'") and name in TEXTS - FREE_TEXTS:
+        return text[1:], ["without the apostrophe before it"]
+    return text, changes
+
+
+def _fault(name: str, cell: str) -> str | None:
+    """Return what no cell may hold, or no text in a column of free texts."""
+    if _CONTROL.search(cell):
+        return "holds a line break or another character that no text has: is a quotation mark missing?"
+    if invisible := find_invisible(cell):
+        return f"holds the invisible character {invisible}: delete it, or type the text anew"
+    return find_fault(cell) if name in FREE_TEXTS else None
+
+
+# Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s, else in 15 s.
+_misspelling: Final = lru_cache(maxsize=256)(misspelling)
+_VARIABLE: Final = re.compile("[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+_VALUES: Final = ATTRIBUTES | {"existing"}
+_ERROR: Final = "is the error of a spreadsheet's formula: correct the formula, or give the value"
+_FORM: Final = "must be letra:tipo_documento[:folio] joined by ';', such as F:factura:1;P:pago"
+_FORM_OF_TABLES: Final = (
+    "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, such as "
+    '{ letra = "F", tipo_documento = "factura", folio = 1 }'
+)
+
+
+@lru_cache(maxsize=256)
+def _plan_series(parts: tuple[tuple[str, str, int | None], ...]) -> tuple[PlanSerie, ...]:
+    """Return the series as values. Most companies have the same ones, and share one value."""
+    return tuple(
+        # `Cells` has decided whether it is misspelt.
+        PlanSerie(letra=letra, tipo_documento=TipoDocumento.other(tipo_documento), folio=folio)
+        for letra, tipo_documento, folio in parts
+    )
+
+
+def _series(cell: str) -> Iterator[Serie]:
+    for text in filter(None, (part.strip() for part in cell.split(";"))):
+        letra, _, rest = text.partition(":")
+        tipo_documento, _, folio = rest.partition(":")
+        yield Serie(text, letra, tipo_documento, folio)
+
+
+def _is_plausible(problem: PlanProblem) -> bool:
+    """Whether what was seen in a cell of files or series could be meant for it."""
+    marks = ":" if problem.column == "series" else "./\\" if problem.column in FILES else ""
+    seen = problem.seen or ""
+    return not marks or len(seen) <= _TOO_SHORT or any(mark in seen for mark in marks)
+
+
+def _is_encodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,163 @@
+"""A plan's rows out of a TOML file: a table for each company.
+
+A table is read like a CSV file's record, as the texts that would stand in its cells.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from facturaonline_async.provision._plan.builder import Gathered, ParsedPlan, names_its_file, opened, whole
+from facturaonline_async.provision._plan.cell_values import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
+from facturaonline_async.provision._plan.files import Files
+from facturaonline_async.provision._plan.models import PlanError, PlanProblem
+from facturaonline_async.provision._plan.row_parser import Cells, Serie
+
+__all__ = ["read_toml"]
+
+_TABLES: Final = "empresas"
+_SERIE: Final = frozenset({"letra", "tipo_documento", "folio"})
+
+
+@names_its_file
+def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+    """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
+
+    Raises:
+        PlanError: with the place where it is no TOML.
+
+    """
+    gathered = Gathered()
+    files = Files(Path(path).parent)
+    with opened(Path(path)) as file:
+        document = _parsed(file.read())
+    for key in document.keys() - {_TABLES}:
+        gathered.problems.append(whole(f"{_unknown(key, [_TABLES])}: companies are written as [[empresas]]"))
+    tables = document.get(_TABLES, [])
+    if not isinstance(tables, list):
+        gathered.problems.append(whole("companies are written as [[empresas]], with two brackets"))
+        tables = []
+    for number, table in enumerate(tables, 1):
+        if not isinstance(table, dict):
+            gathered.problems.append(PlanProblem(row=number, column="", reason=f"must be a table, not {_kind(table)}"))
+            continue
+        texts, faults = _texts(table)
+        series, more = _series(table.get("series"))
+        cells = Cells(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
+        for key, reason in (*faults, *more):
+            cells.refuse(key, reason)
+        gathered.add(cells)
+    return gathered.done(none="there is no [[empresas]] table")
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    """Parse the file, or refuse it. Its text is not shown: it may be a password."""
+    content = content.removeprefix(codecs.BOM_UTF8)
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        row = content.count(b"\n", 0, problem.start) + 1
+        reason = f"this is not TOML: line {row} holds bytes that are not UTF-8: save it as UTF-8"
+    except (ValueError, RecursionError) as problem:
+        found = re.search(r" \(at (line [0-9]+, column [0-9]+|end of document)\)$", str(problem))
+        reason = (
+            f"this is not TOML{found[0] if found else ''}: texts stand in quotation marks, those with a backslash in "
+            "single ones ('), numbers begin with no 0, and a key stands in a table once"
+        )
+    raise PlanError.of([whole(reason)])
+
+
+# ── A table ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_Faults = list[tuple[str, str]]
+
+
+def _texts(table: Mapping[str, object]) -> tuple[dict[str, str], _Faults]:
+    """Return the values as the texts that a cell would hold, and what is wrong with the others."""
+    texts: dict[str, str] = {}
+    faults: _Faults = []
+    for key, value in table.items():
+        if key not in COLUMNS:
+            faults.append((_shown(key), _unknown(key, COLUMNS)))
+        elif key == "series" and not isinstance(value, str):
+            continue
+        elif (text := _text(key, value)) is None:
+            wanted = "true or false" if key in FLAGS else "a number" if key in COUNTS else "a text in quotation marks"
+            faults.append((key, f"must be {wanted}, not {_kind(value)}"))
+        else:
+            texts[key] = text
+    return texts, faults
+
+
+def _text(key: str, value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value) if key in FLAGS else None
+    # A password is no number: 1_000 and 0x3e8 would be the same one.
+    is_number = isinstance(value, int) and key in ATTRIBUTES and abs(value) < 1 << 63
+    return str(value) if is_number else None
+
+
+def _series(value: object) -> tuple[list[Serie] | None, _Faults]:
+    """Return the series that are tables, or None if they are a text as in a CSV file; and what is wrong with others."""
+    if value is None or isinstance(value, str):
+        return None, []
+    if not isinstance(value, list):
+        return [], [("series", f"must be tables, [[empresas.series]], not {_kind(value)}")]
+    series: list[Serie] = []
+    faults: _Faults = []
+    for each in value:
+        if wrong := _wrong_serie(each):
+            faults += [("series", reason) for reason in wrong]
+        else:
+            parts = [str(each.get(name, "")) for name in ("letra", "tipo_documento", "folio")]
+            series.append(Serie(":".join(filter(None, parts)), *parts))
+    return series, faults
+
+
+def _wrong_serie(serie: object) -> list[str]:
+    if not isinstance(serie, dict):
+        return [f"must be tables, and one is {_kind(serie)}"]
+    wrong = [_unknown(key, _SERIE) for key in serie.keys() - _SERIE]
+    for name in sorted(serie.keys() & _SERIE):
+        value = serie[name]
+        is_number = name == "folio" and isinstance(value, int) and not isinstance(value, bool)
+        if not isinstance(value, str) and not (is_number and abs(value) < 1 << 63):
+            wanted = "a number" if name == "folio" else "a text in quotation marks"
+            wrong.append(f"{name} must be {wanted}, not {_kind(value)}")
+    return wrong
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(key.lower(), known, 1)
+    meant = f" (is it {near[0]}?)" if near else ""
+    return f"there is no key {_shown(key)}{meant}"
+
+
+def _shown(key: str) -> str:
+    return key if re.fullmatch(r"[\w ]{1,40}", key) else "(no name)"
+
+
+def _kind(value: object) -> str:
+    for types, name in _KINDS:
+        if isinstance(value, types):
+            return name
+    return "a date or a time"
+
+
+_KINDS: Final[tuple[tuple[type, str], ...]] = (
+    (bool, "true or false"),
+    (int, "a number"),
+    (float, "a number with a point"),
+    (str, "a text"),
+    (list, "an array"),
+    (dict, "a table"),
+)

@@ -1,0 +1,119 @@
+"""A dry run: every row of a plan is made and checked as a run would, and nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final, TypeAlias
+
+import anyio
+from attrs import evolve, field, frozen
+
+from facturaonline_async import bulk
+from facturaonline_async.empresas._validation import CheckSello, review
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision._plan.builder import ParsedPlan
+from facturaonline_async.provision._plan.columns import as_problem
+from facturaonline_async.provision._plan.file_rows import FaultyRow
+from facturaonline_async.provision._plan.models import PlanProblem, PlanRow
+from facturaonline_async.provision._plan.plan import Plan
+from facturaonline_async.sat._findings import Finding
+from facturaonline_async.sello._check_in_thread import check_in_thread
+
+__all__ = ["RowCheck", "validate"]
+
+_CONCURRENCY: Final = 32
+_CHECKS: Final = 2
+"""Threads that check. Nothing is sent meanwhile that a second one could make wait."""
+
+
+@frozen(kw_only=True)
+class RowCheck:
+    """What is wrong with a row.
+
+    Attributes:
+        number: number of the row as a spreadsheet shows it.
+        rfc: the company's RFC, or "" where that is faulty.
+        problems: what would keep it from being sent; empty for a good row.
+        warnings: what somebody should look at.
+
+    """
+
+    number: int
+    rfc: str
+    problems: tuple[PlanProblem, ...] = ()
+    warnings: tuple[PlanProblem, ...] = field(default=())
+
+
+_Row: TypeAlias = PlanRow | FaultyRow
+
+
+@asynccontextmanager
+async def validate(
+    plan: Plan | ParsedPlan, *, check_sello: bool = True, production: bool = False
+) -> AsyncIterator[AsyncIterator[RowCheck]]:
+    """Make and check every row, certificates in two threads. Give what was found as it comes, in no order.
+
+    ::
+
+        async with validate(plan) as rows:
+            async for row in rows:
+                print(row.number, *row.problems)
+
+    Args:
+        plan: a plan; or a plan's file as it was read, with its faults. Of a row with a faulty cell the certificates are
+            checked that can be; `ParsedPlan.problems`, which says what is wrong with its cells, is not repeated.
+        check_sello: whether certificates, keys and passwords are checked.
+        production: whether the SAT's test certificates deserve a warning.
+
+    """
+    check_in_two = partial(check_in_thread, limiter=anyio.CapacityLimiter(_CHECKS))
+    checker = _Checker(check_in_two if check_sello else None, production)
+    async with bulk.stream(_rows(plan), checker.check, concurrency=_CONCURRENCY) as outcomes:
+        yield _row_checks(outcomes)
+
+
+def _rows(plan: Plan | ParsedPlan) -> Iterator[_Row]:
+    if isinstance(plan, ParsedPlan):
+        yield from plan.rows
+        yield from plan.faulty
+    else:
+        yield from plan
+
+
+@frozen
+class _Checker:
+    """Checks rows."""
+
+    check_sello: CheckSello | None
+    production: bool
+
+    async def check(self, row: _Row) -> tuple[Finding, ...]:
+        """Return what was found in a row; where a row without a faulty cell would be refused, that is raised."""
+        if isinstance(row, FaultyRow):
+            return tuple(await self._check_sellos(row)) if self.check_sello is not None else ()
+        return await review(await row.load(), self.check_sello, production=self.production)
+
+    async def _check_sellos(self, row: FaultyRow) -> list[Finding]:
+        assert self.check_sello is not None  # noqa: S101  # see above
+        findings: list[Finding] = []
+        for kind, sello in await row.load_sellos():
+            report = await self.check_sello(sello, rfc=row.rfc, kind=kind, production=self.production)
+            findings += [evolve(finding, field=f"{kind}.{finding.field}") for finding in report.findings]
+        return findings
+
+
+async def _row_checks(outcomes: AsyncIterator[bulk.Outcome[_Row, tuple[Finding, ...]]]) -> AsyncIterator[RowCheck]:
+    async for outcome in outcomes:
+        row, error = outcome.item, outcome.error
+        problems: list[PlanProblem] = []
+        if isinstance(error, InvalidInputError):
+            findings: tuple[Finding, ...] = error.findings
+            if not findings:
+                problems = [PlanProblem(row=row.number, column=error.field, reason=str(error))]
+        else:
+            findings = outcome.result()
+        problems += [as_problem(row, finding) for finding in findings if finding.is_error]
+        warnings = [as_problem(row, finding) for finding in findings if not finding.is_error]
+        yield RowCheck(number=row.number, rfc=row.rfc or "", problems=tuple(problems), warnings=tuple(warnings))

@@ -1,0 +1,292 @@
+"""A journal and a plan that has changed since: what may change is taken over, and what may not is named."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, evolve, field
+
+from facturaonline_async import FacturaOnline, InvalidInputError, NuevaEmpresa, Sello, connect
+from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async.provision import (
+    Existing,
+    Plan,
+    PlanError,
+    PlanRow,
+    PlanSerie,
+    RunReport,
+    State,
+    ThingEvent,
+    _run as runs,
+    provision,
+)
+from facturaonline_async.provision._journal.reader import open_to_read, read_things
+from facturaonline_async.provision._steps import Phase
+from facturaonline_async.sello import CheckReport
+from facturaonline_async.sello._check_in_thread import check_in_thread
+from facturaonline_async.testing import Emulator, Fault, make_sello
+from tests.conftest import QUICK
+from tests.plans import nueva, private_key
+
+F, P, N = (PlanSerie(letra=letra, tipo_documento="factura", folio=1) for letra in "FPN")
+RFCS = [f"AAA010101{number:03}" for number in range(9)]
+REFUSED = Fault.status(200, body={"status": "error", "message": {"password": ["La contraseña no es correcta"]}})
+
+
+@define
+class Row:
+    """A row that counts how often its certificates are read."""
+
+    rfc: str
+    series: tuple[PlanSerie, ...] = (F,)
+    number: int = 1
+    password: str = "12345678a"
+    existing: Existing | None = None
+    more: dict[str, Any] = field(factory=dict)
+    is_gone: bool = False
+    loads: int = 0
+
+    async def load(self) -> NuevaEmpresa:
+        self.loads += 1
+        if self.is_gone:
+            raise InvalidInputError("the file is gone", field="cer")
+        return nueva(self.rfc, **{"csd": Sello(b"cer", b"key", self.password)} | self.more)
+
+
+def plan(*rows: Row) -> Plan:
+    """Return the rows as a plan, numbered as they stand."""
+    for number, row in enumerate(rows, 2):
+        row.number, row.loads = number, 0
+    numbered: Sequence[PlanRow] = rows
+    return Plan(numbered)
+
+
+async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: float = 0.2) -> RunReport:
+    async with provision(client, the_plan, journal=path, settle=settle) as under_way:
+        async for _ in under_way:
+            pass
+    return under_way.report
+
+
+def journal(path: Path) -> dict[str, Phase]:
+    """Return the phases by what stands in the plan."""
+    with open_to_read(path) as connection:
+        return {":".join(filter(None, thing.name)): thing.phase for thing, _, _ in read_things(connection)}
+
+
+def series(emulator: Emulator) -> list[str]:
+    owners = {uid: row["rfc"] for uid, row in emulator.state["empresas"].items()}
+    return sorted(f"{owners[row['empresa']]} {row['letra']}" for row in emulator.state["series"].values())
+
+
+# ── What may change ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_three_passwords_are_corrected_and_nothing_else_is_touched(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    rows = [Row(rfc) for rfc in RFCS]
+    emulator.inject(REFUSED, endpoint="empresas.create", times=3)
+    first = await run(client, plan(*rows), tmp_path / "j")
+    wrong = [row for row in rows if row.rfc in {each.rfc for each in first.failed}]
+    assert (len(wrong), first.empresas[State.CREATED], first.is_complete) == (3, 6, False)
+    for row in wrong:
+        row.password = "corregida"
+    second = await run(client, plan(*rows), tmp_path / "j")
+    assert (second.is_complete, second.empresas[State.CREATED], second.series[State.CREATED]) == (True, 9, 9)
+    assert emulator.count("empresas.create") == 9 + 3
+    # What is done is read once, to see that it has not changed.
+    assert {row.loads for row in rows if row not in wrong} == {1}
+    assert series(emulator) == [f"{rfc} F" for rfc in RFCS]
+
+
+async def test_what_is_done_is_neither_sent_nor_looked_at_one_by_one(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    rows = [Row(rfc, (F, P)) for rfc in RFCS]
+    await run(client, plan(*rows), tmp_path / "j")
+    before = Counter(request.endpoint for request in emulator.requests)
+    report = await run(client, plan(*rows), tmp_path / "j")
+    after = Counter(request.endpoint for request in emulator.requests) - before
+    assert (report.is_complete, report.empresas[State.CREATED], report.series[State.CREATED]) == (True, 9, 18)
+    assert set(after) == {"empresas.list", "empresas.current"}
+
+
+async def test_only_unfinished_rows_have_their_certificates_checked_again(emulator: Emulator, tmp_path: Path) -> None:
+    checked: list[str] = []
+    rfcs = [rfc for _, rfc in zip(range(4), example_rfcs(), strict=False)]
+    rows = [Row(rfc, more={"csd": make_sello(rfc, private_key=private_key())}) for rfc in rfcs]
+
+    async def check(sello: Sello, *, rfc: str, **more: Any) -> CheckReport:
+        checked.append(rfc)
+        return await check_in_thread(sello, rfc=rfc, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "check_in_thread", check)
+        config = evolve(QUICK, check_sello=True)
+        emulator.inject(REFUSED, endpoint="empresas.create", times=2)
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
+            first = await run(client, plan(*rows), tmp_path / "j")
+            assert sorted(checked) == sorted(rfcs)
+            checked.clear()
+            second = await run(client, plan(*rows), tmp_path / "j")
+    assert (first.empresas[State.FAILED], second.is_complete) == (2, True)
+    assert sorted(checked) == sorted(row.rfc for row in first.failed)
+
+
+async def test_a_journal_knows_its_host_in_every_spelling(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    await run(client, plan(Row(RFCS[0])), tmp_path / "j")
+    spelling = emulator.base_url.replace("http", "HTTP") + "/"
+    async with connect(emulator.credentials, base_url=spelling, config=QUICK) as another:
+        report = await run(another, plan(Row(RFCS[0])), tmp_path / "j")
+    assert (True, 1) == (report.is_complete, emulator.count("empresas.create"))
+
+
+async def test_rows_may_be_added_and_stand_anywhere(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+    rows = [Row(rfc) for rfc in RFCS]
+    await run(client, plan(*rows[:4]), tmp_path / "j")
+    chance = random.Random(1)
+    chance.shuffle(rows)
+    report = await run(client, plan(*rows), tmp_path / "j")
+    assert (report.is_complete, emulator.count("empresas.create")) == (True, 9)
+    with open_to_read(tmp_path / "j") as connection:
+        numbers = {thing.rfc: thing.number for thing, _, _ in read_things(connection)}
+    assert numbers == {row.rfc: row.number for row in rows}
+
+
+async def test_a_row_that_never_was_there_may_be_taken_away(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.inject(REFUSED, endpoint="empresas.create")
+    rows = [Row(RFCS[0], (F, P)), Row(RFCS[1])]
+    first = await run(client, plan(*rows), tmp_path / "j")
+    (failed,) = first.failed
+    kept = [row for row in rows if row.rfc != failed.rfc]
+    report = await run(client, plan(*kept), tmp_path / "j")
+    assert (report.is_complete, report.planned_empresas) == (True, 1)
+    assert {name.partition(":")[0] for name in journal(tmp_path / "j")} == {kept[0].rfc}
+
+
+async def test_series_may_be_added_to_what_is_done(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+    row = Row(RFCS[0], (F,))
+    await run(client, plan(row), tmp_path / "j")
+    row.series = (P, F, N)
+    report = await run(client, plan(row), tmp_path / "j")
+    assert (report.is_complete, series(emulator)) == (True, [f"{row.rfc} {letra}" for letra in "FNP"])
+    assert emulator.count("series.create") == 3
+
+
+async def test_a_series_that_failed_may_change_or_go(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+    emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="series.create", times=2)
+    row = Row(RFCS[0], (F, P))
+    first = await run(client, plan(row), tmp_path / "j")
+    assert first.series[State.FAILED] == 2
+    row.series = (evolve(F, folio=77),)
+    report = await run(client, plan(row), tmp_path / "j")
+    assert (report.is_complete, series(emulator)) == (True, [f"{row.rfc} F"])
+    assert [each["folio"] for each in emulator.state["series"].values()] == [77]
+
+
+async def test_a_done_row_whose_files_are_gone_is_still_done(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    row = Row(RFCS[0])
+    await run(client, plan(row), tmp_path / "j")
+    row.is_gone = True
+    report = await run(client, plan(row), tmp_path / "j")
+    assert (report.is_complete, row.loads) == (True, 1)
+
+
+async def test_what_a_person_has_mended_is_taken_up_again(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Of two companies and of two series one is deleted in the panel; the next run adopts those that are left."""
+    twice = [emulator.add_empresa(rfc=RFCS[0]) for _ in range(2)]
+    other = emulator.add_empresa(rfc=RFCS[1])
+    letters = [emulator.add_serie(other, letra="F", tipo_documento="factura") for _ in range(2)]
+    rows = [Row(rfc) for rfc in RFCS[:2]]
+    first = await run(client, plan(*rows), tmp_path / "j")
+    assert (first.empresas[State.CONFLICT], first.series[State.CONFLICT]) == (1, 1)
+    del emulator.state["empresas"][twice[0]], emulator.state["series"][letters[1]]
+    report = await run(client, plan(*rows), tmp_path / "j")
+    assert (report.is_complete, report.empresas[State.ADOPTED], report.series[State.ADOPTED]) == (True, 2, 1)
+    assert emulator.count("empresas.create") == 0
+    assert series(emulator) == [f"{rfc} F" for rfc in RFCS[:2]]
+
+
+# ── What may not ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def refused(client: FacturaOnline, emulator: Emulator, the_plan: Plan, path: Path) -> list[str]:
+    """See that the plan is refused, and that nothing was sent or written; return the reasons."""
+    writes, before = len([each for each in emulator.requests if each.method == "POST"]), journal(path)
+    with pytest.raises(PlanError) as caught:
+        await run(client, the_plan, path)
+    assert len([each for each in emulator.requests if each.method == "POST"]) == writes
+    assert journal(path) == before
+    return [str(problem) for problem in caught.value.problems]
+
+
+async def test_what_was_sent_must_not_change(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+    rows = [Row(rfc, (F, P)) for rfc in RFCS[:4]]
+    await run(client, plan(*rows), tmp_path / "j")
+    rows[0].password = "otra-clave-secreta"
+    rows[1].more = {"codpos": "01000", "calle": "Centro"}
+    rows[2].series = (F, evolve(P, folio=5))
+    reasons = await refused(client, emulator, plan(*rows), tmp_path / "j")
+    changed = "changed since it was sent: restore the old value, or use a new journal"
+    assert reasons == [
+        f"row 2: {RFCS[0]}: its password has {changed}",
+        f"row 3: {RFCS[1]}: its codpos and calle have {changed}",
+        f"row 4, series: {RFCS[2]}: serie P:factura: its folio has {changed}",
+    ]
+
+
+async def test_what_may_exist_must_stay_in_the_plan(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+    rows = [Row(rfc, (F, P)) for rfc in RFCS[:3]]
+    await run(client, plan(*rows), tmp_path / "j")
+    rows[0].series = (F,)
+    reasons = await refused(client, emulator, plan(*rows[:2]), tmp_path / "j")
+    vanished = "is not in the plan any more, and may exist: put it back"
+    assert sorted(reasons) == sorted(
+        [
+            f"row 2, series: {RFCS[0]}: its serie P:factura {vanished}",
+            f"rfc: {RFCS[2]}: the company and its 2 series were removed from the plan, but may exist: put the row back",
+        ]
+    )
+
+
+async def test_of_what_is_unknown_nothing_may_change_and_all_is_named(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A run that is asked to stop leaves unknown what nobody knows."""
+    emulator.inject(Fault.drop_before_commit(), endpoint="empresas.create", times=2)
+    rows = [Row(rfc) for rfc in RFCS[:2]]
+    seen = Counter[str]()
+
+    def on_event(event: ThingEvent) -> None:
+        seen[event.phase] += 1
+        if seen["unknown"] == 2:
+            under_way.stop()
+
+    async with provision(client, plan(*rows), journal=tmp_path / "j", settle=30, on_event=on_event) as under_way:
+        async for _ in under_way:
+            pass
+    assert {name: phase for name, phase in journal(tmp_path / "j").items() if ":" not in name} == dict.fromkeys(
+        RFCS[:2], Phase.UNKNOWN
+    )
+    rows[1].password = "otra"
+    (reason,) = await refused(client, emulator, plan(*rows), tmp_path / "j")
+    assert reason.startswith(f"row 3: {RFCS[1]}: its password has changed since it was sent")
+    rows[1].password = "12345678a"
+    # A session of its own: the first one remembers for the thirty seconds what it has sent.
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as another:
+        report = await run(another, plan(*rows), tmp_path / "j")
+    assert (report.is_complete, emulator.count("empresas.create")) == (True, 4)

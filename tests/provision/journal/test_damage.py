@@ -1,0 +1,259 @@
+"""A journal that is damaged or is something else: one line that says so, whatever byte it is."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import math
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+import typer
+from hypothesis import example, given, strategies as st
+from rich.console import Console
+
+from facturaonline_async.cli import report, report_html, status as status_command
+from facturaonline_async.provision import InvalidJournalError, JournalError
+from facturaonline_async.provision._journal.history import read_ledger
+from facturaonline_async.provision._journal.progress import look
+from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._steps import How, Phase, Thing
+from tests.journals import HOST, alter, fill, mixed, row, write
+
+HOSTILE = "\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\x7f\x00"
+"""Escapes, a C1 control, marks of direction, and what no text should have."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a journal of which each page is in use, as a run leaves it when it is killed: half of it in its -wal."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    async def main() -> None:
+        async with await Journal.open(folder / "j", account="keys", host=HOST) as journal:
+            await fill(journal, mixed(12))
+            await journal.adjust(baseline=[("AAA010110002", "F", "factura", str(uid)) for uid in range(9)])
+            await journal.checkpoint()
+            things, _ = await journal.all_things()
+            for thing in things:
+                await journal.save(thing)
+            for suffix in ("", "-wal"):
+                shutil.copy(folder / f"j{suffix}", folder / f"killed{suffix}")
+
+    asyncio.run(main())
+    return folder
+
+
+def read_all(path: Path) -> None:
+    """Read and show a journal in every way, without a process for each."""
+    seen, ledger = look(path), read_ledger(path)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(status_command.shown(seen))
+    json.dumps([status_command.as_json(seen), report._as_json(ledger)])
+    report_html.render(ledger)
+
+
+async def resume(path: Path) -> None:
+    """Read a journal as a run does that goes on with it."""
+    async with await Journal.open(path, account="keys", host=HOST) as journal:
+        things, _ = await journal.all_things()
+        for thing in things:
+            await journal.of_row(thing.rfc)
+        await journal.baseline()
+        await journal.checkpoint()
+
+
+def is_one_line(error: JournalError, path: Path) -> bool:
+    return str(path) in str(error) and "\n" not in str(error)
+
+
+@given(place=st.integers(0, 1 << 20), bits=st.integers(1, 255), is_wal=st.booleans())
+def test_a_flipped_byte_is_an_error_of_ours_or_no_harm(whole: Path, place: int, bits: int, is_wal: bool) -> None:  # noqa: FBT001
+    path = whole / "flipped"
+    for suffix in ("-shm", "-journal", ".lock"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    for suffix in ("", "-wal"):
+        content = bytearray((whole / f"killed{suffix}").read_bytes())
+        if is_wal is bool(suffix):
+            content[place % len(content)] ^= bits
+        Path(f"{path}{suffix}").write_bytes(content)
+    for use in (read_all, lambda path: asyncio.run(resume(path))):
+        try:
+            use(path)
+        except JournalError as error:
+            assert is_one_line(error, path)
+
+
+@example(start=114, length=3414, content=b"\x81", is_cut=False)  # a schema of several lines
+@given(
+    start=st.integers(0, 1 << 20), length=st.integers(1, 5000), content=st.binary(min_size=1, max_size=20),
+    is_cut=st.booleans(),
+)  # fmt: skip
+def test_a_damaged_stretch_is_an_error_of_ours_or_no_harm(
+    whole: Path,
+    start: int,
+    length: int,
+    content: bytes,
+    is_cut: bool,  # noqa: FBT001
+) -> None:
+    path = whole / "stretch"
+    for suffix in ("-wal", "-shm", "-journal", ".lock"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    found = bytearray((whole / "killed").read_bytes())
+    start %= len(found)
+    if is_cut:
+        del found[start:]
+    else:
+        length = min(length, len(found) - start)
+        found[start : start + length] = (content * length)[:length]
+    path.write_bytes(found)
+    for use in (read_all, lambda path: asyncio.run(resume(path))):
+        try:
+            use(path)
+        except JournalError as error:
+            assert is_one_line(error, path)
+
+
+def _without(name: str) -> str:
+    return f"DELETE FROM meta WHERE name = '{name}'"  # noqa: S608  # of ours
+
+
+def _with(table: str, column: str, value: str, where: str = "1") -> str:
+    return f"UPDATE {table} SET {column} = {value} WHERE {where}"  # noqa: S608  # of ours
+
+
+_IMPOSSIBLE = ("9e999", "-9e999", "1e300", "-1.0")
+_MOMENTS = (("things", "due"), ("things", "changed"), ("things", "began"), ("runs", "began"), ("runs", "ended"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("DROP TABLE meta", "no such table: meta"),
+        ("DROP TABLE things", "no such table: things"),
+        ("DROP TABLE runs", "no such table: runs"),
+        *((_without(name), f"it does not say its {name}") for name in ("host", "began", "salt", "account")),
+        ("UPDATE meta SET value = 7 WHERE name = 'host'", "it does not say its host"),
+        *((_with("meta", "value", value, "name = 'began'"), "it began at") for value in _IMPOSSIBLE),
+        *(
+            (_with(*moment, value), f"{moment[0]} has a value that cannot be")
+            for moment in _MOMENTS
+            for value in _IMPOSSIBLE
+        ),
+        ("UPDATE things SET phase = 'dona'", "things has a value that cannot be"),
+        ("UPDATE things SET how = 'made'", "things has a value that cannot be"),
+        ("UPDATE things SET uid = '../../etc'", "things has a value that cannot be"),
+        ("UPDATE things SET uid = 'x1' WHERE letra <> ''", "things has a value that cannot be"),
+        ("UPDATE things SET number = -1", "things has a value that cannot be"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_named_in_one_line(tmp_path: Path, statement: str, reason: str) -> None:
+    path = tmp_path / "j"
+    asyncio.run(write(path, row(2, Phase.FAILED, series=2)))
+    alter(path, statement)
+    for use in (look, read_ledger, lambda path: asyncio.run(resume(path))):
+        with pytest.raises(JournalError) as caught:
+            use(path)
+        assert reason in str(caught.value)
+        assert is_one_line(caught.value, path)
+
+
+def test_a_moment_that_is_no_number_cannot_be_written(tmp_path: Path) -> None:
+    """SQLite keeps nan as NULL, and no moment of a thing may be that; what lies too far ahead is cut down."""
+
+    async def main() -> None:
+        async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
+            await journal.adjust(add=[Thing(number=2, rfc="AAA")])
+            await journal.save(Thing(number=2, rfc="AAA", phase=Phase.UNKNOWN, due=1e300))
+            with suppress(JournalError):
+                await journal.save(Thing(number=2, rfc="AAA", phase=Phase.UNKNOWN, due=math.nan))
+
+    asyncio.run(main())
+    read_all(tmp_path / "j")
+    assert look(tmp_path / "j").empresas["unknown"] == 1
+
+
+@pytest.mark.parametrize("command", [status_command.command, report.command])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b"rfc;razon_social\n" * 500),
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        lambda path: alter(path, "DELETE FROM meta"),
+        lambda path: alter(path, "PRAGMA application_id = 7"),
+        lambda path: alter(path, "PRAGMA user_version = 7"),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+)
+def test_a_command_says_one_line_and_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., None], spoil: Callable[[Path], object]
+) -> None:
+    path = tmp_path / f"j{HOSTILE[:3]}"
+    asyncio.run(write(path, mixed(20)))
+    spoil(path)
+    with pytest.raises(typer.Exit) as caught:
+        command(path)
+    out, err = capsys.readouterr()
+    assert (caught.value.exit_code, out, err.count("\n"), err.rstrip("\n").isprintable()) == (2, "", 1, True)
+
+
+def test_whoever_goes_on_with_a_damaged_journal_has_given_bad_input(tmp_path: Path) -> None:
+    asyncio.run(write(tmp_path / "j", mixed(20)))
+    content = bytearray((tmp_path / "j").read_bytes())
+    for place in range(4096, len(content), 4096):
+        content[place] ^= 0xFF  # the kind of each page
+    (tmp_path / "j").write_bytes(content)
+    with pytest.raises(InvalidJournalError, match=r"is damaged|malformed"):
+        asyncio.run(resume(tmp_path / "j"))
+    assert (tmp_path / "j").read_bytes() == content
+
+
+def test_a_row_that_a_damaged_page_hides_is_missed(tmp_path: Path) -> None:
+    """The last row of a page is not counted any more: only its index still knows of it."""
+    asyncio.run(write(tmp_path / "j", row(2, Phase.INTENT, series=2)))
+    with closing(sqlite3.connect(tmp_path / "j")) as connection:
+        (number,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'things'").fetchone()
+    content = bytearray((tmp_path / "j").read_bytes())
+    head = (number - 1) * 4096
+    content[head + 4] -= 1
+    (tmp_path / "j").write_bytes(content)
+    with pytest.raises(InvalidJournalError, match="is damaged"):
+        asyncio.run(resume(tmp_path / "j"))
+
+
+# ── Texts out of a journal ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("in_json", [False, True])
+def test_no_text_out_of_a_journal_steers_a_terminal(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    in_json: bool,  # noqa: FBT001
+) -> None:
+    path = tmp_path / f"j{HOSTILE[:-1]}"
+    asyncio.run(write(path, [*row(2, Phase.FAILED, reason=HOSTILE), *row(3, Phase.DONE, How.CREATED, series=2)]))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'host'", (HOST + HOSTILE,))
+        connection.execute("UPDATE things SET rfc = rfc || ?", (HOSTILE,))
+        connection.execute("UPDATE things SET letra = letra || ?, tipo_documento = ? WHERE letra <> ''", (HOSTILE,) * 2)
+        connection.execute("UPDATE things SET phase = 'failed', reason = ? WHERE letra <> ''", (HOSTILE,))
+    status_command.command(path, in_json=in_json)
+    report.command(path, in_json=in_json)
+    shown = capsys.readouterr().out
+    assert {character for character in shown if not character.isprintable()} == {"\n"}
+    assert shown.isascii() or not in_json
+    assert "gnp.exe" in shown
+
+
+def test_what_the_page_holds_of_a_hostile_journal_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    asyncio.run(write(path, row(2, Phase.FAILED, reason=HOSTILE)))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE things SET rfc = rfc || ?", (HOSTILE,))
+    text = report_html.render(read_ledger(path))
+    assert {character for character in text if not character.isprintable()} <= {"\n"}

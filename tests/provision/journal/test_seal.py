@@ -1,0 +1,386 @@
+"""The seal: a journal that is not all that its last run wrote is known, and costs a wait and no duplicate."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from facturaonline_async import connect
+from facturaonline_async.provision import InvalidJournalError, JournalError, JournalInUseError, State, provision
+from facturaonline_async.provision._journal.progress import look
+from facturaonline_async.provision._journal.seal import side_file
+from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._steps import Phase, Thing
+from facturaonline_async.testing import Emulator
+from tests.conftest import QUICK
+from tests.provision.verdict import Verdict, judge
+from tests.provision.victim import make_plan
+
+KEYS = {"account": "fingerprint", "host": "https://example.com/api"}
+COPIED = "it may be a copy, an earlier state, or without its -wal"
+TORN = "its -wal is not whole"
+Kill = Callable[..., None]
+
+_WRITES_AND_DIES = """
+    import asyncio, json, os, sys
+    from facturaonline_async.provision._journal import writer as journals
+    from facturaonline_async.provision._journal.writer import Journal
+    from facturaonline_async.provision._journal.seal import Seal
+    from facturaonline_async.provision._steps import Phase, Thing
+
+    def die(*_):
+        os.kill(os.getpid(), 9)
+
+    async def main(path, things, intents, wal_bytes, in_checkpoint):
+        journals._WAL_BYTES = wal_bytes
+        journal = await Journal.open(path, account="fingerprint", host="https://example.com/api")
+        await journal.adjust(add=[Thing(number=n, rfc=str(n)) for n in range(things)])
+        if in_checkpoint:
+            Seal.renew = die
+        await journal.checkpoint()
+        for n in range(intents):
+            await journal.save(Thing(number=n, rfc=str(n), phase=Phase.INTENT))
+        die()
+
+    for line in sys.stdin:  # a process of its own for each; only this one has to load everything
+        if not (child := os.fork()):
+            asyncio.run(main(*json.loads(line)))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def mortals() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", textwrap.dedent(_WRITES_AND_DIES)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def killed(mortals: subprocess.Popen[str]) -> Kill:
+    """Give a function that lets a process write a plan and so many intents, and die."""
+
+    def kill(
+        path: Path, *, things: int = 40, intents: int = 20, wal_bytes: int = 4 << 20, in_checkpoint: bool = False
+    ) -> None:
+        assert mortals.stdin is not None
+        assert mortals.stdout is not None
+        mortals.stdin.write(json.dumps([str(path), things, intents, wal_bytes, in_checkpoint]) + "\n")
+        mortals.stdin.flush()
+        assert mortals.stdout.readline() == f"{-signal.SIGKILL}\n"
+
+    return kill
+
+
+async def ended(path: Path) -> None:
+    """Leave a journal that a run has closed, with something that is still to be done."""
+    async with await Journal.open(path, **KEYS) as journal:
+        await journal.adjust(add=[Thing(number=number, rfc=str(number)) for number in range(3)])
+
+
+async def doubt(path: Path) -> str:
+    """Return what a next run is told, and end that run."""
+    async with await Journal.open(path, **KEYS) as journal:
+        return journal.doubt
+
+
+async def intents(path: Path) -> int:
+    async with await Journal.open(path, **KEYS) as journal:
+        things, _ = await journal.all_things()
+        return sum(thing.phase is Phase.INTENT for thing in things)
+
+
+def copied(path: Path, folder: Path, *suffixes: str) -> Path:
+    """Copy a journal with these of the files beside it."""
+    folder.mkdir(exist_ok=True)
+    for suffix in ("", *suffixes):
+        shutil.copy(f"{path}{suffix}", folder / f"{path.name}{suffix}")
+    return folder / path.name
+
+
+# ── What proves itself ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_new_journal_proves_itself(tmp_path: Path) -> None:
+    assert await doubt(tmp_path / "j") == ""
+
+
+async def test_a_journal_whose_run_ended_proves_itself(tmp_path: Path) -> None:
+    await ended(tmp_path / "j")
+    assert await doubt(tmp_path / "j") == ""
+
+
+async def test_a_journal_whose_run_was_killed_proves_itself_with_its_wal(tmp_path: Path, killed: Kill) -> None:
+    killed(tmp_path / "j")
+    assert look(tmp_path / "j").empresas["intent"] == 20  # whoever looks takes nothing from it
+    assert await doubt(tmp_path / "j") == ""
+
+
+async def test_a_journal_in_a_folder_that_was_renamed_proves_itself(tmp_path: Path, killed: Kill) -> None:
+    (tmp_path / "old").mkdir()
+    killed(tmp_path / "old" / "j")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert await doubt(tmp_path / "new" / "j") == ""
+
+
+async def test_a_journal_that_another_program_has_tidied_up_proves_itself(tmp_path: Path, killed: Kill) -> None:
+    """It moves the whole -wal into the file when it leaves, and with it the mark."""
+    killed(tmp_path / "j")
+    with closing(sqlite3.connect(tmp_path / "j")) as connection:
+        connection.execute("SELECT count(*) FROM things").fetchone()
+    assert not side_file(tmp_path / "j", "-wal").exists()
+    assert (await doubt(tmp_path / "j"), await intents(tmp_path / "j")) == ("", 20)
+
+
+# ── What does not ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _without_wal(path: Path) -> Path:
+    Path(f"{path}-wal").unlink()
+    return path
+
+
+def _copy_of_the_one_file(path: Path) -> Path:
+    return copied(path, path.parent / "copy")
+
+
+def _copy_of_the_one_file_in_its_place(path: Path) -> Path:
+    copy = copied(path, path.parent / "copy")
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    shutil.copy(copy, path)
+    return path
+
+
+def _copy_with_its_wal(path: Path) -> Path:
+    return copied(path, path.parent / "copy", "-wal")
+
+
+def _copy_with_everything(path: Path) -> Path:
+    return copied(path, path.parent / "copy", "-wal", "-shm", ".lock")
+
+
+def _without_lock(path: Path) -> Path:
+    Path(f"{path}.lock").unlink()
+    return path
+
+
+def _cut_off(path: Path) -> Path:
+    wal = Path(f"{path}-wal")
+    os.truncate(wal, wal.stat().st_size - 100)
+    return path
+
+
+def _flipped(path: Path) -> Path:
+    wal = Path(f"{path}-wal")
+    content = bytearray(wal.read_bytes())
+    content[len(content) // 2] ^= 1
+    wal.write_bytes(content)
+    Path(f"{path}-shm").unlink()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_without_wal, COPIED),
+        (_copy_of_the_one_file, COPIED),
+        (_copy_of_the_one_file_in_its_place, COPIED),
+        (_copy_with_its_wal, COPIED),
+        (_copy_with_everything, COPIED),
+        (_without_lock, COPIED),
+        (_cut_off, TORN),
+        (_flipped, TORN),
+    ],
+)
+async def test_a_killed_journal_that_is_not_what_its_run_wrote_is_doubted(
+    tmp_path: Path, spoil: Callable[[Path], Path], reason: str, killed: Kill
+) -> None:
+    killed(tmp_path / "j")
+    assert await doubt(spoil(tmp_path / "j")) == reason
+
+
+@pytest.mark.parametrize("spoil", [_copy_of_the_one_file, _without_lock])
+async def test_an_ended_journal_that_may_be_a_copy_is_doubted(tmp_path: Path, spoil: Callable[[Path], Path]) -> None:
+    """The run may have gone on with the other one."""
+    await ended(tmp_path / "j")
+    assert await doubt(spoil(tmp_path / "j")) == COPIED
+
+
+async def test_an_earlier_state_that_was_put_back_into_the_same_file_is_doubted(tmp_path: Path) -> None:
+    await ended(tmp_path / "j")
+    backup = (tmp_path / "j").read_bytes()
+    assert await doubt(tmp_path / "j") == ""
+    (tmp_path / "j").write_bytes(backup)
+    assert await doubt(tmp_path / "j") == COPIED
+
+
+async def test_a_new_journal_in_the_place_of_one_that_was_removed_is_doubted(tmp_path: Path) -> None:
+    await ended(tmp_path / "j")
+    (tmp_path / "j").unlink()
+    assert await doubt(tmp_path / "j") == "a journal of this name was here before, and is gone"
+
+
+async def test_a_doubt_stays_until_it_was_settled(tmp_path: Path, killed: Kill) -> None:
+    killed(tmp_path / "j")
+    _without_wal(tmp_path / "j")
+    assert [await doubt(tmp_path / "j"), await doubt(tmp_path / "j")] == [COPIED, COPIED]
+    async with await Journal.open(tmp_path / "j", **KEYS) as journal:
+        await journal.settle_doubt()
+        assert journal.doubt == ""
+    assert await doubt(tmp_path / "j") == ""
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_moment_of_a_killed_run_lets_its_file_alone_prove_itself(
+    tmp_path: Path, seed: int, killed: Kill
+) -> None:
+    """With a -wal that moves into the file after every few intents: with it all is there, without it is a doubt."""
+    intended = random.Random(seed).randrange(40)
+    for name in ("with", "without"):
+        killed(tmp_path / name, intents=intended, wal_bytes=12_000)
+    assert (await doubt(tmp_path / "with"), await intents(tmp_path / "with")) == ("", intended)
+    assert await doubt(_without_wal(tmp_path / "without")) == COPIED
+
+
+def test_a_run_that_is_killed_while_its_wal_moves_into_the_file_leaves_a_doubt(tmp_path: Path, killed: Kill) -> None:
+    """The file may have the mark by then, and not all that stood behind it."""
+    killed(tmp_path / "j", in_checkpoint=True)
+    assert asyncio.run(doubt(tmp_path / "j")) == COPIED
+
+
+async def test_a_reader_that_is_in_the_way_of_a_checkpoint_costs_no_seal(tmp_path: Path) -> None:
+    async with await Journal.open(tmp_path / "j", **KEYS) as journal:
+        await journal.adjust(add=[Thing(number=1, rfc="1")])
+        with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM things").fetchone() == (1,)
+            await journal.save(Thing(number=1, rfc="1", phase=Phase.INTENT))
+            await journal.checkpoint()
+            await journal.save(Thing(number=1, rfc="1", phase=Phase.DONE))
+            copy = copied(tmp_path / "j", tmp_path / "copy", "-wal")
+    assert look(tmp_path / "j").empresas["created"] == 1
+    assert look(copy).empresas["created"] == 1
+    assert await doubt(tmp_path / "j") == ""
+
+
+async def test_a_reader_that_stays_to_the_end_leaves_the_wal_and_a_journal_that_proves_itself(tmp_path: Path) -> None:
+    await ended(tmp_path / "j")
+    with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
+        async with await Journal.open(tmp_path / "j", **KEYS) as journal:
+            await journal.adjust(add=[Thing(number=9, rfc="9")])
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM things").fetchone()
+        assert side_file(tmp_path / "j", "-wal").exists()
+    assert await doubt(tmp_path / "j") == ""
+
+
+# ── What is refused ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_file_that_has_bytes_and_no_tables_is_refused(tmp_path: Path) -> None:
+    """What `kill -9` leaves in the one file where the tables stand in its -wal."""
+    with closing(sqlite3.connect(tmp_path / "j", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE things (number)")
+        shutil.copy(tmp_path / "j", tmp_path / "copy")
+    before = (tmp_path / "copy").read_bytes()
+    assert len(before) == 4096
+    with pytest.raises(InvalidJournalError, match=r"copy has no tables.*its -wal is missing \(copy-wal\)"):
+        await Journal.open(tmp_path / "copy", **KEYS)
+    with pytest.raises(InvalidJournalError, match="its -wal is missing"):
+        look(tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == before
+
+
+async def test_an_empty_file_beside_a_wal_is_refused(tmp_path: Path, killed: Kill) -> None:
+    killed(tmp_path / "j")
+    os.truncate(tmp_path / "j", 0)
+    with pytest.raises(InvalidJournalError, match="is empty, but its -wal is not"):
+        await Journal.open(tmp_path / "j", **KEYS)
+
+
+@pytest.mark.parametrize("times", range(0, 60, 6))
+def test_a_journal_that_has_bytes_has_tables_wherever_its_first_run_dies(tmp_path: Path, times: int) -> None:
+    """The process dies at one of its first writes."""
+    code = """
+        import asyncio, os, sqlite3, sys
+        from facturaonline_async.provision._journal.writer import Journal
+
+        left = int(sys.argv[2])
+
+        def count(*_):
+            global left
+            left -= 1
+            if left < 0:
+                os._exit(9)
+
+        connect = sqlite3.connect
+
+        def counted(*given, **more):
+            connection = connect(*given, **more)
+            connection.set_progress_handler(count, 20)
+            return connection
+
+        sqlite3.connect = counted
+        asyncio.run(Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api"))
+    """
+    died = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "j"), str(times)], check=False)
+    assert died.returncode in {0, 9}
+    copy = copied(tmp_path / "j", tmp_path / "copy") if (tmp_path / "j").exists() else None
+    if copy is not None and copy.stat().st_size:
+        with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as connection:
+            assert connection.execute("SELECT count(*) FROM meta").fetchone()[0] >= 4
+    asyncio.run(doubt(tmp_path / "j"))
+
+
+async def test_another_process_at_work_has_an_error_of_its_own(tmp_path: Path) -> None:
+    async with await Journal.open(tmp_path / "j", **KEYS):
+        with pytest.raises(JournalInUseError, match="Wait for it, or stop it") as caught:
+            await Journal.open(tmp_path / "j", **KEYS)
+    assert isinstance(caught.value, JournalError)
+
+
+# ── The run ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_copied_file_makes_no_duplicate_of_what_the_lists_do_not_show_yet(tmp_path: Path) -> None:
+    """The whole way: killed with all in flight, the one file copied, and the plan run again with the copy."""
+    plan = make_plan(3)
+    letras = {row.rfc: [serie.letra for serie in row.series] for row in plan}
+    async with Emulator(list_lag=1.0) as emulator:
+
+        async def client_of(journal: Path, *, is_left: bool) -> tuple[str, bool, int]:
+            async with (
+                connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
+                provision(client, plan, journal=journal, settle=2.0) as run,
+            ):
+                caution = run.caution
+                if is_left:
+                    copied(journal, tmp_path / "copy")  # the plan is in it, and none of what follows
+                async for _ in run:
+                    if is_left:
+                        break
+                return caution, run.report.is_complete, run.report.empresas[State.ADOPTED]
+
+        assert (await client_of(tmp_path / "j", is_left=True))[0] == ""
+        before = emulator.count("empresas.create")
+        assert before > 0
+        caution, is_complete, adopted = await client_of(tmp_path / "copy" / "j", is_left=False)
+        assert judge(emulator.state, letras, tmp_path / "copy" / "j") == Verdict(0, 0, 0)
+    assert f"may be incomplete: {COPIED}. The run waits 2 s, lists what exists, adopts it" in caution
+    assert (is_complete, adopted) == (True, before)

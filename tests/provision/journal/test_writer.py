@@ -1,0 +1,520 @@
+"""The journal alone: what it says is written is written, for its owner's eyes, and by one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from facturaonline_async import FacturaOnline, connect
+from facturaonline_async.provision import JournalError, Plan, PlanSerie, provision
+from facturaonline_async.provision._journal import writer as journals
+from facturaonline_async.provision._journal.reader import open_to_read, read_things
+from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.testing import Emulator, make_sello
+from tests.conftest import QUICK
+from tests.plans import nueva, private_key
+from tests.provision.verdict import Verdict, judge, phases
+from tests.provision.victim import make_plan
+
+KEYS = {"account": "fingerprint", "host": "https://example.com/api"}
+RFC = "EKU9003173C9"
+
+
+def thing(number: int = 1, **more: Any) -> Thing:
+    return Thing(number=number, rfc=f"AAA010101{number:03}", **more)
+
+
+async def opened(path: Path, **more: str) -> Journal:
+    return await Journal.open(path, **(KEYS | more))
+
+
+async def begun(path: Path, things: int = 3) -> None:
+    """Leave a journal there with some things."""
+    async with await opened(path) as journal:
+        await journal.adjust(add=[thing(number) for number in range(things)])
+
+
+def told(path: Path) -> list[Thing]:
+    with open_to_read(path) as connection:
+        return [each for each, _, _ in read_things(connection)]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def run(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run this in a process of its own."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **how)
+
+
+# ── What is written ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
+    saved = thing(
+        7, letra="Ñ&", tipo_documento="factura", phase=Phase.UNRESOLVED, how=How.ADOPTED, uid="607", due=1.5, sends=2,
+        digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE things",
+    )  # fmt: skip
+    async with await opened(tmp_path / "j") as journal:
+        await journal.adjust(add=[thing(7), evolve(saved)])
+        await journal.save(saved)
+        assert await journal.of_row(saved.rfc) == [thing(7), saved]
+    assert told(tmp_path / "j") == [thing(7), saved]
+
+
+async def test_what_is_ordered_together_is_written_together(tmp_path: Path) -> None:
+    """Two thousand durable records cost a few syncs, not two thousand."""
+    commits = 0
+
+    def count(statement: str) -> None:
+        nonlocal commits
+        commits += statement == "COMMIT"
+
+    async with await opened(tmp_path / "j") as journal:
+        await journal.adjust(add=(thing(number) for number in range(2000)))
+        journal._connection.set_trace_callback(count)
+        await asyncio.gather(*(journal.save(thing(number, phase=Phase.INTENT)) for number in range(2000)))
+        journal._connection.set_trace_callback(None)
+    assert commits <= 50
+    assert phases(tmp_path / "j") == {"intent": 2000}
+
+
+async def test_things_are_read_some_at_a_time_in_their_order(tmp_path: Path) -> None:
+    async with await opened(tmp_path / "j") as journal:
+        await journal.adjust(add=(thing(number) for number in range(7)))
+        seen, after, reads = [], 0, 0
+        while after or not reads:
+            things, after = await journal.all_things(after, limit=3)
+            seen += [each.number for each in things]
+            reads += 1
+    assert (seen, reads) == (list(range(7)), 3)
+
+
+_DIES = """
+    import asyncio, os, sys
+    from facturaonline_async.provision._journal.writer import Journal
+    from facturaonline_async.provision._steps import Phase, Thing
+
+    async def main():
+        journal = await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
+        await journal.adjust(add=[Thing(number=n, rfc=str(n)) for n in range(100)])
+        for n in range(100):
+            saved = journal.save(Thing(number=n, rfc=str(n), phase=Phase.INTENT))
+            if n % 2:
+                await saved
+                print(n, flush=True)
+        os.kill(os.getpid(), 9) if sys.argv[2] == "kill" else os._exit(3)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["kill", "exit"])
+async def test_what_save_returned_for_outlives_the_process(tmp_path: Path, how: str) -> None:
+    died = run(_DIES, tmp_path / "j", how)
+    promised = {int(line) for line in died.stdout.split()}
+    assert (died.returncode, len(promised)) == (-signal.SIGKILL if how == "kill" else 3, 50), died.stderr
+    async with await opened(tmp_path / "j") as journal:  # the lock died, too
+        things, _ = await journal.all_things()
+    assert promised <= {each.number for each in things if each.phase is Phase.INTENT}
+
+
+async def test_the_database_is_as_safe_as_sqlite_can_make_it(tmp_path: Path) -> None:
+    async with await opened(tmp_path / "j") as journal:
+        settings = [
+            await journal._order(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()),
+            await journal._order(lambda connection: connection.execute("PRAGMA synchronous").fetchone()),
+        ]
+        tables = await journal._order(lambda connection: connection.execute("PRAGMA table_list").fetchall())
+    full = 2
+    assert settings == [("wal",), (full,)]
+    is_strict = {row[1]: bool(row[5]) for row in tables if not row[1].startswith("sqlite_")}
+    assert is_strict == dict.fromkeys(("meta", "things", "baseline", "runs"), True)
+
+
+async def test_all_its_files_are_for_the_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with await opened(tmp_path / "j") as journal:
+            await journal.adjust(add=[thing()])
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("j", "j-wal", "j-shm", "j.lock"), 0o600)
+
+
+async def test_nothing_secret_stands_in_any_of_its_files(tmp_path: Path) -> None:
+    """Searched for as they are, in base64, in hexadecimal and reversed, in the middle of a run and after it."""
+    sello = make_sello(RFC, password="clave-muy-secreta-1", private_key=private_key())
+    plan = Plan.from_values([(nueva(RFC, csd=sello), [PlanSerie(letra="F", tipo_documento="factura")])])
+    found: list[bytes] = []
+    async with Emulator() as emulator:
+        async with (
+            connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
+            provision(client, plan, journal=tmp_path / "j", settle=0.1) as run,
+        ):
+            async for _ in run:
+                found += [path.read_bytes() for path in files(tmp_path)]
+        found += [path.read_bytes() for path in files(tmp_path)]
+        keys = [row[name].encode() for row in emulator.state["empresas"].values() for name in ("api_key", "secret_key")]
+    everything = b"".join(found)
+    assert RFC.encode() in everything  # it does look where things stand
+    for secret in (*keys, b"clave-muy-secreta-1", sello.key[40:400], sello.cer[40:400]):
+        for offset in range(3):
+            part = base64.b64encode(secret[offset:])[2:-4]
+            assert part not in everything
+        for form in (secret, secret.hex().encode(), secret[::-1], emulator.credentials.fingerprint.encode()):
+            assert form not in everything
+
+
+# ── Who may use it ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_HOLDS = """
+    import asyncio, sys
+    from facturaonline_async.provision._journal.writer import Journal
+
+    async def main():
+        await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
+        print("open", flush=True)
+        await asyncio.sleep(60)
+
+    asyncio.run(main())
+"""
+
+
+async def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(_HOLDS), str(tmp_path / "j")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(JournalError, match=r"another process is working .*Wait for it, or stop it"):
+            await opened(tmp_path / "j")
+        holder.kill()
+    await (await opened(tmp_path / "j")).aclose()
+
+
+async def test_a_second_run_of_the_same_process_is_refused_too(tmp_path: Path) -> None:
+    async with await opened(tmp_path / "j"):
+        with pytest.raises(JournalError, match="another process"):
+            await opened(tmp_path / "j")
+    await (await opened(tmp_path / "j")).aclose()
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"account": "other"}, "belongs to another account: these are not the keys it began with"),
+        ({"host": "https://example.org/api"}, r"belongs to https://example\.com/api, and this is https://example\.org"),
+    ],
+)
+async def test_another_account_or_host_is_refused(tmp_path: Path, more: dict[str, str], reason: str) -> None:
+    await begun(tmp_path / "j")
+    before = (tmp_path / "j").read_bytes()
+    with pytest.raises(JournalError, match=reason):
+        await opened(tmp_path / "j", **more)
+    assert (tmp_path / "j").read_bytes() == before
+    await (await opened(tmp_path / "j")).aclose()  # for its own it is free
+
+
+def _of_another_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def _of_something_else(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE bills (id)")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_of_another_version, r"was written by another version of this library \(schema 99, not 1\)"),
+        (_of_something_else, "is a database of something else, and no journal"),
+        (lambda path: path.write_bytes(b"rfc;razon_social\n" * 500), "cannot be opened: file is not a database"),
+    ],
+)
+async def test_what_is_no_journal_of_ours_is_left_as_it_is(tmp_path: Path, spoil: Any, reason: str) -> None:
+    path = tmp_path / "j"
+    await begun(path)
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(JournalError, match=reason):
+        await opened(path)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    assert [each.name for each in files(tmp_path)] == ["j", "j.lock"]
+
+
+async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(JournalError, match="folder cannot be opened: Is a directory"):
+        await opened(folder)
+    assert files(folder) == []
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="gone/j cannot be opened: No such file or directory"):
+        await opened(tmp_path / "gone" / "j")
+
+
+@pytest.mark.parametrize("content", [None, b"not a database at all", b""])
+def test_reading_what_is_no_journal_says_so(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "j").write_bytes(content)
+    with (
+        pytest.raises(JournalError, match=r"cannot be read|is no journal|is not a journal|is not there"),
+        open_to_read(tmp_path / "j"),
+    ):
+        pass
+    assert (tmp_path / "j").exists() is (content is not None)
+
+
+# ── When it cannot be written ─────────────────────────────────────────────────────────────────────────────────────────
+
+EMPRESAS = 20
+PLAN = make_plan(EMPRESAS)
+LETRAS = {row.rfc: [serie.letra for serie in row.series] for row in PLAN}
+
+
+async def provisioned(client: FacturaOnline, journal: Path) -> bool:
+    async with provision(client, PLAN, journal=journal, settle=0.2, concurrency=4) as under_way:
+        async for _ in under_way:
+            pass
+    return under_way.report.is_complete
+
+
+@pytest.mark.parametrize("pages", [2, 4])
+async def test_a_full_disk_stops_the_run_and_loses_nothing(
+    emulator: Emulator, client: FacturaOnline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """The disk is full some pages after the plan was committed; then there is room again."""
+    adjust = Journal.adjust
+
+    async def adjust_and_fill(journal: Journal, **more: Any) -> None:
+        await adjust(journal, **more)
+        if "add" in more:
+            await journal._order(_fill)
+
+    def _fill(connection: sqlite3.Connection) -> None:
+        (used,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {used + pages}")
+
+    save = Journal.save
+
+    def save_much(journal: Journal, thing: Thing) -> Any:
+        padding = "" if thing.phase is Phase.DONE else "x" * 2000  # a reason of what is done asks for another look
+        return save(journal, evolve(thing, reason=thing.reason or padding))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "adjust", adjust_and_fill)
+        patch.setattr(Journal, "save", save_much)
+        with pytest.raises(JournalError, match=r"cannot be written: database or disk is full\. Nothing more is sent"):
+            await provisioned(client, tmp_path / "j")
+    sent = emulator.count("empresas.create"), emulator.count("series.create")
+    await asyncio.sleep(0.05)
+    assert (emulator.count("empresas.create"), emulator.count("series.create")) == sent
+    assert sent[0] < EMPRESAS
+    assert await provisioned(client, tmp_path / "j")
+    assert judge(emulator.state, LETRAS, tmp_path / "j") == Verdict(0, 0, 0)
+
+
+_LIMITED = """
+    import asyncio, os, resource, sys
+    from facturaonline_async import Credentials, connect
+    from facturaonline_async.provision import JournalError, provision
+    from facturaonline_async.provision._journal.writer import Journal
+    from tests.conftest import QUICK
+    from tests.provision.victim import make_plan
+
+    url, api_key, secret_key, path, empresas = sys.argv[1:]
+    adjust = Journal.adjust
+
+    async def adjust_and_limit(journal, **more):
+        await adjust(journal, **more)
+        if "add" not in more:
+            return
+        most = max(each.stat().st_size for each in journal.path.parent.iterdir()) + 16_384
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    Journal.adjust = adjust_and_limit
+
+    async def main():
+        keys = Credentials(api_key=api_key, secret_key=secret_key)
+        async with connect(keys, base_url=url, config=QUICK) as client:
+            async with provision(client, make_plan(int(empresas)), journal=path, settle=0.2, concurrency=4) as run:
+                async for _ in run:
+                    pass
+
+    try:
+        asyncio.run(main())
+    except JournalError as error:
+        print(error)
+"""
+
+
+async def test_a_disk_that_fails_under_it_stops_the_run(
+    emulator: Emulator, client: FacturaOnline, tmp_path: Path
+) -> None:
+    """The kernel refuses to make any file larger: what a real disk does when it is full."""
+    keys = emulator.credentials
+    arguments = emulator.base_url, keys.api_key.reveal(), keys.secret_key.reveal(), tmp_path / "j", EMPRESAS
+    ended = await asyncio.to_thread(run, _LIMITED, *arguments)
+    assert "cannot be written: " in ended.stdout, ended.stderr
+    assert emulator.count("empresas.create") < EMPRESAS
+    assert await provisioned(client, tmp_path / "j")
+    assert judge(emulator.state, LETRAS, tmp_path / "j") == Verdict(0, 0, 0)
+
+
+_NOBODY = 65534
+_READS_ONLY = """
+    import asyncio, os, sys
+    import sqlite3, encodings.idna
+    from facturaonline_async.provision import JournalError
+    from facturaonline_async.provision._journal.writer import Journal
+
+    async def main():
+        await asyncio.to_thread(str)
+        if os.getuid() == 0:
+            os.setuid(int(sys.argv[2]))
+        try:
+            await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
+        except JournalError as error:
+            print(error)
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "folder of others"])
+async def test_a_journal_that_may_only_be_read_is_refused(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "j"
+    await begun(path)
+    if os.getuid() == 0:  # whom nothing stops
+        for each in (folder, tmp_path, *tmp_path.parents):
+            if not each.stat().st_mode & stat.S_IXOTH:
+                each.chmod(each.stat().st_mode | stat.S_IXOTH)
+        for each in (folder, *folder.iterdir()):
+            os.chown(each, _NOBODY, _NOBODY)
+    before = path.read_bytes()
+    if what == "folder of others":
+        folder.chmod(0o600)
+    elif what == "folder":
+        (folder / "j.lock").unlink()
+        folder.chmod(0o555)
+    else:
+        path.chmod(0o400)
+    ended = await asyncio.to_thread(run, _READS_ONLY, path, _NOBODY)
+    folder.chmod(0o755)
+    assert ended.stdout == f"the journal {path} cannot be opened: Permission denied.\n", ended.stderr
+    assert path.read_bytes() == before
+
+
+# ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_is_cancelled_between_order_and_answer_has_ordered(tmp_path: Path) -> None:
+    await begun(tmp_path / "j")
+    journal = await opened(tmp_path / "j")
+
+    async def save() -> None:
+        await journal.save(thing(1, phase=Phase.INTENT))
+
+    saving = asyncio.create_task(save())
+    await asyncio.sleep(0)
+    saving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await saving
+    await journal.aclose()
+    assert [each.phase for each in told(tmp_path / "j")] == [Phase.PLANNED, Phase.INTENT, Phase.PLANNED]
+
+
+async def is_free(path: Path) -> bool:
+    try:
+        journal = await opened(path)
+    except JournalError:
+        return False
+    await journal.aclose()
+    return True
+
+
+async def test_who_is_cancelled_while_it_opens_leaves_it_free(tmp_path: Path) -> None:
+    for ticks in range(4):
+        opening = asyncio.create_task(opened(tmp_path / "j"))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        while not await is_free(tmp_path / "j"):  # noqa: ASYNC110  # it rings no bell
+            await asyncio.sleep(0.01)
+
+
+async def test_who_is_cancelled_while_it_closes_leaves_it_free(tmp_path: Path) -> None:
+    await begun(tmp_path / "j")
+    journal = await opened(tmp_path / "j")
+    blocked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def block(_: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(blocked.set)
+        time.sleep(0.1)
+
+    journal._order(block)
+    await blocked.wait()
+    journal.save(thing(1, phase=Phase.DONE))
+    closing_it = asyncio.create_task(journal.aclose())
+    await asyncio.sleep(0)
+    for _ in range(3):
+        closing_it.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await closing_it
+    await asyncio.to_thread(journal._thread.join)
+    await (await opened(tmp_path / "j")).aclose()
+    assert [each.phase for each in told(tmp_path / "j")] == [Phase.PLANNED, Phase.DONE, Phase.PLANNED]
+
+
+async def test_what_is_asked_of_a_closed_journal_is_refused(tmp_path: Path) -> None:
+    journal = await opened(tmp_path / "j")
+    await journal.aclose()
+    await journal.aclose()
+    journal.save(thing())  # nobody waits for it
+    with pytest.raises(JournalError, match="is closed"):
+        await journal.save(thing())
+
+
+def test_a_loop_that_is_closed_before_its_journal_does_no_harm(tmp_path: Path) -> None:
+    async def main() -> Journal:
+        await begun(tmp_path / "j")
+        journal = await opened(tmp_path / "j")
+        journal._orders.put(journals._Order(lambda _: time.sleep(0.1), loop.create_future()))
+        journal.save(thing(1, phase=Phase.INTENT))
+        return journal
+
+    loop = asyncio.new_event_loop()
+    journal = loop.run_until_complete(main())
+    loop.close()
+    journal._orders.put(None)
+    journal._thread.join()
+    assert [each.phase for each in told(tmp_path / "j")] == [Phase.PLANNED, Phase.INTENT, Phase.PLANNED]
