@@ -20,8 +20,8 @@ __all__ = [
     "COUNTS",
     "FILES",
     "FLAGS",
-    "FORMS",
     "FREE_TEXTS",
+    "HIDDEN",
     "PASSWORDS",
     "REQUIRED",
     "TEXTS",
@@ -37,7 +37,10 @@ _FIELDS: Final = fields_dict(resolve_types(NuevaEmpresa))
 ATTRIBUTES: Final = _FIELDS.keys() - {"csd", "fiel", "smtp", "logo"}
 FLAGS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == bool | None)
 COUNTS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == int | None)
-COLUMNS: Final = ATTRIBUTES | {*FILES, *PASSWORDS, "series", "existing"} | {f"{password}_env" for password in PASSWORDS}
+_VARIABLES: Final = tuple(f"{password}_env" for password in PASSWORDS)
+COLUMNS: Final = ATTRIBUTES | {*FILES, *PASSWORDS, *_VARIABLES, "series", "existing"}
+#: Columns whose cells no message shows: they hold a password, or stand beside one, and receive it if cells are shifted.
+HIDDEN: Final = frozenset({*FILES, *PASSWORDS, *_VARIABLES, "series"})
 
 Value = str | int | bool
 _Check = Callable[[str], tuple[Value, str]]
@@ -122,5 +125,3 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     **dict.fromkeys(FLAGS, _flag),
     **dict.fromkeys(COUNTS, _count),
 }
-#: Columns that have a form.
-FORMS: Final = _CHECKS.keys() - {"razon_social"}

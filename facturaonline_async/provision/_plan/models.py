@@ -33,7 +33,8 @@ class PlanProblem:
         row: number of the row as a spreadsheet shows it; the header is row 1. 0 where no row of the plan is meant.
         column: name of the column, or ``""``.
         reason: what is wrong, and what to do.
-        seen: what the cell held, or None where that is secret or does not matter.
+        seen: the cell's text, or None where it does not matter or may be a password: in the columns of passwords, files
+            and series, and in a row with more or fewer cells than columns.
         file: name of the plan's file where all of it is meant, else ``""``.
 
     """

@@ -8,15 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from attrs import evolve
-
 from facturaonline_async._free_text import find_fault, is_error_value, mend, unwrap
 from facturaonline_async._text import find_invisible
 from facturaonline_async.provision._plan.cell_values import (
     ATTRIBUTES,
-    FILES,
-    FORMS,
     FREE_TEXTS,
+    HIDDEN,
     PASSWORDS,
     REQUIRED,
     TEXTS,
@@ -31,19 +28,12 @@ from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocu
 
 __all__ = ["Cells", "Serie"]
 
-_SHIFTED: Final = 4
-"""So many cells of another form in one row, and they may stand in the wrong columns: a password among them."""
-
-_TOO_SHORT: Final = 3
-"""Characters that no password is made of."""
-
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
 
 
 class Serie(NamedTuple):
-    """A serie as it is written, and its parts."""
+    """The parts of a serie as they are written."""
 
-    text: str
     letra: str
     tipo_documento: str
     folio: str
@@ -57,8 +47,7 @@ class Cells:
         cells: texts by their columns, as they are written.
         files: that the plan names.
         series: None: as their cell has them.
-        may_be_shifted: whether cells may stand in the wrong columns.
-        is_uneven: whether there are more or fewer of them than columns.
+        is_uneven: whether there are more or fewer of them than columns: then messages show none of them.
         any_tipo: whether a tipo_documento passes that looks like a documented one, misspelt.
 
     """
@@ -70,7 +59,6 @@ class Cells:
         files: Files,
         *,
         series: Iterable[Serie] | None = None,
-        may_be_shifted: bool = True,
         is_uneven: bool = False,
         any_tipo: bool = False,
     ) -> None:
@@ -85,7 +73,6 @@ class Cells:
         self._cells = {name: self._stripped(name, cell) for name, cell in cells.items()}
         self._files = files
         self._given = series
-        self._may_be_shifted = may_be_shifted
         self._is_uneven = is_uneven
         self._any_tipo = any_tipo
         self._sellos: tuple[SelloFiles | None, SelloFiles | None] = None, None
@@ -100,7 +87,11 @@ class Cells:
     def wrong(self, column: str, reason: str, seen: str | None = None) -> None:
         """Tell what is wrong with a cell."""
         if column not in self._refused:
-            self.problems.append(PlanProblem(row=self.number, column=column, reason=reason, seen=seen))
+            self.problems.append(self._problem(column, reason, seen))
+
+    def _problem(self, column: str, reason: str, seen: str | None) -> PlanProblem:
+        is_hidden = self._is_uneven or column in HIDDEN
+        return PlanProblem(row=self.number, column=column, reason=reason, seen=None if is_hidden else seen)
 
     def _stripped(self, name: str, cell: str) -> str:
         """Return a cell without what a spreadsheet wrote around it; of a password, whether there is one."""
@@ -125,8 +116,6 @@ class Cells:
             fiel = self._sello("fiel")
         logo = self._logo()
         self._sellos = csd, fiel
-        if self.problems:
-            self._hide()
         if self.problems or csd is None:
             return None
         return FileRow(
@@ -146,26 +135,8 @@ class Cells:
         csd, fiel = self._sellos
         return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel, series_count=self._series_count)
 
-    def _hide(self) -> None:
-        """Show nothing of what may be a password in the wrong place."""
-        self.notices = [evolve(each, seen=None) for each in self.notices]
-        self.problems = [each if _is_plausible(each) else evolve(each, seen=None) for each in self.problems]
-        if self._may_be_shifted and self._is_shifted():
-            self.problems = [evolve(each, seen=None) for each in self.problems]
-            self.wrong("", "several faults: do its cells stand in the right columns?")
-
-    def _is_shifted(self) -> bool:
-        """Whether cells may stand in the wrong columns, a password among them: then none of them is shown."""
-        seen = [each for each in self.problems if each.seen is not None]
-        passwords = [self._cells.get(name, "") for name in PASSWORDS]
-        return bool(seen) and (
-            self._is_uneven
-            or sum(each.column in FORMS for each in seen) >= _SHIFTED
-            or any(re.search(r"\.(cer|key|pem)$|^\w+:\w+", password, re.IGNORECASE) for password in passwords)
-        )
-
     def _notice(self, column: str, reason: str, seen: str | None = None) -> None:
-        self.notices.append(PlanProblem(row=self.number, column=column, reason=reason, seen=seen))
+        self.notices.append(self._problem(column, reason, seen))
 
     def _value(self, name: str, cell: str) -> Value:
         """Return what the cell means for the attribute."""
@@ -211,31 +182,31 @@ class Cells:
         cell = self._cells.get("series", "")
         if self._given is None and self._is_error("series", cell):
             return
-        for each in _series(cell) if self._given is None else self._given:
-            self._series_count += 1
+        for number, each in enumerate(_series(cell) if self._given is None else self._given, 1):
+            self._series_count = number
             letra, tipo_documento, folio = self._serie_parts(each)
             is_folio = not folio or (re.fullmatch(r"[0-9]{1,9}", folio) and int(folio))
             if not letra or not tipo_documento or not is_folio or _CONTROL.search(letra + tipo_documento):
-                self.wrong("series", form, seen=each.text)
+                self.wrong("series", f"serie {number} {form}")
                 continue
             if invisible := find_invisible(letra + tipo_documento):
-                self.wrong("series", f"holds the invisible character {invisible}: type it anew", seen=each.text)
+                self.wrong("series", f"serie {number} holds the invisible character {invisible}: type it anew")
                 continue
             if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
                 remedy = "If the name is right, add --any-tipo (in Python: any_tipo=True)"
-                reason = f"{tipo_documento} is no documented tipo_documento: {found} {remedy}"
-                self.wrong("series", reason, seen=each.text)
+                self.wrong("series", f"{tipo_documento} is no documented tipo_documento: {found} {remedy}")
                 continue
             if tipo_documento not in TIPOS_DOCUMENTO:
-                self._notice("series", f"{tipo_documento} is no documented tipo_documento, and is sent as it is")
+                reason = f"the tipo_documento of serie {number} is not documented, and is sent as it is written"
+                self._notice("series", reason)
             yield letra, tipo_documento, int(folio) if folio else None
 
     def _serie_parts(self, serie: Serie) -> Iterator[str]:
         """Give the parts of a serie as they are certainly meant. Blanks around them are the notation's, and unsaid."""
-        for part in serie[1:]:
+        for part in serie:
             text, changes = mend(part.strip())
             if changes:
-                self._notice("series", f"was read {', '.join(changes)}", seen=serie.text)
+                self._notice("series", f"was read {', '.join(changes)}")
             yield text
 
     def _sello(self, kind: Kind) -> SelloFiles | None:
@@ -258,13 +229,13 @@ class Cells:
             return ""
         found = self._files.find(cell)
         if found.reason:
-            self.wrong(name, f"cannot be read: {found.reason}", seen=cell)
+            self.wrong(name, f"cannot be read: {found.reason}")
         return found.path
 
     def _logo(self) -> str | None:
         path = self._file("logo")
         if path and not self._files.is_picture(path):
-            self.wrong("logo", "must be a PNG or JPEG picture", seen=self._cells["logo"])
+            self.wrong("logo", "must be a PNG or JPEG picture")
         return path or None
 
     def _password(self, name: str) -> str:
@@ -278,15 +249,7 @@ class Cells:
         if not cell.strip() and not variable:
             self.wrong(name, f"is required (or {name}_env), and empty")
         elif not password:
-            # A password may have been written into the cell that should name its variable.
-            if _VARIABLE.fullmatch(variable or ""):
-                reason = f"the environment variable {variable} is not set or is empty"
-            else:
-                reason = (
-                    "the environment variable that this cell names is not set or is empty (name not shown: the cell "
-                    "may hold a password)"
-                )
-            self.wrong(column, reason)
+            self.wrong(column, "the environment variable that this cell names is not set or is empty")
         elif _CONTROL.search(password) or not _is_encodable(password):
             self.wrong(column, "holds a line break or another character that no password has")
         else:
@@ -313,12 +276,11 @@ def _fault(name: str, cell: str) -> str | None:
 
 # Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s, else in 15 s.
 _misspelling: Final = lru_cache(maxsize=256)(misspelling)
-_VARIABLE: Final = re.compile("[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _VALUES: Final = ATTRIBUTES | {"existing"}
 _ERROR: Final = "is the error of a spreadsheet's formula: correct the formula, or give the value"
-_FORM: Final = "must be letra:tipo_documento[:folio] joined by ';', such as F:factura:1;P:pago"
+_FORM: Final = "must be letra:tipo_documento[:folio]; several are joined by ';', such as F:factura:1;P:pago"
 _FORM_OF_TABLES: Final = (
-    "must each have a letra, a tipo_documento, and perhaps a folio from 1 up, such as "
+    "must have a letra, a tipo_documento, and perhaps a folio from 1 up, such as "
     '{ letra = "F", tipo_documento = "factura", folio = 1 }'
 )
 
@@ -337,14 +299,7 @@ def _series(cell: str) -> Iterator[Serie]:
     for text in filter(None, (part.strip() for part in cell.split(";"))):
         letra, _, rest = text.partition(":")
         tipo_documento, _, folio = rest.partition(":")
-        yield Serie(text, letra, tipo_documento, folio)
-
-
-def _is_plausible(problem: PlanProblem) -> bool:
-    """Whether what was seen in a cell of files or series could be meant for it."""
-    marks = ":" if problem.column == "series" else "./\\" if problem.column in FILES else ""
-    seen = problem.seen or ""
-    return not marks or len(seen) <= _TOO_SHORT or any(mark in seen for mark in marks)
+        yield Serie(letra, tipo_documento, folio)
 
 
 def _is_encodable(text: str) -> bool:

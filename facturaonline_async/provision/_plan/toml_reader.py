@@ -50,7 +50,7 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
             continue
         texts, faults = _texts(table)
         series, more = _series(table.get("series"))
-        cells = Cells(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
+        cells = Cells(number, texts, files, series=series, any_tipo=any_tipo)
         for key, reason in (*faults, *more):
             cells.refuse(key, reason)
         gathered.add(cells)
@@ -118,8 +118,7 @@ def _series(value: object) -> tuple[list[Serie] | None, _Faults]:
         if wrong := _wrong_serie(each):
             faults += [("series", reason) for reason in wrong]
         else:
-            parts = [str(each.get(name, "")) for name in ("letra", "tipo_documento", "folio")]
-            series.append(Serie(":".join(filter(None, parts)), *parts))
+            series.append(Serie(*(str(each.get(name, "")) for name in Serie._fields)))
     return series, faults
 
 
