@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -107,6 +108,19 @@ def test_a_turn_that_the_parent_had_taken_lets_no_child_wait_for_ever(loop: asyn
 
         child = loop.run_until_complete(fork_inside())
         assert "after the fork" in child.result()
+        loop.run_until_complete(client.session.aclose())
+
+
+def test_a_read_that_the_parent_has_under_way_lets_no_child_wait_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+    with served() as base_url:
+        client = opened(base_url)
+        loop.run_until_complete(client.series.get(7))
+        finding = loop.create_task(USES["find"](client))
+        while not client.session._engine._transport._watch.deadlines:
+            step(loop)
+        assert "after the fork" in in_child(lambda: ended(asyncio.new_event_loop(), USES["find"](client)))
+        with pytest.raises(UnreadableAnswerError):  # one serie is no list
+            loop.run_until_complete(finding)
         loop.run_until_complete(client.session.aclose())
 
 
@@ -245,6 +259,20 @@ def test_a_child_that_leaves_the_session_leaves_the_parents_connection_alone(
         assert loop.run_until_complete(clients[0].series.get(7)).letra == "C1"
         assert in_child(lambda: leave(loop, clients)) is None
         assert loop.run_until_complete(clients[0].series.get(7)).letra == "C1"
+        loop.run_until_complete(clients[0].session.aclose())
+
+
+def test_a_child_that_has_closed_the_session_is_not_warned_of_an_unclosed_one(loop: asyncio.AbstractEventLoop) -> None:
+    def warned() -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            closed(loop, clients)
+        return [str(each.message) for each in caught if "client session" in str(each.message)]
+
+    with served() as base_url:
+        clients = [opened(base_url)]
+        loop.run_until_complete(clients[0].series.get(7))
+        assert in_child(warned) == []
         loop.run_until_complete(clients[0].session.aclose())
 
 
