@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 
 HOST = "https://api.example.mx"
 KINDS = (("F", "factura"), ("P", "pago"), ("N", "nomina"))
@@ -38,36 +38,36 @@ def rfc(number: int) -> str:
 
 
 def row(
-    number: int, phase: Phase = Phase.PLANNED, how: How | None = None, *, series: int = 0, reason: str = ""
-) -> list[Thing]:
+    number: int, phase: StepState = StepState.PLANNED, how: Origin | None = None, *, series: int = 0, reason: str = ""
+) -> list[Step]:
     """Make a company with planned series."""
-    empresa = Thing(number=number, rfc=rfc(number), phase=phase, how=how, reason=reason)
-    return [empresa, *(Thing(number=number, rfc=rfc(number), letra=a, tipo_documento=b) for a, b in KINDS[:series])]
+    empresa = Step(number=number, rfc=rfc(number), phase=phase, how=how, reason=reason)
+    return [empresa, *(Step(number=number, rfc=rfc(number), letra=a, tipo_documento=b) for a, b in KINDS[:series])]
 
 
-def mixed(rows: int, seed: int = 1) -> list[Thing]:
+def mixed(rows: int, seed: int = 1) -> list[Step]:
     """Make rows with three series each, of all phases."""
     dice = random.Random(seed)
     things = [thing for number in range(2, rows + 2) for thing in row(number, series=3)]
     for thing in things:
-        thing.phase = dice.choice(list(Phase))
-        if thing.phase is Phase.DONE:
-            thing.how = dice.choice(list(How))
+        thing.phase = dice.choice(list(StepState))
+        if thing.phase is StepState.DONE:
+            thing.how = dice.choice(list(Origin))
             thing.uid = str(dice.randrange(10**6))
-        elif thing.phase is not Phase.PLANNED:
+        elif thing.phase is not StepState.PLANNED:
             thing.reason = dice.choice(["HTTP 503, nothing came back", "la contraseña no es de la llave", "ya existe"])
     return things
 
 
-async def write(path: Path, things: Sequence[Thing]) -> None:
+async def write(path: Path, things: Sequence[Step]) -> None:
     """Write a journal as a run does, and end it."""
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, things)
 
 
-async def fill(journal: Journal, things: Sequence[Thing]) -> None:
+async def fill(journal: Journal, things: Sequence[Step]) -> None:
     await journal.adjust(add=things)
-    await journal.adjust(save=[thing for thing in things if thing.phase is not Phase.PLANNED])
+    await journal.adjust(save=[thing for thing in things if thing.phase is not StepState.PLANNED])
 
 
 def alter(path: Path, *statements: str, **values: float) -> None:
@@ -77,12 +77,12 @@ def alter(path: Path, *statements: str, **values: float) -> None:
             connection.execute(statement, values)
 
 
-def state(thing: Thing) -> str:
-    phase = "not_tried" if thing.phase is Phase.PLANNED else thing.phase.value
+def state(thing: Step) -> str:
+    phase = "not_tried" if thing.phase is StepState.PLANNED else thing.phase.value
     return thing.how.value if thing.how else phase
 
 
-def counted(things: Iterable[Thing], *, empresas: bool) -> dict[str, int]:
+def counted(things: Iterable[Step], *, empresas: bool) -> dict[str, int]:
     found: dict[str, int] = {}
     for thing in things:
         if thing.is_empresa is empresas:

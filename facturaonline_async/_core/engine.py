@@ -20,7 +20,7 @@ from facturaonline_async._core.http.transport import Transport
 from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.window import CATCH_UP
 from facturaonline_async._core.logging import LOGGER, log
-from facturaonline_async._core.once.pending import Doubts
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.singleflight import KeyedLock, SingleFlight
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
@@ -72,7 +72,7 @@ class Engine:
         self._shared = SingleFlight()
         self._turns = KeyedLock()
         #: Creates that lists may not show yet: nothing may be created in their place.
-        self.doubts: Doubts = Doubts()
+        self.pending: PendingCreates = PendingCreates()
         #: Whose keys are whose, as far as lists and answers have said it.
         self.companies: CompanyRegistry = CompanyRegistry()
         self._scheduler = Scheduler(config)
@@ -223,7 +223,7 @@ class Engine:
     ) -> retry.Action:
         """Do what comes after an attempt that failed, and return whether to raise, to repeat or to be content."""
         if call.unknown_outcome is not None and call.endpoint.is_delete and isinstance(error, NotFoundError):
-            if self.doubts.is_in_doubt(call.endpoint.name.partition(".")[0], call.key, _uid_text(call.uid or "")):
+            if self.pending.is_pending(call.endpoint.name.partition(".")[0], call.key, _uid_text(call.uid or "")):
                 return retry.Action.RAISE  # the answer may be older than what was to be deleted
             return retry.Action.DONE  # by the attempt before
         step = retry.decide(

@@ -58,10 +58,10 @@ def format_example(reason: Reason) -> str:
 
 def format_run(status: Status, zone: tzinfo | None = None) -> str:
     """Return in a line whether somebody is working, since when, or until when."""
-    if not status.sessions:
+    if not status.runs:
         return "has not begun"
-    last = status.sessions[-1]
-    number = len(status.sessions)
+    last = status.runs[-1]
+    number = len(status.runs)
     before = f"; {number} runs worked {format_duration(status.worked)}" if number > 1 else ""
     if status.is_running:
         began, worked = format_moment(last.began, zone), format_duration(status.now - last.began)

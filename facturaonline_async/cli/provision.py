@@ -40,7 +40,7 @@ from facturaonline_async.provision import (
     validate,
 )
 from facturaonline_async.provision._journal.opening import JournalError
-from facturaonline_async.provision._journal.reader import open_to_read, read_things
+from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.seal import side_file
 from facturaonline_async.testing import Emulator
 
@@ -378,7 +378,7 @@ async def _complete(keys: KeysFile, client: FacturaOnline, journal: Path | None)
     with open_to_read(journal) as connection:
         left = [
             (thing.rfc, thing.uid)
-            for thing, _, _ in read_things(connection)
+            for thing, _, _ in read_steps(connection)
             if thing.is_empresa and thing.uid and thing.sends and thing.rfc not in keys.rfcs
         ]
     for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):

@@ -19,7 +19,7 @@ from facturaonline_async.cli import output, report_html, status
 from facturaonline_async.cli.format import format_timestamp, state_name
 from facturaonline_async.cli.output_files import journal_files, same_file, unwritable
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision._journal.history import Entry, Ledger, LedgerRow, read_ledger
+from facturaonline_async.provision._journal.history import History, HistoryEntry, HistoryRow, read_history
 from facturaonline_async.provision._journal.opening import JournalError
 
 __all__ = ["command"]
@@ -45,7 +45,7 @@ def command(
     if html is not None:
         _refuse_others(html, journal, force=force)
     try:
-        ledger = read_ledger(journal)
+        ledger = read_history(journal)
     except JournalError as error:
         sys.stderr.write(f"{printable(str(error))}\n")
         raise typer.Exit(2) from None
@@ -100,7 +100,7 @@ def _write(path: Path, text: str) -> None:
 # ── Text and JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _show(ledger: Ledger) -> None:
+def _show(ledger: History) -> None:
     console = Console(highlight=False)
     console.print(status.shown(ledger.status))
     rows = [row for row in ledger.rows if not row.ok]
@@ -118,7 +118,7 @@ def _show(ledger: Ledger) -> None:
     console.print(table)
 
 
-def _as_json(ledger: Ledger) -> dict[str, Any]:
+def _as_json(ledger: History) -> dict[str, Any]:
     return status.as_json(ledger.status) | {
         "pace": [
             {
@@ -134,7 +134,7 @@ def _as_json(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _row(row: LedgerRow) -> dict[str, Any]:
+def _row(row: HistoryRow) -> dict[str, Any]:
     empresa = _entry(row.empresa) if row.empresa else {}
     return (
         {"row": row.number, "rfc": row.rfc, "ok": row.ok}
@@ -147,7 +147,7 @@ def _row(row: LedgerRow) -> dict[str, Any]:
     )
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: HistoryEntry) -> dict[str, Any]:
     return {
         "state": entry.state,
         "uid": entry.uid,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from facturaonline_async.cli.format import format_duration, format_example, format_moment, next_steps, state_name
 from facturaonline_async.cli.report_chart import chart
-from facturaonline_async.provision._journal.history import Entry, Ledger
+from facturaonline_async.provision._journal.history import History, HistoryEntry
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, alike
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _ROWS_WITHOUT_SCRIPT: Final = 500
 _REASONS: Final = 100
 
 
-def render(ledger: Ledger) -> str:
+def render(ledger: History) -> str:
     """Return the report as an HTML page."""
     status = ledger.status
     zone = _zone(status.began)
@@ -104,19 +104,19 @@ def _zone(moment: float) -> timezone:
 
 
 def _title(status: Status, zone: tzinfo) -> str:
-    began = status.sessions[0].began if status.sessions else status.began
+    began = status.runs[0].began if status.runs else status.began
     until = f"to {format_moment(status.ended, zone)}" if status.ended else "at work"
     return f"{status.host} — {format_moment(began, zone)} {until}"
 
 
 def _when(status: Status, zone: tzinfo) -> str:
-    if not status.sessions:
+    if not status.runs:
         return "has not begun"
-    began = f"began {format_moment(status.sessions[0].began, zone)}"
-    number = len(status.sessions)
+    began = f"began {format_moment(status.runs[0].began, zone)}"
+    number = len(status.runs)
     worked = f"worked {format_duration(status.worked)}" + (f" in {number} runs" if number > 1 else "")
     if status.is_running:
-        return f"{began} · at work, process {status.sessions[-1].pid} · {worked}"
+        return f"{began} · at work, process {status.runs[-1].pid} · {worked}"
     end = "interrupted" if status.is_broken_off else "ended"
     return f"{began} · {end} {format_moment(status.ended or status.began, zone)} · {worked}"
 
@@ -149,13 +149,13 @@ def _shares(counts: Mapping[str, int]) -> list[tuple[str, float, float]]:
     return shares
 
 
-def _data(ledger: Ledger, zone: tzinfo) -> dict[str, Any]:
+def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
     """Return all rows for the script of the page. A text that occurs often is replaced by its number."""
     kinds, reasons = _Numbers(), _Numbers([""])
     began = int(ledger.status.began)
     groups = {reason.group: place for place, reason in enumerate(ledger.status.reasons[:_REASONS])}
 
-    def entry(entry: Entry, rfc: str) -> list[Any]:
+    def entry(entry: HistoryEntry, rfc: str) -> list[Any]:
         changed = None if entry.changed is None else int(entry.changed) - began
         values = [STATES.index(entry.state), entry.uid, reasons[entry.reason], changed]
         group = groups.get((entry.state, not entry.letra, alike(entry.reason, rfc))) if entry.reason else None

@@ -25,7 +25,7 @@ from facturaonline_async.cli.format import (
     state_name,
 )
 from facturaonline_async.provision._journal.opening import JournalError
-from facturaonline_async.provision._journal.progress import STATES, THERE, Rate, Status, look
+from facturaonline_async.provision._journal.progress import STATES, THERE, Status, Throughput, read_progress
 
 __all__ = ["as_json", "command", "readable", "shown"]
 
@@ -71,7 +71,7 @@ def command(
 def readable(journal: Path) -> Status:
     """Look at a journal; one that cannot be read is bad input."""
     try:
-        return look(journal)
+        return read_progress(journal)
     except JournalError as error:
         sys.stderr.write(f"{printable(str(error))}\n")
         raise typer.Exit(2) from None
@@ -125,7 +125,7 @@ def _rates(status: Status) -> str:
     return "; ".join(told_of)
 
 
-def _rate(rate: Rate, when: str) -> str:
+def _rate(rate: Throughput, when: str) -> str:
     return f"{rate.empresas:.1f} empresas/s and {rate.series:.1f} series/s {when}"
 
 
@@ -189,7 +189,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "complete": status.is_complete,
         "runs": [
             {"pid": each.pid, "began": format_timestamp(each.began), "ended": format_timestamp(each.ended)}
-            for each in status.sessions
+            for each in status.runs
         ],
         "empresas": _numbers(status.empresas),
         "series": _numbers(status.series) | {"waiting": status.waiting},
@@ -225,7 +225,7 @@ def _numbers(found: Any) -> dict[str, int]:
     }
 
 
-def _rate_json(rate: Rate | None) -> dict[str, float] | None:
+def _rate_json(rate: Throughput | None) -> dict[str, float] | None:
     if rate is None:
         return None
     return {

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from facturaonline_async._core.company_registry import Listing, same_rfc
 from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.logging import LOGGER
-from facturaonline_async._core.once.create import BeforeSend, ensure, poll, send_create
+from facturaonline_async._core.once.create import BeforeSend, ensure, poll_until, send_create
 from facturaonline_async._core.once.pending import Key
 from facturaonline_async._core.protocol.envelope import Reply
 from facturaonline_async._core.read import read_all, read_one
@@ -199,7 +199,7 @@ class EmpresaService:
             if empresa.keys_problem:
                 raise UnreadableAnswerError(empresa.keys_problem, endpoint=wire.LIST.name, uid=empresa.uid)
         if found:
-            self._engine.doubts.see(self._key(wanted), found[0].uid, self._engine.config.settle)
+            self._engine.pending.see(self._key(wanted), found[0].uid, self._engine.config.settle)
         return found
 
     async def create(
@@ -319,7 +319,7 @@ class EmpresaService:
                 and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
 
         """
-        with self._engine.doubts.deleted("empresas", self._credentials.fingerprint, uid):
+        with self._engine.pending.deleting("empresas", self._credentials.fingerprint, uid):
             await self._engine.send_exclusive(
                 wire.DELETE,
                 self._credentials,
@@ -340,18 +340,18 @@ class EmpresaService:
         try:
             await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
         except NotFoundError:  # which proves nothing of what answers may still lack
-            return not self._engine.doubts.is_in_doubt("empresas", self._credentials.fingerprint, uid)
+            return not self._engine.pending.is_pending("empresas", self._credentials.fingerprint, uid)
         return False
 
     async def _tell_uids(self, empresas: Sequence[Empresa]) -> None:
         """Let the session know the uids of what it has created, where creates did not tell them."""
-        doubts = self._engine.doubts
-        for start in range(0, len(empresas) if doubts.has_nameless else 0, _ROWS_AT_ONCE):
+        doubts = self._engine.pending
+        for start in range(0, len(empresas) if doubts.has_unknown_uids else 0, _ROWS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             for empresa in empresas[start : start + _ROWS_AT_ONCE]:
                 if not empresa.keys_problem:
-                    doubts.tell(self._key(normalize_rfc(empresa.rfc)), empresa.uid)
+                    doubts.learn_uid(self._key(normalize_rfc(empresa.rfc)), empresa.uid)
 
     async def _index(self) -> dict[str, builtins.list[Empresa]]:
         """Return the companies by their RFCs, of which several may have the same one."""
@@ -370,7 +370,7 @@ class EmpresaService:
             endpoint=wire.GET.name,
             uid=found.uid,
         )
-        return await poll(self._engine, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
+        return await poll_until(self._engine, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
 
     async def _get_with_keys(self, rfc: str, uid: str) -> Empresa | None:
         """Read a company whose keys are going to be used, or None if they are not there yet."""

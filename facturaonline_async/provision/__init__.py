@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facturaonline_async.provision._engine.recorder import ThingEvent
+from facturaonline_async.provision._engine.recorder import StepEvent
 from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, JournalInUseError
 from facturaonline_async.provision._plan.builder import ParsedPlan
 from facturaonline_async.provision._plan.models import Existing, PlanError, PlanProblem, PlanRow, PlanSerie, ValueRow
@@ -28,7 +28,7 @@ __all__ = [
     "RunReport",
     "SerieOutcome",
     "State",
-    "ThingEvent",
+    "StepEvent",
     "ValueRow",
     "provision",
     "validate",

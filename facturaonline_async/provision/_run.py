@@ -17,19 +17,19 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.audit import Audit
 from facturaonline_async.provision._engine.create import Sender, stopped
-from facturaonline_async.provision._engine.empresas import Companies
-from facturaonline_async.provision._engine.inventory import Account
-from facturaonline_async.provision._engine.recorder import Book, ThingEvent
+from facturaonline_async.provision._engine.empresas import EmpresaSteps
+from facturaonline_async.provision._engine.inventory import Inventory
+from facturaonline_async.provision._engine.recorder import Recorder, StepEvent
 from facturaonline_async.provision._engine.resume import Resumed
-from facturaonline_async.provision._engine.row import Work, outcome
-from facturaonline_async.provision._engine.series import ItsSeries
-from facturaonline_async.provision._engine.settle_wait import Hold
-from facturaonline_async.provision._engine.waiting import Parking
+from facturaonline_async.provision._engine.row import RowProgress, outcome
+from facturaonline_async.provision._engine.series import SerieSteps
+from facturaonline_async.provision._engine.settle_wait import SettleWait
+from facturaonline_async.provision._engine.waiting import WaitingRows
 from facturaonline_async.provision._journal.writer import Journal, JournalError
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RowOutcome, RunReport
-from facturaonline_async.provision._steps import NOT_TRIED, Phase
+from facturaonline_async.provision._steps import NOT_TRIED, StepState
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["Run", "provision"]
@@ -48,7 +48,7 @@ async def provision(
     settle: float | None = None,
     existing: Existing = "adopt",
     audit: bool = True,
-    on_event: Callable[[ThingEvent], None] | None = None,
+    on_event: Callable[[StepEvent], None] | None = None,
 ) -> AsyncIterator[Run]:
     """Make real what a plan asks for: each company and each serie exactly once. Give the rows' outcomes as they settle.
 
@@ -120,14 +120,14 @@ async def provision(
             opened = await stack.enter_async_context(
                 await Journal.open(journal, account=client.credentials.fingerprint, host=engine.config.base_url or "")
             )
-        sender = Sender(engine, Book(opened, on_event), settle)
-        stack.enter_context(engine.doubts.watched(sender.others))
-        account = Account(client)
-        hold = Hold(opened, account, settle, sender.stopping) if opened is not None else None
+        sender = Sender(engine, Recorder(opened, on_event), settle)
+        stack.enter_context(engine.pending.subscribe(sender.others))
+        account = Inventory(client)
+        hold = SettleWait(opened, account, settle, sender.stopping) if opened is not None else None
         await account.read({normalize_rfc(row.rfc) for row in plan})
         resumed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
         check_sello = check_in_thread if engine.config.check_sello else None
-        run = Run(report, plan, resumed, Companies(account, sender, check_sello, existing), settle, hold)
+        run = Run(report, plan, resumed, EmpresaSteps(account, sender, check_sello, existing), settle, hold)
         try:
             async with run.working(concurrency):
                 yield run
@@ -143,22 +143,22 @@ class Run:
     report: RunReport
     _plan: Plan = field(alias="plan")
     _resumed: Resumed | None = field(alias="resumed")
-    _companies: Companies = field(alias="companies")
+    _companies: EmpresaSteps = field(alias="companies")
     _settle: float = field(alias="settle")
-    _hold: Hold | None = field(alias="hold")
-    _series: ItsSeries = field(init=False)
-    _parking: Parking = field(init=False)
+    _hold: SettleWait | None = field(alias="hold")
+    _series: SerieSteps = field(init=False)
+    _parking: WaitingRows = field(init=False)
     _open: int = field(default=0, init=False)
     _audit: Audit | None = field(init=False)
     _auditing: asyncio.Task[None] | None = field(default=None, init=False)
     _begun: set[str] = field(factory=set, init=False)
-    _not_counted: set[Work] = field(factory=set, init=False)
+    _not_counted: set[RowProgress] = field(factory=set, init=False)
     _problem: Exception | None = field(default=None, init=False)
-    _outcomes: AsyncIterator[bulk.Outcome[Work, RowOutcome | None]] = field(init=False)
+    _outcomes: AsyncIterator[bulk.Outcome[RowProgress, RowOutcome | None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._series = ItsSeries(self._sender)
-        self._parking = Parking(self._companies, self._settle)
+        self._series = SerieSteps(self._sender)
+        self._parking = WaitingRows(self._companies, self._settle)
         self._audit = Audit(self._companies.account, self._sender) if self.report.has_audit else None
 
     @property
@@ -220,7 +220,7 @@ class Run:
             self._problem = error
             self._parking.has_news.set()
 
-    async def _rows(self) -> AsyncGenerator[Work, None]:
+    async def _rows(self) -> AsyncGenerator[RowProgress, None]:
         """Give the plan's rows, but first those that can go on; at the end wait for these."""
         for row in self._plan:
             rfc = normalize_rfc(row.rfc)
@@ -234,7 +234,7 @@ class Run:
                 break
             self._open += 1
             self._begun.add(rfc)
-            self._not_counted.add(work := Work.of(row, rfc))
+            self._not_counted.add(work := RowProgress.of(row, rfc))
             yield work
         while self._open:
             for work in self._going_on():
@@ -243,14 +243,14 @@ class Run:
                 await self._parking.has_news.wait()
                 self._parking.has_news.clear()
 
-    def _going_on(self) -> list[Work]:
+    def _going_on(self) -> list[RowProgress]:
         if self._problem is not None:
             raise self._problem
         works = list(self._parking.ready)
         self._parking.ready.clear()
         return works
 
-    async def _row(self, work: Work) -> RowOutcome | None:
+    async def _row(self, work: RowProgress) -> RowOutcome | None:
         """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
         if not self._sender.stopping.is_set():
             await self._bring(work)
@@ -267,31 +267,31 @@ class Run:
             await self._waive(work)
         return outcome(work)
 
-    async def _waive(self, work: Work) -> None:
+    async def _waive(self, work: RowProgress) -> None:
         """Write down that nothing of the row waits for a last look."""
         for thing in work.things:
             if thing.is_unaudited:
                 thing.due = 0.0
                 await self._sender.book.write(thing)
 
-    async def _bring(self, work: Work) -> None:
+    async def _bring(self, work: RowProgress) -> None:
         journal = self._sender.book.journal
         if work.is_new and self._resumed is not None and journal is not None:
             await resume.recall(journal, work)
         work.is_unseen = False
-        await self._companies.bring(work)
-        if work.empresa.phase is Phase.DONE:
+        await self._companies.advance(work)
+        if work.empresa.phase is StepState.DONE:
             is_due = 0 < work.due <= asyncio.get_running_loop().time()
-            await self._series.bring(work, is_due=is_due)
+            await self._series.advance(work, is_due=is_due)
             if is_due and not work.looks:
                 work.due = 0.0
         work.is_new = False
 
-    async def _give_up(self, work: Work) -> None:
+    async def _give_up(self, work: RowProgress) -> None:
         """Write down as failed what was tried, and could not be sent: this run does not try it again."""
         for thing in work.things:
-            if thing.phase is Phase.PLANNED and thing.reason and not thing.reason.startswith(NOT_TRIED):
-                thing.phase = Phase.FAILED
+            if thing.phase is StepState.PLANNED and thing.reason and not thing.reason.startswith(NOT_TRIED):
+                thing.phase = StepState.FAILED
                 await self._sender.book.save(thing)
 
     def count_rest(self) -> None:
@@ -308,8 +308,8 @@ class Run:
         self.report.add_not_begun()
 
 
-def _say_why(work: Work) -> None:
+def _say_why(work: RowProgress) -> None:
     """Give the reason to what a run that was stopped leaves unsent."""
-    for thing in [work.empresa] if work.empresa.phase is not Phase.DONE else work.series:
-        if thing.phase is Phase.PLANNED and not thing.reason:
+    for thing in [work.empresa] if work.empresa.phase is not StepState.DONE else work.series:
+        if thing.phase is StepState.PLANNED and not thing.reason:
             thing.reason = stopped(thing)

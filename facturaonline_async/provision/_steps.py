@@ -7,14 +7,14 @@ from typing import Final
 
 from attrs import define
 
-__all__ = ["COMPANY_FIRST", "NOT_TRIED", "How", "Phase", "Thing"]
+__all__ = ["COMPANY_FIRST", "NOT_TRIED", "Origin", "Step", "StepState"]
 
 #: How the reason begins of what is planned, and was not tried.
 NOT_TRIED: Final = "not tried"
 COMPANY_FIRST: Final = f"{NOT_TRIED}: its company comes first"
 
 
-class Phase(enum.StrEnum):
+class StepState(enum.StrEnum):
     """How far a thing has come.
 
     ::
@@ -41,7 +41,7 @@ class Phase(enum.StrEnum):
     UNRESOLVED = "unresolved"
 
 
-class How(enum.StrEnum):
+class Origin(enum.StrEnum):
     """How a thing that is done came about."""
 
     #: By this plan.
@@ -53,7 +53,7 @@ class How(enum.StrEnum):
 
 
 @define(kw_only=True)
-class Thing:
+class Step:
     """A company (`letra` is ``""``) or a serie, as a journal keeps it. It holds no payload and no secret.
 
     Attributes:
@@ -76,8 +76,8 @@ class Thing:
     rfc: str
     letra: str = ""
     tipo_documento: str = ""
-    phase: Phase = Phase.PLANNED
-    how: How | None = None
+    phase: StepState = StepState.PLANNED
+    how: Origin | None = None
     uid: str | None = None
     due: float = 0.0
     sends: int = 0
@@ -104,14 +104,16 @@ class Thing:
     @property
     def is_seen(self) -> bool:
         """Whether it is done, and there is nothing left to learn of it."""
-        return self.phase is Phase.DONE and self.uid is not None and not self.reason
+        return self.phase is StepState.DONE and self.uid is not None and not self.reason
 
     @property
     def is_unaudited(self) -> bool:
         """Whether it was created, and no list has told yet that it was created once."""
-        return self.phase is Phase.DONE and self.due > 0 and self.sends > 0 and self.uid is not None
+        return self.phase is StepState.DONE and self.due > 0 and self.sends > 0 and self.uid is not None
 
     @property
     def may_change(self) -> bool:
         """Whether a plan may say something else about it than before: nothing that was sent may exist."""
-        return self.phase in {Phase.PLANNED, Phase.FAILED} or (self.phase is Phase.CONFLICT and not self.sends)
+        return self.phase in {StepState.PLANNED, StepState.FAILED} or (
+            self.phase is StepState.CONFLICT and not self.sends
+        )

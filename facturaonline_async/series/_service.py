@@ -79,7 +79,7 @@ class SeriesService:
         key = serie_key(letra, tipo_documento)  # refuses what is wrong before anything is sent
         found = (await self._shared_index()).get(key, [])
         if found:
-            self._engine.doubts.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
+            self._engine.pending.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
         return found
 
     async def create(
@@ -173,7 +173,7 @@ class SeriesService:
                 and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
 
         """
-        with self._engine.doubts.deleted("series", self._credentials.fingerprint, uid):
+        with self._engine.pending.deleting("series", self._credentials.fingerprint, uid):
             await self._engine.send_exclusive(
                 wire.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid)
             )
@@ -189,18 +189,18 @@ class SeriesService:
         try:
             await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
         except NotFoundError:  # which proves nothing of what answers may still lack
-            return not self._engine.doubts.is_in_doubt("series", self._credentials.fingerprint, uid)
+            return not self._engine.pending.is_pending("series", self._credentials.fingerprint, uid)
         return False
 
     def _tell_uids(self, series: Sequence[Serie]) -> None:
         """Let the session know the uids of what it has created: creates do not answer them."""
-        doubts = self._engine.doubts
-        if not doubts.has_nameless:
+        doubts = self._engine.pending
+        if not doubts.has_unknown_uids:
             return
         several = Counter(serie.key for serie in series)
         for serie in series:
             if several[serie.key] == 1:  # of several, none is surely the one that was created
-                doubts.tell(self._key(*serie.key), str(serie.uid))
+                doubts.learn_uid(self._key(*serie.key), str(serie.uid))
 
     def _key(self, letra: str, tipo_documento: str) -> Key:
         """Return by what the session remembers this serie."""

@@ -28,11 +28,11 @@ from facturaonline_async.cli.format import format_duration, next_steps
 from facturaonline_async.cli.report_chart import chart
 from facturaonline_async.cli.report_html import MARK, render, templates
 from facturaonline_async.provision._journal import progress
-from facturaonline_async.provision._journal.history import Pace, paces, read_ledger
-from facturaonline_async.provision._journal.progress import look
-from facturaonline_async.provision._journal.reader import open_to_read, read_things, safe
+from facturaonline_async.provision._journal.history import Pace, paces, read_history
+from facturaonline_async.provision._journal.progress import read_progress
+from facturaonline_async.provision._journal.reader import open_to_read, read_steps, safe
 from facturaonline_async.provision._journal.writer import Journal, JournalError
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 from tests.browser import browser
 from tests.cli.test_app import environment, run, started
 from tests.journals import HOST, alter, counted, end, fill, mixed, rfc, row, save, state, worker, write
@@ -67,12 +67,14 @@ async def test_status_counts_what_the_journal_holds(path: Path) -> None:
         counts = counted(things, empresas=empresas)
         assert {state: told[name][state] for state in progress.STATES} == dict.fromkeys(progress.STATES, 0) | counts
         assert told[name]["all"] == sum(counts.values())
-        assert told[name]["there"] == sum(counts[how.value] for how in How)
+        assert told[name]["there"] == sum(counts[how.value] for how in Origin)
     assert (told["host"], told["running"], told["complete"], told["broken_off"]) == (HOST, False, False, False)
 
 
 async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) -> None:
-    await write(path, [*row(2, Phase.DONE, How.CREATED), *row(3, Phase.FAILED, reason="no: la contraseña"), *row(4)])
+    await write(
+        path, [*row(2, StepState.DONE, Origin.CREATED), *row(3, StepState.FAILED, reason="no: la contraseña"), *row(4)]
+    )
     ran = await run("status", path)
     assert (ran.code, ran.err) == (0, "")
     assert re.search(r"failed +│ +1 │ +0 │", ran.out)
@@ -82,14 +84,14 @@ async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) 
 
 
 async def test_what_was_not_tried_has_a_reason_in_every_report(path: Path) -> None:
-    done, new = row(2, Phase.DONE, How.CREATED, series=1), row(3, series=2)
+    done, new = row(2, StepState.DONE, Origin.CREATED, series=1), row(3, series=2)
     await write(path, [*done, *new])
     first, second = (await run("report", path, "--json")).json["rows"]
     turn, company = "not tried: its turn did not come yet", "not tried: its company comes first"
     assert [serie["reason"] for serie in first["series"]] == [turn]
     assert (second["reason"], [serie["reason"] for serie in second["series"]]) == (turn, [company] * 2)
     assert turn in (await run("report", path)).out
-    page = data(render(read_ledger(path)))
+    page = data(render(read_history(path)))
     assert page["reasons"] == ["", turn, company]
 
 
@@ -101,13 +103,13 @@ async def test_the_next_command_of_an_emulators_journal_has_its_option(path: Pat
 
 
 async def test_a_complete_run_leaves_nothing_to_do(path: Path) -> None:
-    await write(path, row(2, Phase.DONE, How.ADOPTED))
+    await write(path, row(2, StepState.DONE, Origin.ADOPTED))
     told = (await run("status", path, "--json")).json
     assert (told["complete"], told["next"]) == (True, ["Everything in the plan exists. You need to do nothing."])
 
 
 async def test_a_run_at_work_is_told_of_and_not_disturbed(path: Path) -> None:
-    await write(path, row(2, Phase.DONE, How.CREATED))
+    await write(path, row(2, StepState.DONE, Origin.CREATED))
     async with worker(path) as process:
         told = (await run("status", path, "--json")).json
         assert (told["running"], told["ended"], told["runs"][-1]["pid"]) == (True, None, process.pid)
@@ -115,22 +117,22 @@ async def test_a_run_at_work_is_told_of_and_not_disturbed(path: Path) -> None:
         assert f"process {process.pid}" in (await run("status", path)).out
         await save(process)
         await end(process)
-    seen = look(path)
-    assert (seen.is_running, seen.is_broken_off, seen.ended) == (False, False, seen.sessions[-1].ended)
+    seen = read_progress(path)
+    assert (seen.is_running, seen.is_broken_off, seen.ended) == (False, False, seen.runs[-1].ended)
 
 
 async def test_a_run_that_was_killed_is_told_of_with_its_last_word_and_resumes(path: Path) -> None:
-    await write(path, row(2, Phase.DONE, How.CREATED))
+    await write(path, row(2, StepState.DONE, Origin.CREATED))
     async with worker(path) as process:
         process.kill()
         await process.wait()
         assert os.path.getsize(f"{path}-wal")  # noqa: ASYNC240, PTH202  # its last words are only there
         told = (await run("status", path, "--json")).json
         assert (told["running"], told["broken_off"], told["empresas"]["intent"]) == (False, True, 1)
-        (*_, last) = read_ledger(path).rows
+        (*_, last) = read_history(path).rows
         assert [entry.state for entry in last.entries] == ["intent"]
     async with worker(path) as process:
-        assert (look(path).is_running, look(path).sessions[-1].pid) == (True, process.pid)
+        assert (read_progress(path).is_running, read_progress(path).runs[-1].pid) == (True, process.pid)
 
 
 async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,13 +143,13 @@ async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, m
             return False
 
         monkeypatch.setattr(progress, "is_taken", ends_now)
-        assert (seen := look(path)).is_broken_off is False
-        assert (seen.is_running, seen.sessions[-1].ended) == (False, seen.sessions[-1].began + 1)
+        assert (seen := read_progress(path)).is_broken_off is False
+        assert (seen.is_running, seen.runs[-1].ended) == (False, seen.runs[-1].began + 1)
 
 
 async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        done = [thing for number in range(2, 122) for thing in row(number, Phase.DONE, How.CREATED)]
+        done = [thing for number in range(2, 122) for thing in row(number, StepState.DONE, Origin.CREATED)]
         await fill(journal, [*done, *(thing for number in range(122, 182) for thing in row(number))])
         alter(
             path,
@@ -156,7 +158,7 @@ async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, 
             "UPDATE things SET changed = :at - 59 WHERE number < 32",  # 30 in the last minute: one in two seconds
             at=at,
         )
-        seen = look(path)
+        seen = read_progress(path)
     assert seen.minute is not None
     assert seen.overall is not None
     assert (seen.minute.seconds, seen.minute.empresas, seen.overall.empresas) == (60, 0.5, 120 / 600)
@@ -165,8 +167,8 @@ async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, 
 
 async def test_what_was_adopted_does_not_make_the_rest_look_quick(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        await fill(journal, [thing for number in range(2, 62) for thing in row(number, Phase.DONE, How.ADOPTED)])
-        await fill(journal, [*row(62, Phase.DONE, How.CREATED), *row(63)])
+        await fill(journal, [thing for number in range(2, 62) for thing in row(number, StepState.DONE, Origin.ADOPTED)])
+        await fill(journal, [*row(62, StepState.DONE, Origin.CREATED), *row(63)])
         alter(
             path,
             "UPDATE runs SET began = :at - 10",
@@ -174,35 +176,37 @@ async def test_what_was_adopted_does_not_make_the_rest_look_quick(path: Path, at
             "UPDATE things SET began = :at - 6 WHERE number = 62",
             at=at,
         )
-        assert look(path).eta == 10  # one was created in ten seconds, and one is left
+        assert read_progress(path).eta == 10  # one was created in ten seconds, and one is left
 
 
 async def test_the_time_left_reaches_to_the_last_look_at_what_is_unknown(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        await fill(journal, [*row(2, Phase.DONE, How.CREATED), *row(3, Phase.UNKNOWN), *row(4, Phase.UNKNOWN)])
+        await fill(
+            journal, [*row(2, StepState.DONE, Origin.CREATED), *row(3, StepState.UNKNOWN), *row(4, StepState.UNKNOWN)]
+        )
         alter(
             path,
             "UPDATE runs SET began = :at - 1",
             "UPDATE things SET began = :at - 1, changed = :at - 1, due = :at + 30 * (number - 2)",
             at=at,
         )
-        seen = look(path)
+        seen = read_progress(path)
     assert (seen.due, seen.eta) == ((30, 60), 60)
 
 
 async def test_series_of_companies_that_need_a_person_are_not_waited_for(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        await fill(journal, [*row(2, Phase.FAILED, series=3), *row(3, Phase.DONE, How.CREATED, series=1)])
+        await fill(journal, [*row(2, StepState.FAILED, series=3), *row(3, StepState.DONE, Origin.CREATED, series=1)])
         alter(path, "UPDATE runs SET began = :at - 1", "UPDATE things SET began = :at, changed = :at", at=at)
-        seen = look(path)
+        seen = read_progress(path)
     assert (seen.waiting, seen.eta) == (3, 1)
 
 
 async def test_reasons_that_differ_in_rfc_and_uid_only_are_one(path: Path) -> None:
-    def refused(number: int) -> list[Thing]:
-        return row(number, Phase.FAILED, reason=f"HTTP 422: {rfc(number)} ya existe (uid 607a062eae{number:04x})")
+    def refused(number: int) -> list[Step]:
+        return row(number, StepState.FAILED, reason=f"HTTP 422: {rfc(number)} ya existe (uid 607a062eae{number:04x})")
 
-    await write(path, [*row(9, Phase.FAILED, reason="HTTP 400"), *refused(5), *refused(3), *refused(4)])
+    await write(path, [*row(9, StepState.FAILED, reason="HTTP 400"), *refused(5), *refused(3), *refused(4)])
     reasons = (await run("status", path, "--json")).json["reasons"]
     assert [(each["count"], each["example"]["row"], each["reason"]) for each in reasons] == [
         (3, 3, f"HTTP 422: {rfc(3)} ya existe (uid 607a062eae0003)"),
@@ -212,10 +216,16 @@ async def test_reasons_that_differ_in_rfc_and_uid_only_are_one(path: Path) -> No
 
 async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
     await write(
-        path, [*row(2, Phase.CONFLICT), *row(3, Phase.UNRESOLVED), *row(4, Phase.UNKNOWN), *row(5, Phase.FAILED)]
+        path,
+        [
+            *row(2, StepState.CONFLICT),
+            *row(3, StepState.UNRESOLVED),
+            *row(4, StepState.UNKNOWN),
+            *row(5, StepState.FAILED),
+        ],
     )
     alter(path, "UPDATE things SET due = changed + 1e6 WHERE phase = 'unknown'")
-    steps = next_steps(look(path))
+    steps = next_steps(read_progress(path))
     assert [re.match(r"To finish the rest|1 row [a-z ]+", step)[0] for step in steps] == [  # type: ignore[index]
         *(
             "To finish the rest",
@@ -229,28 +239,28 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
 
 
 async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
-    await write(path, [*row(2, Phase.UNRESOLVED, series=2)])
-    assert "To finish the rest" not in " ".join(next_steps(look(path)))
-    await write(path, row(4, Phase.INTENT))
-    assert [step[:27] for step in next_steps(look(path))[:2]] == [
+    await write(path, [*row(2, StepState.UNRESOLVED, series=2)])
+    assert "To finish the rest" not in " ".join(next_steps(read_progress(path)))
+    await write(path, row(4, StepState.INTENT))
+    assert [step[:27] for step in next_steps(read_progress(path))[:2]] == [
         *("To finish the rest, run: fa", "1 row in flight when it sto")
     ]
 
 
 async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> None:
-    unseen = row(2, Phase.DONE, How.CREATED, reason="not readable before the deadline")
-    await write(path, [*unseen, *row(3, Phase.DONE, How.CREATED)])
-    seen = look(path)
+    unseen = row(2, StepState.DONE, Origin.CREATED, reason="not readable before the deadline")
+    await write(path, [*unseen, *row(3, StepState.DONE, Origin.CREATED)])
+    seen = read_progress(path)
     assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
     assert [step[:9] for step in next_steps(seen)] == ["To finish", "1 row the"]
-    first, second = read_ledger(path).rows
+    first, second = read_history(path).rows
     assert (first.ok, [entry.name for entry in first.lacking], second.ok) == (False, ["empresa"], True)
 
 
 async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     async with await Journal.open(tmp_path / "link", account="keys", host=HOST):
-        assert [look(name).is_running for name in (path, tmp_path / "link")] == [True, True]
+        assert [read_progress(name).is_running for name in (path, tmp_path / "link")] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +294,7 @@ async def test_watch_goes_on_until_the_run_ends(path: Path) -> None:
 
 
 async def test_watch_for_people_ends_with_the_last_look(path: Path) -> None:
-    await write(path, row(2, Phase.DONE, How.CREATED))
+    await write(path, row(2, StepState.DONE, Origin.CREATED))
     ran = await run("status", path, "--watch")
     assert (ran.code, "Everything in the plan exists. You need to do nothing." in ran.out) == (0, True)
 
@@ -319,7 +329,7 @@ def no_journals(folder: Path) -> Iterator[tuple[Path, str]]:
 async def test_what_is_no_journal_is_one_clear_line(tmp_path: Path) -> None:
     for file, words in no_journals(tmp_path):
         with pytest.raises(JournalError, match=words) as caught:
-            look(file)
+            read_progress(file)
         assert str(file) in str(caught.value)
     for command in ("status", "report"):
         ran = await run(command, tmp_path / "none")
@@ -331,7 +341,7 @@ async def test_another_versions_journal_is_refused(path: Path) -> None:
     await write(path, row(2))
     alter(path, "PRAGMA user_version = 7")
     with pytest.raises(JournalError, match=r"another version of this library \(schema 7, not 1\)"):
-        look(path)
+        read_progress(path)
 
 
 def test_a_damaged_journal_is_an_error_of_ours(path: Path) -> None:
@@ -339,12 +349,12 @@ def test_a_damaged_journal_is_an_error_of_ours(path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + random.Random(1).randbytes(len(whole) - 4096))
     with pytest.raises(JournalError, match="cannot be read"):
-        look(path)
+        read_progress(path)
 
 
 async def test_a_journal_may_have_any_name(tmp_path: Path) -> None:
     path = tmp_path / "corrida 100% #1?.sqlite"
-    await write(path, row(2, Phase.FAILED))
+    await write(path, row(2, StepState.FAILED))
     told = (await run("status", path, "--json")).json
     assert (told["empresas"]["failed"], f"--journal '{path}'" in told["next"][0]) == (1, True)
 
@@ -353,10 +363,10 @@ async def test_who_reads_sees_one_moment_and_nobody_waits(path: Path) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, things := row(2))
         with open_to_read(path) as connection:
-            things[0].phase = Phase.FAILED
+            things[0].phase = StepState.FAILED
             await journal.save(things[0])
-            assert [thing.phase for thing, *_ in read_things(connection)] == [Phase.PLANNED]
-        assert look(path).empresas["failed"] == 1
+            assert [thing.phase for thing, *_ in read_steps(connection)] == [StepState.PLANNED]
+        assert read_progress(path).empresas["failed"] == 1
 
 
 # ── report ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -373,13 +383,13 @@ async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> 
     ]
     assert found == [(thing.number, thing.rfc, thing.letra, state(thing), thing.uid, thing.reason) for thing in things]
     assert [row["ok"] for row in rows] == [
-        all(thing.phase is Phase.DONE for thing in things[place : place + 4]) for place in range(0, len(things), 4)
+        all(thing.phase is StepState.DONE for thing in things[place : place + 4]) for place in range(0, len(things), 4)
     ]
 
 
 async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
-    done = row(3, Phase.DONE, How.CREATED, series=2)
-    await write(path, [*row(2, Phase.FAILED, series=3, reason="no"), *done])
+    done = row(3, StepState.DONE, Origin.CREATED, series=2)
+    await write(path, [*row(2, StepState.FAILED, series=3, reason="no"), *done])
     ran = await run("report", path)
     lacking = [line.split("│")[1:6] for line in ran.out.splitlines() if re.match(r"│ [0-9]", line)]
     assert [[cell.strip() for cell in line] for line in lacking] == [
@@ -420,7 +430,7 @@ def test_the_picture_has_no_more_bars_than_fit(lengths: list[float]) -> None:
 
 
 async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(path: Path) -> None:
-    await write(path, [thing for number in range(6) for thing in row(number, Phase.DONE, series=1)])
+    await write(path, [thing for number in range(6) for thing in row(number, StepState.DONE, series=1)])
     alter(
         path,
         "UPDATE runs SET began = :at, ended = :at + 20",
@@ -430,7 +440,7 @@ async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(p
         "UPDATE things SET phase = 'done', changed = :at + 3625.5 WHERE number = 5 AND letra <> ''",
         at=CLOCK,
     )
-    first, second = read_ledger(path).pace
+    first, second = read_history(path).pace
     assert (first.empresas, first.series) == ((3, *[0] * 18, 3), (3, *[0] * 19))
     assert (second.empresas, second.series) == ((0,) * 10, (0, 0, 0, 0, 0, 1, 0, 0, 0, 0))
     drawn = draw([first, second])
@@ -489,7 +499,8 @@ async def test_nothing_shows_a_key_or_steers_the_terminal(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await write(
-        path, [*row(2, Phase.FAILED, reason=f"{EVIL} {KEY}"), *row(3, Phase.FAILED, reason=f'{{"Secret":"{KEY}"}}')]
+        path,
+        [*row(2, StepState.FAILED, reason=f"{EVIL} {KEY}"), *row(3, StepState.FAILED, reason=f'{{"Secret":"{KEY}"}}')],
     )
     report.command(path, tmp_path / "run.html", in_json=True)
     shown = [await run("status", path), await run("report", path)]
@@ -516,7 +527,7 @@ def test_a_report_replaces_a_report_and_nothing_else(path: Path, tmp_path: Path)
         with pytest.raises(InvalidInputError) as caught:
             report.command(path, other, force=True)
         assert str(other) in str(caught.value)
-    assert look(path).empresas["not_tried"] == 2
+    assert read_progress(path).empresas["not_tried"] == 2
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(
@@ -551,10 +562,10 @@ def test_without_its_template_engine_the_command_says_how_to_get_it(
 
 async def test_a_page_says_when_its_run_is_at_work_or_was_interrupted(path: Path) -> None:
     async with worker(path) as process:
-        assert 'class="verdict running">At work<' in render(read_ledger(path))
+        assert 'class="verdict running">At work<' in render(read_history(path))
         process.kill()
         await process.wait()
-        assert 'class="verdict bad">Interrupted<' in render(read_ledger(path))
+        assert 'class="verdict bad">Interrupted<' in render(read_history(path))
 
 
 # ── The page in a browser ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -565,11 +576,11 @@ FIRST = "document.querySelector('#body th').textContent"
 
 
 async def test_a_page_of_twenty_thousand_rows_is_searched_filtered_sorted_and_paged(path: Path, tmp_path: Path) -> None:
-    things = [thing for number in range(2, 20_002) for thing in row(number, Phase.DONE, How.CREATED, series=3)]
+    things = [thing for number in range(2, 20_002) for thing in row(number, StepState.DONE, Origin.CREATED, series=3)]
     for thing in things:
-        thing.phase, thing.how = Phase.DONE, How.CREATED
+        thing.phase, thing.how = StepState.DONE, Origin.CREATED
     for thing in (things[8], things[41], things[43]):  # row 4's company; two series of row 12
-        thing.phase, thing.how, thing.reason = Phase.FAILED, None, f"{EVIL} contraseña de {thing.rfc}"
+        thing.phase, thing.how, thing.reason = StepState.FAILED, None, f"{EVIL} contraseña de {thing.rfc}"
     await write(path, things)
     await asyncio.to_thread(report.command, path, tmp_path / "run.html")
     async with browser(tmp_path / "profile") as tab:
@@ -604,7 +615,7 @@ async def test_a_page_of_twenty_thousand_rows_is_searched_filtered_sorted_and_pa
 
 
 async def test_the_page_can_be_read_without_scripts_printed_and_made_narrow(path: Path, tmp_path: Path) -> None:
-    await write(path, [*row(2, Phase.FAILED, reason="no"), *row(3, Phase.DONE, How.CREATED, series=2)])
+    await write(path, [*row(2, StepState.FAILED, reason="no"), *row(3, StepState.DONE, Origin.CREATED, series=2)])
     report.command(path, tmp_path / "run.html")
     async with browser(tmp_path / "profile") as tab:
         await tab.command("Emulation.setScriptExecutionDisabled", value=True)

@@ -21,7 +21,7 @@ from facturaonline_async import (
 )
 from facturaonline_async._core.company_registry import CompanyRegistry, same_rfc
 from facturaonline_async.empresas._models import key_marks
-from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, ThingEvent, provision
+from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, StepEvent, provision
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing._emulator.empresa_fields import created, detail, updated
 from tests.plans import nueva
@@ -284,7 +284,7 @@ async def test_a_plan_creates_no_serie_with_another_new_companys_keys(
 ) -> None:
     """The other company comes about while the run is at work, so that no list has shown its keys."""
 
-    def see(event: ThingEvent) -> None:
+    def see(event: StepEvent) -> None:
         rfcs = [row["rfc"] for row in emulator.state["empresas"].values()]
         if NEW in rfcs and NEWER not in rfcs:
             emulator.add_empresa(rfc=NEWER)

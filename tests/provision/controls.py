@@ -13,8 +13,8 @@ import pytest
 from facturaonline_async import FacturaOnline, NuevaEmpresa, OutcomeUnknownError, bulk
 from facturaonline_async.errors import FacturaOnlineError
 from facturaonline_async.provision import PlanSerie
-from facturaonline_async.provision._engine.recorder import Book
-from facturaonline_async.provision._steps import Phase, Thing
+from facturaonline_async.provision._engine.recorder import Recorder
+from facturaonline_async.provision._steps import Step, StepState
 
 __all__ = ["intent_after_send", "provision_naively"]
 
@@ -24,14 +24,14 @@ _ATTEMPTS = 3
 @contextmanager
 def intent_after_send() -> Iterator[None]:
     """Let nothing be written down of what is about to be sent: only of what was."""
-    save = Book.save
+    save = Recorder.save
 
-    async def save_what_was(book: Book, thing: Thing) -> None:
-        if thing.phase is not Phase.INTENT:
+    async def save_what_was(book: Recorder, thing: Step) -> None:
+        if thing.phase is not StepState.INTENT:
             await save(book, thing)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Book, "save", save_what_was)
+        patch.setattr(Recorder, "save", save_what_was)
         yield
 
 

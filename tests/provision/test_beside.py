@@ -25,7 +25,7 @@ from facturaonline_async import (
     UnreadableAnswerError,
 )
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.provision import JournalError, Plan, RunReport, State, ThingEvent, provision
+from facturaonline_async.provision import JournalError, Plan, RunReport, State, StepEvent, provision
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing import Emulator
 from facturaonline_async.testing._emulator.dispatch import Arrival
@@ -449,7 +449,7 @@ async def test_a_journal_that_is_taken_away_stops_the_run_before_anything_more_i
 ) -> None:
     done: list[str] = []
 
-    def on_event(event: ThingEvent) -> None:
+    def on_event(event: StepEvent) -> None:
         if event.phase == "done" and not event.letra:
             done.append(event.rfc)
             if len(done) == 3:

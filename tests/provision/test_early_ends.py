@@ -10,7 +10,7 @@ import pytest
 
 from facturaonline_async import FacturaOnline, connect
 from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, RunReport, State, provision
-from facturaonline_async.provision._journal.progress import look
+from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
 from tests.plans import nueva
@@ -57,7 +57,7 @@ async def test_the_report_of_a_run_that_ends_early_says_what_the_journal_says(tm
         emulator.inject(REFUSED, endpoint="empresas.create")
         for rows in (2, 3):
             await asyncio.gather(work(client, journal, how, rows, reports), return_exceptions=True)
-            report, status = reports[-1], look(journal)
+            report, status = reports[-1], read_progress(journal)
             assert (numbers(report.empresas), numbers(report.series)) == (
                 numbers(status.empresas),
                 numbers(status.series),
@@ -96,5 +96,5 @@ async def test_what_could_not_be_sent_has_failed_in_the_journal_as_in_the_report
     ):
         emulator.inject(Fault.throttle(), endpoint="empresas.create", times=10_000)
         await work(client, journal, "finished", 0, reports)
-    assert numbers(reports[0].empresas) == numbers(look(journal).empresas) == {"failed": 12}
-    assert numbers(reports[0].series) == numbers(look(journal).series) == {"not_tried": 24}
+    assert numbers(reports[0].empresas) == numbers(read_progress(journal).empresas) == {"failed": 12}
+    assert numbers(reports[0].series) == numbers(read_progress(journal).series) == {"not_tried": 24}

@@ -34,7 +34,7 @@ from facturaonline_async.provision import (
     RunReport,
     SerieOutcome,
     State,
-    ThingEvent,
+    StepEvent,
     provision,
 )
 from facturaonline_async.provision._plan.models import ValueRow
@@ -381,7 +381,7 @@ async def meddled(under_way: Run, emulator: Emulator) -> AsyncIterator[RowOutcom
 
 
 async def test_every_step_of_every_thing_is_an_event_without_secrets(client: FacturaOnline, emulator: Emulator) -> None:
-    events: list[ThingEvent] = []
+    events: list[StepEvent] = []
     await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=events.append)
     (uid,) = set(emulator.state["empresas"]) - {MAIN}
     (serie,) = emulator.state["series"]
@@ -398,7 +398,7 @@ async def test_every_step_of_every_thing_is_an_event_without_secrets(client: Fac
 async def test_a_listener_that_breaks_is_logged_and_changes_nothing(
     client: FacturaOnline, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: ThingEvent) -> None:
+    def broken(_: StepEvent) -> None:
         raise RuntimeError("clave-secreta")
 
     _, report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=broken)

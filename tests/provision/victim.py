@@ -19,11 +19,11 @@ from facturaonline_async import Credentials, connect
 from facturaonline_async._core.http.transport import Transport
 from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.provision._engine import resume
-from facturaonline_async.provision._engine.inventory import Account
-from facturaonline_async.provision._engine.series import ItsSeries
-from facturaonline_async.provision._engine.waiting import Parking
+from facturaonline_async.provision._engine.inventory import Inventory
+from facturaonline_async.provision._engine.series import SerieSteps
+from facturaonline_async.provision._engine.waiting import WaitingRows
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Phase, Thing
+from facturaonline_async.provision._steps import Step, StepState
 from tests.conftest import QUICK
 from tests.plans import nueva
 
@@ -79,10 +79,10 @@ def patch(owner: type, name: str, moment: Moment, when: Callable[..., bool], *, 
     setattr(owner, name, dying)
 
 
-def saves(phase: Phase, *, empresa: bool) -> Callable[..., bool]:
+def saves(phase: StepState, *, empresa: bool) -> Callable[..., bool]:
     """Fit the writing of a phase."""
 
-    def fits(_: Journal, thing: Thing) -> bool:
+    def fits(_: Journal, thing: Step) -> bool:
         return thing.phase is phase and thing.is_empresa is empresa
 
     return fits
@@ -101,7 +101,7 @@ def is_series_baseline(_: Journal, **more: Any) -> bool:
     return "add" not in more
 
 
-def waits(_: Parking, work: Any) -> bool:
+def waits(_: WaitingRows, work: Any) -> bool:
     return bool(work.waiting)
 
 
@@ -109,28 +109,33 @@ def waits(_: Parking, work: Any) -> bool:
 POINTS: dict[str, tuple[type, str, Moment, Callable[..., bool]]] = {
     "before the plan and the baseline are committed": (Journal, "adjust", "before", always),
     "after the plan and the baseline are committed": (Journal, "adjust", "after", always),
-    "before a company's intent": (Journal, "save", "before", saves(Phase.INTENT, empresa=True)),
-    "after a company's intent, before the first byte": (Journal, "save", "after", saves(Phase.INTENT, empresa=True)),
+    "before a company's intent": (Journal, "save", "before", saves(StepState.INTENT, empresa=True)),
+    "after a company's intent, before the first byte": (
+        Journal,
+        "save",
+        "after",
+        saves(StepState.INTENT, empresa=True),
+    ),
     "after a company's answer, before it is read": (Transport, "attempt", "after", sends("empresas.create")),
-    "after a company's answer, before it is done": (Journal, "save", "before", saves(Phase.DONE, empresa=True)),
-    "after a company is done, before it is read": (Journal, "save", "after", saves(Phase.DONE, empresa=True)),
-    "after a company is read, before its series are listed": (ItsSeries, "bring", "before", always),
+    "after a company's answer, before it is done": (Journal, "save", "before", saves(StepState.DONE, empresa=True)),
+    "after a company is done, before it is read": (Journal, "save", "after", saves(StepState.DONE, empresa=True)),
+    "after a company is read, before its series are listed": (SerieSteps, "bring", "before", always),
     "before the series' baseline": (Journal, "adjust", "before", is_series_baseline),
     "after the series' baseline": (Journal, "adjust", "after", is_series_baseline),
-    "before a serie's intent": (Journal, "save", "before", saves(Phase.INTENT, empresa=False)),
-    "after a serie's intent, before the first byte": (Journal, "save", "after", saves(Phase.INTENT, empresa=False)),
+    "before a serie's intent": (Journal, "save", "before", saves(StepState.INTENT, empresa=False)),
+    "after a serie's intent, before the first byte": (Journal, "save", "after", saves(StepState.INTENT, empresa=False)),
     "after a serie's answer, before it is read": (Transport, "attempt", "after", sends("series.create")),
-    "after a serie's answer, before it is done": (Journal, "save", "before", saves(Phase.DONE, empresa=False)),
-    "between two series": (Journal, "save", "after", saves(Phase.DONE, empresa=False)),
-    "before the uids are listed": (ItsSeries, "_learn_uids", "before", always),
-    "after the uids are listed": (ItsSeries, "_learn_uids", "after", always),
-    "before something unknown waits": (Parking, "put", "before", waits),
-    "while something unknown is looked for": (Parking, "_look_for_companies", "before", always),
-    "after something unknown was looked for": (Parking, "_look_for_companies", "after", always),
-    "while a journal and a plan are compared": (resume._Comparison, "commit", "before", always),
-    "after a journal and a plan are compared": (resume._Comparison, "commit", "after", always),
-    "before the list at the end": (Account, "audit", "before", always),
-    "after the list at the end": (Account, "audit", "after", always),
+    "after a serie's answer, before it is done": (Journal, "save", "before", saves(StepState.DONE, empresa=False)),
+    "between two series": (Journal, "save", "after", saves(StepState.DONE, empresa=False)),
+    "before the uids are listed": (SerieSteps, "_learn_uids", "before", always),
+    "after the uids are listed": (SerieSteps, "_learn_uids", "after", always),
+    "before something unknown waits": (WaitingRows, "put", "before", waits),
+    "while something unknown is looked for": (WaitingRows, "_look_for_companies", "before", always),
+    "after something unknown was looked for": (WaitingRows, "_look_for_companies", "after", always),
+    "while a journal and a plan are compared": (resume._PlanDiff, "commit", "before", always),
+    "after a journal and a plan are compared": (resume._PlanDiff, "commit", "after", always),
+    "before the list at the end": (Inventory, "audit", "before", always),
+    "after the list at the end": (Inventory, "audit", "after", always),
 }
 
 

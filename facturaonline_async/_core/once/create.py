@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 from attrs import evolve
 
 from facturaonline_async._core.engine import BeforeSend, Engine
-from facturaonline_async._core.once.pending import Doubt, Key
+from facturaonline_async._core.once.pending import Key, PendingCreate
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,
@@ -26,7 +26,7 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
 )
 
-__all__ = ["BeforeSend", "ensure", "look_after_refusal", "poll", "send_create"]
+__all__ = ["BeforeSend", "ensure", "look_after_refusal", "poll_until", "send_create"]
 
 
 class _HasUid(Protocol):
@@ -67,7 +67,7 @@ async def ensure(
         FacturaOnlineError: `find` failed, or the create was refused or not sent: nothing was created.
 
     """
-    doubts, settle = engine.doubts, engine.config.settle
+    doubts, settle = engine.pending, engine.config.settle
     async with engine.locks.hold(key):
         was_in_doubt = doubts.get(key) is not None
         found = await find()
@@ -78,16 +78,16 @@ async def ensure(
             if (doubt := doubts.get(key)) is None:
                 try:
                     uid = await send_create(engine, key, create)
-                    doubt = Doubt(0.0, is_sure=True, uid=uid)
+                    doubt = PendingCreate(0.0, is_sure=True, uid=uid)
                 except ApiError as refusal:
                     if (found := await look_after_refusal(refusal, find)) is None:
                         raise
                     doubts.see(key, str(found.uid), settle)
                     return found
                 except (OutcomeUnknownError, UnreadableAnswerError) as error:
-                    problem, doubt = error, Doubt(0.0)
+                    problem, doubt = error, PendingCreate(0.0)
             known = doubt
-            found = await poll(engine, lambda: look(known.uid), problem=problem or known.problem(key))
+            found = await poll_until(engine, lambda: look(known.uid), problem=problem or known.problem(key))
         doubts.see(key, str(found.uid), settle)
         return found
 
@@ -115,7 +115,7 @@ async def send_create(
         FacturaOnlineError: as `send` raises it. Only what surely was not done is forgotten.
 
     """
-    doubts, clock = engine.doubts, asyncio.get_running_loop().time
+    doubts, clock = engine.pending, asyncio.get_running_loop().time
     settle = engine.config.settle if settle is None else settle
     known, begun, was_spared = doubts.get(key), None, False
 
@@ -127,25 +127,27 @@ async def send_create(
         nonlocal begun, was_spared
         if before_send is not None:
             await before_send()
-        begun, was_spared = doubts.begin(key, settle, mine), False
+        begun, was_spared = doubts.started(key, settle, mine), False
         return spare
 
     try:
         uid = await send(before)
     except (NotSentError, ApiError):
-        doubts.end(key, begun, before=known)
+        doubts.resolve(key, begun, before=known)
         raise
     except asyncio.CancelledError:
         if was_spared:  # cancelled between an attempt that surely was not done and the next one
-            doubts.end(key, begun, before=known)
+            doubts.resolve(key, begun, before=known)
         raise
     except Exception as error:
         if begun is not None:
             is_sure = isinstance(error, UnreadableAnswerError)
-            doubts.put(key, evolve(begun, until=clock() + settle, is_sure=is_sure))
+            doubts.update(key, evolve(begun, until=clock() + settle, is_sure=is_sure))
         raise
     replaced = None if begun is None else begun.before
-    doubts.put(key, Doubt(clock() + settle, is_sure=True, uid=uid, before=replaced))  # evolve takes twice as long
+    doubts.update(
+        key, PendingCreate(clock() + settle, is_sure=True, uid=uid, before=replaced)
+    )  # evolve takes twice as long
     return uid
 
 
@@ -164,7 +166,7 @@ async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T |
         return None
 
 
-async def poll(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:
+async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:
     """Look until there is something to see, with growing pauses, for ``Config.deadline`` seconds; else raise `problem`.
 
     "Not found" means not yet, and so do faults that may pass. A fault that stays ends the looking, but is not what is

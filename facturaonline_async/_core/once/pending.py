@@ -14,7 +14,7 @@ from attrs import define, evolve
 
 from facturaonline_async.errors import OutcomeUnknownError, UnreadableAnswerError
 
-__all__ = ["Doubt", "Doubts", "Key"]
+__all__ = ["Key", "PendingCreate", "PendingCreates"]
 
 _DAY = 86_400.0
 """Seconds for which a create with a yes, and without a uid, is remembered beyond its settle time: that it is there is
@@ -27,7 +27,7 @@ Key = tuple[str, Hashable, Hashable]
 
 
 @define  # and never changed: to make a frozen one takes twice as long, in each create
-class Doubt:
+class PendingCreate:
     """Something that the API's lists may not show, though it is there or may be.
 
     Attributes:
@@ -72,7 +72,7 @@ class Doubt:
         )
 
 
-class Doubts:
+class PendingCreates:
     """All doubts of a session, and those who must hear of new creates.
 
     It grows with what is created and seen within `Config.settle`, and with the creates of a day whose uids no answer
@@ -80,7 +80,7 @@ class Doubts:
     """
 
     def __init__(self) -> None:
-        self._doubts: dict[int, Doubt] = {}  # by the hashes of their keys
+        self._doubts: dict[int, PendingCreate] = {}  # by the hashes of their keys
         self._by_uid: dict[tuple[str, Hashable, str], int] = {}  # by resource, keys' fingerprint, and uid
         self._nameless: set[int] = set()  # those without a uid
         self._many = _FEW
@@ -89,12 +89,12 @@ class Doubts:
     def __len__(self) -> int:
         return len(self._doubts)
 
-    def get(self, key: Key) -> Doubt | None:
+    def get(self, key: Key) -> PendingCreate | None:
         """Return what is in doubt, unless that is over."""
         doubt = self._doubts.get(hash(key))
         return doubt if doubt is not None and not doubt.is_over(asyncio.get_running_loop().time()) else None
 
-    def begin(self, key: Key, settle: float, mine: set[int] | None = None) -> Doubt:
+    def started(self, key: Key, settle: float, mine: set[int] | None = None) -> PendingCreate:
         """Remember that a create is on its way, and return that: its outcome is unknown until its answer tells.
 
         `mine` is the caller's own set among the onlookers, which needs not be told.
@@ -104,14 +104,14 @@ class Doubts:
                 onlooker.add(hash(key))
         known = self.get(key)
         before = None if known is None else known.uid or known.before
-        doubt = Doubt(asyncio.get_running_loop().time() + settle, before=before)
-        self.put(key, doubt)
+        doubt = PendingCreate(asyncio.get_running_loop().time() + settle, before=before)
+        self.update(key, doubt)
         return doubt
 
-    def recall(self, key: Key, seconds: float, *, is_sure: bool) -> None:
+    def restore(self, key: Key, seconds: float, *, is_sure: bool) -> None:
         """Remember a create that was sent before this session, for so long; one with a yes for a day more."""
         if self.get(key) is None:
-            self.put(key, Doubt(asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
+            self.update(key, PendingCreate(asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
 
     def see(self, key: Key, uid: str, settle: float) -> None:
         """Remember that it was seen: `settle` seconds from its create, or from its first sight, lists may lack it."""
@@ -119,29 +119,29 @@ class Doubts:
         if doubt is not None and doubt.before == uid:
             return
         if doubt is None or doubt.uid not in {None, uid}:
-            doubt = Doubt(asyncio.get_running_loop().time() + settle, is_seen=True)
+            doubt = PendingCreate(asyncio.get_running_loop().time() + settle, is_seen=True)
         elif doubt.is_sure and doubt.uid == uid:
             return
-        self.put(key, evolve(doubt, is_sure=True, uid=uid))
+        self.update(key, evolve(doubt, is_sure=True, uid=uid))
 
     @property
-    def has_nameless(self) -> bool:
+    def has_unknown_uids(self) -> bool:
         """Whether there may be doubts without a uid, which lists and reads can tell."""
         return bool(self._nameless)
 
-    def tell(self, key: Key, uid: str) -> None:
+    def learn_uid(self, key: Key, uid: str) -> None:
         """Remember the uid that a list or a read gives, where a create of this key is remembered without one."""
         if hash(key) in self._nameless and self.get(key) is not None:
             self.see(key, uid, 0.0)
 
-    def is_in_doubt(self, resource: str, fingerprint: Hashable, uid: int | str) -> bool:
+    def is_pending(self, resource: str, fingerprint: Hashable, uid: int | str) -> bool:
         """Return whether answers may still lack what has this uid, so that their "not found" proves nothing."""
         number = self._by_uid.get((resource, fingerprint, str(uid)))
         doubt = None if number is None else self._doubts.get(number)
         now = asyncio.get_running_loop().time()
         return doubt is not None and not doubt.is_over(now) and str(uid) in {doubt.uid, doubt.before}
 
-    def put(self, key: Key, doubt: Doubt) -> None:
+    def update(self, key: Key, doubt: PendingCreate) -> None:
         """Remember something else of it than before."""
         self._doubts[hash(key)] = doubt
         if doubt.uid is None:
@@ -156,7 +156,7 @@ class Doubts:
             self._nameless.intersection_update(self._doubts)
             self._many = max(_FEW, 2 * len(self._doubts))
 
-    def end(self, key: Key, begun: Doubt | None, *, before: Doubt | None = None) -> None:
+    def resolve(self, key: Key, begun: PendingCreate | None, *, before: PendingCreate | None = None) -> None:
         """Forget a create that surely was not done, unless something else is known of its key since it was begun.
 
         `begun` is what `begin` returned (None: it never came so far), and `before` what was known before that.
@@ -166,10 +166,10 @@ class Doubts:
         del self._doubts[hash(key)]
         self._nameless.discard(hash(key))
         if before is not None:
-            self.put(key, before)
+            self.update(key, before)
 
     @contextmanager
-    def deleted(self, resource: str, fingerprint: Hashable, uid: int | str) -> Iterator[None]:
+    def deleting(self, resource: str, fingerprint: Hashable, uid: int | str) -> Iterator[None]:
         """Forget what has this uid when the ``with`` ends without an error: it was deleted.
 
         `resource` is such as ``"series"``, and `fingerprint` that of the keys of the delete: what other keys cannot
@@ -182,7 +182,7 @@ class Doubts:
             del self._doubts[number]  # of another uid, or of none yet: a newer create of the same key
 
     @contextmanager
-    def watched(self, heard: set[int]) -> Iterator[None]:
+    def subscribe(self, heard: set[int]) -> Iterator[None]:
         """Inside the ``with``, put the hashes of all keys into `heard` of which somebody else sends a create.
 
         Those of which somebody has sent one are there from the beginning: their doubts may end between a list that does

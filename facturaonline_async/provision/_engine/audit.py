@@ -20,13 +20,13 @@ from attrs import define, field
 from facturaonline_async import bulk
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.errors import FacturaOnlineError
-from facturaonline_async.provision._engine.create import Sender, told
+from facturaonline_async.provision._engine.create import Sender, describe
 from facturaonline_async.provision._engine.delay_queue import DelayQueue, is_set_before
-from facturaonline_async.provision._engine.inventory import Account, Disagreement
-from facturaonline_async.provision._engine.row import Work
+from facturaonline_async.provision._engine.inventory import Duplicate, Inventory
+from facturaonline_async.provision._engine.row import RowProgress
 from facturaonline_async.provision._engine.series import SEVERAL
 from facturaonline_async.provision._journal.writer import JournalError
-from facturaonline_async.provision._steps import Phase, Thing
+from facturaonline_async.provision._steps import Step, StepState
 from facturaonline_async.series._models import by_key
 
 __all__ = ["Audit"]
@@ -51,7 +51,7 @@ class _Company:
 
     rfc: str
     own: FacturaOnline
-    things: Sequence[Thing]
+    things: Sequence[Step]
     until: float = 0.0
     pause: float = _FIRST_PAUSE
 
@@ -67,7 +67,7 @@ class Audit:
 
     """
 
-    account: Account
+    account: Inventory
     sender: Sender
     problems: list[str] = field(factory=list, init=False)
     _waiting: DelayQueue[_Company] = field(factory=DelayQueue, init=False)
@@ -77,7 +77,7 @@ class Audit:
         """Seconds until the last look is made."""
         return max(0.0, self._seconds(self.account.shows_at), self._waiting.last - self._waiting.now())
 
-    def add(self, work: Work) -> None:
+    def add(self, work: RowProgress) -> None:
         """Take up a row that is done."""
         if work.empresa.is_unaudited:
             self.account.shows_at = max(self.account.shows_at, work.empresa.due)
@@ -125,13 +125,13 @@ class Audit:
             listed = by_key(await company.own.series.list())
         except FacturaOnlineError as error:
             if not self._again(company, company.things):
-                self.problems.append(f"{company.rfc}: its series could not be listed at the end: {told(error)}")
+                self.problems.append(f"{company.rfc}: its series could not be listed at the end: {describe(error)}")
             return
         missing = []
         for thing in company.things:
             uids = [str(serie.uid) for serie in listed.get(thing.key, ())]
             if len(uids) > 1:
-                thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+                thing.phase, thing.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
                 several = f"{SEVERAL.format(len(uids))} ({':'.join(thing.key)}): {', '.join(uids)}"
                 self.problems.append(f"{company.rfc}: {several}")
                 await self.sender.book.save(thing)
@@ -146,7 +146,7 @@ class Audit:
                 for thing in missing
             ]
 
-    def _again(self, company: _Company, things: Sequence[Thing]) -> bool:
+    def _again(self, company: _Company, things: Sequence[Step]) -> bool:
         """Return whether there is time for another look, and make it later if so."""
         if (now := self._waiting.now()) >= company.until:
             return False
@@ -157,7 +157,7 @@ class Audit:
 
     # ── Companies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _companies(self) -> list[Disagreement] | None:
+    async def _companies(self) -> list[Duplicate] | None:
         """Compare the list of companies, when it must show all, with what the run says is there. None: stopped."""
         stopping, now = self.sender.stopping, asyncio.get_running_loop().time
         if await is_set_before(stopping, now() + self._seconds(self.account.shows_at)):
@@ -167,7 +167,7 @@ class Audit:
             try:
                 found = await self.account.audit()
             except FacturaOnlineError as error:
-                found = [Disagreement("", f"the list at the end could not be read: {told(error)}")]
+                found = [Duplicate("", f"the list at the end could not be read: {describe(error)}")]
             if not found or now() >= until:
                 break
             if await is_set_before(stopping, min(now() + pause, until)):
@@ -176,7 +176,7 @@ class Audit:
         await self._write_down(found)
         return found
 
-    async def _write_down(self, found: Sequence[Disagreement]) -> None:
+    async def _write_down(self, found: Sequence[Duplicate]) -> None:
         """Let a journal know which companies are there several times, or that all are there once."""
         journal = self.sender.book.journal
         if journal is None:
@@ -186,7 +186,7 @@ class Audit:
         for each in found:
             if each.is_several:
                 (thing,) = [thing for thing in await journal.of_row(each.rfc) if thing.is_empresa]
-                thing.phase, thing.reason = Phase.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
+                thing.phase, thing.reason = StepState.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
                 await self.sender.book.save(thing)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.once.create import BeforeSend, look_after_refusal, send_create
-from facturaonline_async._core.once.pending import Doubt, Key
+from facturaonline_async._core.once.pending import Key, PendingCreate
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,
@@ -20,11 +20,11 @@ from facturaonline_async.errors import (
     RateLimitError,
     UnreadableAnswerError,
 )
-from facturaonline_async.provision._engine.recorder import Book
+from facturaonline_async.provision._engine.recorder import Recorder
 from facturaonline_async.provision._journal.opening import JournalError
-from facturaonline_async.provision._steps import NOT_TRIED, How, Phase, Thing
+from facturaonline_async.provision._steps import NOT_TRIED, Origin, Step, StepState
 
-__all__ = ["Look", "Sender", "StoppedError", "stopped", "told"]
+__all__ = ["Look", "Sender", "StoppedError", "describe", "stopped"]
 
 
 #: Looks once for what is like a thing, and returns the uids: by a list, and by a given uid if the list lacks it.
@@ -35,12 +35,12 @@ class StoppedError(NotSentError):
     """The run was asked to stop before this was sent."""
 
 
-def stopped(thing: Thing) -> str:
+def stopped(thing: Step) -> str:
     """Return why a run that was stopped has not sent something."""
     return f"{NOT_TRIED}{' again' if thing.sends else ''}: the run was stopped"
 
 
-def told(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """Return an error's text. A stranger's may hold anything, and is not shown."""
     if not isinstance(error, FacturaOnlineError):
         return f"unexpected {type(error).__name__}"
@@ -61,14 +61,14 @@ class Sender:
     """
 
     engine: Engine
-    book: Book
+    book: Recorder
     settle: float
     others: set[int] = field(factory=set, init=False)
     stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     async def create(
         self,
-        thing: Thing,
+        thing: Step,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
         look: Look,
@@ -85,43 +85,43 @@ class Sender:
         """
         async with self.engine.locks.hold(key):
             thing.reason = ""
-            doubt = self.engine.doubts.get(key)
+            doubt = self.engine.pending.get(key)
             if doubt is not None or hash(key) in self.others:
                 await self._heed(thing, key, doubt, look)
-            if thing.phase is Phase.PLANNED and not thing.reason:
+            if thing.phase is StepState.PLANNED and not thing.reason:
                 await self._send(thing, key, send, look)
 
-    async def _heed(self, thing: Thing, key: Key, doubt: Doubt | None, look: Look) -> None:
+    async def _heed(self, thing: Step, key: Key, doubt: PendingCreate | None, look: Look) -> None:
         """Take what others have created, or wait for what they may have."""
         try:
             uids = await look(doubt.uid if doubt is not None else None)
         except FacturaOnlineError as error:
-            thing.reason = f"whether it is there could not be seen: {told(error)}"
+            thing.reason = f"whether it is there could not be seen: {describe(error)}"
             await self.book.save(thing)
             return
         if uids:
             await self._take(thing, key, uids)
         elif doubt is not None:
             # Of a yes without a uid no more can be learnt than from lists; what has one may be gone by now.
-            phase = Phase.UNRESOLVED if doubt.is_sure and doubt.uid is None else Phase.UNKNOWN
+            phase = StepState.UNRESOLVED if doubt.is_sure and doubt.uid is None else StepState.UNKNOWN
             left = doubt.until - self._now()
             await self._leave_open(
                 thing, phase, doubt.problem(key), min(left, self.settle) if left > 0 else self.settle
             )
 
-    async def _take(self, thing: Thing, key: Key, uids: Sequence[str]) -> None:
+    async def _take(self, thing: Step, key: Key, uids: Sequence[str]) -> None:
         """Adopt what is there, if it is there once."""
-        self.engine.doubts.see(key, uids[0], self.settle)
+        self.engine.pending.see(key, uids[0], self.settle)
         if len(uids) == 1:
-            thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, How.ADOPTED, uids[0], ""
+            thing.phase, thing.how, thing.uid, thing.reason = StepState.DONE, Origin.ADOPTED, uids[0], ""
         else:
             several = f"there are {len(uids)} of it: {', '.join(uids)}"
-            thing.phase, thing.how, thing.uid, thing.reason = Phase.CONFLICT, None, None, several
+            thing.phase, thing.how, thing.uid, thing.reason = StepState.CONFLICT, None, None, several
         await self.book.save(thing)
 
     async def _send(
         self,
-        thing: Thing,
+        thing: Step,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
         look: Look,
@@ -132,7 +132,7 @@ class Sender:
             if self.stopping.is_set():
                 raise StoppedError(stopped(thing))
             # An attempt that is repeated in here was surely not done: however many there are, they count as one.
-            thing.phase, thing.reason, thing.sends = Phase.INTENT, "", sends + 1
+            thing.phase, thing.reason, thing.sends = StepState.INTENT, "", sends + 1
             await self.book.save(thing)
 
         try:
@@ -140,42 +140,42 @@ class Sender:
                 self.engine, key, send, before_send=before, settle=self.settle, mine=self.others
             )
         except NotSentError as error:
-            thing.phase, thing.sends, thing.reason = Phase.PLANNED, sends, told(error)
+            thing.phase, thing.sends, thing.reason = StepState.PLANNED, sends, describe(error)
             if isinstance(error, JournalError):
                 raise
             await self.book.save(thing)
         except ApiError as refusal:
             await self._refused(thing, key, refusal, sends, look)
         except Exception as error:  # noqa: BLE001  # whatever it was, it may have been done
-            phase = Phase.UNRESOLVED if isinstance(error, UnreadableAnswerError) else Phase.UNKNOWN
+            phase = StepState.UNRESOLVED if isinstance(error, UnreadableAnswerError) else StepState.UNKNOWN
             await self._leave_open(thing, phase, error, self.settle)
         except BaseException:  # cancelled: nobody will hear the answer
-            if thing.phase is Phase.INTENT:
-                thing.phase, thing.due, thing.reason = Phase.UNKNOWN, time.time() + self.settle, "interrupted"
+            if thing.phase is StepState.INTENT:
+                thing.phase, thing.due, thing.reason = StepState.UNKNOWN, time.time() + self.settle, "interrupted"
                 self.book.note(thing)
             raise
         else:
-            thing.phase, thing.how, thing.reason = Phase.DONE, How.CREATED, ""
+            thing.phase, thing.how, thing.reason = StepState.DONE, Origin.CREATED, ""
             thing.due = time.time() + self.settle
             await self.book.save(thing)
 
-    async def _refused(self, thing: Thing, key: Key, refusal: ApiError, sends: int, look: Look) -> None:
+    async def _refused(self, thing: Step, key: Key, refusal: ApiError, sends: int, look: Look) -> None:
         """Write down a refusal, or adopt what is there in spite of it."""
         # What was throttled is as good as not sent.
-        thing.phase = Phase.PLANNED if isinstance(refusal, RateLimitError) else Phase.FAILED
-        thing.sends, thing.reason = sends, told(refusal)
+        thing.phase = StepState.PLANNED if isinstance(refusal, RateLimitError) else StepState.FAILED
+        thing.sends, thing.reason = sends, describe(refusal)
         await self.book.save(thing)
         if isinstance(refusal, AuthenticationError):
             raise refusal
         if uids := await look_after_refusal(refusal, lambda: look(None)):
             await self._take(thing, key, uids)
-        elif thing.reason != told(refusal):
-            thing.reason = told(refusal)
+        elif thing.reason != describe(refusal):
+            thing.reason = describe(refusal)
             await self.book.save(thing)
 
-    async def _leave_open(self, thing: Thing, phase: Phase, error: Exception, seconds: float) -> None:
+    async def _leave_open(self, thing: Step, phase: StepState, error: Exception, seconds: float) -> None:
         """Write down that it may exist (UNKNOWN), or that it does and is never sent again (UNRESOLVED)."""
-        thing.phase, thing.reason = phase, told(error)
+        thing.phase, thing.reason = phase, describe(error)
         thing.due = time.time() + seconds
         await self.book.save(thing)
 

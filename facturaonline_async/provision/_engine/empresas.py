@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import define, field, fields
 
-from facturaonline_async._core.once.create import BeforeSend, poll
+from facturaonline_async._core.once.create import BeforeSend, poll_until
 from facturaonline_async._core.once.pending import Key
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
@@ -19,16 +19,16 @@ from facturaonline_async.errors import (
     NotFoundError,
     UnreadableAnswerError,
 )
-from facturaonline_async.provision._engine.create import Sender, told
-from facturaonline_async.provision._engine.inventory import Account
-from facturaonline_async.provision._engine.reconcile import judge
-from facturaonline_async.provision._engine.row import Work
+from facturaonline_async.provision._engine.create import Sender, describe
+from facturaonline_async.provision._engine.inventory import Inventory
+from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.row import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.columns import refused_in_columns
 from facturaonline_async.provision._plan.models import Existing
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 
-__all__ = ["SEVERAL", "Companies"]
+__all__ = ["SEVERAL", "EmpresaSteps"]
 
 SEVERAL: Final = "the account has {} companies with this RFC"
 _REFUSED: Final = "not tried: the API refused the main keys"
@@ -36,7 +36,7 @@ _REFUSED_LATER: Final = "it was sent, has not shown up, and is not sent again: t
 
 
 @define
-class Companies:
+class EmpresaSteps:
     """Brings the companies of a plan about, one row at a time.
 
     Attributes:
@@ -48,13 +48,13 @@ class Companies:
 
     """
 
-    account: Account
+    account: Inventory
     sender: Sender
     check_sello: CheckSello | None
     existing: Existing
     is_refused: bool = field(default=False, init=False)
 
-    async def bring(self, work: Work) -> None:
+    async def advance(self, work: RowProgress) -> None:
         """Bring the row's company about, as far as it goes now.
 
         Raises:
@@ -65,37 +65,37 @@ class Companies:
         try:
             if work.is_new:
                 await self._revisit(thing)
-            if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
+            if thing.phase is StepState.PLANNED:  # what has failed is tried again by the next run
                 await self._make(work)
-            if thing.phase is Phase.DONE and thing.rfc not in self.account.done:
+            if thing.phase is StepState.DONE and thing.rfc not in self.account.done:
                 await self._open(work)
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
             self.is_refused |= isinstance(error, AuthenticationError)
-            if thing.phase in {Phase.PLANNED, Phase.FAILED}:
-                thing.phase = Phase.FAILED
-            work.is_unseen = thing.phase is Phase.DONE and getattr(error, "is_transient", False)
-            thing.reason = told(error)
+            if thing.phase in {StepState.PLANNED, StepState.FAILED}:
+                thing.phase = StepState.FAILED
+            work.is_unseen = thing.phase is StepState.DONE and getattr(error, "is_transient", False)
+            thing.reason = describe(error)
             await self.sender.book.save(thing)
 
-    def key(self, thing: Thing) -> Key:
+    def key(self, thing: Step) -> Key:
         """Return what tells this create from all others of the session."""
         return self.account.key(thing.rfc)
 
-    async def _revisit(self, thing: Thing) -> None:
+    async def _revisit(self, thing: Step) -> None:
         """See whether a person has mended what an earlier run left to one."""
-        if thing.phase is Phase.CONFLICT or (thing.phase is Phase.UNRESOLVED and not thing.due):
-            judge(thing, self.account.existing.get(thing.rfc, ()), (), is_due=True, several=SEVERAL)
+        if thing.phase is StepState.CONFLICT or (thing.phase is StepState.UNRESOLVED and not thing.due):
+            reconcile(thing, self.account.existing.get(thing.rfc, ()), (), is_due=True, several=SEVERAL)
             await self.sender.book.save(thing)
 
-    async def _make(self, work: Work) -> None:
+    async def _make(self, work: RowProgress) -> None:
         thing = work.empresa
         uids = self.account.existing.get(thing.rfc, ())
         if self.is_refused:
-            thing.phase, thing.reason = Phase.PLANNED, _REFUSED_LATER if thing.sends else _REFUSED
+            thing.phase, thing.reason = StepState.PLANNED, _REFUSED_LATER if thing.sends else _REFUSED
         elif len(uids) > 1:
-            thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+            thing.phase, thing.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
         elif uids:
             await self._keep(work, uids[0])
         else:
@@ -103,11 +103,11 @@ class Companies:
             return
         await self.sender.book.save(thing)
 
-    async def _keep(self, work: Work, uid: str) -> None:
+    async def _keep(self, work: RowProgress, uid: str) -> None:
         """Do with a company that exists what the plan says."""
         thing, existing = work.empresa, work.row.existing or self.existing
         if existing == "fail":
-            thing.phase, thing.reason = Phase.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
+            thing.phase, thing.reason = StepState.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
             return
         nueva = await (self._reviewed(work) if existing == "update" else self._recognisable(work))
         if nueva is not None:
@@ -115,10 +115,10 @@ class Companies:
         if nueva is not None and existing == "update":
             work.own = await self._own(uid, thing.rfc)  # first of all: what is changed must be this company
             await self.account.client.empresas.update(uid, _changes(nueva), validate=False)
-        how = How.UPDATED if existing == "update" else How.ADOPTED
-        thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, how, uid, ""
+        how = Origin.UPDATED if existing == "update" else Origin.ADOPTED
+        thing.phase, thing.how, thing.uid, thing.reason = StepState.DONE, how, uid, ""
 
-    async def _recognisable(self, work: Work) -> NuevaEmpresa | None:
+    async def _recognisable(self, work: RowProgress) -> NuevaEmpresa | None:
         """Load what a journal is to know again; nothing is sent of it, so that it need not be there."""
         if self.sender.book.journal is None:
             return None
@@ -127,7 +127,7 @@ class Companies:
         except Exception:  # noqa: BLE001  # see above
             return None
 
-    async def _reviewed(self, work: Work) -> NuevaEmpresa:
+    async def _reviewed(self, work: RowProgress) -> NuevaEmpresa:
         """Load the company's data and certificates, and refuse what would be refused."""
         nueva = await work.row.load()
         production = engine_of(self.account.client).config.is_production
@@ -140,7 +140,7 @@ class Companies:
             raise problem
         return nueva
 
-    async def _create(self, work: Work) -> None:
+    async def _create(self, work: RowProgress) -> None:
         thing, client = work.empresa, self.account.client
         nueva = await self._reviewed(work)
         thing.digest = self.sender.book.empresa_digest(nueva)
@@ -159,7 +159,7 @@ class Companies:
 
         await self.sender.create(thing, self.key(thing), send, look)
 
-    async def _open(self, work: Work) -> None:
+    async def _open(self, work: RowProgress) -> None:
         """Read the company, take its keys, and take it down as done."""
         thing = work.empresa
         assert thing.uid is not None  # noqa: S101  # of a company, the create or a list has told it
@@ -167,10 +167,10 @@ class Companies:
             work.own = work.own or await self._own(thing.uid, thing.rfc)
         except UnreadableAnswerError as error:
             was_verified = any(serie.sends for serie in work.series)  # they were sent with this company's keys
-            if error.is_transient or thing.how is not How.CREATED or was_verified:
+            if error.is_transient or thing.how is not Origin.CREATED or was_verified:
                 raise
             await self._doubt_uid(thing, error)
-            if thing.phase is not Phase.DONE:
+            if thing.phase is not StepState.DONE:
                 return
             work.own = await self._own(thing.uid, thing.rfc)
         self.account.done[thing.rfc] = thing.uid
@@ -179,7 +179,7 @@ class Companies:
             thing.reason = ""
             await self.sender.book.save(thing)
 
-    async def _doubt_uid(self, thing: Thing, problem: UnreadableAnswerError) -> None:
+    async def _doubt_uid(self, thing: Step, problem: UnreadableAnswerError) -> None:
         """Look by the RFC where the uid that a create's answer gave is contradicted: it may be another company's.
 
         Afterwards the thing has the uid that the list gives. Where the list gives none yet, it is UNRESOLVED without
@@ -197,13 +197,13 @@ class Companies:
         if uids == [contradicted]:
             raise problem
         if len(uids) == 1:
-            thing.uid, thing.how, thing.reason = uids[0], How.ADOPTED, ""
+            thing.uid, thing.how, thing.reason = uids[0], Origin.ADOPTED, ""
         elif uids:
-            thing.phase, thing.how, thing.uid = Phase.CONFLICT, None, None
+            thing.phase, thing.how, thing.uid = StepState.CONFLICT, None, None
             thing.reason = f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
         else:
-            thing.phase, thing.how, thing.uid = Phase.UNRESOLVED, None, None
-            thing.reason, thing.due = told(problem), time.time() + self.sender.settle
+            thing.phase, thing.how, thing.uid = StepState.UNRESOLVED, None, None
+            thing.reason, thing.due = describe(problem), time.time() + self.sender.settle
         await self.sender.book.save(thing)
 
     async def _own(self, uid: str, rfc: str) -> FacturaOnline:
@@ -225,7 +225,7 @@ class Companies:
             empresa = await client.empresas.get_verified(uid, rfc=rfc)
             return empresa if empresa.api_key and empresa.secret_key else None
 
-        return client.for_empresa(await poll(engine_of(client), look, problem=problem))
+        return client.for_empresa(await poll_until(engine_of(client), look, problem=problem))
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:

@@ -11,7 +11,7 @@ from facturaonline_async.client import FacturaOnline
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
 
-__all__ = ["Account", "Disagreement", "list_companies"]
+__all__ = ["Duplicate", "Inventory", "list_companies"]
 
 _PER_PAGE = 500
 
@@ -31,7 +31,7 @@ async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[st
 
 
 @frozen
-class Disagreement:
+class Duplicate:
     """What the list of companies says against the run.
 
     Attributes:
@@ -47,7 +47,7 @@ class Disagreement:
 
 
 @define
-class Account:
+class Inventory:
     """The account as it was when the run began, and what the run has learnt since.
 
     Attributes:
@@ -92,7 +92,7 @@ class Account:
             self.existing.setdefault(rfc, []).append(main.uid)
             self._unlisted = main.uid
 
-    async def audit(self) -> list[Disagreement]:
+    async def audit(self) -> list[Duplicate]:
         """Compare the API's list with what the run says is there, and return what does not agree.
 
         Raises:
@@ -113,7 +113,7 @@ class Account:
             else:
                 others.setdefault(rfc, []).append(empresa.uid)
         found = [
-            Disagreement(
+            Duplicate(
                 rfc,
                 f"{rfc}: the list gives its company {self.done[rfc]} other keys than those that the run used: its "
                 "series may have been created in another company",
@@ -123,8 +123,8 @@ class Account:
         for rfc, uid in self.done.items():
             uids = [*([] if rfc in unseen else [uid]), *others.get(rfc, ())]
             if rfc in unseen:
-                found.append(Disagreement(rfc, f"{rfc}: the list does not show its company {uid}"))
+                found.append(Duplicate(rfc, f"{rfc}: the list does not show its company {uid}"))
             if len(uids) > 1:
                 text = f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}"
-                found.append(Disagreement(rfc, text, is_several=True))
+                found.append(Duplicate(rfc, text, is_several=True))
         return found

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 
-__all__ = ["judge"]
+__all__ = ["reconcile"]
 
 _MOST_SENDS: Final = 3
 
 
-def judge(thing: Thing, listed: Sequence[str], before: Collection[str], *, is_due: bool, several: str) -> None:
+def reconcile(thing: Step, listed: Sequence[str], before: Collection[str], *, is_due: bool, several: str) -> None:
     """Change a thing to what a list makes of it.
 
     Args:
@@ -25,15 +25,15 @@ def judge(thing: Thing, listed: Sequence[str], before: Collection[str], *, is_du
     """
     new = [uid for uid in dict.fromkeys(listed) if uid not in before]
     if len(new) == 1:
-        thing.phase, thing.how, thing.uid, thing.reason = Phase.DONE, How.ADOPTED, new[0], ""
+        thing.phase, thing.how, thing.uid, thing.reason = StepState.DONE, Origin.ADOPTED, new[0], ""
     elif len(new) > 1:
-        thing.phase, thing.reason = Phase.CONFLICT, f"{several.format(len(new))}: {', '.join(new)}"
+        thing.phase, thing.reason = StepState.CONFLICT, f"{several.format(len(new))}: {', '.join(new)}"
     elif not is_due:
         pass
-    elif thing.phase is Phase.UNRESOLVED:
+    elif thing.phase is StepState.UNRESOLVED:
         thing.due = 0.0  # it will not show up by itself
     elif thing.sends - thing.earlier >= _MOST_SENDS:
-        thing.phase = Phase.FAILED
+        thing.phase = StepState.FAILED
         thing.reason = f"it was sent {thing.sends} times, and has not shown up: {thing.reason}"
     else:
-        thing.phase, thing.reason = Phase.PLANNED, ""
+        thing.phase, thing.reason = StepState.PLANNED, ""

@@ -10,13 +10,13 @@ from facturaonline_async._core.logging import LOGGER
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._journal.digests import empresa_digest
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Thing
+from facturaonline_async.provision._steps import Step
 
-__all__ = ["Book", "ThingEvent"]
+__all__ = ["Recorder", "StepEvent"]
 
 
 @frozen(kw_only=True)
-class ThingEvent:
+class StepEvent:
     """A company or a serie came further.
 
     Attributes:
@@ -41,30 +41,30 @@ class ThingEvent:
 
 
 @define
-class Book:
+class Recorder:
     """A journal, if there is one, and a listener, if there is one."""
 
     journal: Journal | None = field(alias="journal")
-    _on_event: Callable[[ThingEvent], None] | None = field(alias="on_event")
+    _on_event: Callable[[StepEvent], None] | None = field(alias="on_event")
 
-    def note(self, thing: Thing) -> None:
+    def note(self, thing: Step) -> None:
         """Hand over how far a thing has come. It is not durable yet."""
         if self.journal is not None:
             self.journal.save(thing)
         self._tell(thing)
 
-    async def save(self, thing: Thing) -> None:
+    async def save(self, thing: Step) -> None:
         """Write how far a thing has come; it is durable when this returns, and handed over if this is cancelled."""
         await self.write(thing)
         self._tell(thing)
 
-    async def write(self, thing: Thing) -> None:
+    async def write(self, thing: Step) -> None:
         """Write what is no step that a listener hears of; else as `save`."""
         saved = self.journal.save(thing) if self.journal is not None else None
         if saved is not None:
             await saved
 
-    async def rebase(self, things: Iterable[Thing], uids: Iterable[tuple[str, str, str, str]]) -> None:
+    async def rebase(self, things: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
         """Write what exists of these things before any of them is sent."""
         if self.journal is not None:
             await self.journal.adjust(forget=[thing.name for thing in things], baseline=list(uids))
@@ -77,10 +77,10 @@ class Book:
         """Return by what a company's data are known again, where that is written down."""
         return empresa_digest(self.journal, nueva) if self.journal is not None else None
 
-    def _tell(self, thing: Thing) -> None:
+    def _tell(self, thing: Step) -> None:
         if self._on_event is None:
             return
-        event = ThingEvent(
+        event = StepEvent(
             number=thing.number,
             rfc=thing.rfc,
             letra=thing.letra,

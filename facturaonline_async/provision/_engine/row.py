@@ -8,14 +8,14 @@ from facturaonline_async.client import FacturaOnline
 from facturaonline_async.provision._plan.columns import as_problem
 from facturaonline_async.provision._plan.models import PlanRow
 from facturaonline_async.provision._report import RowOutcome, SerieOutcome, State
-from facturaonline_async.provision._steps import COMPANY_FIRST, Phase, Thing
+from facturaonline_async.provision._steps import COMPANY_FIRST, Step, StepState
 from facturaonline_async.sat._findings import Finding
 
-__all__ = ["Work", "outcome"]
+__all__ = ["RowProgress", "outcome"]
 
 
 @define(eq=False)
-class Work:
+class RowProgress:
     """A row, its things, and what was read of it so far.
 
     Attributes:
@@ -35,8 +35,8 @@ class Work:
     """
 
     row: PlanRow
-    empresa: Thing
-    series: list[Thing]
+    empresa: Step
+    series: list[Step]
     own: FacturaOnline | None = None
     before: dict[tuple[str, str], list[str]] | None = None
     warnings: tuple[Finding, ...] = ()
@@ -49,61 +49,61 @@ class Work:
     is_recalled: bool = False
 
     @classmethod
-    def of(cls, row: PlanRow, rfc: str) -> Work:
+    def of(cls, row: PlanRow, rfc: str) -> RowProgress:
         """Begin with a row of which nothing is known."""
         series = [
-            Thing(number=row.number, rfc=rfc, letra=serie.key[0], tipo_documento=serie.key[1]) for serie in row.series
+            Step(number=row.number, rfc=rfc, letra=serie.key[0], tipo_documento=serie.key[1]) for serie in row.series
         ]
-        return cls(row, Thing(number=row.number, rfc=rfc), series)
+        return cls(row, Step(number=row.number, rfc=rfc), series)
 
     @property
-    def things(self) -> list[Thing]:
+    def things(self) -> list[Step]:
         """The company, and its series."""
         return [self.empresa, *self.series]
 
     @property
     def is_stalled(self) -> bool:
         """Whether something was not sent that may well be sent later: the network was down, or the server busy."""
-        return any(thing.phase is Phase.PLANNED and thing.reason for thing in self.things)
+        return any(thing.phase is StepState.PLANNED and thing.reason for thing in self.things)
 
     @property
-    def waiting(self) -> list[Thing]:
+    def waiting(self) -> list[Step]:
         """The things of which a look must tell what became of them."""
         return [
             thing
             for thing in self.things
-            if thing.phase is Phase.UNKNOWN or (thing.phase is Phase.UNRESOLVED and thing.due)
+            if thing.phase is StepState.UNKNOWN or (thing.phase is StepState.UNRESOLVED and thing.due)
         ]
 
 
 _STATES = {
-    Phase.PLANNED: State.NOT_TRIED,
-    Phase.INTENT: State.UNKNOWN,
-    Phase.UNKNOWN: State.UNKNOWN,
-    Phase.FAILED: State.FAILED,
-    Phase.CONFLICT: State.CONFLICT,
-    Phase.UNRESOLVED: State.UNRESOLVED,
+    StepState.PLANNED: State.NOT_TRIED,
+    StepState.INTENT: State.UNKNOWN,
+    StepState.UNKNOWN: State.UNKNOWN,
+    StepState.FAILED: State.FAILED,
+    StepState.CONFLICT: State.CONFLICT,
+    StepState.UNRESOLVED: State.UNRESOLVED,
 }
 
 
-def state(thing: Thing) -> State:
+def state(thing: Step) -> State:
     """Return what became of a thing."""
-    if thing.phase is Phase.DONE:
+    if thing.phase is StepState.DONE:
         return State(thing.how.value) if thing.how else State.CREATED
     return _STATES[thing.phase]
 
 
-def outcome(work: Work) -> RowOutcome:
+def outcome(work: RowProgress) -> RowOutcome:
     """Return what became of a row."""
     empresa = work.empresa
-    comes_first = "" if empresa.phase is Phase.DONE else COMPANY_FIRST
+    comes_first = "" if empresa.phase is StepState.DONE else COMPANY_FIRST
     series = tuple(
         SerieOutcome(
             letra=wanted.letra,
             tipo_documento=wanted.tipo_documento,
             state=state(thing),
             uid=int(thing.uid) if thing.uid else None,
-            reason=thing.reason or ("" if thing.phase is Phase.DONE else comes_first or empresa.reason),
+            reason=thing.reason or ("" if thing.phase is StepState.DONE else comes_first or empresa.reason),
             is_earlier=thing.is_earlier,
         )
         for wanted, thing in zip(work.row.series, work.series, strict=True)

@@ -11,19 +11,19 @@ from typing import Final
 from attrs import define
 
 from facturaonline_async import bulk
-from facturaonline_async._core.once.create import BeforeSend, poll
+from facturaonline_async._core.once.create import BeforeSend, poll_until
 from facturaonline_async._core.once.pending import Key
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
-from facturaonline_async.provision._engine.create import Sender, told
-from facturaonline_async.provision._engine.reconcile import judge
-from facturaonline_async.provision._engine.row import Work
+from facturaonline_async.provision._engine.create import Sender, describe
+from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.row import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.models import PlanSerie
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 from facturaonline_async.series._models import Serie, by_key
 
-__all__ = ["SEVERAL", "ItsSeries", "digest"]
+__all__ = ["SEVERAL", "SerieSteps", "digest"]
 
 SEVERAL: Final = "the company has {} series of this kind"
 _CONCURRENCY: Final = 8
@@ -36,12 +36,12 @@ def digest(serie: PlanSerie) -> bytes:
 
 
 @define
-class ItsSeries:
+class SerieSteps:
     """Brings a company's series about."""
 
     sender: Sender
 
-    async def bring(self, work: Work, *, is_due: bool) -> None:
+    async def advance(self, work: RowProgress, *, is_due: bool) -> None:
         """Bring the row's series about, as far as it goes now: one list, then all creates at the same time.
 
         Args:
@@ -66,51 +66,51 @@ class ItsSeries:
         await self._rebase(work, listed)
         pairs = list(zip(work.row.series, work.series, strict=True))
         for wanted, thing in pairs:
-            is_revisited = work.is_new and thing.phase is Phase.CONFLICT  # which a person may have mended
+            is_revisited = work.is_new and thing.phase is StepState.CONFLICT  # which a person may have mended
             if _place(
                 thing,
                 listed.get(thing.key, ()),
                 work.before or {},
-                is_due=is_revisited if thing.phase is Phase.CONFLICT else is_due,
+                is_due=is_revisited if thing.phase is StepState.CONFLICT else is_due,
             ):
                 self._see(own, thing)
                 if thing.digest is None:
                     thing.digest = self.sender.book.digest(partial(digest, wanted))
                 await self.sender.book.save(thing)
-        todo = [(wanted, thing) for wanted, thing in pairs if thing.phase is Phase.PLANNED]
+        todo = [(wanted, thing) for wanted, thing in pairs if thing.phase is StepState.PLANNED]
         for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)):
             sent.result()
         await self._learn_uids(work, own)
 
-    def _recall(self, work: Work, own: FacturaOnline) -> None:
+    def _recall(self, work: RowProgress, own: FacturaOnline) -> None:
         """Let nobody of this session create what earlier runs may have created."""
         for thing in work.series:
-            is_sure = thing.phase is Phase.UNRESOLVED or (thing.phase is Phase.DONE and thing.uid is None)
-            if is_sure or thing.phase is Phase.UNKNOWN:
+            is_sure = thing.phase is StepState.UNRESOLVED or (thing.phase is StepState.DONE and thing.uid is None)
+            if is_sure or thing.phase is StepState.UNKNOWN:
                 left = min(max(thing.due - time.time(), 0.0), self.sender.settle)
-                self.sender.engine.doubts.recall(_key(own, thing), left, is_sure=is_sure)
+                self.sender.engine.pending.restore(_key(own, thing), left, is_sure=is_sure)
 
-    def _see(self, own: FacturaOnline, thing: Thing) -> None:
+    def _see(self, own: FacturaOnline, thing: Step) -> None:
         """Let all of this session know of what a list shows: later lists may lack it."""
         if thing.uid is not None:
-            self.sender.engine.doubts.see(_key(own, thing), thing.uid, self.sender.settle)
+            self.sender.engine.pending.see(_key(own, thing), thing.uid, self.sender.settle)
 
-    async def _not_listed(self, work: Work, error: Exception, *, is_due: bool) -> None:
+    async def _not_listed(self, work: RowProgress, error: Exception, *, is_due: bool) -> None:
         work.looks += is_due  # an early look may fail
         for thing in work.series:
-            if thing.phase is not Phase.DONE:
-                thing.reason = told(error)
+            if thing.phase is not StepState.DONE:
+                thing.reason = describe(error)
                 await self.sender.book.save(thing)
 
-    async def _rebase(self, work: Work, listed: _Listed) -> None:
+    async def _rebase(self, work: RowProgress, listed: _Listed) -> None:
         """Write down what exists of those that nobody has sent, before any of them is."""
-        unsent = [thing for thing in work.series if thing.phase is Phase.PLANNED]
+        unsent = [thing for thing in work.series if thing.phase is StepState.PLANNED]
         before = work.before = work.before or {}
         before |= {thing.key: [str(serie.uid) for serie in listed.get(thing.key, ())] for thing in unsent}
         if unsent:
             await self.sender.book.rebase(unsent, [(*thing.name, uid) for thing in unsent for uid in before[thing.key]])
 
-    async def _create(self, own: FacturaOnline, todo: tuple[PlanSerie, Thing]) -> None:
+    async def _create(self, own: FacturaOnline, todo: tuple[PlanSerie, Step]) -> None:
         wanted, thing = todo
 
         async def send(before_send: BeforeSend) -> None:
@@ -138,9 +138,9 @@ class ItsSeries:
         with suppress(AuthenticationError):  # of this company's keys: it is written down
             await self.sender.create(thing, _key(own, thing), send, look)
 
-    async def _learn_uids(self, work: Work, own: FacturaOnline) -> None:
+    async def _learn_uids(self, work: RowProgress, own: FacturaOnline) -> None:
         """List until all that were created show up: their creates do not tell their uids."""
-        if not (nameless := [thing for thing in work.series if thing.phase is Phase.DONE and thing.uid is None]):
+        if not (nameless := [thing for thing in work.series if thing.phase is StepState.DONE and thing.uid is None]):
             return
         problem = UnreadableAnswerError(
             "it was created, but was not listed before the deadline", endpoint="series.list"
@@ -153,56 +153,56 @@ class ItsSeries:
                 seen = listed.get(thing.key, ())
                 if thing in nameless:
                     _name(thing, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(thing.key, ())])
-                elif thing.phase is Phase.UNKNOWN:  # it may have been done: one list tells of all
+                elif thing.phase is StepState.UNKNOWN:  # it may have been done: one list tells of all
                     _place(thing, seen, before, is_due=False)
-            return None if any(thing.uid is None and thing.phase is Phase.DONE for thing in nameless) else True
+            return None if any(thing.uid is None and thing.phase is StepState.DONE for thing in nameless) else True
 
         try:
-            await poll(engine_of(own), look, problem=problem)
+            await poll_until(engine_of(own), look, problem=problem)
         except UnreadableAnswerError as error:
             work.is_unseen = error.is_transient
             for thing in nameless:
                 if thing.uid is None:
-                    thing.reason = told(error)
+                    thing.reason = describe(error)
         for thing in work.series:
             self._see(own, thing)
             if thing in nameless or thing.uid is not None:
                 await self.sender.book.save(thing)
 
 
-def _key(own: FacturaOnline, thing: Thing) -> Key:
+def _key(own: FacturaOnline, thing: Step) -> Key:
     return "series.create", own.credentials.fingerprint, thing.key
 
 
-def _name(thing: Thing, uids: Sequence[str]) -> None:
+def _name(thing: Step, uids: Sequence[str]) -> None:
     """Give a serie that was created its uid, if lists show it by now."""
     if len(uids) == 1:
         thing.uid, thing.reason = uids[0], ""
     elif uids:
-        thing.phase, thing.reason = Phase.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        thing.phase, thing.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
 
 
 def _place(
-    thing: Thing, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
+    thing: Step, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
 ) -> bool:
     """Change a serie to what a list makes of it, and return whether it changed."""
     was = thing.phase, thing.uid, thing.reason, thing.due
     uids = [str(serie.uid) for serie in listed]
-    if thing.phase in {Phase.UNKNOWN, Phase.UNRESOLVED} or (thing.phase is Phase.CONFLICT and is_due):
-        judge(thing, uids, before.get(thing.key, ()), is_due=is_due, several=SEVERAL)
-    if thing.phase is Phase.DONE and thing.uid is None:
+    if thing.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (thing.phase is StepState.CONFLICT and is_due):
+        reconcile(thing, uids, before.get(thing.key, ()), is_due=is_due, several=SEVERAL)
+    if thing.phase is StepState.DONE and thing.uid is None:
         _name(thing, uids)
-    if thing.phase is Phase.DONE and thing.uid in uids:
+    if thing.phase is StepState.DONE and thing.uid in uids:
         thing.reason = ""
-    if thing.phase is Phase.PLANNED:  # what has failed is tried again by the next run
+    if thing.phase is StepState.PLANNED:  # what has failed is tried again by the next run
         thing.reason = ""
         # Of several, the only active one.
         candidates = [serie for serie in listed if serie.is_active] if len(listed) > 1 else list(listed)
         if len(candidates) == 1:
-            thing.phase, thing.how, thing.uid = Phase.DONE, How.ADOPTED, str(candidates[0].uid)
+            thing.phase, thing.how, thing.uid = StepState.DONE, Origin.ADOPTED, str(candidates[0].uid)
         elif listed:
             thing.phase, thing.reason = (
-                Phase.CONFLICT,
+                StepState.CONFLICT,
                 f"{SEVERAL.format(len(uids))}: {', '.join(sorted(uids, key=int))}",
             )
     return was != (thing.phase, thing.uid, thing.reason, thing.due)

@@ -16,14 +16,14 @@ from attrs import define, field
 
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async.provision._engine.delay_queue import is_set_before
-from facturaonline_async.provision._engine.inventory import Account
+from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._journal.writer import Journal
 
-__all__ = ["Hold"]
+__all__ = ["SettleWait"]
 
 
 @define(eq=False)
-class Hold:
+class SettleWait:
     """Keeps rows from beginning until everything that was sent before this run must be listed.
 
     Attributes:
@@ -35,7 +35,7 @@ class Hold:
     """
 
     journal: Journal
-    account: Account
+    account: Inventory
     settle: float
     stopping: asyncio.Event
     _until: float = field(init=False)

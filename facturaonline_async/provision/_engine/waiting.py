@@ -10,15 +10,15 @@ from collections import deque
 from attrs import define, field
 
 from facturaonline_async.errors import AuthenticationError, FacturaOnlineError
-from facturaonline_async.provision._engine.create import told
+from facturaonline_async.provision._engine.create import describe
 from facturaonline_async.provision._engine.delay_queue import DelayQueue
-from facturaonline_async.provision._engine.empresas import SEVERAL, Companies
+from facturaonline_async.provision._engine.empresas import SEVERAL, EmpresaSteps
 from facturaonline_async.provision._engine.inventory import list_companies
-from facturaonline_async.provision._engine.reconcile import judge
-from facturaonline_async.provision._engine.row import Work
-from facturaonline_async.provision._steps import Phase
+from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.row import RowProgress
+from facturaonline_async.provision._steps import StepState
 
-__all__ = ["Parking"]
+__all__ = ["WaitingRows"]
 
 _MOST_LOOKS = 5
 """A list that fails so often says nothing more in this run."""
@@ -26,14 +26,14 @@ _MOST_LOOKS = 5
 _MOST_TRIES = 6
 """So often a row is tried again of which something was not sent: for about twice the settle time."""
 
-_SENT = frozenset({Phase.UNKNOWN, Phase.UNRESOLVED})
+_SENT = frozenset({StepState.UNKNOWN, StepState.UNRESOLVED})
 
 _EARLY = 30
 """One look is made after this part of the settle time: nearly all that was done shows at once."""
 
 
 @define
-class Parking:
+class WaitingRows:
     """Where rows wait, and who looks for them.
 
     Attributes:
@@ -43,20 +43,20 @@ class Parking:
 
     """
 
-    companies: Companies
+    companies: EmpresaSteps
     settle: float
-    ready: deque[Work] = field(factory=deque, init=False)
+    ready: deque[RowProgress] = field(factory=deque, init=False)
     has_news: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _parked: DelayQueue[Work] = field(factory=DelayQueue, init=False)  # each until its next look
+    _parked: DelayQueue[RowProgress] = field(factory=DelayQueue, init=False)  # each until its next look
 
-    def put(self, work: Work) -> bool:
+    def put(self, work: RowProgress) -> bool:
         """Let a row wait if there is something to wait for, and return whether it does."""
         now = self._parked.now()
         if not (waiting := work.waiting):
             return self._put_stalled(work, now)
         if work.looks >= _MOST_LOOKS:
             return False
-        if work.own is None and work.empresa.phase is Phase.DONE:  # its series cannot be looked for
+        if work.own is None and work.empresa.phase is StepState.DONE:  # its series cannot be looked for
             return False
         is_first = not work.due
         # By a clock that nobody sets: the journal's moment may lie anywhere once somebody did. A row that waits may
@@ -67,26 +67,26 @@ class Parking:
             return self._park(work, min(work.due, now + self.settle / _EARLY))
         return self._park(work, now + 2.0 ** (work.looks - 1) if work.looks else work.due)
 
-    def _put_stalled(self, work: Work, now: float) -> bool:
+    def _put_stalled(self, work: RowProgress, now: float) -> bool:
         """Let a row wait, longer each time, of which something was not sent."""
         if not work.is_stalled or work.tries >= _MOST_TRIES or self.companies.is_refused:
             return work.is_unseen and self._put_unseen(work, now)
         return self._park_again(work, now, math.inf)
 
-    def _put_unseen(self, work: Work, now: float) -> bool:
+    def _put_unseen(self, work: RowProgress, now: float) -> bool:
         """Let a row wait of which something was created and could not be read: until it must be readable."""
         work.shows_by = work.shows_by or now + self.settle
         if now >= work.shows_by:
             return False
         return self._park_again(work, now, work.shows_by)
 
-    def _park_again(self, work: Work, now: float, latest: float) -> bool:
+    def _park_again(self, work: RowProgress, now: float, latest: float) -> bool:
         """Let a row wait twice as long as the time before, but no longer than until `latest`."""
         pause = self.settle / _EARLY * 2.0**work.tries
         work.tries += 1
         return self._park(work, min(now + pause, latest))
 
-    def _park(self, work: Work, look_at: float) -> bool:
+    def _park(self, work: RowProgress, look_at: float) -> bool:
         self._parked.put(work, look_at)
         return True
 
@@ -105,7 +105,7 @@ class Parking:
             if any(work.empresa.phase in _SENT for work in timely):
                 await self._look_for_companies()
 
-    def _go_on(self, works: list[Work]) -> None:
+    def _go_on(self, works: list[RowProgress]) -> None:
         works = [work for work in works if work in self._parked]  # the others were released meanwhile
         for work in works:
             self._parked.remove(work)
@@ -130,11 +130,11 @@ class Parking:
             if work not in self._parked:  # released while the list was read
                 continue
             thing, was = work.empresa, work.empresa.phase
-            judge(thing, listed.get(rfc, ()), (), is_due=began >= work.due, several=SEVERAL)
+            reconcile(thing, listed.get(rfc, ()), (), is_due=began >= work.due, several=SEVERAL)
             work.looks = 0
             if thing.phase is not was:
                 if thing.uid is not None:
-                    sender.engine.doubts.see(self.companies.key(thing), thing.uid, self.settle)
+                    sender.engine.pending.see(self.companies.key(thing), thing.uid, self.settle)
                 work.due = 0.0
                 await sender.book.save(thing)
             if thing.phase is not was or began >= work.due:
@@ -142,13 +142,13 @@ class Parking:
             elif self._parked[work] <= began:
                 self._parked.put(work, work.due)
 
-    def _postpone(self, works: list[Work], error: Exception) -> None:
+    def _postpone(self, works: list[RowProgress], error: Exception) -> None:
         """Look again later, some times."""
         for work in works:
             if self._parked[work] < work.due and not self.companies.is_refused:  # it was an early look
                 self._parked.put(work, work.due)
                 continue
             work.looks = _MOST_LOOKS if self.companies.is_refused else work.looks + 1
-            work.empresa.reason = f"it could not be looked for: {told(error)}"
+            work.empresa.reason = f"it could not be looked for: {describe(error)}"
             self._parked.put(work, self._parked.now() + 2.0 ** (work.looks - 1))
         self._go_on([work for work in works if work.looks >= _MOST_LOOKS])

@@ -11,10 +11,10 @@ from attrs import field, frozen
 
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.progress import THERE, Status, looking
-from facturaonline_async.provision._journal.reader import read_things, safe
-from facturaonline_async.provision._steps import COMPANY_FIRST, NOT_TRIED, Phase, Thing
+from facturaonline_async.provision._journal.reader import read_steps, safe
+from facturaonline_async.provision._steps import COMPANY_FIRST, NOT_TRIED, Step, StepState
 
-__all__ = ["Entry", "Ledger", "LedgerRow", "Pace", "paces", "read_ledger"]
+__all__ = ["History", "HistoryEntry", "HistoryRow", "Pace", "paces", "read_history"]
 
 _NO_TURN = f"{NOT_TRIED}: its turn did not come yet"
 _MOST_BARS = 96
@@ -22,7 +22,7 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 
 
 @frozen(kw_only=True)
-class Entry:
+class HistoryEntry:
     """A company, or one of its series.
 
     Attributes:
@@ -53,16 +53,16 @@ class Entry:
 
 
 @frozen(kw_only=True)
-class LedgerRow:
+class HistoryRow:
     """A row of the plan: its company (None if the journal does not have it), and its series."""
 
     number: int
     rfc: str
-    empresa: Entry | None
-    series: tuple[Entry, ...]
+    empresa: HistoryEntry | None
+    series: tuple[HistoryEntry, ...]
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[HistoryEntry, ...]:
         """The company, and its series."""
         return (self.empresa, *self.series) if self.empresa else self.series
 
@@ -72,7 +72,7 @@ class LedgerRow:
         return all(entry.ok for entry in self.entries)
 
     @property
-    def lacking(self) -> list[Entry]:
+    def lacking(self) -> list[HistoryEntry]:
         """What is not there or was not seen: the company; and, if it is there, what it lacks of its series."""
         if self.empresa is not None and self.empresa.state not in THERE:
             return [self.empresa]
@@ -98,15 +98,15 @@ class Pace:
 
 
 @frozen(kw_only=True)
-class Ledger:
+class History:
     """A journal, at one moment: in numbers, row by row, and how fast it went."""
 
     status: Status
-    rows: list[LedgerRow] = field(repr=False)
+    rows: list[HistoryRow] = field(repr=False)
     pace: list[Pace] = field(repr=False)
 
 
-def read_ledger(path: str | os.PathLike[str]) -> Ledger:
+def read_history(path: str | os.PathLike[str]) -> History:
     """Read all of a journal, also while a run is writing it.
 
     Raises:
@@ -114,25 +114,27 @@ def read_ledger(path: str | os.PathLike[str]) -> Ledger:
 
     """
     with looking(path) as (status, connection):
-        things = [(thing, changed) for thing, _, changed in read_things(connection)]
+        things = [(thing, changed) for thing, _, changed in read_steps(connection)]
     done = [
-        (changed, thing.is_empresa) for thing, changed in things if thing.phase is Phase.DONE and changed is not None
+        (changed, thing.is_empresa)
+        for thing, changed in things
+        if thing.phase is StepState.DONE and changed is not None
     ]
-    return Ledger(status=status, rows=_rows(things), pace=paces(status.spans, done))
+    return History(status=status, rows=_rows(things), pace=paces(status.spans, done))
 
 
-def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
-    grouped: dict[str, list[tuple[Thing, float | None]]] = {}
+def _rows(things: list[tuple[Step, float | None]]) -> list[HistoryRow]:
+    grouped: dict[str, list[tuple[Step, float | None]]] = {}
     for thing, changed in things:
         grouped.setdefault(thing.rfc, []).append((thing, changed))
     texts: dict[str, str] = {"": ""}  # thousands of rows give the same few reasons
     rows = []
     for rfc, group in grouped.items():
-        is_there = any(thing.is_empresa and thing.phase is Phase.DONE for thing, _ in group)
+        is_there = any(thing.is_empresa and thing.phase is StepState.DONE for thing, _ in group)
         entries = [_entry(thing, changed, texts, is_there=is_there) for thing, changed in group]
         empresas = [entry for entry in entries if not entry.letra]
         rows.append(
-            LedgerRow(
+            HistoryRow(
                 number=group[0][0].number,
                 rfc=printable(rfc),
                 empresa=empresas[0] if empresas else None,
@@ -142,16 +144,16 @@ def _rows(things: list[tuple[Thing, float | None]]) -> list[LedgerRow]:
     return rows
 
 
-def _entry(thing: Thing, changed: float | None, texts: dict[str, str], *, is_there: bool) -> Entry:
+def _entry(thing: Step, changed: float | None, texts: dict[str, str], *, is_there: bool) -> HistoryEntry:
     """Return what a journal says of a company or a serie; `is_there` is said of its company."""
     if (reason := texts.get(thing.reason)) is None:
         reason = texts[thing.reason] = safe(thing.reason)
-    if not reason and thing.phase is Phase.PLANNED:
+    if not reason and thing.phase is StepState.PLANNED:
         reason = _NO_TURN if thing.is_empresa or is_there else COMPANY_FIRST
-    state = "not_tried" if thing.phase is Phase.PLANNED else thing.phase.value
-    if thing.phase is Phase.DONE:
+    state = "not_tried" if thing.phase is StepState.PLANNED else thing.phase.value
+    if thing.phase is StepState.DONE:
         state = thing.how.value if thing.how else "created"
-    return Entry(
+    return HistoryEntry(
         letra=printable(thing.letra),
         tipo_documento=printable(thing.tipo_documento),
         state=state,

@@ -18,15 +18,15 @@ from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.filelock import is_taken
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.reader import (
-    Session,
+    RunInfo,
     is_without_wal,
     open_to_read,
     read_host,
-    read_sessions,
+    read_runs,
     safe,
 )
 
-__all__ = ["STATES", "THERE", "Rate", "Reason", "Status", "alike", "look", "looking", "read_status"]
+__all__ = ["STATES", "THERE", "Reason", "Status", "Throughput", "alike", "looking", "read_progress", "read_status"]
 
 #: What a company or a serie can be, in the order in which people read it.
 STATES: Final = ("created", "adopted", "updated", "not_tried", "intent", "unknown", "failed", "conflict", "unresolved")
@@ -39,7 +39,7 @@ _VARYING: Final = re.compile(r"\b(?:[0-9a-f]{10,}|[0-9]{4,})\b")
 
 
 @frozen(kw_only=True)
-class Rate:
+class Throughput:
     """Companies and series done per second, over so many seconds."""
 
     seconds: float
@@ -102,7 +102,7 @@ class Status:
     began: float
     last: float | None
     now: float
-    sessions: tuple[Session, ...]
+    runs: tuple[RunInfo, ...]
     is_running: bool
     is_without_wal: bool
     empresas: Mapping[str, int]
@@ -112,8 +112,8 @@ class Status:
     unaudited: int
     waiting: int
     due: tuple[float, float] | None
-    minute: Rate | None = None
-    overall: Rate | None = None
+    minute: Throughput | None = None
+    overall: Throughput | None = None
     eta: float | None = None
     reasons: tuple[Reason, ...] = field(default=(), repr=False)
 
@@ -133,21 +133,21 @@ class Status:
     @property
     def is_broken_off(self) -> bool:
         """Whether the last one who worked with it is gone without a word."""
-        return not self.is_running and bool(self.sessions) and self.sessions[-1].ended is None
+        return not self.is_running and bool(self.runs) and self.runs[-1].ended is None
 
     @property
     def ended(self) -> float | None:
         """The moment of the last word of a run that is over."""
-        if self.is_running or not self.sessions:
+        if self.is_running or not self.runs:
             return None
-        last = self.sessions[-1]
+        last = self.runs[-1]
         return last.ended if last.ended is not None else max(last.began, self.last or 0)
 
     @property
     def spans(self) -> list[tuple[float, float]]:
         """When somebody worked with it, from and to. Clocks may have been set back: none is shorter than nothing."""
         end = self.ended or self.now
-        return [(each.began, max(each.began, each.ended or end)) for each in self.sessions]
+        return [(each.began, max(each.began, each.ended or end)) for each in self.runs]
 
     @property
     def worked(self) -> float:
@@ -155,7 +155,7 @@ class Status:
         return sum(end - began for began, end in self.spans)
 
 
-def look(path: str | os.PathLike[str]) -> Status:
+def read_progress(path: str | os.PathLike[str]) -> Status:
     """Return how far a run has come. It is not disturbed: nobody waits, and none that starts is refused.
 
     Raises:
@@ -173,7 +173,7 @@ def looking(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Conn
     while True:
         with open_to_read(path) as connection:
             status = read_status(connection, path)
-            last = status.sessions[-1] if status.sessions else None
+            last = status.runs[-1] if status.runs else None
             is_over = last is None or last.ended is not None or last == seen
             if is_over or _is_at_work(path):
                 lacks = last is not None and last.ended is None and is_without_wal(path)
@@ -196,7 +196,7 @@ def _timed(status: Status, connection: sqlite3.Connection) -> Status:
     status = evolve(status, overall=_rate(done, status.worked) if status.worked else None)
     if not status.is_running or status.is_without_wal:
         return status
-    began = status.sessions[-1].began
+    began = status.runs[-1].began
     seconds = min(_MINUTE, max(status.now - began, 1.0))
     done, sent = _done(connection, since=max(began, status.now - _MINUTE))
     # What was there before is adopted quickly: as soon as something is created, only that tells how long it takes.
@@ -233,7 +233,7 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
         began=began,
         last=last,
         now=now,
-        sessions=tuple(read_sessions(connection)),
+        runs=tuple(read_runs(connection)),
         is_running=False,
         is_without_wal=False,
         empresas=counts[True],
@@ -266,8 +266,8 @@ def _done(connection: sqlite3.Connection, *, since: float) -> tuple[dict[bool, i
     return {bool(kind): number for kind, number, _ in rows}, sum(sent for *_, sent in rows)
 
 
-def _rate(done: Mapping[bool, int], seconds: float) -> Rate:
-    return Rate(seconds=seconds, empresas=done.get(True, 0) / seconds, series=done.get(False, 0) / seconds)
+def _rate(done: Mapping[bool, int], seconds: float) -> Throughput:
+    return Throughput(seconds=seconds, empresas=done.get(True, 0) / seconds, series=done.get(False, 0) / seconds)
 
 
 def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:

@@ -18,10 +18,10 @@ from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, unusable
 from facturaonline_async.provision._journal.schema import damaged, examine
 from facturaonline_async.provision._journal.seal import side_file, wal_size
-from facturaonline_async.provision._journal.writer import COLUMNS, thing_of
-from facturaonline_async.provision._steps import Thing
+from facturaonline_async.provision._journal.writer import COLUMNS, read_step
+from facturaonline_async.provision._steps import Step
 
-__all__ = ["Session", "is_without_wal", "open_to_read", "read_host", "read_sessions", "read_things", "safe"]
+__all__ = ["RunInfo", "is_without_wal", "open_to_read", "read_host", "read_runs", "read_steps", "safe"]
 
 _TRIES: Final = 5
 _NEEDS_TO_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
@@ -31,7 +31,7 @@ _WAL_MODE: Final = b"\x02"
 
 
 @frozen(kw_only=True)
-class Session:
+class RunInfo:
     """A time in which a process worked with the journal.
 
     Attributes:
@@ -170,19 +170,19 @@ def read_host(connection: sqlite3.Connection) -> tuple[str, float]:
     return safe(meta["host"]), float(meta["began"])
 
 
-def read_sessions(connection: sqlite3.Connection) -> list[Session]:
+def read_runs(connection: sqlite3.Connection) -> list[RunInfo]:
     """Return all times in which somebody worked with the journal, the first one first."""
     rows = connection.execute("SELECT pid, began, ended FROM runs ORDER BY id")
     return [
-        Session(number=number, pid=pid, began=began, ended=ended) for number, (pid, began, ended) in enumerate(rows, 1)
+        RunInfo(number=number, pid=pid, began=began, ended=ended) for number, (pid, began, ended) in enumerate(rows, 1)
     ]
 
 
-def read_things(connection: sqlite3.Connection) -> Iterator[tuple[Thing, float | None, float | None]]:
+def read_steps(connection: sqlite3.Connection) -> Iterator[tuple[Step, float | None, float | None]]:
     """Give all things in the plan's order, each with the moments when it began and last changed."""
     columns = ", ".join((*COLUMNS, "began", "changed"))
     for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
-        yield thing_of(row[:-2]), row[-2], row[-1]
+        yield read_step(row[:-2]), row[-2], row[-1]
 
 
 def safe(text: str) -> str:

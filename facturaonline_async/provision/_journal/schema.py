@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from facturaonline_async.errors import InvalidInputError, NotSentError
-from facturaonline_async.provision._steps import How, Phase
+from facturaonline_async.provision._steps import Origin, StepState
 
 __all__ = [
     "LATEST",
@@ -60,7 +60,7 @@ def _is_moment(column: str) -> str:
     return f"(typeof({column}) IN ('integer', 'real') AND {column} BETWEEN 0 AND {LATEST:.0f})"
 
 
-def _is_one_of(column: str, words: type[Phase | How]) -> str:
+def _is_one_of(column: str, words: type[StepState | Origin]) -> str:
     return f"{column} IN ({', '.join(repr(word.value) for word in words)})"
 
 
@@ -71,8 +71,8 @@ _SOUND: Final = {
         typeof(number) = 'integer' AND number >= 0 AND typeof(sends) = 'integer' AND sends >= 0
         AND typeof(rfc) = 'text' AND typeof(letra) = 'text' AND typeof(tipo_documento) = 'text'
         AND typeof(reason) = 'text' AND typeof(digest) IN ('blob', 'null')
-        AND typeof(phase) = 'text' AND {_is_one_of("phase", Phase)}
-        AND (how IS NULL OR (typeof(how) = 'text' AND {_is_one_of("how", How)}))
+        AND typeof(phase) = 'text' AND {_is_one_of("phase", StepState)}
+        AND (how IS NULL OR (typeof(how) = 'text' AND {_is_one_of("how", Origin)}))
         AND (uid IS NULL OR (typeof(uid) = 'text' AND length(uid) BETWEEN 1 AND 64
             AND uid NOT GLOB '*[^A-Za-z0-9_-]*' AND (letra = '' OR uid NOT GLOB '*[^0-9]*')))
         AND {_is_moment("due")} AND (began IS NULL OR {_is_moment("began")})

@@ -36,9 +36,9 @@ from facturaonline_async.provision._journal.opening import (
 )
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._journal.seal import checkpoint, wal_size
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 
-__all__ = ["COLUMNS", "Journal", "JournalError", "thing_of"]
+__all__ = ["COLUMNS", "Journal", "JournalError", "read_step"]
 
 T = TypeVar("T")
 
@@ -209,7 +209,7 @@ class Journal:
         """Return the salted HMAC by which a payload is known again, and by nothing else."""
         return hmac.digest(self._salt, payload, "sha256")[:16]
 
-    def save(self, thing: Thing) -> asyncio.Future[None]:
+    def save(self, thing: Step) -> asyncio.Future[None]:
         """Write how far a thing has come. It is handed over at once, also if the caller is then cancelled."""
         values = _values(thing)
 
@@ -239,16 +239,16 @@ class Journal:
         """Return whether there is no plan in it yet."""
         return await self._order(lambda connection: not connection.execute("SELECT 1 FROM things LIMIT 1").fetchall())
 
-    async def of_row(self, rfc: str) -> list[Thing]:
+    async def of_row(self, rfc: str) -> list[Step]:
         """Return a company and its series, in the plan's order."""
-        return await self._order(lambda connection: _things(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))
+        return await self._order(lambda connection: _read_steps(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))
 
     async def adjust(
         self,
         *,
-        add: Iterable[Thing] = (),
-        save: Iterable[Thing] = (),
-        drop: Iterable[Thing] = (),
+        add: Iterable[Step] = (),
+        save: Iterable[Step] = (),
+        drop: Iterable[Step] = (),
         baseline: Iterable[tuple[str, str, str, str]] = (),
         forget: Iterable[tuple[str, str, str]] = (),
     ) -> None:
@@ -295,11 +295,11 @@ class Journal:
 
         return await self._order(work)
 
-    async def all_things(self, after: int = 0, limit: int = 1000) -> tuple[list[Thing], int]:
+    async def all_things(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
         """Return things in the order of the plan, some at a time, and what to ask with for more (0: the end)."""
 
-        def work(connection: sqlite3.Connection) -> tuple[list[Thing], int]:
-            things = _things(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
+        def work(connection: sqlite3.Connection) -> tuple[list[Step], int]:
+            things = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
             if len(things) < limit:
                 return things, 0
             last = connection.execute(
@@ -310,7 +310,7 @@ class Journal:
         return await self._order(work)
 
 
-def _values(thing: Thing) -> tuple[object, ...]:
+def _values(thing: Step) -> tuple[object, ...]:
     """Return what `_SAVE` takes."""
     now = time.time()
     phase = thing.phase.value
@@ -321,17 +321,17 @@ def _values(thing: Thing) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _things(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Thing]:
+def _read_steps(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Step]:
     rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM things {where}", values)  # noqa: S608
-    return [thing_of(row) for row in rows]
+    return [read_step(row) for row in rows]
 
 
-def thing_of(row: Sequence[Any]) -> Thing:
+def read_step(row: Sequence[Any]) -> Step:
     """Return the thing of a row: its `COLUMNS`."""
     values = dict(zip(COLUMNS, row, strict=True))
-    values["phase"] = Phase(values["phase"])
-    values["how"] = How(values["how"]) if values["how"] else None
-    return Thing(**values)
+    values["phase"] = StepState(values["phase"])
+    values["how"] = Origin(values["how"]) if values["how"] else None
+    return Step(**values)
 
 
 def _close_unused(opening: asyncio.Future[Opened]) -> None:

@@ -14,9 +14,9 @@ from attrs import evolve, field, frozen
 
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, Repeats
-from facturaonline_async.provision._plan.row_parser import Cells
+from facturaonline_async.provision._plan.row_parser import RowParser
 
-__all__ = ["Gathered", "ParsedPlan", "names_its_file", "opened", "whole"]
+__all__ = ["ParsedPlan", "PlanBuilder", "names_its_file", "opened", "whole"]
 
 
 @frozen(kw_only=True)
@@ -48,7 +48,7 @@ class ParsedPlan:
         return sum(len(row.series) for row in self.rows) + sum(row.series_count for row in self.faulty)
 
 
-class Gathered:
+class PlanBuilder:
     """Rows, what is wrong with them, and what was mended in them."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Gathered:
         self._faulty: list[FaultyRow] = []
         self._repeats = Repeats()
 
-    def add(self, cells: Cells) -> None:
+    def add(self, cells: RowParser) -> None:
         """Take one row."""
         row = cells.row()
         self.notices += cells.notices
@@ -71,7 +71,7 @@ class Gathered:
             self._rows.append(row)
             self.problems += self._repeats.of_series(row.series, row.number)
 
-    def done(self, *, none: str) -> ParsedPlan:
+    def build(self, *, none: str) -> ParsedPlan:
         """Return all of it.
 
         Args:

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
-from facturaonline_async.provision._plan.builder import Gathered, ParsedPlan, names_its_file, opened, whole
+from facturaonline_async.provision._plan.builder import ParsedPlan, PlanBuilder, names_its_file, opened, whole
 from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
 from facturaonline_async.provision._plan.files import Files
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
-from facturaonline_async.provision._plan.row_parser import Cells
+from facturaonline_async.provision._plan.row_parser import RowParser
 
 __all__ = ["read_csv"]
 
@@ -67,7 +67,7 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
         PlanError: it is no table of rows: it cannot be read or decoded, is no CSV, or has other columns.
 
     """
-    gathered = Gathered()
+    gathered = PlanBuilder()
     files = Files(Path(path).parent)
     with opened(Path(path)) as file, _text(file, gathered.notices) as text:
         records = _records(text, gathered.notices)
@@ -77,11 +77,11 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
             raise PlanError.of(problems)
         for number, record in records:
             texts = {name: cell for name, cell in zip(columns, record, strict=False) if name}
-            cells = Cells(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
+            cells = RowParser(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
             if reason := _uneven(columns, record):
                 cells.wrong("", reason)
             gathered.add(cells)
-    return gathered.done(none="there are no rows below the header")
+    return gathered.build(none="there are no rows below the header")
 
 
 def _uneven(columns: Sequence[str], record: Sequence[str]) -> str:

@@ -26,12 +26,12 @@ from facturaonline_async.provision._plan.models import PlanProblem, PlanSerie
 from facturaonline_async.sello import Kind
 from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
 
-__all__ = ["Cells", "Serie"]
+__all__ = ["RowParser", "SerieCell"]
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
 
 
-class Serie(NamedTuple):
+class SerieCell(NamedTuple):
     """The parts of a serie as they are written."""
 
     letra: str
@@ -39,7 +39,7 @@ class Serie(NamedTuple):
     folio: str
 
 
-class Cells:
+class RowParser:
     """One record of the table. Collects all that is wrong with it.
 
     Args:
@@ -58,7 +58,7 @@ class Cells:
         cells: Mapping[str, str],
         files: Files,
         *,
-        series: Iterable[Serie] | None = None,
+        series: Iterable[SerieCell] | None = None,
         is_uneven: bool = False,
         any_tipo: bool = False,
     ) -> None:
@@ -201,7 +201,7 @@ class Cells:
                 self._notice("series", reason)
             yield letra, tipo_documento, int(folio) if folio else None
 
-    def _serie_parts(self, serie: Serie) -> Iterator[str]:
+    def _serie_parts(self, serie: SerieCell) -> Iterator[str]:
         """Give the parts of a serie as they are certainly meant. Blanks around them are the notation's, and unsaid."""
         for part in serie:
             text, changes = mend(part.strip())
@@ -289,17 +289,17 @@ _FORM_OF_TABLES: Final = (
 def _plan_series(parts: tuple[tuple[str, str, int | None], ...]) -> tuple[PlanSerie, ...]:
     """Return the series as values. Most companies have the same ones, and share one value."""
     return tuple(
-        # `Cells` has decided whether it is misspelt.
+        # `RowParser` has decided whether it is misspelt.
         PlanSerie(letra=letra, tipo_documento=TipoDocumento.other(tipo_documento), folio=folio)
         for letra, tipo_documento, folio in parts
     )
 
 
-def _series(cell: str) -> Iterator[Serie]:
+def _series(cell: str) -> Iterator[SerieCell]:
     for text in filter(None, (part.strip() for part in cell.split(";"))):
         letra, _, rest = text.partition(":")
         tipo_documento, _, folio = rest.partition(":")
-        yield Serie(letra, tipo_documento, folio)
+        yield SerieCell(letra, tipo_documento, folio)
 
 
 def _is_encodable(text: str) -> bool:

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from facturaonline_async.provision._plan.builder import Gathered, ParsedPlan, names_its_file, opened, whole
+from facturaonline_async.provision._plan.builder import ParsedPlan, PlanBuilder, names_its_file, opened, whole
 from facturaonline_async.provision._plan.cell_values import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
 from facturaonline_async.provision._plan.files import Files
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
-from facturaonline_async.provision._plan.row_parser import Cells, Serie
+from facturaonline_async.provision._plan.row_parser import RowParser, SerieCell
 
 __all__ = ["read_toml"]
 
@@ -34,7 +34,7 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
         PlanError: with the place where it is no TOML.
 
     """
-    gathered = Gathered()
+    gathered = PlanBuilder()
     files = Files(Path(path).parent)
     with opened(Path(path)) as file:
         document = _parsed(file.read())
@@ -50,11 +50,11 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
             continue
         texts, faults = _texts(table)
         series, more = _series(table.get("series"))
-        cells = Cells(number, texts, files, series=series, any_tipo=any_tipo)
+        cells = RowParser(number, texts, files, series=series, any_tipo=any_tipo)
         for key, reason in (*faults, *more):
             cells.refuse(key, reason)
         gathered.add(cells)
-    return gathered.done(none="there is no [[empresas]] table")
+    return gathered.build(none="there is no [[empresas]] table")
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
@@ -106,19 +106,19 @@ def _text(key: str, value: object) -> str | None:
     return str(value) if is_number else None
 
 
-def _series(value: object) -> tuple[list[Serie] | None, _Faults]:
+def _series(value: object) -> tuple[list[SerieCell] | None, _Faults]:
     """Return the series that are tables, or None if they are a text as in a CSV file; and what is wrong with others."""
     if value is None or isinstance(value, str):
         return None, []
     if not isinstance(value, list):
         return [], [("series", f"must be tables, [[empresas.series]], not {_kind(value)}")]
-    series: list[Serie] = []
+    series: list[SerieCell] = []
     faults: _Faults = []
     for each in value:
         if wrong := _wrong_serie(each):
             faults += [("series", reason) for reason in wrong]
         else:
-            series.append(Serie(*(str(each.get(name, "")) for name in Serie._fields)))
+            series.append(SerieCell(*(str(each.get(name, "")) for name in SerieCell._fields)))
     return series, faults
 
 

@@ -28,7 +28,7 @@ from facturaonline_async import (
     ValidationError,
     connect,
 )
-from facturaonline_async._core.once.pending import Doubt, Doubts
+from facturaonline_async._core.once.pending import PendingCreate, PendingCreates
 from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import BRIEF
@@ -249,7 +249,7 @@ async def test_what_surely_did_not_happen_leaves_no_doubt(kind: Kind, ended: str
             with pytest.raises((ApiError, NotSentError)):
                 await kind.ensure(client)
             await emulator.start() if ended == "not sent" else None
-        assert len(client.session._engine.doubts) == 0
+        assert len(client.session._engine.pending) == 0
         await kind.ensure(client)
         assert created(emulator, kind) == 1
 
@@ -303,7 +303,7 @@ async def test_a_create_that_the_limiter_refused_is_in_no_doubt(kind: Kind) -> N
             await kind.ensure(client)
         with pytest.raises(LimiterWaitError):
             await kind.ensure(client)
-        assert len(client.session._engine.doubts) == 0
+        assert len(client.session._engine.pending) == 0
         await asyncio.sleep(0.5)
         await kind.ensure(client)
         assert created(emulator, kind) == 1
@@ -504,7 +504,7 @@ async def test_a_create_with_a_yes_and_without_a_uid_is_remembered_for_a_day() -
         await client.series.ensure(letra="F0", tipo_documento="factura")
         for number in range(100):
             await client.series.ensure(letra=f"G{number}", tipo_documento="factura")
-        assert (created(emulator, KINDS["serie"]), len(client.session._engine.doubts) <= 128) == (101, True)
+        assert (created(emulator, KINDS["serie"]), len(client.session._engine.pending) <= 128) == (101, True)
 
 
 @each_kind
@@ -637,12 +637,12 @@ async def test_a_refused_create_ends_no_memory_of_one_that_was_made_meanwhile(ki
 
 def test_a_create_that_was_not_done_takes_only_its_own_memory_along() -> None:
     async def main() -> None:
-        doubts, key = Doubts(), ("series.create", "key", "F")
-        begun = doubts.begin(key, 100)
-        doubts.put(key, Doubt(100, is_sure=True, uid="7"))
-        doubts.end(key, begun)
-        doubts.end(key, None)
-        assert doubts.get(key) == Doubt(100, is_sure=True, uid="7")
+        doubts, key = PendingCreates(), ("series.create", "key", "F")
+        begun = doubts.started(key, 100)
+        doubts.update(key, PendingCreate(100, is_sure=True, uid="7"))
+        doubts.resolve(key, begun)
+        doubts.resolve(key, None)
+        assert doubts.get(key) == PendingCreate(100, is_sure=True, uid="7")
 
     virtually(main())
 
@@ -668,11 +668,11 @@ async def test_a_refused_create_is_looked_for_where_the_refusal_may_mean_that_it
 
 def test_what_is_over_is_forgotten_and_what_is_not_is_kept() -> None:
     async def main() -> None:
-        doubts = Doubts()
+        doubts = PendingCreates()
         for number in range(1000):
             doubts.see(("series.create", "key", number), str(number), 1.0)
             await asyncio.sleep(0.1)
-        doubts.put(("series.create", "key", "sure"), Doubt(0.0, is_sure=True))
+        doubts.update(("series.create", "key", "sure"), PendingCreate(0.0, is_sure=True))
         await asyncio.sleep(1000)
         assert len(doubts) < 200
         assert doubts.get(("series.create", "key", "sure")) is not None
@@ -687,10 +687,10 @@ async def test_a_create_that_is_cancelled_before_its_repeat_after_a_429_is_in_no
         emulator.inject(Fault.throttle(1), endpoint="series.create", times=1)
         creating = asyncio.ensure_future(client.series.create(letra="F", tipo_documento="factura"))
         await asyncio.sleep(0.5)
-        assert (emulator.count("series.create"), len(client.session._engine.doubts)) == (1, 1)
+        assert (emulator.count("series.create"), len(client.session._engine.pending)) == (1, 1)
         creating.cancel()
         await asyncio.wait([creating])
-        assert len(client.session._engine.doubts) == 0
+        assert len(client.session._engine.pending) == 0
         await client.series.ensure(letra="F", tipo_documento="factura")
         assert emulator.count("series.create") == 2
 
@@ -704,4 +704,4 @@ async def test_a_create_that_is_cancelled_in_its_repeat_after_a_429_may_have_bee
         assert emulator.count("series.create") == 2
         creating.cancel()
         await asyncio.wait([creating])
-        assert len(client.session._engine.doubts) == 1
+        assert len(client.session._engine.pending) == 1

@@ -21,12 +21,12 @@ from facturaonline_async.provision import (
     PlanSerie,
     RunReport,
     State,
-    ThingEvent,
+    StepEvent,
     _run as runs,
     provision,
 )
-from facturaonline_async.provision._journal.reader import open_to_read, read_things
-from facturaonline_async.provision._steps import Phase
+from facturaonline_async.provision._journal.reader import open_to_read, read_steps
+from facturaonline_async.provision._steps import StepState
 from facturaonline_async.sello import CheckReport
 from facturaonline_async.sello._check_in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, Fault, make_sello
@@ -73,10 +73,10 @@ async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: floa
     return under_way.report
 
 
-def journal(path: Path) -> dict[str, Phase]:
+def journal(path: Path) -> dict[str, StepState]:
     """Return the phases by what stands in the plan."""
     with open_to_read(path) as connection:
-        return {":".join(filter(None, thing.name)): thing.phase for thing, _, _ in read_things(connection)}
+        return {":".join(filter(None, thing.name)): thing.phase for thing, _, _ in read_steps(connection)}
 
 
 def series(emulator: Emulator) -> list[str]:
@@ -157,7 +157,7 @@ async def test_rows_may_be_added_and_stand_anywhere(client: FacturaOnline, emula
     report = await run(client, plan(*rows), tmp_path / "j")
     assert (report.is_complete, emulator.count("empresas.create")) == (True, 9)
     with open_to_read(tmp_path / "j") as connection:
-        numbers = {thing.rfc: thing.number for thing, _, _ in read_things(connection)}
+        numbers = {thing.rfc: thing.number for thing, _, _ in read_steps(connection)}
     assert numbers == {row.rfc: row.number for row in rows}
 
 
@@ -271,7 +271,7 @@ async def test_of_what_is_unknown_nothing_may_change_and_all_is_named(
     rows = [Row(rfc) for rfc in RFCS[:2]]
     seen = Counter[str]()
 
-    def on_event(event: ThingEvent) -> None:
+    def on_event(event: StepEvent) -> None:
         seen[event.phase] += 1
         if seen["unknown"] == 2:
             under_way.stop()
@@ -280,7 +280,7 @@ async def test_of_what_is_unknown_nothing_may_change_and_all_is_named(
         async for _ in under_way:
             pass
     assert {name: phase for name, phase in journal(tmp_path / "j").items() if ":" not in name} == dict.fromkeys(
-        RFCS[:2], Phase.UNKNOWN
+        RFCS[:2], StepState.UNKNOWN
     )
     rows[1].password = "otra"
     (reason,) = await refused(client, emulator, plan(*rows), tmp_path / "j")

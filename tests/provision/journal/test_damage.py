@@ -19,10 +19,10 @@ from rich.console import Console
 
 from facturaonline_async.cli import report, report_html, status as status_command
 from facturaonline_async.provision import InvalidJournalError, JournalError
-from facturaonline_async.provision._journal.history import read_ledger
-from facturaonline_async.provision._journal.progress import look
+from facturaonline_async.provision._journal.history import read_history
+from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 from tests.journals import HOST, alter, fill, mixed, row, write
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\x7f\x00"
@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read_all(path: Path) -> None:
     """Read and show a journal in every way, without a process for each."""
-    seen, ledger = look(path), read_ledger(path)
+    seen, ledger = read_progress(path), read_history(path)
     console = Console(file=io.StringIO(), width=120)
     console.print(status_command.shown(seen))
     json.dumps([status_command.as_json(seen), report._as_json(ledger)])
@@ -154,9 +154,9 @@ _MOMENTS = (("things", "due"), ("things", "changed"), ("things", "began"), ("run
 )  # fmt: skip
 def test_what_cannot_be_is_named_in_one_line(tmp_path: Path, statement: str, reason: str) -> None:
     path = tmp_path / "j"
-    asyncio.run(write(path, row(2, Phase.FAILED, series=2)))
+    asyncio.run(write(path, row(2, StepState.FAILED, series=2)))
     alter(path, statement)
-    for use in (look, read_ledger, lambda path: asyncio.run(resume(path))):
+    for use in (read_progress, read_history, lambda path: asyncio.run(resume(path))):
         with pytest.raises(JournalError) as caught:
             use(path)
         assert reason in str(caught.value)
@@ -168,14 +168,14 @@ def test_a_moment_that_is_no_number_cannot_be_written(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
-            await journal.adjust(add=[Thing(number=2, rfc="AAA")])
-            await journal.save(Thing(number=2, rfc="AAA", phase=Phase.UNKNOWN, due=1e300))
+            await journal.adjust(add=[Step(number=2, rfc="AAA")])
+            await journal.save(Step(number=2, rfc="AAA", phase=StepState.UNKNOWN, due=1e300))
             with suppress(JournalError):
-                await journal.save(Thing(number=2, rfc="AAA", phase=Phase.UNKNOWN, due=math.nan))
+                await journal.save(Step(number=2, rfc="AAA", phase=StepState.UNKNOWN, due=math.nan))
 
     asyncio.run(main())
     read_all(tmp_path / "j")
-    assert look(tmp_path / "j").empresas["unknown"] == 1
+    assert read_progress(tmp_path / "j").empresas["unknown"] == 1
 
 
 @pytest.mark.parametrize("command", [status_command.command, report.command])
@@ -215,7 +215,7 @@ def test_whoever_goes_on_with_a_damaged_journal_has_given_bad_input(tmp_path: Pa
 
 def test_a_row_that_a_damaged_page_hides_is_missed(tmp_path: Path) -> None:
     """The last row of a page is not counted any more: only its index still knows of it."""
-    asyncio.run(write(tmp_path / "j", row(2, Phase.INTENT, series=2)))
+    asyncio.run(write(tmp_path / "j", row(2, StepState.INTENT, series=2)))
     with closing(sqlite3.connect(tmp_path / "j")) as connection:
         (number,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'things'").fetchone()
     content = bytearray((tmp_path / "j").read_bytes())
@@ -236,7 +236,9 @@ def test_no_text_out_of_a_journal_steers_a_terminal(
     in_json: bool,  # noqa: FBT001
 ) -> None:
     path = tmp_path / f"j{HOSTILE[:-1]}"
-    asyncio.run(write(path, [*row(2, Phase.FAILED, reason=HOSTILE), *row(3, Phase.DONE, How.CREATED, series=2)]))
+    asyncio.run(
+        write(path, [*row(2, StepState.FAILED, reason=HOSTILE), *row(3, StepState.DONE, Origin.CREATED, series=2)])
+    )
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE meta SET value = ? WHERE name = 'host'", (HOST + HOSTILE,))
         connection.execute("UPDATE things SET rfc = rfc || ?", (HOSTILE,))
@@ -252,8 +254,8 @@ def test_no_text_out_of_a_journal_steers_a_terminal(
 
 def test_what_the_page_holds_of_a_hostile_journal_is_text(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    asyncio.run(write(path, row(2, Phase.FAILED, reason=HOSTILE)))
+    asyncio.run(write(path, row(2, StepState.FAILED, reason=HOSTILE)))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE things SET rfc = rfc || ?", (HOSTILE,))
-    text = report_html.render(read_ledger(path))
+    text = report_html.render(read_history(path))
     assert {character for character in text if not character.isprintable()} <= {"\n"}

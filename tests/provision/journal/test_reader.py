@@ -16,9 +16,9 @@ import pytest
 
 from facturaonline_async.cli.format import format_run, next_steps
 from facturaonline_async.provision import JournalError
-from facturaonline_async.provision._journal.progress import Status, look
+from facturaonline_async.provision._journal.progress import Status, read_progress
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 from tests.journals import HOST, mixed, row, save, worker, write
 
 _NOBODY = 65534
@@ -76,7 +76,7 @@ async def test_a_run_that_ended_leaves_one_file_that_is_whole(tmp_path: Path) ->
     await write(tmp_path / "j", mixed(20))
     assert names(tmp_path) == ["j", "j.lock"]
     shutil.copy(tmp_path / "j", tmp_path / "copy")
-    assert dict(look(tmp_path / "copy").empresas) == dict(look(tmp_path / "j").empresas)
+    assert dict(read_progress(tmp_path / "copy").empresas) == dict(read_progress(tmp_path / "j").empresas)
     assert names(tmp_path) == ["copy", "j", "j.lock"]
 
 
@@ -86,7 +86,7 @@ def test_a_finished_journal_is_read_by_another_user_in_a_folder_that_may_only_be
     asyncio.run(write(tmp_path / "j", mixed(20)))
     shutil.copy(tmp_path / "j", archive)
     lock_up(archive)
-    assert look_as_another(archive / "j") == expected(look(tmp_path / "j"))
+    assert look_as_another(archive / "j") == expected(read_progress(tmp_path / "j"))
     assert names(archive) == ["j"]
 
 
@@ -94,7 +94,7 @@ def test_a_finished_journal_is_read_by_another_user_in_a_folder_that_may_only_be
 async def test_a_killed_journal_is_read_with_its_wal_where_nothing_can_be_written(
     tmp_path: Path, archive: Path, suffixes: tuple[str, ...]
 ) -> None:
-    await write(tmp_path / "j", row(2, Phase.DONE, How.CREATED))
+    await write(tmp_path / "j", row(2, StepState.DONE, Origin.CREATED))
     async with worker(tmp_path / "j") as process:
         process.kill()
         await process.wait()
@@ -102,20 +102,20 @@ async def test_a_killed_journal_is_read_with_its_wal_where_nothing_can_be_writte
         shutil.copy(tmp_path / f"j{suffix}", archive)
     lock_up(archive)
     seen = await asyncio.to_thread(look_as_another, archive / "j")
-    assert seen == expected(look(tmp_path / "j"))
+    assert seen == expected(read_progress(tmp_path / "j"))
     assert "'intent': 1" in seen
     assert len(names(archive)) == 1 + len(suffixes)
 
 
 async def test_a_copy_of_a_journal_at_work_without_its_wal_is_named_as_such(tmp_path: Path, archive: Path) -> None:
-    await write(tmp_path / "j", row(2, Phase.DONE, How.CREATED))
+    await write(tmp_path / "j", row(2, StepState.DONE, Origin.CREATED))
     async with worker(tmp_path / "j") as process:
         shutil.copy(tmp_path / "j", archive)
         shutil.copy(tmp_path / "j", tmp_path / "copy")
         await save(process)
-        assert look(tmp_path / "j").is_without_wal is False
+        assert read_progress(tmp_path / "j").is_without_wal is False
     before = names(tmp_path)
-    seen = look(tmp_path / "copy")
+    seen = read_progress(tmp_path / "copy")
     assert names(tmp_path) == before
     assert (seen.is_without_wal, seen.is_running, seen.empresas["created"]) == (True, False, 1)
     assert format_run(seen).startswith("without its -wal: ")
@@ -133,12 +133,12 @@ def test_a_journal_that_another_user_may_not_read_is_an_error_of_ours(archive: P
 
 async def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="is not there"):
-        look(tmp_path / "j")
+        read_progress(tmp_path / "j")
     assert names(tmp_path) == []
 
 
 async def test_a_journal_at_work_is_read_as_it_is_now(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
-        await journal.adjust(add=[Thing(number=2, rfc="AAA")])
-        seen = look(tmp_path / "j")
+        await journal.adjust(add=[Step(number=2, rfc="AAA")])
+        seen = read_progress(tmp_path / "j")
         assert (seen.is_running, seen.is_without_wal, seen.empresas["not_tried"]) == (True, False, 1)

@@ -20,10 +20,10 @@ import pytest
 
 from facturaonline_async import connect
 from facturaonline_async.provision import InvalidJournalError, JournalError, JournalInUseError, State, provision
-from facturaonline_async.provision._journal.progress import look
+from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.seal import side_file
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Phase, Thing
+from facturaonline_async.provision._steps import Step, StepState
 from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
 from tests.provision.verdict import Verdict, judge
@@ -89,7 +89,7 @@ def killed(mortals: subprocess.Popen[str]) -> Kill:
 async def ended(path: Path) -> None:
     """Leave a journal that a run has closed, with something that is still to be done."""
     async with await Journal.open(path, **KEYS) as journal:
-        await journal.adjust(add=[Thing(number=number, rfc=str(number)) for number in range(3)])
+        await journal.adjust(add=[Step(number=number, rfc=str(number)) for number in range(3)])
 
 
 async def doubt(path: Path) -> str:
@@ -101,7 +101,7 @@ async def doubt(path: Path) -> str:
 async def intents(path: Path) -> int:
     async with await Journal.open(path, **KEYS) as journal:
         things, _ = await journal.all_things()
-        return sum(thing.phase is Phase.INTENT for thing in things)
+        return sum(thing.phase is StepState.INTENT for thing in things)
 
 
 def copied(path: Path, folder: Path, *suffixes: str) -> Path:
@@ -126,7 +126,7 @@ async def test_a_journal_whose_run_ended_proves_itself(tmp_path: Path) -> None:
 
 async def test_a_journal_whose_run_was_killed_proves_itself_with_its_wal(tmp_path: Path, killed: Kill) -> None:
     killed(tmp_path / "j")
-    assert look(tmp_path / "j").empresas["intent"] == 20  # whoever looks takes nothing from it
+    assert read_progress(tmp_path / "j").empresas["intent"] == 20  # whoever looks takes nothing from it
     assert await doubt(tmp_path / "j") == ""
 
 
@@ -265,16 +265,16 @@ def test_a_run_that_is_killed_while_its_wal_moves_into_the_file_leaves_a_doubt(t
 
 async def test_a_reader_that_is_in_the_way_of_a_checkpoint_costs_no_seal(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", **KEYS) as journal:
-        await journal.adjust(add=[Thing(number=1, rfc="1")])
+        await journal.adjust(add=[Step(number=1, rfc="1")])
         with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             assert reader.execute("SELECT count(*) FROM things").fetchone() == (1,)
-            await journal.save(Thing(number=1, rfc="1", phase=Phase.INTENT))
+            await journal.save(Step(number=1, rfc="1", phase=StepState.INTENT))
             await journal.checkpoint()
-            await journal.save(Thing(number=1, rfc="1", phase=Phase.DONE))
+            await journal.save(Step(number=1, rfc="1", phase=StepState.DONE))
             copy = copied(tmp_path / "j", tmp_path / "copy", "-wal")
-    assert look(tmp_path / "j").empresas["created"] == 1
-    assert look(copy).empresas["created"] == 1
+    assert read_progress(tmp_path / "j").empresas["created"] == 1
+    assert read_progress(copy).empresas["created"] == 1
     assert await doubt(tmp_path / "j") == ""
 
 
@@ -282,7 +282,7 @@ async def test_a_reader_that_stays_to_the_end_leaves_the_wal_and_a_journal_that_
     await ended(tmp_path / "j")
     with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
         async with await Journal.open(tmp_path / "j", **KEYS) as journal:
-            await journal.adjust(add=[Thing(number=9, rfc="9")])
+            await journal.adjust(add=[Step(number=9, rfc="9")])
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM things").fetchone()
         assert side_file(tmp_path / "j", "-wal").exists()
@@ -303,7 +303,7 @@ async def test_a_file_that_has_bytes_and_no_tables_is_refused(tmp_path: Path) ->
     with pytest.raises(InvalidJournalError, match=r"copy has no tables.*its -wal is missing \(copy-wal\)"):
         await Journal.open(tmp_path / "copy", **KEYS)
     with pytest.raises(InvalidJournalError, match="its -wal is missing"):
-        look(tmp_path / "copy")
+        read_progress(tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == before
 
 

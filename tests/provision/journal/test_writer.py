@@ -22,9 +22,9 @@ from attrs import evolve
 from facturaonline_async import FacturaOnline, connect
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, provision
 from facturaonline_async.provision._journal import writer as journals
-from facturaonline_async.provision._journal.reader import open_to_read, read_things
+from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
 from tests.plans import nueva, private_key
@@ -35,8 +35,8 @@ KEYS = {"account": "fingerprint", "host": "https://example.com/api"}
 RFC = "EKU9003173C9"
 
 
-def thing(number: int = 1, **more: Any) -> Thing:
-    return Thing(number=number, rfc=f"AAA010101{number:03}", **more)
+def thing(number: int = 1, **more: Any) -> Step:
+    return Step(number=number, rfc=f"AAA010101{number:03}", **more)
 
 
 async def opened(path: Path, **more: str) -> Journal:
@@ -49,9 +49,9 @@ async def begun(path: Path, things: int = 3) -> None:
         await journal.adjust(add=[thing(number) for number in range(things)])
 
 
-def told(path: Path) -> list[Thing]:
+def told(path: Path) -> list[Step]:
     with open_to_read(path) as connection:
-        return [each for each, _, _ in read_things(connection)]
+        return [each for each, _, _ in read_steps(connection)]
 
 
 def files(folder: Path) -> list[Path]:
@@ -69,8 +69,8 @@ def run(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProces
 
 async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
     saved = thing(
-        7, letra="Ñ&", tipo_documento="factura", phase=Phase.UNRESOLVED, how=How.ADOPTED, uid="607", due=1.5, sends=2,
-        digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE things",
+        7, letra="Ñ&", tipo_documento="factura", phase=StepState.UNRESOLVED, how=Origin.ADOPTED, uid="607", due=1.5,
+        sends=2, digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE things",
     )  # fmt: skip
     async with await opened(tmp_path / "j") as journal:
         await journal.adjust(add=[thing(7), evolve(saved)])
@@ -90,7 +90,7 @@ async def test_what_is_ordered_together_is_written_together(tmp_path: Path) -> N
     async with await opened(tmp_path / "j") as journal:
         await journal.adjust(add=(thing(number) for number in range(2000)))
         journal._connection.set_trace_callback(count)
-        await asyncio.gather(*(journal.save(thing(number, phase=Phase.INTENT)) for number in range(2000)))
+        await asyncio.gather(*(journal.save(thing(number, phase=StepState.INTENT)) for number in range(2000)))
         journal._connection.set_trace_callback(None)
     assert commits <= 50
     assert phases(tmp_path / "j") == {"intent": 2000}
@@ -133,7 +133,7 @@ async def test_what_save_returned_for_outlives_the_process(tmp_path: Path, how: 
     assert (died.returncode, len(promised)) == (-signal.SIGKILL if how == "kill" else 3, 50), died.stderr
     async with await opened(tmp_path / "j") as journal:  # the lock died, too
         things, _ = await journal.all_things()
-    assert promised <= {each.number for each in things if each.phase is Phase.INTENT}
+    assert promised <= {each.number for each in things if each.phase is StepState.INTENT}
 
 
 async def test_the_database_is_as_safe_as_sqlite_can_make_it(tmp_path: Path) -> None:
@@ -320,8 +320,8 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
 
     save = Journal.save
 
-    def save_much(journal: Journal, thing: Thing) -> Any:
-        padding = "" if thing.phase is Phase.DONE else "x" * 2000  # a reason of what is done asks for another look
+    def save_much(journal: Journal, thing: Step) -> Any:
+        padding = "" if thing.phase is StepState.DONE else "x" * 2000  # a reason of what is done asks for another look
         return save(journal, evolve(thing, reason=thing.reason or padding))
 
     with monkeypatch.context() as patch:
@@ -438,7 +438,7 @@ async def test_who_is_cancelled_between_order_and_answer_has_ordered(tmp_path: P
     journal = await opened(tmp_path / "j")
 
     async def save() -> None:
-        await journal.save(thing(1, phase=Phase.INTENT))
+        await journal.save(thing(1, phase=StepState.INTENT))
 
     saving = asyncio.create_task(save())
     await asyncio.sleep(0)
@@ -446,7 +446,7 @@ async def test_who_is_cancelled_between_order_and_answer_has_ordered(tmp_path: P
     with pytest.raises(asyncio.CancelledError):
         await saving
     await journal.aclose()
-    assert [each.phase for each in told(tmp_path / "j")] == [Phase.PLANNED, Phase.INTENT, Phase.PLANNED]
+    assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
 
 
 async def is_free(path: Path) -> bool:
@@ -482,7 +482,7 @@ async def test_who_is_cancelled_while_it_closes_leaves_it_free(tmp_path: Path) -
 
     journal._order(block)
     await blocked.wait()
-    journal.save(thing(1, phase=Phase.DONE))
+    journal.save(thing(1, phase=StepState.DONE))
     closing_it = asyncio.create_task(journal.aclose())
     await asyncio.sleep(0)
     for _ in range(3):
@@ -492,7 +492,7 @@ async def test_who_is_cancelled_while_it_closes_leaves_it_free(tmp_path: Path) -
         await closing_it
     await asyncio.to_thread(journal._thread.join)
     await (await opened(tmp_path / "j")).aclose()
-    assert [each.phase for each in told(tmp_path / "j")] == [Phase.PLANNED, Phase.DONE, Phase.PLANNED]
+    assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
 
 
 async def test_what_is_asked_of_a_closed_journal_is_refused(tmp_path: Path) -> None:
@@ -509,7 +509,7 @@ def test_a_loop_that_is_closed_before_its_journal_does_no_harm(tmp_path: Path) -
         await begun(tmp_path / "j")
         journal = await opened(tmp_path / "j")
         journal._orders.put(journals._Order(lambda _: time.sleep(0.1), loop.create_future()))
-        journal.save(thing(1, phase=Phase.INTENT))
+        journal.save(thing(1, phase=StepState.INTENT))
         return journal
 
     loop = asyncio.new_event_loop()
@@ -517,4 +517,4 @@ def test_a_loop_that_is_closed_before_its_journal_does_no_harm(tmp_path: Path) -
     loop.close()
     journal._orders.put(None)
     journal._thread.join()
-    assert [each.phase for each in told(tmp_path / "j")] == [Phase.PLANNED, Phase.INTENT, Phase.PLANNED]
+    assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
