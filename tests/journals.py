@@ -1,4 +1,4 @@
-"""Journals for tests: written by the real thing, by this process or by one that can be killed."""
+"""Journals for tests: written by the real step, by this process or by one that can be killed."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ def row(
 def mixed(rows: int, seed: int = 1) -> list[Step]:
     """Make rows with three series each, of all phases."""
     dice = random.Random(seed)
-    things = [thing for number in range(2, rows + 2) for thing in row(number, series=3)]
-    for thing in things:
-        thing.phase = dice.choice(list(StepState))
-        if thing.phase is StepState.DONE:
-            thing.how = dice.choice(list(Origin))
-            thing.uid = str(dice.randrange(10**6))
-        elif thing.phase is not StepState.PLANNED:
-            thing.reason = dice.choice(["HTTP 503, nothing came back", "la contraseña no es de la llave", "ya existe"])
-    return things
+    steps = [step for number in range(2, rows + 2) for step in row(number, series=3)]
+    for step in steps:
+        step.phase = dice.choice(list(StepState))
+        if step.phase is StepState.DONE:
+            step.how = dice.choice(list(Origin))
+            step.uid = str(dice.randrange(10**6))
+        elif step.phase is not StepState.PLANNED:
+            step.reason = dice.choice(["HTTP 503, nothing came back", "la contraseña no es de la llave", "ya existe"])
+    return steps
 
 
-async def write(path: Path, things: Sequence[Step]) -> None:
+async def write(path: Path, steps: Sequence[Step]) -> None:
     """Write a journal as a run does, and end it."""
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        await fill(journal, things)
+        await fill(journal, steps)
 
 
-async def fill(journal: Journal, things: Sequence[Step]) -> None:
-    await journal.adjust(add=things)
-    await journal.adjust(save=[thing for thing in things if thing.phase is not StepState.PLANNED])
+async def fill(journal: Journal, steps: Sequence[Step]) -> None:
+    await journal.adjust(add=steps)
+    await journal.adjust(save=[step for step in steps if step.phase is not StepState.PLANNED])
 
 
 def alter(path: Path, *statements: str, **values: float) -> None:
@@ -77,16 +77,16 @@ def alter(path: Path, *statements: str, **values: float) -> None:
             connection.execute(statement, values)
 
 
-def state(thing: Step) -> str:
-    phase = "not_tried" if thing.phase is StepState.PLANNED else thing.phase.value
-    return thing.how.value if thing.how else phase
+def state(step: Step) -> str:
+    phase = "not_tried" if step.phase is StepState.PLANNED else step.phase.value
+    return step.how.value if step.how else phase
 
 
-def counted(things: Iterable[Step], *, empresas: bool) -> dict[str, int]:
+def counted(steps: Iterable[Step], *, empresas: bool) -> dict[str, int]:
     found: dict[str, int] = {}
-    for thing in things:
-        if thing.is_empresa is empresas:
-            found[state(thing)] = found.get(state(thing), 0) + 1
+    for step in steps:
+        if step.is_empresa is empresas:
+            found[state(step)] = found.get(state(step), 0) + 1
     return found
 
 

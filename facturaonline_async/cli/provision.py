@@ -377,9 +377,9 @@ async def _complete(keys: KeysFile, client: FacturaOnline, journal: Path | None)
         return
     with open_to_read(journal) as connection:
         left = [
-            (thing.rfc, thing.uid)
-            for thing, _, _ in read_steps(connection)
-            if thing.is_empresa and thing.uid and thing.sends and thing.rfc not in keys.rfcs
+            (step.rfc, step.uid)
+            for step, _, _ in read_steps(connection)
+            if step.is_empresa and step.uid and step.sends and step.rfc not in keys.rfcs
         ]
     for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):
         keys.add(*each.item, each.result().credentials)

@@ -124,7 +124,7 @@ def _as_json(ledger: History) -> dict[str, Any]:
             {
                 "began": format_timestamp(each.began),
                 "ended": format_timestamp(each.ended),
-                "step": each.step,
+                "step": each.interval,
                 "empresas": each.empresas,
                 "series": each.series,
             }

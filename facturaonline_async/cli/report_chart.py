@@ -97,7 +97,7 @@ class Chart:
     Attributes:
         width, height: of the whole chart.
         left, right, top, bottom: where the axes begin and end.
-        step: length of an interval.
+        interval: length of an interval.
         most: the highest number of an interval.
         grid: height and number of each line of the grid.
         runs: what stands between the axes, and below.
@@ -110,7 +110,7 @@ class Chart:
     right: float = _WIDTH - _RIGHT
     top: float = _TOP
     bottom: float = _HEIGHT - _BOTTOM
-    step: str
+    interval: str
     most: int
     grid: tuple[tuple[float, int], ...]
     runs: tuple[Run, ...]
@@ -139,7 +139,7 @@ def chart(pace: Sequence[Pace], zone: tzinfo) -> Chart | None:
     bars = sum(len(each.empresas) for each in pace)
     scale = _Scale((_WIDTH - _LEFT - _RIGHT - gap * pauses) / bars, gap, _ceiling(most))
     return Chart(
-        step=format_duration(pace[0].step).removeprefix("1 "),
+        interval=format_duration(pace[0].interval).removeprefix("1 "),
         most=most,
         grid=tuple((scale.y(number), number) for number in (scale.top * part // 4 for part in range(5))),
         runs=tuple(_runs(pace, scale, zone)),
@@ -175,7 +175,7 @@ def _bars(pace: Pace, left: float, scale: _Scale, zone: tzinfo) -> Iterator[Bar]
     for place, (empresas, series) in enumerate(zip(pace.empresas, pace.series, strict=True)):
         if empresas or series:
             x = left + place * scale.bar + (scale.bar - inner) / 2
-            when = format_moment(pace.began + place * pace.step, zone)
+            when = format_moment(pace.began + place * pace.interval, zone)
             heights = scale.y(0), scale.y(empresas), scale.y(empresas + series)
             yield Bar(x, inner, when, empresas, series, *heights)
 
@@ -185,7 +185,7 @@ def _ticks(pace: Pace, left: float, scale: _Scale, zone: tzinfo, last: Tick | No
     for place in range(0, len(pace.empresas), max(1, math.ceil(_LABEL / scale.bar))):
         x = left + place * scale.bar
         if (last is None or x >= last.x + _LABEL) and x <= _WIDTH - _LABEL / 2:
-            when = datetime.fromtimestamp(pace.began + place * pace.step, UTC).astimezone(zone)
-            day, time = f"{when:%Y-%m-%d}", f"{when:%H:%M:%S}" if pace.step < 60 else f"{when:%H:%M}"
+            when = datetime.fromtimestamp(pace.began + place * pace.interval, UTC).astimezone(zone)
+            day, time = f"{when:%Y-%m-%d}", f"{when:%H:%M:%S}" if pace.interval < 60 else f"{when:%H:%M}"
             last = Tick(x, day, time, is_new_day=last is None or day != last.day)
             yield last

@@ -269,10 +269,10 @@ class Run:
 
     async def _waive(self, work: RowProgress) -> None:
         """Write down that nothing of the row waits for a last look."""
-        for thing in work.things:
-            if thing.is_unaudited:
-                thing.due = 0.0
-                await self._sender.book.write(thing)
+        for step in work.steps:
+            if step.is_unaudited:
+                step.due = 0.0
+                await self._sender.book.write(step)
 
     async def _bring(self, work: RowProgress) -> None:
         journal = self._sender.book.journal
@@ -289,10 +289,10 @@ class Run:
 
     async def _give_up(self, work: RowProgress) -> None:
         """Write down as failed what was tried, and could not be sent: this run does not try it again."""
-        for thing in work.things:
-            if thing.phase is StepState.PLANNED and thing.reason and not thing.reason.startswith(NOT_TRIED):
-                thing.phase = StepState.FAILED
-                await self._sender.book.save(thing)
+        for step in work.steps:
+            if step.phase is StepState.PLANNED and step.reason and not step.reason.startswith(NOT_TRIED):
+                step.phase = StepState.FAILED
+                await self._sender.book.save(step)
 
     def count_rest(self) -> None:
         """Count what a run that was stopped or left has not: rows under way, and rows that were never begun."""
@@ -310,6 +310,6 @@ class Run:
 
 def _say_why(work: RowProgress) -> None:
     """Give the reason to what a run that was stopped leaves unsent."""
-    for thing in [work.empresa] if work.empresa.phase is not StepState.DONE else work.series:
-        if thing.phase is StepState.PLANNED and not thing.reason:
-            thing.reason = stopped(thing)
+    for step in [work.empresa] if work.empresa.phase is not StepState.DONE else work.series:
+        if step.phase is StepState.PLANNED and not step.reason:
+            step.reason = stopped(step)

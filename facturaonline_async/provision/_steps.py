@@ -1,4 +1,4 @@
-"""What a run brings about, one thing at a time: a company or a serie, and how far it has come."""
+"""What a run brings about, one step at a time: a company or a serie, and how far it has come."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPANY_FIRST: Final = f"{NOT_TRIED}: its company comes first"
 
 
 class StepState(enum.StrEnum):
-    """How far a thing has come.
+    """How far a step has come.
 
     ::
 
@@ -29,7 +29,7 @@ class StepState(enum.StrEnum):
     PLANNED = "planned"
     #: It is about to be sent, or was: nobody knows until there is an answer.
     INTENT = "intent"
-    #: It may exist, or come up until `Thing.due`.
+    #: It may exist, or come up until `Step.due`.
     UNKNOWN = "unknown"
     #: It exists.
     DONE = "done"
@@ -42,7 +42,7 @@ class StepState(enum.StrEnum):
 
 
 class Origin(enum.StrEnum):
-    """How a thing that is done came about."""
+    """How a step that is done came about."""
 
     #: By this plan.
     CREATED = "created"
@@ -98,7 +98,7 @@ class Step:
 
     @property
     def name(self) -> tuple[str, str, str]:
-        """What tells it from all other things."""
+        """What tells it from all other steps."""
         return self.rfc, self.letra, self.tipo_documento
 
     @property

@@ -60,11 +60,11 @@ def at(monkeypatch: pytest.MonkeyPatch) -> float:
 
 
 async def test_status_counts_what_the_journal_holds(path: Path) -> None:
-    things = mixed(200)
-    await write(path, things)
+    steps = mixed(200)
+    await write(path, steps)
     told = (await run("status", path, "--json")).json
     for name, empresas in (("empresas", True), ("series", False)):
-        counts = counted(things, empresas=empresas)
+        counts = counted(steps, empresas=empresas)
         assert {state: told[name][state] for state in progress.STATES} == dict.fromkeys(progress.STATES, 0) | counts
         assert told[name]["all"] == sum(counts.values())
         assert told[name]["there"] == sum(counts[how.value] for how in Origin)
@@ -149,8 +149,8 @@ async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, m
 
 async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        done = [thing for number in range(2, 122) for thing in row(number, StepState.DONE, Origin.CREATED)]
-        await fill(journal, [*done, *(thing for number in range(122, 182) for thing in row(number))])
+        done = [step for number in range(2, 122) for step in row(number, StepState.DONE, Origin.CREATED)]
+        await fill(journal, [*done, *(step for number in range(122, 182) for step in row(number))])
         alter(
             path,
             "UPDATE runs SET began = :at - 600",
@@ -167,7 +167,7 @@ async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, 
 
 async def test_what_was_adopted_does_not_make_the_rest_look_quick(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        await fill(journal, [thing for number in range(2, 62) for thing in row(number, StepState.DONE, Origin.ADOPTED)])
+        await fill(journal, [step for number in range(2, 62) for step in row(number, StepState.DONE, Origin.ADOPTED)])
         await fill(journal, [*row(62, StepState.DONE, Origin.CREATED), *row(63)])
         alter(
             path,
@@ -361,11 +361,11 @@ async def test_a_journal_may_have_any_name(tmp_path: Path) -> None:
 
 async def test_who_reads_sees_one_moment_and_nobody_waits(path: Path) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        await fill(journal, things := row(2))
+        await fill(journal, steps := row(2))
         with open_to_read(path) as connection:
-            things[0].phase = StepState.FAILED
-            await journal.save(things[0])
-            assert [thing.phase for thing, *_ in read_steps(connection)] == [StepState.PLANNED]
+            steps[0].phase = StepState.FAILED
+            await journal.save(steps[0])
+            assert [step.phase for step, *_ in read_steps(connection)] == [StepState.PLANNED]
         assert read_progress(path).empresas["failed"] == 1
 
 
@@ -373,17 +373,17 @@ async def test_who_reads_sees_one_moment_and_nobody_waits(path: Path) -> None:
 
 
 async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> None:
-    things = mixed(60)
-    await write(path, things)
+    steps = mixed(60)
+    await write(path, steps)
     rows = (await run("report", path, "--json")).json["rows"]
     found = [
         (row["row"], row["rfc"], each.get("letra", ""), each["state"], each["uid"], each["reason"])
         for row in rows
         for each in (row, *row["series"])
     ]
-    assert found == [(thing.number, thing.rfc, thing.letra, state(thing), thing.uid, thing.reason) for thing in things]
+    assert found == [(step.number, step.rfc, step.letra, state(step), step.uid, step.reason) for step in steps]
     assert [row["ok"] for row in rows] == [
-        all(thing.phase is StepState.DONE for thing in things[place : place + 4]) for place in range(0, len(things), 4)
+        all(step.phase is StepState.DONE for step in steps[place : place + 4]) for place in range(0, len(steps), 4)
     ]
 
 
@@ -430,7 +430,7 @@ def test_the_picture_has_no_more_bars_than_fit(lengths: list[float]) -> None:
 
 
 async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(path: Path) -> None:
-    await write(path, [thing for number in range(6) for thing in row(number, StepState.DONE, series=1)])
+    await write(path, [step for number in range(6) for step in row(number, StepState.DONE, series=1)])
     alter(
         path,
         "UPDATE runs SET began = :at, ended = :at + 20",
@@ -476,17 +476,17 @@ def data(text: str) -> Any:
 
 
 async def test_the_page_holds_every_row_and_runs_nothing_but_itself(path: Path, tmp_path: Path) -> None:
-    things = mixed(50)
-    for thing in things:
-        thing.reason = EVIL if thing.reason else ""
-    await write(path, things)
+    steps = mixed(50)
+    for step in steps:
+        step.reason = EVIL if step.reason else ""
+    await write(path, steps)
     ran = await run("report", path, "--html", tmp_path / "run.html")
     assert (ran.code, ran.out) == (0, "")
     text = (tmp_path / "run.html").read_text(encoding="utf-8")
     held = data(text)
     assert [row[0] for row in held["rows"]] == list(range(2, 52))
     found = [held["states"][each[0]] for row in held["rows"] for each in (row[2], *(serie[2:] for serie in row[3]))]
-    assert found == [state(thing) for thing in things]
+    assert found == [state(step) for step in steps]
     assert "<img" not in text
     assert text.count("<script") == 2
     (allowed,) = re.findall(r"script-src '([^ ;]+)'", text)
@@ -576,12 +576,12 @@ FIRST = "document.querySelector('#body th').textContent"
 
 
 async def test_a_page_of_twenty_thousand_rows_is_searched_filtered_sorted_and_paged(path: Path, tmp_path: Path) -> None:
-    things = [thing for number in range(2, 20_002) for thing in row(number, StepState.DONE, Origin.CREATED, series=3)]
-    for thing in things:
-        thing.phase, thing.how = StepState.DONE, Origin.CREATED
-    for thing in (things[8], things[41], things[43]):  # row 4's company; two series of row 12
-        thing.phase, thing.how, thing.reason = StepState.FAILED, None, f"{EVIL} contraseña de {thing.rfc}"
-    await write(path, things)
+    steps = [step for number in range(2, 20_002) for step in row(number, StepState.DONE, Origin.CREATED, series=3)]
+    for step in steps:
+        step.phase, step.how = StepState.DONE, Origin.CREATED
+    for step in (steps[8], steps[41], steps[43]):  # row 4's company; two series of row 12
+        step.phase, step.how, step.reason = StepState.FAILED, None, f"{EVIL} contraseña de {step.rfc}"
+    await write(path, steps)
     await asyncio.to_thread(report.command, path, tmp_path / "run.html")
     async with browser(tmp_path / "profile") as tab:
         await tab.open((tmp_path / "run.html").as_uri())

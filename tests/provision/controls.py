@@ -26,9 +26,9 @@ def intent_after_send() -> Iterator[None]:
     """Let nothing be written down of what is about to be sent: only of what was."""
     save = Recorder.save
 
-    async def save_what_was(book: Recorder, thing: Step) -> None:
-        if thing.phase is not StepState.INTENT:
-            await save(book, thing)
+    async def save_what_was(book: Recorder, step: Step) -> None:
+        if step.phase is not StepState.INTENT:
+            await save(book, step)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Recorder, "save", save_what_was)

@@ -24,7 +24,7 @@ class Verdict:
         duplicates: companies and series that are there more often than once, counted without the first.
         lost: companies and series of the plan that are not there.
         wrong_owner: series under a company that should not have them.
-        left_in_intent: things of the journal of which nobody knows.
+        left_in_intent: steps of the journal of which nobody knows.
 
     """
 
@@ -59,6 +59,6 @@ def judge(tables: Tables, plan: Mapping[str, Sequence[str]], journal: Path | Non
 
 
 def phases(journal: Path) -> Counter[str]:
-    """Count a journal's things by their phase, past the code under test."""
+    """Count a journal's steps by their phase, past the code under test."""
     with closing(sqlite3.connect(journal)) as connection:
         return Counter(dict(connection.execute("SELECT phase, count(*) FROM things GROUP BY phase")))

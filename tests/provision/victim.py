@@ -82,8 +82,8 @@ def patch(owner: type, name: str, moment: Moment, when: Callable[..., bool], *, 
 def saves(phase: StepState, *, empresa: bool) -> Callable[..., bool]:
     """Fit the writing of a phase."""
 
-    def fits(_: Journal, thing: Step) -> bool:
-        return thing.phase is phase and thing.is_empresa is empresa
+    def fits(_: Journal, step: Step) -> bool:
+        return step.phase is phase and step.is_empresa is empresa
 
     return fits
 

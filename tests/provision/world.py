@@ -279,7 +279,7 @@ class World:
             self.doubt = "without its -wal"
 
     def phases(self) -> Counter[str]:
-        """Count the journal's things by their phase."""
+        """Count the journal's steps by their phase."""
         return Counter(dict(self.book.execute("SELECT phase, count(*) FROM things GROUP BY phase")))
 
 

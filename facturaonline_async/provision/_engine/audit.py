@@ -5,7 +5,7 @@ does, and only one that is read when the settle time after the create is over. S
 is listed once more, with its own keys, while the run goes on; the last ones are waited for. The list of all companies
 is read at the very end. That is one call for each company whose series this plan created, and the pages of one list.
 
-A thing that waits for its last look is DONE, and its `due` is the moment when lists must show it. It is 0 afterwards.
+A step that waits for its last look is DONE, and its `due` is the moment when lists must show it. It is 0 afterwards.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Company:
     Attributes:
         rfc: its RFC.
         own: client with its own keys.
-        things: its series that were created.
+        steps: its series that were created.
         until: moment of the loop's clock after which a list that lacks one is not read again; 0: none was read yet.
         pause: seconds until the next list.
 
@@ -51,7 +51,7 @@ class _Company:
 
     rfc: str
     own: FacturaOnline
-    things: Sequence[Step]
+    steps: Sequence[Step]
     until: float = 0.0
     pause: float = _FIRST_PAUSE
 
@@ -81,10 +81,10 @@ class Audit:
         """Take up a row that is done."""
         if work.empresa.is_unaudited:
             self.account.shows_at = max(self.account.shows_at, work.empresa.due)
-        things = [thing for thing in work.series if thing.is_unaudited]
-        if work.own is not None and things:
-            seconds = max(self._seconds(thing.due) for thing in things)
-            self._waiting.put(_Company(work.empresa.rfc, work.own, things), self._waiting.now() + seconds)
+        steps = [step for step in work.series if step.is_unaudited]
+        if work.own is not None and steps:
+            seconds = max(self._seconds(step.due) for step in steps)
+            self._waiting.put(_Company(work.empresa.rfc, work.own, steps), self._waiting.now() + seconds)
 
     async def work(self) -> None:
         """Look whenever it is time, until all that `finish` waits for was looked at.
@@ -124,33 +124,32 @@ class Audit:
         try:
             listed = by_key(await company.own.series.list())
         except FacturaOnlineError as error:
-            if not self._again(company, company.things):
+            if not self._again(company, company.steps):
                 self.problems.append(f"{company.rfc}: its series could not be listed at the end: {describe(error)}")
             return
         missing = []
-        for thing in company.things:
-            uids = [str(serie.uid) for serie in listed.get(thing.key, ())]
+        for step in company.steps:
+            uids = [str(serie.uid) for serie in listed.get(step.key, ())]
             if len(uids) > 1:
-                thing.phase, thing.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
-                several = f"{SEVERAL.format(len(uids))} ({':'.join(thing.key)}): {', '.join(uids)}"
+                step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+                several = f"{SEVERAL.format(len(uids))} ({':'.join(step.key)}): {', '.join(uids)}"
                 self.problems.append(f"{company.rfc}: {several}")
-                await self.sender.book.save(thing)
-            elif thing.uid in uids:
-                thing.due = 0.0
-                await self.sender.book.write(thing)
+                await self.sender.book.save(step)
+            elif step.uid in uids:
+                step.due = 0.0
+                await self.sender.book.write(step)
             else:
-                missing.append(thing)
+                missing.append(step)
         if missing and not self._again(company, missing):
             self.problems += [
-                f"{company.rfc}: the list does not show its serie {':'.join(thing.key)} ({thing.uid})"
-                for thing in missing
+                f"{company.rfc}: the list does not show its serie {':'.join(step.key)} ({step.uid})" for step in missing
             ]
 
-    def _again(self, company: _Company, things: Sequence[Step]) -> bool:
+    def _again(self, company: _Company, steps: Sequence[Step]) -> bool:
         """Return whether there is time for another look, and make it later if so."""
         if (now := self._waiting.now()) >= company.until:
             return False
-        company.things = things
+        company.steps = steps
         self._waiting.put(company, min(now + company.pause, company.until))
         company.pause = min(2 * company.pause, _LONGEST_PAUSE)
         return True
@@ -185,9 +184,9 @@ class Audit:
             await journal.end_audit()
         for each in found:
             if each.is_several:
-                (thing,) = [thing for thing in await journal.of_row(each.rfc) if thing.is_empresa]
-                thing.phase, thing.reason = StepState.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
-                await self.sender.book.save(thing)
+                (step,) = [step for step in await journal.of_row(each.rfc) if step.is_empresa]
+                step.phase, step.reason = StepState.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
+                await self.sender.book.save(step)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

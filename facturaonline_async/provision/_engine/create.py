@@ -27,7 +27,7 @@ from facturaonline_async.provision._steps import NOT_TRIED, Origin, Step, StepSt
 __all__ = ["Look", "Sender", "StoppedError", "describe", "stopped"]
 
 
-#: Looks once for what is like a thing, and returns the uids: by a list, and by a given uid if the list lacks it.
+#: Looks once for what is like a step, and returns the uids: by a list, and by a given uid if the list lacks it.
 Look: TypeAlias = Callable[[str | None], Awaitable[Sequence[str]]]
 
 
@@ -35,9 +35,9 @@ class StoppedError(NotSentError):
     """The run was asked to stop before this was sent."""
 
 
-def stopped(thing: Step) -> str:
+def stopped(step: Step) -> str:
     """Return why a run that was stopped has not sent something."""
-    return f"{NOT_TRIED}{' again' if thing.sends else ''}: the run was stopped"
+    return f"{NOT_TRIED}{' again' if step.sends else ''}: the run was stopped"
 
 
 def describe(error: Exception) -> str:
@@ -68,116 +68,114 @@ class Sender:
 
     async def create(
         self,
-        thing: Step,
+        step: Step,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
         look: Look,
     ) -> None:
-        """Send a create, and write down what is known of it; when this returns, the thing tells it.
+        """Send a create, and write down what is known of it; when this returns, the step tells it.
 
         `send` returns the uid, where the answer tells it. `look` is asked first where others of this session (another
         run, an ``ensure``) have made or seen one, and where the API refuses it: perhaps because it is there.
 
         Raises:
-            AuthenticationError: the keys were refused; the thing has failed.
+            AuthenticationError: the keys were refused; the step has failed.
             JournalError: nothing was sent.
 
         """
         async with self.engine.locks.hold(key):
-            thing.reason = ""
+            step.reason = ""
             doubt = self.engine.pending.get(key)
             if doubt is not None or hash(key) in self.others:
-                await self._heed(thing, key, doubt, look)
-            if thing.phase is StepState.PLANNED and not thing.reason:
-                await self._send(thing, key, send, look)
+                await self._heed(step, key, doubt, look)
+            if step.phase is StepState.PLANNED and not step.reason:
+                await self._send(step, key, send, look)
 
-    async def _heed(self, thing: Step, key: Key, doubt: PendingCreate | None, look: Look) -> None:
+    async def _heed(self, step: Step, key: Key, doubt: PendingCreate | None, look: Look) -> None:
         """Take what others have created, or wait for what they may have."""
         try:
             uids = await look(doubt.uid if doubt is not None else None)
         except FacturaOnlineError as error:
-            thing.reason = f"whether it is there could not be seen: {describe(error)}"
-            await self.book.save(thing)
+            step.reason = f"whether it is there could not be seen: {describe(error)}"
+            await self.book.save(step)
             return
         if uids:
-            await self._take(thing, key, uids)
+            await self._take(step, key, uids)
         elif doubt is not None:
             # Of a yes without a uid no more can be learnt than from lists; what has one may be gone by now.
             phase = StepState.UNRESOLVED if doubt.is_sure and doubt.uid is None else StepState.UNKNOWN
             left = doubt.until - self._now()
-            await self._leave_open(
-                thing, phase, doubt.problem(key), min(left, self.settle) if left > 0 else self.settle
-            )
+            await self._leave_open(step, phase, doubt.problem(key), min(left, self.settle) if left > 0 else self.settle)
 
-    async def _take(self, thing: Step, key: Key, uids: Sequence[str]) -> None:
+    async def _take(self, step: Step, key: Key, uids: Sequence[str]) -> None:
         """Adopt what is there, if it is there once."""
         self.engine.pending.see(key, uids[0], self.settle)
         if len(uids) == 1:
-            thing.phase, thing.how, thing.uid, thing.reason = StepState.DONE, Origin.ADOPTED, uids[0], ""
+            step.phase, step.how, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, uids[0], ""
         else:
             several = f"there are {len(uids)} of it: {', '.join(uids)}"
-            thing.phase, thing.how, thing.uid, thing.reason = StepState.CONFLICT, None, None, several
-        await self.book.save(thing)
+            step.phase, step.how, step.uid, step.reason = StepState.CONFLICT, None, None, several
+        await self.book.save(step)
 
     async def _send(
         self,
-        thing: Step,
+        step: Step,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
         look: Look,
     ) -> None:
-        sends = thing.sends
+        sends = step.sends
 
         async def before() -> None:
             if self.stopping.is_set():
-                raise StoppedError(stopped(thing))
+                raise StoppedError(stopped(step))
             # An attempt that is repeated in here was surely not done: however many there are, they count as one.
-            thing.phase, thing.reason, thing.sends = StepState.INTENT, "", sends + 1
-            await self.book.save(thing)
+            step.phase, step.reason, step.sends = StepState.INTENT, "", sends + 1
+            await self.book.save(step)
 
         try:
-            thing.uid = await send_create(
+            step.uid = await send_create(
                 self.engine, key, send, before_send=before, settle=self.settle, mine=self.others
             )
         except NotSentError as error:
-            thing.phase, thing.sends, thing.reason = StepState.PLANNED, sends, describe(error)
+            step.phase, step.sends, step.reason = StepState.PLANNED, sends, describe(error)
             if isinstance(error, JournalError):
                 raise
-            await self.book.save(thing)
+            await self.book.save(step)
         except ApiError as refusal:
-            await self._refused(thing, key, refusal, sends, look)
+            await self._refused(step, key, refusal, sends, look)
         except Exception as error:  # noqa: BLE001  # whatever it was, it may have been done
             phase = StepState.UNRESOLVED if isinstance(error, UnreadableAnswerError) else StepState.UNKNOWN
-            await self._leave_open(thing, phase, error, self.settle)
+            await self._leave_open(step, phase, error, self.settle)
         except BaseException:  # cancelled: nobody will hear the answer
-            if thing.phase is StepState.INTENT:
-                thing.phase, thing.due, thing.reason = StepState.UNKNOWN, time.time() + self.settle, "interrupted"
-                self.book.note(thing)
+            if step.phase is StepState.INTENT:
+                step.phase, step.due, step.reason = StepState.UNKNOWN, time.time() + self.settle, "interrupted"
+                self.book.note(step)
             raise
         else:
-            thing.phase, thing.how, thing.reason = StepState.DONE, Origin.CREATED, ""
-            thing.due = time.time() + self.settle
-            await self.book.save(thing)
+            step.phase, step.how, step.reason = StepState.DONE, Origin.CREATED, ""
+            step.due = time.time() + self.settle
+            await self.book.save(step)
 
-    async def _refused(self, thing: Step, key: Key, refusal: ApiError, sends: int, look: Look) -> None:
+    async def _refused(self, step: Step, key: Key, refusal: ApiError, sends: int, look: Look) -> None:
         """Write down a refusal, or adopt what is there in spite of it."""
         # What was throttled is as good as not sent.
-        thing.phase = StepState.PLANNED if isinstance(refusal, RateLimitError) else StepState.FAILED
-        thing.sends, thing.reason = sends, describe(refusal)
-        await self.book.save(thing)
+        step.phase = StepState.PLANNED if isinstance(refusal, RateLimitError) else StepState.FAILED
+        step.sends, step.reason = sends, describe(refusal)
+        await self.book.save(step)
         if isinstance(refusal, AuthenticationError):
             raise refusal
         if uids := await look_after_refusal(refusal, lambda: look(None)):
-            await self._take(thing, key, uids)
-        elif thing.reason != describe(refusal):
-            thing.reason = describe(refusal)
-            await self.book.save(thing)
+            await self._take(step, key, uids)
+        elif step.reason != describe(refusal):
+            step.reason = describe(refusal)
+            await self.book.save(step)
 
-    async def _leave_open(self, thing: Step, phase: StepState, error: Exception, seconds: float) -> None:
+    async def _leave_open(self, step: Step, phase: StepState, error: Exception, seconds: float) -> None:
         """Write down that it may exist (UNKNOWN), or that it does and is never sent again (UNRESOLVED)."""
-        thing.phase, thing.reason = phase, describe(error)
-        thing.due = time.time() + seconds
-        await self.book.save(thing)
+        step.phase, step.reason = phase, describe(error)
+        step.due = time.time() + seconds
+        await self.book.save(step)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -61,62 +61,62 @@ class EmpresaSteps:
             JournalError: nothing more was sent.
 
         """
-        thing = work.empresa
+        step = work.empresa
         try:
             if work.is_new:
-                await self._revisit(thing)
-            if thing.phase is StepState.PLANNED:  # what has failed is tried again by the next run
+                await self._revisit(step)
+            if step.phase is StepState.PLANNED:  # what has failed is tried again by the next run
                 await self._make(work)
-            if thing.phase is StepState.DONE and thing.rfc not in self.account.done:
+            if step.phase is StepState.DONE and step.rfc not in self.account.done:
                 await self._open(work)
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
             self.is_refused |= isinstance(error, AuthenticationError)
-            if thing.phase in {StepState.PLANNED, StepState.FAILED}:
-                thing.phase = StepState.FAILED
-            work.is_unseen = thing.phase is StepState.DONE and getattr(error, "is_transient", False)
-            thing.reason = describe(error)
-            await self.sender.book.save(thing)
+            if step.phase in {StepState.PLANNED, StepState.FAILED}:
+                step.phase = StepState.FAILED
+            work.is_unseen = step.phase is StepState.DONE and getattr(error, "is_transient", False)
+            step.reason = describe(error)
+            await self.sender.book.save(step)
 
-    def key(self, thing: Step) -> Key:
+    def key(self, step: Step) -> Key:
         """Return what tells this create from all others of the session."""
-        return self.account.key(thing.rfc)
+        return self.account.key(step.rfc)
 
-    async def _revisit(self, thing: Step) -> None:
+    async def _revisit(self, step: Step) -> None:
         """See whether a person has mended what an earlier run left to one."""
-        if thing.phase is StepState.CONFLICT or (thing.phase is StepState.UNRESOLVED and not thing.due):
-            reconcile(thing, self.account.existing.get(thing.rfc, ()), (), is_due=True, several=SEVERAL)
-            await self.sender.book.save(thing)
+        if step.phase is StepState.CONFLICT or (step.phase is StepState.UNRESOLVED and not step.due):
+            reconcile(step, self.account.existing.get(step.rfc, ()), (), is_due=True, several=SEVERAL)
+            await self.sender.book.save(step)
 
     async def _make(self, work: RowProgress) -> None:
-        thing = work.empresa
-        uids = self.account.existing.get(thing.rfc, ())
+        step = work.empresa
+        uids = self.account.existing.get(step.rfc, ())
         if self.is_refused:
-            thing.phase, thing.reason = StepState.PLANNED, _REFUSED_LATER if thing.sends else _REFUSED
+            step.phase, step.reason = StepState.PLANNED, _REFUSED_LATER if step.sends else _REFUSED
         elif len(uids) > 1:
-            thing.phase, thing.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+            step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
         elif uids:
             await self._keep(work, uids[0])
         else:
             await self._create(work)
             return
-        await self.sender.book.save(thing)
+        await self.sender.book.save(step)
 
     async def _keep(self, work: RowProgress, uid: str) -> None:
         """Do with a company that exists what the plan says."""
-        thing, existing = work.empresa, work.row.existing or self.existing
+        step, existing = work.empresa, work.row.existing or self.existing
         if existing == "fail":
-            thing.phase, thing.reason = StepState.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
+            step.phase, step.reason = StepState.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
             return
         nueva = await (self._reviewed(work) if existing == "update" else self._recognisable(work))
         if nueva is not None:
-            thing.digest = self.sender.book.empresa_digest(nueva)
+            step.digest = self.sender.book.empresa_digest(nueva)
         if nueva is not None and existing == "update":
-            work.own = await self._own(uid, thing.rfc)  # first of all: what is changed must be this company
+            work.own = await self._own(uid, step.rfc)  # first of all: what is changed must be this company
             await self.account.client.empresas.update(uid, _changes(nueva), validate=False)
         how = Origin.UPDATED if existing == "update" else Origin.ADOPTED
-        thing.phase, thing.how, thing.uid, thing.reason = StepState.DONE, how, uid, ""
+        step.phase, step.how, step.uid, step.reason = StepState.DONE, how, uid, ""
 
     async def _recognisable(self, work: RowProgress) -> NuevaEmpresa | None:
         """Load what a journal is to know again; nothing is sent of it, so that it need not be there."""
@@ -141,70 +141,70 @@ class EmpresaSteps:
         return nueva
 
     async def _create(self, work: RowProgress) -> None:
-        thing, client = work.empresa, self.account.client
+        step, client = work.empresa, self.account.client
         nueva = await self._reviewed(work)
-        thing.digest = self.sender.book.empresa_digest(nueva)
+        step.digest = self.sender.book.empresa_digest(nueva)
 
         async def look(uid: str | None) -> list[str]:
-            listed = [empresa.uid for empresa in await client.empresas.find_all(thing.rfc)]
+            listed = [empresa.uid for empresa in await client.empresas.find_all(step.rfc)]
             if listed or uid is None:
                 return listed
             try:
-                return [(await client.empresas.get_verified(uid, rfc=thing.rfc)).uid]
+                return [(await client.empresas.get_verified(uid, rfc=step.rfc)).uid]
             except NotFoundError:
                 return []
 
         async def send(before_send: BeforeSend) -> str:
             return (await client.empresas.post(nueva, before_send)).uid
 
-        await self.sender.create(thing, self.key(thing), send, look)
+        await self.sender.create(step, self.key(step), send, look)
 
     async def _open(self, work: RowProgress) -> None:
         """Read the company, take its keys, and take it down as done."""
-        thing = work.empresa
-        assert thing.uid is not None  # noqa: S101  # of a company, the create or a list has told it
+        step = work.empresa
+        assert step.uid is not None  # noqa: S101  # of a company, the create or a list has told it
         try:
-            work.own = work.own or await self._own(thing.uid, thing.rfc)
+            work.own = work.own or await self._own(step.uid, step.rfc)
         except UnreadableAnswerError as error:
             was_verified = any(serie.sends for serie in work.series)  # they were sent with this company's keys
-            if error.is_transient or thing.how is not Origin.CREATED or was_verified:
+            if error.is_transient or step.how is not Origin.CREATED or was_verified:
                 raise
-            await self._doubt_uid(thing, error)
-            if thing.phase is not StepState.DONE:
+            await self._doubt_uid(step, error)
+            if step.phase is not StepState.DONE:
                 return
-            work.own = await self._own(thing.uid, thing.rfc)
-        self.account.done[thing.rfc] = thing.uid
-        self.account.key_marks[thing.rfc] = hash(work.own.credentials.api_key.reveal())
-        if thing.reason:
-            thing.reason = ""
-            await self.sender.book.save(thing)
+            work.own = await self._own(step.uid, step.rfc)
+        self.account.done[step.rfc] = step.uid
+        self.account.key_marks[step.rfc] = hash(work.own.credentials.api_key.reveal())
+        if step.reason:
+            step.reason = ""
+            await self.sender.book.save(step)
 
-    async def _doubt_uid(self, thing: Step, problem: UnreadableAnswerError) -> None:
+    async def _doubt_uid(self, step: Step, problem: UnreadableAnswerError) -> None:
         """Look by the RFC where the uid that a create's answer gave is contradicted: it may be another company's.
 
-        Afterwards the thing has the uid that the list gives. Where the list gives none yet, it is UNRESOLVED without
+        Afterwards the step has the uid that the list gives. Where the list gives none yet, it is UNRESOLVED without
         one, and looked for when it must show.
 
         Raises:
             UnreadableAnswerError: `problem`; the list gives the same uid.
 
         """
-        contradicted = thing.uid
+        contradicted = step.uid
         try:
-            uids = [empresa.uid for empresa in await self.account.client.empresas.find_all(thing.rfc)]
+            uids = [empresa.uid for empresa in await self.account.client.empresas.find_all(step.rfc)]
         except FacturaOnlineError:
             uids = []
         if uids == [contradicted]:
             raise problem
         if len(uids) == 1:
-            thing.uid, thing.how, thing.reason = uids[0], Origin.ADOPTED, ""
+            step.uid, step.how, step.reason = uids[0], Origin.ADOPTED, ""
         elif uids:
-            thing.phase, thing.how, thing.uid = StepState.CONFLICT, None, None
-            thing.reason = f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+            step.phase, step.how, step.uid = StepState.CONFLICT, None, None
+            step.reason = f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
         else:
-            thing.phase, thing.how, thing.uid = StepState.UNRESOLVED, None, None
-            thing.reason, thing.due = describe(problem), time.time() + self.sender.settle
-        await self.sender.book.save(thing)
+            step.phase, step.how, step.uid = StepState.UNRESOLVED, None, None
+            step.reason, step.due = describe(problem), time.time() + self.sender.settle
+        await self.sender.book.save(step)
 
     async def _own(self, uid: str, rfc: str) -> FacturaOnline:
         """Return a client with the company's own keys, as soon as it is readable: lists may be older than its keys.

@@ -1,4 +1,4 @@
-"""What a look at a list tells of a thing whose create got no readable answer."""
+"""What a look at a list tells of a step whose create got no readable answer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["reconcile"]
 _MOST_SENDS: Final = 3
 
 
-def reconcile(thing: Step, listed: Sequence[str], before: Collection[str], *, is_due: bool, several: str) -> None:
-    """Change a thing to what a list makes of it.
+def reconcile(step: Step, listed: Sequence[str], before: Collection[str], *, is_due: bool, several: str) -> None:
+    """Change a step to what a list makes of it.
 
     Args:
-        thing: UNKNOWN, UNRESOLVED or CONFLICT.
+        step: UNKNOWN, UNRESOLVED or CONFLICT.
         listed: uids of those like it that the list has.
         before: uids of those that were there before it was first sent.
         is_due: whether everything that was sent must have shown up by now. Before, only a find counts.
@@ -25,15 +25,15 @@ def reconcile(thing: Step, listed: Sequence[str], before: Collection[str], *, is
     """
     new = [uid for uid in dict.fromkeys(listed) if uid not in before]
     if len(new) == 1:
-        thing.phase, thing.how, thing.uid, thing.reason = StepState.DONE, Origin.ADOPTED, new[0], ""
+        step.phase, step.how, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, new[0], ""
     elif len(new) > 1:
-        thing.phase, thing.reason = StepState.CONFLICT, f"{several.format(len(new))}: {', '.join(new)}"
+        step.phase, step.reason = StepState.CONFLICT, f"{several.format(len(new))}: {', '.join(new)}"
     elif not is_due:
         pass
-    elif thing.phase is StepState.UNRESOLVED:
-        thing.due = 0.0  # it will not show up by itself
-    elif thing.sends - thing.earlier >= _MOST_SENDS:
-        thing.phase = StepState.FAILED
-        thing.reason = f"it was sent {thing.sends} times, and has not shown up: {thing.reason}"
+    elif step.phase is StepState.UNRESOLVED:
+        step.due = 0.0  # it will not show up by itself
+    elif step.sends - step.earlier >= _MOST_SENDS:
+        step.phase = StepState.FAILED
+        step.reason = f"it was sent {step.sends} times, and has not shown up: {step.reason}"
     else:
-        thing.phase, thing.reason = StepState.PLANNED, ""
+        step.phase, step.reason = StepState.PLANNED, ""

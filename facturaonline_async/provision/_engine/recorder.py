@@ -47,27 +47,27 @@ class Recorder:
     journal: Journal | None = field(alias="journal")
     _on_event: Callable[[StepEvent], None] | None = field(alias="on_event")
 
-    def note(self, thing: Step) -> None:
-        """Hand over how far a thing has come. It is not durable yet."""
+    def note(self, step: Step) -> None:
+        """Hand over how far a step has come. It is not durable yet."""
         if self.journal is not None:
-            self.journal.save(thing)
-        self._tell(thing)
+            self.journal.save(step)
+        self._tell(step)
 
-    async def save(self, thing: Step) -> None:
-        """Write how far a thing has come; it is durable when this returns, and handed over if this is cancelled."""
-        await self.write(thing)
-        self._tell(thing)
+    async def save(self, step: Step) -> None:
+        """Write how far a step has come; it is durable when this returns, and handed over if this is cancelled."""
+        await self.write(step)
+        self._tell(step)
 
-    async def write(self, thing: Step) -> None:
+    async def write(self, step: Step) -> None:
         """Write what is no step that a listener hears of; else as `save`."""
-        saved = self.journal.save(thing) if self.journal is not None else None
+        saved = self.journal.save(step) if self.journal is not None else None
         if saved is not None:
             await saved
 
-    async def rebase(self, things: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
-        """Write what exists of these things before any of them is sent."""
+    async def rebase(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
+        """Write what exists of these steps before any of them is sent."""
         if self.journal is not None:
-            await self.journal.adjust(forget=[thing.name for thing in things], baseline=list(uids))
+            await self.journal.adjust(forget=[step.name for step in steps], baseline=list(uids))
 
     def digest(self, content: Callable[[], bytes]) -> bytes | None:
         """Return by what a payload is known again, where that is written down."""
@@ -77,18 +77,18 @@ class Recorder:
         """Return by what a company's data are known again, where that is written down."""
         return empresa_digest(self.journal, nueva) if self.journal is not None else None
 
-    def _tell(self, thing: Step) -> None:
+    def _tell(self, step: Step) -> None:
         if self._on_event is None:
             return
         event = StepEvent(
-            number=thing.number,
-            rfc=thing.rfc,
-            letra=thing.letra,
-            tipo_documento=thing.tipo_documento,
-            phase=thing.phase.value,
-            how=thing.how.value if thing.how else None,
-            uid=thing.uid,
-            reason=thing.reason,
+            number=step.number,
+            rfc=step.rfc,
+            letra=step.letra,
+            tipo_documento=step.tipo_documento,
+            phase=step.phase.value,
+            how=step.how.value if step.how else None,
+            uid=step.uid,
+            reason=step.reason,
         )
         try:
             self._on_event(event)

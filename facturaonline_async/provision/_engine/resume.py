@@ -58,7 +58,7 @@ async def begin(
         await journal.checkpoint()
         return comparison.resumed
     await journal.adjust(
-        add=(thing for row in plan for thing in RowProgress.of(row, normalize_rfc(row.rfc)).things),
+        add=(step for row in plan for step in RowProgress.of(row, normalize_rfc(row.rfc)).steps),
         baseline=_baseline(account, account.existing),
     )
     await journal.checkpoint()
@@ -66,14 +66,14 @@ async def begin(
 
 
 async def recall(journal: Journal, work: RowProgress) -> None:
-    """Tell a row how far its things came in earlier runs."""
-    known = {thing.name: thing for thing in await journal.of_row(work.empresa.rfc)}
+    """Tell a row how far its steps came in earlier runs."""
+    known = {step.name: step for step in await journal.of_row(work.empresa.rfc)}
     work.empresa = known[work.empresa.name]
-    work.series = [known[thing.name] for thing in work.series]
+    work.series = [known[step.name] for step in work.series]
     work.is_recalled = True
-    for thing in work.things:
-        thing.earlier, thing.is_earlier = thing.sends, thing.phase is StepState.DONE
-    if any(not thing.may_change for thing in work.series):
+    for step in work.steps:
+        step.earlier, step.is_earlier = step.sends, step.phase is StepState.DONE
+    if any(not step.may_change for step in work.series):
         work.before = {}
         for _, letra, tipo_documento, uid in await journal.baseline(work.empresa.rfc):
             work.before.setdefault((letra, tipo_documento), []).append(uid)
@@ -105,86 +105,86 @@ class _PlanDiff:
         """Compare one row with what the journal knows of it."""
         rfc = normalize_rfc(row.rfc)
         self._seen.add(rfc)
-        known = {thing.name: thing for thing in await self.journal.of_row(rfc)}
+        known = {step.name: step for step in await self.journal.of_row(rfc)}
         work = RowProgress.of(row, rfc)
-        things = [known.pop(thing.name, None) for thing in work.things]
-        self._add += [fresh for fresh, thing in zip(work.things, things, strict=True) if thing is None]
-        there = [thing for thing in things if thing is not None]
-        for thing in there:
-            await self._bring_up_to_date(row, thing)
-        for thing in known.values():
-            self._leave_out(thing, row.number)
-        if things[0] is None or things[0].may_change:
+        steps = [known.pop(step.name, None) for step in work.steps]
+        self._add += [fresh for fresh, step in zip(work.steps, steps, strict=True) if step is None]
+        there = [step for step in steps if step is not None]
+        for step in there:
+            await self._bring_up_to_date(row, step)
+        for step in known.values():
+            self._leave_out(step, row.number)
+        if steps[0] is None or steps[0].may_change:
             self._fresh.add(rfc)
         # Series that still wait for their last look are listed with their company's keys: the row is opened for that.
-        is_audited = not (self.report.has_audit and any(thing.is_unaudited for thing in there if not thing.is_empresa))
-        if len(there) == len(things) and all(thing.is_seen for thing in there) and is_audited:
+        is_audited = not (self.report.has_audit and any(step.is_unaudited for step in there if not step.is_empresa))
+        if len(there) == len(steps) and all(step.is_seen for step in there) and is_audited:
             self._close(there)
-        elif any(thing.phase is not StepState.PLANNED for thing in there):
-            work.empresa, *work.series = (thing or new for thing, new in zip(things, work.things, strict=True))
-            for thing in there:
-                thing.is_earlier = thing.phase is StepState.DONE
+        elif any(step.phase is not StepState.PLANNED for step in there):
+            work.empresa, *work.series = (step or new for step, new in zip(steps, work.steps, strict=True))
+            for step in there:
+                step.is_earlier = step.phase is StepState.DONE
             self.resumed.open[rfc] = work
 
-    async def _bring_up_to_date(self, row: PlanRow, thing: Step) -> None:
-        before = thing.phase, thing.number, thing.due, thing.reason
-        if thing.may_change:
-            thing.phase, thing.reason = StepState.PLANNED, ""
-        elif thing.digest is not None and (digest := await self._digest(row, thing)) not in {thing.digest, None}:
-            columns = changed_columns(thing.digest, digest or b"") if thing.is_empresa else []
+    async def _bring_up_to_date(self, row: PlanRow, step: Step) -> None:
+        before = step.phase, step.number, step.due, step.reason
+        if step.may_change:
+            step.phase, step.reason = StepState.PLANNED, ""
+        elif step.digest is not None and (digest := await self._digest(row, step)) not in {step.digest, None}:
+            columns = changed_columns(step.digest, digest or b"") if step.is_empresa else []
             # Of a serie only the folio can change: letra and tipo_documento are its key.
-            serie = "" if thing.is_empresa else f"serie {':'.join(thing.key)}: "
-            what = " and ".join(columns) if columns else "data" if thing.is_empresa else "folio"
+            serie = "" if step.is_empresa else f"serie {':'.join(step.key)}: "
+            what = " and ".join(columns) if columns else "data" if step.is_empresa else "folio"
             verb = "have" if len(columns) > 1 else "has"
             remedy = "restore the old value, or use a new journal"
-            self._problem(row.number, thing, f"{serie}its {what} {verb} changed since it was sent: {remedy}")
-        if thing.phase is StepState.INTENT:
-            thing.phase, thing.reason = StepState.UNKNOWN, "the run ended before there was an answer"
-        if thing.phase is StepState.UNKNOWN:
+            self._problem(row.number, step, f"{serie}its {what} {verb} changed since it was sent: {remedy}")
+        if step.phase is StepState.INTENT:
+            step.phase, step.reason = StepState.UNKNOWN, "the run ended before there was an answer"
+        if step.phase is StepState.UNKNOWN:
             # From now on: the clock by which the earlier moment was told may have been set since.
-            thing.due = time.time() + self.settle
-        if thing.is_empresa and thing.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
-            key, is_sure = self.account.key(thing.rfc), thing.phase is StepState.UNRESOLVED
+            step.due = time.time() + self.settle
+        if step.is_empresa and step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
+            key, is_sure = self.account.key(step.rfc), step.phase is StepState.UNRESOLVED
             engine_of(self.account.client).pending.restore(key, self.settle, is_sure=is_sure)
-        thing.number = row.number
-        if before != (thing.phase, thing.number, thing.due, thing.reason):
-            self._save.append(thing)
+        step.number = row.number
+        if before != (step.phase, step.number, step.due, step.reason):
+            self._save.append(step)
 
-    async def _digest(self, row: PlanRow, thing: Step) -> bytes | None:
-        """Return by what the plan's own thing is known, or None where that cannot be had any more."""
-        if not thing.is_empresa:
-            (wanted,) = (serie for serie in row.series if serie.key == thing.key)
+    async def _digest(self, row: PlanRow, step: Step) -> bytes | None:
+        """Return by what the plan's own step is known, or None where that cannot be had any more."""
+        if not step.is_empresa:
+            (wanted,) = (serie for serie in row.series if serie.key == step.key)
             return self.journal.digest(series.digest(wanted))
         try:
             return empresa_digest(self.journal, await row.load())
         except Exception:  # noqa: BLE001  # whatever is wrong with it, nothing is sent of what is done
             return None
 
-    def _leave_out(self, thing: Step, number: int) -> None:
+    def _leave_out(self, step: Step, number: int) -> None:
         """Forget what the plan does not name any more, if it was never there."""
-        if thing.may_change:
-            self._drop.append(thing)
+        if step.may_change:
+            self._drop.append(step)
         else:
-            what = f"its serie {':'.join(thing.key)}" if not thing.is_empresa else f"the company {thing.rfc}"
-            self._problem(number, thing, f"{what} is not in the plan any more, and may exist: put it back")
+            what = f"its serie {':'.join(step.key)}" if not step.is_empresa else f"the company {step.rfc}"
+            self._problem(number, step, f"{what} is not in the plan any more, and may exist: put it back")
 
-    def _leave_company_out(self, rfc: str, things: list[Step]) -> None:
+    def _leave_company_out(self, rfc: str, steps: list[Step]) -> None:
         """Forget a company that the plan does not name any more, or say in one line what of it may exist."""
-        self._drop += [thing for thing in things if thing.may_change]
-        left = [thing for thing in things if not thing.may_change]
+        self._drop += [step for step in steps if step.may_change]
+        left = [step for step in steps if not step.may_change]
         if not left:
             return
-        series = sum(not thing.is_empresa for thing in left)
+        series = sum(not step.is_empresa for step in left)
         also = f" and its {series} series" if series else ""
         reason = f"{rfc}: the company{also} {'were' if series else 'was'} removed from the plan, but may exist"
         self._problems.append(PlanProblem(row=0, column="rfc", reason=f"{reason}: put the row back"))
 
-    def _problem(self, number: int, thing: Step, reason: str) -> None:
-        column = "" if thing.is_empresa else "series"
-        self._problems.append(PlanProblem(row=number, column=column, reason=f"{thing.rfc}: {reason}"))
+    def _problem(self, number: int, step: Step, reason: str) -> None:
+        column = "" if step.is_empresa else "series"
+        self._problems.append(PlanProblem(row=number, column=column, reason=f"{step.rfc}: {reason}"))
 
-    def _close(self, things: list[Step]) -> None:
-        empresa, *series = things
+    def _close(self, steps: list[Step]) -> None:
+        empresa, *series = steps
         self.resumed.closed.add(empresa.rfc)
         self.account.done[empresa.rfc] = empresa.uid or ""
         if empresa.is_unaudited:
@@ -199,13 +199,13 @@ class _PlanDiff:
         after, is_first = 0, True
         vanished: dict[str, list[Step]] = {}
         while after or is_first:
-            things, after = await self.journal.all_things(after)
+            steps, after = await self.journal.all_steps(after)
             is_first = False
-            for thing in things:
-                if thing.rfc not in self._seen:
-                    vanished.setdefault(thing.rfc, []).append(thing)
-        for rfc, things in vanished.items():
-            self._leave_company_out(rfc, things)
+            for step in steps:
+                if step.rfc not in self._seen:
+                    vanished.setdefault(step.rfc, []).append(step)
+        for rfc, steps in vanished.items():
+            self._leave_company_out(rfc, steps)
 
     async def commit(self) -> None:
         """Refuse a plan that is another one, or write all changes down."""

@@ -16,7 +16,7 @@ __all__ = ["RowProgress", "outcome"]
 
 @define(eq=False)
 class RowProgress:
-    """A row, its things, and what was read of it so far.
+    """A row, its steps, and what was read of it so far.
 
     Attributes:
         row: as the plan has it.
@@ -30,7 +30,7 @@ class RowProgress:
         is_unseen: whether something that was created could not be read yet, and may be later.
         shows_by: moment of the loop's clock by which that must be readable; 0: nothing is unseen.
         is_new: whether this run has not worked on it yet.
-        is_recalled: whether its things are as the journal has them.
+        is_recalled: whether its steps are as the journal has them.
 
     """
 
@@ -57,22 +57,22 @@ class RowProgress:
         return cls(row, Step(number=row.number, rfc=rfc), series)
 
     @property
-    def things(self) -> list[Step]:
+    def steps(self) -> list[Step]:
         """The company, and its series."""
         return [self.empresa, *self.series]
 
     @property
     def is_stalled(self) -> bool:
         """Whether something was not sent that may well be sent later: the network was down, or the server busy."""
-        return any(thing.phase is StepState.PLANNED and thing.reason for thing in self.things)
+        return any(step.phase is StepState.PLANNED and step.reason for step in self.steps)
 
     @property
     def waiting(self) -> list[Step]:
-        """The things of which a look must tell what became of them."""
+        """The steps of which a look must tell what became of them."""
         return [
-            thing
-            for thing in self.things
-            if thing.phase is StepState.UNKNOWN or (thing.phase is StepState.UNRESOLVED and thing.due)
+            step
+            for step in self.steps
+            if step.phase is StepState.UNKNOWN or (step.phase is StepState.UNRESOLVED and step.due)
         ]
 
 
@@ -86,11 +86,11 @@ _STATES = {
 }
 
 
-def state(thing: Step) -> State:
-    """Return what became of a thing."""
-    if thing.phase is StepState.DONE:
-        return State(thing.how.value) if thing.how else State.CREATED
-    return _STATES[thing.phase]
+def state(step: Step) -> State:
+    """Return what became of a step."""
+    if step.phase is StepState.DONE:
+        return State(step.how.value) if step.how else State.CREATED
+    return _STATES[step.phase]
 
 
 def outcome(work: RowProgress) -> RowOutcome:
@@ -101,12 +101,12 @@ def outcome(work: RowProgress) -> RowOutcome:
         SerieOutcome(
             letra=wanted.letra,
             tipo_documento=wanted.tipo_documento,
-            state=state(thing),
-            uid=int(thing.uid) if thing.uid else None,
-            reason=thing.reason or ("" if thing.phase is StepState.DONE else comes_first or empresa.reason),
-            is_earlier=thing.is_earlier,
+            state=state(step),
+            uid=int(step.uid) if step.uid else None,
+            reason=step.reason or ("" if step.phase is StepState.DONE else comes_first or empresa.reason),
+            is_earlier=step.is_earlier,
         )
-        for wanted, thing in zip(work.row.series, work.series, strict=True)
+        for wanted, step in zip(work.row.series, work.series, strict=True)
     )
     return RowOutcome(
         number=work.row.number,

@@ -53,7 +53,7 @@ class SerieSteps:
 
         """
         own = work.own
-        if own is None or all(thing.is_seen for thing in work.series):
+        if own is None or all(step.is_seen for step in work.series):
             return
         if work.is_new:
             self._recall(work, own)
@@ -65,53 +65,53 @@ class SerieSteps:
         work.looks = 0
         await self._rebase(work, listed)
         pairs = list(zip(work.row.series, work.series, strict=True))
-        for wanted, thing in pairs:
-            is_revisited = work.is_new and thing.phase is StepState.CONFLICT  # which a person may have mended
+        for wanted, step in pairs:
+            is_revisited = work.is_new and step.phase is StepState.CONFLICT  # which a person may have mended
             if _place(
-                thing,
-                listed.get(thing.key, ()),
+                step,
+                listed.get(step.key, ()),
                 work.before or {},
-                is_due=is_revisited if thing.phase is StepState.CONFLICT else is_due,
+                is_due=is_revisited if step.phase is StepState.CONFLICT else is_due,
             ):
-                self._see(own, thing)
-                if thing.digest is None:
-                    thing.digest = self.sender.book.digest(partial(digest, wanted))
-                await self.sender.book.save(thing)
-        todo = [(wanted, thing) for wanted, thing in pairs if thing.phase is StepState.PLANNED]
+                self._see(own, step)
+                if step.digest is None:
+                    step.digest = self.sender.book.digest(partial(digest, wanted))
+                await self.sender.book.save(step)
+        todo = [(wanted, step) for wanted, step in pairs if step.phase is StepState.PLANNED]
         for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)):
             sent.result()
         await self._learn_uids(work, own)
 
     def _recall(self, work: RowProgress, own: FacturaOnline) -> None:
         """Let nobody of this session create what earlier runs may have created."""
-        for thing in work.series:
-            is_sure = thing.phase is StepState.UNRESOLVED or (thing.phase is StepState.DONE and thing.uid is None)
-            if is_sure or thing.phase is StepState.UNKNOWN:
-                left = min(max(thing.due - time.time(), 0.0), self.sender.settle)
-                self.sender.engine.pending.restore(_key(own, thing), left, is_sure=is_sure)
+        for step in work.series:
+            is_sure = step.phase is StepState.UNRESOLVED or (step.phase is StepState.DONE and step.uid is None)
+            if is_sure or step.phase is StepState.UNKNOWN:
+                left = min(max(step.due - time.time(), 0.0), self.sender.settle)
+                self.sender.engine.pending.restore(_key(own, step), left, is_sure=is_sure)
 
-    def _see(self, own: FacturaOnline, thing: Step) -> None:
+    def _see(self, own: FacturaOnline, step: Step) -> None:
         """Let all of this session know of what a list shows: later lists may lack it."""
-        if thing.uid is not None:
-            self.sender.engine.pending.see(_key(own, thing), thing.uid, self.sender.settle)
+        if step.uid is not None:
+            self.sender.engine.pending.see(_key(own, step), step.uid, self.sender.settle)
 
     async def _not_listed(self, work: RowProgress, error: Exception, *, is_due: bool) -> None:
         work.looks += is_due  # an early look may fail
-        for thing in work.series:
-            if thing.phase is not StepState.DONE:
-                thing.reason = describe(error)
-                await self.sender.book.save(thing)
+        for step in work.series:
+            if step.phase is not StepState.DONE:
+                step.reason = describe(error)
+                await self.sender.book.save(step)
 
     async def _rebase(self, work: RowProgress, listed: _Listed) -> None:
         """Write down what exists of those that nobody has sent, before any of them is."""
-        unsent = [thing for thing in work.series if thing.phase is StepState.PLANNED]
+        unsent = [step for step in work.series if step.phase is StepState.PLANNED]
         before = work.before = work.before or {}
-        before |= {thing.key: [str(serie.uid) for serie in listed.get(thing.key, ())] for thing in unsent}
+        before |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
         if unsent:
-            await self.sender.book.rebase(unsent, [(*thing.name, uid) for thing in unsent for uid in before[thing.key]])
+            await self.sender.book.rebase(unsent, [(*step.name, uid) for step in unsent for uid in before[step.key]])
 
     async def _create(self, own: FacturaOnline, todo: tuple[PlanSerie, Step]) -> None:
-        wanted, thing = todo
+        wanted, step = todo
 
         async def send(before_send: BeforeSend) -> None:
             await own.series.post(
@@ -134,13 +134,13 @@ class SerieSteps:
                 )
             return [uid] if serie.key == wanted.key else []
 
-        thing.digest = self.sender.book.digest(partial(digest, wanted))
+        step.digest = self.sender.book.digest(partial(digest, wanted))
         with suppress(AuthenticationError):  # of this company's keys: it is written down
-            await self.sender.create(thing, _key(own, thing), send, look)
+            await self.sender.create(step, _key(own, step), send, look)
 
     async def _learn_uids(self, work: RowProgress, own: FacturaOnline) -> None:
         """List until all that were created show up: their creates do not tell their uids."""
-        if not (nameless := [thing for thing in work.series if thing.phase is StepState.DONE and thing.uid is None]):
+        if not (nameless := [step for step in work.series if step.phase is StepState.DONE and step.uid is None]):
             return
         problem = UnreadableAnswerError(
             "it was created, but was not listed before the deadline", endpoint="series.list"
@@ -149,60 +149,60 @@ class SerieSteps:
 
         async def look() -> bool | None:
             listed = by_key(await own.series.list())
-            for thing in work.series:
-                seen = listed.get(thing.key, ())
-                if thing in nameless:
-                    _name(thing, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(thing.key, ())])
-                elif thing.phase is StepState.UNKNOWN:  # it may have been done: one list tells of all
-                    _place(thing, seen, before, is_due=False)
-            return None if any(thing.uid is None and thing.phase is StepState.DONE for thing in nameless) else True
+            for step in work.series:
+                seen = listed.get(step.key, ())
+                if step in nameless:
+                    _name(step, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(step.key, ())])
+                elif step.phase is StepState.UNKNOWN:  # it may have been done: one list tells of all
+                    _place(step, seen, before, is_due=False)
+            return None if any(step.uid is None and step.phase is StepState.DONE for step in nameless) else True
 
         try:
             await poll_until(engine_of(own), look, problem=problem)
         except UnreadableAnswerError as error:
             work.is_unseen = error.is_transient
-            for thing in nameless:
-                if thing.uid is None:
-                    thing.reason = describe(error)
-        for thing in work.series:
-            self._see(own, thing)
-            if thing in nameless or thing.uid is not None:
-                await self.sender.book.save(thing)
+            for step in nameless:
+                if step.uid is None:
+                    step.reason = describe(error)
+        for step in work.series:
+            self._see(own, step)
+            if step in nameless or step.uid is not None:
+                await self.sender.book.save(step)
 
 
-def _key(own: FacturaOnline, thing: Step) -> Key:
-    return "series.create", own.credentials.fingerprint, thing.key
+def _key(own: FacturaOnline, step: Step) -> Key:
+    return "series.create", own.credentials.fingerprint, step.key
 
 
-def _name(thing: Step, uids: Sequence[str]) -> None:
+def _name(step: Step, uids: Sequence[str]) -> None:
     """Give a serie that was created its uid, if lists show it by now."""
     if len(uids) == 1:
-        thing.uid, thing.reason = uids[0], ""
+        step.uid, step.reason = uids[0], ""
     elif uids:
-        thing.phase, thing.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
 
 
 def _place(
-    thing: Step, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
+    step: Step, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
 ) -> bool:
     """Change a serie to what a list makes of it, and return whether it changed."""
-    was = thing.phase, thing.uid, thing.reason, thing.due
+    was = step.phase, step.uid, step.reason, step.due
     uids = [str(serie.uid) for serie in listed]
-    if thing.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (thing.phase is StepState.CONFLICT and is_due):
-        reconcile(thing, uids, before.get(thing.key, ()), is_due=is_due, several=SEVERAL)
-    if thing.phase is StepState.DONE and thing.uid is None:
-        _name(thing, uids)
-    if thing.phase is StepState.DONE and thing.uid in uids:
-        thing.reason = ""
-    if thing.phase is StepState.PLANNED:  # what has failed is tried again by the next run
-        thing.reason = ""
+    if step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.phase is StepState.CONFLICT and is_due):
+        reconcile(step, uids, before.get(step.key, ()), is_due=is_due, several=SEVERAL)
+    if step.phase is StepState.DONE and step.uid is None:
+        _name(step, uids)
+    if step.phase is StepState.DONE and step.uid in uids:
+        step.reason = ""
+    if step.phase is StepState.PLANNED:  # what has failed is tried again by the next run
+        step.reason = ""
         # Of several, the only active one.
         candidates = [serie for serie in listed if serie.is_active] if len(listed) > 1 else list(listed)
         if len(candidates) == 1:
-            thing.phase, thing.how, thing.uid = StepState.DONE, Origin.ADOPTED, str(candidates[0].uid)
+            step.phase, step.how, step.uid = StepState.DONE, Origin.ADOPTED, str(candidates[0].uid)
         elif listed:
-            thing.phase, thing.reason = (
+            step.phase, step.reason = (
                 StepState.CONFLICT,
                 f"{SEVERAL.format(len(uids))}: {', '.join(sorted(uids, key=int))}",
             )
-    return was != (thing.phase, thing.uid, thing.reason, thing.due)
+    return was != (step.phase, step.uid, step.reason, step.due)

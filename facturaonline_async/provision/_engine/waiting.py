@@ -61,7 +61,7 @@ class WaitingRows:
         is_first = not work.due
         # By a clock that nobody sets: the journal's moment may lie anywhere once somebody did. A row that waits may
         # have sent more meanwhile, which is due later.
-        left = max(thing.due for thing in waiting) - time.time()
+        left = max(step.due for step in waiting) - time.time()
         work.due = max(work.due, now + min(max(left, 0.0), self.settle))
         if is_first:
             return self._park(work, min(work.due, now + self.settle / _EARLY))
@@ -129,15 +129,15 @@ class WaitingRows:
         for rfc, work in works.items():
             if work not in self._parked:  # released while the list was read
                 continue
-            thing, was = work.empresa, work.empresa.phase
-            reconcile(thing, listed.get(rfc, ()), (), is_due=began >= work.due, several=SEVERAL)
+            step, was = work.empresa, work.empresa.phase
+            reconcile(step, listed.get(rfc, ()), (), is_due=began >= work.due, several=SEVERAL)
             work.looks = 0
-            if thing.phase is not was:
-                if thing.uid is not None:
-                    sender.engine.pending.see(self.companies.key(thing), thing.uid, self.settle)
+            if step.phase is not was:
+                if step.uid is not None:
+                    sender.engine.pending.see(self.companies.key(step), step.uid, self.settle)
                 work.due = 0.0
-                await sender.book.save(thing)
-            if thing.phase is not was or began >= work.due:
+                await sender.book.save(step)
+            if step.phase is not was or began >= work.due:
                 self._go_on([work])
             elif self._parked[work] <= began:
                 self._parked.put(work, work.due)

@@ -85,14 +85,14 @@ class Pace:
 
     Attributes:
         began, ended: moments.
-        step: seconds of an interval; the last one may be shorter.
+        interval: seconds of an interval; the last one may be shorter.
         empresas, series: companies and series that were done in each interval.
 
     """
 
     began: float
     ended: float
-    step: int
+    interval: int
     empresas: tuple[int, ...]
     series: tuple[int, ...]
 
@@ -114,24 +114,22 @@ def read_history(path: str | os.PathLike[str]) -> History:
 
     """
     with looking(path) as (status, connection):
-        things = [(thing, changed) for thing, _, changed in read_steps(connection)]
+        steps = [(step, changed) for step, _, changed in read_steps(connection)]
     done = [
-        (changed, thing.is_empresa)
-        for thing, changed in things
-        if thing.phase is StepState.DONE and changed is not None
+        (changed, step.is_empresa) for step, changed in steps if step.phase is StepState.DONE and changed is not None
     ]
-    return History(status=status, rows=_rows(things), pace=paces(status.spans, done))
+    return History(status=status, rows=_rows(steps), pace=paces(status.spans, done))
 
 
-def _rows(things: list[tuple[Step, float | None]]) -> list[HistoryRow]:
+def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
     grouped: dict[str, list[tuple[Step, float | None]]] = {}
-    for thing, changed in things:
-        grouped.setdefault(thing.rfc, []).append((thing, changed))
+    for step, changed in steps:
+        grouped.setdefault(step.rfc, []).append((step, changed))
     texts: dict[str, str] = {"": ""}  # thousands of rows give the same few reasons
     rows = []
     for rfc, group in grouped.items():
-        is_there = any(thing.is_empresa and thing.phase is StepState.DONE for thing, _ in group)
-        entries = [_entry(thing, changed, texts, is_there=is_there) for thing, changed in group]
+        is_there = any(step.is_empresa and step.phase is StepState.DONE for step, _ in group)
+        entries = [_entry(step, changed, texts, is_there=is_there) for step, changed in group]
         empresas = [entry for entry in entries if not entry.letra]
         rows.append(
             HistoryRow(
@@ -144,20 +142,20 @@ def _rows(things: list[tuple[Step, float | None]]) -> list[HistoryRow]:
     return rows
 
 
-def _entry(thing: Step, changed: float | None, texts: dict[str, str], *, is_there: bool) -> HistoryEntry:
+def _entry(step: Step, changed: float | None, texts: dict[str, str], *, is_there: bool) -> HistoryEntry:
     """Return what a journal says of a company or a serie; `is_there` is said of its company."""
-    if (reason := texts.get(thing.reason)) is None:
-        reason = texts[thing.reason] = safe(thing.reason)
-    if not reason and thing.phase is StepState.PLANNED:
-        reason = _NO_TURN if thing.is_empresa or is_there else COMPANY_FIRST
-    state = "not_tried" if thing.phase is StepState.PLANNED else thing.phase.value
-    if thing.phase is StepState.DONE:
-        state = thing.how.value if thing.how else "created"
+    if (reason := texts.get(step.reason)) is None:
+        reason = texts[step.reason] = safe(step.reason)
+    if not reason and step.phase is StepState.PLANNED:
+        reason = _NO_TURN if step.is_empresa or is_there else COMPANY_FIRST
+    state = "not_tried" if step.phase is StepState.PLANNED else step.phase.value
+    if step.phase is StepState.DONE:
+        state = step.how.value if step.how else "created"
     return HistoryEntry(
-        letra=printable(thing.letra),
-        tipo_documento=printable(thing.tipo_documento),
+        letra=printable(step.letra),
+        tipo_documento=printable(step.tipo_documento),
         state=state,
-        uid=thing.uid,
+        uid=step.uid,
         reason=reason,
         changed=changed,
     )
@@ -174,28 +172,28 @@ def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool
     if not spans:
         return []
     whole = sum(end - began for began, end in spans)
-    step = next((step for step in _STEPS if whole / step <= _MOST_BARS), math.ceil(whole / _MOST_BARS))
+    interval = next((interval for interval in _STEPS if whole / interval <= _MOST_BARS), math.ceil(whole / _MOST_BARS))
     counts: Counter[tuple[int, int, bool]] = Counter()
     for moment, is_empresa in done:
         # What was written while nobody worked (a clock was set) belongs to whoever worked before.
         place = max((place for place, (began, _) in enumerate(spans) if began <= moment), default=0)
-        counts[place, _interval(spans[place], moment, step), is_empresa] += 1
+        counts[place, _interval(spans[place], moment, interval), is_empresa] += 1
     return [
         Pace(
             began=began,
             ended=end,
-            step=step,
-            empresas=tuple(counts[place, each, True] for each in range(_intervals(began, end, step))),
-            series=tuple(counts[place, each, False] for each in range(_intervals(began, end, step))),
+            interval=interval,
+            empresas=tuple(counts[place, each, True] for each in range(_intervals(began, end, interval))),
+            series=tuple(counts[place, each, False] for each in range(_intervals(began, end, interval))),
         )
         for place, (began, end) in enumerate(spans)
     ]
 
 
-def _intervals(began: float, end: float, step: int) -> int:
-    return max(1, -int(-(end - began) // step))
+def _intervals(began: float, end: float, interval: int) -> int:
+    return max(1, -int(-(end - began) // interval))
 
 
-def _interval(span: tuple[float, float], moment: float, step: int) -> int:
+def _interval(span: tuple[float, float], moment: float, interval: int) -> int:
     began, end = span
-    return min(max(0, int((moment - began) // step)), _intervals(began, end, step) - 1)
+    return min(max(0, int((moment - began) // interval)), _intervals(began, end, interval) - 1)

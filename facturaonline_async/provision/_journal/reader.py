@@ -165,7 +165,7 @@ def is_without_wal(path: str | os.PathLike[str]) -> bool:
 
 
 def read_host(connection: sqlite3.Connection) -> tuple[str, float]:
-    """Return where the journal's things are, and when it began."""
+    """Return where the journal's steps are, and when it began."""
     meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('host', 'began')"))
     return safe(meta["host"]), float(meta["began"])
 
@@ -179,7 +179,7 @@ def read_runs(connection: sqlite3.Connection) -> list[RunInfo]:
 
 
 def read_steps(connection: sqlite3.Connection) -> Iterator[tuple[Step, float | None, float | None]]:
-    """Give all things in the plan's order, each with the moments when it began and last changed."""
+    """Give all steps in the plan's order, each with the moments when it began and last changed."""
     columns = ", ".join((*COLUMNS, "began", "changed"))
     for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
         yield read_step(row[:-2]), row[-2], row[-1]

@@ -201,7 +201,7 @@ def begin_run(connection: sqlite3.Connection, doubt: str) -> str:
 
     """
     connection.execute("BEGIN IMMEDIATE")
-    # A run that was killed ended with the last thing that it wrote.
+    # A run that was killed ended with the last step that it wrote.
     connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
     connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
     if doubt:

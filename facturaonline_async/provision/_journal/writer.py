@@ -45,7 +45,7 @@ T = TypeVar("T")
 _BATCH: Final = 2000
 _WAL_BYTES: Final = 4 << 20
 """A -wal that has grown by so much is moved into the journal."""
-#: What a row of things is read by.
+#: What a row of steps is read by.
 COLUMNS: Final = (
     "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
 )  # fmt: skip
@@ -209,9 +209,9 @@ class Journal:
         """Return the salted HMAC by which a payload is known again, and by nothing else."""
         return hmac.digest(self._salt, payload, "sha256")[:16]
 
-    def save(self, thing: Step) -> asyncio.Future[None]:
-        """Write how far a thing has come. It is handed over at once, also if the caller is then cancelled."""
-        values = _values(thing)
+    def save(self, step: Step) -> asyncio.Future[None]:
+        """Write how far a step has come. It is handed over at once, also if the caller is then cancelled."""
+        values = _values(step)
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(_SAVE, values)
@@ -255,9 +255,9 @@ class Journal:
         """Bring plan and baseline up to date, in one transaction. The iterables are taken by the writer, one by one.
 
         Args:
-            add: new things.
-            save: things that changed.
-            drop: things that the plan does not name any more.
+            add: new steps.
+            save: steps that changed.
+            drop: steps that the plan does not name any more.
             baseline: (rfc, letra, tipo_documento, uid) of what exists.
             forget: (rfc, letra, tipo_documento) whose earlier baseline does not count any more.
 
@@ -265,7 +265,7 @@ class Journal:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany(
-                "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", (thing.name for thing in drop)
+                "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", (step.name for step in drop)
             )
             connection.executemany("DELETE FROM baseline WHERE rfc = ? AND letra = ? AND tipo_documento = ?", forget)
             connection.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
@@ -273,7 +273,7 @@ class Journal:
             connection.executemany(
                 "INSERT INTO things (rfc, letra, tipo_documento, number, phase, due, sends, reason) "
                 "VALUES (?, ?, ?, ?, ?, 0, 0, '')",
-                ((*thing.name, thing.number, thing.phase.value) for thing in add),
+                ((*step.name, step.number, step.phase.value) for step in add),
             )
 
         await self._order(work)
@@ -295,29 +295,29 @@ class Journal:
 
         return await self._order(work)
 
-    async def all_things(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
-        """Return things in the order of the plan, some at a time, and what to ask with for more (0: the end)."""
+    async def all_steps(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
+        """Return steps in the order of the plan, some at a time, and what to ask with for more (0: the end)."""
 
         def work(connection: sqlite3.Connection) -> tuple[list[Step], int]:
-            things = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
-            if len(things) < limit:
-                return things, 0
+            steps = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
+            if len(steps) < limit:
+                return steps, 0
             last = connection.execute(
-                "SELECT rowid FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", things[-1].name
+                "SELECT rowid FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", steps[-1].name
             ).fetchone()
-            return things, int(last[0])
+            return steps, int(last[0])
 
         return await self._order(work)
 
 
-def _values(thing: Step) -> tuple[object, ...]:
+def _values(step: Step) -> tuple[object, ...]:
     """Return what `_SAVE` takes."""
     now = time.time()
-    phase = thing.phase.value
+    phase = step.phase.value
     return (
-        thing.number, phase, thing.how.value if thing.how else None, thing.uid, min(thing.due, LATEST), thing.sends,
-        thing.digest,
-        thing.reason, phase, now, phase, now, *thing.name,
+        step.number, phase, step.how.value if step.how else None, step.uid, min(step.due, LATEST), step.sends,
+        step.digest,
+        step.reason, phase, now, phase, now, *step.name,
     )  # fmt: skip
 
 
@@ -327,7 +327,7 @@ def _read_steps(connection: sqlite3.Connection, where: str, values: Sequence[obj
 
 
 def read_step(row: Sequence[Any]) -> Step:
-    """Return the thing of a row: its `COLUMNS`."""
+    """Return the step of a row: its `COLUMNS`."""
     values = dict(zip(COLUMNS, row, strict=True))
     values["phase"] = StepState(values["phase"])
     values["how"] = Origin(values["how"]) if values["how"] else None

@@ -40,8 +40,8 @@ WHATS = pytest.mark.parametrize("what", [EMPRESAS, SERIES])
 
 def found(outcome: RowOutcome, what: str) -> tuple[State, str]:
     """Return what became of the company, or of its only serie."""
-    thing = outcome if what == EMPRESAS else outcome.series[0]
-    return thing.state, thing.reason
+    step = outcome if what == EMPRESAS else outcome.series[0]
+    return step.state, step.reason
 
 
 # ── What is sent again ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -76,7 +76,7 @@ async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: floa
 def journal(path: Path) -> dict[str, StepState]:
     """Return the phases by what stands in the plan."""
     with open_to_read(path) as connection:
-        return {":".join(filter(None, thing.name)): thing.phase for thing, _, _ in read_steps(connection)}
+        return {":".join(filter(None, step.name)): step.phase for step, _, _ in read_steps(connection)}
 
 
 def series(emulator: Emulator) -> list[str]:
@@ -157,7 +157,7 @@ async def test_rows_may_be_added_and_stand_anywhere(client: FacturaOnline, emula
     report = await run(client, plan(*rows), tmp_path / "j")
     assert (report.is_complete, emulator.count("empresas.create")) == (True, 9)
     with open_to_read(tmp_path / "j") as connection:
-        numbers = {thing.rfc: thing.number for thing, _, _ in read_steps(connection)}
+        numbers = {step.rfc: step.number for step, _, _ in read_steps(connection)}
     assert numbers == {row.rfc: row.number for row in rows}
 
 

@@ -39,9 +39,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await fill(journal, mixed(12))
             await journal.adjust(baseline=[("AAA010110002", "F", "factura", str(uid)) for uid in range(9)])
             await journal.checkpoint()
-            things, _ = await journal.all_things()
-            for thing in things:
-                await journal.save(thing)
+            steps, _ = await journal.all_steps()
+            for step in steps:
+                await journal.save(step)
             for suffix in ("", "-wal"):
                 shutil.copy(folder / f"j{suffix}", folder / f"killed{suffix}")
 
@@ -61,9 +61,9 @@ def read_all(path: Path) -> None:
 async def resume(path: Path) -> None:
     """Read a journal as a run does that goes on with it."""
     async with await Journal.open(path, account="keys", host=HOST) as journal:
-        things, _ = await journal.all_things()
-        for thing in things:
-            await journal.of_row(thing.rfc)
+        steps, _ = await journal.all_steps()
+        for step in steps:
+            await journal.of_row(step.rfc)
         await journal.baseline()
         await journal.checkpoint()
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_is_named_in_one_line(tmp_path: Path, statement: str, rea
 
 
 def test_a_moment_that_is_no_number_cannot_be_written(tmp_path: Path) -> None:
-    """SQLite keeps nan as NULL, and no moment of a thing may be that; what lies too far ahead is cut down."""
+    """SQLite keeps nan as NULL, and no moment of a step may be that; what lies too far ahead is cut down."""
 
     async def main() -> None:
         async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:

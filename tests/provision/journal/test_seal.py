@@ -75,11 +75,11 @@ def killed(mortals: subprocess.Popen[str]) -> Kill:
     """Give a function that lets a process write a plan and so many intents, and die."""
 
     def kill(
-        path: Path, *, things: int = 40, intents: int = 20, wal_bytes: int = 4 << 20, in_checkpoint: bool = False
+        path: Path, *, steps: int = 40, intents: int = 20, wal_bytes: int = 4 << 20, in_checkpoint: bool = False
     ) -> None:
         assert mortals.stdin is not None
         assert mortals.stdout is not None
-        mortals.stdin.write(json.dumps([str(path), things, intents, wal_bytes, in_checkpoint]) + "\n")
+        mortals.stdin.write(json.dumps([str(path), steps, intents, wal_bytes, in_checkpoint]) + "\n")
         mortals.stdin.flush()
         assert mortals.stdout.readline() == f"{-signal.SIGKILL}\n"
 
@@ -100,8 +100,8 @@ async def doubt(path: Path) -> str:
 
 async def intents(path: Path) -> int:
     async with await Journal.open(path, **KEYS) as journal:
-        things, _ = await journal.all_things()
-        return sum(thing.phase is StepState.INTENT for thing in things)
+        steps, _ = await journal.all_steps()
+        return sum(step.phase is StepState.INTENT for step in steps)
 
 
 def copied(path: Path, folder: Path, *suffixes: str) -> Path:

@@ -35,7 +35,7 @@ KEYS = {"account": "fingerprint", "host": "https://example.com/api"}
 RFC = "EKU9003173C9"
 
 
-def thing(number: int = 1, **more: Any) -> Step:
+def step(number: int = 1, **more: Any) -> Step:
     return Step(number=number, rfc=f"AAA010101{number:03}", **more)
 
 
@@ -43,10 +43,10 @@ async def opened(path: Path, **more: str) -> Journal:
     return await Journal.open(path, **(KEYS | more))
 
 
-async def begun(path: Path, things: int = 3) -> None:
-    """Leave a journal there with some things."""
+async def begun(path: Path, steps: int = 3) -> None:
+    """Leave a journal there with some steps."""
     async with await opened(path) as journal:
-        await journal.adjust(add=[thing(number) for number in range(things)])
+        await journal.adjust(add=[step(number) for number in range(steps)])
 
 
 def told(path: Path) -> list[Step]:
@@ -68,15 +68,15 @@ def run(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProces
 
 
 async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
-    saved = thing(
+    saved = step(
         7, letra="Ñ&", tipo_documento="factura", phase=StepState.UNRESOLVED, how=Origin.ADOPTED, uid="607", due=1.5,
         sends=2, digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE things",
     )  # fmt: skip
     async with await opened(tmp_path / "j") as journal:
-        await journal.adjust(add=[thing(7), evolve(saved)])
+        await journal.adjust(add=[step(7), evolve(saved)])
         await journal.save(saved)
-        assert await journal.of_row(saved.rfc) == [thing(7), saved]
-    assert told(tmp_path / "j") == [thing(7), saved]
+        assert await journal.of_row(saved.rfc) == [step(7), saved]
+    assert told(tmp_path / "j") == [step(7), saved]
 
 
 async def test_what_is_ordered_together_is_written_together(tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ async def test_what_is_ordered_together_is_written_together(tmp_path: Path) -> N
         commits += statement == "COMMIT"
 
     async with await opened(tmp_path / "j") as journal:
-        await journal.adjust(add=(thing(number) for number in range(2000)))
+        await journal.adjust(add=(step(number) for number in range(2000)))
         journal._connection.set_trace_callback(count)
-        await asyncio.gather(*(journal.save(thing(number, phase=StepState.INTENT)) for number in range(2000)))
+        await asyncio.gather(*(journal.save(step(number, phase=StepState.INTENT)) for number in range(2000)))
         journal._connection.set_trace_callback(None)
     assert commits <= 50
     assert phases(tmp_path / "j") == {"intent": 2000}
@@ -98,11 +98,11 @@ async def test_what_is_ordered_together_is_written_together(tmp_path: Path) -> N
 
 async def test_things_are_read_some_at_a_time_in_their_order(tmp_path: Path) -> None:
     async with await opened(tmp_path / "j") as journal:
-        await journal.adjust(add=(thing(number) for number in range(7)))
+        await journal.adjust(add=(step(number) for number in range(7)))
         seen, after, reads = [], 0, 0
         while after or not reads:
-            things, after = await journal.all_things(after, limit=3)
-            seen += [each.number for each in things]
+            steps, after = await journal.all_steps(after, limit=3)
+            seen += [each.number for each in steps]
             reads += 1
     assert (seen, reads) == (list(range(7)), 3)
 
@@ -132,8 +132,8 @@ async def test_what_save_returned_for_outlives_the_process(tmp_path: Path, how: 
     promised = {int(line) for line in died.stdout.split()}
     assert (died.returncode, len(promised)) == (-signal.SIGKILL if how == "kill" else 3, 50), died.stderr
     async with await opened(tmp_path / "j") as journal:  # the lock died, too
-        things, _ = await journal.all_things()
-    assert promised <= {each.number for each in things if each.phase is StepState.INTENT}
+        steps, _ = await journal.all_steps()
+    assert promised <= {each.number for each in steps if each.phase is StepState.INTENT}
 
 
 async def test_the_database_is_as_safe_as_sqlite_can_make_it(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_all_its_files_are_for_the_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         async with await opened(tmp_path / "j") as journal:
-            await journal.adjust(add=[thing()])
+            await journal.adjust(add=[step()])
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)}
     finally:
         os.umask(before)
@@ -175,7 +175,7 @@ async def test_nothing_secret_stands_in_any_of_its_files(tmp_path: Path) -> None
         found += [path.read_bytes() for path in files(tmp_path)]
         keys = [row[name].encode() for row in emulator.state["empresas"].values() for name in ("api_key", "secret_key")]
     everything = b"".join(found)
-    assert RFC.encode() in everything  # it does look where things stand
+    assert RFC.encode() in everything  # it does look where steps stand
     for secret in (*keys, b"clave-muy-secreta-1", sello.key[40:400], sello.cer[40:400]):
         for offset in range(3):
             part = base64.b64encode(secret[offset:])[2:-4]
@@ -320,9 +320,9 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
 
     save = Journal.save
 
-    def save_much(journal: Journal, thing: Step) -> Any:
-        padding = "" if thing.phase is StepState.DONE else "x" * 2000  # a reason of what is done asks for another look
-        return save(journal, evolve(thing, reason=thing.reason or padding))
+    def save_much(journal: Journal, step: Step) -> Any:
+        padding = "" if step.phase is StepState.DONE else "x" * 2000  # a reason of what is done asks for another look
+        return save(journal, evolve(step, reason=step.reason or padding))
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "adjust", adjust_and_fill)
@@ -438,7 +438,7 @@ async def test_who_is_cancelled_between_order_and_answer_has_ordered(tmp_path: P
     journal = await opened(tmp_path / "j")
 
     async def save() -> None:
-        await journal.save(thing(1, phase=StepState.INTENT))
+        await journal.save(step(1, phase=StepState.INTENT))
 
     saving = asyncio.create_task(save())
     await asyncio.sleep(0)
@@ -482,7 +482,7 @@ async def test_who_is_cancelled_while_it_closes_leaves_it_free(tmp_path: Path) -
 
     journal._order(block)
     await blocked.wait()
-    journal.save(thing(1, phase=StepState.DONE))
+    journal.save(step(1, phase=StepState.DONE))
     closing_it = asyncio.create_task(journal.aclose())
     await asyncio.sleep(0)
     for _ in range(3):
@@ -499,9 +499,9 @@ async def test_what_is_asked_of_a_closed_journal_is_refused(tmp_path: Path) -> N
     journal = await opened(tmp_path / "j")
     await journal.aclose()
     await journal.aclose()
-    journal.save(thing())  # nobody waits for it
+    journal.save(step())  # nobody waits for it
     with pytest.raises(JournalError, match="is closed"):
-        await journal.save(thing())
+        await journal.save(step())
 
 
 def test_a_loop_that_is_closed_before_its_journal_does_no_harm(tmp_path: Path) -> None:
@@ -509,7 +509,7 @@ def test_a_loop_that_is_closed_before_its_journal_does_no_harm(tmp_path: Path) -
         await begun(tmp_path / "j")
         journal = await opened(tmp_path / "j")
         journal._orders.put(journals._Order(lambda _: time.sleep(0.1), loop.create_future()))
-        journal.save(thing(1, phase=StepState.INTENT))
+        journal.save(step(1, phase=StepState.INTENT))
         return journal
 
     loop = asyncio.new_event_loop()
