@@ -18,15 +18,15 @@ KINDS = (("F", "factura"), ("P", "pago"), ("N", "nomina"))
 WORKER = """
 import asyncio, sys
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import How, Phase, Thing
+from facturaonline_async.provision._steps import Origin, Step, StepState
 
 async def main(path):
     async with await Journal.open(path, account="keys", host="https://api.example.mx") as journal:
-        thing = Thing(number=900, rfc="WRK900101AAA")
-        await journal.adjust(add=[thing] if not await journal.of_row(thing.rfc) else [])
+        step = Step(number=900, rfc="WRK900101AAA")
+        await journal.adjust(add=[step] if not await journal.of_row(step.rfc) else [])
         for sends, _ in enumerate(iter(sys.stdin.readline, "end\\n"), 1):
-            thing.sends, thing.phase = sends, Phase.INTENT
-            await journal.save(thing)
+            step.sends, step.phase = sends, StepState.INTENT
+            await journal.save(step)
             print("saved", flush=True)
 
 asyncio.run(main(sys.argv[1]))

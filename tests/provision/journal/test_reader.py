@@ -24,13 +24,13 @@ from tests.journals import HOST, mixed, row, save, worker, write
 _NOBODY = 65534
 _LOOKS = """
     import asyncio, encodings.idna, os, sys
-    from facturaonline_async.provision._journal.history import read_ledger
+    from facturaonline_async.provision._journal.history import read_history
     from facturaonline_async.provision._journal.opening import JournalError
     if os.getuid() == 0:
         os.setgid(int(sys.argv[2]))
         os.setuid(int(sys.argv[2]))
     try:
-        status = read_ledger(sys.argv[1]).status
+        status = read_history(sys.argv[1]).status
         print(dict(status.empresas), status.is_running, status.is_without_wal)
     except JournalError as error:
         print(error)

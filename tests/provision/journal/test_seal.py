@@ -39,7 +39,7 @@ _WRITES_AND_DIES = """
     from facturaonline_async.provision._journal import writer as journals
     from facturaonline_async.provision._journal.writer import Journal
     from facturaonline_async.provision._journal.seal import Seal
-    from facturaonline_async.provision._steps import Phase, Thing
+    from facturaonline_async.provision._steps import Step, StepState
 
     def die(*_):
         os.kill(os.getpid(), 9)
@@ -47,12 +47,12 @@ _WRITES_AND_DIES = """
     async def main(path, things, intents, wal_bytes, in_checkpoint):
         journals._WAL_BYTES = wal_bytes
         journal = await Journal.open(path, account="fingerprint", host="https://example.com/api")
-        await journal.adjust(add=[Thing(number=n, rfc=str(n)) for n in range(things)])
+        await journal.adjust(add=[Step(number=n, rfc=str(n)) for n in range(things)])
         if in_checkpoint:
             Seal.renew = die
         await journal.checkpoint()
         for n in range(intents):
-            await journal.save(Thing(number=n, rfc=str(n), phase=Phase.INTENT))
+            await journal.save(Step(number=n, rfc=str(n), phase=StepState.INTENT))
         die()
 
     for line in sys.stdin:  # a process of its own for each; only this one has to load everything

@@ -110,13 +110,13 @@ async def test_things_are_read_some_at_a_time_in_their_order(tmp_path: Path) -> 
 _DIES = """
     import asyncio, os, sys
     from facturaonline_async.provision._journal.writer import Journal
-    from facturaonline_async.provision._steps import Phase, Thing
+    from facturaonline_async.provision._steps import Step, StepState
 
     async def main():
         journal = await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
-        await journal.adjust(add=[Thing(number=n, rfc=str(n)) for n in range(100)])
+        await journal.adjust(add=[Step(number=n, rfc=str(n)) for n in range(100)])
         for n in range(100):
-            saved = journal.save(Thing(number=n, rfc=str(n), phase=Phase.INTENT))
+            saved = journal.save(Step(number=n, rfc=str(n), phase=StepState.INTENT))
             if n % 2:
                 await saved
                 print(n, flush=True)
