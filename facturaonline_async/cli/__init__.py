@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command, and leave with its exit code."""
+    """Run the command and exit with its code."""
     try:
         from facturaonline_async.cli.app import run  # noqa: PLC0415  # the extra may be missing
 

@@ -1,4 +1,4 @@
-"""``python -m facturaonline_async.cli`` is the `facturaonline` command."""
+"""Run the `facturaonline` command as ``python -m facturaonline_async.cli``."""
 
 from facturaonline_async.cli import main
 

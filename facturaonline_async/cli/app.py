@@ -1,4 +1,4 @@
-"""All commands together, and how they end."""
+"""The typer application: all commands, and the exit code of each error."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _facturaonline(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and leave.")
     ] = False,
 ) -> None:
-    """Take the options that come before the command."""
-    del version  # its callback has left already
+    """Accept the options before the command."""
+    del version  # its callback has exited
 
 
 _add(app, "provision", provision.command)
@@ -72,11 +72,11 @@ app.add_typer(series.app, name="series")
 def run() -> None:
     """Run the command.
 
-    Exit codes: 0 done, 1 the answer is no or something is not there, 2 bad input, 3 it may have been done (or was, and
-    the answer cannot be read): look before you repeat it, 130 interrupted.
+    Exit codes: 0 done; 1 refused, or not found; 2 bad input; 3 a write with an unknown outcome or an unreadable answer,
+    to be verified before it is repeated; 130 interrupted.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # no company's name may turn what was done into a traceback
+        sys.stdout.reconfigure(errors="backslashreplace")  # a company's name must not end the command after its call
     try:
         app(prog_name="facturaonline")
     except FacturaOnlineError as error:
@@ -91,7 +91,7 @@ def run() -> None:
 
 
 def _ending(error: FacturaOnlineError) -> tuple[int, tuple[str, ...]]:
-    """Return the exit code, and what to do next where that is not plain: a write may have happened."""
+    """Return the exit code of an error, and lines that say what to do next."""
     if isinstance(error, InvalidInputError):
         return 2, ()
     if isinstance(error, AuthenticationError):

@@ -1,4 +1,4 @@
-"""The options for the data, files and passwords of a company. `create`, `ensure` and `update` share them."""
+"""The options for a company's data, files and passwords."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ PasswordStdin = Annotated[
     bool,
     typer.Option(
         "--password-stdin",
-        help="Read the passwords from the standard input, one in a line: of the CSD, the FIEL, the mail server, "
-        "as far as they are given.",
+        help="Read the passwords from the standard input, one per line: CSD, FIEL, mail server, those that are given.",
     ),
 ]
 
@@ -38,15 +37,15 @@ def _option(about: str) -> Any:
     return typer.Option(help=about, show_default=False)
 
 
-RAZON_SOCIAL: Final = _option("Name, as the SAT has it on record.")
-RFC: Final = _option("RFC, as the SAT has it on record.")
-CODPOS: Final = _option("Código postal, as the SAT has it on record.")
+RAZON_SOCIAL: Final = _option("Razón social, as registered with the SAT.")
+RFC: Final = _option("RFC, as registered with the SAT.")
+CODPOS: Final = _option("Código postal, as registered with the SAT.")
 EMAIL: Final = _option("E-mail address.")
 REGIMEN_NOMINA: Final = _option("Code of the régimen for payroll, such as 601.")
 REGIMEN: Final = _option("Code of the régimen fiscal, such as 601.")
 CALLE: Final = _option("Street of the domicilio fiscal.")
-EXTERIOR: Final = _option("Number of the house.")
-INTERIOR: Final = _option("Number within the house.")
+EXTERIOR: Final = _option("Número exterior.")
+INTERIOR: Final = _option("Número interior.")
 COLONIA: Final = _option("Colonia of the domicilio fiscal.")
 ESTADO: Final = _option("State of the domicilio fiscal.")
 CIUDAD: Final = _option("City of the domicilio fiscal.")
@@ -56,16 +55,16 @@ CURP: Final = _option("CURP, of a persona física.")
 MAILTOMYSELF: Final = _option("Send a copy of each mail to --email.")
 MAILTOMYCONTA: Final = _option("Send a copy of each mail to --mail-conta.")
 MAIL_CONTA: Final = _option("Address of the accountant.")
-CANT_FOLIOS_MIN: Final = _option("Warn when no more than so many folios are left.")
+CANT_FOLIOS_MIN: Final = _option("Warn when at most this many folios are left.")
 CER: Final = _option("Certificate of the CSD (.cer).")
-KEY: Final = _option("Its private key (.key).")
+KEY: Final = _option("Private key of the CSD (.key).")
 FIELCER: Final = _option("Certificate of the e.firma, FIEL (.cer).")
-FIELKEY: Final = _option("Its private key (.key).")
+FIELKEY: Final = _option("Private key of the FIEL (.key).")
 LOGO: Final = _option("Picture, PNG or JPEG.")
-SMTP_EMAIL: Final = _option("Sender's address on the company's own mail server.")
-SMTP_HOST: Final = _option("Name of that server, such as smtp.example.mx.")
-SMTP_PORT: Final = _option("Its port, such as 587.")
-SMTP_ENCRYPTION: Final = _option("ssl, tls or none.")
+SMTP_EMAIL: Final = _option("Sender's address on the company's mail server.")
+SMTP_HOST: Final = _option("Host of the mail server, such as smtp.example.mx.")
+SMTP_PORT: Final = _option("Port of the mail server, such as 587.")
+SMTP_ENCRYPTION: Final = _option("Encryption of the mail server: ssl, tls or none.")
 
 
 @frozen(kw_only=True)
@@ -91,11 +90,13 @@ def read_enclosures(
     smtp_encryption: str | None,
     password_stdin: bool,
 ) -> Enclosures:
-    """Read the files, then ask for the passwords.
+    """Read the files of the options, then ask for the passwords.
+
+    The parameters are the options of the same name; `password_stdin` reads the passwords from the standard input.
 
     Raises:
         InvalidInputError: a file cannot be read, or a password is missing.
-        BadParameter: one of several options that belong together is missing.
+        BadParameter: some of several options that belong together are missing.
 
     """
     paths = {"cer": cer, "key": key, "fielcer": fielcer, "fielkey": fielkey, "logo": logo}
@@ -127,7 +128,7 @@ def _password(what: str, password_stdin: bool) -> Secret:
 
 
 def _check_together(options: Mapping[str, object], *, is_needed: bool = False) -> None:
-    """Refuse some of several options that belong together."""
+    """Refuse a part of several options that belong together."""
     missing = sum(value is None for value in options.values())
     if missing and (is_needed or missing < len(options)):
-        raise typer.BadParameter(f"{', '.join(options)} come together: give all of them, or none")
+        raise typer.BadParameter(f"{', '.join(options)} belong together: give all of them, or none")

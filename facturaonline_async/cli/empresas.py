@@ -1,4 +1,4 @@
-"""``facturaonline empresas …``: the companies of an account, for people."""
+"""The commands ``facturaonline empresas …``: the companies of an account."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _COLUMNS: Final = ("uid", "rfc", "razon_social", "regimen_fiscal", "codpos", "em
 def list_(
     rfc: Annotated[str | None, typer.Option(metavar="RFC", help="Only companies with this RFC.")] = None,
     razon_social: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only companies whose name holds this text.")
+        str | None, typer.Option(metavar="TEXT", help="Only companies whose name contains this text.")
     ] = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the companies of the account. Their API keys are never shown.
+    """List the companies of the account, without their API keys.
 
     Examples:
       facturaonline empresas list
@@ -43,7 +43,7 @@ def list_(
     """
     rfc = None if rfc is None else normalize_rfc(rfc)
 
-    # A host that does not know the filters has answered with all companies.
+    # A server that ignores the filters answers with all companies.
     empresas = [
         each
         for each in runner.run(
@@ -59,15 +59,15 @@ def get(
     uid: Uid,
     keys_out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the company's own API keys to this new file (mode 0600)."),
+        typer.Option(metavar="FILE", help="Write the company's API keys to this new file (mode 0600)."),
     ] = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one company.
 
-    Its own API keys are never shown. --keys-out writes them to a new file that only its owner can read, as the
-    environment variables that this command takes its keys from.
+    The output never contains the company's API keys. --keys-out writes them to a new file that only you can read, as
+    the environment variables from which this command reads its keys.
 
     Examples:
       facturaonline empresas get 607a062eae2bb
@@ -80,12 +80,12 @@ def get(
     empresa = runner.run(lambda client: client.empresas.get(uid), base_url=base_url)
     if keys_out is not None:
         _write_keys(runner.own_credentials(runner.check_uid(empresa, uid)), keys_out)
-        sys.stderr.write(f"The keys of {printable(empresa.rfc)} are in {keys_out}, for its owner only.\n")
+        sys.stderr.write(f"The keys of {printable(empresa.rfc)} are in {keys_out}. Only you can read it.\n")
     output.print_one(empresa, json=as_json)
 
 
 def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
-    """Show the company that the keys of the environment belong to.
+    """Show the company of the keys in the environment.
 
     Examples:
       facturaonline empresas current
@@ -94,11 +94,13 @@ def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
 
 
 def find(
-    rfc: Annotated[str, typer.Argument(metavar="RFC", show_default=False, help="In any case of letters.")],
+    rfc: Annotated[str, typer.Argument(metavar="RFC", show_default=False, help="RFC, in upper or lower case.")],
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the company with this RFC; of several, the first in the API's list. The exit code is 1 if there is none.
+    """Show the company with this RFC.
+
+    Of several companies it shows the first in the API's list. The exit code is 1 if there is none.
 
     Examples:
       facturaonline empresas find EKU9003173C9
@@ -109,7 +111,7 @@ def find(
 
 
 def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa]], about: str) -> Callable[..., None]:
-    """Return a command that makes a company of its options and sends it; `about` is its help."""
+    """Return a command that sends a new company; `about` is its help."""
 
     def command(
         *,
@@ -196,26 +198,27 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
 
 create = _make_create(
     lambda client, nueva: client.empresas.create(nueva),
-    r"""Create a company, without looking whether there is one already: ensure looks first.
+    r"""Create a company, without looking for an existing one first.
 
-    Its data and certificates are checked before anything is sent. Passwords are no options: they are asked for without
-    showing them, or read from the standard input (--password-stdin), or taken from the environment variables
-    FACTURAONLINE_SELLO_PASSWORD, FACTURAONLINE_FIEL_PASSWORD and FACTURAONLINE_SMTP_PASSWORD.
+    Use ensure to look first. Data and certificates are checked before anything is sent. Passwords are not options: the
+    command asks for them without showing them, reads them from the standard input (--password-stdin), or takes them
+    from the environment variables FACTURAONLINE_SELLO_PASSWORD, FACTURAONLINE_FIEL_PASSWORD and
+    FACTURAONLINE_SMTP_PASSWORD.
 
     Examples:
       facturaonline empresas create --razon-social "ESCUELA KEMPER URGATE" \
           --rfc EKU9003173C9 --codpos 42501 --email a@example.com \
           --regimen 601 --regimen-nomina 601 --cer csd.cer --key csd.key
 
-    The exit code is 3 if the result is unknown (it may have been created): look (find) before you repeat it.
+    The exit code is 3 if the outcome is unknown: the company may exist. Run find before you repeat the command.
     """,
 )
 ensure = _make_create(
     lambda client, nueva: client.empresas.ensure(nueva),
-    r"""Show the company with this RFC, creating it if it is not there.
+    r"""Show the company with this RFC, or create it if there is none.
 
-    What exists stays as it is. Can be repeated, but not by two at the same time. Passwords as for create. For many
-    companies write a plan, and see facturaonline provision --help.
+    An existing company is not changed. The command can be repeated, but not run twice at the same time. Passwords as
+    for create. For many companies write a plan: see facturaonline provision --help.
 
     Examples:
       facturaonline empresas ensure --razon-social "ESCUELA KEMPER URGATE" \
@@ -259,7 +262,9 @@ def update(
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change what is given of a company, and nothing else. An empty text is sent empty. Passwords as for create.
+    """Change the given attributes of a company, and no others.
+
+    An empty text is sent empty. Passwords as for create.
 
     Examples:
       facturaonline empresas update 607a062eae2bb --email a@example.com --calle ""
@@ -305,7 +310,7 @@ def update(
             logo=enclosures.logo,
         )
     if cambios == CambiosEmpresa():
-        raise typer.BadParameter("there is nothing to change: give at least one attribute, such as --email")
+        raise typer.BadParameter("there is nothing to change: give at least one option, such as --email")
     empresa = runner.run(
         lambda client: client.empresas.update(uid, cambios), base_url=base_url, change=f"the empresa {uid} was changed"
     )
@@ -313,20 +318,20 @@ def update(
 
 
 def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
-    """Delete a company, after showing which one, and asking.
+    """Delete a company, after a confirmation.
 
     Examples:
       facturaonline empresas delete 607a062eae2bb
       facturaonline empresas delete 607a062eae2bb --yes
 
-    Without a terminal to ask on, it needs --yes (exit code 2).
+    Without a terminal for the question, --yes is required (else the exit code is 2).
     """
     runner.confirm(yes)
 
-    # Asking takes its time, outside the event loop.
+    # The question is asked outside the event loop: it may take minutes.
     empresa = runner.check_uid(runner.run(lambda client: client.empresas.get(uid), base_url=base_url), uid)
     name = f"empresa {empresa.rfc} {empresa.razon_social} (uid {empresa.uid})"
-    runner.confirm(yes, f"Delete the {name}, and all that belongs to it?")
+    runner.confirm(yes, f"Delete the {name}, and everything that belongs to it?")
 
     runner.run(lambda client: client.empresas.delete(uid), base_url=base_url, change=f"the {name} was deleted")
     if as_json:
@@ -349,9 +354,9 @@ app: typer.Typer = command_group(
 
 
 def _write_keys(keys: Credentials, path: Path) -> None:
-    """Write the keys to a new file, or leave none."""
+    """Write the keys to a new file; leave no file if that fails."""
     try:
-        file = open(path, "x", encoding="ascii", opener=open_private)  # noqa: SIM115  # what exists must stay
+        file = open(path, "x", encoding="ascii", opener=open_private)  # noqa: SIM115  # an existing file must stay
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``facturaonline emulator``: the API on this machine, for trying things out."""
+"""The command ``facturaonline emulator``: the API on this machine, for tests."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ __all__ = ["command"]
 
 def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one.")] = 8080,
-    latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Delay of each answer.")] = 0.0,
-    list_lag: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Until lists show what was created.")] = 0.0,
+    latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Delay of each response.")] = 0.0,
+    list_lag: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Delay until lists show a new row.")] = 0.0,
     state: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Keep its companies and series there, and go on with them.", show_default=False
+            metavar="FILE",
+            help="Keep the companies and series in this file, also for the next run.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
     """Run an emulator of the API on loopback until Ctrl-C.
 
-    It prints the environment variables that make this library (and the command) talk to it. Its state is in memory,
-    and gone when it stops, unless --state names a file for it.
+    It prints the environment variables with which this library and this command use it. Its state is in memory, and
+    lost when it stops, unless --state names a file.
     """
     signals.run(_serve(port, latency, list_lag, state))
 
@@ -38,7 +40,7 @@ async def _serve(port: int, latency: float, list_lag: float, state: Path | None)
     async with Emulator(port=port, latency=latency, list_lag=list_lag, log_limit=1000, state_file=state) as emulator:
         console = Console(highlight=False, soft_wrap=True)
         console.print(f"export FACTURAONLINE_BASE_URL={emulator.base_url}")
-        # These keys open nothing but this emulator.
+        # These keys are valid for this emulator only.
         console.print(f"export FACTURAONLINE_API_KEY={emulator.credentials.api_key.reveal()}")
         console.print(f"export FACTURAONLINE_SECRET_KEY={emulator.credentials.secret_key.reveal()}")
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""``facturaonline plan example``: a plan to try the command with, certificates included."""
+"""The command ``facturaonline plan example``: a plan and certificates for tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from facturaonline_async.testing import make_sello
 
 __all__ = ["command", "example_rfcs"]
 
-_KEYS: Final = 16  # making a key takes a tenth of a second; so many are shared by all companies
+_KEYS: Final = 16  # making a key takes 0.1 s; all companies share these
 _SERIES: Final = "F:factura:1;NC:nota_credito:1;P:pago:1"
 _COLUMNS: Final = (
     "razon_social", "rfc", "codpos", "email", "regimen", "regimen_nomina", "cer", "key", "password", "series",
@@ -35,9 +35,10 @@ def command(
     ],
     empresas: Annotated[int, typer.Option(min=1, max=100_000, help="How many companies.")] = 200,
 ) -> None:
-    """Write an example plan: companies with made-up names and RFCs, certificates of their own, and three series each.
+    """Write an example plan: companies with certificates and three series each.
 
-    The certificates are shaped as the SAT's, and have no fiscal validity. The plan holds their password.
+    Names and RFCs are invented. The certificates have the form of the SAT's and no fiscal validity. The plan contains
+    their password.
     """
     is_new = not folder.exists()
     if not is_new and (not folder.is_dir() or any(folder.iterdir())):
@@ -48,7 +49,7 @@ def command(
     try:
         _write(path, folder / "certificates", empresas)
     except BaseException:
-        # Half an example is none, and would keep the next attempt from this folder.
+        # The next attempt needs an empty folder.
         shutil.rmtree(folder / "certificates", ignore_errors=True)
         path.unlink(missing_ok=True)
         if is_new:
@@ -80,7 +81,10 @@ def _write(path: Path, certificates: Path, empresas: int) -> None:
 
 
 def example_rfcs() -> Iterator[str]:
-    """Give distinct RFCs of companies, well formed to the check digit. A homoclave begins with 1 to 9 or A to V."""
+    """Yield distinct RFCs of companies, with correct check digits.
+
+    A homoclave begins with 1 to 9 or A to V.
+    """
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     for homoclave in "123456789ABCDEFGHIJKLMNOPQRSTUV":
         for name in product(letters, repeat=3):
@@ -88,7 +92,7 @@ def example_rfcs() -> Iterator[str]:
 
 
 def _with_check_digit(body: str) -> str:
-    """Return the RFC of a company, from its first eleven characters (SAT: anexo of the RFC's homoclave)."""
+    """Return an RFC from its first eleven characters (SAT: anexo on the homoclave)."""
     values = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ"
     total = sum(
         values.index(character) * weight for character, weight in zip(f" {body}", range(13, 1, -1), strict=True)

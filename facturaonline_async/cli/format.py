@@ -1,4 +1,4 @@
-"""Words for how far a run has come: moments, durations, and what to do next."""
+"""Texts about a run: states, times, durations, and the next steps for the user."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _STATE_NAMES: Final = {"intent": "in flight", "not_tried": "not tried"}
 
 
 def state_name(state: str) -> str:
-    """Return the word for a state that people read."""
+    """Return the word that people read for a state."""
     return _STATE_NAMES.get(state, state)
 
 
 def format_timestamp(moment: float | None) -> str | None:
-    """Return a moment for machines."""
+    """Return a time in ISO 8601 (UTC), for programs."""
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
 
 
 def format_moment(moment: float, zone: tzinfo | None = None) -> str:
-    """Return a moment for people: in their own time, or that of a zone."""
+    """Return a time for people, in local time or in the given zone."""
     return datetime.fromtimestamp(moment, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration for people, in two units at most."""
+    """Return a duration in seconds as a text with at most two units."""
     whole = max(0, round(seconds))
     for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
@@ -50,14 +50,14 @@ def format_duration(seconds: float) -> str:
 
 
 def format_example(reason: Reason) -> str:
-    """Return which company or serie a reason's example is."""
+    """Return the company or serie that is the example of a reason."""
     return f"row {reason.number}, {reason.rfc}" + (
         "" if reason.is_empresa else f", {reason.letra}:{reason.tipo_documento}"
     )
 
 
 def format_run(status: Status, zone: tzinfo | None = None) -> str:
-    """Return in a line whether somebody is working, since when, or until when."""
+    """Return one line: whether a run is at work, since when, or until when."""
     if not status.runs:
         return "has not begun"
     last = status.runs[-1]
@@ -75,7 +75,7 @@ def format_run(status: Status, zone: tzinfo | None = None) -> str:
 
 
 def next_steps(status: Status) -> list[str]:
-    """Return what a person can do now, the most urgent first."""
+    """Return the next steps for the user, the most urgent first."""
     return list(_next_steps(status))
 
 
@@ -86,31 +86,31 @@ def _next_steps(status: Status) -> Iterator[str]:
     rows = status.rows
     if status.is_without_wal:
         yield (
-            f"What its run wrote last is missing: the file {printable(status.path.name)}-wal is missing or empty. "
-            "If this is a copy, copy both, or look at the journal itself. A run that goes on with this one waits until "
-            "the settle time is over, and looks, before it creates anything."
+            f"The last changes are missing: the file {printable(status.path.name)}-wal is missing or empty. "
+            "If this is a copy, copy both, or read the journal itself. A run with this journal waits for the settle "
+            "time and looks for the missing rows before it creates anything."
         )
     if status.is_running:
-        yield "Leave it alone. If it is stopped (Ctrl-C) or killed, the same command goes on where it was."
+        yield "Do not start another run. If this one is stopped (Ctrl-C) or killed, the same command continues it."
     elif status.left or status.unseen or status.unaudited or rows.get("failed") or rows.get("conflict"):
-        yield f"To finish the rest, run: {again}. It does not create again what exists."
+        yield f"To finish the rest, run: {again}. It creates nothing twice."
     if (number := rows.get("intent")) and not status.is_running:
-        yield f"{_rows(number)} in flight when it stopped: the next run waits until a look can tell, and looks."
+        yield f"{_rows(number)} in flight when it stopped: the next run waits for the settle time and looks for each."
     if status.due and not status.is_running:
-        when = f"from {format_duration(status.due[1])} on" if status.due[1] else "at once"
-        yield f"{_rows(rows['unknown'])} with an unknown outcome: the next run looks, and can tell {when}."
+        when = f"in {format_duration(status.due[1])}" if status.due[1] else "at once"
+        yield f"{_rows(rows['unknown'])} with an unknown outcome: the next run can look for all of them {when}."
     if number := rows.get("failed"):
         reason, row = ("reason", "row") if number == 1 else ("reasons", "rows")
         yield f"{_rows(number)} failed. Read the {reason} above, correct the {row} in the plan, and run again."
     if number := rows.get("conflict"):
-        yield f"{_rows(number)} in conflict: there are several of it. Keep one, and delete the others in the panel."
+        yield f"{_rows(number)} in conflict: the API has more than one match. Keep one, delete the others in the panel."
     if number := rows.get("unresolved"):
         yield (
-            f"{_rows(number)} unresolved: the API said a yes that could not be read. No run creates it again: look for "
-            "it in the panel, and begin another journal once you know."
+            f"{_rows(number)} unresolved: the API accepted it with an answer that cannot be read. No run creates it "
+            "again: look for it in the panel, then begin another journal."
         )
     if status.unseen:
-        yield f"{_rows(status.unseen)} there, but not seen yet: the next run looks again."
+        yield f"{_rows(status.unseen)} with something that could not be read yet: the next run reads it again."
     if status.unaudited and not status.is_running:
         verb, what = ("exists", "it") if status.unaudited == 1 else ("exist", "them")
         yield (

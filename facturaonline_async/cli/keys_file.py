@@ -1,4 +1,4 @@
-"""A file for the new companies' own keys: operators need them next, and they are shown nowhere else."""
+"""The file of --keys-out: the API keys of new companies, shown nowhere else."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ _HEADER: Final = ("rfc", "uid", "api_key", "secret_key")
 
 @define
 class KeysFile:
-    """CSV with a company in each line, for its owner's eyes alone. It grows: a run that goes on adds to it.
+    """CSV file with one company per line, readable by its owner only.
+
+    A resumed run appends to it.
 
     Attributes:
-        rfcs: the companies that it holds.
+        rfcs: companies in the file.
 
     """
 
@@ -37,10 +39,10 @@ class KeysFile:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
-        """Open the file, or make it; only its owner may read it.
+        """Open or create the file.
 
         Raises:
-            InvalidInputError: it cannot be made, there is something else, or others may read it.
+            InvalidInputError: it cannot be created, is not a file of keys, or is readable by others.
 
         """
         try:
@@ -53,7 +55,7 @@ class KeysFile:
             os.close(file)
 
     def add(self, rfc: str, uid: str, credentials: Credentials) -> None:
-        """Write a company's keys, on the disk when this returns. One that is there already is not written twice."""
+        """Write a company's keys to the disk, unless the file has them already."""
         if rfc in self.rfcs:
             return
         _write(self._file, (rfc, uid, credentials.api_key.reveal(), credentials.secret_key.reveal()))
@@ -61,9 +63,11 @@ class KeysFile:
 
 
 def _known(path: Path, file: int) -> set[str]:
-    """Return the companies in the file; begin it if it is empty."""
+    """Return the companies in the file; write the header if it is empty."""
     if os.name == "posix" and os.fstat(file).st_mode & 0o077:
-        raise InvalidInputError(f"{path} may be read by others: chmod 600 it, or give another file.", field="keys-out")
+        raise InvalidInputError(
+            f"{path} is readable by others: run chmod 600 on it, or give another file.", field="keys-out"
+        )
     with open(file, encoding="utf-8", errors="replace", newline="", closefd=False) as text:
         try:
             rows = list(csv.reader(text))
@@ -73,7 +77,9 @@ def _known(path: Path, file: int) -> set[str]:
         _write(file, _HEADER)
         return set()
     if tuple(rows[0]) != _HEADER:
-        raise InvalidInputError(f"{path} is there already, and is no file of keys: give another one.", field="keys-out")
+        raise InvalidInputError(
+            f"{path} exists already and is not a file of keys: give another file.", field="keys-out"
+        )
     return {row[0] for row in rows[1:] if len(row) == len(_HEADER)}
 
 

@@ -1,4 +1,7 @@
-"""Printing what the API gave: tables for people, JSON for programs. No text of it steers a terminal."""
+"""Output of values from the API: tables for people, JSON for programs.
+
+No text from the API can control the terminal.
+"""
 
 from __future__ import annotations
 
@@ -25,48 +28,48 @@ _GAP: Final = 2
 _KEYS: Final = frozenset({"api_key", "secret_key"})
 
 
-def attributes(thing: Serie | Empresa) -> dict[str, Any]:
-    """Return the attributes by name, without keys, and with whatever looks like a secret masked."""
+def attributes(value: Serie | Empresa) -> dict[str, Any]:
+    """Return the attributes by name, without keys; texts that look secret are masked."""
     found = {
-        name: redact(value) if value and isinstance(value, str) else value
-        for name, value in attrs.asdict(thing, recurse=False).items()
-        if name not in _KEYS and not isinstance(value, Secret)
+        name: redact(fact) if fact and isinstance(fact, str) else fact
+        for name, fact in attrs.asdict(value, recurse=False).items()
+        if name not in _KEYS and not isinstance(fact, Secret)
     }
-    return found | {"is_active": thing.is_active} if isinstance(thing, Serie) else found
+    return found | {"is_active": value.is_active} if isinstance(value, Serie) else found
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
-    """Print JSON in printable ASCII. Everything else is escaped: controls, marks of direction, accents.
+    """Print a value as JSON in printable ASCII; other characters are escaped.
 
-    All JSON that the command prints is printed here.
+    Every command prints its JSON with this function.
     """
     text = json.dumps(value, indent=indent)
     sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
 
 
-def print_one(thing: Serie | Empresa, *, json: bool) -> None:
-    """Print one thing: each attribute that it has in a line."""
+def print_one(value: Serie | Empresa, *, json: bool) -> None:
+    """Print one serie or empresa: one line for each attribute that is not empty."""
     if json:
-        print_json(attributes(thing))
+        print_json(attributes(value))
         return
-    told = {name: str(value) for name, value in attributes(thing).items() if value not in {"", None}}
-    told.pop("is_active", None)  # the estatus says so
-    _lines(Console(highlight=False, markup=False), told)
+    shown = {name: str(value) for name, value in attributes(value).items() if value not in {"", None}}
+    shown.pop("is_active", None)  # estatus has the same meaning
+    _lines(Console(highlight=False, markup=False), shown)
 
 
-def print_many(things: Sequence[Serie | Empresa], columns: Sequence[str], *, nothing: str, json: bool) -> None:
-    """Print a table of some attributes; where it is too wide for the terminal, a block of lines for each thing.
+def print_many(values: Sequence[Serie | Empresa], columns: Sequence[str], *, nothing: str, json: bool) -> None:
+    """Print a table of some attributes, or a block for each value if it is too wide.
 
-    What is not read on a terminal is as wide as it must be: whoever searches in it wants whole lines.
+    Output that goes to a file or a pipe is never broken: tools such as grep want whole lines.
     """
     if json:
-        print_json([attributes(thing) for thing in things])
+        print_json([attributes(value) for value in values])
         return
     console = Console(highlight=False, markup=False)
-    if not things:
+    if not values:
         console.print(nothing)
         return
-    rows = [list(columns), *([printable(str(told[name])) for name in columns] for told in map(attributes, things))]
+    rows = [list(columns), *([printable(str(found[name])) for name in columns] for found in map(attributes, values))]
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
     needed = sum(widths) + _GAP * (len(widths) - 1)
     if needed > console.width and (console.is_terminal or "COLUMNS" in os.environ):
@@ -75,13 +78,13 @@ def print_many(things: Sequence[Serie | Empresa], columns: Sequence[str], *, not
                 console.print()
             _lines(console, dict(zip(columns, row, strict=True)))
         return
-    # Not rich's own table: it takes seconds for thousands of rows.
+    # A table of rich takes seconds for thousands of rows.
     header, *lines = ((" " * _GAP).join(map(set_cell_size, row, widths)).rstrip() for row in rows)
     console.print(Text("\n").join([Text(header, style="bold"), *map(Text, lines)]), soft_wrap=True)
 
 
-def _lines(console: Console, told: dict[str, str]) -> None:
-    """Print names and values. Long values are the terminal's to break, so that they can be copied whole."""
-    width = max(map(len, told), default=0) + _GAP
-    for name, value in told.items():
+def _lines(console: Console, values: dict[str, str]) -> None:
+    """Print names and values; the terminal wraps long ones, so that copies are whole."""
+    width = max(map(len, values), default=0) + _GAP
+    for name, value in values.items():
         console.print(Text.assemble((name.ljust(width), "dim"), printable(value)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Files that a command writes must be none of those that it reads, whatever name leads to them."""
+"""Checks of output paths: a command must not overwrite a file that it reads."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _BESIDE = ("-wal", "-shm", "-journal", ".lock", ".emulator")
 
 
 def journal_files(journal: Path) -> list[Path]:
-    """Return a journal's file and all that may stand beside it, whether they are there or not."""
+    """Return the paths of a journal and of all its side files, existing or not."""
     file = journal.resolve()
     return [file, *(side_file(file, suffix) for suffix in _BESIDE)]
 
 
 def unwritable(path: Path, error: OSError, *, option: str) -> InvalidInputError:
-    """Return the error for an option's file that cannot be written."""
+    """Return the error for an option whose file cannot be written."""
     folder = path.parent
     if isinstance(error, FileNotFoundError) and not folder.exists():
         reason = f"the folder {folder} does not exist. Create it, or give another path."
@@ -31,7 +31,10 @@ def unwritable(path: Path, error: OSError, *, option: str) -> InvalidInputError:
 
 
 def same_file(path: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:
-    """Return which of the other files `path` leads to, by links and other spellings too; None: none of them."""
+    """Return which of the other paths is the same file as `path`, or None.
+
+    Links and other spellings of a path are resolved.
+    """
     seen, real = _inode(path), os.path.realpath(path)
     for other in others:
         there = _inode(other)

@@ -1,4 +1,7 @@
-"""Passwords, which are never options: those of other processes could be read by anybody on the machine."""
+"""Input of passwords.
+
+A password is never an option, because every user of the machine can list the options of a process.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,15 @@ __all__ = ["read_password"]
 
 
 def read_password(what: str, *, variable: str, as_stdin: bool) -> Secret:
-    """Return a password: the next line of the standard input, or an environment variable, or what somebody types.
+    """Return a password from the standard input, the environment or the terminal.
 
     Args:
-        what: what it opens, such as ``"CSD"``.
+        what: name of the password, such as ``"CSD"``.
         variable: name of the environment variable.
-        as_stdin: take the next line of the standard input, and nothing else.
+        as_stdin: read the next line of the standard input, and no other source.
 
     Raises:
-        InvalidInputError: there is none, and no terminal to ask on.
+        InvalidInputError: there is no password, and no terminal for the question.
 
     """
     if as_stdin:
@@ -49,7 +52,10 @@ def read_password(what: str, *, variable: str, as_stdin: bool) -> Secret:
 
 
 def _line() -> Secret | None:
-    """Return the next line. An error of decoding would show a part of it, and is not raised."""
+    """Return the next line; None if it is empty or not UTF-8.
+
+    The decoding error is not raised, because it would show a part of the password.
+    """
     try:
         line = sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What people see: the progress of a run, and the table at its end."""
+"""Output of a run for people: progress bars, notices, warnings, final table."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _ROWS_SHOWN: Final = 50
 _CODE: Final = re.compile(r"\[\w+\]\Z")
 _NARROW: Final = 90
 _APART: Final = 3
-"""Cells of one column and one reason that are shown in a line each."""
+"""Maximum number of notices with one column and one reason that are printed in separate lines."""
 
 _ALWAYS: Final = frozenset({State.CREATED, State.ADOPTED, State.FAILED, State.UNKNOWN})
-"""States that are told of also where they are nobody's."""
+"""States that the table shows even if nothing has them."""
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """Column with the number of rows per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate of the last seconds."""
+        """Return the recent rate."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
 
 
 @contextmanager
 def run_bars(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
-    """Show a bar for companies and one for series, and give a function to call after each row's outcome.
+    """Show bars for companies and series; yield a function to call after each row.
 
-    A bar counts what exists, as the table at the end does: not what failed or was not tried.
+    A bar counts what exists, as the final table does, and not what failed or was not tried.
     """
     if quiet:
         yield lambda _: None
@@ -59,9 +59,9 @@ def run_bars(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], 
 
 
 def bars_of(run: RunReport, get_time: Callable[[], float] | None = None) -> Progress:
-    """Return a bar for companies and one for series.
+    """Return a bar for companies and a bar for series.
 
-    What earlier runs have done stands in them from the beginning; the estimate is made of what follows.
+    They begin with the results of earlier runs. The estimated time counts the progress of this run only.
     """
     bars = Progress(
         TextColumn("{task.description:<8}"),
@@ -83,7 +83,7 @@ def bars_of(run: RunReport, get_time: Callable[[], float] | None = None) -> Prog
 
 
 def print_audit_wait(seconds: float) -> None:
-    """Print what a run waits for whose rows are all done."""
+    """Print why a run with all rows done waits `seconds` longer."""
     Console(stderr=True).print(
         f"All rows are done. In {seconds:.0f} s the command lists once more what it created, to find duplicates. "
         "Ctrl-C ends the wait, and --no-audit skips it.",
@@ -93,7 +93,7 @@ def print_audit_wait(seconds: float) -> None:
 
 @contextmanager
 def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show how many of so many are done, and give a function that counts one."""
+    """Show a bar of `total` steps; yield a function that counts one step."""
     if quiet:
         yield lambda: None
         return
@@ -103,9 +103,9 @@ def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 
 
 def print_notices(found: Iterable[PlanProblem]) -> None:
-    """Print the notices of a plan: every cell, those with one column and one reason in a line where they are many.
+    """Print the notices of a plan.
 
-    No text is sent changed without a line that says so, so that none of these lines is left out.
+    Every cell that is sent changed is mentioned. Many cells with one column and one reason share a line.
     """
     groups: dict[tuple[str, str], list[PlanProblem]] = {}
     for notice in found:
@@ -121,7 +121,7 @@ def print_notices(found: Iterable[PlanProblem]) -> None:
 
 
 def print_warnings(found: Iterable[PlanProblem]) -> None:
-    """Print what a person should look at: a line for each cause, with how many rows have it, and the first of them."""
+    """Print one line for each cause: the number of its rows, and the first of them."""
     groups: dict[tuple[str, str], list[PlanProblem]] = {}
     for problem in sorted(found, key=lambda problem: problem.row):
         groups.setdefault((problem.column, _cause(problem)), []).append(problem)
@@ -132,13 +132,13 @@ def print_warnings(found: Iterable[PlanProblem]) -> None:
 
 
 def _cause(problem: PlanProblem) -> str:
-    """Return the code that a finding's text ends with; a text without one is its own cause."""
+    """Return the code at the end of a finding's text, or the text if it has no code."""
     code = _CODE.search(problem.reason)
     return code[0] if code else problem.reason
 
 
 def state_label(state: State) -> str:
-    """Return what people read for a state."""
+    """Return the word that people read for a state."""
     return state.value.replace("_", " ")
 
 
@@ -153,7 +153,7 @@ def _wrong(found: Mapping[State, int]) -> str:
 
 
 def print_report(run: RunReport, *, interrupted: bool = False) -> None:
-    """Print how many came to which state, and all that is not surely there with its reason."""
+    """Print the number of rows in each state, and each unfinished row with its reason."""
     console = Console()
     how = "Interrupted" if interrupted else "Complete" if run.is_complete else "Not complete"
     table = Table(title=f"{how} after {run.seconds:.1f} s")
@@ -167,9 +167,9 @@ def print_report(run: RunReport, *, interrupted: bool = False) -> None:
     ):
         table.add_row(name, str(planned), *(_number(found[state], earlier[state]) for state in states))
     console.print(table)
-    for told in (run.audit or ())[:_ROWS_SHOWN]:
-        console.print(Text.assemble(("audit", "red"), f" {told}"), soft_wrap=True)
-    # What was not tried because the run was stopped is told in numbers.
+    for finding in (run.audit or ())[:_ROWS_SHOWN]:
+        console.print(Text.assemble(("audit", "red"), f" {finding}"), soft_wrap=True)
+    # After Ctrl-C, the table above counts the rows that were not tried; they are not listed.
     failed = [row for row in run.failed if not interrupted or any(_tried(row))]
     if failed:
         console.print(_failures(failed, narrow=console.width < _NARROW))
@@ -180,13 +180,13 @@ def _number(found: int, earlier: int) -> str:
 
 
 def _tried(row: RowOutcome) -> Iterator[bool]:
-    """Tell of each thing that a row lacks whether it was tried."""
+    """Yield for each missing part of a row whether it was tried."""
     for _, state, _ in _not_there(row):
         yield state is not State.NOT_TRIED
 
 
 def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
-    """Return a table of what is not surely there; on a narrow terminal the reasons stand below their rows."""
+    """Return a table of missing and uncertain rows, with one column if it is narrow."""
     table = Table(title="Rows that are missing or uncertain", title_justify="left")
     names = ("row", "RFC", "what", "state", "reason")
     for name in names[1:2] if narrow else names:
@@ -195,7 +195,7 @@ def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
     for row in rows[:_ROWS_SHOWN]:
         for what, state, reason in _not_there(row):
             cells = (str(row.number), row.rfc, what, state_label(state))
-            reason = reason.removeprefix(f"{state_label(state)}: ")  # noqa: PLW2901  # the column before says so
+            reason = reason.removeprefix(f"{state_label(state)}: ")  # noqa: PLW2901  # the column before it is the state
             if narrow:
                 table.add_row(Text(f"row {', '.join(cells)}: {reason}"))
             else:
@@ -206,7 +206,7 @@ def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
 
 
 def _not_there(row: RowOutcome) -> Iterator[tuple[str, State, str]]:
-    """Give what a row lacks, in a word, with its state and reason."""
+    """Yield the missing parts of a row: name, state and reason."""
     if not row.state.is_there or row.reason:
         yield "empresa", row.state, row.reason
     if not row.state.is_there:

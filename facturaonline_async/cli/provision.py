@@ -1,4 +1,4 @@
-"""``facturaonline provision``: bring about what a plan asks for."""
+"""The command ``facturaonline provision``: run a plan."""
 
 from __future__ import annotations
 
@@ -70,21 +70,23 @@ def command(
         typer.Option(
             parser=_rate,
             metavar="CALLS/SECONDS",
-            help="Start no more calls than this, in all, instead of 10 per second for each endpoint and key pair.",
+            help="Maximum rate of all calls together, instead of 10 per second for each endpoint and key pair.",
         ),
     ] = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=1024, help="Companies worked on, and calls in flight, at the same time.")
+        int, typer.Option(min=1, max=1024, help="Maximum number of companies, and of calls, at the same time.")
     ] = 32,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="SECONDS", help="For one attempt of a call. Default: 30, with files 60."),
+        typer.Option(
+            min=0.001, metavar="SECONDS", help="Time-out of one attempt of a call. Default: 30, with files 60."
+        ),
     ] = None,
     journal: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write everything down there before it is sent, and go on where it stands.",
+            help="Record everything in this file before it is sent, and resume from it.",
             show_default=False,
         ),
     ] = None,
@@ -98,7 +100,7 @@ def command(
         ),
     ] = None,
     existing: Annotated[
-        Existing, typer.Option(help="Companies that exist: leave them, change them to what the plan says, or fail.")
+        Existing, typer.Option(help="Existing companies: keep them, change them to the values of the plan, or fail.")
     ] = "adopt",
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Send certificates, keys and passwords without checking them.")
@@ -107,14 +109,14 @@ def command(
         bool,
         typer.Option(
             "--no-audit",
-            help="End without the last look at what was created, which is made when the settle time is over.",
+            help="Skip the final list of the created rows, after the settle time, that finds duplicates.",
         ),
     ] = False,
     keys_out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the new companies' own API keys there (CSV, for your eyes only): they are shown nowhere.",
+            help="Write the new companies' API keys to this file (CSV, mode 0600). They appear nowhere else.",
             show_default=False,
         ),
     ] = None,
@@ -122,7 +124,7 @@ def command(
         bool,
         typer.Option(
             "--emulator",
-            help="Run against an emulator in this process, whose state is kept in FILE.emulator of the journal.",
+            help="Use an emulator in this process. With --journal FILE its state is kept in FILE.emulator.",
         ),
     ] = False,
     any_tipo: Annotated[
@@ -132,28 +134,27 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the plan, and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and no progress.")] = False,
 ) -> None:
-    """Create the companies and series of PLAN that do not exist yet; adopt those that do.
+    """Create the companies and series of PLAN; adopt those that exist.
 
-    Each company is created with the account's main keys, and its series with its own. What exists is left as it is.
-    A create whose answer was lost is looked for, and repeated only if it has not shown up when the settle time is over.
-    The keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY.
+    The keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY. They create the companies; the
+    keys of each company create its series. Existing companies and series are not changed. After a create without an
+    answer the run looks for the new row, and creates it again only if there is none after the settle time.
 
-    When the settle time is over, what was created is listed once more: the servers may have done it twice. A run that
-    creates something ends so long after its last create (150 s); --no-audit skips that.
+    At the end, the run waits for the settle time (150 s after the last create) and lists the created rows once more, to
+    find duplicates. --no-audit skips that.
 
-    With --journal a run can be ended at any time, by Ctrl-C or by a crash: the same command goes on where it stood,
-    and nothing is created twice. Rows that failed may have been corrected in the plan, and rows may have been added.
-    See "facturaonline status FILE". Without a journal wait three minutes before the same plan is run again, for the
-    API's lists may show late what was created, and what they do not show would be created again.
+    With --journal you can end a run at any time (Ctrl-C, a crash): the same command resumes it and creates nothing
+    twice. You may correct failed rows in the plan and add rows. See "facturaonline status FILE". Without a journal,
+    wait three minutes before you run the same plan again: the API's lists may show new rows late, and the run would
+    create them again.
 
     A row has razon_social, rfc, codpos, email, regimen_nomina, cer, key and password (or password_env, the name of an
-    environment variable); it may have regimen, fielcer, fielkey, fielpassword, series and any other attribute of
+    environment variable). It may have regimen, fielcer, fielkey, fielpassword, series and any other attribute of
     NuevaEmpresa. Paths are relative to the plan. series is written as F:factura:1;P:pago.
 
-    A plan with a faulty cell is refused before anything is sent, with all faulty cells and all certificates that would
-    be refused at once (exit code 2). Where all cells are well formed, a certificate that is refused fails its row
-    alone; --dry-run checks the certificates of all rows. The exit code is 0 only if every company and every serie of
-    the plan is there.
+    A plan with a faulty cell is refused before anything is sent (exit code 2); the message lists all faulty cells and
+    certificates. If all cells are well formed, a refused certificate fails only its row; --dry-run checks the
+    certificates of all rows. The exit code is 0 only if every company and every serie of the plan exists.
     """
     if use_emulator and base_url:
         raise typer.BadParameter("--emulator and --base-url exclude each other")
@@ -170,7 +171,7 @@ def command(
     if journal is not None:
         _refuse_as_journal(journal, read.files(), "a file that the plan names")
     if keys_out is not None:
-        _refuse_what_is_read(keys_out, plan, read, journal)
+        _refuse_as_keys_out(keys_out, plan, read, journal)
     if not use_emulator:
         check_environment(base_url, otherwise=" (or --emulator, to try)")
     config = Config(
@@ -206,13 +207,13 @@ def command(
 
 
 def _refuse_as_journal(journal: Path, files: Iterable[str | os.PathLike[str]], what: str) -> None:
-    """Refuse a file of the plan as the journal, before the journal's own checks give another reason."""
+    """Refuse a file of the plan as the journal, before the journal is opened."""
     if same_file(journal, files):
         raise InvalidInputError(f"--journal {printable(str(journal))} is {what}: give another file.", field="journal")
 
 
-def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
-    """Refuse a file for keys that is the plan, one of its files, the journal, or a file beside that."""
+def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
+    """Refuse --keys-out if the run reads or writes that file for something else."""
     others = [plan, *(journal_files(journal) if journal is not None else ())]
     if found := same_file(keys_out, chain(others, read.files())):
         raise InvalidInputError(
@@ -223,18 +224,18 @@ def _refuse_what_is_read(keys_out: Path, plan: Path, read: Plan, journal: Path |
 
 
 _LOST = (
-    "Interrupted. What was created stays. The API's lists may show it late: wait three minutes before you run the plan "
-    "again, so that it is not created twice.\n"
+    "Interrupted. Created companies and series stay. The API's lists may show them late: wait three minutes before you "
+    "run the plan again, or it may create them twice.\n"
 )
 _EMULATOR_SETTLE = 2.0
 
 
 def _resumable(journal: Path) -> str:
-    return f"Interrupted. Nothing is lost: the same command goes on where {journal} stands.\n"
+    return f"Interrupted. Nothing is lost: the same command resumes from {journal}.\n"
 
 
 def _parse(path: Path, *, any_tipo: bool, as_json: bool) -> ParsedPlan:
-    """Read a plan's file, and show what was mended in it: also beside the faults that it is refused for."""
+    """Read a plan and print its notices, also if it has faults."""
     try:
         parsed = Plan.parse(path, any_tipo=any_tipo)
     except PlanError as error:
@@ -249,10 +250,10 @@ def _parse(path: Path, *, any_tipo: bool, as_json: bool) -> ParsedPlan:
 async def check(
     plan: ParsedPlan, *, as_json: bool, dry_run: bool = True, check_sello: bool = True, production: bool = False
 ) -> None:
-    """Make and check every company of a plan's file, as a run would, and show everything that is wrong with it.
+    """Check every company of a plan as a run does, and print all faults.
 
     Raises:
-        PlanError: with all faulty cells and all certificates that would be refused.
+        PlanError: the plan has faults; it lists all faulty cells and certificates.
 
     """
     problems = list(plan.problems)
@@ -285,7 +286,7 @@ async def check(
 
 
 def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
-    """Return problems as JSON: what is wrong with the whole plan has no row, and names its file."""
+    """Return problems as JSON; one of the whole plan has a file and no row."""
     return [
         attrs.asdict(each, filter=lambda attribute, value: attribute.name != "file" or bool(value))
         | {"row": each.row or None}
@@ -307,7 +308,7 @@ class _Job:
     warnings: list[PlanProblem] = attrs.field(factory=list, init=False)
 
     async def run(self) -> RunReport:
-        """Run the plan, and show what became of it, also if it was interrupted."""
+        """Run the plan and print the result, also after an interruption."""
         report: RunReport | None = None
         with contextlib.ExitStack() as stack:
             keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
@@ -322,7 +323,7 @@ class _Job:
                     with signals.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
-                            await _complete(keys, client, self.options["journal"])
+                            await _add_missing_keys(keys, client, self.options["journal"])
                     report.seconds = run.report.seconds
             except asyncio.CancelledError:
                 if report is not None:
@@ -371,8 +372,8 @@ class _Job:
         )
 
 
-async def _complete(keys: KeysFile, client: FacturaOnline, journal: Path | None) -> None:
-    """Read the keys of companies that earlier runs have created, and did not come to write down."""
+async def _add_missing_keys(keys: KeysFile, client: FacturaOnline, journal: Path | None) -> None:
+    """Add the keys of companies that earlier runs created but did not write."""
     if journal is None:
         return
     with open_to_read(journal) as connection:
@@ -386,10 +387,10 @@ async def _complete(keys: KeysFile, client: FacturaOnline, journal: Path | None)
 
 
 def _state_file(journal: Path) -> Path:
-    """Return the file where the emulator of this journal keeps its state.
+    """Return the file with the emulator's state of this journal.
 
     Raises:
-        InvalidInputError: the journal has begun without it.
+        InvalidInputError: an earlier run of the journal did not use the emulator.
 
     """
     journal = journal.resolve()
@@ -417,11 +418,11 @@ async def _client(config: Config, *, use_emulator: bool, journal: Path | None) -
 
 
 def _row(outcome: RowOutcome) -> dict[str, Any]:
-    told = attrs.asdict(outcome, filter=lambda attribute, _: attribute.name not in {"credentials", "warnings"})
-    return told | {"ok": outcome.ok}
+    fields = attrs.asdict(outcome, filter=lambda attribute, _: attribute.name not in {"credentials", "warnings"})
+    return fields | {"ok": outcome.ok}
 
 
 def _counts(planned: int, found: Mapping[State, int], earlier: Mapping[State, int]) -> dict[str, Any]:
-    """Return the numbers, and of how many it was an earlier run that did it."""
+    """Return the planned number, the number in each state, and those of earlier runs."""
     numbers: dict[str, Any] = {"planned": planned} | {state.value: found[state] for state in State}
     return numbers | {"earlier": {state.value: earlier[state] for state in State if state.is_there}}

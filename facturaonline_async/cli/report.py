@@ -1,4 +1,4 @@
-"""``facturaonline report``: all that a journal knows of a run, as a page, as text, or as JSON."""
+"""The command ``facturaonline report``: a run as a page, as text, or as JSON."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _ROWS_SHOWN: Final = 50
 def command(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a run.", show_default=False)],
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page to this file; an earlier report is replaced.")
+        Path | None, typer.Option(metavar="FILE", help="Write the page to this file, and replace an earlier report.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE also if it is no report.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE even if it is not a report.")] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Tell all that a journal knows of a run: how many came to what, how fast, and what is not there and why.
+    """Report on a run: rows in each state, speed, and the reasons of failures.
 
-    With --html it is one page that needs no network: a picture of how fast it went, and a table of all rows to search
-    and filter. It holds RFCs, uids and reasons, and no key or password. A run may be at work; it is not disturbed.
+    With --html the report is one page that needs no network, with a chart and a table of all rows to search and filter.
+    It contains RFCs, uids and reasons, but no keys and no passwords. The run may be at work: it is not disturbed.
 
-    The exit code is 0 also if something is not there, and 2 if the journal cannot be read or FILE is something else.
+    The exit code is 0 even if rows are missing, and 2 if the journal cannot be read or FILE is not a report.
     """
     if html is not None:
         _refuse_others(html, journal, force=force)
@@ -62,10 +62,10 @@ def command(
 
 
 def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
-    """Refuse to replace what nobody would want to lose."""
+    """Refuse to replace the journal, or a file that is not a report."""
     if same_file(path, journal_files(journal)):
         raise InvalidInputError(
-            f"{printable(str(path))} is the journal itself, or belongs to it: give the page another name.",
+            f"{printable(str(path))} is the journal, or one of its side files: give another file.",
             field="--html",
         )
     if not path.exists():
@@ -76,13 +76,13 @@ def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
         with path.open("rb") as file:
             if report_html.MARK.encode() in file.read(4096):
                 return
-        raise InvalidInputError(f"{path} is there, and is no report: give another name, or --force.", field="--html")
-    raise InvalidInputError(f"{path} is there, and is no file.", field="--html")
+        raise InvalidInputError(f"{path} exists and is not a report: give another file, or --force.", field="--html")
+    raise InvalidInputError(f"{path} exists and is not a file: give another path.", field="--html")
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file wholly, or not at all: whoever has it open sees the old one, or the new one."""
-    path = path.resolve()  # what a link points to is replaced, not the link
+    """Replace a file atomically: a reader sees the old file or the new one."""
+    path = path.resolve()  # replace the target of a link, not the link
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(draft, "x", encoding="utf-8", newline="\n", opener=open_private) as file:

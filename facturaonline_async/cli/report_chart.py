@@ -1,4 +1,4 @@
-"""Where does each part of the chart of a run stand? The template ``report_chart.html`` draws it as an SVG."""
+"""The geometry of the chart of a run; the template ``report_chart.html`` draws it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _TOP: Final = 12.0
 _BOTTOM: Final = 44.0
 _GAP: Final = 34.0
 _LABEL: Final = 76.0
-"""Width of the label of a moment below the axis."""
+"""Width of a tick's label."""
 
 
 @frozen
 class Bar:
-    """What was done in one interval: companies below, series above them.
+    """The bar of one interval: companies at the bottom, series above.
 
     Attributes:
         x, width: place and width.
-        when: the moment at which the interval begins.
-        empresas, series: how many were done.
-        base, middle, top: heights of the axis, of the line between companies and series, and of the upper end.
+        when: beginning of the interval.
+        empresas, series: number of changes.
+        base, middle, top: y coordinates of the axis, of the border between companies and series, and of the end.
 
     """
 
@@ -54,7 +54,7 @@ class Pause:
     Attributes:
         x, width: place and width.
         text: how long it was.
-        has_label: whether there is room for the text.
+        has_label: whether the text fits.
 
     """
 
@@ -66,7 +66,7 @@ class Pause:
 
 @frozen
 class Tick:
-    """A moment below the axis.
+    """A label of time below the axis.
 
     Attributes:
         x: place.
@@ -83,7 +83,10 @@ class Tick:
 
 @frozen
 class Run:
-    """The pause before a run (None before the first one), its intervals with something done, and its moments."""
+    """One run: the pause before it, the bars of its intervals, and the ticks.
+
+    The first run has no pause. Intervals without changes have no bar.
+    """
 
     pause: Pause | None
     bars: tuple[Bar, ...]
@@ -92,15 +95,15 @@ class Run:
 
 @frozen(kw_only=True)
 class Chart:
-    """A chart: a bar for each interval, with the pauses between runs.
+    """A bar chart of all runs, with the pauses between them.
 
     Attributes:
         width, height: of the whole chart.
-        left, right, top, bottom: where the axes begin and end.
+        left, right, top, bottom: coordinates of the axes.
         interval: length of an interval.
         most: the highest number of an interval.
         grid: height and number of each line of the grid.
-        runs: what stands between the axes, and below.
+        runs: in order of time.
 
     """
 
@@ -118,14 +121,14 @@ class Chart:
 
 @frozen
 class _Scale:
-    """Widths of an interval and of a pause, and the highest number on the axis."""
+    """Widths of a bar and of a pause, and the highest number of the axis."""
 
     bar: float
     gap: float
     top: int
 
     def y(self, number: float) -> float:
-        """Return the height at which a number stands."""
+        """Return the y coordinate of a number."""
         return _HEIGHT - _BOTTOM - number / self.top * (_HEIGHT - _TOP - _BOTTOM)
 
 
@@ -147,7 +150,7 @@ def chart(pace: Sequence[Pace], zone: tzinfo) -> Chart | None:
 
 
 def _ceiling(most: int) -> int:
-    """Return the number at which the axis ends: four round steps, and no more room than they need."""
+    """Return the highest number of the axis: four round steps, as small as possible."""
     size = 10 ** int(math.log10(max(1, most // 4)))
     steps = (int(size * step) for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if size * step == int(size * step))
     return 4 * next(step for step in steps if 4 * step >= most)
@@ -181,7 +184,7 @@ def _bars(pace: Pace, left: float, scale: _Scale, zone: tzinfo) -> Iterator[Bar]
 
 
 def _ticks(pace: Pace, left: float, scale: _Scale, zone: tzinfo, last: Tick | None) -> Iterator[Tick]:
-    """Return a run's moments below the axis, as many as fit behind the last one."""
+    """Return the ticks of a run, as many as fit after the last one."""
     for place in range(0, len(pace.empresas), max(1, math.ceil(_LABEL / scale.bar))):
         x = left + place * scale.bar
         if (last is None or x >= last.x + _LABEL) and x <= _WIDTH - _LABEL / 2:

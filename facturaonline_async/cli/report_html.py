@@ -1,4 +1,4 @@
-"""How does a journal look as one HTML page? The page needs no network and runs no script but its own."""
+"""The report as one HTML page that needs no network."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def render(ledger: History) -> str:
 
 
 def template_text(name: str) -> str:
-    """Return the text of a template, of the style or of the script."""
+    """Return the text of a template, of the style sheet or of the script."""
     text = (files("facturaonline_async.cli") / "templates" / name).read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n")  # as a browser reads it: its hash is that of this text
+    return text.replace("\r\n", "\n")  # browsers compute the hash of this form
 
 
 @cache
 def templates() -> jinja2.Environment:
-    """Return the environment of the templates: every value in them is escaped."""
+    """Return the environment of the templates, which escapes every value."""
     import jinja2  # noqa: PLC0415  # only a page needs it, and it would double the time that --help takes
 
     made = jinja2.Environment(
@@ -98,7 +98,7 @@ def _sha256(text: str) -> str:
 
 
 def _zone(moment: float) -> timezone:
-    """Return the time zone of this machine at a moment; the whole page uses it."""
+    """Return the UTC offset of this machine at a time; the whole page uses it."""
     offset = datetime.fromtimestamp(moment, UTC).astimezone().utcoffset()
     return timezone(offset) if offset else UTC
 
@@ -130,7 +130,7 @@ def _verdict(status: Status) -> dict[str, str]:
 
 
 def _px(number: float) -> str:
-    """Return a length in an SVG."""
+    """Return a length for an SVG."""
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
@@ -139,7 +139,7 @@ def _there(counts: Mapping[str, int]) -> int:
 
 
 def _shares(counts: Mapping[str, int]) -> list[tuple[str, float, float]]:
-    """Return the place and width of each state's part of a bar that is 100 wide."""
+    """Return the x coordinate and width of each state in a bar of width 100."""
     x, shares = 0.0, []
     for state in STATES:
         if counts[state]:
@@ -150,7 +150,7 @@ def _shares(counts: Mapping[str, int]) -> list[tuple[str, float, float]]:
 
 
 def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
-    """Return all rows for the script of the page. A text that occurs often is replaced by its number."""
+    """Return all rows for the script of the page, with numbers for repeated texts."""
     kinds, reasons = _Numbers(), _Numbers([""])
     began = int(ledger.status.began)
     groups = {reason.group: place for place, reason in enumerate(ledger.status.reasons[:_REASONS])}
@@ -184,7 +184,7 @@ def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
 
 
 class _Numbers:
-    """Numbers for texts."""
+    """Assigns a number to each text."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self.values = list(values)

@@ -1,4 +1,4 @@
-"""What commands for people share: their options, a client from the environment, and how they end when interrupted."""
+"""Shared parts of the commands that call the API: options, client, confirmation."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-Uid = Annotated[str, typer.Argument(metavar="UID", help="The API's own name of it; see list.", show_default=False)]
+Uid = Annotated[str, typer.Argument(metavar="UID", help="uid in the API; see list.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Delete without asking, as scripts must.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Delete without a question, for scripts.")]
 BaseUrl = Annotated[
     str | None,
     typer.Option(
@@ -48,7 +48,7 @@ BaseUrl = Annotated[
 ]
 
 _RFC: Final = re.compile(r"[A-ZÑ&]{3,4}[0-9]{6}[A-Z0-9]{3}")
-"""The API's uids begin with a digit."""
+"""An RFC, as opposed to a uid: uids begin with a digit."""
 
 
 def run(
@@ -62,7 +62,7 @@ def run(
     """Run the work of a command with a client, and return its result.
 
     Args:
-        work: is given the client.
+        work: called with the client.
         base_url: prefix of the API; None: from the environment.
         empresa: RFC or uid of the company whose keys the client uses; None: those of the environment.
         credentials: keys of the client; None: from the environment.
@@ -84,7 +84,7 @@ def run(
 
 @define
 class _Call:
-    """The work of one command, and what may have been changed so far."""
+    """The work of one command, with the message for Ctrl-C."""
 
     change: str | None
     outcome: str = "Nothing was changed."
@@ -96,12 +96,12 @@ class _Call:
         empresa: str | None,
         credentials: Credentials | None,
     ) -> T:
-        """Run the work with a client of the environment's keys, the given keys, or those of a company."""
+        """Connect, run the work, and note whether the change is done."""
         async with connect(credentials, base_url=base_url) as main:
             client = main if empresa is None else await _client_of(main, empresa)
             if self.change is None:
                 return await work(client)
-            self.outcome = f"It may be that {self.change} all the same: look before you repeat it."
+            self.outcome = f"It may be that {self.change} all the same: look before you repeat the command."
             result = await work(client)
             self.outcome = "It was done."
             return result
@@ -114,10 +114,14 @@ async def _client_of(client: FacturaOnline, empresa: str) -> FacturaOnline:
 
 
 def check_environment(base_url: str | None, *, otherwise: str = "") -> None:
-    """Say in words of the command what is missing, and what else may be done.
+    """Refuse an environment without a base URL or keys.
+
+    Args:
+        base_url: value of the option, or None.
+        otherwise: another option to use, for the message.
 
     Raises:
-        InvalidInputError: there is no base URL, or no key.
+        InvalidInputError: the base URL or a key is missing.
 
     """
     if not base_url and not os.environ.get("FACTURAONLINE_BASE_URL"):
@@ -130,7 +134,7 @@ def check_environment(base_url: str | None, *, otherwise: str = "") -> None:
 
 
 async def _empresa(client: FacturaOnline, name: str) -> Empresa:
-    """Return the one company of this RFC or uid, with its keys as they are now: lists may be older."""
+    """Return the company with this RFC or uid, read with get: lists may be old."""
     rfc = normalize_rfc(name)
     if not _RFC.fullmatch(rfc):
         return check_uid(await client.empresas.get(name), name)
@@ -146,22 +150,22 @@ async def _empresa(client: FacturaOnline, name: str) -> Empresa:
 
 
 def check_uid(thing: T, uid: str) -> T:
-    """Return what was read, if it is what was asked for: nobody should change or delete something else.
+    """Return a serie or empresa if it has the requested uid.
 
     Raises:
-        UnreadableAnswerError: the answer is about something else.
+        UnreadableAnswerError: the answer has another uid: it must not be changed or deleted.
 
     """
     if str(getattr(thing, "uid", "")) != uid:
-        raise UnreadableAnswerError(f"the API was asked for {uid}, and answered about something else", uid=uid)
+        raise UnreadableAnswerError(f"asked for the uid {uid}, the API answered with another uid", uid=uid)
     return thing
 
 
 def own_credentials(empresa: Empresa) -> Credentials:
-    """Return the company's own keys.
+    """Return the keys of a company.
 
     Raises:
-        NotFoundError: the API gave none.
+        NotFoundError: the answer has no keys.
 
     """
     if not empresa.api_key or not empresa.secret_key:
@@ -172,18 +176,21 @@ def own_credentials(empresa: Empresa) -> Credentials:
 
 
 def confirm(yes: bool, question: str | None = None) -> None:
-    """Ask whether to go on, and leave if not; without a question, only see whether there is somebody to ask.
+    """Ask the question, and exit unless the answer is yes.
+
+    Args:
+        yes: value of --yes: do not ask.
+        question: None only checks that there is a terminal.
 
     Raises:
-        InvalidInputError: there is no terminal to ask on.
+        InvalidInputError: there is no terminal.
+        Exit: the answer is no (code 1), or Ctrl-C was pressed (code 130).
 
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidInputError(
-            "There is no terminal to ask on: give --yes to delete without being asked.", field="yes"
-        )
+        raise InvalidInputError("There is no terminal for the question: give --yes to delete without it.", field="yes")
     if question is None:
         return
     try:
@@ -198,18 +205,18 @@ def confirm(yes: bool, question: str | None = None) -> None:
         raise typer.Exit(1)
 
 
-class _Told(logging.Handler):
-    """Shows what the library warns of."""
+class _WarningHandler(logging.Handler):
+    """Writes warnings of the library to the standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
+        """Write one warning."""
         sys.stderr.write(f"{record.levelname.lower()}: {printable(record.getMessage())}\n")
 
 
 @contextmanager
 def show_warnings() -> Iterator[None]:
-    """Show on the standard error what the library warns of within the block."""
-    handler = _Told(logging.WARNING)
+    """Show the library's warnings on the standard error inside the block."""
+    handler = _WarningHandler(logging.WARNING)
     handler.addFilter(RedactingFilter())
     LOGGER.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""``facturaonline sello check``: what is wrong with certificates, keys and passwords, before anybody needs them."""
+"""The command ``facturaonline sello check``: check certificates and keys."""
 
 from __future__ import annotations
 
@@ -43,43 +43,41 @@ def command(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="CER|DIR|PLAN", help="Certificate; or a folder of pairs; or a plan (.csv).", show_default=False
+            metavar="CER|DIR|PLAN", help="Certificate, folder of pairs, or plan (.csv).", show_default=False
         ),
     ],
     key: Annotated[Path | None, typer.Argument(metavar="[KEY]", help="Its private key.", show_default=False)] = None,
-    rfc: Annotated[str | None, typer.Option(metavar="RFC", help="Compare the certificates' RFC with this one.")] = None,
+    rfc: Annotated[str | None, typer.Option(metavar="RFC", help="RFC that the certificates must have.")] = None,
     kind: Annotated[
         Literal["csd", "fiel"] | None,
-        typer.Option(help="What they should be. Default: csd for one pair, either one for a folder."),
+        typer.Option(help="Expected kind. Default: csd for one pair, any for a folder."),
     ] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the key's password from the standard input.")
     ] = False,
-    production: Annotated[
-        bool, typer.Option("--production", help="They are for production: warn of the SAT's test certificates.")
-    ] = False,
+    production: Annotated[bool, typer.Option("--production", help="Warn of the SAT's test certificates.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check a certificate with its key and password: a pair, all pairs of a folder, or those of a plan.
+    """Check one certificate with its key, all pairs of a folder, or a plan.
 
-    Nothing is sent anywhere. The password is asked for without showing it, or read from the standard input
-    (--password-stdin), or taken from the environment variable FACTURAONLINE_SELLO_PASSWORD; all pairs of a folder have
-    the same. A plan has passwords of its own. In a folder a pair is a .cer and a .key of one name, or of one public
-    key if the password opens it, or the only two.
+    Nothing is sent. The command asks for the password without showing it, reads it from the standard input
+    (--password-stdin), or takes it from the environment variable FACTURAONLINE_SELLO_PASSWORD; all pairs of a folder
+    share it. A plan has its own passwords. In a folder, a pair is a .cer and a .key with one name, or with one public
+    key if the password opens the key, or the only two files.
 
-    The exit code is 1 if anything would be refused (warnings do not count), and 2 if something cannot be read; whatever
-    can be is checked all the same, and so are the certificates of a plan with faulty cells.
+    The exit code is 1 if a certificate would be refused (warnings do not count), and 2 if a file cannot be read. All
+    readable files are checked, also those of a plan with faulty cells.
     """
     parsed: ParsedPlan | None = None
     if key is None and path.suffix.lower() in {".csv", ".toml"}:
         if rfc is not None or kind is not None or password_stdin:
-            raise typer.BadParameter("a plan has RFCs, kinds and passwords of its own")
+            raise typer.BadParameter("a plan has its own RFCs, kinds and passwords: leave out the options for them")
         parsed = Plan.parse(path, any_tipo=True)
         pairs = list(_of_plan(parsed))
     elif key is None and path.is_dir():
         pairs = list(_of_folder(path, rfc, kind, _password(as_stdin=password_stdin)))
         if not pairs:
-            raise InvalidInputError(f"{printable_path(path)} holds no .cer and no .key file.", field="DIR")
+            raise InvalidInputError(f"{printable_path(path)} contains no .cer and no .key file.", field="DIR")
     elif key is None:
         raise typer.BadParameter("give the certificate and its key, or a folder, or a plan (.csv)")
     else:
@@ -103,7 +101,7 @@ def command(
 
 @frozen
 class _Pair:
-    """Something to check: a Sello, or where one comes from, or why there is none."""
+    """A pair to check: a Sello, the source of one, or the reason that there is none."""
 
     name: str
     rfc: str | None
@@ -118,7 +116,7 @@ def _password(*, as_stdin: bool) -> Secret:
         return Secret(os.environ[PASSWORD])
     if not sys.stdin.isatty():
         raise InvalidInputError(
-            f"There is no terminal to ask on: give --password-stdin, or set {PASSWORD}.", field="password"
+            f"There is no terminal for the question: give --password-stdin, or set {PASSWORD}.", field="password"
         )
     return Secret(
         typer.prompt("Contraseña de la clave privada", hide_input=True, err=True, default="", show_default=False)
@@ -126,7 +124,7 @@ def _password(*, as_stdin: bool) -> Secret:
 
 
 def _decoded(line: SecretBytes) -> Secret:
-    """Return the password in a line of whatever encoding, without a byte order mark: Windows has several."""
+    """Return the password in a line as UTF-8, UTF-16 or cp1252, as Windows writes it."""
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return Secret(line.decode("utf-16", "ignore").rstrip("\r\n"))
     encoding = "utf-8-sig"
@@ -151,7 +149,7 @@ def _of_folder(folder: Path, rfc: str | None, kind: Kind | None, password: Secre
 
 
 async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> list[tuple[_Pair, CheckReport]]:
-    """Check all pairs, and return those that there are, in their order."""
+    """Check all pairs; return the existing ones with their reports, in order."""
     found: dict[int, CheckReport] = {}
     limiter = anyio.CapacityLimiter(_CHECKS)
 
@@ -168,14 +166,18 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
 
 
 async def _report(pair: _Pair, limiter: anyio.CapacityLimiter, *, production: bool) -> CheckReport | None:
-    """Check one; a plan's row may have no FIEL to check. What cannot be read is told of, and stops nothing else."""
+    """Return the report of a pair; None if a row of a plan has no such pair.
+
+    A file that cannot be read is a finding.
+    """
     if isinstance(pair.source, Finding):
         return CheckReport(None, (pair.source,))
     try:
         sello = await _loaded(pair)
     except InvalidInputError as error:
-        is_told = not isinstance(pair.source, tuple) and pair.kind != "csd"  # a row is read twice, and told of once
-        return None if is_told else CheckReport(None, (Finding(_UNREADABLE, error.field or "cer", str(error)),))
+        # A row of a plan has two pairs; the first one reports its unreadable files.
+        is_reported = not isinstance(pair.source, tuple) and pair.kind != "csd"
+        return None if is_reported else CheckReport(None, (Finding(_UNREADABLE, error.field or "cer", str(error)),))
     if sello is None:
         return None
     return await check_in_thread(sello, rfc=pair.rfc, kind=pair.kind, production=production, limiter=limiter)
@@ -188,7 +190,7 @@ async def _loaded(pair: _Pair) -> Sello | None:
     if isinstance(source, tuple):
         cer, key, password = source
         return await Sello.from_files(cer, key, password=password)
-    assert not isinstance(source, Finding)  # noqa: S101  # told of already
+    assert not isinstance(source, Finding)  # noqa: S101  # reported by the caller
     if isinstance(source, FaultyRow):
         return next((sello for kind, sello in await source.load_sellos() if kind == pair.kind), None)
     nueva = await source.load()
@@ -216,7 +218,7 @@ def _facts(certificado: Certificado) -> dict[str, str]:
 
 
 def _show(report: CheckReport) -> None:
-    """Print the facts of one certificate, and everything that was found."""
+    """Print the facts of one certificate and all findings."""
     console = Console(highlight=False)
     if report.certificado is not None:
         table = Table(show_header=False, box=None)

@@ -1,4 +1,4 @@
-"""Finding certificates and keys in a folder, and which of them belong together."""
+"""Search of a folder for certificates and the keys that belong to them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SUFFIXES: Final = (".cer", ".key")
 
 @frozen
 class SelloPair:
-    """A certificate's file and its key's, or what there is to say of a file that is alone."""
+    """The files of a certificate and its key, or the finding on a file without a pair."""
 
     name: str
     content: tuple[Path, Path] | Finding
 
 
 def find_pairs(folder: Path, password: Secret) -> list[SelloPair]:
-    """Return the pairs below a folder, and the files that are in none, by their names."""
+    """Return the pairs below a folder and the files without a pair, sorted by name."""
     found: list[SelloPair] = []
 
     def unreadable(error: OSError) -> None:
@@ -40,7 +40,7 @@ def find_pairs(folder: Path, password: Secret) -> list[SelloPair]:
         found.append(SelloPair(name, Finding("unreadable_file", "cer", f"{name} cannot be read: {reason}.")))
 
     for parent, _, names in os.walk(folder, onerror=unreadable):
-        files = [Path(parent, name) for name in names if not name.startswith("._")]  # those are macOS's notes
+        files = [Path(parent, name) for name in names if not name.startswith("._")]  # metadata of macOS
         for first, content in _Pairing([file for file in files if _suffix(file) in _SUFFIXES], password).results():
             found.append(SelloPair(_name(folder, first), content))
     return sorted(found, key=lambda each: each.name)
@@ -55,7 +55,7 @@ def _name(folder: Path, file: Path) -> str:
 
 
 class _Pairing:
-    """The files of one folder, paired by one way after the other; each way leaves fewer."""
+    """The files of a folder, paired by name, then by public key, then as the only two."""
 
     def __init__(self, files: Iterable[Path], password: Secret) -> None:
         self._left = sorted(files)
@@ -64,7 +64,7 @@ class _Pairing:
         self._opened: set[Path] = set()
 
     def results(self) -> list[tuple[Path, tuple[Path, Path] | Finding]]:
-        """Return each pair, and each file that is in none, behind the file that names it."""
+        """Return pairs and findings, each with the file that names it."""
         self._pair(lambda file: file.stem, "name")
         self._pair(lambda file: file.stem.casefold(), "name")
         if len({_suffix(file) for file in self._left}) == len(_SUFFIXES):
@@ -76,7 +76,7 @@ class _Pairing:
         return self._results
 
     def _pair(self, common: Callable[[Path], Hashable], what: str) -> None:
-        """Pair those that have something in common; None is nothing in common."""
+        """Pair the files with one value of `common`; None never matches."""
         groups: dict[Hashable, list[Path]] = {}
         for file in self._left:
             groups.setdefault(common(file), []).append(file)
@@ -93,7 +93,7 @@ class _Pairing:
             self._left = [file for file in self._left if file not in group]
 
     def _publics(self) -> Iterator[tuple[Path, Hashable]]:
-        """Give the public keys of those files that can be read, and (keys) opened; of others, say so."""
+        """Yield the public keys of readable files; an unreadable file becomes a finding."""
         for file in list(self._left):
             is_key = _suffix(file) == ".key"
             try:
@@ -120,9 +120,11 @@ def _ambiguous(file: Path, group: list[Path], what: str) -> Finding:
 def _alone(file: Path, *, is_opened: bool) -> Finding:
     name = printable_path(file.name)
     if _suffix(file) == ".cer":
-        seen = f"{name} is alone: no .key of its folder has its name, and none that the password opens is its key."
+        seen = (
+            f"{name} has no pair: no .key in its folder has its name, and no .key that the password opens is its key."
+        )
     elif is_opened:
-        seen = f"{name} is alone: no .cer of its folder has its name, and none is of this key."
+        seen = f"{name} has no pair: no .cer in its folder has its name or its public key."
     else:
-        seen = f"{name} is alone: no .cer of its folder has its name; its certificate is not looked for by the key."
+        seen = f"{name} has no pair: no .cer in its folder has its name. Public keys were not compared."
     return Finding("unpaired", _suffix(file)[1:], seen)

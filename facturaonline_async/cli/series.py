@@ -1,4 +1,4 @@
-"""``facturaonline series …``: the series of one company, for people."""
+"""The commands ``facturaonline series …``: the series of one company."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocu
 
 __all__ = ["app"]
 
-Of = Annotated[
+OfEmpresa = Annotated[
     str | None,
     typer.Option(
-        "--empresa", metavar="RFC|UID", help="Work with this company's own keys. Default: those of the environment."
+        "--empresa", metavar="RFC|UID", help="Use the keys of this company. Default: those of the environment."
     ),
 ]
-Letra = Annotated[str, typer.Option(metavar="TEXT", help="One letter or several, such as F.", show_default=False)]
+Letra = Annotated[str, typer.Option(metavar="TEXT", help="One or more letters, such as F.", show_default=False)]
 Tipo = Annotated[
     str, typer.Option(metavar="TIPO", help=f"One of {', '.join(sorted(TIPOS_DOCUMENTO))}.", show_default=False)
 ]
@@ -39,7 +39,7 @@ Folio = Annotated[
 _COLUMNS: Final = ("uid", "letra", "tipo_documento", "descripcion", "estatus")
 
 
-def list_(empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def list_(empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
     """List all series of a company.
 
     Examples:
@@ -50,7 +50,7 @@ def list_(empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False)
     output.print_many(series, _COLUMNS, nothing="No series.", json=as_json)
 
 
-def get(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def get(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
     """Show one serie.
 
     Examples:
@@ -66,19 +66,19 @@ def create(
     tipo: Tipo,
     folio: Folio = None,
     any_tipo: AnyTipo = False,
-    empresa: Of = None,
+    empresa: OfEmpresa = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a serie, active, without looking whether there is one already: ensure looks first.
+    """Create an active serie, without looking for an existing one first.
 
-    The API answers no uid: list shows it.
+    Use ensure to look first. The API answers no uid: list shows it.
 
     Examples:
       facturaonline series create --letra F --tipo factura
       facturaonline series create --letra NC --tipo nota_credito --folio 501
 
-    The exit code is 3 if the result is unknown (it may have been created): look before you repeat it.
+    The exit code is 3 if the outcome is unknown: the serie may exist. Run list before you repeat the command.
     """
     wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
     runner.run(
@@ -98,14 +98,14 @@ def ensure(
     tipo: Tipo,
     folio: Folio = None,
     any_tipo: AnyTipo = False,
-    empresa: Of = None,
+    empresa: OfEmpresa = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the serie with this letra and tipo, creating it if it is not there.
+    """Show the serie with this letra and tipo, or create it if there is none.
 
-    What exists stays as it is: a paused one stays paused, and the folio counts only at creation. Can be repeated,
-    but not by two at the same time.
+    An existing serie is not changed: a paused one stays paused, and the folio counts only at creation. The command can
+    be repeated, but not run twice at the same time.
 
     Examples:
       facturaonline series ensure --letra F --tipo factura --empresa EKU9003173C9
@@ -120,8 +120,8 @@ def ensure(
     output.print_one(serie, json=as_json)
 
 
-def activate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
-    """Make a paused serie usable again.
+def activate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Activate a paused serie.
 
     Examples:
       facturaonline series activate 19846
@@ -132,11 +132,11 @@ def activate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: As
         empresa=empresa,
         change=f"the serie {uid} was activated",
     )
-    _tell_state(uid, is_active=True, as_json=as_json)
+    _print_state(uid, is_active=True, as_json=as_json)
 
 
-def deactivate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
-    """Pause a serie. Nothing is lost, and activate makes it usable again.
+def deactivate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Pause a serie; activate makes it usable again.
 
     Examples:
       facturaonline series deactivate 19846 --empresa EKU9003173C9
@@ -147,22 +147,24 @@ def deactivate(uid: Uid, empresa: Of = None, base_url: BaseUrl = None, as_json: 
         empresa=empresa,
         change=f"the serie {uid} was paused",
     )
-    _tell_state(uid, is_active=False, as_json=as_json)
+    _print_state(uid, is_active=False, as_json=as_json)
 
 
-def delete(uid: Uid, yes: Yes = False, empresa: Of = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
-    """Delete a serie, after showing which one, and asking.
+def delete(
+    uid: Uid, yes: Yes = False, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False
+) -> None:
+    """Delete a serie, after a confirmation.
 
     Examples:
       facturaonline series delete 19846
       facturaonline series delete 19846 --yes
 
-    Without a terminal to ask on, it needs --yes (exit code 2).
+    Without a terminal for the question, --yes is required (else the exit code is 2).
     """
     runner.confirm(yes)
 
-    # Asking takes its time, outside the event loop. The keys stay those of the serie that was shown.
-    credentials, serie = runner.run(lambda client: _shown(client, uid), base_url=base_url, empresa=empresa)
+    # The question is asked outside the event loop: it may take minutes. Both calls use the same keys.
+    credentials, serie = runner.run(lambda client: _read_with_keys(client, uid), base_url=base_url, empresa=empresa)
     name = f"serie {serie.letra} {serie.tipo_documento} (uid {serie.uid}, {serie.estatus})"
     runner.confirm(yes, f"Delete the {name}?")
 
@@ -190,33 +192,35 @@ app: typer.Typer = command_group(
 )
 
 
-async def _shown(client: FacturaOnline, uid: str) -> tuple[Credentials, Serie]:
+async def _read_with_keys(client: FacturaOnline, uid: str) -> tuple[Credentials, Serie]:
     return client.credentials, runner.check_uid(await client.series.get(uid), uid)
 
 
 def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | None) -> str:
-    """Return the tipo_documento to send. One that looks misspelt passes if the account has a serie of it.
+    """Return the tipo_documento to send.
+
+    One that looks misspelt is accepted if the account has a serie of it: the catalogue may be incomplete.
 
     Raises:
-        InvalidInputError: it looks like a documented one, misspelt.
+        InvalidInputError: it looks like a misspelling of a documented one.
 
     """
     found = misspelling(tipo)
     if found is None or (any_tipo and not found.is_certain):
         if tipo.strip() not in TIPOS_DOCUMENTO:
-            note = f"note: {tipo} is no documented tipo_documento, and is sent as it is"
+            note = f"note: {tipo} is not a documented tipo_documento. It is sent unchanged."
             sys.stderr.write(printable(note) + "\n")
         return TipoDocumento.other(tipo)
     series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
     if any(serie.key[1] == key_part(tipo) for serie in series):
         return TipoDocumento.other(tipo)
-    remedy = "" if found.is_certain else " If it is meant as it is, give --any-tipo."
+    remedy = "" if found.is_certain else " If it is correct, give --any-tipo."
     raise InvalidInputError(
         f"tipo_documento {tipo!r:.80} is not documented: {found} Nothing was created.{remedy}", field="tipo_documento"
     )
 
 
-def _tell_state(uid: str, *, is_active: bool, as_json: bool) -> None:
+def _print_state(uid: str, *, is_active: bool, as_json: bool) -> None:
     if as_json:
         output.print_json({"uid": int(uid) if uid.isdecimal() else uid, "is_active": is_active})
     else:

@@ -1,4 +1,4 @@
-"""Running a command's coroutine, and ending it by Ctrl-C: asked first, and told if it takes too long."""
+"""Run a command's coroutine, and stop it on Ctrl-C: first gently, then at once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ __all__ = ["Interrupt", "interruptible", "run"]
 T = TypeVar("T")
 
 _PATIENCE: Final = 5.0
-"""Seconds that a command gets for ending by itself, once it is asked to."""
+"""Seconds from the request to stop until the task is cancelled."""
 
 _EXIT_CODE: Final = 130
 
 
 def run(main: Coroutine[Any, Any, T], *, interrupted: str = "") -> T:
-    """Run the coroutine; on Ctrl-C cancel it, say what that means, and leave with exit code 130."""
+    """Run the coroutine; on Ctrl-C cancel it and exit with code 130.
+
+    Args:
+        main: the coroutine.
+        interrupted: message for the standard error after Ctrl-C.
+
+    """
     try:
         return asyncio.run(main)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -33,7 +39,12 @@ def run(main: Coroutine[Any, Any, T], *, interrupted: str = "") -> T:
 
 @define
 class Interrupt:
-    """Whether somebody wants the command to end."""
+    """A request to stop the command.
+
+    Attributes:
+        is_wanted: whether Ctrl-C was pressed.
+
+    """
 
     _stop: Callable[[], None] = field(alias="stop")
     _task: asyncio.Task[Any] = field(alias="task")
@@ -41,7 +52,7 @@ class Interrupt:
     _later: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def ask(self) -> None:
-        """Ask the command to stop, and cancel it some seconds later; or at once, if it was asked before."""
+        """Request a stop and cancel the task after 5 s; a second request cancels at once."""
         if self.is_wanted:
             self._task.cancel()
             return
@@ -53,16 +64,17 @@ class Interrupt:
         self._stop()
 
     def done(self) -> None:
-        """Forget to cancel."""
+        """Drop the pending cancellation."""
         if self._later is not None:
             self._later.cancel()
 
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[Interrupt]:
-    """Ask by `stop` when Ctrl-C (or SIGTERM) comes inside the ``with``. A coroutine that stopped raises nothing.
+    """Call `stop` on Ctrl-C or SIGTERM inside the block.
 
-    Where the event loop takes no signals (Windows), Ctrl-C cancels at once.
+    A coroutine that stops in time raises nothing. On Windows, whose event loop handles no signals, Ctrl-C cancels at
+    once.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101  # this runs in one

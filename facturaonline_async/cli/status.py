@@ -1,4 +1,4 @@
-"""``facturaonline status``: how far a run has come, live or after the fact."""
+"""The command ``facturaonline status``: the progress of a run, live or afterwards."""
 
 from __future__ import annotations
 
@@ -43,17 +43,15 @@ _ALWAYS: Final = frozenset({"created", "adopted", "not_tried", "failed"})
 
 def command(
     journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a run.", show_default=False)],
-    watch: Annotated[bool, typer.Option("--watch", help="Look again each second, until the run ends.")] = False,
-    in_json: Annotated[
-        bool, typer.Option("--json", help="Print it as JSON; with --watch a line for each look.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every second until the run ends.")] = False,
+    in_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch one line every second.")] = False,
 ) -> None:
-    """Show how far a run has come: while it works, after it, or after it was killed.
+    """Show the progress of a run that is at work, has ended, or was killed.
 
     It reads only the journal and makes no network call. It does not slow or stop the run.
 
-    The exit code is 0 also if something does not exist, 2 if the journal cannot be read, and 130 if you leave --watch
-    by Ctrl-C: that does not stop the run either.
+    The exit code is 0 even if rows are missing, 2 if the journal cannot be read, and 130 if you end --watch with
+    Ctrl-C, which does not stop the run.
     """
     try:
         if watch:
@@ -69,7 +67,7 @@ def command(
 
 
 def readable(journal: Path) -> Status:
-    """Look at a journal; one that cannot be read is bad input."""
+    """Read a journal; exit with code 2 if that fails."""
     try:
         return read_progress(journal)
     except JournalError as error:
@@ -98,7 +96,7 @@ def _watch(journal: Path, *, in_json: bool) -> None:
 
 
 def shown(status: Status) -> RenderableType:
-    """Return what people read."""
+    """Return the status for people."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
@@ -119,10 +117,10 @@ def shown(status: Status) -> RenderableType:
 
 
 def _rates(status: Status) -> str:
-    told_of = [_rate(status.overall, "overall")] if status.overall else []
+    parts = [_rate(status.overall, "overall")] if status.overall else []
     if status.minute:
-        told_of.insert(0, _rate(status.minute, f"in the last {format_duration(status.minute.seconds)}"))
-    return "; ".join(told_of)
+        parts.insert(0, _rate(status.minute, f"in the last {format_duration(status.minute.seconds)}"))
+    return "; ".join(parts)
 
 
 def _rate(rate: Throughput, when: str) -> str:
@@ -135,7 +133,7 @@ def _left(status: Status) -> str:
         parts.append(f"about {format_duration(status.eta)}, until {format_moment(status.now + status.eta)}")
     if status.due and status.is_running:
         parts.append(
-            f"what is unknown is looked for in {format_duration(status.due[0])} to {format_duration(status.due[1])}"
+            f"the run looks for unknown rows in {format_duration(status.due[0])} to {format_duration(status.due[1])}"
         )
     if status.waiting:
         parts.append(
@@ -176,7 +174,10 @@ def _reasons(status: Status) -> Table:
 
 
 def as_json(status: Status) -> dict[str, Any]:
-    """Return what machines read: moments in ISO 8601 (UTC), durations in seconds, rates per second."""
+    """Return the status for programs.
+
+    Times are in ISO 8601 (UTC), durations in seconds, rates per second.
+    """
     return {
         "journal": str(status.path),
         "host": status.host,

@@ -1,4 +1,4 @@
-"""Groups of commands, whose docstrings are their help."""
+"""Groups of commands; the help of a command is its docstring."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _EXAMPLES = "Examples:\n"
 def add_command(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
     """Add a command, with its docstring as help.
 
-    The terminal breaks a paragraph's lines. One that begins with "Examples:" keeps them, to be copied.
+    A paragraph is wrapped to the terminal. One that begins with "Examples:" keeps its lines.
     """
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     to.command(name, help="\n\n".join(map(_paragraph, paragraphs)))(_interruptible(command))
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """Leave with exit code 130 on Ctrl-C, wherever it falls: at a prompt, typer would leave with 1."""
+    """Make Ctrl-C exit with code 130, also at a prompt, where typer exits with 1."""
 
     @functools.wraps(command)
     def run_command(*arguments: Any, **options: Any) -> None:
@@ -40,7 +40,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def command_group(about: str, **commands: Callable[..., None]) -> typer.Typer:
-    """Return a group of commands; `about` is its help."""
+    """Return a group of commands with the help text `about`."""
     made = typer.Typer(help=about, no_args_is_help=True)
     for name, command in commands.items():
         add_command(made, name, command)

@@ -62,7 +62,7 @@ async def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path:
             await until(emulator, "series.create", 3)
             process.send_signal(signal.SIGINT)
             ran = await ended(process)
-        assert (ran.code, "Traceback" in ran.err, "the same command goes on" in ran.err) == (130, False, True)
+        assert (ran.code, "Traceback" in ran.err, "the same command resumes" in ran.err) == (130, False, True)
         assert "Interrupted after" in ran.out
         assert 0 < made(emulator)[0] < 30
         answered = [request.status for request in emulator.requests if request.endpoint.endswith(".create")]
@@ -126,7 +126,7 @@ async def test_new_companies_keys_go_to_the_file_that_was_asked_for_and_nowhere_
 
 
 @pytest.mark.parametrize(
-    ("mode", "content", "hint"), [(0o644, "", "chmod 600"), (0o600, "rfc,nombre\n", "no file of keys")]
+    ("mode", "content", "hint"), [(0o644, "", "chmod 600"), (0o600, "rfc,nombre\n", "not a file of keys")]
 )
 async def test_a_file_that_is_not_for_keys_is_refused_before_anything_is_sent(
     tmp_path: Path, emulator: Emulator, mode: int, content: str, hint: str
@@ -218,7 +218,7 @@ def test_another_file_takes_the_keys(tmp_path: Path) -> None:
 def test_a_file_of_something_else_takes_no_keys(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "picture").write_bytes(content)
     (tmp_path / "picture").chmod(0o600)
-    with pytest.raises(InvalidInputError, match="is no file of keys"), KeysFile.open(tmp_path / "picture"):
+    with pytest.raises(InvalidInputError, match="is not a file of keys"), KeysFile.open(tmp_path / "picture"):
         pass
     assert (tmp_path / "picture").read_bytes() == content
 

@@ -235,7 +235,7 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
             "1 row unresolved",
         )
     ]
-    assert "can tell from 11 d 13 h on" in steps[1]
+    assert "look for all of them in 11 d 13 h" in steps[1]
 
 
 async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
@@ -252,7 +252,7 @@ async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> Non
     await write(path, [*unseen, *row(3, StepState.DONE, Origin.CREATED)])
     seen = read_progress(path)
     assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
-    assert [step[:9] for step in next_steps(seen)] == ["To finish", "1 row the"]
+    assert [step[:9] for step in next_steps(seen)] == ["To finish", "1 row wit"]
     first, second = read_history(path).rows
     assert (first.ok, [entry.name for entry in first.lacking], second.ok) == (False, ["empresa"], True)
 
@@ -381,7 +381,15 @@ async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> 
         for row in rows
         for each in (row, *row["series"])
     ]
-    assert found == [(step.number, step.rfc, step.letra, state(step), step.uid, step.reason) for step in steps]
+    empresas = {step.rfc: step for step in steps if step.is_empresa}
+
+    def reason(step: Step) -> str:
+        if step.phase is not StepState.PLANNED:
+            return step.reason
+        has_turn = step.is_empresa or empresas[step.rfc].phase is StepState.DONE
+        return f"not tried: {'its turn did not come yet' if has_turn else 'its company comes first'}"
+
+    assert found == [(step.number, step.rfc, step.letra, state(step), step.uid, reason(step)) for step in steps]
     assert [row["ok"] for row in rows] == [
         all(step.phase is StepState.DONE for step in steps[place : place + 4]) for place in range(0, len(steps), 4)
     ]
@@ -394,8 +402,8 @@ async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
     lacking = [line.split("│")[1:6] for line in ran.out.splitlines() if re.match(r"│ [0-9]", line)]
     assert [[cell.strip() for cell in line] for line in lacking] == [
         ["2", rfc(2), "empresa", "failed", "no"],
-        ["3", rfc(3), "F:factura", "not tried", ""],
-        ["3", rfc(3), "P:pago", "not tried", ""],
+        ["3", rfc(3), "F:factura", "not tried", "not tried: its turn did not come yet"],
+        ["3", rfc(3), "P:pago", "not tried", "not tried: its turn did not come yet"],
     ]
 
 

@@ -102,7 +102,7 @@ async def test_a_serie_is_created_with_one_call(emulator: Emulator) -> None:
 
 async def test_a_tipo_that_may_be_misspelt_is_sent_and_told(emulator: Emulator) -> None:
     ran = await run("series", "create", "--letra", "F", "--tipo", "nomina", "--json", emulator=emulator)
-    assert (ran.code, "nomina is no documented" in ran.err, writes(emulator)) == (0, True, ["series.create"])
+    assert (ran.code, "nomina is not a documented" in ran.err, writes(emulator)) == (0, True, ["series.create"])
 
 
 @pytest.mark.parametrize("verb", ["create", "ensure"])
@@ -176,7 +176,7 @@ async def test_a_company_that_is_not_clear_changes_nothing(emulator: Emulator) -
     other = {"status": "success", "data": {"uid": MAIN, "api_key": "a", "secret_key": "b"}}
     emulator.inject(Fault.status(200, body=other), endpoint="empresas.get")
     ran = await run(*create, uids[0], emulator=emulator)
-    assert (ran.code, "something else" in ran.err, writes(emulator)) == (1, True, [])
+    assert (ran.code, "with another uid" in ran.err, writes(emulator)) == (1, True, [])
 
 
 # ── empresas ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -370,7 +370,7 @@ async def test_it_deletes_nothing_but_what_was_asked_for(resource: str, emulator
     data = {"uid": MAIN, "SerieID": 1, "SerieName": "F", "SerieType": "factura"}
     emulator.inject(Fault.status(200, body={"status": "success", "data": data}), endpoint=f"{resource}.get")
     ran = await run(resource, "delete", uid, "--yes", emulator=emulator)
-    assert (ran.code, "something else" in ran.err, writes(emulator)) == (1, True, [])
+    assert (ran.code, "with another uid" in ran.err, writes(emulator)) == (1, True, [])
 
 
 async def test_a_serie_of_another_company_is_deleted_with_that_companys_keys(emulator: Emulator) -> None:
@@ -620,7 +620,8 @@ async def test_ctrl_c_says_what_may_have_happened(emulator: Emulator) -> None:
     ran = await stopped(emulator, "series.create", *order)
     assert (ran.code, ran.out, "Traceback" in ran.err) == (130, "", False)
     assert ran.err == (
-        "Interrupted. It may be that the serie F factura was created all the same: look before you repeat it.\n"
+        "Interrupted. It may be that the serie F factura was created all the same: look before you repeat the "
+        "command.\n"
     )
     ran = await stopped(emulator, "series.list", "series", "list")
     assert (ran.code, ran.out, ran.err) == (130, "", "Interrupted. Nothing was changed.\n")
@@ -650,7 +651,7 @@ async def test_bad_input_is_exit_code_2_and_sends_nothing(arguments: str, hint: 
 
 async def test_a_certificate_without_its_key_is_refused(sello: tuple[Path, Path], emulator: Emulator) -> None:
     ran = await run("empresas", "update", "1", "--cer", sello[0], emulator=emulator, env=OPEN)
-    assert (ran.code, "--cer, --key come together" in ran.err, emulator.requests) == (2, True, ())
+    assert (ran.code, "--cer, --key belong together" in ran.err, emulator.requests) == (2, True, ())
 
 
 async def test_a_certificate_that_would_be_refused_is_not_sent(nueva: list[object], emulator: Emulator) -> None:

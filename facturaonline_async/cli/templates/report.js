@@ -24,7 +24,7 @@
 
   // ── What is looked for ────────────────────────────────────────────────────────────────────────────────────────────
 
-  let texts = null; // made when somebody searches
+  let texts = null; // made by the first search
 
   const textOf = (row) =>
     fold([
@@ -87,7 +87,7 @@
   };
 
   const whyCell = (row) => {
-    const why = new Map(); // series with the same reason are told of together
+    const why = new Map(); // series with the same reason share an entry
     for (const serie of row[SERIES]) {
       const reason = facts(serie)[REASON];
       if (reason) why.set(reason, [...(why.get(reason) ?? []), called(serie)]);
