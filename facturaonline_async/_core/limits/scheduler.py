@@ -1,14 +1,54 @@
-"""Gate: when a call may start. Never too many in any window of time, never too many at once, first come, first served.
+"""Rate limiter and semaphore with one FIFO order: decides when each call may start.
 
-Why not one of the libraries there are: measured, they let late arrivals overtake, lose the slots of cancelled waiters,
-wake a timer for each of thousands of waiters, or deadlock when the head of the queue is cancelled.
+Problem
+    The API limits starts per endpoint and key pair, per key pair, and per host; concurrency is limited as well. A call
+    needs a free slot and capacity in every window that applies to it, all at one moment. Thousands of calls wait at
+    the same time, some are cancelled, and the event loop stalls now and then.
 
-Each pair of endpoint and key pair has a queue with windows of its own. A window is a log
-of the last start times, so that no trick of phase lets more through; the starts that follow a full one are spread over
-its time, so that a server does not see two bursts meet. Lanes whose turn it could be compete, oldest waiter first, for
-what all of them share: the totals of their key pair, those of the host, and the places in flight.
-A queue that must wait for a time stands in one heap behind one timer, however many waiters it has. A grant counts as a
-*promise* until its caller runs again, and only then as a start: a stalled event loop cannot bunch two windows together.
+Why not a library
+    Measured: existing limiters let late arrivals overtake (aiolimiter), lose the capacity of cancelled waiters, start
+    one timer per waiter, or deadlock when the head of the queue is cancelled (hikari's buckets). None combines several
+    windows and a semaphore in one order.
+
+Algorithm
+    Each pair of endpoint and key pair has an `EndpointQueue`. Its head holds the oldest waiter's ticket, a sequence
+    number that is unique in the scheduler. A queue with waiters is in exactly one of four collections::
+
+        acquire ──▶ EndpointQueue ──▶ _ready                 heap by ticket: waits for the host or a slot
+                                        │ _serve_queue
+                                        ├─▶ _blocked_until     heap by time: waits for a window or a hold ── timer ──┐
+                                        ├─▶ _blocked_on_grants by window: waits for a reservation ── commit, cancel ─┤
+                                        ├─▶ _blocked_on_key    by key pair: waits for a slot of it ── release ───────┤
+                                        │                                                                            │
+                                        │◀── _make_ready ────────────────────────────────────────────────────────────┘
+                                        ▼
+                                     _grant: reserve in each window, occupy a slot, wake the caller
+                                        ▼
+                                     caller resumes: commit, the start counts from now
+
+    A `SlidingWindow` keeps the times of its last starts, so that any interval of its length is bounded, whatever its
+    phase. Under load it spreads starts over a grid, so that two bursts cannot meet at the server. One timer serves the
+    earliest of all waits. A grant is a reservation until its caller resumes, and becomes a start only then: a stall of
+    the event loop cannot bunch the starts of two windows. Endpoints and keys do not block each other; only what they
+    share (`total_rates`, `host_rates`, slots) is granted by ticket.
+
+Invariants, and the test of each (tests/core/limits; `test_scheduler_model.py` compares all of it with a slow model)
+    - No window of any length ``per`` holds more than ``calls`` starts: `test_no_window_holds_more_starts_than_calls`,
+      `test_a_stalled_loop_makes_no_burst_beyond_the_rate`,
+      `test_a_stall_between_grant_and_start_does_not_bunch_two_windows`.
+    - At least 99.5 % of the rate is used under load: `test_the_rate_is_kept_to_995_permille_under_load`.
+    - First come, first served: `test_waiters_are_granted_in_order_of_arrival`,
+      `test_a_late_arrival_does_not_overtake_a_due_waiter`, `test_no_timing_lets_a_waiter_overtake_or_get_lost`.
+    - A cancelled waiter costs no capacity: `test_cancelled_waiters_lose_no_capacity_and_wake_the_rest`,
+      `test_a_grant_cancelled_in_the_same_loop_iteration_goes_to_the_next_at_once`.
+    - Under load the server never sees two bursts in one window:
+      `test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any_second`.
+    - Concurrency is bounded, and a blocked call occupies no slot: `test_slots_bound_the_calls_in_flight`,
+      `test_a_blocked_key_occupies_no_slots`.
+    - One timer, and none when no call waits: `test_one_timer_serves_any_number_of_waiters`,
+      `test_no_timer_remains_when_no_call_waits`.
+    - Idle keys are dropped, keys in use are not: `test_idle_keys_are_dropped`, `test_a_key_in_use_is_never_dropped`.
+    - The scheduler behaves as a simple model on random schedules: `test_the_scheduler_agrees_with_the_model`.
 """
 
 from __future__ import annotations
@@ -34,12 +74,13 @@ _SPARE_DEAD: Final = 32
 
 
 class Scheduler:
-    """Lets calls start: never too many in any window of time, never too many at once, first come, first served.
+    """Rate limiter and semaphore behind one FIFO order.
 
-    Nothing to start; idle keys are forgotten.
+    Each `acquire` grants a start and occupies a slot until `release`. A scheduler needs no start-up and no shutdown
+    unless calls wait (`close`). Idle keys are dropped.
 
     Args:
-        config: its rates, and its concurrency. Each `acquire` takes a place until `release`.
+        config: Supplies the rates and the concurrency limits.
 
     """
 
@@ -53,10 +94,10 @@ class Scheduler:
         self._queues: dict[tuple[str, str], EndpointQueue] = {}
         self._sweep_at = _SWEEP_FROM
         self._sweep_due = math.inf
-        self._turns: Iterator[int] = count()
-        self._late_turns: Iterator[int] = count(-(2**62))  # of calls that start again: before all others
+        self._tickets: Iterator[int] = count()
+        self._restart_tickets: Iterator[int] = count(-(2**62))  # restarts sort before all others
         self._waiting = 0
-        #: By turn: queues that wait for the host or a slot.
+        #: By ticket: queues that wait for the host or a slot.
         self._ready: list[tuple[int, EndpointQueue]] = []
         #: By time: queues that wait for a window or a hold.
         self._blocked_until: list[tuple[float, int, EndpointQueue]] = []
@@ -68,107 +109,132 @@ class Scheduler:
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Gate: {self._waiting} waiting, {self._in_flight} in flight, {len(self._queues)} queues>"
+        return f"<Scheduler: {self._waiting} waiting, {self._in_flight} in flight, {len(self._queues)} queues>"
 
     async def acquire(self, endpoint: str, key: str, *, max_wait: float | None = None) -> float:
-        """Wait for a start and a place, and return the moment of the start.
+        """Wait for a start and a slot, and return the time of the start.
+
+        Args:
+            endpoint: Name of the endpoint.
+            key: Fingerprint of the key pair.
+            max_wait: Maximum wait in seconds; None waits without limit.
+
+        Returns:
+            The time of the start by the loop's clock.
 
         Raises:
-            LimiterWaitError: it would take longer than `max_wait` seconds.
-            NotSentError: the gate was closed.
+            LimiterWaitError: The wait would exceed, or exceeded, `max_wait`.
+            NotSentError: The scheduler was closed during the wait.
 
         """
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        now = loop.time()
         if self.try_acquire(endpoint, key, loop):
-            return began
+            return now
         return await self._wait(self._queues[endpoint, key], loop, max_wait)
 
-    async def reacquire(self, endpoint: str, key: str, began: float, *, max_wait: float | None = None) -> float:
-        """Start again a call whose request did not follow its start in time, and return the moment of the new start.
+    async def reacquire(self, endpoint: str, key: str, started_at: float, *, max_wait: float | None = None) -> float:
+        """Renew the start of a call whose request was delayed, and return the time of the new start.
 
-        While the windows count the old start, it is moved. Else the call waits at the head of its queue, before all who
-        have not started yet, and others have its place meanwhile. However this ends, the place is its own again, and
-        `release` gives it back.
+        If all windows allow it, the old start is moved to now. Otherwise the call waits ahead of all calls that have
+        not started yet, and its slot is free meanwhile. The call occupies a slot again afterwards, also after an
+        error, and must `release` it.
+
+        Args:
+            endpoint: Name of the endpoint.
+            key: Fingerprint of the key pair.
+            started_at: Time of the old start.
+            max_wait: Maximum wait in seconds; None waits without limit.
 
         Raises:
-            LimiterWaitError, NotSentError: as `acquire` does.
+            LimiterWaitError: As for `acquire`.
+            NotSentError: As for `acquire`.
 
         """
-        loop, holder = asyncio.get_running_loop(), self._keys[key]
+        loop, key_pair = asyncio.get_running_loop(), self._keys[key]
         now = loop.time()
         queue = self._queues.get((endpoint, key)) or self._new_queue(endpoint, key, now)
-        if holder.held_until <= now and all(window.may_restart(began, now) for window in queue.all_windows):
+        if key_pair.held_until <= now and all(window.may_restart(started_at, now) for window in queue.all_windows):
             for window in queue.all_windows:
-                window.restart(began, now)
+                window.restart(started_at, now)
             return now
         for window in queue.all_windows:
-            window.forget(began, now)
-        holder.in_flight -= 1
+            window.forget(started_at, now)
+        key_pair.in_flight -= 1
         self._in_flight -= 1
-        self._unblock_key(holder)
+        self._unblock_key(key_pair)
         try:
-            return await self._wait(queue, loop, max_wait, is_late=True)
+            return await self._wait(queue, loop, max_wait, is_restart=True)
         except BaseException:
-            holder.in_flight += 1
+            key_pair.in_flight += 1
             self._in_flight += 1
             raise
 
     def try_acquire(self, endpoint: str, key: str, loop: asyncio.AbstractEventLoop) -> bool:
-        """Take a start and a place if there is one at once: what `acquire` does first, without a coroutine."""
+        """Take a start and a slot if both are free now, without creating a coroutine.
+
+        Returns:
+            Whether the call may start; if so, it occupies a slot.
+
+        """
         now = loop.time()
         queue = self._queues.get((endpoint, key)) or self._new_queue(endpoint, key, now)
         if self._waiting:
             if self._blocked_until and self._blocked_until[0][0] <= now:
-                self._dispatch(loop)  # who is due goes before who comes
+                self._dispatch(loop)  # due waiters go before a new arrival
             if self._ready or self._blocked_on_grants or queue.waiting:
                 return False
-        holder = queue.key_pair
-        if self._in_flight >= self._slots or holder.in_flight >= self._slots_per_key or holder.held_until > now:
+        key_pair = queue.key_pair
+        if self._in_flight >= self._slots or key_pair.in_flight >= self._slots_per_key or key_pair.held_until > now:
             return False
         for window in queue.all_windows:
             if window.next_start_at(now):
                 return False
         for window in queue.all_windows:
             window.start(now)
-        holder.in_flight += 1
+        key_pair.in_flight += 1
         self._in_flight += 1
         if now >= self._sweep_due:
             self._sweep(now)
         return True
 
     def release(self, key: str) -> None:
-        """Give back the place that an `acquire` with this key took."""
-        holder = self._keys[key]
-        holder.in_flight -= 1
+        """Free the slot that a call with this key occupies."""
+        key_pair = self._keys[key]
+        key_pair.in_flight -= 1
         self._in_flight -= 1
         if self._waiting:
-            self._unblock_key(holder)
+            self._unblock_key(key_pair)
             self._dispatch(asyncio.get_running_loop())
 
     def hold(self, key: str, seconds: float) -> None:
-        """Let no call with this key start for so many seconds from now; the longest hold counts."""
+        """Start no call with this key for `seconds` from now; the longest hold counts.
+
+        Raises:
+            InvalidInputError: `seconds` is negative, infinite or not a number.
+
+        """
         if not 0 <= seconds < math.inf:
             raise InvalidInputError(f"seconds must be a number from 0 up, and was {seconds!r}.", field="seconds")
         now = asyncio.get_running_loop().time()
-        holder = self._keys.get(key) or self._new_key(key, now)
-        holder.held_until = max(holder.held_until, now + seconds)
+        key_pair = self._keys.get(key) or self._new_key(key, now)
+        key_pair.held_until = max(key_pair.held_until, now + seconds)
 
     def is_held(self, key: str) -> bool:
-        """Whether calls with this key are held."""
-        holder = self._keys.get(key)
-        return holder is not None and holder.held_until > asyncio.get_running_loop().time()
+        """Return whether calls with this key are held."""
+        key_pair = self._keys.get(key)
+        return key_pair is not None and key_pair.held_until > asyncio.get_running_loop().time()
 
     def stats(self, *, is_closed: bool) -> SessionStats:
-        """Return how many calls wait and are in flight, and which key pairs are held."""
+        """Return the numbers of waiting calls and calls in flight, and the held key pairs."""
         held = {}
-        if any(holder.held_until for holder in self._keys.values()):
+        if any(key_pair.held_until for key_pair in self._keys.values()):
             now = asyncio.get_running_loop().time()
             held = {name: each.held_until - now for name, each in self._keys.items() if each.held_until > now}
         return SessionStats(waiting=self._waiting, in_flight=self._in_flight, held_keys=held, is_closed=is_closed)
 
     def close(self) -> None:
-        """Tell everybody who waits that it was for nothing."""
+        """Fail every waiting call with `NotSentError`."""
         for queue in self._queues.values():
             for waiter in queue.waiters:
                 if not waiter.future.done():
@@ -177,12 +243,12 @@ class Scheduler:
     # ── Waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _wait(
-        self, queue: EndpointQueue, loop: asyncio.AbstractEventLoop, max_wait: float | None, *, is_late: bool = False
+        self, queue: EndpointQueue, loop: asyncio.AbstractEventLoop, max_wait: float | None, *, is_restart: bool = False
     ) -> float:
         now = loop.time()
-        waiter = Waiter(queue, next(self._late_turns if is_late else self._turns), loop.create_future())
+        waiter = Waiter(queue, next(self._restart_tickets if is_restart else self._tickets), loop.create_future())
         if max_wait is not None:
-            self._set_deadline(waiter, now, max_wait, queue.count_restarts() if is_late else queue.waiting)
+            self._set_deadline(waiter, now, max_wait, queue.count_restarts() if is_restart else queue.waiting)
         for window in queue.all_windows:
             window.add_waiter(now)
         queue.add(waiter)
@@ -202,17 +268,17 @@ class Scheduler:
         return self._commit_grant(waiter, loop)
 
     def _set_deadline(self, waiter: Waiter, now: float, max_wait: float, ahead: int) -> None:
-        """Refuse at once what would take too long as things stand, and note until when to wait otherwise."""
+        """Refuse a call whose wait would exceed `max_wait`, or set the deadline of its wait."""
         left = waiter.queue.seconds_until_start(ahead, now)
         if left > max_wait:
             raise LimiterWaitError(
-                f"the call would wait {left:.1f} s for its turn, longer than max_wait={max_wait:g} s allows",
+                f"the call would wait {left:.1f} s for a slot, longer than max_wait={max_wait:g} s allows",
                 retry_after=left,
             )
-        heappush(self._deadlines, (now + max_wait, waiter.turn, waiter))
+        heappush(self._deadlines, (now + max_wait, waiter.ticket, waiter))
 
     def _commit_grant(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> float:
-        """Turn the promise into a start."""
+        """Convert the reservation into a start at the current time."""
         now = loop.time()
         for window in waiter.queue.all_windows:
             window.commit(now)
@@ -221,7 +287,7 @@ class Scheduler:
         return now
 
     def _cancel_grant(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
-        """Give back what was promised to a caller who is gone."""
+        """Give back the reservation and the slot of a caller that was cancelled after its grant."""
         queue = waiter.queue
         for window in queue.all_windows:
             window.cancel()
@@ -233,18 +299,18 @@ class Scheduler:
             self._dispatch(loop)
 
     def _unblock_queues(self, queue: EndpointQueue, now: float) -> bool:
-        """Wake queues that waited for a promise of this queue, kept or broken by now; return whether any may go on."""
-        may_go_on = bool(self._ready) and self._in_flight < self._slots and self._host_next_start_at(now) < math.inf
+        """Wake the queues that waited for a reservation of `queue`, and return whether a dispatch is due."""
+        can_dispatch = bool(self._ready) and self._in_flight < self._slots and self._host_next_start_at(now) < math.inf
         if self._blocked_on_grants:
             for window in queue.windows:
                 if window in self._blocked_on_grants and window.next_start_at(now) < math.inf:
-                    may_go_on = True
+                    can_dispatch = True
                     for each in self._blocked_on_grants.pop(window):
                         self._make_ready(each)
-        return may_go_on
+        return can_dispatch
 
     def _remove_waiter(self, waiter: Waiter) -> None:
-        """Take a caller who left the queue out of all counts."""
+        """Remove a cancelled waiter from all counts."""
         queue = waiter.queue
         for window in queue.all_windows:
             window.remove_waiter()
@@ -260,7 +326,7 @@ class Scheduler:
             heapify(self._deadlines)
 
     def _reset(self) -> None:
-        """Nobody waits any more: drop what was kept for waiters, the timer first."""
+        """Drop the timer and all collections of waiters after the last waiter has left."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -269,18 +335,13 @@ class Scheduler:
             for queue in queues:
                 queue.waiters.clear()
                 queue.is_unscheduled = True
-        self._ready, self._blocked_until, self._blocked_on_grants, self._blocked_on_key, self._deadlines = (
-            [],
-            [],
-            {},
-            {},
-            [],
-        )
+        self._ready, self._blocked_until, self._deadlines = [], [], []
+        self._blocked_on_grants, self._blocked_on_key = {}, {}
 
     # ── Granting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Grant all that may start now, oldest first, and set the timer for what comes next."""
+        """Grant every start that is possible now, oldest waiter first, and set the timer for the next one."""
         now = loop.time()
         while self._blocked_until and self._blocked_until[0][0] <= now:
             self._make_ready(heappop(self._blocked_until)[2])
@@ -289,24 +350,24 @@ class Scheduler:
         if not self._waiting:
             self._reset()
             return
-        host_opens = self._host_next_start_at(now)
-        self._fail_expired(now)  # last: who is served in the very moment of the deadline is served
-        self._set_timer(loop, host_opens)
+        host_start_at = self._host_next_start_at(now)
+        self._fail_expired(now)  # last: a waiter that can be granted at its deadline is granted
+        self._set_timer(loop, host_start_at)
 
-    def _serve_queue(self, turn: int, queue: EndpointQueue, now: float) -> None:
-        """Grant the queue's oldest waiter, or put the queue where it must wait."""
+    def _serve_queue(self, ticket: int, queue: EndpointQueue, now: float) -> None:
+        """Grant the queue's oldest waiter, or move the queue to the collection of what blocks it."""
         queue.is_unscheduled = True
         if (waiter := queue.head()) is None:
             return
-        if waiter.turn != turn:  # an older one left: queue up again by the right turn
+        if waiter.ticket != ticket:  # its oldest waiter left: sort the queue again by the next ticket
             self._make_ready(queue)
             return
         queue.is_unscheduled = False
-        if opens := queue.next_start_at(now):
-            if opens == math.inf:
+        if start_at := queue.next_start_at(now):
+            if start_at == math.inf:
                 self._blocked_on_grants.setdefault(queue.blocking_window(now), []).append(queue)
             else:
-                heappush(self._blocked_until, (opens, turn, queue))
+                heappush(self._blocked_until, (start_at, ticket, queue))
         elif queue.key_pair.in_flight >= self._slots_per_key:
             self._blocked_on_key.setdefault(queue.key_pair, []).append(queue)
         else:
@@ -329,33 +390,33 @@ class Scheduler:
         waiter = queue.head()
         queue.is_unscheduled = waiter is None
         if waiter is not None:
-            heappush(self._ready, (waiter.turn, queue))
+            heappush(self._ready, (waiter.ticket, queue))
 
     def _unblock_key(self, key: KeyPairState) -> None:
         for queue in self._blocked_on_key.pop(key, ()):
             self._make_ready(queue)
 
     def _fail_expired(self, now: float) -> None:
-        """Tell those who have waited as long as they would."""
+        """Fail the waiters whose `max_wait` is over."""
         while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].future.done()):
             waiter = heappop(self._deadlines)[2]
             if not waiter.future.done():
                 waiter.future.set_exception(
                     LimiterWaitError(
-                        "the call waited max_wait seconds, and its turn did not come",
+                        "the call waited max_wait seconds, and no slot was granted",
                         retry_after=waiter.queue.seconds_until_start(0, now, host=self._host) or 1.0,
                     )
                 )
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop, host_opens: float) -> None:
-        whens = [heap[0][0] for heap in (self._blocked_until, self._deadlines) if heap]
-        if 0 < host_opens < math.inf and self._in_flight < self._slots:
-            whens.append(host_opens)
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, host_start_at: float) -> None:
+        times = [heap[0][0] for heap in (self._blocked_until, self._deadlines) if heap]
+        if 0 < host_start_at < math.inf and self._in_flight < self._slots:
+            times.append(host_start_at)
         if self._timer is not None:
-            if whens and self._timer.when() == min(whens):
+            if times and self._timer.when() == min(times):
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(min(whens), self._on_timer, loop) if whens else None
+        self._timer = loop.call_at(min(times), self._on_timer, loop) if times else None
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
@@ -367,8 +428,8 @@ class Scheduler:
         return max((window.next_start_at(now) for window in self._host), default=0.0)
 
     def _new_queue(self, endpoint: str, key: str, now: float) -> EndpointQueue:
-        holder = self._keys.get(key) or self._new_key(key, now)
-        queue = EndpointQueue(holder, self._config.endpoint_rates.get(endpoint, self._config.rates), self._host)
+        key_pair = self._keys.get(key) or self._new_key(key, now)
+        queue = EndpointQueue(key_pair, self._config.endpoint_rates.get(endpoint, self._config.rates), self._host)
         self._queues[endpoint, key] = queue
         return queue
 
@@ -381,7 +442,7 @@ class Scheduler:
         return key
 
     def _sweep(self, now: float) -> None:
-        """Forget queues and keys that limit nothing any more: whenever keys have doubled, and once a minute."""
+        """Drop queues and keys that limit nothing: when the number of keys has doubled, and once a minute."""
 
         def is_spent(windows: Iterable[SlidingWindow]) -> bool:
             return not any(window.next_start_at(now) or window.starts or window.reserved for window in windows)

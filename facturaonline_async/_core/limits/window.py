@@ -1,4 +1,4 @@
-"""What binds the calls of one endpoint and key pair: windows of time, a hold, and who waits in which order."""
+"""Sliding windows and FIFO queues, one queue per endpoint and key pair."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from facturaonline_async.config import Rate
 __all__ = ["CATCH_UP", "EndpointQueue", "KeyPairState", "SlidingWindow", "Waiter"]
 
 CATCH_UP: Final = 0.05
-"""Seconds by which a start may be late and the next one still be in time: more than a timer, less than a stall."""
+"""Tolerated lateness of a start, in seconds: longer than a timer's jitter, shorter than a stall of the event loop.
+
+Within it, the grid of evenly spread starts goes on; beyond it, the grid ends. See `SlidingWindow`.
+"""
 
 
 class SlidingWindow:
-    """Never more than `calls` starts in any `per` seconds, evenly spread once calls have to wait.
+    """Sliding-window rate limit that spreads starts evenly under load.
 
-    A window by itself lets through what it holds at once, and again when its time is over. A server sees calls arrive
-    sooner or later, so that two such bursts may meet in one window. So the starts that follow a full window keep the
-    distance that the rate gives them, as on a grid: a timer that is late slows nothing down. After a pause the window
-    again lets through at once what it holds.
+    The window never holds more than `calls` starts in any `per` seconds. An idle window allows a burst of `calls`
+    starts. A plain sliding window would repeat that burst every `per` seconds, and network delays could make two
+    bursts arrive at the server within one window. So once calls have to wait, starts follow a grid with a spacing of
+    ``per / calls``. Grid times are absolute, so that a late timer does not lower the rate. The grid ends after a pause.
 
     Attributes:
-        calls: starts in a window, at most.
-        per: its length in seconds.
-        log: moments of the starts that the window still holds, oldest first.
-        promised: starts that were granted and are yet to come.
-        waiting: calls that wait, for this window or for something else.
+        calls: Maximum number of starts in a window.
+        per: Length of the window in seconds.
+        starts: Times of the starts that the window still counts, oldest first.
+        reserved: Number of starts that were granted but whose caller has not resumed yet.
+        waiting: Number of calls that wait, for this window or for another limit.
 
     """
 
-    __slots__ = ("_next_slot", "_spacing", "calls", "per", "reserved", "starts", "waiting")
+    __slots__ = ("_next_grid_time", "_spacing", "calls", "per", "reserved", "starts", "waiting")
 
     def __init__(self, rate: Rate) -> None:
         self.calls: int = rate.calls
@@ -43,26 +46,29 @@ class SlidingWindow:
         self.reserved: int = 0
         self.waiting: int = 0
         self._spacing = rate.per / rate.calls
-        self._next_slot = 0.0  # of the next start; 0 while starts need no spreading
+        self._next_grid_time = 0.0  # 0 while starts are not spread
 
     def next_start_at(self, now: float) -> float:
-        """Return when one more call may start: 0 for now, infinity where promises must be kept or broken first."""
-        log = self.starts
-        while log and now - log[0] >= self.per:
-            log.popleft()
-        if len(log) + self.reserved < self.calls:
-            if self._next_slot <= now:
+        """Return when one more call may start.
+
+        0 means now. Infinity means after a reservation has been committed or cancelled.
+        """
+        starts = self.starts
+        while starts and now - starts[0] >= self.per:
+            starts.popleft()
+        if len(starts) + self.reserved < self.calls:
+            if self._next_grid_time <= now:
                 return 0.0
-            return math.inf if self.reserved else self._next_slot
+            return math.inf if self.reserved else self._next_grid_time
         if self.reserved:
             return math.inf
-        return max(log[0] + self.per, self._next_slot, math.nextafter(now, math.inf))
+        return max(starts[0] + self.per, self._next_grid_time, math.nextafter(now, math.inf))
 
     def next_start_behind(self, ahead: int, now: float) -> float:
-        """Return the soonest that a call may start behind so many others."""
+        """Return the earliest time at which a call may start behind `ahead` others."""
         self.next_start_at(now)
-        paced = self._next_slot + ahead * self._spacing if self._next_slot > now else 0.0
-        behind = ahead - (self.calls - len(self.starts) - self.reserved)  # how many starts after the window is full
+        paced = self._next_grid_time + ahead * self._spacing if self._next_grid_time > now else 0.0
+        behind = ahead - (self.calls - len(self.starts) - self.reserved)  # starts after the window has filled up
         if behind < 0:
             return paced
         spread = (self.starts[0] if self.starts else now) + self.per + behind * self._spacing
@@ -70,77 +76,90 @@ class SlidingWindow:
         return max(paced, spread, freed)
 
     def add_waiter(self, now: float) -> None:
-        """Let one more call wait."""
+        """Count one more waiting call."""
         self.waiting += 1
         self._spread(now)
 
     def remove_waiter(self) -> None:
-        """Forget a call that waited, and waits no more."""
+        """Count one waiting call less."""
         self.waiting -= 1
 
     def reserve(self, now: float) -> None:
-        """Grant a call that waited a start that is yet to come."""
+        """Convert one waiting call into a reservation."""
         self.waiting -= 1
         self.reserved += 1
         self._pace(now)
 
     def start(self, now: float) -> None:
-        """Start at once."""
+        """Record a start without a wait."""
         self.starts.append(now)
-        if self._next_slot or self.waiting:
+        if self._next_grid_time or self.waiting:
             self._pace(now)
             self._spread(now)
 
     def commit(self, now: float) -> None:
-        """Turn a promise into a start, at the time that it really is."""
+        """Convert a reservation into a start at `now`, the time at which the caller resumed."""
         self.reserved -= 1
         self.starts.append(now)
         self._spread(now)
 
     def cancel(self) -> None:
-        """Take a promise back."""
+        """Cancel a reservation and give its capacity to the next call."""
         self.reserved -= 1
-        if self._next_slot:
-            self._next_slot -= self._spacing
+        if self._next_grid_time:
+            self._next_grid_time -= self._spacing
 
-    def restart(self, began: float, now: float) -> None:
-        """Move a start to now; of one that `holds` no more, make a new one."""
-        if self.forget(began, now):
+    def restart(self, started_at: float, now: float) -> None:
+        """Move an earlier start to `now`, or record a new one if the window no longer counts it."""
+        if self.forget(started_at, now):
             self.starts.append(now)
             self._spread(now)
         else:
             self.start(now)
 
-    def may_restart(self, began: float, now: float) -> bool:
-        """Whether a start may be moved to now: always while the window still counts it, for it leaves its own room."""
-        return now - began < self.per or not self.next_start_at(now)
+    def may_restart(self, started_at: float, now: float) -> bool:
+        """Return whether an earlier start may be moved to `now`.
 
-    def forget(self, began: float, now: float) -> bool:
-        """Take back a start that no request followed, and return whether the window still held it.
-
-        It is the first one that the log shows from `began` on.
+        While the window still counts the start, moving it needs no further capacity.
         """
-        if now - began >= self.per:
+        return now - started_at < self.per or not self.next_start_at(now)
+
+    def forget(self, started_at: float, now: float) -> bool:
+        """Remove a start that no request followed, and return whether the window still counted it.
+
+        The start removed is the first one at or after `started_at`.
+        """
+        if now - started_at >= self.per:
             return False
         for index, start in enumerate(self.starts):
-            if start >= began:
+            if start >= started_at:
                 del self.starts[index]
                 return True
         return False
 
     def _pace(self, now: float) -> None:
-        """Move on to the next place of the grid; after a pause there is none, until starts have to wait again."""
-        if self._next_slot:
-            self._next_slot = self._next_slot + self._spacing if now - self._next_slot <= CATCH_UP else 0.0
+        """Advance the grid by one spacing, or end it after a pause."""
+        if self._next_grid_time:
+            self._next_grid_time = (
+                self._next_grid_time + self._spacing if now - self._next_grid_time <= CATCH_UP else 0.0
+            )
 
     def _spread(self, now: float) -> None:
-        """Begin the grid where calls wait behind a full window."""
-        if self.waiting and not self.reserved and (opens := self.next_start_at(now)) > self._next_slot:
-            self._next_slot = opens
+        """Begin the grid if calls wait behind a full window."""
+        if self.waiting and not self.reserved and (start_at := self.next_start_at(now)) > self._next_grid_time:
+            self._next_grid_time = start_at
 
 
 class KeyPairState:
-    """What the queues of one key pair share."""
+    """State that all queues of one key pair share.
+
+    Attributes:
+        name: Fingerprint of the key pair.
+        windows: Windows of ``Config.total_rates``.
+        held_until: Time before which no call with these keys may start; set by `Scheduler.hold`.
+        in_flight: Number of slots that calls with these keys occupy.
+
+    """
 
     __slots__ = ("held_until", "in_flight", "name", "windows")
 
@@ -152,7 +171,17 @@ class KeyPairState:
 
 
 class EndpointQueue:
-    """One endpoint of one key pair."""
+    """FIFO queue of the calls to one endpoint with one key pair.
+
+    Attributes:
+        key_pair: State shared with the other queues of the key pair.
+        windows: Windows of the endpoint and of the key pair.
+        all_windows: `windows` and those of the host.
+        waiters: Waiters by ticket; may hold waiters that were cancelled.
+        waiting: Number of waiters that were not cancelled.
+        is_unscheduled: Whether the queue is in none of the scheduler's collections.
+
+    """
 
     __slots__ = ("all_windows", "is_unscheduled", "key_pair", "waiters", "waiting", "windows")
 
@@ -160,58 +189,66 @@ class EndpointQueue:
         self.key_pair: KeyPairState = key
         self.windows: tuple[SlidingWindow, ...] = (*(SlidingWindow(rate) for rate in rates), *key.windows)
         self.all_windows: tuple[SlidingWindow, ...] = (*self.windows, *host)
-        self.waiters: deque[Waiter] = deque()  # by turn
+        self.waiters: deque[Waiter] = deque()
         self.waiting: int = 0
-        self.is_unscheduled: bool = True  # in none of the places where queues wait
+        self.is_unscheduled: bool = True
 
     def next_start_at(self, now: float) -> float:
-        """Return when the next call may start, as far as this queue and its key decide: 0 for now."""
+        """Return when the next call may start by the limits of its endpoint and key pair; 0 means now."""
         latest = self.key_pair.held_until if self.key_pair.held_until > now else 0.0
         for window in self.windows:
-            if (opens := window.next_start_at(now)) > latest:
-                latest = opens
+            if (start_at := window.next_start_at(now)) > latest:
+                latest = start_at
         return latest
 
     def blocking_window(self, now: float) -> SlidingWindow:
-        """Return a window whose promises must be kept or broken before the next call may start."""
+        """Return a window whose reservations must be settled before the next call may start."""
         return next(window for window in self.windows if window.next_start_at(now) == math.inf)
 
     def seconds_until_start(self, ahead: int, now: float, *, host: Iterable[SlidingWindow] = ()) -> float:
-        """Return the seconds after which a call may start, at the soonest, behind so many others of this queue."""
+        """Return the least number of seconds until a call may start behind `ahead` others of this queue."""
         windows = (*self.windows, *host)
         return max(
             [0.0, self.key_pair.held_until - now, *(window.next_start_behind(ahead, now) - now for window in windows)]
         )
 
     def add(self, waiter: Waiter) -> None:
-        """Queue up by turn: at the end, or behind those who start again."""
-        if waiter.turn >= 0:
+        """Insert a waiter by ticket: at the end, or behind the other restarts."""
+        if waiter.ticket >= 0:
             self.waiters.append(waiter)
         else:
             self.waiters.insert(sum(1 for _ in takewhile(_is_restart, self.waiters)), waiter)
 
     def count_restarts(self) -> int:
-        """Return how many wait to start again."""
+        """Return the number of waiters that restart a call."""
         return sum(not each.future.done() for each in takewhile(_is_restart, self.waiters))
 
     def head(self) -> Waiter | None:
-        """Return who has waited longest, dropping those who left."""
+        """Return the oldest waiter, dropping cancelled ones before it; None if there is none."""
         while self.waiters and self.waiters[0].future.done():
             self.waiters.popleft()
         return self.waiters[0] if self.waiters else None
 
 
 class Waiter:
-    """One caller in a queue, known by the number that it drew: below 0 when it has started before."""
+    """A caller in a queue.
 
-    __slots__ = ("future", "is_granted", "queue", "turn")
+    Attributes:
+        queue: The queue it waits in.
+        ticket: Sequence number that orders waiters across queues; negative for a restart.
+        future: Completed by the grant, by an error or by cancellation.
+        is_granted: Whether a reservation was made for it.
 
-    def __init__(self, queue: EndpointQueue, turn: int, future: asyncio.Future[None]) -> None:
+    """
+
+    __slots__ = ("future", "is_granted", "queue", "ticket")
+
+    def __init__(self, queue: EndpointQueue, ticket: int, future: asyncio.Future[None]) -> None:
         self.queue: EndpointQueue = queue
-        self.turn: int = turn
+        self.ticket: int = ticket
         self.future: asyncio.Future[None] = future
         self.is_granted: bool = False
 
 
 def _is_restart(waiter: Waiter) -> bool:
-    return waiter.turn < 0
+    return waiter.ticket < 0

@@ -1,4 +1,4 @@
-"""The limiter's promises, on a virtual clock."""
+"""The scheduler's guarantees, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from facturaonline_async._core.limits.scheduler import Scheduler
 from tests.virtual import stall, virtually
 
 
-def gate(**limits: Any) -> Scheduler:
-    """Return a gate with these limits and no others."""
+def make_scheduler(**limits: Any) -> Scheduler:
+    """Return a scheduler with these limits and no others."""
     many = {"concurrency": 10**6, "concurrency_per_key": 10**6}
     return Scheduler(Config(**({"rates": ()} | many | limits)))
 
@@ -26,7 +26,7 @@ def now() -> float:
 async def starts(
     limiter: Scheduler, number: int, *, endpoint: str = "series.list", key: str = "k", max_wait: float | None = None
 ) -> list[float]:
-    """Acquire so often at the same time, and return when each was let through, in the order of asking."""
+    """Acquire `number` times at once, and return the time of each start, in order of arrival."""
 
     async def one() -> float:
         await limiter.acquire(endpoint, key, max_wait=max_wait)
@@ -47,7 +47,7 @@ async def settle() -> None:
 
 def test_an_uncontended_call_starts_at_once() -> None:
     async def main() -> float:
-        await gate(rates=[Rate(1, 1)]).acquire("series.list", "k")
+        await make_scheduler(rates=[Rate(1, 1)]).acquire("series.list", "k")
         return now()
 
     assert virtually(main()) == 0.0
@@ -55,7 +55,7 @@ def test_an_uncontended_call_starts_at_once() -> None:
 
 def test_no_window_holds_more_starts_than_calls() -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(7, 2.5)])
+        limiter = make_scheduler(rates=[Rate(7, 2.5)])
         first = await starts(limiter, 20)
         await asyncio.sleep(0.9)
         return first + await starts(limiter, 40)
@@ -65,7 +65,7 @@ def test_no_window_holds_more_starts_than_calls() -> None:
 
 def test_every_rate_of_an_endpoint_binds() -> None:
     async def main() -> list[float]:
-        return await starts(gate(rates=[Rate(3, 1), Rate(5, 10)]), 23)
+        return await starts(make_scheduler(rates=[Rate(3, 1), Rate(5, 10)]), 23)
 
     times = virtually(main())
     assert (most_in_any_window(times, 1), most_in_any_window(times, 10)) == (3, 5)
@@ -76,14 +76,14 @@ def test_the_rate_is_kept_to_995_permille_under_load(rate: Rate) -> None:
     number = 20 * rate.calls
 
     async def main() -> float:
-        return max(await starts(gate(rates=[rate]), number))
+        return max(await starts(make_scheduler(rates=[rate]), number))
 
     assert number / virtually(main()) >= 0.995 * rate.calls / rate.per
 
 
-def test_who_comes_first_is_served_first() -> None:
+def test_waiters_are_granted_in_order_of_arrival() -> None:
     async def main() -> list[int]:
-        limiter = gate(rates=[Rate(2, 1)])
+        limiter = make_scheduler(rates=[Rate(2, 1)])
         served: list[int] = []
 
         async def one(number: int) -> None:
@@ -98,11 +98,11 @@ def test_who_comes_first_is_served_first() -> None:
 
 
 @pytest.mark.parametrize("busy", [6, 9, 30])
-def test_a_lane_gets_its_rate_however_busy_the_others_are(busy: int) -> None:
-    """The others always have a call that was granted and has not run again yet."""
+def test_a_queue_gets_its_rate_however_busy_the_others_are(busy: int) -> None:
+    """The other queues always have a granted call that has not resumed yet."""
 
     async def main() -> list[float]:
-        limiter = gate(endpoint_rates={"series.list": Rate(1, 0.05)}, concurrency=4, concurrency_per_key=4)
+        limiter = make_scheduler(endpoint_rates={"series.list": Rate(1, 0.05)}, concurrency=4, concurrency_per_key=4)
         loop = asyncio.get_running_loop()
 
         async def keep_busy() -> None:
@@ -119,18 +119,18 @@ def test_a_lane_gets_its_rate_however_busy_the_others_are(busy: int) -> None:
 
         others = [asyncio.create_task(keep_busy()) for _ in range(busy)]
         await settle()
-        began = loop.time()
+        started_at = loop.time()
         times = await asyncio.wait_for(asyncio.gather(*(one() for _ in range(5))), 10)
         for other in others:
             other.cancel()
-        return [time - began for time in times]
+        return [time - started_at for time in times]
 
     assert virtually(main()) == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2], abs=0.01)
 
 
-def test_a_place_that_a_cancelled_caller_was_granted_goes_on_at_once() -> None:
+def test_a_slot_granted_to_a_cancelled_caller_passes_on_at_once() -> None:
     async def main() -> list[str]:
-        limiter = gate(concurrency=2)
+        limiter = make_scheduler(concurrency=2)
         served: list[str] = []
 
         async def one(name: str) -> None:
@@ -150,28 +150,28 @@ def test_a_place_that_a_cancelled_caller_was_granted_goes_on_at_once() -> None:
     assert virtually(main()) == ["first", "second", "granted", "next"]
 
 
-def test_a_start_that_is_renewed_in_its_window_is_moved_and_costs_no_other_start() -> None:
+def test_a_restart_within_the_window_moves_the_start_and_uses_no_capacity() -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(2, 1)])
-        began = await limiter.acquire("series.list", "k")
+        limiter = make_scheduler(rates=[Rate(2, 1)])
+        started_at = await limiter.acquire("series.list", "k")
         await asyncio.sleep(0.5)
-        renewed = await limiter.reacquire("series.list", "k", began)
+        renewed = await limiter.reacquire("series.list", "k", started_at)
         return [renewed, *await starts(limiter, 2)]
 
     assert virtually(main()) == [0.5, 0.5, 1.5]
 
 
-def test_calls_that_start_again_go_before_those_who_have_not_started_and_keep_the_rate() -> None:
+def test_restarts_go_before_waiting_calls_and_keep_the_rate() -> None:
     async def main() -> tuple[list[str], list[float], str]:
-        limiter = gate(rates=[Rate(1, 1)], concurrency=3)
+        limiter = make_scheduler(rates=[Rate(1, 1)], concurrency=3)
         served: list[str] = []
         times: list[float] = []
 
         async def one(name: str, pause: float) -> None:
-            began = await limiter.acquire("series.list", "k")
+            started_at = await limiter.acquire("series.list", "k")
             if pause:
                 await asyncio.sleep(pause)
-                await limiter.reacquire("series.list", "k", began)
+                await limiter.reacquire("series.list", "k", started_at)
             served.append(name)
             times.append(now())
             limiter.release("k")
@@ -185,16 +185,16 @@ def test_calls_that_start_again_go_before_those_who_have_not_started_and_keep_th
 
 
 @pytest.mark.parametrize("how", ["cancelled", "too long", "closed"])
-def test_a_call_that_does_not_start_again_gives_back_its_place_once(how: str) -> None:
+def test_a_failed_restart_frees_its_slot_once(how: str) -> None:
     async def main() -> str:
-        limiter = gate(rates=[Rate(1, 10)])
+        limiter = make_scheduler(rates=[Rate(1, 10)])
 
         async def late() -> None:
-            began = await limiter.acquire("series.list", "k")
+            started_at = await limiter.acquire("series.list", "k")
             try:
                 await asyncio.sleep(20)
                 await starts(limiter, 1)
-                await limiter.reacquire("series.list", "k", began, max_wait=1 if how == "too long" else None)
+                await limiter.reacquire("series.list", "k", started_at, max_wait=1 if how == "too long" else None)
             finally:
                 limiter.release("k")
 
@@ -204,17 +204,17 @@ def test_a_call_that_does_not_start_again_gives_back_its_place_once(how: str) ->
             task.cancel()
         limiter.close()
         await asyncio.wait([task])
-        limiter.release("k")  # of the one that started in between
+        limiter.release("k")  # the call that started in between
         return repr(limiter)
 
     assert "0 waiting, 0 in flight" in virtually(main())
 
 
-def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
-    """The waiter is due at 1.0; whoever comes at that very moment comes after it."""
+def test_a_late_arrival_does_not_overtake_a_due_waiter() -> None:
+    """The waiter is due at 1.0; a call that arrives at 1.0 starts after it."""
 
     async def main() -> list[str]:
-        limiter = gate(rates=[Rate(1, 1)])
+        limiter = make_scheduler(rates=[Rate(1, 1)])
         served: list[str] = []
 
         async def one(name: str, at: float) -> None:
@@ -230,9 +230,11 @@ def test_a_late_arrival_does_not_overtake_when_a_place_falls_free() -> None:
 
 
 @pytest.mark.parametrize("limits", [{"total_rates": [Rate(1, 1)]}, {"host_rates": [Rate(1, 1)]}])
-def test_a_late_arrival_at_another_endpoint_does_not_overtake_where_a_sum_binds(limits: dict[str, list[Rate]]) -> None:
+def test_a_late_arrival_at_another_endpoint_does_not_overtake_under_a_shared_rate(
+    limits: dict[str, list[Rate]],
+) -> None:
     async def main() -> list[str]:
-        limiter = gate(**limits)
+        limiter = make_scheduler(**limits)
         served: list[str] = []
 
         async def one(endpoint: str) -> None:
@@ -252,7 +254,7 @@ def test_a_late_arrival_at_another_endpoint_does_not_overtake_where_a_sum_binds(
 
 @pytest.mark.parametrize("leaving", ["head", "middle", "tail", "all but the last", "all"])
 def test_cancelled_waiters_lose_no_capacity_and_wake_the_rest(leaving: str) -> None:
-    places = {
+    indexes = {
         "head": range(1),
         "middle": range(4, 6),
         "tail": range(9, 10),
@@ -261,26 +263,26 @@ def test_cancelled_waiters_lose_no_capacity_and_wake_the_rest(leaving: str) -> N
     }[leaving]
 
     async def main() -> tuple[list[float], str]:
-        limiter = gate(rates=[Rate(2, 1)])
+        limiter = make_scheduler(rates=[Rate(2, 1)])
         await starts(limiter, 2)
         tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(10)]
         await asyncio.sleep(0.5)
-        for place in places:
-            tasks[place].cancel()
+        for index in indexes:
+            tasks[index].cancel()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         after = await starts(limiter, 1)
         return [time for each in done if isinstance(each, list) for time in each] + after, repr(limiter)
 
     times, state = virtually(main())
-    waited = 10 - len(places)
-    assert times == pytest.approx([1 + place / 2 for place in range(waited + 1)])
-    assert f"0 waiting, {2 + waited + 1} in flight" in state  # none of those who left
+    waited = 10 - len(indexes)
+    assert times == pytest.approx([1 + index / 2 for index in range(waited + 1)])
+    assert f"0 waiting, {2 + waited + 1} in flight" in state  # no cancelled waiter
 
 
-@pytest.mark.parametrize("places", ["concurrency", "concurrency_per_key"])
-def test_a_waiter_cancelled_in_the_moment_of_its_grant_passes_it_on(places: str) -> None:
+@pytest.mark.parametrize("limit", ["concurrency", "concurrency_per_key"])
+def test_a_waiter_cancelled_at_its_grant_passes_the_grant_on(limit: str) -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(2, 1)], host_rates=[Rate(3, 1)], **{places: 1})
+        limiter = make_scheduler(rates=[Rate(2, 1)], host_rates=[Rate(3, 1)], **{limit: 1})
         await limiter.acquire("series.list", "k")
         granted = asyncio.create_task(limiter.acquire("series.list", "k"))
         following = asyncio.create_task(starts(limiter, 1, endpoint="series.get"))
@@ -292,23 +294,23 @@ def test_a_waiter_cancelled_in_the_moment_of_its_grant_passes_it_on(places: str)
             await granted
         times = await following
         limiter.release("k")
-        await limiter.acquire("series.list", "k", max_wait=0)  # the window took back what it had promised
+        await limiter.acquire("series.list", "k", max_wait=0)  # the window cancelled the reservation
         return times
 
     assert virtually(main()) == [1.0]
 
 
-@pytest.mark.parametrize("by", ["the end of a hold", "a window", "a place"])
-def test_a_grant_that_its_caller_left_in_that_very_moment_goes_to_the_next_at_once(by: str) -> None:
-    """The cancellation comes in the same round of the loop as the grant: nobody loses a window, nobody overtakes."""
+@pytest.mark.parametrize("by", ["the end of a hold", "a window", "a slot"])
+def test_a_grant_cancelled_in_the_same_loop_iteration_goes_to_the_next_at_once(by: str) -> None:
+    """Grant and cancellation fall into one iteration: no capacity is lost, and no call overtakes."""
 
     async def main() -> dict[str, float]:
         limits: dict[str, Any] = {
             "the end of a hold": {"rates": Rate(2, 10)},
             "a window": {"rates": (Rate(2, 10), Rate(1, 1))},
-            "a place": {"rates": Rate(3, 60), "concurrency": 2},
+            "a slot": {"rates": Rate(3, 60), "concurrency": 2},
         }
-        limiter = gate(**limits[by])
+        limiter = make_scheduler(**limits[by])
         loop, started = asyncio.get_running_loop(), dict[str, float]()
 
         async def wait(name: str, after: float = 0.0) -> None:
@@ -319,7 +321,7 @@ def test_a_grant_that_its_caller_left_in_that_very_moment_goes_to_the_next_at_on
         await limiter.acquire("series.list", "k")
         if by == "the end of a hold":
             limiter.hold("k", 1.0)
-        if by == "a place":
+        if by == "a slot":
             await limiter.acquire("series.list", "k")
             loop.call_at(1.0, limiter.release, "k")
         tasks = [asyncio.create_task(wait(*who)) for who in (("leaving", 0.0), ("next", 0.0), ("late", 3.0))]
@@ -336,11 +338,11 @@ def test_a_grant_that_its_caller_left_in_that_very_moment_goes_to_the_next_at_on
     assert ("leaving" in started, started.get("late", 99.0) >= 3.0) == (False, True)
 
 
-def test_no_schedule_of_moments_makes_anybody_overtake_or_lose_a_turn() -> None:
-    """All events fall on the moments at which windows open; who leaves, and when, is tried through."""
+def test_no_timing_lets_a_waiter_overtake_or_get_lost() -> None:
+    """All events fall on the times at which windows open; every waiter is cancelled at every time."""
 
     async def main(leaving: tuple[int, float], hold: float, per: float) -> tuple[list[int], str]:
-        limiter = gate(rates=Rate(1, per), total_rates=Rate(2, 2 * per), concurrency=2)
+        limiter = make_scheduler(rates=Rate(1, per), total_rates=Rate(2, 2 * per), concurrency=2)
         loop, served = asyncio.get_running_loop(), list[int]()
 
         async def one(number: int) -> None:
@@ -366,9 +368,9 @@ def test_no_schedule_of_moments_makes_anybody_overtake_or_lose_a_turn() -> None:
                     assert "0 waiting, 0 in flight" in state
 
 
-def test_half_of_many_waiters_cancelled_takes_half_the_time() -> None:
+def test_cancelling_half_of_many_waiters_halves_the_time() -> None:
     async def main() -> float:
-        limiter = gate(rates=[Rate(50, 1)])
+        limiter = make_scheduler(rates=[Rate(50, 1)])
         await starts(limiter, 50)
         tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(2000)]
         await asyncio.sleep(0.1)
@@ -382,7 +384,7 @@ def test_half_of_many_waiters_cancelled_takes_half_the_time() -> None:
 
 def test_cancelled_waiters_do_not_pile_up_behind_a_long_hold() -> None:
     async def main() -> tuple[int, int]:
-        limiter = gate(rates=[Rate(10, 1)])
+        limiter = make_scheduler(rates=[Rate(10, 1)])
         limiter.hold("k", 1e6)
         staying = asyncio.create_task(limiter.acquire("series.list", "k"))
         for _ in range(2000):
@@ -401,7 +403,7 @@ def test_cancelled_waiters_do_not_pile_up_behind_a_long_hold() -> None:
 def test_one_timer_serves_any_number_of_waiters() -> None:
     async def main() -> int:
         loop = asyncio.get_running_loop()
-        limiter = gate(rates=[Rate(10, 1)], host_rates=[Rate(50, 1)])
+        limiter = make_scheduler(rates=[Rate(10, 1)], host_rates=[Rate(50, 1)])
         tasks = [
             asyncio.create_task(limiter.acquire("series.list", f"k{number % 20}", max_wait=1e6))
             for number in range(5000)
@@ -416,9 +418,9 @@ def test_one_timer_serves_any_number_of_waiters() -> None:
     assert virtually(main()) == 1
 
 
-def test_nothing_is_left_to_close_when_nobody_waits() -> None:
+def test_no_timer_remains_when_no_call_waits() -> None:
     async def main() -> list[asyncio.TimerHandle]:
-        limiter = gate(rates=[Rate(1, 100)])
+        limiter = make_scheduler(rates=[Rate(1, 100)])
         task = asyncio.create_task(starts(limiter, 2))
         await settle()
         task.cancel()
@@ -430,7 +432,7 @@ def test_nothing_is_left_to_close_when_nobody_waits() -> None:
 
 def test_endpoints_and_keys_do_not_wait_for_each_other() -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(1, 60)])
+        limiter = make_scheduler(rates=[Rate(1, 60)])
         return [
             *await starts(limiter, 1, endpoint="series.list", key="a"),
             *await starts(limiter, 1, endpoint="series.get", key="a"),
@@ -442,7 +444,7 @@ def test_endpoints_and_keys_do_not_wait_for_each_other() -> None:
 
 def test_an_endpoint_may_have_rates_of_its_own() -> None:
     async def main() -> tuple[list[float], list[float]]:
-        limiter = gate(rates=[Rate(1, 1)], endpoint_rates={"series.create": [Rate(1, 5)], "series.get": []})
+        limiter = make_scheduler(rates=[Rate(1, 1)], endpoint_rates={"series.create": [Rate(1, 5)], "series.get": []})
         return await starts(limiter, 2, endpoint="series.create"), await starts(limiter, 100, endpoint="series.get")
 
     assert virtually(main()) == ([0.0, 5.0], [5.0] * 100)
@@ -450,7 +452,7 @@ def test_an_endpoint_may_have_rates_of_its_own() -> None:
 
 def test_the_total_binds_all_endpoints_of_a_key_and_no_other_key() -> None:
     async def main() -> tuple[list[float], list[float]]:
-        limiter = gate(total_rates=[Rate(2, 1)])
+        limiter = make_scheduler(total_rates=[Rate(2, 1)])
         mine = await asyncio.gather(
             *(starts(limiter, 1, endpoint=name) for name in ("series.list", "series.get", "series.create"))
         )
@@ -461,7 +463,7 @@ def test_the_total_binds_all_endpoints_of_a_key_and_no_other_key() -> None:
 
 def test_the_host_rate_binds_all_keys_oldest_first() -> None:
     async def main() -> list[tuple[float, int]]:
-        limiter = gate(host_rates=[Rate(3, 1)])
+        limiter = make_scheduler(host_rates=[Rate(3, 1)])
 
         async def one(number: int) -> tuple[float, int]:
             await limiter.acquire("series.list", f"k{number}")
@@ -480,10 +482,10 @@ EACH = pytest.mark.parametrize("name", ["rates", "total_rates", "host_rates"])
 
 @EACH
 def test_starts_that_have_to_wait_are_spread_and_a_late_timer_slows_nothing(name: str) -> None:
-    """Two bursts that the client keeps apart may meet at the server; starts on a grid do not."""
+    """Two bursts that the client keeps apart can meet at the server; starts on a grid cannot."""
 
     async def main() -> list[float]:
-        limiter = gate(**{name: Rate(100, 1)})
+        limiter = make_scheduler(**{name: Rate(100, 1)})
         loop = asyncio.get_running_loop()
         for number in range(1, 40):
             loop.call_at(number * 0.25, stall, 0.004)
@@ -498,10 +500,10 @@ def test_starts_that_have_to_wait_are_spread_and_a_late_timer_slows_nothing(name
 @EACH
 @pytest.mark.parametrize("late", [0.0, 0.005, 0.05, 0.09])
 def test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any_second(name: str, late: float) -> None:
-    """The first call of each client arrives late, for it connects; those that follow arrive at once."""
+    """The first call of each client arrives late because it connects; later calls arrive at once."""
 
     async def main() -> list[float]:
-        limiter, arrivals = gate(**{name: Rate(10, 1)}), list[float]()
+        limiter, arrivals = make_scheduler(**{name: Rate(10, 1)}), list[float]()
 
         async def client() -> None:
             connects = late
@@ -522,11 +524,11 @@ def test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any_secon
 @EACH
 def test_after_a_pause_a_window_lets_through_at_once_what_it_holds(name: str) -> None:
     async def main() -> list[float]:
-        limiter = gate(**{name: Rate(5, 1)})
+        limiter = make_scheduler(**{name: Rate(5, 1)})
         await starts(limiter, 8)
         await asyncio.sleep(10)
-        began = now()
-        return [start - began for start in await starts(limiter, 5)]
+        started_at = now()
+        return [start - started_at for start in await starts(limiter, 5)]
 
     assert virtually(main()) == [0.0] * 5
 
@@ -534,7 +536,7 @@ def test_after_a_pause_a_window_lets_through_at_once_what_it_holds(name: str) ->
 @EACH
 def test_calls_that_need_not_wait_are_not_spread(name: str) -> None:
     async def main() -> list[float]:
-        limiter, times = gate(**{name: Rate(2, 1)}), list[float]()
+        limiter, times = make_scheduler(**{name: Rate(2, 1)}), list[float]()
         for pause in (0.0, 0.3, 0.71, 0.3, 0.71, 0.3):
             await asyncio.sleep(pause)
             times += await starts(limiter, 1)
@@ -544,9 +546,9 @@ def test_calls_that_need_not_wait_are_not_spread(name: str) -> None:
 
 
 @EACH
-def test_a_call_that_comes_while_others_are_spread_takes_the_next_place(name: str) -> None:
+def test_a_new_call_takes_the_next_grid_time(name: str) -> None:
     async def main() -> list[float]:
-        limiter = gate(**{name: Rate(4, 1)})
+        limiter = make_scheduler(**{name: Rate(4, 1)})
         times = await starts(limiter, 6)
         await asyncio.sleep(0.1)
         return [*times[4:], *await starts(limiter, 2)]
@@ -555,9 +557,9 @@ def test_a_call_that_comes_while_others_are_spread_takes_the_next_place(name: st
 
 
 @EACH
-def test_a_cancelled_waiter_gives_its_place_on_the_grid_to_the_next(name: str) -> None:
+def test_a_cancelled_waiter_gives_its_grid_time_to_the_next(name: str) -> None:
     async def main() -> list[float]:
-        limiter = gate(**{name: Rate(10, 1)})
+        limiter = make_scheduler(**{name: Rate(10, 1)})
         await starts(limiter, 10)
         tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(6)]
         await settle()
@@ -569,11 +571,11 @@ def test_a_cancelled_waiter_gives_its_place_on_the_grid_to_the_next(name: str) -
     assert virtually(main()) == pytest.approx([1.0, 1.1, 1.2, 1.3])
 
 
-def test_of_two_granted_at_once_the_one_who_leaves_costs_no_time() -> None:
-    """A window is full only when promises are kept: what one of them gave back starts at once."""
+def test_a_cancelled_grant_costs_the_next_waiter_no_time() -> None:
+    """A cancelled reservation frees the window at once."""
 
     async def main() -> float:
-        limiter = gate(rates=Rate(3, 10))
+        limiter = make_scheduler(rates=Rate(3, 10))
         limiter.hold("k", 1)
         tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(4)]
         await settle()
@@ -583,9 +585,9 @@ def test_of_two_granted_at_once_the_one_who_leaves_costs_no_time() -> None:
     assert virtually(main()) == pytest.approx(1.0)
 
 
-def test_who_waits_for_a_place_only_is_not_spread() -> None:
+def test_calls_that_wait_only_for_a_slot_are_not_spread() -> None:
     async def main() -> float:
-        limiter = gate(host_rates=Rate(100, 60), concurrency=1)
+        limiter = make_scheduler(host_rates=Rate(100, 60), concurrency=1)
 
         async def one() -> None:
             await limiter.acquire("series.list", "k")
@@ -600,7 +602,7 @@ def test_who_waits_for_a_place_only_is_not_spread() -> None:
 
 def test_a_held_key_waits_and_others_do_not() -> None:
     async def main() -> tuple[list[float], list[float]]:
-        limiter = gate(rates=[Rate(10, 1)])
+        limiter = make_scheduler(rates=[Rate(10, 1)])
         limiter.hold("k", 30)
         limiter.hold("k", 5)  # the longest counts
         other = await starts(limiter, 1, key="other")
@@ -609,9 +611,9 @@ def test_a_held_key_waits_and_others_do_not() -> None:
     assert virtually(main()) == ([30.0], [0.0])
 
 
-def test_a_hold_reaches_those_who_wait_already() -> None:
+def test_a_hold_delays_calls_that_already_wait() -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(2, 1)])
+        limiter = make_scheduler(rates=[Rate(2, 1)])
         waiting = asyncio.create_task(starts(limiter, 4))
         await asyncio.sleep(0.5)
         limiter.hold("k", 10)
@@ -620,9 +622,9 @@ def test_a_hold_reaches_those_who_wait_already() -> None:
     assert virtually(main()) == [0.0, 0.0, 10.5, 10.5]
 
 
-def test_no_herd_breaks_out_when_a_hold_ends() -> None:
+def test_the_rate_is_kept_when_a_hold_ends() -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(2, 1)])
+        limiter = make_scheduler(rates=[Rate(2, 1)])
         limiter.hold("k", 10)
         return await starts(limiter, 6)
 
@@ -631,7 +633,7 @@ def test_no_herd_breaks_out_when_a_hold_ends() -> None:
 
 def test_a_wait_that_is_too_long_is_refused_at_once() -> None:
     async def main() -> tuple[float, str]:
-        limiter = gate(rates=[Rate(1, 1)])
+        limiter = make_scheduler(rates=[Rate(1, 1)])
         tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(5)]
         await settle()
         with pytest.raises(LimiterWaitError) as refused:
@@ -641,13 +643,13 @@ def test_a_wait_that_is_too_long_is_refused_at_once() -> None:
         await asyncio.gather(*tasks)
         return when, str(refused.value)
 
-    assert virtually(main()) == (0.0, "the call would wait 5.0 s for its turn, longer than max_wait=4.5 s allows")
+    assert virtually(main()) == (0.0, "the call would wait 5.0 s for a slot, longer than max_wait=4.5 s allows")
 
 
 @pytest.mark.parametrize("name", ["rates", "total_rates"])
 def test_a_wait_that_is_too_long_on_the_grid_is_refused_at_once(name: str) -> None:
     async def main() -> tuple[list[str], float]:
-        limiter = gate(**{name: Rate(2, 1)})
+        limiter = make_scheduler(**{name: Rate(2, 1)})
         tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(5)]
         refused = []
         await settle()
@@ -660,14 +662,14 @@ def test_a_wait_that_is_too_long_on_the_grid_is_refused_at_once(name: str) -> No
         await asyncio.gather(*tasks)
         return refused, now()
 
-    texts = ["the call would wait 2.5 s for its turn", "the call would wait 2.4 s for its turn"]
+    texts = ["the call would wait 2.5 s for a slot", "the call would wait 2.4 s for a slot"]
     refused, ended = virtually(main())
     assert (refused, ended) == (texts, 2.5)
 
 
-def test_a_wait_for_a_start_of_a_moment_ago_is_told_exactly() -> None:
+def test_the_predicted_wait_is_exact_after_a_recent_start() -> None:
     async def main() -> tuple[str, float]:
-        limiter = gate(rates=Rate(2, 1))
+        limiter = make_scheduler(rates=Rate(2, 1))
         await starts(limiter, 1)
         await asyncio.sleep(0.75)
         await starts(limiter, 1)
@@ -684,7 +686,7 @@ def test_a_wait_for_a_start_of_a_moment_ago_is_told_exactly() -> None:
 
 def test_a_wait_that_grows_too_long_ends_after_max_wait() -> None:
     async def main() -> tuple[float, list[float]]:
-        limiter = gate(rates=[Rate(1, 1)])
+        limiter = make_scheduler(rates=[Rate(1, 1)])
         await starts(limiter, 1)
         patient = asyncio.create_task(starts(limiter, 1))
         await settle()
@@ -698,9 +700,9 @@ def test_a_wait_that_grows_too_long_ends_after_max_wait() -> None:
     assert virtually(main()) == (3.0, [10.5])
 
 
-def test_a_refused_call_is_told_when_its_turn_would_come() -> None:
+def test_retry_after_is_the_time_until_the_call_could_start() -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=Rate(2, 1), host_rates=Rate(4, 10), concurrency=5)
+        limiter = make_scheduler(rates=Rate(2, 1), host_rates=Rate(4, 10), concurrency=5)
 
         async def refused(key: str, max_wait: float) -> float:
             with pytest.raises(LimiterWaitError) as error:
@@ -715,15 +717,15 @@ def test_a_refused_call_is_told_when_its_turn_would_come() -> None:
         waited_for_the_host = await refused("new", 0.5)
         await asyncio.sleep(9.5)
         await starts(limiter, 1, key="new")
-        waited_for_a_place = await refused("last", 5)
-        return [at_once, held, waited_for_the_host, waited_for_a_place]
+        waited_for_a_slot = await refused("last", 5)
+        return [at_once, held, waited_for_the_host, waited_for_a_slot]
 
     assert [1.0, 30.0, 9.5, 1.0] == virtually(main())
 
 
 def test_max_wait_zero_means_now_or_never() -> None:
     async def main() -> float:
-        limiter = gate(rates=[Rate(1, 1)])
+        limiter = make_scheduler(rates=[Rate(1, 1)])
         await limiter.acquire("series.list", "k", max_wait=0)
         with pytest.raises(LimiterWaitError):
             await limiter.acquire("series.list", "k", max_wait=0)
@@ -736,7 +738,7 @@ def test_max_wait_zero_means_now_or_never() -> None:
 
 def test_a_stalled_loop_makes_no_burst_beyond_the_rate() -> None:
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(5, 1)])
+        limiter = make_scheduler(rates=[Rate(5, 1)])
         times: list[float] = []
 
         async def one() -> None:
@@ -753,10 +755,10 @@ def test_a_stalled_loop_makes_no_burst_beyond_the_rate() -> None:
 
 
 def test_a_stall_between_grant_and_start_does_not_bunch_two_windows() -> None:
-    """Grants given before the stall start after it, and the next ones must still keep their distance."""
+    """Calls granted before the stall start after it, and the next starts keep their distance to them."""
 
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(2, 1)])
+        limiter = make_scheduler(rates=[Rate(2, 1)])
         times: list[float] = []
 
         async def one() -> None:
@@ -766,7 +768,7 @@ def test_a_stall_between_grant_and_start_does_not_bunch_two_windows() -> None:
         await starts(limiter, 2)
         tasks = [asyncio.create_task(one()) for _ in range(2)]
         loop = asyncio.get_running_loop()
-        # Runs right after the limiter's timer, in the same round: before those who were granted can start.
+        # Runs right after the scheduler's timer, in the same iteration: before granted calls can start.
         await settle()
         loop.call_at(1.0 + 1e-10, stall, 3.0)
         loop.call_at(1.0 + 2e-10, lambda: tasks.extend(asyncio.create_task(one()) for _ in range(2)))
@@ -778,18 +780,18 @@ def test_a_stall_between_grant_and_start_does_not_bunch_two_windows() -> None:
     assert (len(times), most_in_any_window(times, 1)) == (4, 2)
 
 
-def test_places_bound_what_is_in_flight() -> None:
+def test_slots_bound_the_calls_in_flight() -> None:
     async def main() -> tuple[int, int, str]:
-        limiter = gate(concurrency=5, concurrency_per_key=3)
-        flying: dict[str, int] = {"a": 0, "b": 0}
+        limiter = make_scheduler(concurrency=5, concurrency_per_key=3)
+        in_flight: dict[str, int] = {"a": 0, "b": 0}
         most = {"a": 0, "all": 0}
 
         async def one(key: str) -> None:
             await limiter.acquire("series.list", key)
-            flying[key] += 1
-            most["a"], most["all"] = max(most["a"], flying["a"]), max(most["all"], sum(flying.values()))
+            in_flight[key] += 1
+            most["a"], most["all"] = max(most["a"], in_flight["a"]), max(most["all"], sum(in_flight.values()))
             await asyncio.sleep(1)
-            flying[key] -= 1
+            in_flight[key] -= 1
             limiter.release(key)
 
         await asyncio.gather(*(one(key) for key in "ab" * 20))
@@ -798,11 +800,11 @@ def test_places_bound_what_is_in_flight() -> None:
     assert virtually(main())[:2] == (3, 5)
 
 
-def test_a_key_whose_calls_must_wait_takes_no_place_from_others() -> None:
-    """Waiters of the limiter hold no place, so that one throttled company does not stop the others."""
+def test_a_blocked_key_occupies_no_slots() -> None:
+    """Waiting calls occupy no slot, so that one throttled company does not stop the others."""
 
     async def main() -> list[float]:
-        limiter = gate(rates=[Rate(10, 1)], concurrency=2, concurrency_per_key=2)
+        limiter = make_scheduler(rates=[Rate(10, 1)], concurrency=2, concurrency_per_key=2)
         for key in ("a", "b", "c"):
             limiter.hold(key, 100)
         tasks = [asyncio.create_task(limiter.acquire("series.list", key)) for key in "abcabcabc"]
@@ -816,22 +818,22 @@ def test_a_key_whose_calls_must_wait_takes_no_place_from_others() -> None:
     assert virtually(main()) == [0.0]
 
 
-def test_idle_keys_are_forgotten() -> None:
+def test_idle_keys_are_dropped() -> None:
     async def main() -> tuple[int, int]:
-        limiter = gate(rates=[Rate(10, 1)], total_rates=[Rate(100, 1)], concurrency=8)
+        limiter = make_scheduler(rates=[Rate(10, 1)], total_rates=[Rate(100, 1)], concurrency=8)
         for number in range(10_000):
             await limiter.acquire("series.list", f"k{number}")
             limiter.release(f"k{number}")
             await asyncio.sleep(0.1)
         return len(limiter._queues), len(limiter._keys)
 
-    lanes, keys = virtually(main())
-    assert (lanes <= 64, keys <= 64) == (True, True)
+    queues, keys = virtually(main())
+    assert (queues <= 64, keys <= 64) == (True, True)
 
 
-def test_a_crowd_of_keys_is_forgotten_when_it_is_gone() -> None:
+def test_many_idle_keys_are_dropped_together() -> None:
     async def main() -> tuple[int, int]:
-        limiter = gate(rates=Rate(10, 1), concurrency=8)
+        limiter = make_scheduler(rates=Rate(10, 1), concurrency=8)
         for number in range(5_000):
             limiter.hold(f"h{number}", 1)
             await limiter.acquire("series.list", f"k{number}")
@@ -844,9 +846,9 @@ def test_a_crowd_of_keys_is_forgotten_when_it_is_gone() -> None:
     assert virtually(main()) == (1, 1)
 
 
-def test_a_key_in_use_is_never_forgotten() -> None:
+def test_a_key_in_use_is_never_dropped() -> None:
     async def main() -> list[str]:
-        limiter = gate(rates=[Rate(1, 1e6)], concurrency=1000)
+        limiter = make_scheduler(rates=[Rate(1, 1e6)], concurrency=1000)
         await limiter.acquire("series.list", "limited")
         limiter.hold("held", 1e6)
         for number in range(500):
@@ -863,9 +865,9 @@ def test_a_key_in_use_is_never_forgotten() -> None:
     assert virtually(main()) == ["limited", "held"]
 
 
-def test_closing_tells_everybody_who_waits() -> None:
+def test_closing_fails_every_waiting_call() -> None:
     async def main() -> tuple[list[str], float, str]:
-        limiter = gate(rates=Rate(1, 1000), concurrency=1)
+        limiter = make_scheduler(rates=Rate(1, 1000), concurrency=1)
         waiting = [asyncio.create_task(limiter.acquire(name, "k")) for name in ("a", "a", "b", "b")]
         await settle()
         limiter.close()
@@ -878,22 +880,22 @@ def test_closing_tells_everybody_who_waits() -> None:
     assert "0 waiting, 0 in flight" in state
 
 
-def test_windows_keep_their_distance_to_the_last_bit() -> None:
+def test_starts_keep_the_window_apart_to_the_last_bit() -> None:
     async def main() -> list[float]:
-        return await starts(gate(rates=Rate(1, 0.1)), 60)
+        return await starts(make_scheduler(rates=Rate(1, 0.1)), 60)
 
     assert [later - earlier >= 0.1 for earlier, later in pairwise(virtually(main()))] == [True] * 59
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
-def test_a_hold_takes_a_number_of_seconds(seconds: float) -> None:
+def test_a_hold_refuses_a_bad_number_of_seconds(seconds: float) -> None:
     with pytest.raises(InvalidInputError, match="seconds must be"):
-        gate().hold("k", seconds)
+        make_scheduler().hold("k", seconds)
 
 
-def test_waits_are_given_in_full_order_under_steady_load() -> None:
+def test_starts_are_in_order_of_arrival_under_steady_load() -> None:
     async def main() -> list[float]:
-        return await starts(gate(rates=[Rate(4, 1)], host_rates=[Rate(6, 2)]), 60)
+        return await starts(make_scheduler(rates=[Rate(4, 1)], host_rates=[Rate(6, 2)]), 60)
 
     times = virtually(main())
     assert all(earlier <= later for earlier, later in pairwise(times))

@@ -1,4 +1,4 @@
-"""The limiter against a slow model of it that is too simple to be wrong, on schedules that hypothesis makes up."""
+"""The scheduler against a slow, simple model of it, on random schedules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.virtual import virtually
 class Ask:
     endpoint: str
     key: str
-    flight: float
+    duration: float
     cancel_after: float | None
     max_wait: float | None
 
@@ -41,16 +41,16 @@ class Limits:
     concurrency_per_key: int | None
 
 
-#: What is counted together, and its limit.
+#: Key of the calls that one window counts, and its rate.
 Window: TypeAlias = tuple[Hashable, Rate]
 
-#: When each step happens; the odd step keeps them off the moments at which windows open.
+#: Seconds between two steps; an odd number keeps them off the times at which windows open.
 STEP = 0.0137
 
 
 @define
 class Model:
-    """Says who starts when, by looking at everything again whenever anything happens."""
+    """Computes all starts by checking every limit again after every event."""
 
     limits: Limits
     schedule: list[Ask | Hold]
@@ -118,7 +118,7 @@ class Model:
                     self.due[window] = due + rate.per / rate.calls
 
     def windows(self, number: int) -> list[Window]:
-        """All that a call is counted in."""
+        """Return all windows that count a call."""
         ask = self.ask(number)
         windows: list[Window] = [
             *(((ask.endpoint, ask.key, rate), rate) for rate in self.limits.rates),
@@ -128,7 +128,7 @@ class Model:
         return list(dict.fromkeys(windows))
 
     def running(self, window: Hashable, now: float) -> list[float]:
-        """When the calls started that a window holds."""
+        """Return the times of the starts that a window counts."""
         return sorted(
             start
             for other, start in self.started.items()
@@ -137,7 +137,7 @@ class Model:
         )
 
     def spread(self, now: float) -> None:
-        """Give a grid to each full window that a call waits behind."""
+        """Begin a grid for each full window that calls wait behind."""
         for window, rate in {each for number in self.waiting for each in self.windows(number)}:
             running = self.running(window, now)
             if len(running) >= rate.calls:
@@ -145,41 +145,43 @@ class Model:
 
     def may_start(self, number: int, now: float) -> bool:
         mine = self.ask(number)
-        flying = [self.ask(other).key for other, start in self.started.items() if start + self.ask(other).flight > now]
+        in_flight = [
+            self.ask(other).key for other, start in self.started.items() if start + self.ask(other).duration > now
+        ]
         return (
             all(len(self.running(window, now)) < rate.calls for window, rate in self.windows(number))
             and all(self.due.get(window, 0.0) <= now for window, _ in self.windows(number))
             and self.held[mine.key] <= now
-            and len(flying) < (self.limits.concurrency or math.inf)
-            and flying.count(mine.key) < (self.limits.concurrency_per_key or math.inf)
+            and len(in_flight) < (self.limits.concurrency or math.inf)
+            and in_flight.count(mine.key) < (self.limits.concurrency_per_key or math.inf)
         )
 
     def moments(self, now: float) -> list[float]:
-        """All moments to come at which something may change."""
+        """Return all future times at which something may change."""
         pers = {rate.per for rate in (*self.limits.rates, *self.limits.total_rates, *self.limits.host_rates)}
         moments = [start + per for start in self.started.values() for per in pers]
-        moments += [start + self.ask(number).flight for number, start in self.started.items()]
+        moments += [start + self.ask(number).duration for number, start in self.started.items()]
         moments += [*self.held.values(), *self.due.values()]
         moments += [self.deadline(number) for number in self.waiting]
         return [moment for moment in moments if now < moment < math.inf]
 
 
 def real(limits: Limits, schedule: list[Ask | Hold]) -> tuple[dict[int, float], set[int]]:
-    """Say who starts when, and who was refused at once, by running the limiter."""
+    """Run the scheduler; return the start of each call, and the calls refused at once."""
     started: dict[int, float] = {}
     refused: set[int] = set()
 
     async def ask(limiter: Scheduler, number: int, step: Ask) -> None:
         loop = asyncio.get_running_loop()
-        came = loop.time()
+        arrived_at = loop.time()
         try:
             await limiter.acquire(step.endpoint, step.key, max_wait=step.max_wait)
         except LimiterWaitError:
-            if loop.time() == came:
+            if loop.time() == arrived_at:
                 refused.add(number)
             return
         started[number] = loop.time()
-        loop.call_at(loop.time() + step.flight, limiter.release, step.key)
+        loop.call_at(loop.time() + step.duration, limiter.release, step.key)
 
     async def main() -> str:
         loop = asyncio.get_running_loop()
@@ -214,7 +216,7 @@ def real(limits: Limits, schedule: list[Ask | Hold]) -> tuple[dict[int, float], 
 
 
 def may_err(schedule: list[Ask | Hold], number: int) -> bool:
-    """Whether a refusal at once may be too early: it counts on those ahead in the lane, and one of them may leave."""
+    """Return whether a refusal at once may be too early, because a waiter ahead in the queue may leave."""
     mine = schedule[number]
     return any(
         isinstance(ask, Ask)
@@ -243,12 +245,12 @@ asks = st.builds(
     seldom(0.0, 0.0519, 0.1319, 0.2219, 0.5219),
 )
 holds = st.builds(Hold, st.sampled_from(["a", "b"]), st.sampled_from([0.0213, 0.2113, 1.0113]))
-#: Nothing happens for a step or more.
+#: Steps without an event.
 pauses = st.just(Hold("of no call", 0.0))
 
 
 def behind_others(step: Ask | Hold, others: int) -> list[Ask | Hold]:
-    """Put so many patient calls of the same lane before a step, so that queues form."""
+    """Put `others` calls without a time limit before a step in its queue, so that queues form."""
     return [evolve(step, cancel_after=None, max_wait=None) if isinstance(step, Ask) else step] * others + [step]
 
 
@@ -266,7 +268,7 @@ limits = st.builds(Limits, rates(3), rates(4), rates(5), st.none() | st.integers
     Limits((), (Rate(2, 0.23),), (Rate(4, 0.23),), None, None),
     [Ask("series.list", key, 0.0031, None, None) for key in "aaaaaabb"],
 )
-def test_the_limiter_does_what_the_model_does(limits: Limits, schedule: list[Ask | Hold]) -> None:
+def test_the_scheduler_agrees_with_the_model(limits: Limits, schedule: list[Ask | Hold]) -> None:
     actual, refused = real(limits, schedule)
     expected = Model(limits, schedule, refused).run()
     assert {number: round(start, 6) for number, start in expected.items()} == {
