@@ -15,7 +15,12 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import read_file
 from facturaonline_async.sello._recognise import recognise_all
-from facturaonline_async.sello._selection import public_of_certificate, public_of_key, select_certificate, select_key
+from facturaonline_async.sello._selection import (
+    certificate_public_key,
+    derive_public_key,
+    select_certificate,
+    select_key,
+)
 
 __all__ = ["SelloPair", "find_pairs"]
 
@@ -104,9 +109,9 @@ class _Pairing:
                 continue
             contents = recognise_all(SecretBytes(content))
             if is_key:
-                public = public_of_key(select_key(contents), self._password)
+                public = derive_public_key(select_key(contents), self._password)
             else:
-                public = public_of_certificate(select_certificate(contents, lambda: None))
+                public = certificate_public_key(select_certificate(contents, lambda: None))
             if public is not None:
                 self._opened.add(file)
                 yield file, public

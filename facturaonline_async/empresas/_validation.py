@@ -10,7 +10,7 @@ from attrs import evolve
 from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
-from facturaonline_async.sat._findings import Finding, told
+from facturaonline_async.sat._findings import Finding, format_findings
 from facturaonline_async.sello import CheckReport, Kind, Sello
 
 __all__ = ["CheckSello", "review"]
@@ -43,7 +43,7 @@ async def review(
         faulty = faulty or (None if report.ok else report)
     if errors := [finding for finding in findings if finding.is_error]:
         raise InvalidInputError(
-            told(errors), field=errors[0].field, endpoint=endpoint, findings=findings, report=faulty
+            format_findings(errors), field=errors[0].field, endpoint=endpoint, findings=findings, report=faulty
         )
     return tuple(findings)
 

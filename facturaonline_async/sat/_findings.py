@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-__all__ = ["FINDINGS", "Finding", "Severity", "told"]
+__all__ = ["FINDINGS", "Finding", "Severity", "format_findings"]
 
 
 class Severity(enum.StrEnum):
@@ -104,6 +104,6 @@ class Finding:
         return f"{self.field}: {self.seen} {self.remedy} [{self.code}]"
 
 
-def told(findings: Iterable[Finding]) -> str:
+def format_findings(findings: Iterable[Finding]) -> str:
     """Return all findings in one text."""
     return " ".join(map(str, findings))

@@ -40,6 +40,6 @@ def check(
 
     """
     # `cryptography` is loaded when it is needed: most processes only read.
-    from facturaonline_async.sello._check import find_all  # noqa: PLC0415
+    from facturaonline_async.sello._check import check_sello  # noqa: PLC0415
 
-    return find_all(sello, rfc=rfc, kind=kind, now=now, production=production)
+    return check_sello(sello, rfc=rfc, kind=kind, now=now, production=production)

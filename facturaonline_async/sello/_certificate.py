@@ -19,7 +19,7 @@ from facturaonline_async._text import printable, repair_mojibake
 from facturaonline_async.sello import _der as der
 from facturaonline_async.sello._report import Certificado, Kind
 
-__all__ = ["Certificate", "PublicNumbers", "UnreadableSubjectError", "read_certificado"]
+__all__ = ["Certificate", "PublicNumbers", "UnreadableSubjectError", "read_certificate"]
 
 _COMMON_NAME: Final = "2.5.4.3"
 _SERIAL_NUMBER: Final = "2.5.4.5"
@@ -41,7 +41,7 @@ _USAGES: Final = (
     "crl_sign",
 )
 """In the order of their bits."""
-_OF_A_FIEL: Final = {"data_encipherment", "key_agreement"}
+_FIEL_USAGES: Final = {"data_encipherment", "key_agreement"}
 
 _HASHES: Final = {
     "1.2.840.113549.1.1.4": "md5",
@@ -58,11 +58,11 @@ _HASHES: Final = {
 }
 """Of RSA and elliptic signatures, by their identifiers."""
 
-_TIMES: Final = {
+_TIME_FORMATS: Final = {
     der.UTC_TIME: (re.compile(rb"[0-9]{12}Z"), "%y%m%d%H%M%SZ"),
     der.GENERALIZED_TIME: (re.compile(rb"[0-9]{14}Z"), "%Y%m%d%H%M%SZ"),
 }
-_MOST_EXTENSIONS: Final = 100
+_MAX_EXTENSIONS: Final = 100
 
 
 class UnreadableSubjectError(ValueError):
@@ -103,7 +103,7 @@ class Certificate:
             ValueError: it is no certificate that can be read.
 
         """
-        body, algorithm, _signature = der.first(content)
+        body, algorithm, _signature = der.first_element(content)
         parts = [part for part in islice(body, 11) if part.tag != der.VERSION]
         number, _algorithm, issuer, validity, subject, key, *others = parts
         wrapped = next((part for part in others if part.tag == der.EXTENSIONS), None)
@@ -128,12 +128,12 @@ class Certificate:
 
         """
         algorithm, bits = self.key
-        if der.dotted(next(iter(algorithm), bits)) != _RSA:
+        if der.dotted_oid(next(iter(algorithm), bits)) != _RSA:
             return None
         if bits.tag != der.BIT_STRING or bits.content[:1] != b"\0":
             raise der.DerError("a key is a whole number of bytes")
-        n, e = der.first(bits.content[1:])
-        return PublicNumbers(der.natural(n), der.natural(e))
+        n, e = der.first_element(bits.content[1:])
+        return PublicNumbers(der.unsigned_integer(n), der.unsigned_integer(e))
 
     @property
     def numero(self) -> str:
@@ -165,7 +165,7 @@ class Certificate:
             ValueError: it cannot be read.
 
         """
-        return _HASHES.get(der.dotted(next(iter(self.algorithm), self.algorithm)), "")
+        return _HASHES.get(der.dotted_oid(next(iter(self.algorithm), self.algorithm)), "")
 
     @property
     def period(self) -> tuple[datetime, datetime]:
@@ -176,35 +176,35 @@ class Certificate:
 
         """
         begin, end = self.validity
-        return _moment(begin), _moment(end)
+        return _parse_time(begin), _parse_time(end)
 
 
 def _extensions(wrapped: der.Element) -> dict[str, der.Element]:
     (listed,) = wrapped
     found: dict[str, der.Element] = {}
-    for extension in islice(listed, _MOST_EXTENSIONS):
+    for extension in islice(listed, _MAX_EXTENSIONS):
         identifier, *_, content = islice(extension, 3)
-        name = der.dotted(identifier)
+        name = der.dotted_oid(identifier)
         if name in {_KEY_USAGE, _BASIC_CONSTRAINTS}:
             if content.tag != der.OCTET_STRING or name in found:
                 raise der.DerError("an extension is given twice, or not as bytes")
-            found[name] = der.first(content.content)
+            found[name] = der.first_element(content.content)
     return found
 
 
-def _moment(element: der.Element) -> datetime:
-    if element.tag not in _TIMES:
+def _parse_time(element: der.Element) -> datetime:
+    if element.tag not in _TIME_FORMATS:
         raise der.DerError("it is no time")
-    form, pattern = _TIMES[element.tag]
+    form, pattern = _TIME_FORMATS[element.tag]
     if not form.fullmatch(element.content):
         raise der.DerError("a time has 12 or 14 digits, and a Z")
     text = element.content.decode("ascii")
     if element.tag == der.UTC_TIME:  # 1950 to 2049
-        text, pattern = ("19" if text >= "5" else "20") + text, _TIMES[der.GENERALIZED_TIME][1]
+        text, pattern = ("19" if text >= "5" else "20") + text, _TIME_FORMATS[der.GENERALIZED_TIME][1]
     return datetime.strptime(text, pattern).replace(tzinfo=UTC)
 
 
-def read_certificado(content: bytes) -> tuple[Certificado, PublicNumbers | None]:
+def read_certificate(content: bytes) -> tuple[Certificado, PublicNumbers | None]:
     """Return the facts, and the public key if it is one of RSA.
 
     Raises:
@@ -215,11 +215,11 @@ def read_certificado(content: bytes) -> tuple[Certificado, PublicNumbers | None]
     read = Certificate.of(content)
     key, usage, numero = read.public_numbers, read.usages, read.numero
     (not_before, not_after), signature_hash = read.period, read.signature_hash
-    subject, issuer = _texts(read.subject), _texts(read.issuer)
-    rfc, rfc_representante = _pair(subject, _UNIQUE_IDENTIFIER)
-    curp, curp_representante = _pair(subject, _SERIAL_NUMBER)
+    subject, issuer = _read_name(read.subject), _read_name(read.issuer)
+    rfc, rfc_representante = _split_representative(subject, _UNIQUE_IDENTIFIER)
+    curp, curp_representante = _split_representative(subject, _SERIAL_NUMBER)
     certificado = Certificado(
-        kind=_kind(usage, subject.get(_ORGANIZATIONAL_UNIT)) if rfc and numero else None,
+        kind=_classify(usage, subject.get(_ORGANIZATIONAL_UNIT)) if rfc and numero else None,
         rfc=rfc,
         rfc_representante=rfc_representante,
         curp=curp,
@@ -238,23 +238,23 @@ def read_certificado(content: bytes) -> tuple[Certificado, PublicNumbers | None]
     return certificado, key
 
 
-def _texts(name: der.Element) -> Mapping[str, str]:
+def _read_name(name: der.Element) -> Mapping[str, str]:
     """Return a name's texts fit for logs and terminals, and not garbled: the AC6 writes its own name double-encoded."""
     try:
-        texts = der.texts(name)
+        texts = der.name_texts(name)
     except der.DerError:
         raise UnreadableSubjectError("its names cannot be read") from None
     return {identifier: printable(repair_mojibake(text).strip()) for identifier, text in texts.items()}
 
 
-def _pair(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:
+def _split_representative(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:
     """Return what stands before and behind the slash: the holder's, and the representative's."""
     holder, _, representante = subject.get(identifier, "").partition("/")
     normalized = [unicodedata.normalize("NFC", text).strip().upper() for text in (holder, representante)]
     return normalized[0], normalized[1]
 
 
-def _kind(usage: tuple[str, ...], sucursal: str | None) -> Kind | None:
+def _classify(usage: tuple[str, ...], sucursal: str | None) -> Kind | None:
     """Tell CSD from FIEL: the one has a sucursal, and its key is for signing only.
 
     Args:
@@ -262,7 +262,7 @@ def _kind(usage: tuple[str, ...], sucursal: str | None) -> Kind | None:
         sucursal: the OU's text; None: there is no OU. A blank one proves nothing.
 
     """
-    is_for_more = bool(_OF_A_FIEL.intersection(usage))
+    is_for_more = bool(_FIEL_USAGES.intersection(usage))
     has_sucursal = bool(sucursal) or (sucursal is not None and not is_for_more)
     if has_sucursal == is_for_more:
         return None

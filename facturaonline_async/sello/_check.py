@@ -13,21 +13,21 @@ from facturaonline_async.config import SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding
-from facturaonline_async.sello._certificate import PublicNumbers, UnreadableSubjectError, read_certificado
+from facturaonline_async.sello._certificate import PublicNumbers, UnreadableSubjectError, read_certificate
 from facturaonline_async.sello._models import Sello
-from facturaonline_async.sello._passwords import explain, unsendable
+from facturaonline_async.sello._passwords import explain_unsendable, explain_wrong_password
 from facturaonline_async.sello._private_key import (
     DamagedKeyError,
     UnsupportedKeyError,
     WrongPasswordError,
-    encoded,
-    open_llave,
+    encode_password,
+    open_private_key,
 )
-from facturaonline_async.sello._recognise import Content, What
+from facturaonline_async.sello._recognise import Content, FileKind
 from facturaonline_async.sello._report import Certificado, CheckReport, Kind
 from facturaonline_async.sello._selection import select
 
-__all__ = ["find_all"]
+__all__ = ["check_sello"]
 
 _SOON: Final = timedelta(days=30)
 _LEAST_BITS: Final = 2048
@@ -36,7 +36,7 @@ _LONGEST_RFC: Final = 200
 _NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
-def find_all(
+def check_sello(
     sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool
 ) -> CheckReport:
     """Find everything that is wrong with a Sello: see `facturaonline_async.sello.check`."""
@@ -48,12 +48,12 @@ def find_all(
         findings.append(
             Finding("swapped", "cer", "The file given as cer holds the private key, the one given as key the .cer.")
         )
-    findings += _form(cer, "cer")
-    findings += _form(key, "key")
-    certificado, certified = _certificado(cer, findings)
-    public = _public(key, sello, findings)
+    findings += _file_findings(cer, "cer")
+    findings += _file_findings(key, "key")
+    certificado, certified = _read_certificado(cer, findings)
+    public = _open_key(key, sello, findings)
     if certificado is not None:
-        findings += _facts(certificado, rfc, kind, now or datetime.now(UTC), production=production)
+        findings += _certificate_findings(certificado, rfc, kind, now or datetime.now(UTC), production=production)
         if public is not None and public != certified:
             findings.append(Finding("key_mismatch", "key", "The key is another one than the certificate's."))
     return CheckReport(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
@@ -73,7 +73,7 @@ def _check_arguments(sello: object, rfc: object, kind: object, now: object) -> N
         raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
 
 
-def _form(content: Content, field: str) -> Iterator[Finding]:
+def _file_findings(content: Content, field: str) -> Iterator[Finding]:
     """Give what is wrong with a file's wrapping."""
     if content.is_truncated:
         yield Finding("truncated", field, f"The file ends before its content does ({len(content.der)} bytes are left).")
@@ -85,18 +85,18 @@ def _form(content: Content, field: str) -> Iterator[Finding]:
         yield Finding("trailing_bytes", field, f"The file has {content.extra} bytes behind its end.")
 
 
-def _certificado(
+def _read_certificado(
     content: Content, findings: list[Finding]
 ) -> tuple[Certificado, PublicNumbers | None] | tuple[None, None]:
     """Read the certificate, and return its facts and its public key if they can be had."""
-    if content.is_lost:
+    if content.is_unrecoverable:
         return None, None
-    if content.what is not What.CERTIFICATE:
-        if not content.is_truncated or content.what is not What.OTHER:
-            findings.append(Finding("not_a_certificate", "cer", f"The file is {content.what}."))
+    if content.kind is not FileKind.CERTIFICATE:
+        if not content.is_truncated or content.kind is not FileKind.OTHER:
+            findings.append(Finding("not_a_certificate", "cer", f"The file is {content.kind}."))
     elif not content.is_truncated:
         try:
-            return read_certificado(content.der)
+            return read_certificate(content.der)
         except UnreadableSubjectError:
             findings.append(Finding("unreadable_subject", "cer", "It is a certificate whose names cannot be read."))
         except ValueError:
@@ -105,50 +105,50 @@ def _certificado(
     return None, None
 
 
-def _public(content: Content, sello: Sello, findings: list[Finding]) -> PublicNumbers | None:
+def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> PublicNumbers | None:
     """Open the key, and return its public half if it can be had."""
 
     def found(code: str, field: str, seen: str) -> None:
         findings.append(Finding(code, field, seen))
 
     password = sello.password
-    if content.what is What.LEGACY_KEY:
-        found("unsupported_key", "key", f"The file is {content.what}.")
+    if content.kind is FileKind.LEGACY_KEY:
+        found("unsupported_key", "key", f"The file is {content.kind}.")
         return None
-    if content.is_lost:
+    if content.is_unrecoverable:
         return None
-    if not content.what.is_key:
-        if not content.is_truncated or content.what is not What.OTHER:
-            found("not_a_key", "key", f"The file is {content.what}.")
+    if not content.kind.is_key:
+        if not content.is_truncated or content.kind is not FileKind.OTHER:
+            found("not_a_key", "key", f"The file is {content.kind}.")
         return None
     if content.is_truncated:
         return None
-    is_plain = content.what is What.PLAIN_KEY
+    is_plain = content.kind is FileKind.PLAIN_KEY
     if is_plain:
-        found("key_not_encrypted", "key", f"The file is {content.what}.")
+        found("key_not_encrypted", "key", f"The file is {content.kind}.")
     elif not password:
         found("no_password", "password", "The password is empty.")
         return None
     public = None
     try:
-        public = open_llave(content.der, None if is_plain else encoded(password))
+        public = open_private_key(content.der, None if is_plain else encode_password(password))
     except WrongPasswordError:
-        findings.append(explain(content.der, password))
+        findings.append(explain_wrong_password(content.der, password))
         return None
     except UnsupportedKeyError as error:
-        found("unsupported_key", "key", f"The file is {content.what}, but {error}.")
+        found("unsupported_key", "key", f"The file is {content.kind}, but {error}.")
     except DamagedKeyError as error:
-        found("damaged_key", "key", f"The file is {content.what}, but {error}.")
+        found("damaged_key", "key", f"The file is {content.kind}, but {error}.")
     if password and not is_one_line(password.reveal()):
-        findings.append(unsendable(None if is_plain or public is None else content.der, password))
+        findings.append(explain_unsendable(None if is_plain or public is None else content.der, password))
     return public
 
 
-def _facts(
+def _certificate_findings(
     certificado: Certificado, rfc: str | None, kind: Kind | None, now: datetime, *, production: bool
 ) -> Iterator[Finding]:
     """Give what is wrong with what the certificate says."""
-    yield from _kind(certificado, kind)
+    yield from _kind_findings(certificado, kind)
     if certificado.rfc:
         yield from identifiers.rfc(certificado.rfc, "cer")
     if rfc is not None:
@@ -157,7 +157,7 @@ def _facts(
             holder = f"{certificado.rfc or 'no RFC':.60}"
             seen = f"The certificate is of {holder}, the company's RFC is {printable(wanted):.20}."
             yield Finding("rfc_mismatch", "cer", seen)
-    yield from _validity(certificado, now)
+    yield from _validity_findings(certificado, now)
     if certificado.key_bits < _LEAST_BITS:
         what = f"an RSA key of {certificado.key_bits} bits" if certificado.key_bits else "no RSA key"
         yield Finding("weak_key", "cer", f"The certificate has {what}.")
@@ -170,7 +170,7 @@ def _facts(
         yield Finding("test_certificate", "cer", f"{certificado.issuer!r:.80} is a test authority of the SAT.")
 
 
-def _kind(certificado: Certificado, kind: Kind | None) -> Iterator[Finding]:
+def _kind_findings(certificado: Certificado, kind: Kind | None) -> Iterator[Finding]:
     if certificado.kind is None:
         lacks = [
             lack
@@ -187,7 +187,7 @@ def _kind(certificado: Certificado, kind: Kind | None) -> Iterator[Finding]:
         yield Finding(code, "cer", f"The certificate is {_NAMES[certificado.kind]}, given as {_NAMES[kind]}.")
 
 
-def _validity(certificado: Certificado, now: datetime) -> Iterator[Finding]:
+def _validity_findings(certificado: Certificado, now: datetime) -> Iterator[Finding]:
     if now > certificado.not_after:
         yield Finding("expired", "cer", f"The certificate expired on {certificado.not_after:%Y-%m-%d %H:%M} UTC.")
     elif now < certificado.not_before:

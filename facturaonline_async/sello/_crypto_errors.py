@@ -8,34 +8,34 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["is_about_the_bytes", "quiet"]
+__all__ = ["is_input_error", "suppress_warnings"]
 
 # Filters of warnings are the process's: two threads that changed them at once would leave them changed.
-_filters = threading.Lock()
+_filters_lock = threading.Lock()
 
 
-def _renew() -> None:
+def _replace_lock() -> None:
     """Make the lock anew in a child process, where a thread that holds it may not exist any more."""
-    global _filters  # noqa: PLW0603  # it is the process's
-    _filters = threading.Lock()
+    global _filters_lock  # noqa: PLW0603  # it is the process's
+    _filters_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(after_in_child=_replace_lock)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def suppress_warnings() -> Iterator[None]:
     """Keep `cryptography` from warning of what a key's file holds: its kind of key, its size, its form.
 
     Under ``-W error`` a warning would be raised, and taken for a wrong password; else it would reach stderr.
     """
-    with _filters, warnings.catch_warnings():
+    with _filters_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def is_about_the_bytes(error: BaseException) -> bool:
+def is_input_error(error: BaseException) -> bool:
     """Whether an error that a call of `cryptography` ended with says something about the bytes that it was given.
 
     Where its Rust code panics, that arrives as an error that is no `Exception`; it is one of its bugs, and the bytes

@@ -13,7 +13,17 @@ from typing import Final
 
 from attrs import field, frozen
 
-__all__ = ["DerError", "Element", "TruncatedError", "dotted", "encoded", "first", "integer", "natural", "texts"]
+__all__ = [
+    "DerError",
+    "Element",
+    "TruncatedError",
+    "dotted_oid",
+    "encode",
+    "first_element",
+    "integer",
+    "name_texts",
+    "unsigned_integer",
+]
 
 INTEGER: Final = 0x02
 BIT_STRING: Final = 0x03
@@ -27,16 +37,16 @@ BOOLEAN: Final = 0x01
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 
-_LONGEST_IDENTIFIER: Final = 64
-_LONGEST_TEXT: Final = 1000
+_MAX_OID_BYTES: Final = 64
+_MAX_TEXT_LENGTH: Final = 1000
 """Characters. X.520 allows 64 for a name; the work of comparing texts may grow with the square of their length."""
-_MOST_ATTRIBUTES: Final = 1000
+_MAX_ATTRIBUTES: Final = 1000
 
 _UNIVERSAL_STRING: Final = 0x1C
 _BMP_STRING: Final = 0x1E
 #: UTF8String, NumericString, PrintableString, T61String, VideotexString, IA5String, GraphicString, VisibleString,
 #: GeneralString.
-_STRINGS_OF_BYTES: Final = frozenset({0x0C, 0x12, 0x13, 0x14, 0x15, 0x16, 0x19, 0x1A, 0x1B})
+_BYTE_STRINGS: Final = frozenset({0x0C, 0x12, 0x13, 0x14, 0x15, 0x16, 0x19, 0x1A, 0x1B})
 
 
 class DerError(ValueError):
@@ -62,9 +72,9 @@ class Element:
         return self.data[self.begin : self.end]
 
     @property
-    def whole(self) -> bytes:
+    def encoded(self) -> bytes:
         """The bytes with tag and length, which comes in DER's shortest form."""
-        return encoded(self.tag, self.content)
+        return encode(self.tag, self.content)
 
     def __iter__(self) -> Iterator[Element]:
         """Give the elements within.
@@ -80,7 +90,7 @@ class Element:
             at = element.end
 
 
-def encoded(tag: int, *contents: bytes) -> bytes:
+def encode(tag: int, *contents: bytes) -> bytes:
     """Return an element's bytes."""
     length = sum(map(len, contents))
     if length < 0x80:
@@ -89,7 +99,7 @@ def encoded(tag: int, *contents: bytes) -> bytes:
     return bytes((tag, 0x80 | len(size))) + size + b"".join(contents)
 
 
-def first(data: bytes) -> Element:
+def first_element(data: bytes) -> Element:
     """Return the element that the bytes begin with.
 
     Raises:
@@ -120,7 +130,7 @@ def _read(data: bytes, at: int, end: int) -> Element:
     return Element(data, tag, begin, begin + length)
 
 
-def texts(name: Element) -> dict[str, str]:
+def name_texts(name: Element) -> dict[str, str]:
     """Return a distinguished name's texts by their dotted identifiers; of several, the first.
 
     A text is read whatever its bytes are, and cut after 1000 characters.
@@ -130,18 +140,18 @@ def texts(name: Element) -> dict[str, str]:
 
     """
     found: dict[str, str] = {}
-    attributes = (pair for relative in islice(name, _MOST_ATTRIBUTES) for pair in relative)
-    for pair in islice(attributes, _MOST_ATTRIBUTES):
+    attributes = (pair for relative in islice(name, _MAX_ATTRIBUTES) for pair in relative)
+    for pair in islice(attributes, _MAX_ATTRIBUTES):
         parts = list(islice(pair, 3))
         if len(parts) != 2:
             raise DerError("no name is made like this")
         identifier, value = parts
-        if (text := _text(value)) is not None:
-            found.setdefault(dotted(identifier), text[:_LONGEST_TEXT])
+        if (text := _decode_string(value)) is not None:
+            found.setdefault(dotted_oid(identifier), text[:_MAX_TEXT_LENGTH])
     return found
 
 
-def _text(element: Element) -> str | None:
+def _decode_string(element: Element) -> str | None:
     """Return a string of whatever type, or None for another element.
 
     Names do not keep to the encoding of their type: T61String is Latin-1 wherever the SAT writes it, and its AC6 writes
@@ -151,7 +161,7 @@ def _text(element: Element) -> str | None:
         return element.content.decode("utf-16-be", "replace")
     if element.tag == _UNIVERSAL_STRING:
         return element.content.decode("utf-32-be", "replace")
-    if element.tag not in _STRINGS_OF_BYTES:
+    if element.tag not in _BYTE_STRINGS:
         return None
     try:
         return element.content.decode("utf-8")
@@ -171,7 +181,7 @@ def integer(element: Element) -> int:
     return int.from_bytes(element.content, "big", signed=True)
 
 
-def natural(element: Element) -> int:
+def unsigned_integer(element: Element) -> int:
     """Return a whole number from 0 up, of any size.
 
     Raises:
@@ -183,14 +193,14 @@ def natural(element: Element) -> int:
     return int.from_bytes(element.content, "big")
 
 
-def dotted(element: Element) -> str:
+def dotted_oid(element: Element) -> str:
     """Return an identifier's numbers, with dots between.
 
     Raises:
         DerError: it is none.
 
     """
-    if element.tag != OBJECT_IDENTIFIER or not 1 <= element.end - element.begin <= _LONGEST_IDENTIFIER:
+    if element.tag != OBJECT_IDENTIFIER or not 1 <= element.end - element.begin <= _MAX_OID_BYTES:
         raise DerError("it is no identifier, or a very long one")
     arcs: list[int] = []
     arc = 0

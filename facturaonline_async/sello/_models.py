@@ -13,9 +13,9 @@ from facturaonline_async._text import printable_path
 from facturaonline_async._validators import instance_of, is_one_line, type_name
 from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.sello._recognise import base64_content
+from facturaonline_async.sello._recognise import decode_base64_text
 from facturaonline_async.sello._selection import select
-from facturaonline_async.sello._text_encodings import text_of
+from facturaonline_async.sello._text_encodings import decode_text
 
 __all__ = ["Sello", "read_file"]
 
@@ -39,15 +39,15 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
     raise InvalidInputError(f"{field_name}: {printable_path(path)} cannot be read: {reason}.", field=field_name)
 
 
-def _decoded(field_name: str, text: str | bytes | Secret) -> SecretBytes:
+def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
     """Return the bytes of a base64 text, or PEM text as it is; or raise `InvalidInputError`."""
     if isinstance(text, bytes):
-        given = text_of(SecretBytes(text))
+        given = decode_text(SecretBytes(text))
     elif isinstance(text, (str, Secret)):
         given = Secret(Secret(text).reveal().removeprefix("\ufeff"))
     else:
         raise InvalidInputError(f"{field_name} must be base64 text, and was {type_name(text)}.", field=field_name)
-    content = None if given is None else base64_content(given)
+    content = None if given is None else decode_base64_text(given)
     del text
     if not content:
         raise InvalidInputError(f"{field_name} is not base64 text, or is cut off.", field=field_name)
@@ -131,6 +131,6 @@ class Sello:
             InvalidInputError: a text is not base64, or is empty, or one letter of it holds no byte: it breaks off.
 
         """
-        sello = cls(bytes(_decoded("cer", cer)), _decoded("key", key), password)
+        sello = cls(bytes(_decode_text("cer", cer)), _decode_text("key", key), password)
         is_text = any(b"-----BEGIN " in content for content in (sello.cer, sello.key))
         return sello.to_der() if is_text else sello

@@ -17,16 +17,16 @@ from facturaonline_async._text import TO_LATIN
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import _key_encryption as key_encryption
-from facturaonline_async.sello._private_key import WrongPasswordError, encoded, open_llave
+from facturaonline_async.sello._private_key import WrongPasswordError, encode_password, open_private_key
 
-__all__ = ["explain", "unsendable"]
+__all__ = ["explain_unsendable", "explain_wrong_password"]
 
-_MOST_TRIES: Final = 32
-_MOST_ROUNDS: Final = 3_000_000
+_MAX_TRIES: Final = 32
+_MAX_ITERATIONS: Final = 3_000_000
 """Rounds of PBKDF2 for all tries together: one and a half seconds. A key of the SAT takes 2048 for each."""
-_MOST_CHANGES: Final = 3
+_MAX_CHANGES: Final = 3
 """Changes that are undone one after the other."""
-_LONGEST: Final = 1000
+_MAX_LENGTH: Final = 1000
 """Characters. The work of composing accents may grow with the square of their number."""
 
 _BLANKS: Final = (
@@ -35,7 +35,7 @@ _BLANKS: Final = (
     "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
 """What is copied along with a password, and not seen: blanks, and marks without a width."""
-_BLANKS_OF_LATIN: Final = _BLANKS + "\x85\xa0\xad"
+_LATIN_BLANKS: Final = _BLANKS + "\x85\xa0\xad"
 """Those that a letter in UTF-8 may end with where it was read as Latin-1, too."""
 _QUOTES: Final = ('""', "''", "``", "\xb4\xb4", "\u201c\u201d", "\u2018\u2019", "«»", "\u201e\u201c", "\u201a\u2018")
 
@@ -83,10 +83,10 @@ def _without_percents(text: str) -> str:
         return content.decode("cp1252")
 
 
-_UNBLANK: Final = "the blanks around it are removed"
+_STRIP_REMEDY: Final = "the blanks around it are removed"
 _CHANGES: Final = (
-    _Change(_UNBLANK, lambda text: text.strip(_BLANKS)),
-    _Change(_UNBLANK, lambda text: text.strip(_BLANKS_OF_LATIN)),
+    _Change(_STRIP_REMEDY, lambda text: text.strip(_BLANKS)),
+    _Change(_STRIP_REMEDY, lambda text: text.strip(_LATIN_BLANKS)),
     _Change("the quotation marks around it are removed", _without_quotes),
     _Change("the apostrophe before it is removed", lambda text: text.removeprefix("'")),
     _Change('the ="…" around it is removed', _without_formula),
@@ -111,24 +111,24 @@ _CHANGES: Final = (
 )
 
 
-def explain(key: SecretBytes, password: Secret) -> Finding:
+def explain_wrong_password(key: SecretBytes, password: Secret) -> Finding:
     """Say why a password does not open a key, and what would, where re-reading the password does.
 
     Each try costs what the key's file asks for; tries end after 32, or 3,000,000 rounds of PBKDF2 in all.
     """
-    tries = min(_MOST_TRIES, _MOST_ROUNDS // max(1, key_encryption.examined(key).rounds))
-    if (in_windows := _in_windows(password)) is not None:
+    tries = min(_MAX_TRIES, _MAX_ITERATIONS // max(1, key_encryption.inspect_encryption(key).iterations))
+    if (in_windows := _encode_cp1252(password)) is not None:
         tries -= 1
     for candidate in islice(_candidates(password), tries):
-        if _opens(key, encoded(candidate.text)):
-            return _garbled(candidate.remedies)
+        if _opens(key, encode_password(candidate.text)):
+            return _garbled_finding(candidate.remedies)
     if in_windows is not None and _opens(key, in_windows):
         seen = "The password opens the key in Windows-1252 only, which the API, reading it in UTF-8, cannot be sent."
         return Finding("password_unsendable", "password", seen)
     return Finding("wrong_password", "password", "The password does not open the key.")
 
 
-def unsendable(key: SecretBytes | None, password: Secret) -> Finding:
+def explain_unsendable(key: SecretBytes | None, password: Secret) -> Finding:
     """Say why a password cannot be sent, and whether that is its own fault.
 
     Zeros behind it change nothing in PBKDF2: the password without them opens the key as well.
@@ -139,36 +139,36 @@ def unsendable(key: SecretBytes | None, password: Secret) -> Finding:
 
     """
     bare = Secret(password.reveal().strip(_BLANKS))
-    if key is not None and bare and bare != password and _opens(key, encoded(bare)):
-        return _garbled((_UNBLANK,))
+    if key is not None and bare and bare != password and _opens(key, encode_password(bare)):
+        return _garbled_finding((_STRIP_REMEDY,))
     seen = "The password holds a tab or another character that is none to see."
     return Finding("password_unsendable", "password", seen)
 
 
-def _garbled(remedies: tuple[str, ...]) -> Finding:
+def _garbled_finding(remedies: tuple[str, ...]) -> Finding:
     seen = "The password is the right one, but was garbled on its way. It opens the key after this: "
     return Finding("password_garbled", "password", f"{seen}{'; then '.join(remedies)}.")
 
 
 def _candidates(password: Secret) -> Iterator[_Candidate]:
     """Yield each text that the password may have been: before one change, then before two, and three."""
-    changes = _CHANGES if len(password.reveal()) <= _LONGEST else _CHANGES[:2]
+    changes = _CHANGES if len(password.reveal()) <= _MAX_LENGTH else _CHANGES[:2]
     waiting = deque([_Candidate(password)])
     seen = {password}
     while waiting:
         candidate = waiting.popleft()
         for change in changes:
-            text = _undone(change, candidate.text)
+            text = _undo(change, candidate.text)
             if not text or text in seen:
                 continue
             seen.add(text)
             before = _Candidate(text, (*candidate.remedies, change.remedy))
             yield before
-            if len(before.remedies) < _MOST_CHANGES:
+            if len(before.remedies) < _MAX_CHANGES:
                 waiting.append(before)
 
 
-def _undone(change: _Change, text: Secret) -> Secret | None:
+def _undo(change: _Change, text: Secret) -> Secret | None:
     """Return the text without a change, or None where that cannot be."""
     try:
         return Secret(change.undo(text.reveal()))
@@ -178,7 +178,7 @@ def _undone(change: _Change, text: Secret) -> Secret | None:
         raise error.with_traceback(None) from None  # the frames below hold the text
 
 
-def _in_windows(password: Secret) -> SecretBytes | None:
+def _encode_cp1252(password: Secret) -> SecretBytes | None:
     """Return the password in Windows-1252 if that differs from UTF-8, and can be."""
     if password.reveal().isascii():
         return None
@@ -194,7 +194,7 @@ def _in_windows(password: Secret) -> SecretBytes | None:
 
 def _opens(key: SecretBytes, password: SecretBytes) -> bool:
     try:
-        open_llave(key, password)
+        open_private_key(key, password)
     except WrongPasswordError:
         return False
     except ValueError:  # it opens, and holds another kind of key

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello import _key_encryption as key_encryption
 from facturaonline_async.sello._certificate import PublicNumbers
-from facturaonline_async.sello._crypto_errors import is_about_the_bytes, quiet
+from facturaonline_async.sello._crypto_errors import is_input_error, suppress_warnings
 
-__all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "encoded", "open_llave"]
+__all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "encode_password", "open_private_key"]
 
-_LEAST_BITS: Final = 512
-_MOST_BITS: Final = 8192
+_MIN_BITS: Final = 512
+_MAX_BITS: Final = 8192
 """The SAT's have 2048. What is much larger takes for ever, and says so in its own numbers."""
 
 
@@ -33,12 +33,12 @@ class DamagedKeyError(ValueError):
     """The password opens it, and its numbers are no RSA key."""
 
 
-def encoded(password: Secret) -> SecretBytes:
+def encode_password(password: Secret) -> SecretBytes:
     """Return a password's bytes as the API reads them."""
     return SecretBytes(password.reveal().encode("utf-8", "surrogatepass"))
 
 
-def open_llave(content: SecretBytes, password: SecretBytes | None) -> PublicNumbers:
+def open_private_key(content: SecretBytes, password: SecretBytes | None) -> PublicNumbers:
     """Return the public half of a PKCS#8 (or PKCS#1) key in DER. Takes a millisecond; half a second at the very most.
 
     `cryptography` proves both primes when it loads a key, which takes 27 ms, and for primes that a stranger chose as
@@ -52,36 +52,36 @@ def open_llave(content: SecretBytes, password: SecretBytes | None) -> PublicNumb
 
     """
     if password is not None:
-        encryption = key_encryption.examined(content)
+        encryption = key_encryption.inspect_encryption(content)
         if encryption.refusal:
             raise UnsupportedKeyError(encryption.refusal)
-        if not encryption.is_whole:
+        if not encryption.is_block_aligned:
             raise DamagedKeyError("its encrypted content is not whole")
-        content = key_encryption.canonical(content)
-    key = _loaded(content, password)
+        content = key_encryption.to_canonical(content)
+    key = _load(content, password)
     if isinstance(key, ValueError):
         raise key  # out of the handler: no other library's error goes along
     public = key.public_key().public_numbers()
-    if not _LEAST_BITS <= public.n.bit_length() <= _MOST_BITS:
+    if not _MIN_BITS <= public.n.bit_length() <= _MAX_BITS:
         raise UnsupportedKeyError(f"it is an RSA key of {public.n.bit_length():,} bits")
-    if not (_is_consistent(key.private_numbers()) and _works(key)):
+    if not (_is_consistent(key.private_numbers()) and _signs_and_verifies(key)):
         raise DamagedKeyError("its numbers are no RSA key")
     return PublicNumbers(public.n, public.e)
 
 
-def _loaded(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivateKey | ValueError:
+def _load(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivateKey | ValueError:
     """Return the key, its numbers not yet looked at, or what keeps it from being read.
 
     One wrong password in 256 decrypts to something with good padding, and the library then calls the key malformed:
     whatever it says of a key that is encrypted in a known way, the password is wrong.
     """
     try:
-        with quiet():
+        with suppress_warnings():
             key = load_der_private_key(content, password, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm:
         return UnsupportedKeyError("it is encrypted, or made, in a way that is not known here")
     except BaseException as error:
-        if not is_about_the_bytes(error):
+        if not is_input_error(error):
             raise
     else:
         return key if isinstance(key, rsa.RSAPrivateKey) else UnsupportedKeyError("it is no RSA key")
@@ -109,7 +109,7 @@ def _is_consistent(key: rsa.RSAPrivateNumbers) -> bool:
     )
 
 
-def _works(key: rsa.RSAPrivateKey) -> bool:
+def _signs_and_verifies(key: rsa.RSAPrivateKey) -> bool:
     """Whether the public half verifies what the private one signs: with a prime that is none, it does not."""
     try:
         signature = key.sign(b"", padding.PKCS1v15(), SHA256())
@@ -117,7 +117,7 @@ def _works(key: rsa.RSAPrivateKey) -> bool:
     except InvalidSignature:
         return False
     except BaseException as error:
-        if not is_about_the_bytes(error):
+        if not is_input_error(error):
             raise
         return False
     return True

@@ -13,10 +13,10 @@ from attrs import evolve, field, frozen
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello import _der as der, _text_encodings as text_encodings, _text_mode as text_mode
 
-__all__ = ["Content", "What", "base64_content", "likeliest", "recognise", "recognise_all"]
+__all__ = ["Content", "FileKind", "decode_base64_text", "first_recognised", "recognise", "recognise_all"]
 
 
-class What(enum.StrEnum):
+class FileKind(enum.StrEnum):
     """What a file holds, in words that complete "it is …"."""
 
     CERTIFICATE = "a certificate"
@@ -35,7 +35,7 @@ class What(enum.StrEnum):
     @property
     def is_key(self) -> bool:
         """Whether it is a private key of any kind."""
-        return self in {What.KEY, What.PLAIN_KEY, What.LEGACY_KEY}
+        return self in {FileKind.KEY, FileKind.PLAIN_KEY, FileKind.LEGACY_KEY}
 
 
 @frozen
@@ -52,7 +52,7 @@ class Content:
 
     """
 
-    what: What
+    kind: FileKind
     der: SecretBytes = field(converter=SecretBytes)
     text: str = ""
     text_mode: str = ""
@@ -60,161 +60,167 @@ class Content:
     is_truncated: bool = False
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether it is of a known kind, complete, and nothing stands behind it."""
-        return self.what is not What.OTHER and not self.is_truncated and not self.extra
+        return self.kind is not FileKind.OTHER and not self.is_truncated and not self.extra
 
     @property
-    def is_lost(self) -> bool:
+    def is_unrecoverable(self) -> bool:
         """Whether a transfer as text has changed it in a way that cannot be undone."""
-        return bool(self.text_mode) and self.what is What.OTHER
+        return bool(self.text_mode) and self.kind is FileKind.OTHER
 
 
-_MOST_PARTS: Final = 10
+_MAX_PARTS: Final = 10
 _PKCS7: Final = bytes.fromhex("2a864886f70d0107")
-_LEAST_LETTERS: Final = 16
+_MIN_BASE64_LENGTH: Final = 16
 _NESTED_PEM: Final = b"-----BEGIN "
 
 
 def recognise(content: bytes) -> Content:
     """Return what a file holds, of several PEM blocks the `likeliest`. Never raises."""
-    return likeliest(recognise_all(content))
+    return first_recognised(recognise_all(content))
 
 
-def likeliest(found: Sequence[Content]) -> Content:
+def first_recognised(found: Sequence[Content]) -> Content:
     """Return the first content that says something about a file, or else the first one."""
-    return next((each for each in found if each.what not in {What.TEXT, What.OTHER, What.PUBLIC_KEY}), found[0])
+    return next(
+        (each for each in found if each.kind not in {FileKind.TEXT, FileKind.OTHER, FileKind.PUBLIC_KEY}), found[0]
+    )
 
 
 def recognise_all(content: bytes) -> tuple[Content, ...]:
     """Return what a file holds: one content, or that of each PEM block in order. Never raises."""
     if not content:
-        return (Content(What.EMPTY, b""),)
+        return (Content(FileKind.EMPTY, b""),)
     if content.startswith(b"PK\x03\x04"):
-        return (Content(What.ARCHIVE, content),)
-    found = _binary(content)
-    if found.what is not What.OTHER or found.is_truncated or found.text_mode:
+        return (Content(FileKind.ARCHIVE, content),)
+    found = _recognise_binary(content)
+    if found.kind is not FileKind.OTHER or found.is_truncated or found.text_mode:
         return (found,)
-    text = text_encodings.text_of(content)
-    return (found,) if text is None else _in_text(text)
+    text = text_encodings.decode_text(content)
+    return (found,) if text is None else _recognise_text(text)
 
 
-def base64_content(text: Secret) -> SecretBytes | None:
+def decode_base64_text(text: Secret) -> SecretBytes | None:
     """Return the bytes of a base64 text, or of PEM text the text itself; None for another text, or none."""
-    text = text_encodings.unescaped(text)
+    text = text_encodings.unescape(text)
     if text_encodings.pem_blocks(text):
         return SecretBytes(text.reveal().encode("utf-8", "replace"))
-    contents = list(text_encodings.base64_contents(text_encodings.bare(text), is_strict=True))
-    return next((each for each in contents if each and _in_der(each).is_whole), contents[0] if contents else None)
+    contents = list(text_encodings.base64_contents(text_encodings.strip_wrapping(text), is_strict=True))
+    return next(
+        (each for each in contents if each and _recognise_der(each).is_complete), contents[0] if contents else None
+    )
 
 
-def _in_text(text: Secret) -> tuple[Content, ...]:
+def _recognise_text(text: Secret) -> tuple[Content, ...]:
     """Return what PEM or base64 holds, whatever it was copied out of."""
-    text = text_encodings.unescaped(text)
+    text = text_encodings.unescape(text)
     if blocks := text_encodings.pem_blocks(text):
-        return tuple(_in_block(block) for block in blocks)
-    contents = [each for each in _contents(text_encodings.bare(text)) if each]
+        return tuple(_recognise_block(block) for block in blocks)
+    contents = [each for each in _decode_candidates(text_encodings.strip_wrapping(text)) if each]
     if contents and contents[0].startswith(_NESTED_PEM):
-        return tuple(_in_block(block) for block in text_encodings.pem_blocks(Secret(contents[0].decode("latin-1"))))
-    return (_best(contents, "base64 text"),)
+        return tuple(
+            _recognise_block(block) for block in text_encodings.pem_blocks(Secret(contents[0].decode("latin-1")))
+        )
+    return (_choose_candidate(contents, "base64 text"),)
 
 
-def _in_block(block: text_encodings.PemBlock) -> Content:
-    contents = _contents(block.body)
+def _recognise_block(block: text_encodings.PemBlock) -> Content:
+    contents = _decode_candidates(block.body)
     if contents and block.is_legacy:
-        return Content(What.LEGACY_KEY, contents[0], "PEM text")
-    return _best(contents, "PEM text")
+        return Content(FileKind.LEGACY_KEY, contents[0], "PEM text")
+    return _choose_candidate(contents, "PEM text")
 
 
-def _contents(text: Secret) -> list[SecretBytes]:
-    if len(text.reveal()) < _LEAST_LETTERS:
+def _decode_candidates(text: Secret) -> list[SecretBytes]:
+    if len(text.reveal()) < _MIN_BASE64_LENGTH:
         return []
     return list(text_encodings.base64_contents(text))
 
 
-def _best(contents: list[SecretBytes], form: str) -> Content:
+def _choose_candidate(contents: list[SecretBytes], form: str) -> Content:
     """Return the first of several readings of one text that is whole, or else the first one."""
-    readings = [evolve(_binary(content), text=form) for content in contents]
-    found = next((each for each in readings if each.is_whole), readings[0] if readings else None)
-    is_nothing = found is None or (found.what is What.OTHER and not found.is_truncated and not found.text_mode)
-    return Content(What.TEXT, b"") if found is None or is_nothing else found
+    readings = [evolve(_recognise_binary(content), text=form) for content in contents]
+    found = next((each for each in readings if each.is_complete), readings[0] if readings else None)
+    is_nothing = found is None or (found.kind is FileKind.OTHER and not found.is_truncated and not found.text_mode)
+    return Content(FileKind.TEXT, b"") if found is None or is_nothing else found
 
 
-def _binary(content: bytes) -> Content:
+def _recognise_binary(content: bytes) -> Content:
     """Return what bytes are, as they are or as they were before they were transferred as text."""
-    found = _in_der(content)
-    if found.is_whole:
+    found = _recognise_der(content)
+    if found.is_complete:
         return found
-    for undone in text_mode.undone(content):
-        if (before := _in_der(undone.content)).is_whole:
-            return evolve(before, text_mode=undone.how)
-    how = text_mode.loss(content)
-    return Content(What.OTHER, b"", text_mode=how) if how else found
+    for restoration in text_mode.undo_text_mode(content):
+        if (before := _recognise_der(restoration.content)).is_complete:
+            return evolve(before, text_mode=restoration.damage)
+    how = text_mode.describe_loss(content)
+    return Content(FileKind.OTHER, b"", text_mode=how) if how else found
 
 
-def _in_der(content: bytes) -> Content:
+def _recognise_der(content: bytes) -> Content:
     if content[:1] != bytes((der.SEQUENCE,)):
-        return Content(What.OTHER, content)
+        return Content(FileKind.OTHER, content)
     if content[1:2] == b"\x80":  # BER: the length is not stated
-        return Content(_in_ber(der.Element(content, der.SEQUENCE, 2, len(content))), content)
+        return Content(_classify_ber(der.Element(content, der.SEQUENCE, 2, len(content))), content)
     try:
-        outer = der.first(content)
+        outer = der.first_element(content)
     except der.TruncatedError:
-        return Content(_what_is_left(content[4:12]), content, is_truncated=True)
+        return Content(_classify_truncated(content[4:12]), content, is_truncated=True)
     except der.DerError:
-        return Content(What.OTHER, content)
-    return Content(_what(outer), content[: outer.end], extra=len(content) - outer.end)
+        return Content(FileKind.OTHER, content)
+    return Content(_classify_der(outer), content[: outer.end], extra=len(content) - outer.end)
 
 
-def _what(outer: der.Element) -> What:
+def _classify_der(outer: der.Element) -> FileKind:
     """Return what a well-formed sequence is, by the tags within."""
     try:
-        parts = list(islice(outer, _MOST_PARTS))
+        parts = list(islice(outer, _MAX_PARTS))
         tags = [part.tag for part in parts]
         if tags == [der.SEQUENCE, der.SEQUENCE, der.BIT_STRING]:
-            return _signed([part.tag for part in islice(parts[0], _MOST_PARTS)])
+            return _classify_signed([part.tag for part in islice(parts[0], _MAX_PARTS)])
     except der.DerError:
-        return _in_ber(outer)
+        return _classify_ber(outer)
     if tags == [der.SEQUENCE, der.OCTET_STRING]:
-        return What.KEY
+        return FileKind.KEY
     if tags[:3] == [der.INTEGER, der.SEQUENCE, der.OCTET_STRING] or tags == [der.INTEGER] * 9:
-        return What.PLAIN_KEY
+        return FileKind.PLAIN_KEY
     if tags in ([der.SEQUENCE, der.BIT_STRING], [der.INTEGER, der.INTEGER]):
-        return What.PUBLIC_KEY
+        return FileKind.PUBLIC_KEY
     if tags[:2] == [der.INTEGER, der.SEQUENCE]:
-        return What.BAG
+        return FileKind.BAG
     if tags == [der.OBJECT_IDENTIFIER, der.VERSION]:
-        return What.ENVELOPE
-    return What.OTHER
+        return FileKind.ENVELOPE
+    return FileKind.OTHER
 
 
-def _in_ber(outer: der.Element) -> What:
+def _classify_ber(outer: der.Element) -> FileKind:
     """Return what a sequence with parts in BER is: the SAT's Certifica writes its envelopes so, and Java key stores."""
     try:
         first = next(iter(outer), None)
     except der.DerError:
-        return What.OTHER
+        return FileKind.OTHER
     if first is None:
-        return What.OTHER
+        return FileKind.OTHER
     if first.tag == der.OBJECT_IDENTIFIER and first.content.startswith(_PKCS7):
-        return What.ENVELOPE
+        return FileKind.ENVELOPE
     is_bag = first.tag == der.INTEGER and outer.data[first.end : first.end + 2] == b"\x30\x80"
-    return What.BAG if is_bag else What.OTHER
+    return FileKind.BAG if is_bag else FileKind.OTHER
 
 
-def _signed(tags: list[int]) -> What:
+def _classify_signed(tags: list[int]) -> FileKind:
     """Tell a certificate from a request for one: the one names its algorithm in third place, the other its key."""
     if tags[:2] == [der.VERSION, der.INTEGER] or tags[:6] == [der.INTEGER, *[der.SEQUENCE] * 5]:
-        return What.CERTIFICATE
-    return What.REQUEST if tags[:3] == [der.INTEGER, der.SEQUENCE, der.SEQUENCE] else What.OTHER
+        return FileKind.CERTIFICATE
+    return FileKind.REQUEST if tags[:3] == [der.INTEGER, der.SEQUENCE, der.SEQUENCE] else FileKind.OTHER
 
 
-def _what_is_left(within: bytes) -> What:
+def _classify_truncated(within: bytes) -> FileKind:
     """Return what a file that breaks off was going to be, if its bytes from the fifth on tell."""
     # SEQUENCE (with a length of two bytes) { SEQUENCE (with a length of two bytes) { version … is how certificates
     # begin, and { SEQUENCE (with a length of one byte) { identifier … is how encrypted keys do.
     if re.match(rb"\x30\x82..[\xa0\x02]", within, re.DOTALL):
-        return What.CERTIFICATE
+        return FileKind.CERTIFICATE
     if re.match(rb"\x30[\x0b-\x7f]\x06", within, re.DOTALL):
-        return What.KEY
-    return What.OTHER
+        return FileKind.KEY
+    return FileKind.OTHER

@@ -8,9 +8,9 @@ from attrs import frozen
 
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello._certificate import Certificate, PublicNumbers
-from facturaonline_async.sello._recognise import Content, What, likeliest, recognise_all
+from facturaonline_async.sello._recognise import Content, FileKind, first_recognised, recognise_all
 
-__all__ = ["Selection", "public_of_certificate", "public_of_key", "select", "select_certificate", "select_key"]
+__all__ = ["Selection", "certificate_public_key", "derive_public_key", "select", "select_certificate", "select_key"]
 
 
 @frozen
@@ -40,13 +40,13 @@ def select(cer: SecretBytes, key: SecretBytes, password: Secret) -> Selection:
     if is_swapped:
         cers, keys = keys, cers
     chosen = select_key(keys)
-    return Selection(select_certificate(cers, lambda: public_of_key(chosen, password)), chosen, is_swapped)
+    return Selection(select_certificate(cers, lambda: derive_public_key(chosen, password)), chosen, is_swapped)
 
 
 def select_key(found: Sequence[Content]) -> Content:
     """Return the key among several contents, an encrypted one first; or the one that stands in its place."""
     keys = _keys(found)
-    return next((each for each in keys if each.what is What.KEY), (*keys, likeliest(found))[0])
+    return next((each for each in keys if each.kind is FileKind.KEY), (*keys, first_recognised(found))[0])
 
 
 def select_certificate(found: Sequence[Content], public: Callable[[], PublicNumbers | None]) -> Content:
@@ -61,42 +61,42 @@ def select_certificate(found: Sequence[Content], public: Callable[[], PublicNumb
     """
     certificates = _certificates(found)
     if len(certificates) < 2:
-        return (*certificates, likeliest(found))[0]
+        return (*certificates, first_recognised(found))[0]
     leaves = [each for each in certificates if not _is_authority(each)] or certificates
     if len(leaves) > 1 and (wanted := public()) is not None:
-        leaves.sort(key=lambda each: public_of_certificate(each) != wanted)
+        leaves.sort(key=lambda each: certificate_public_key(each) != wanted)
     return leaves[0]
 
 
-def public_of_certificate(content: Content) -> PublicNumbers | None:
+def certificate_public_key(content: Content) -> PublicNumbers | None:
     """Return the public key that a certificate states, or None for what cannot be read as one."""
     try:
-        return Certificate.of(content.der).public_numbers if content.what is What.CERTIFICATE else None
+        return Certificate.of(content.der).public_numbers if content.kind is FileKind.CERTIFICATE else None
     except ValueError:
         return None
 
 
-def public_of_key(content: Content, password: Secret) -> PublicNumbers | None:
+def derive_public_key(content: Content, password: Secret) -> PublicNumbers | None:
     """Return the public half of a private key, or None for what the password does not open."""
     # `cryptography` is loaded when it is needed.
-    from facturaonline_async.sello._private_key import encoded, open_llave  # noqa: PLC0415
+    from facturaonline_async.sello._private_key import encode_password, open_private_key  # noqa: PLC0415
 
     try:
-        if content.what is What.KEY and password:
-            return open_llave(content.der, encoded(password))
-        return open_llave(content.der, None) if content.what is What.PLAIN_KEY else None
+        if content.kind is FileKind.KEY and password:
+            return open_private_key(content.der, encode_password(password))
+        return open_private_key(content.der, None) if content.kind is FileKind.PLAIN_KEY else None
     except ValueError:
         return None
 
 
 def _certificates(found: Sequence[Content]) -> list[Content]:
     """Return the certificates, those that break off behind the others."""
-    certificates = [each for each in found if each.what is What.CERTIFICATE]
+    certificates = [each for each in found if each.kind is FileKind.CERTIFICATE]
     return sorted(certificates, key=lambda each: each.is_truncated)
 
 
 def _keys(found: Sequence[Content]) -> list[Content]:
-    return sorted((each for each in found if each.what.is_key), key=lambda each: each.is_truncated)
+    return sorted((each for each in found if each.kind.is_key), key=lambda each: each.is_truncated)
 
 
 def _is_authority(content: Content) -> bool:

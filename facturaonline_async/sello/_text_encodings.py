@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from facturaonline_async.config import Secret, SecretBytes
 
-__all__ = ["PemBlock", "bare", "base64_contents", "pem_blocks", "text_of", "unescaped"]
+__all__ = ["PemBlock", "base64_contents", "decode_text", "pem_blocks", "strip_wrapping", "unescape"]
 
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----(.*?)(?=-----(?:BEGIN|END) |\Z)", re.DOTALL)
 _PEM_HEADER: Final = re.compile(r"^[A-Za-z-]+: .*$", re.MULTILINE)
@@ -28,7 +28,7 @@ _URL_ESCAPES: Final = tuple(
     (escape, character) for character in "+/=\r\n\t " for escape in {f"%{ord(character):02X}", f"%{ord(character):02x}"}
 )
 """Of the characters of base64 text that a URL escapes; `urllib` takes a second for a million percent signs."""
-_MOST_BLOCKS: Final = 500
+_MAX_BLOCKS: Final = 500
 """A bundle of all the world's authorities has 150."""
 _BLANKS_BUT_SPACES: Final = str.maketrans("", "", "\r\n\t\f\v")
 _FOR_URLS: Final = str.maketrans("-_", "+/")
@@ -48,7 +48,7 @@ class PemBlock:
     is_legacy: bool
 
 
-def text_of(content: bytes) -> Secret | None:
+def decode_text(content: bytes) -> Secret | None:
     """Return the text that the bytes are, without a byte order mark; None for bytes that are no text."""
     for mark, encoding in _BOMS:
         if content.startswith(mark):
@@ -62,12 +62,12 @@ def text_of(content: bytes) -> Secret | None:
     return None
 
 
-def unescaped(text: Secret) -> Secret:
+def unescape(text: Secret) -> Secret:
     """Return the text without the escapes of source code and JSON."""
-    return _replaced(text, _ESCAPES)
+    return _replace_all(text, _ESCAPES)
 
 
-def _replaced(text: Secret, pairs: Iterable[tuple[str, str]]) -> Secret:
+def _replace_all(text: Secret, pairs: Iterable[tuple[str, str]]) -> Secret:
     for old, new in pairs:
         text = Secret(text.reveal().replace(old, new))
     return text
@@ -75,17 +75,17 @@ def _replaced(text: Secret, pairs: Iterable[tuple[str, str]]) -> Secret:
 
 def pem_blocks(text: Secret) -> list[PemBlock]:
     """Return the first 500 PEM blocks of a text, in their order. One that breaks off ends where the next one begins."""
-    found = islice(_PEM.finditer(text.reveal()), _MOST_BLOCKS)
+    found = islice(_PEM.finditer(text.reveal()), _MAX_BLOCKS)
     bodies = list(map(Secret, map(itemgetter(1), found)))  # no frame of ours has a text
     return [PemBlock(Secret(_PEM_HEADER.sub("", body.reveal())), "Proc-Type:" in body.reveal()) for body in bodies]
 
 
-def bare(text: Secret) -> Secret:
+def strip_wrapping(text: Secret) -> Secret:
     """Return the text without quotes, a data URI's beginning, and a URI's escapes."""
     if _QUOTED.fullmatch(text.reveal().strip()):
         text = Secret(_QUOTED.sub(r"\2", text.reveal().strip()).strip())
     # Blanks at the end stay: they may be plus signs.
-    return _replaced(Secret(_DATA_URI.sub("", text.reveal().lstrip())), _URL_ESCAPES)
+    return _replace_all(Secret(_DATA_URI.sub("", text.reveal().lstrip())), _URL_ESCAPES)
 
 
 def base64_contents(text: Secret, *, is_strict: bool = False) -> Iterator[SecretBytes]:
@@ -97,21 +97,21 @@ def base64_contents(text: Secret, *, is_strict: bool = False) -> Iterator[Secret
     seen: set[Secret] = set()
     for candidate in (
         Secret("".join(text.reveal().split())),
-        _with_pluses(Secret(text.reveal().strip())),
-        _with_pluses(text),
+        _restore_pluses(Secret(text.reveal().strip())),
+        _restore_pluses(text),
     ):
         if candidate not in seen and _BASE64.fullmatch(candidate.reveal()):
             seen.add(candidate)
             letters = Secret(candidate.reveal().rstrip("=").translate(_FOR_URLS))
             if not (is_strict and len(letters.reveal()) % 4 == 1):
-                yield _decoded(letters)
+                yield _decode(letters)
 
 
-def _with_pluses(text: Secret) -> Secret:
+def _restore_pluses(text: Secret) -> Secret:
     return Secret(text.reveal().translate(_BLANKS_BUT_SPACES).replace(" ", "+"))
 
 
-def _decoded(letters: Secret) -> SecretBytes:
+def _decode(letters: Secret) -> SecretBytes:
     length = len(letters.reveal())
     length -= length % 4 == 1
     return SecretBytes(base64.b64decode(letters.reveal()[:length] + "=" * (-length % 4)))

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from facturaonline_async._text import TO_LATIN
 from facturaonline_async.config import SecretBytes
 
-__all__ = ["Undone", "loss", "undone"]
+__all__ = ["Restoration", "describe_loss", "undo_text_mode"]
 
 _LINE_ENDS: Final = "a carriage return (0x0D) was put before each line feed (0x0A)"
 _UTF8: Final = "the bytes above 0x7F were rewritten as UTF-8"
@@ -20,46 +20,46 @@ _LOST: Final = "the bytes above 0x7F are lost"
 _REWRITTEN: Final = re.compile(rb"0(?:\xc2[\x81-\x83]|\xe2\x80\x9a|\xef\xbf\xbd)")
 """SEQUENCE, and a length's first byte (0x81 to 0x83) in UTF-8, or replaced by U+FFFD."""
 _CONTROLS: Final = bytes(set(range(0x20)) - set(b"\t\n\r\f\v") | {0x7F})
-_LEAST_LENGTH: Final = 64
-_LEAST_LINES: Final = 3
+_MIN_LENGTH: Final = 64
+_MIN_LINES: Final = 3
 """Of binary data, one line feed in 256 stands behind a carriage return."""
 
 
 @frozen
-class Undone:
+class Restoration:
     """A file as it may have been.
 
     Attributes:
         content: its bytes.
-        how: what the transfer did to it, as a clause.
+        damage: what the transfer did to it, as a clause.
 
     """
 
     content: SecretBytes = field(repr=False)
-    how: str
+    damage: str
 
 
-def undone(content: bytes) -> Iterator[Undone]:
+def undo_text_mode(content: bytes) -> Iterator[Restoration]:
     """Yield what a file may have been before a transfer that can be undone; its length tells whether it was that."""
     if content[:1] != b"0":
         return
     has_line_ends = 0 < content.count(b"\n") == content.count(b"\r\n")
     if has_line_ends:
-        yield Undone(SecretBytes(content.replace(b"\r\n", b"\n")), _LINE_ENDS)
+        yield Restoration(SecretBytes(content.replace(b"\r\n", b"\n")), _LINE_ENDS)
     if not _REWRITTEN.match(content):
         return
     try:
         latin = SecretBytes(content.decode("utf-8").translate(TO_LATIN).encode("latin-1"))
     except UnicodeError:
         return
-    yield Undone(latin, _UTF8)
+    yield Restoration(latin, _UTF8)
     if has_line_ends:
-        yield Undone(SecretBytes(latin.replace(b"\r\n", b"\n")), f"{_UTF8}, and {_LINE_ENDS}")
+        yield Restoration(SecretBytes(latin.replace(b"\r\n", b"\n")), f"{_UTF8}, and {_LINE_ENDS}")
 
 
-def loss(content: bytes) -> str:
+def describe_loss(content: bytes) -> str:
     """Return what a transfer as text did to a file that cannot be undone, as a clause; ``""`` if it did nothing."""
-    if content[:1] != b"0" or len(content) < _LEAST_LENGTH:
+    if content[:1] != b"0" or len(content) < _MIN_LENGTH:
         return ""
     if _REWRITTEN.match(content):
         return _LOST
@@ -67,5 +67,5 @@ def loss(content: bytes) -> str:
         controls = len(content) - len(content.translate(None, _CONTROLS))
         is_utf16 = content.count(0) * 3 > len(content)
         return _LOST if controls * 20 > len(content) and not is_utf16 else ""
-    has_line_ends = _LEAST_LINES <= content.count(b"\n") == content.count(b"\r\n")
+    has_line_ends = _MIN_LINES <= content.count(b"\n") == content.count(b"\r\n")
     return _LINE_ENDS if has_line_ends else ""

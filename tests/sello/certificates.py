@@ -46,15 +46,15 @@ def made(rfc: str = RFC, **how: Any) -> Sello:
 
 def attributes(cer: bytes, name: Literal["issuer", "subject"]) -> list[tuple[str, bytes]]:
     """Return each attribute of a name in its order: dotted identifier, and DER of its value."""
-    body = next(iter(read.first(cer)))
+    body = next(iter(read.first_element(cer)))
     element = list(body)[3 if name == "issuer" else 5]
     pairs = [list(pair) for relative in element for pair in relative]
-    return [(read.dotted(identifier), whole(value)) for identifier, value in pairs]
+    return [(read.dotted_oid(identifier), whole(value)) for identifier, value in pairs]
 
 
 def with_attributes(cer: bytes, name: Literal["issuer", "subject"], attributes: list[tuple[str, bytes]]) -> bytes:
     """Return the certificate with other attributes; its signature stays as it was."""
-    body, algorithm, signature = read.first(cer)
+    body, algorithm, signature = read.first_element(cer)
     parts = list(map(whole, body))
     parts[3 if name == "issuer" else 5] = der.sequence(
         *(der.set_of(der.sequence(der.oid(identifier), value)) for identifier, value in attributes)

@@ -46,7 +46,7 @@ def with_part(number: int, part: Maker) -> Maker:
     """Return a certificate one of whose parts (number, algorithm, issuer, validity and so on) is another one."""
 
     def content(size: int) -> bytes:
-        body, algorithm, signature = read.first(good().cer)
+        body, algorithm, signature = read.first_element(good().cer)
         parts = list(map(whole, body))
         parts[number] = part(size)
         return der.sequence(der.sequence(*parts), whole(algorithm), whole(signature))

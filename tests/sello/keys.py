@@ -54,7 +54,7 @@ def encrypted_by(hash_name: str, *parameters: bytes, content: bytes | None = Non
 
 def wrapped(scheme: str, *parameters: bytes) -> bytes:
     """Return a good key whose file says that it is encrypted in another way."""
-    _, content = read.first(made().key)
+    _, content = read.first_element(made().key)
     return der.sequence(der.sequence(der.oid(scheme), *parameters), der.octets(content.content))
 
 

@@ -345,7 +345,7 @@ def test_from_base64_reads_what_a_file_may_hold(dress: str) -> None:
 
 @pytest.mark.parametrize("end", [b"\xff\xff>", b"\xfb\xef\xbe"])
 def test_a_plus_sign_that_became_a_blank_is_found_at_the_end_too(end: bytes) -> None:
-    body, algorithm, signature = map(whole, sello_der.first(made().cer))
+    body, algorithm, signature = map(whole, sello_der.first_element(made().cer))
     room = -len(der.sequence(body, algorithm, signature, b"")) % 3
     cer = der.sequence(body, algorithm, der.bits(bytes(256 + room - 3) + end))
     text = base64.b64encode(cer)

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async._text import repair_mojibake
 from facturaonline_async.sello import Certificado, Sello, check
-from facturaonline_async.sello._certificate import PublicNumbers, read_certificado
+from facturaonline_async.sello._certificate import PublicNumbers, read_certificate
 from facturaonline_async.testing import _der as der
 from tests.effort import examples
 from tests.sello.certificates import NOW, RFC, attributes, made, manifest, needs_sat, sat, with_attributes
@@ -128,7 +128,7 @@ def test_no_bytes_of_a_name_are_worse_than_a_warning(where: tuple[Name, str], ta
             continue
         sello = renamed(base(kind), name, identifier, der.string(tag, content))
         assert set(certificate_codes(sello, kind)) <= {"unknown_issuer"}
-        certificado, _ = read_certificado(sello.cer)
+        certificado, _ = read_certificate(sello.cer)
         assert (certificado.rfc, certificado.kind) == (RFC, kind)
 
 
@@ -209,7 +209,7 @@ def certificates() -> list[bytes]:
 def test_the_reader_and_cryptography_agree_on_every_certificate() -> None:
     contents = certificates()
     assert len(contents) == 17
-    assert [numbers(*read_certificado(each)) for each in contents] == list(map(numbers_by_cryptography, contents))
+    assert [numbers(*read_certificate(each)) for each in contents] == list(map(numbers_by_cryptography, contents))
 
 
 @given(st.data())
@@ -220,7 +220,7 @@ def test_the_reader_and_cryptography_agree_on_changed_bytes_that_both_can_read(d
     content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
         expected = numbers_by_cryptography(bytes(content))
-        actual = numbers(*read_certificado(bytes(content)))
+        actual = numbers(*read_certificate(bytes(content)))
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension):
         return
     assert expected == actual

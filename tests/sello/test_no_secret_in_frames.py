@@ -67,17 +67,21 @@ class Interrupts:
         return self.function(*arguments, **more)
 
 
-def places() -> Iterator[tuple[Any, str, int]]:
+def interruption_points() -> Iterator[tuple[Any, str, int]]:
     yield from ((private_key, "load_der_private_key", number) for number in range(3))
-    yield from ((private_key, "_is_consistent", 0), (private_key, "_works", 0), (key_encryption, "examined", 0))
-    yield from ((_check, name, 0) for name in ("encoded", "explain", "open_llave", "_public"))
-    yield from ((passwords, name, 0) for name in ("encoded", "_in_windows", "_opens", "open_llave", "_undone"))
-    yield from ((passwords, "unquote_to_bytes", 0), (key_encryption, "canonical", 0))
+    yield from ((private_key, name, 0) for name in ("_is_consistent", "_signs_and_verifies"))
+    yield from ((key_encryption, name, 0) for name in ("inspect_encryption", "to_canonical"))
+    for name in ("encode_password", "explain_wrong_password", "open_private_key", "_open_key"):
+        yield _check, name, 0
+    for name in ("encode_password", "_encode_cp1252", "_opens", "open_private_key", "_undo", "unquote_to_bytes"):
+        yield passwords, name, 0
     yield from ((der, "_read", number) for number in range(8))
-    yield from ((recognise, name, 0) for name in ("_in_text", "_in_block", "_best"))
-    yield from ((recognise, name, number) for name in ("_binary", "_in_der", "_what") for number in range(2))
-    yield from ((text_encodings, name, 0) for name in ("text_of", "bare", "PemBlock", "base64_contents", "_decoded"))
-    yield from ((text_mode, name, 0) for name in ("undone", "loss"))
+    yield from ((recognise, name, 0) for name in ("_recognise_text", "_recognise_block", "_choose_candidate"))
+    for name in ("_recognise_binary", "_recognise_der", "_classify_der"):
+        yield from ((recognise, name, number) for number in range(2))
+    for name in ("decode_text", "strip_wrapping", "PemBlock", "base64_contents", "_decode"):
+        yield text_encodings, name, 0
+    yield from ((text_mode, name, 0) for name in ("undo_text_mode", "describe_loss"))
     yield from ((_selection, name, 0) for name in ("select_key", "select_certificate"))
     yield (base64, "b64decode", 0)
 
@@ -90,7 +94,9 @@ def dressed() -> Iterator[Sello]:
             yield Sello(bytes(key), GOOD.cer, password)
 
 
-@pytest.mark.parametrize(("where", "name", "number"), list(places()), ids=lambda each: getattr(each, "__name__", each))
+@pytest.mark.parametrize(
+    ("where", "name", "number"), list(interruption_points()), ids=lambda each: getattr(each, "__name__", each)
+)
 def test_an_interrupted_check_shows_nothing(
     where: Any, name: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +130,7 @@ async def test_an_error_in_the_thread_shows_nothing_and_no_thread_is_named_after
         names.extend(each.name for each in threading.enumerate())
         raise RuntimeError
 
-    monkeypatch.setattr(_check, "open_llave", interrupted)
+    monkeypatch.setattr(_check, "open_private_key", interrupted)
     with pytest.raises(RuntimeError) as error:
         await check_in_thread(GOOD, rfc=None, kind="csd")
     assert_hidden(error.value)

@@ -205,7 +205,7 @@ def test_all_tries_together_cost_a_bounded_number_of_rounds(
     content: Callable[[], bytes], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opener = Opener()
-    monkeypatch.setattr(passwords, "open_llave", opener)
+    monkeypatch.setattr(passwords, "open_private_key", opener)
     (finding,) = check(Sello(CER, content(), WORST), now=NOW).findings
     assert (finding.code, len(opener.tried)) == ("wrong_password", most)
     assert len(set(opener.tried)) == most
@@ -214,13 +214,13 @@ def test_all_tries_together_cost_a_bounded_number_of_rounds(
 @pytest.mark.parametrize("given", ["12345678A", "otra-clave_1", "abc", "x" * 1000])
 def test_a_plain_wrong_password_is_tried_once(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opener = Opener()
-    monkeypatch.setattr(passwords, "open_llave", opener)
+    monkeypatch.setattr(passwords, "open_private_key", opener)
     assert found("contraseña1", given).code == "wrong_password"
     assert opener.tried == []
 
 
 def test_a_right_password_is_not_re_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that looks garbled."""
-    monkeypatch.setattr(passwords, "explain", None)
+    monkeypatch.setattr(passwords, "explain_wrong_password", None)
     for password in ("contraseÃ±a1", '"x y"', "a%20b", "&amp;", " x "):
         assert check(Sello(CER, key(password), password), now=NOW).findings == ()

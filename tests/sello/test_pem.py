@@ -135,7 +135,7 @@ def test_certificates_of_several_holders_with_a_key_that_does_not_open_give_the_
 
 def test_a_chain_opens_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an authority is, its certificate states: opening the key may take half a second."""
-    monkeypatch.setattr(private_keys, "open_llave", None)
+    monkeypatch.setattr(private_keys, "open_private_key", None)
     assert Sello(file("authority", "certificate"), file("key"), "otra").to_der() == evolve(GOOD, password="otra")
 
 

@@ -15,7 +15,7 @@ from facturaonline_async.sello import (
     _private_key as private_key,
     check,
 )
-from facturaonline_async.sello._der import DerError, Element, dotted
+from facturaonline_async.sello._der import DerError, Element, dotted_oid
 from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, made, whole
 from tests.sello.keys import (
@@ -84,7 +84,7 @@ def test_what_other_programs_ask_for_is_tried(key: Callable[[], bytes]) -> None:
 
 def test_a_panic_below_is_about_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's Rust code panics at a count that is too large for C, with an error that is no Exception."""
-    monkeypatch.setattr(key_encryption, "_MOST_ROUNDS", 2**40)
+    monkeypatch.setattr(key_encryption, "_MAX_ITERATIONS", 2**40)
     key = derived(PBKDF2, 2**31)
     with pytest.raises(BaseException, match="unwrap") as panic:
         serialization.load_der_private_key(key, b"x")
@@ -132,7 +132,9 @@ MERSENNE = 2**21701 - 1
 def test_numbers_that_are_no_key_are_damage_and_are_not_used(
     key: Callable[[int, int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(private_key, "_works", None)  # OpenSSL may hang, or worse, where it uses such numbers
+    monkeypatch.setattr(
+        private_key, "_signs_and_verifies", None
+    )  # OpenSSL may hang, or worse, where it uses such numbers
     (what,) = found(key(*primes()))
     assert what[0] == "damaged_key"
 
@@ -170,7 +172,7 @@ def test_an_identifier_of_many_bytes_is_none() -> None:
     """Reading one of a million would take minutes."""
     content = b"\xff" * 99 + b"\x01"
     with pytest.raises(DerError):
-        dotted(Element(content, 0x06, 0, len(content)))
+        dotted_oid(Element(content, 0x06, 0, len(content)))
 
 
 # ── Encryptions ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,8 +244,8 @@ def test_a_key_whose_cipher_is_not_known_as_it_is_given_is_not_supported(cipher:
 
 @pytest.mark.parametrize("missing", [1, 7])
 def test_a_key_whose_encrypted_content_is_not_whole_is_damaged(missing: int) -> None:
-    algorithm, content = map(whole, read.first(made().key))
-    key = der.sequence(algorithm, der.octets(read.first(content).content[:-missing]))
+    algorithm, content = map(whole, read.first_element(made().key))
+    key = der.sequence(algorithm, der.octets(read.first_element(content).content[:-missing]))
     assert found(key) == [
         ("damaged_key", "The file is an encrypted private key, but its encrypted content is not whole.")
     ]

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async.sello import Sello, check
-from facturaonline_async.sello._recognise import What, recognise
+from facturaonline_async.sello._recognise import FileKind, recognise
 from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, sat
 
@@ -83,7 +83,7 @@ def test_no_real_file_that_was_transferred_as_text_is_told_for_anything_else(how
         good = sat(pair["cer"], pair["key"])
         for content in (good.cer, bytes(good.key)):
             found = recognise(change(content))
-            assert (bool(found.text_mode), found.is_lost) == (change(content) != content, how in LOST)
+            assert (bool(found.text_mode), found.is_unrecoverable) == (change(content) != content, how in LOST)
 
 
 def test_line_feeds_that_were_changed_only_where_no_cr_stood_are_told() -> None:
@@ -103,16 +103,16 @@ def test_what_was_done_is_said() -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"0" * 200, What.TEXT),
-        (b"0\x02\x01" + b"a" * 200, What.TEXT),
-        ("0123 not base64! ".encode("utf-16-le") * 20, What.TEXT),
-        (b"0\n\r\n" * 50, What.TEXT),
-        (GOOD.cer + b"\r\n", What.CERTIFICATE),
+        (b"0" * 200, FileKind.TEXT),
+        (b"0\x02\x01" + b"a" * 200, FileKind.TEXT),
+        ("0123 not base64! ".encode("utf-16-le") * 20, FileKind.TEXT),
+        (b"0\n\r\n" * 50, FileKind.TEXT),
+        (GOOD.cer + b"\r\n", FileKind.CERTIFICATE),
     ],
 )
-def test_other_files_were_not_transferred_as_text(content: bytes, what: What) -> None:
+def test_other_files_were_not_transferred_as_text(content: bytes, what: FileKind) -> None:
     found = recognise(content)
-    assert (found.what, found.text_mode) == (what, "")
+    assert (found.kind, found.text_mode) == (what, "")
 
 
 # ── BER ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +143,7 @@ BAGS = {
 @pytest.mark.parametrize("form", ENVELOPES)
 def test_an_envelope_is_told_in_whatever_encoding(form: str) -> None:
     for content in (ENVELOPES[form], base64.b64encode(ENVELOPES[form])):
-        assert recognise(content).what is What.ENVELOPE
+        assert recognise(content).kind is FileKind.ENVELOPE
     found = check(Sello(ENVELOPES[form], GOOD.key, GOOD.password), now=NOW).findings
     assert [(each.code, each.seen) for each in found if each.code != "not_der"] == [
         ("not_a_certificate", "The file is an envelope (.sdg, .p7b).")
@@ -152,9 +152,9 @@ def test_an_envelope_is_told_in_whatever_encoding(form: str) -> None:
 
 @pytest.mark.parametrize("form", BAGS)
 def test_a_key_store_is_told_in_whatever_encoding(form: str) -> None:
-    assert recognise(BAGS[form]).what is What.BAG
+    assert recognise(BAGS[form]).kind is FileKind.BAG
 
 
 @pytest.mark.parametrize("content", [b"0\x80", b"0\x80\0\0", b"0\x80\x06", b"0\x80\x02\x01\x03\0\0", b"0\x80\x30\x80"])
 def test_other_ber_is_something_else(content: bytes) -> None:
-    assert recognise(content).what in {What.OTHER, What.TEXT}
+    assert recognise(content).kind in {FileKind.OTHER, FileKind.TEXT}

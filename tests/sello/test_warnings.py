@@ -51,7 +51,7 @@ def plain(key: dsa.DSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
 
 def with_number(number: bytes) -> bytes:
     """Return a certificate with another serial number, such as one below zero, of which `cryptography` warns."""
-    body, algorithm, signature = read.first(made().cer)
+    body, algorithm, signature = read.first_element(made().cer)
     parts = list(map(whole, body))
     parts[1] = der.string(0x02, number)
     return der.sequence(der.sequence(*parts), whole(algorithm), whole(signature))
@@ -129,12 +129,12 @@ def test_checks_in_several_threads_leave_the_filters_of_warnings_as_they_were() 
     entered, leaving = threading.Event(), threading.Event()
 
     def check_in_another_thread() -> None:
-        with crypto_errors.quiet():
+        with crypto_errors.suppress_warnings():
             entered.set()
             leaving.wait()
 
     thread = threading.Thread(target=check_in_another_thread)
-    with crypto_errors.quiet():
+    with crypto_errors.suppress_warnings():
         thread.start()
         entered.wait(0.2)  # in vain, if it waits as it has to
     leaving.set()
@@ -145,7 +145,7 @@ def test_checks_in_several_threads_leave_the_filters_of_warnings_as_they_were() 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_process_forked_amid_a_check_can_check() -> None:
-    with crypto_errors.quiet():
+    with crypto_errors.suppress_warnings():
         child = os.fork()
         if child == 0:  # pragma: no cover  # another process
             signal.alarm(600)  # ends it, should it wait for ever

@@ -7,7 +7,7 @@ from attrs import evolve
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow
 from facturaonline_async.provision._plan.models import PlanProblem, PlanRow
-from facturaonline_async.sat._findings import Finding, told
+from facturaonline_async.sat._findings import Finding, format_findings
 
 __all__ = ["as_problem", "in_columns", "refused_in_columns"]
 
@@ -34,4 +34,4 @@ def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputEr
         return error
     findings = [in_columns(row, finding) for finding in error.findings]
     errors = [finding for finding in findings if finding.is_error]
-    return InvalidInputError(told(errors), field=errors[0].field, findings=findings, report=error.report)
+    return InvalidInputError(format_findings(errors), field=errors[0].field, findings=findings, report=error.report)
