@@ -1,6 +1,7 @@
-"""Asyncio client for FacturaOnline: companies and their invoice series, each provisioned exactly once.
+"""Asyncio client for FacturaOnline: create companies and invoice series exactly once.
 
-Begin with `connect`. The rest of the house: `facturaonline_async.bulk`, `facturaonline_async.provision` and, for tests,
+Begin with `connect`. Further modules: `facturaonline_async.bulk` (many calls at once), `facturaonline_async.provision`
+(companies and series from a plan), `facturaonline_async.sello` (certificate checks) and, for tests,
 `facturaonline_async.testing`.
 """
 

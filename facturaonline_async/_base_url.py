@@ -1,4 +1,4 @@
-"""Base URLs: those of the provider, and the normal form of any other, so that one host has one name."""
+"""Base URLs of the provider, and the normal form of a base URL."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ _HOST_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 def normalize(value: str | None) -> str | None:
     """Return the normal form of a base URL; None stays None.
 
-    Scheme and host in lower case, no default port, no dot behind the host, no slash at the end, an IP address in its
-    shortest form. The path stays as it is: its case and its percent-encoding are the server's own.
+    One host has one normal form: scheme and host in lower case, no default port, no dot after the host, no slash at
+    the end, an IP address in its shortest form. The path is not changed, because servers distinguish case and
+    percent-encoding.
+
+    Args:
+        value: the URL.
 
     Raises:
-        InvalidInputError: it is no http(s) URL in ASCII, holds a user, query or fragment, or would send the keys
-            unencrypted to another machine.
+        InvalidInputError: `value` is not an http(s) URL in ASCII; or it holds a user, a query or a fragment; or it
+            would send the keys unencrypted to another machine.
 
     """
     if value is None:
@@ -44,10 +48,11 @@ def normalize(value: str | None) -> str | None:
     if parts.scheme not in _DEFAULT_PORTS or not host or port == 0 or _NOT_IN_A_URL.search(value):
         raise InvalidInputError(f"base_url is not an http(s) URL in ASCII. {_REMEDY}", field="base_url")
     if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
-        raise InvalidInputError(f"base_url takes no user, query or fragment. {_REMEDY}", field="base_url")
+        raise InvalidInputError(f"base_url must not hold a user, a query or a fragment. {_REMEDY}", field="base_url")
     if parts.scheme == "http" and not _is_loopback(host):
         raise InvalidInputError(
-            "base_url must be https: the keys would travel in the open. Only loopback may be http.", field="base_url"
+            "base_url must be https, because http sends the keys unencrypted. Only loopback addresses may use http.",
+            field="base_url",
         )
     if any(segment in {".", ".."} for segment in parts.path.split("/")):
         raise InvalidInputError(f"base_url holds the path segment '.' or '..'. {_REMEDY}", field="base_url")
@@ -57,10 +62,10 @@ def normalize(value: str | None) -> str | None:
 
 
 def _host(parts: SplitResult) -> str:
-    """Return the host in its normal form, or "" where there is none.
+    """Return the host in its normal form, or "" if there is none.
 
     Raises:
-        ValueError: it is no host.
+        ValueError: the host is malformed.
 
     """
     host = (parts.hostname or "").removesuffix(".")

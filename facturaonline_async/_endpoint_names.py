@@ -1,4 +1,4 @@
-"""The names of all endpoints, for settings: these know nothing of the resources."""
+"""The names of all endpoints, for `config`, which must not import the resources."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ EndpointName: TypeAlias = Literal[
     "series.get",
     "series.list",
 ]
-"""Resource and verb. A type checker refuses an `Endpoint` with another name; a test looks for names without one."""
+"""Resource and verb. Type checkers refuse an `Endpoint` with another name; a test finds names without an endpoint."""
 
 ENDPOINT_NAMES: Final[frozenset[str]] = frozenset(get_args(EndpointName))

@@ -10,5 +10,4 @@ from facturaonline_async.series import _wire as series
 
 __all__ = ["ENDPOINTS"]
 
-#: Every endpoint that this library calls, by name.
 ENDPOINTS: Final[dict[str, Endpoint]] = {each.name: each for each in (*series.ENDPOINTS, *empresas.ENDPOINTS)}

@@ -1,4 +1,4 @@
-"""FacturaOnline: a session and a key pair together; connect() makes both."""
+"""The client (a session and a key pair), the session, and `connect`, which opens both."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ __all__ = ["ConnectContext", "FacturaOnline", "SessionManager", "connect"]
 
 
 class SessionManager:
-    """A connection pool with a rate limiter and retries. Any number of clients and key pairs share one session.
+    """A connection pool with a rate limiter and retries, for any number of clients.
 
-    Use it as ``async with SessionManager(config) as session:``. It belongs to the event loop and to the process that
-    use it first: several worker processes are several sessions, each with limits of its own. In a child of ``os.fork``
-    every use of the parent's session raises `NotSentError`, and `aclose` leaves the parent's connections open.
+    Use it as ``async with SessionManager(config) as session:``. It owns its connections until `aclose`. It belongs to
+    the event loop and to the process that use it first: each worker process has its own session, with its own limits.
+    In a child of ``os.fork`` every use of the parent's session raises `NotSentError`, and `aclose` leaves the parent's
+    connections open.
 
     Cancelling a call releases its connection, its slot and its place in the queue. A write that is cancelled in flight
     may have happened.
 
     Args:
-        config: must have a ``base_url``.
+        config: settings; they must have a ``base_url``.
 
     Raises:
         InvalidInputError: `config` has no ``base_url``.
@@ -48,12 +49,12 @@ class SessionManager:
 
     @property
     def config(self) -> Config:
-        """The settings that the session was made with."""
+        """The settings of the session."""
         return self._engine.config
 
     @property
     def stats(self) -> SessionStats:
-        """Calls that wait and calls in flight, held key pairs, and whether the session is closed."""
+        """The number of waiting calls and of calls in flight, paused key pairs, and whether it is closed."""
         return self._engine.stats
 
     async def __aenter__(self) -> Self:
@@ -66,10 +67,10 @@ class SessionManager:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. Calls in flight end before this returns; calls that wait are never sent.
+        """Close all connections. Calls in flight end before this returns; waiting calls are not sent.
 
-        A call in flight raises `OutcomeUnknownError`, or `NotSentError` while its connection is being made. None of
-        them is repeated, and none is cancelled. Closing twice does no harm.
+        A call in flight raises `OutcomeUnknownError`, or `NotSentError` while its connection is being made. No call is
+        retried, and no task is cancelled. Closing twice does no harm.
 
         In a forked child this closes nothing: the connections and the loop's selector are shared with the parent.
         """
@@ -81,15 +82,15 @@ def engine_of(client: FacturaOnline) -> Engine:
     return client.session._engine  # noqa: SLF001  # the facade hides it from users, not from this package
 
 
-@frozen(slots=False)  # the services are kept once they were asked for
+@frozen(slots=False)  # cached_property stores the services in the instance
 class FacturaOnline:
-    """A session seen with one company's keys. Free to make, even for each request.
+    """A session together with one company's keys; cheap enough to make for each request.
 
-    A client that `connect` made closes its session with `aclose`. Any other one, made over a session or by
-    `for_empresa`, has nothing to close.
+    A client from `connect` owns its session and closes it with `aclose`. A client that was made with a session, or by
+    `for_empresa`, owns nothing.
 
     Attributes:
-        session: connections, limits and repeats; many clients may share it.
+        session: connections, limits and retries; many clients may share it.
         credentials: the company's key pair.
 
     """
@@ -98,7 +99,7 @@ class FacturaOnline:
     credentials: Credentials
     _owns_session: bool = field(default=False, init=False, repr=False, eq=False)
 
-    # Cached: to make a service for each call costs 1.3 % of a read.
+    # Cached: making a service for each call costs 1.3 % of a read.
 
     @cached_property
     def series(self) -> SeriesService:
@@ -107,23 +108,26 @@ class FacturaOnline:
 
     @cached_property
     def empresas(self) -> EmpresaService:
-        """The companies of the account that the keys belong to."""
+        """The companies (empresas) of the account that the keys belong to."""
         return EmpresaService(engine_of(self), self.credentials)
 
     async def aclose(self) -> None:
-        """Close the session, if `connect` made this client; else do nothing: the session is another one's to close.
+        """Close the session, if this client came from `connect`; else do nothing.
 
-        Calls in flight fail; calls that wait for their turn are never sent. Closing twice does no harm.
+        Calls in flight fail, and waiting calls are not sent; see `SessionManager.aclose`. Closing twice does no harm.
         """
         if self._owns_session:
             await self.session.aclose()
 
     def for_empresa(self, empresa: Empresa) -> FacturaOnline:
-        """Return the same session seen with that company's own keys.
+        """Return a client for another company, which shares this client's session.
+
+        Args:
+            empresa: the company, as read from the API with its own keys (`EmpresaService.get`, ``list``, ``ensure``).
 
         Raises:
-            InvalidInputError: this value carries no keys; see `Empresa.credentials`.
-            UnreadableAnswerError: the keys are another company's, as far as this session knows.
+            InvalidInputError: `empresa` holds no keys; see `Empresa.credentials`.
+            UnreadableAnswerError: this session has seen the same keys with another company.
 
         """
         credentials = empresa.credentials
@@ -134,7 +138,7 @@ class FacturaOnline:
 
 
 class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
-    """What `connect` returns: await it, or enter it with ``async with``, once."""
+    """The result of `connect`: await it, or enter it with ``async with``, once."""
 
     def __init__(self, credentials: Credentials | None, base_url: str | None, config: Config | None) -> None:
         self._credentials = credentials
@@ -154,21 +158,21 @@ class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
         if self._client is not None:
             await self._client.aclose()
 
-    if not TYPE_CHECKING:  # a type checker must go on to refuse these attributes
+    if not TYPE_CHECKING:  # type checkers must still report these attributes as missing
 
         def __getattr__(self, name: str) -> Any:
-            """Say what is missing where a client is expected."""
+            """Raise an error that explains the missing ``await``."""
             text = f"{type(self).__name__!r} object has no attribute {name!r}"
             if hasattr(FacturaOnline, name) or name in {"session", "credentials"}:
                 text = (
                     "connect() must be awaited: client = await connect(…), or async with connect(…) as client. "
-                    f"Its result has no {name!r} before."
+                    f"The result of connect() itself has no {name!r}."
                 )
             raise AttributeError(text, name=name, obj=self)
 
     async def _open(self) -> FacturaOnline:
         if self._client is not None:
-            raise RuntimeError("this connect(…) was awaited or entered before: call connect again for another session")
+            raise RuntimeError("this connect(…) was already awaited or entered: call connect again for a new session")
         config, credentials = self._config or Config(), self._credentials
         url = self._base_url or config.base_url or os.environ.get("FACTURAONLINE_BASE_URL")
         if not url:
@@ -190,14 +194,18 @@ def connect(
     """Open a session for one key pair, with ``async with`` or with ``await``.
 
     ``async with connect(…) as client:`` closes the session at its end. After ``client = await connect(…)`` the
-    caller closes it, with ``await client.aclose()``: for notebooks, where a client lives over several cells, and for
-    applications with hooks at their start and end. The session belongs to the event loop that runs then.
+    caller closes it with ``await client.aclose()``; this suits notebooks, where a client lives over several cells, and
+    applications with start and stop hooks. The session belongs to the event loop that runs at that moment.
 
     Args:
-        credentials: None reads ``FACTURAONLINE_API_KEY`` and ``FACTURAONLINE_SECRET_KEY`` from the environment.
-        base_url: such as `SANDBOX`; else the one in `config`, else ``FACTURAONLINE_BASE_URL`` from the environment.
-            There is no default: production is never met by accident.
-        config: everything else.
+        credentials: the key pair; None reads ``FACTURAONLINE_API_KEY`` and ``FACTURAONLINE_SECRET_KEY`` from the
+            environment.
+        base_url: full prefix such as `SANDBOX`; None takes the one in `config`, or else ``FACTURAONLINE_BASE_URL``
+            from the environment. There is no default, so that no program calls production by accident.
+        config: all other settings; None for the defaults.
+
+    Returns:
+        An object to await or to enter, once. It gives a `FacturaOnline`.
 
     Raises:
         InvalidInputError: keys or base URL are missing or malformed. Raised by the ``await`` or ``async with``.

@@ -1,4 +1,4 @@
-"""Settings and secrets: frozen values that say how to talk to the API, and as whom."""
+"""Settings, key pairs and secrets, as frozen values."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ __all__ = [
 Upload = Literal["multipart", "base64"]
 
 DEFAULT_PLUGIN: Final = "9d4095c8f7ed5785cb14c0e3b033eeb8252416ed"
-"""The value that the provider's own samples send to say which plug-in is calling."""
+"""Value of the plug-in header in the provider's own samples."""
 
 
 def hidden_slots(cls: type) -> tuple[Any, ...]:
-    """Take the slots of a class out of it, and return their descriptors: only the code that holds them reads the slots.
+    """Remove the slot descriptors from a class and return them.
 
-    Serialisers, ``inspect`` and debuggers find the slots of an instance through its class. There is nothing to find.
+    Serialisers, ``inspect`` and debuggers find the slots of an instance through its class. Afterwards only the code
+    that holds the descriptors can read the slots.
     """
     names: tuple[str, ...] = vars(cls)["__slots__"]
     descriptors = tuple(vars(cls)[name] for name in names)
@@ -62,7 +63,7 @@ def hidden_slots(cls: type) -> tuple[Any, ...]:
 
 
 class _NotSerializable:
-    """A value that no serialiser gets: pickling raises, and copies are the value itself."""
+    """Base of values that cannot be pickled; a copy is the value itself."""
 
     __slots__ = ()
 
@@ -85,15 +86,22 @@ class _NotSerializable:
 
 
 class Secret(_NotSerializable):
-    """A text that never shows itself: a key or a password.
+    """A key or a password that is masked in logs, tracebacks and pickles.
 
-    ``str``, ``repr`` and ``format`` give asterisks, and only `reveal` gives the text. No serialiser gets it: pickling
-    raises, copies are the secret itself, and no attribute holds the text. Two secrets are equal when their texts are.
+    ``str``, ``repr`` and ``format`` return asterisks; only `reveal` returns the text. Pickling raises `TypeError`, a
+    copy is the secret itself, and no attribute holds the text. Two secrets are equal if their texts are equal.
+
+    Args:
+        value: the text, or another secret with the same text.
+
+    Raises:
+        InvalidInputError: `value` is neither.
+
     """
 
     __slots__ = ("_text",)
 
-    _refusal = "A Secret cannot be pickled. Pass what .reveal() gives, if you really must."
+    _refusal = "A Secret cannot be pickled. If the text must be stored, pass the result of .reveal()."
 
     def __init__(self, value: str | Secret) -> None:
         if not isinstance(value, (str, Secret)):
@@ -101,7 +109,7 @@ class Secret(_NotSerializable):
         _TEXT.__set__(self, value if isinstance(value, str) else value.reveal())
 
     def reveal(self) -> str:
-        """Return the text itself. Pass it on at once; do not store it."""
+        """Return the text. Use it at once; do not store it."""
         text: str = _TEXT.__get__(self)
         return text
 
@@ -132,14 +140,14 @@ class Secret(_NotSerializable):
 
 
 class SecretBytes(_NotSerializable, bytes):
-    """Bytes that do not show themselves: a private key, or a request's body on its way.
+    """Bytes that are masked in logs and tracebacks: a private key or a request body.
 
-    No serialiser of objects gets them. They still are bytes: a format that writes bytes writes these.
+    Pickling raises `TypeError`. A format that stores plain bytes still stores these.
     """
 
     __slots__ = ()
 
-    _refusal = "Secret bytes cannot be pickled. Pass bytes(value), if you really must."
+    _refusal = "Secret bytes cannot be pickled. If they must be stored, pass bytes(value)."
 
     def __repr__(self) -> str:
         return f"<{len(self)} secret bytes>"
@@ -156,7 +164,7 @@ class SecretBytes(_NotSerializable, bytes):
     def __getitem__(self, index: slice) -> SecretBytes: ...
 
     def __getitem__(self, index: SupportsIndex | slice) -> int | SecretBytes:
-        """Return a byte, or a part that does not show itself either: whoever shortens a repr asks for one."""
+        """Return one byte, or a slice that is masked, too: tools that shorten a repr ask for slices."""
         if isinstance(index, slice) and index.indices(len(self)) == (0, len(self), 1):
             return self  # aiohttp asks for all of a body
         part = super().__getitem__(index)
@@ -166,16 +174,16 @@ class SecretBytes(_NotSerializable, bytes):
         self.__reduce_ex__(0)
 
 
-# Converters hand on what they cannot take, so that validators may refuse it by the field's name.
+# Converters return values of a wrong type unchanged, so that the validator's error can name the field.
 
 
 def to_secret(value: str | Secret) -> Secret:
-    """Keep a text as a secret."""
+    """Convert a text to a `Secret`."""
     return Secret(value) if isinstance(value, str) else value
 
 
 def to_secret_bytes(value: bytes) -> bytes:
-    """Keep bytes as secret ones."""
+    """Convert bytes to `SecretBytes`."""
     return SecretBytes(value) if isinstance(value, bytes) and type(value) is not SecretBytes else value
 
 
@@ -187,32 +195,44 @@ def _check_key(_: Credentials, attribute: Attribute[Secret], value: Secret) -> N
         raise InvalidInputError(f"{name} is empty. Give the key that the panel shows.", field=name)
     if not VISIBLE_ASCII.fullmatch(value.reveal()):
         raise InvalidInputError(
-            f"{name} holds a blank, a line break or another character that no key has. Was it pasted whole, and alone?",
+            f"{name} holds a blank, a line break or another character that never occurs in a key. "
+            "Copy the whole key, and nothing else, from the panel.",
             field=name,
         )
 
 
 @frozen(kw_only=True)
 class Credentials:
-    """The key pair of one company (or of the main account).
+    """The key pair of one company, or of the main account.
 
-    Both keys are kept as `Secret`; texts are accepted. An empty key, or one with anything but visible ASCII, raises
-    `InvalidInputError` at once.
+    Attributes:
+        api_key: the API key that the panel shows. A text is converted to a `Secret`.
+        secret_key: the secret key that the panel shows. A text is converted to a `Secret`.
+
+    Raises:
+        InvalidInputError: a key is empty, or holds anything but visible ASCII characters.
+
     """
 
     api_key: Secret = field(converter=to_secret, validator=_check_key)
     secret_key: Secret = field(converter=to_secret, validator=_check_key)
 
-    @cached_property  # each call asks twice; hashing each time costs 5 % of a read
+    @cached_property  # each call reads it twice; hashing each time costs 5 % of a read
     def fingerprint(self) -> str:
-        """Names the pair in limits, locks and logs without giving it away."""
+        """Hash that identifies the key pair in limits, locks and logs; it does not reveal the keys."""
         pair = f"{self.api_key.reveal()}\n{self.secret_key.reveal()}"
         return hashlib.blake2b(pair.encode(), digest_size=8).hexdigest()
 
 
 @frozen
 class Rate:
-    """Never more than ``calls`` calls start in any window of ``per`` seconds."""
+    """A rate limit: at most `calls` calls start in any window of `per` seconds.
+
+    Attributes:
+        calls: number of calls; 1 or more.
+        per: length of the window, in seconds; above 0.
+
+    """
 
     calls: int = field(validator=positive_int)
     per: float = field(validator=positive)
@@ -220,29 +240,33 @@ class Rate:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often, and how soon, a call that is harmless to repeat is repeated.
+    """How often and how soon a call is retried, if a retry is safe.
 
-    The wait before repeat number i (from 0) is drawn evenly from 0 to ``min(longest, first * 2**i)`` seconds, where
-    ``first`` is `transient` or `throttled`.
+    The wait before retry number i (from 0) is random, evenly distributed from 0 to ``min(longest, scale * 2**i)``
+    seconds, where ``scale`` is `transient` or `throttled`.
+
+    Attributes:
+        attempts: maximum number of attempts of a call that writes; the first one counts. Default: 3.
+        read_attempts: maximum number of attempts of a call that only reads. Default: 4.
+        transient: scale of the wait after a network or server fault, in seconds. Default: 0.05.
+        throttled: scale of the wait after HTTP 429 or 503, in seconds. Default: 1.
+        longest: upper bound of a wait between attempts, in seconds. Default: 20.
+        budget: tokens that all retries of a session share. A retry costs 14 tokens (5 after HTTP 429 or 503), which are
+            refunded if it succeeds; each call that succeeds at its first attempt adds one token. With too few tokens
+            left, errors are raised without a retry. Default: 500.
+
     """
 
-    #: Attempts at most of a call that writes.
     attempts: int = field(default=3, validator=positive_int)
-    #: Attempts at most of a call that only reads.
     read_attempts: int = field(default=4, validator=positive_int)
-    #: Seconds; scale of the wait after a fault on the way.
     transient: float = field(default=0.05, validator=positive)
-    #: Seconds; scale of the wait after the server said that it is too busy.
     throttled: float = field(default=1.0, validator=positive)
-    #: Seconds; no wait between attempts is drawn longer.
     longest: float = field(default=20.0, validator=positive)
-    #: Tokens of a session that its repeats share: each costs 14 (5 after the server said that it is too busy), and gets
-    #: them back if it succeeds; each call that succeeds at once brings one. With too few left, errors come at once.
     budget: int = field(default=500, validator=[instance_of(int), count])
 
 
 def _to_rates(value: Rate | Iterable[Rate]) -> tuple[Rate, ...]:
-    """Take one rate, or several."""
+    """Convert one rate, or several, to a tuple."""
     if isinstance(value, Iterable):
         return tuple(value)
     return (value,)
@@ -252,11 +276,11 @@ def _to_rates_by_endpoint(value: Mapping[str, Rate | Iterable[Rate]]) -> Mapping
     try:
         return {name: _to_rates(rates) for name, rates in value.items()}
     except AttributeError:
-        return value  # type: ignore[return-value]  # for the validator to refuse
+        return value  # type: ignore[return-value]  # the validator refuses it
 
 
 def _check_rates(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Refuse what is no rate, in a tuple or in a mapping of tuples."""
+    """Refuse values that are not rates, in a tuple or in a mapping of tuples."""
     groups: Iterable[object] = value.values() if isinstance(value, Mapping) else (value,)
     if not all(isinstance(group, tuple) and all(isinstance(rate, Rate) for rate in group) for group in groups):
         raise InvalidInputError(f"{attribute.name} takes Rate values, such as Rate(10, 1).", field=attribute.name)
@@ -278,7 +302,7 @@ def _check_upload(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Refuse what aiohttp would refuse at the first call, or take for something else. Never shows the password."""
+    """Refuse a URL that aiohttp would refuse at the first call, or misread. The error never shows the password."""
     if value is None:
         return
     try:
@@ -299,69 +323,86 @@ def _check_on_event(_: object, attribute: Attribute[Any], value: object) -> None
 
 @frozen(kw_only=True)
 class Config:
-    """Everything that a `SessionManager` can be told. Change a copy with ``attrs.evolve``.
+    """Settings of a `SessionManager`. To change a copy, use ``attrs.evolve``.
 
-    The default `rates` are **our courtesy, a guess**: the provider documents no limit and none was found. Calls that
-    have to wait for a rate start evenly spread; after a pause, as many as a window holds start at once.
+    The default `rates` are **a courtesy and a guess**: the provider documents no limit, and none was found. Calls that
+    wait for a rate start evenly spread; after a pause, as many calls as a window allows start at once.
+
+    Attributes:
+        base_url: full prefix such as `SANDBOX`. Only https is accepted, except for loopback addresses. The value is
+            normalised, so that ``https://SANDBOX.facturaonline.com.mx:443/api/`` equals `SANDBOX`. Default: None;
+            `connect` then reads ``FACTURAONLINE_BASE_URL``.
+        rates: limits of each endpoint, for each key pair. Default: 10 calls in 1 second.
+        endpoint_rates: limits of single endpoints, by name such as ``"series.create"``, which replace `rates`.
+            Default: empty.
+        total_rates: limits of all endpoints of one key pair together. Default: no limit.
+        host_rates: limits of all calls of the session, with any key pair. Default: no limit.
+        concurrency: maximum number of calls in flight. Default: 64.
+        concurrency_per_key: maximum number of calls in flight for one key pair, so that one busy company cannot take
+            every slot. Default: 32.
+        max_wait: maximum time in seconds that a call waits for the rate limiter and for a free slot; a call that would
+            wait longer raises `LimiterWaitError`. Default: None, no limit, even while the server has asked for a pause
+            (of an hour at most).
+        connect_timeout: maximum time in seconds to connect, TLS included. Default: 5.
+        read_timeout: maximum time in seconds without a byte from the server. Default: 20.
+        total_timeout: maximum time in seconds of one attempt, from connecting to the last byte. Default: 30.
+        upload_timeout: `total_timeout` of a call that uploads certificates, in seconds. Default: 60.
+        deadline: maximum time in seconds of one call, over all its attempts and the waits between them. It starts when
+            the limiter lets the first attempt start. Default: 90.
+        settle: time in seconds after which a create whose response was lost counts as not done, if the company or
+            serie has not appeared by then. Until then ``ensure`` creates no second one. Default: 150.
+        keepalive: time in seconds that an idle connection is kept. The default, 1.5, is below the server's own 2 s,
+            so that no POST is sent on a connection that the server is closing.
+        max_answer_bytes: maximum size of a decoded response that is not a list, in bytes. Default: 2 MiB.
+        max_list_bytes: maximum size of a decoded list, in bytes. Default: 64 MiB.
+        retry: how often and how soon safe calls are retried. Default: ``RetryPolicy()``.
+        ssl_context: TLS settings, such as a certificate authority of your own. Default: None; the server's certificate
+            is verified against the system's authorities.
+        proxy: URL such as ``http://host:port``. The environment's proxies are never used. A text is converted to a
+            `Secret`, because it may hold a password. Default: None, no proxy.
+        plugin: value of the header that identifies the calling plug-in. Default: the one in the provider's samples.
+        upload: ``"multipart"`` (the default) sends certificates as files; ``"base64"`` sends them as text fields, for
+            servers that refuse files.
+        on_event: function that is called with each `Event`, in the event loop; it must return quickly. Its exceptions
+            are logged and ignored. Default: None.
+        check_sello: whether each certificate, key and password is checked before it is sent (see
+            `facturaonline_async.sello.check`). Errors raise `InvalidInputError`; warnings are logged. Default: True.
+
+    Raises:
+        InvalidInputError: a value is malformed; ``field`` names the attribute.
+
     """
 
-    #: Full prefix such as `SANDBOX`; https only, loopback excepted. Kept in its normal form, so that
-    #: ``https://SANDBOX.facturaonline.com.mx:443/api/`` and `SANDBOX` are one host.
     base_url: str | None = field(default=None, converter=urls.normalize)
-    #: Limits of each endpoint, for each key pair.
     rates: tuple[Rate, ...] = field(default=(Rate(10, 1),), converter=_to_rates, validator=_check_rates)
-    #: Limits of single endpoints, by name such as ``"series.create"``, instead of `rates`.
     endpoint_rates: Mapping[str, tuple[Rate, ...]] = field(
         factory=dict, converter=_to_rates_by_endpoint, validator=_check_endpoint_rates, hash=False
     )
-    #: Limits of all endpoints of a key pair together.
     total_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
-    #: Limits of every call of the session, whatever the keys.
     host_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
-    #: Calls in flight at once, at most.
     concurrency: int = field(default=64, validator=positive_int)
-    #: Calls in flight at once for one key pair, at most: one busy company cannot take every place.
     concurrency_per_key: int = field(default=32, validator=positive_int)
-    #: Seconds that a call may wait in the limiter and the gate together; None: as long as it takes, also while the
-    #: server has asked for no more calls with these keys (it may ask for an hour at most).
     max_wait: float | None = field(default=None, validator=seconds)
-    #: Seconds to connect, TLS included.
     connect_timeout: float = field(default=5.0, validator=positive)
-    #: Seconds without a byte from the server.
     read_timeout: float = field(default=20.0, validator=positive)
-    #: Seconds for one attempt, from connect to the last byte.
     total_timeout: float = field(default=30.0, validator=positive)
-    #: The same for a call that uploads certificates.
     upload_timeout: float = field(default=60.0, validator=positive)
-    #: Seconds for one call, over all its attempts and the waits between them, from the limiter's first grant.
     deadline: float = field(default=90.0, validator=positive)
-    #: Seconds after which a create whose answer was lost counts as not done, if it has not shown up until then. Until
-    #: then ``ensure`` creates no second one.
     settle: float = field(default=150.0, validator=positive)
-    #: Seconds that an idle connection is kept: less than the server's own 2 s, so that no POST meets a dropped one.
     keepalive: float = field(default=1.5, validator=positive)
-    #: Bytes of a decoded answer that is not a list, at most.
     max_answer_bytes: int = field(default=2 * 2**20, validator=positive_int)
-    #: Bytes of a decoded list, at most.
     max_list_bytes: int = field(default=64 * 2**20, validator=positive_int)
     retry: RetryPolicy = field(factory=RetryPolicy, validator=instance_of(RetryPolicy))
-    #: For a company's own certificate authority; verification is never off by default.
     ssl_context: ssl.SSLContext | None = field(
         default=None, hash=False, validator=instance_of(ssl.SSLContext, or_none=True)
     )
-    #: ``http://host:port``; the environment's proxies are never used. Kept as a `Secret`, for it may hold a password.
     proxy: Secret | None = field(default=None, converter=optional(to_secret), validator=_check_proxy)
-    #: Sent as the header that names the calling plug-in.
     plugin: str = field(default=DEFAULT_PLUGIN, validator=visible_ascii)
-    #: ``"base64"`` sends certificates as text fields, where files are refused.
     upload: Upload = field(default="multipart", validator=_check_upload)
-    #: Called with each `Event`, in the event loop: keep it short. What it raises is logged, and goes no further.
     on_event: Callable[[Event], None] | None = field(default=None, repr=False, hash=False, validator=_check_on_event)
-    #: Check each certificate, key and password before it is sent (`facturaonline_async.sello.check`): errors raise
-    #: `InvalidInputError`, warnings are logged.
     check_sello: bool = field(default=True, validator=instance_of(bool))
 
     @property
     def is_production(self) -> bool:
-        """Whether `base_url` is one of those where invoices count."""
+        """Whether `base_url` is a production host, where invoices are real."""
         return self.base_url in {PRODUCTION, FACTURA_COM_PRODUCTION}

@@ -1,24 +1,24 @@
-"""The errors, which answer one question: did it happen.
+"""Exceptions, grouped by whether the API did what the call asked for.
 
 ::
 
     FacturaOnlineError
-    ├── NotSentError             no: it never left this machine
-    │   ├── LimiterWaitError     our own limiter would have waited longer than ``max_wait``
-    │   └── InvalidInputError    (also ValueError) caught before anything was sent
-    ├── ApiError                 no: the API answered, and the answer is no
+    ├── NotSentError             no: the request was not sent
+    │   ├── LimiterWaitError     the rate limiter would have kept the call longer than ``max_wait``
+    │   └── InvalidInputError    (also ValueError) the input was refused before anything was sent
+    ├── ApiError                 no: the API refused the call
     │   ├── AuthenticationError  the key pair is wrong, or belongs to the other environment
-    │   ├── PermissionDeniedError  the keys are right, the account may not do this
+    │   ├── PermissionDeniedError  the key pair is right, but the account may not do this
     │   ├── NotFoundError        there is no such serie or empresa
     │   ├── ValidationError      the API refused fields; see ``fields``
     │   └── RateLimitError       HTTP 429; see ``retry_after``
-    ├── OutcomeUnknownError      perhaps: nothing readable came back
+    ├── OutcomeUnknownError      perhaps: there was no readable response
     │   ├── ServerError          HTTP 5xx
-    │   └── RequestTimeoutError  (also TimeoutError) no answer in time
-    └── UnreadableAnswerError    yes: it said yes, in words that we cannot read
+    │   └── RequestTimeoutError  (also TimeoutError) no response in time
+    └── UnreadableAnswerError    yes: the API confirmed it, but the rest of its response is unreadable
 
-`FacturaOnlineError.happened` says the same as a word. Every error can be pickled and none keeps a request, a response,
-a header or another library's exception.
+`FacturaOnlineError.happened` gives the answer as a word. Every error can be pickled, and none holds a request, a
+response, a header or an exception of another library.
 """
 
 from __future__ import annotations
@@ -50,15 +50,23 @@ Happened: TypeAlias = Literal["no", "perhaps", "yes"]
 
 
 class FacturaOnlineError(Exception):
-    """The root of every error that this library raises on purpose.
+    """Base class of every error that this library raises on purpose.
+
+    Args:
+        message: the text of the error, without the endpoint and the status.
+        endpoint: see the attribute.
+        status: see the attribute.
+        uid: see the attribute.
+        snippet: see the attribute.
 
     Attributes:
-        happened: whether the API did what the call asked for: "no", "perhaps" or "yes". Each class has one answer.
-        endpoint: name of the endpoint, such as ``"series.create"``; ``""`` where no call was under way.
-        status: HTTP status of the answer, or None where there was none.
-        uid: the uid that the call was about, or None.
-        snippet: the first 500 characters, at most, of the answer, with secrets masked; ``""`` where there was none.
-        is_transient: whether the same call may well fare better a moment later.
+        happened: whether the API did what the call asked for: "no", "perhaps" or "yes"; the same for all errors of a
+            class.
+        endpoint: name of the endpoint, such as ``"series.create"``; ``""`` if the error belongs to no call.
+        status: HTTP status of the response; None if there was none.
+        uid: uid of the serie or empresa that the call was about, or None.
+        snippet: start of the response, at most 500 characters, with secrets masked; ``""`` if there was none.
+        is_transient: whether the same call is likely to succeed a moment later.
 
     """
 
@@ -87,21 +95,29 @@ class FacturaOnlineError(Exception):
 
 
 class NotSentError(FacturaOnlineError):
-    """No, it did not happen: not one byte of the request left this machine.
+    """It did not happen: no byte of the request left this machine.
 
-    Refused connections, DNS failures and connect time-outs are repeated before this is raised; TLS failures never are.
-    A deadline that ends while a connection is made (TCP, TLS, proxy, DNS) is one of these, whichever clock ran out.
+    Refused connections, DNS failures and connect time-outs are retried before this is raised; TLS failures are not.
+    Any time-out that ends while a connection is being made (TCP, TLS, proxy, DNS) raises this, too.
     """
 
     happened: ClassVar[Happened] = "no"
 
 
 class LimiterWaitError(NotSentError):
-    """No, it did not happen: the limiter or the gate would have kept the call longer than ``Config.max_wait``.
+    """It did not happen: the call would have waited longer than ``Config.max_wait``.
+
+    Args:
+        message: see `FacturaOnlineError`.
+        retry_after: see the attribute.
+        endpoint: see `FacturaOnlineError`.
+        status: see `FacturaOnlineError`.
+        uid: see `FacturaOnlineError`.
+        snippet: see `FacturaOnlineError`.
 
     Attributes:
-        retry_after: seconds until the call's turn would have come, as things stood; 1 where no rate kept it, but too
-            many calls in flight.
+        retry_after: estimated seconds until the rate limiter would have let the call start; 1 if the call waited for a
+            free slot instead of a rate.
 
     """
 
@@ -122,12 +138,20 @@ class LimiterWaitError(NotSentError):
 
 
 class InvalidInputError(NotSentError, ValueError):
-    """No, it did not happen: the input was refused before anything was sent.
+    """It did not happen: the input was refused before anything was sent.
+
+    Args:
+        message: see `FacturaOnlineError`.
+        field: see the attribute.
+        endpoint: see `FacturaOnlineError`.
+        uid: see `FacturaOnlineError`.
+        findings: see the attribute.
+        report: see the attribute.
 
     Attributes:
-        field: name of the argument or attribute at fault; ``""`` where no single one is.
-        findings: what a check of the company's data and certificates found, warnings included; empty where none was
-            made.
+        field: name of the argument or attribute at fault; ``""`` if several are.
+        findings: all findings of the check of the company's data and certificates, warnings included; empty if no
+            check was made.
         report: the `facturaonline_async.sello.CheckReport` of the certificate at fault (the CSD's, if both are), or
             None.
 
@@ -150,13 +174,13 @@ class InvalidInputError(NotSentError, ValueError):
 
 
 class ApiError(FacturaOnlineError):
-    """No, it did not happen: the API answered, and the answer is no. Never repeated (`RateLimitError` excepted)."""
+    """It did not happen: the API refused the call. Not retried, except `RateLimitError`."""
 
     happened: ClassVar[Happened] = "no"
 
 
 class AuthenticationError(ApiError):
-    """The API does not know this key pair. Sandbox and production have keys of their own."""
+    """The API does not know this key pair. Sandbox and production have different keys."""
 
 
 class PermissionDeniedError(ApiError):
@@ -170,8 +194,16 @@ class NotFoundError(ApiError):
 class ValidationError(ApiError):
     """The API refused the data.
 
+    Args:
+        message: see `FacturaOnlineError`.
+        fields: see the attribute; None for empty.
+        endpoint: see `FacturaOnlineError`.
+        status: see `FacturaOnlineError`.
+        uid: see `FacturaOnlineError`.
+        snippet: see `FacturaOnlineError`.
+
     Attributes:
-        fields: the API's own field names with its texts (in Spanish) for each; empty where it named none.
+        fields: the API's texts (in Spanish) by the API's own field names; empty if the API named no field.
 
     """
 
@@ -190,10 +222,18 @@ class ValidationError(ApiError):
 
 
 class RateLimitError(ApiError):
-    """HTTP 429: the server throttled the call, also after its repeats.
+    """HTTP 429: the server throttled the call and its retries.
+
+    Args:
+        message: see `FacturaOnlineError`.
+        retry_after: see the attribute.
+        endpoint: see `FacturaOnlineError`.
+        status: see `FacturaOnlineError`.
+        uid: see `FacturaOnlineError`.
+        snippet: see `FacturaOnlineError`.
 
     Attributes:
-        retry_after: seconds that the server asked to wait, or None where it did not say.
+        retry_after: seconds that the server asked to wait, or None if it did not say.
 
     """
 
@@ -212,21 +252,29 @@ class RateLimitError(ApiError):
 
 
 class OutcomeUnknownError(FacturaOnlineError):
-    """Perhaps it happened: the request may have arrived, and nothing readable came back.
+    """It may have happened: the request was sent, and no readable response came back.
 
-    **Look before you repeat.** For a create, find the serie or the empresa first, and wait a little before you look:
-    the server may still be at work. ``ensure`` does this for you. The API has no idempotency key, so that a blind
-    repeat of a create can make a second one.
+    **Look before you repeat.** After a create, wait a little, because the server may still be working, and then find
+    the serie or the empresa. ``ensure`` does this for you. The API has no idempotency key: a create that is sent twice
+    may create two.
     """
 
     happened: ClassVar[Happened] = "perhaps"
 
 
 class ServerError(OutcomeUnknownError):
-    """HTTP 5xx, whatever its body says: the server may have done the work before it failed.
+    """HTTP 5xx, with any body: the server may have done the work before it failed.
+
+    Args:
+        message: see `FacturaOnlineError`.
+        retry_after: see the attribute.
+        endpoint: see `FacturaOnlineError`.
+        status: see `FacturaOnlineError`.
+        uid: see `FacturaOnlineError`.
+        snippet: see `FacturaOnlineError`.
 
     Attributes:
-        retry_after: seconds that the server asked to wait, or None where it did not say.
+        retry_after: seconds that the server asked to wait, or None if it did not say.
 
     """
 
@@ -245,10 +293,10 @@ class ServerError(OutcomeUnknownError):
 
 
 class RequestTimeoutError(OutcomeUnknownError, TimeoutError):
-    """No answer in time: the server may have done the work all the same."""
+    """No response in time: the server may have done the work nevertheless."""
 
 
 class UnreadableAnswerError(FacturaOnlineError):
-    """Yes, it happened: the API said yes, but the rest of its answer cannot be read. Never repeated."""
+    """It happened: the API confirmed it, but the rest of its response is unreadable. Not retried."""
 
     happened: ClassVar[Happened] = "yes"

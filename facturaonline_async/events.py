@@ -1,4 +1,4 @@
-"""Events and figures that a session publishes about its work. They hold no key, no header and no body."""
+"""Events and figures that a session publishes. They hold no key, no header and no body."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["AttemptEvent", "Event", "HoldEvent", "SessionStats"]
 
 @frozen(kw_only=True)
 class AttemptEvent:
-    """One attempt of a call has ended.
+    """The result of one attempt of a call.
 
     Attributes:
         endpoint: name of the endpoint, such as ``"series.create"``.
-        uid: the uid that the call is about, or None.
-        key: names the key pair without giving it away.
+        uid: uid of the serie or empresa that the call is about, or None.
+        key: `Credentials.fingerprint` of the key pair.
         attempt: number of the attempt, from 1.
-        waited: seconds in the limiter and the gate before it.
+        waited: seconds that the attempt waited for the rate limiter and for a free slot.
         took: seconds from the first byte to the last.
-        status: HTTP status, or None where there was no answer.
+        status: HTTP status, or None if there was no response.
         outcome: ``"ok"``, or the name of the error's class.
-        pause: seconds until it is repeated, or None if this attempt was the last.
+        pause: seconds until the next attempt, or None if this attempt was the last.
 
     """
 
@@ -40,12 +40,12 @@ class AttemptEvent:
 
 @frozen(kw_only=True)
 class HoldEvent:
-    """The server asked for fewer calls: those of a key pair are held.
+    """A pause that the server asked for: no call of the key pair starts until it ends.
 
     Attributes:
-        endpoint: name of the endpoint that was answered so.
-        key: names the key pair without giving it away.
-        seconds: for how long.
+        endpoint: name of the endpoint whose response asked for the pause.
+        key: `Credentials.fingerprint` of the key pair.
+        seconds: length of the pause, in seconds.
 
     """
 
@@ -64,8 +64,8 @@ class SessionStats:
     Attributes:
         waiting: calls that wait for the rate limiter or for a free slot.
         in_flight: calls that have a slot; at most ``Config.concurrency``.
-        held_keys: seconds until calls may start again, by key pair (as in ``AttemptEvent.key``), for each key pair
-            that the server asked to slow down.
+        held_keys: seconds until calls may start again, by `Credentials.fingerprint`, for each key pair that the
+            server asked to pause.
         is_closed: whether `SessionManager.aclose` was called.
 
     """

@@ -1,4 +1,4 @@
-"""The session's public face: what it shows of its state, and nothing else."""
+"""SessionManager: its public members and its figures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from facturaonline_async.testing import Emulator, Fault
 from tests.virtual import virtually
 
 
-def test_a_session_shows_its_settings_and_its_state_alone() -> None:
+def test_a_session_has_three_public_members() -> None:
     public = {name for name in vars(SessionManager) if not name.startswith("_")}
     assert public == {"aclose", "config", "stats"}
 
 
-def test_stats_count_what_waits_and_what_is_in_flight() -> None:
+def test_stats_count_waiting_calls_and_calls_in_flight() -> None:
     async def main() -> tuple[SessionStats, SessionStats]:
         async with Emulator() as emulator:
             emulator.inject(Fault.delay(5), times=None)
@@ -34,7 +34,7 @@ def test_stats_count_what_waits_and_what_is_in_flight() -> None:
     assert after == SessionStats(waiting=0, in_flight=0, held_keys={}, is_closed=False)
 
 
-def test_stats_show_for_how_long_a_throttled_key_pair_is_held() -> None:
+def test_stats_show_the_remaining_pause_of_a_throttled_key_pair() -> None:
     async def main() -> tuple[dict[str, float], bool]:
         async with Emulator() as emulator:
             emulator.inject(Fault.status(429, headers={"Retry-After": "30"}))

@@ -1,4 +1,4 @@
-"""Settings refuse what cannot work, and secrets never show."""
+"""Settings refuse unusable values, and secrets are masked everywhere."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ TEXT = "s3cr3t-Contraseña"
         lambda secret: repr(copy.deepcopy(secret)) + repr(copy.copy(secret)),
     ],
 )
-def test_a_secret_never_shows(show: object) -> None:
+def test_a_secret_is_masked(show: object) -> None:
     shown = show(Secret(TEXT))  # type: ignore[operator]
     assert (TEXT in shown, "***" in shown) == (False, True)
 
 
-def test_a_secret_gives_its_text_only_when_asked() -> None:
+def test_only_reveal_returns_the_text_of_a_secret() -> None:
     assert Secret(TEXT).reveal() == TEXT
     assert Secret(Secret(TEXT)).reveal() == TEXT
 
@@ -79,14 +79,14 @@ def test_nothing_with_a_secret_can_be_pickled(value: object, protocol: int) -> N
         pickle.dumps(value, protocol)
 
 
-def test_secret_bytes_are_bytes_that_do_not_show() -> None:
+def test_secret_bytes_are_bytes_and_masked() -> None:
     value = SecretBytes(TEXT.encode())
     shown = f"{value}{value!r}{value!s}{copy.deepcopy(value)!r}{copy.copy(value)!r}"
     assert value == TEXT.encode()
     assert "s3cr3t" not in shown
 
 
-def test_a_sello_shows_neither_key_nor_password() -> None:
+def test_the_repr_of_a_sello_masks_key_and_password() -> None:
     sello = Sello(b"certificate", b"private key", TEXT)
     shown = repr(sello) + repr(attrs.asdict(sello)) + repr(cattrs.unstructure(sello))
     assert ("private" in shown, TEXT in shown) == (False, False)
@@ -104,7 +104,7 @@ def test_a_key_that_no_header_could_carry_is_refused_without_showing_it(name: st
 
 
 @pytest.mark.parametrize("value", [None, b"key", 7, ["key"]])
-def test_a_key_is_a_text_and_not_what_an_empty_environment_gives(value: str) -> None:
+def test_a_key_must_be_a_text_and_not_empty(value: str) -> None:
     with pytest.raises(InvalidInputError, match="secret_key must be a text") as refused:
         Credentials(api_key="k", secret_key=value)
     assert refused.value.field == "secret_key"
@@ -112,13 +112,13 @@ def test_a_key_is_a_text_and_not_what_an_empty_environment_gives(value: str) -> 
         Secret(value)
 
 
-def test_a_config_travels_to_other_processes() -> None:
+def test_a_config_can_be_pickled() -> None:
     config = Config(base_url=PRODUCTION, endpoint_rates={"series.list": Rate(1, 1)})
     assert pickle.loads(pickle.dumps(config)) == config
     assert copy.deepcopy(config) == config
 
 
-def test_the_fingerprint_names_a_pair_without_telling_it() -> None:
+def test_the_fingerprint_identifies_a_key_pair_without_revealing_it() -> None:
     pair = Credentials(api_key="abc", secret_key="def")
     assert pair.fingerprint == Credentials(api_key="abc", secret_key="def").fingerprint
     assert pair.fingerprint != Credentials(api_key="abcd", secret_key="ef").fingerprint
@@ -148,7 +148,7 @@ def test_the_fingerprint_names_a_pair_without_telling_it() -> None:
         ("https://example.mx/API/%7evieja/%C3%B1/", "https://example.mx/API/%7evieja/%C3%B1"),
     ],
 )
-def test_a_base_url_is_https_or_loopback_and_kept_in_its_normal_form(given: str | None, kept: str | None) -> None:
+def test_a_base_url_is_https_or_loopback_and_normalised(given: str | None, kept: str | None) -> None:
     assert kept == Config(base_url=given).base_url
 
 
@@ -159,9 +159,7 @@ def test_a_base_url_is_https_or_loopback_and_kept_in_its_normal_form(given: str 
     st.sampled_from(["", ":", ":443", ":0443"]),
     st.sampled_from(["", "/", "//"]),
 )
-def test_every_spelling_of_a_host_is_one_host(
-    url: str, is_upper: list[bool], dot: str, port: str, slashes: str
-) -> None:
+def test_all_spellings_of_a_host_are_equal(url: str, is_upper: list[bool], dot: str, port: str, slashes: str) -> None:
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     origin = "".join(
@@ -255,35 +253,35 @@ def test_any_other_base_url_is_refused(url: str) -> None:
         ("check_sello", "yes"),
     ],
 )
-def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: object) -> None:
+def test_an_unusable_setting_is_refused_and_the_error_names_its_field(name: str, value: object) -> None:
     with pytest.raises(InvalidInputError, match=name) as refused:
         Config(**{name: value})  # type: ignore[arg-type]
     assert refused.value.field == name
 
 
 @pytest.mark.parametrize(("calls", "per"), [(0, 1), (1, 0), (1.5, 1), (True, 1), (1, float("nan")), (1, -1)])
-def test_a_rate_is_a_whole_number_of_calls_in_some_seconds(calls: int, per: float) -> None:
+def test_a_rate_refuses_other_than_positive_numbers(calls: int, per: float) -> None:
     with pytest.raises(InvalidInputError):
         Rate(calls, per)
 
 
-def test_a_misspelt_endpoint_is_named_with_those_there_are() -> None:
+def test_an_unknown_endpoint_is_refused_with_the_list_of_valid_ones() -> None:
     with pytest.raises(InvalidInputError) as refused:
         evolve(Config(), endpoint_rates={"serie.create": Rate(1, 1), "series.list": Rate(1, 1)})
     assert str(refused.value).startswith("endpoint_rates names 'serie.create', but the endpoints are empresas.create,")
 
 
-def test_settings_know_the_endpoints_that_the_resources_have() -> None:
+def test_the_endpoint_names_match_the_resources_endpoints() -> None:
     assert set(ENDPOINTS) == ENDPOINT_NAMES
 
 
-def test_one_rate_may_stand_for_several() -> None:
+def test_a_single_rate_is_accepted_for_a_tuple_of_rates() -> None:
     config = Config(rates=Rate(5, 1), endpoint_rates={"series.list": Rate(1, 1)})
     assert config.rates == (Rate(5, 1),)
     assert config.endpoint_rates == {"series.list": (Rate(1, 1),)}
 
 
-def test_the_defaults_are_those_that_the_docs_promise() -> None:
+def test_the_defaults_match_the_docs() -> None:
     config = Config()
     assert (config.rates, config.total_rates, config.host_rates) == ((Rate(10, 1),), (), ())
     assert (config.concurrency, config.concurrency_per_key, config.max_wait) == (64, 32, None)
@@ -291,7 +289,7 @@ def test_the_defaults_are_those_that_the_docs_promise() -> None:
     assert (config.deadline, config.retry, config.upload) == (90, RetryPolicy(), "multipart")
 
 
-def test_a_config_is_frozen_and_changes_by_evolving() -> None:
+def test_a_config_is_frozen_and_changed_by_evolve() -> None:
     config = Config(base_url=PRODUCTION)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         config.deadline = 1.0  # type: ignore[misc]
@@ -299,7 +297,7 @@ def test_a_config_is_frozen_and_changes_by_evolving() -> None:
     assert hash(config) == hash(Config(base_url=PRODUCTION))
 
 
-def test_a_proxy_with_its_password_does_not_show() -> None:
+def test_the_repr_masks_a_proxy_with_its_password() -> None:
     assert "word" not in repr(Config(proxy="http://user:word@127.0.0.1:3128"))
 
 

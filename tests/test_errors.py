@@ -1,4 +1,4 @@
-"""Errors tell whether it happened, travel between processes, and hold nothing that they must not."""
+"""Errors: whether the call happened, pickling, and no secrets or foreign exceptions inside."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ SAMPLES: list[FacturaOnlineError] = [
 
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("duplicate", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
-def test_every_error_survives_pickling_and_copying_whole(error: FacturaOnlineError, duplicate: object) -> None:
+def test_every_error_survives_pickling_and_copying_unchanged(error: FacturaOnlineError, duplicate: object) -> None:
     again = duplicate(error)  # type: ignore[operator]
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
+def test_the_tree_in_the_docstring_matches_the_classes() -> None:
     drawn: list[tuple[str, str]] = []
     ancestors: dict[int, str] = {}
     for line in (errors.__doc__ or "").splitlines():
@@ -61,11 +61,11 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize(("error", "builtin"), [(InvalidInputError, ValueError), (RequestTimeoutError, TimeoutError)])
-def test_builtin_kinds_catch_what_they_name(error: type[Exception], builtin: type[Exception]) -> None:
+def test_builtin_exceptions_catch_the_matching_errors(error: type[Exception], builtin: type[Exception]) -> None:
     assert issubclass(error, builtin)
 
 
-def test_the_four_answers_to_did_it_happen_exclude_each_other() -> None:
+def test_each_error_is_of_exactly_one_of_the_four_groups() -> None:
     answers = (NotSentError, ApiError, OutcomeUnknownError, UnreadableAnswerError)
     kinds = [getattr(errors, name) for name in errors.__all__ if name != "FacturaOnlineError"]
     assert {sum(issubclass(kind, answer) for answer in answers) for kind in kinds} == {1}
@@ -76,7 +76,7 @@ ANSWERS = {NotSentError: "no", ApiError: "no", OutcomeUnknownError: "perhaps", U
 
 
 @pytest.mark.parametrize("error", [*SAMPLES, JournalError("x"), PlanError("x")], ids=lambda error: type(error).__name__)
-def test_every_error_says_in_a_word_whether_it_happened(error: FacturaOnlineError) -> None:
+def test_every_error_has_its_groups_word_in_happened(error: FacturaOnlineError) -> None:
     expected = next((word for kind, word in ANSWERS.items() if isinstance(error, kind)), "perhaps")
     assert (expected, expected) == (error.happened, pickle.loads(pickle.dumps(error)).happened)
 
