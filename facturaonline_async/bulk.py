@@ -1,6 +1,6 @@
-"""Many calls at once, whatever their number: a few workers share one iterator, so that memory stays the same.
+"""Run one coroutine function over many items, with bounded concurrency and memory.
 
-::
+A few workers share one iterator, so that memory does not grow with the number of items::
 
     async with bulk.stream(rows, create_one, concurrency=32) as outcomes:
         async for outcome in outcomes:
@@ -37,21 +37,22 @@ ResultT = TypeVar("ResultT")
 T = TypeVar("T")
 
 _CATCH: Final = (FacturaOnlineError, OSError)
-_AHEAD: Final = 4
-"""In input order, so many times `concurrency` outcomes at most wait for the one before them."""
+_LOOKAHEAD: Final = 4
+"""With ``ordered``, at most this many times `concurrency` outcomes wait for an earlier one."""
 _BUFFER: Final = 2
-"""So many times `concurrency` outcomes wait to be fetched. With one, items that never wait cost 3.9 µs, not 2.7."""
+"""Size of the outcome buffer, as a multiple of `concurrency`. With 1, items that never wait cost 3.9 µs, not 2.7."""
 _CHECKPOINT: Final = 256
+"""Items between two checkpoints of the event loop, if no item waits."""
 
 
-@frozen(slots=False)  # made twice as fast, and there is one for each item
+@frozen(slots=False)  # twice as fast to make, and there is one for each item
 class Outcome(Generic[ItemT, ResultT]):
-    """How it went with one item.
+    """The result of one item, or its error.
 
     Attributes:
-        index: place of the item in the input, from 0.
+        index: position of the item in the input, from 0.
         item: the item itself.
-        error: why it failed, or None.
+        error: the item's error; None if it succeeded.
 
     """
 
@@ -62,11 +63,11 @@ class Outcome(Generic[ItemT, ResultT]):
 
     @property
     def ok(self) -> bool:
-        """Whether there is a result."""
+        """Whether the item succeeded, so that `result` returns."""
         return self.error is None
 
     def result(self) -> ResultT:
-        """Return what the coroutine function returned, or raise `error`."""
+        """Return the coroutine function's result, or raise `error`."""
         if self.error is not None:
             raise self.error
         return cast("ResultT", self._value)
@@ -82,48 +83,49 @@ async def stream(
     catch: tuple[type[Exception], ...] = _CATCH,
     stop_on: tuple[type[Exception], ...] = (),
 ) -> AsyncIterator[AsyncIterator[Outcome[ItemT, ResultT]]]:
-    """Await the coroutine function for each item, some at a time, and give the outcomes as they come.
+    """Run a coroutine function over items concurrently, and yield outcomes as they complete.
+
+    Leaving the ``async with`` early, or being cancelled, cancels the items in progress. Workers pause while outcomes
+    are not fetched.
 
     Args:
-        items: any iterable, also an asynchronous or an endless one; an item is taken when a worker is free for it. An
+        items: any iterable, also an asynchronous or an endless one. An item is taken when a worker is free. An
             asynchronous generator is closed at the end.
         coroutine_function: called with one item.
-        concurrency: items worked on at once, at most.
-        ordered: give the outcomes in input order. A slow item then holds back those behind it.
-        catch: what counts as an item's own failure and goes into its outcome. Any other exception is taken for a bug:
-            it stops everything, and is raised from the ``async with``.
-        stop_on: failures that stop everything all the same, such as ``(AuthenticationError,)``: the rest would fail
-            alike.
-
-    Leaving the ``async with`` early, or being cancelled, cancels the items that are under way. Outcomes that are not
-    fetched hold the workers back.
+        concurrency: maximum number of items in progress. Default: 32.
+        ordered: whether outcomes come in input order; a slow item then delays those behind it. Default: False.
+        catch: exceptions that count as the item's failure and go into its outcome. Any other exception is taken for a
+            bug: it cancels all items and is raised from the ``async with``. Default: the errors of this library and
+            `OSError`.
+        stop_on: exceptions that cancel all items although `catch` names them, such as ``(AuthenticationError,)``, after
+            which every item would fail. Default: none.
 
     Raises:
         InvalidInputError: `concurrency` is not a whole number above 0.
 
     """
     _check(concurrency)
-    room = asyncio.Semaphore(_AHEAD * concurrency) if ordered else None
-    source = _Source(items, room)
+    permits = asyncio.Semaphore(_LOOKAHEAD * concurrency) if ordered else None
+    source = _Source(items, permits)
     send, receive = anyio.create_memory_object_stream[Outcome[ItemT, ResultT]](_BUFFER * concurrency)
-    workers = _Workers(source, coroutine_function, send, most=concurrency, catch=catch, stop_on=stop_on)
-    is_wanted_elsewhere = _cancelled_since()
+    workers = _Workers(source, coroutine_function, send, limit=concurrency, catch=catch, stop_on=stop_on)
+    is_cancelled = _cancellation_probe()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(workers.work, group)
-            yield _as_they_come(receive) if room is None else _in_order(receive, room)
+            yield _as_completed(receive) if permits is None else _in_order(receive, permits)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as problems:
         problem = problems.exceptions[0]
     else:
-        if is_wanted_elsewhere():
-            raise asyncio.CancelledError  # which anyio before 4.16 swallows while its group is ending
+        if is_cancelled():
+            raise asyncio.CancelledError  # anyio before 4.16 swallows it while the task group is ending
         return
     finally:
-        receive.close()  # first: a task that still waits for an outcome gets an error, and not an end
+        receive.close()  # before send: a task that still waits for an outcome gets an error, not the end of the stream
         send.close()
         if isinstance(items, AsyncGenerator):
-            await items.aclose()  # left to the garbage collector, it would end at any time
+            await items.aclose()  # the garbage collector would end it at any time
     raise problem
 
 
@@ -134,8 +136,8 @@ def _check(concurrency: object) -> None:
         )
 
 
-def _cancelled_since() -> Callable[[], bool]:
-    """Return what tells whether the current task has been cancelled from outside since."""
+def _cancellation_probe() -> Callable[[], bool]:
+    """Return a function that says whether the current task has been cancelled since this call."""
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
     return lambda: task is not None and task.cancelling() > before
@@ -149,9 +151,20 @@ async def run(
     catch: tuple[type[Exception], ...] = _CATCH,
     stop_on: tuple[type[Exception], ...] = (),
 ) -> list[Outcome[ItemT, ResultT]]:
-    """Await the coroutine function for each item, some at a time, and return all outcomes in input order.
+    """Run a coroutine function over items concurrently; return all outcomes in input order.
 
-    The same as `stream`, for as many outcomes as fit into memory.
+    All outcomes are held in memory; `stream` yields them one by one.
+
+    Args:
+        items: see `stream`.
+        coroutine_function: called with one item.
+        concurrency: maximum number of items in progress. Default: 32.
+        catch: exceptions that count as the item's failure; see `stream`.
+        stop_on: exceptions that cancel all items; see `stream`.
+
+    Raises:
+        InvalidInputError: `concurrency` is not a whole number above 0.
+
     """
     async with stream(items, coroutine_function, concurrency=concurrency, catch=catch, stop_on=stop_on) as outcomes:
         done = [outcome async for outcome in outcomes]
@@ -159,33 +172,34 @@ async def run(
 
 
 class _Source(Generic[ItemT]):
-    """The one iterator that all workers take from. Gives items with their indexes."""
+    """The iterator that all workers share; returns items with their indexes."""
 
-    def __init__(self, items: Iterable[ItemT] | AsyncIterable[ItemT], room: asyncio.Semaphore | None) -> None:
+    def __init__(self, items: Iterable[ItemT] | AsyncIterable[ItemT], permits: asyncio.Semaphore | None) -> None:
         self._later = aiter(items) if isinstance(items, AsyncIterable) else None
-        self._turn = asyncio.Lock()  # an asynchronous generator takes one caller at a time
-        self._room = room
+        self._lock = asyncio.Lock()  # an asynchronous generator refuses concurrent callers
+        self._permits = permits
         self._index = count()
-        #: Takes items where there is nothing to wait for, without a coroutine.
+        #: Returns items without a coroutine, where taking one never waits.
         self.now: Iterator[tuple[int, ItemT]] = enumerate(() if isinstance(items, AsyncIterable) else items)
-        self.is_quick: bool = self._later is None and room is None
+        self.is_quick: bool = self._later is None and permits is None
 
     async def take(self) -> tuple[int, ItemT] | None:
         """Return the next item, or None at the end."""
-        if self._room is not None:
-            await self._room.acquire()
+        if self._permits is not None:
+            await self._permits.acquire()
         if self._later is None:
             return next(self.now, None)
-        async with self._turn:
+        async with self._lock:
             async for item in self._later:
                 return next(self._index), item
             return None
 
 
 class _Workers(Generic[ItemT, ResultT]):
-    """What takes items from the source, awaits the coroutine function for each, and sends the outcomes.
+    """The tasks that take items, await the coroutine function for each, and send outcomes.
 
-    Started one by one: each worker that finds an item starts the next one. The last one to find none closes the stream.
+    Workers start one by one: each worker that finds an item starts the next worker. The last worker to end closes the
+    stream.
     """
 
     def __init__(
@@ -194,29 +208,29 @@ class _Workers(Generic[ItemT, ResultT]):
         coroutine_function: Callable[[ItemT], Awaitable[ResultT]],
         send: MemoryObjectSendStream[Outcome[ItemT, ResultT]],
         *,
-        most: int,
+        limit: int,
         catch: tuple[type[Exception], ...],
         stop_on: tuple[type[Exception], ...],
     ) -> None:
         self._source = source
         self._coroutine_function = coroutine_function
         self._send = send
-        self._most = most
+        self._limit = limit
         self._catch = catch
         self._stop_on = stop_on
-        self._number = 1
+        self._running = 1
 
     async def work(self, group: TaskGroup) -> None:
-        """Be one worker."""
+        """Run one worker until the source is exhausted."""
         source, coroutine_function, send_nowait = self._source, self._coroutine_function, self._send.send_nowait
         now = source.now
         while (taken := next(now, None) if source.is_quick else await source.take()) is not None:
-            if self._number < self._most:
-                self._number += 1
+            if self._running < self._limit:
+                self._running += 1
                 group.start_soon(self.work, group)
             index, item = taken
             if not index % _CHECKPOINT:
-                await asyncio.sleep(0)  # items that never wait must not keep everybody else waiting
+                await asyncio.sleep(0)  # items that never wait must not block other tasks
             try:
                 outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
             except self._stop_on as last:
@@ -227,41 +241,42 @@ class _Workers(Generic[ItemT, ResultT]):
             except asyncio.CancelledError as stray:
                 if (task := asyncio.current_task()) is None or task.cancelling():
                     raise
-                raise RuntimeError(f"item {index} awaited something that was cancelled elsewhere") from stray
+                raise RuntimeError(f"item {index} awaited a task or future that other code cancelled") from stray
             except Exception as bug:
                 bug.add_note(f"while working on item {index}")
                 raise
             try:
-                send_nowait(outcome)  # without a turn of the loop, which `send` always takes
+                send_nowait(outcome)  # `send` always yields to the event loop
             except anyio.WouldBlock:
                 await self._send.send(outcome)
-        self._number -= 1
-        if not self._number:
+        self._running -= 1
+        if not self._running:
             self._send.close()
 
 
-async def _as_they_come(done: MemoryObjectReceiveStream[T]) -> AsyncIterator[T]:
+async def _as_completed(outcomes: MemoryObjectReceiveStream[T]) -> AsyncIterator[T]:
     while True:
         try:
             try:
-                outcome = done.receive_nowait()  # without a turn of the loop, which `receive` always takes
+                outcome = outcomes.receive_nowait()  # `receive` always yields to the event loop
             except anyio.WouldBlock:
-                outcome = await done.receive()
+                outcome = await outcomes.receive()
         except anyio.EndOfStream:
             with suppress(anyio.EndOfStream):
-                done.receive_nowait()  # raises where the block has ended, which anyio before 4.16 calls an end, too
+                # Raises if the ``async with`` block has ended; anyio before 4.16 reports that as the end of the stream.
+                outcomes.receive_nowait()
             return
         yield outcome
 
 
 async def _in_order(
-    done: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]], room: asyncio.Semaphore
+    outcomes: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]], permits: asyncio.Semaphore
 ) -> AsyncIterator[Outcome[ItemT, ResultT]]:
-    early: dict[int, Outcome[ItemT, ResultT]] = {}
-    due = 0
-    async for outcome in _as_they_come(done):
-        early[outcome.index] = outcome
-        while due in early:
-            yield early.pop(due)
-            due += 1
-            room.release()
+    pending: dict[int, Outcome[ItemT, ResultT]] = {}
+    next_index = 0
+    async for outcome in _as_completed(outcomes):
+        pending[outcome.index] = outcome
+        while next_index in pending:
+            yield pending.pop(next_index)
+            next_index += 1
+            permits.release()

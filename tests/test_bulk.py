@@ -1,4 +1,4 @@
-"""Many calls at once: every item has its outcome, memory stays the same, and nothing is left running."""
+"""bulk: one outcome for each item, bounded memory, and no task left running."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_stream_gives_every_outcome_once(source: Callable[[], object], ordered: 
     assert (indexes == list(range(100))) is ordered
 
 
-def test_outcomes_come_as_they_come() -> None:
+def test_outcomes_are_yielded_as_they_complete() -> None:
     async def main() -> list[int]:
         async with bulk.stream([3, 1, 2], lambda seconds: asyncio.sleep(seconds, seconds), concurrency=3) as outcomes:
             return [outcome.result() async for outcome in outcomes]
@@ -68,7 +68,7 @@ def test_outcomes_come_as_they_come() -> None:
 
 @pytest.mark.parametrize("source", [lambda: range(3), lambda: iter(range(3)), lambda: counted(3)])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_workers_are_started_as_items_need_them(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
+def test_no_more_workers_start_than_there_are_items(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
     async def main() -> int:
         most = 0
 
@@ -84,7 +84,7 @@ def test_workers_are_started_as_items_need_them(source: Callable[[], object], or
     assert virtually(main()) <= 1 + 3 + 1  # this one, a worker for each item, and one that finds no item
 
 
-def test_no_more_items_are_worked_on_than_the_concurrency() -> None:
+def test_concurrency_bounds_the_items_in_progress() -> None:
     async def main() -> int:
         working = most = 0
 
@@ -101,7 +101,7 @@ def test_no_more_items_are_worked_on_than_the_concurrency() -> None:
     assert virtually(main()) == 7
 
 
-def test_items_are_taken_no_earlier_than_they_are_needed() -> None:
+def test_an_item_is_taken_only_when_a_worker_is_free() -> None:
     async def main() -> int:
         taken = 0
 
@@ -118,7 +118,7 @@ def test_items_are_taken_no_earlier_than_they_are_needed() -> None:
     assert virtually(main()) <= 16
 
 
-def test_outcomes_that_are_not_fetched_hold_the_workers_back() -> None:
+def test_workers_pause_while_outcomes_are_not_fetched() -> None:
     async def main() -> int:
         taken = 0
 
@@ -134,7 +134,7 @@ def test_outcomes_that_are_not_fetched_hold_the_workers_back() -> None:
     assert virtually(main()) <= 16
 
 
-def test_in_input_order_a_slow_item_holds_back_a_bounded_number() -> None:
+def test_in_input_order_a_slow_item_delays_a_bounded_number() -> None:
     async def main() -> int:
         done = 0
 
@@ -156,7 +156,7 @@ def test_in_input_order_a_slow_item_holds_back_a_bounded_number() -> None:
 
 
 @pytest.mark.parametrize("error", [ApiError("no"), OSError("disk"), TimeoutError("late"), InvalidInputError("bad")])
-def test_an_items_failure_is_its_outcome_and_stops_no_other(error: Exception) -> None:
+def test_a_failed_item_does_not_stop_the_others(error: Exception) -> None:
     async def work(number: int) -> int:
         await asyncio.sleep(1)
         if number % 3 == 0:
@@ -173,7 +173,7 @@ def test_an_items_failure_is_its_outcome_and_stops_no_other(error: Exception) ->
         outcomes[0].result()
 
 
-def test_a_bug_stops_everything_and_is_raised_as_it_is() -> None:
+def test_a_bug_stops_everything_and_is_raised_unchanged() -> None:
     async def main() -> tuple[int, int]:
         started = 0
 
@@ -193,7 +193,7 @@ def test_a_bug_stops_everything_and_is_raised_as_it_is() -> None:
     assert (started < 20, tasks) == (True, 1)
 
 
-def test_a_failure_that_all_would_share_stops_everything_if_asked() -> None:
+def test_stop_on_stops_everything() -> None:
     tried: list[int] = []
 
     async def work(item: int) -> None:
@@ -225,7 +225,7 @@ def test_a_bug_in_the_items_stops_everything() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_cancellation_from_elsewhere_is_a_bug_and_not_an_end(ordered: bool) -> None:  # noqa: FBT001
+def test_a_cancellation_by_other_code_is_raised_as_a_bug(ordered: bool) -> None:  # noqa: FBT001
     async def main() -> None:
         elsewhere = asyncio.create_task(asyncio.sleep(1000))
 
@@ -238,11 +238,11 @@ def test_a_cancellation_from_elsewhere_is_a_bug_and_not_an_end(ordered: bool) ->
             async for _ in outcomes:
                 pass
 
-    with pytest.raises(RuntimeError, match="item 3 awaited something that was cancelled elsewhere"):
+    with pytest.raises(RuntimeError, match="item 3 awaited a task or future that other code cancelled"):
         virtually(main())
 
 
-def test_what_counts_as_a_failure_can_be_said() -> None:
+def test_catch_chooses_the_exceptions_that_count_as_failures() -> None:
     async def work(number: int) -> float:
         await asyncio.sleep(0)
         return 1 / number
@@ -251,7 +251,7 @@ def test_what_counts_as_a_failure_can_be_said() -> None:
     assert [outcome.ok for outcome in outcomes] == [False, True]
 
 
-def test_an_exception_in_the_body_stops_everything_and_is_raised_as_it_is() -> None:
+def test_an_exception_in_the_body_stops_everything_and_is_raised_unchanged() -> None:
     async def main() -> int:
         async def body() -> None:
             async with bulk.stream(range(1000), double, concurrency=4) as outcomes:
@@ -267,8 +267,8 @@ def test_an_exception_in_the_body_stops_everything_and_is_raised_as_it_is() -> N
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("concurrency", [1, 2, 3, 8])
-def test_whoever_fetches_slowly_keeps_the_workers_busy(concurrency: int, ordered: bool) -> None:  # noqa: FBT001
-    """Each outcome takes a second to deal with, which is also when the workers get on with the next."""
+def test_a_slow_consumer_keeps_the_workers_busy(concurrency: int, ordered: bool) -> None:  # noqa: FBT001
+    """The consumer takes a second for each outcome; meanwhile the workers go on with the next."""
 
     async def main() -> float:
         work = partial(asyncio.sleep, concurrency / 2)
@@ -281,7 +281,7 @@ def test_whoever_fetches_slowly_keeps_the_workers_busy(concurrency: int, ordered
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_workers_that_were_held_back_all_go_on(waits: bool) -> None:  # noqa: FBT001
+def test_all_paused_workers_resume(waits: bool) -> None:  # noqa: FBT001
     async def main() -> tuple[int, int]:
         working = most = 0
 
@@ -306,7 +306,7 @@ def test_workers_that_were_held_back_all_go_on(waits: bool) -> None:  # noqa: FB
     assert virtually(main()) == (7, 1000)
 
 
-def test_outcomes_are_not_given_after_the_end() -> None:
+def test_no_outcomes_are_yielded_after_the_end() -> None:
     async def main() -> None:
         async with bulk.stream(range(9), double, concurrency=4) as outcomes:
             await anext(outcomes)
@@ -327,7 +327,7 @@ def test_a_task_that_waits_for_an_outcome_at_the_end_gets_an_error() -> None:
     virtually(main())
 
 
-def test_leaving_early_cancels_what_is_under_way() -> None:
+def test_leaving_early_cancels_the_items_in_progress() -> None:
     async def main() -> tuple[float, int]:
         async with bulk.stream([0, 1000, 1000], asyncio.sleep, concurrency=3) as outcomes:
             await anext(outcomes)
@@ -338,7 +338,7 @@ def test_leaving_early_cancels_what_is_under_way() -> None:
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("source", SOURCES)
-def test_cancellation_stops_all(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
+def test_cancellation_stops_all_items(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
     async def main() -> int:
         async def all_of_it() -> None:
             async with bulk.stream(source(), double, concurrency=4, ordered=ordered) as outcomes:  # type: ignore[arg-type]
@@ -356,7 +356,7 @@ def test_cancellation_stops_all(source: Callable[[], object], ordered: bool) -> 
     assert virtually(main()) == 1
 
 
-def test_an_asynchronous_source_is_closed_at_the_end_however_it_comes() -> None:
+def test_an_asynchronous_source_is_always_closed_at_the_end() -> None:
     async def main() -> list[str]:
         closed: list[str] = []
 
@@ -380,7 +380,7 @@ def test_an_asynchronous_source_is_closed_at_the_end_however_it_comes() -> None:
     assert virtually(main()) == ["whole", "left early", "bug"]
 
 
-def test_items_that_never_wait_do_not_keep_others_waiting() -> None:
+def test_items_that_never_wait_do_not_block_other_tasks() -> None:
     async def at_once(number: int) -> int:
         return number
 
