@@ -68,7 +68,7 @@ def test_outcomes_are_yielded_as_they_complete() -> None:
 
 @pytest.mark.parametrize("source", [lambda: range(3), lambda: iter(range(3)), lambda: counted(3)])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_no_more_workers_start_than_there_are_items(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
+def test_workers_start_only_as_items_arrive(source: Callable[[], object], ordered: bool) -> None:  # noqa: FBT001
     async def main() -> int:
         most = 0
 
@@ -300,7 +300,7 @@ def test_all_paused_workers_resume(waits: bool) -> None:  # noqa: FBT001
             async for _ in outcomes:
                 seen += 1
                 if seen == 50:
-                    await asyncio.sleep(100)  # everybody is held back by now
+                    await asyncio.sleep(100)  # all workers are paused by now
         return most, seen
 
     assert virtually(main()) == (7, 1000)

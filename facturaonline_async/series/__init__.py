@@ -1,4 +1,4 @@
-"""Series: what numbers the documents of a company."""
+"""Series: the numbered sequences of a company's documents."""
 
 from __future__ import annotations
 

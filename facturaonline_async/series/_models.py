@@ -1,4 +1,4 @@
-"""Serie, and what tells series apart."""
+"""The model of a serie, and its natural key (letra and tipo_documento)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Serie", "by_key", "key_part", "serie_key"]
 
 @frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once
 class Serie:
-    """A series of folios of one company, told by its letra **and** its tipo_documento.
+    """A sequence of folios of one company, identified by letra **and** tipo_documento.
 
     Attributes:
         uid: the API's number of the serie.
         letra: one letter or several, such as ``"F"`` or ``"COP"``.
-        tipo_documento: one of `TipoDocumento`, or another text.
-        descripcion: the tipo_documento in words.
-        estatus: the API's own word; ``"Activa"`` is the only one documented.
+        tipo_documento: value of a `TipoDocumento`, or another text.
+        descripcion: the tipo_documento in words; ``""`` if the response leaves it out.
+        estatus: the API's own word; ``"Activa"`` is the only documented one. ``""`` if the response leaves it out.
 
     """
 
@@ -35,17 +35,21 @@ class Serie:
 
     @property
     def is_active(self) -> bool:
-        """Whether the serie may be used: its estatus is "Activa", in any case of letters."""
+        """Whether the serie may be used: its estatus is "Activa" (case is ignored)."""
         return self.estatus.casefold() == "activa"
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells a company's series apart: without the blanks around it (the API trims them), composed (NFC)."""
+        """Natural key within a company: letra and tipo_documento, trimmed (as the API does) and composed (NFC)."""
         return _key(self.letra, self.tipo_documento)
 
 
 def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str]:
-    """Return the `Serie.key` of a serie that is asked for.
+    """Validate letra and tipo_documento, and return their `Serie.key`.
+
+    Args:
+        letra: the letra; blanks around it are removed.
+        tipo_documento: the kind of document; blanks around it are removed.
 
     Raises:
         InvalidInputError: one of them is empty, or holds a line break or another control character.
@@ -60,7 +64,12 @@ def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str
 
 
 def by_key(series: Iterable[Serie]) -> dict[tuple[str, str], list[Serie]]:
-    """Return series by their letra and tipo_documento: of each key the active ones first, else in the given order."""
+    """Group series by `Serie.key`; within a group the active ones come first, else in the given order.
+
+    Args:
+        series: the series of one company.
+
+    """
     index: dict[tuple[str, str], list[Serie]] = {}
     for serie in series:
         index.setdefault(serie.key, []).append(serie)
@@ -70,7 +79,12 @@ def by_key(series: Iterable[Serie]) -> dict[tuple[str, str], list[Serie]]:
 
 
 def key_part(text: str) -> str:
-    """Return a letra or a tipo_documento as it is compared: without the blanks around it, composed (NFC)."""
+    """Normalise a letra or a tipo_documento for comparison: trimmed and composed (NFC).
+
+    Args:
+        text: the letra or the tipo_documento.
+
+    """
     return compose(text.strip())
 
 

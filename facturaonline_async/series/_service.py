@@ -1,4 +1,4 @@
-"""SeriesService: what can be done with the series of one company."""
+"""The operations on the series of one company."""
 
 from __future__ import annotations
 
@@ -27,40 +27,43 @@ __all__ = ["SeriesService"]
 
 @frozen
 class SeriesService:
-    """The series of **the company whose keys are used**: there is no company parameter in this API.
+    """The series of **the company whose keys are used**; the API has no company parameter.
 
-    For another company's series take ``client.for_empresa(empresa).series``.
+    For the series of another company use ``client.for_empresa(empresa).series``.
 
-    Cancelling a call gives its connection and its turn back; a write cancelled in flight may have happened. Every
-    method raises an error of `facturaonline_async.errors` whose kind tells whether the call happened.
+    Cancelling a call releases its connection and its slot; a write that is cancelled in flight may have happened. Every
+    method raises an error of `facturaonline_async.errors`, whose class says whether the call happened.
 
-    Calls that change one serie run one at a time. Where nobody knows whether one was done, the serie is looked at, and
-    the call repeated only if it was not.
+    Calls that change one serie run one at a time. If the outcome of one is unknown, the serie is read, and the call is
+    retried only if the change is not there.
     """
 
     _engine: Engine
     _credentials: Credentials
 
     async def list(self) -> list[Serie]:
-        """Return all series (``GET /v4/series``; the API has no filter and no pages)."""
+        """Return all series (``GET /v4/series``); the API has no filter and no pages."""
         reply = await self._engine.send(wire.LIST, self._credentials)
         series = await read_all(reply, wire.read_serie)
-        self._tell_uids(series)
+        self._learn_uids(series)
         return series
 
     async def get(self, uid: int | str) -> Serie:
         """Return one serie (``GET /v4/series/{uid}``).
 
-        An answer about another serie is returned, too, and logged as a warning.
+        If the response is about another serie, that serie is returned, and a warning is logged.
+
+        Args:
+            uid: the API's number of the serie.
 
         Raises:
-            NotFoundError: there is none, or it belongs to another company.
+            NotFoundError: the company has no such serie.
 
         """
         reply = await self._engine.send(wire.GET, self._credentials, uid=uid)
         serie = read_one(reply, wire.read_serie)
         if str(serie.uid) == str(uid):
-            self._tell_uids([serie])
+            self._learn_uids([serie])
         else:
             LOGGER.warning("%s: asked for the serie %s, the API answered with %s", wire.GET.name, uid, serie.uid)
         return serie
@@ -68,15 +71,29 @@ class SeriesService:
     async def find(self, *, letra: str, tipo_documento: TipoDocumento | str) -> Serie | None:
         """Return the serie with this letra and this tipo_documento, or None.
 
-        Of several, an active one; of several of those, the first in the API's list. Finds that run at the same time
-        share one list. A misspelt tipo_documento is looked for as it stands: only creating it is refused.
+        Active series come before paused ones, and within those the API's order decides. Calls that run at the same
+        time share one list.
+
+        Args:
+            letra: one letter or several.
+            tipo_documento: a `TipoDocumento`, or another text. Its spelling is not checked; `create` checks it.
+
         """
         found = await self.find_all(letra=letra, tipo_documento=tipo_documento)
         return found[0] if found else None
 
     async def find_all(self, *, letra: str, tipo_documento: TipoDocumento | str) -> builtins.list[Serie]:
-        """Return all series with this letra and this tipo_documento: active ones first, else in the API's order."""
-        key = serie_key(letra, tipo_documento)  # refuses what is wrong before anything is sent
+        """Return all series with this letra and this tipo_documento, active ones first.
+
+        Args:
+            letra: see `find`.
+            tipo_documento: see `find`.
+
+        Returns:
+            The series, in the API's order within the active and the paused ones; empty if there is none.
+
+        """
+        key = serie_key(letra, tipo_documento)  # raises for invalid input before anything is sent
         found = (await self._shared_index()).get(key, [])
         if found:
             self._engine.pending.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
@@ -90,21 +107,22 @@ class SeriesService:
         folio: int | None = None,
         before_send: BeforeSend | None = None,
     ) -> None:
-        """Create a serie, active (``POST /v4/series/create``). The API answers no uid: `find` it, or use `ensure`.
+        """Create an active serie (``POST /v4/series/create``).
+
+        The response holds no uid: `find` the serie afterwards, or use `ensure`.
 
         Args:
             letra: one letter or several.
-            tipo_documento: a `TipoDocumento`, or another text. One that may be misspelt is sent with a warning in the
-                log, unless `TipoDocumento.other` marks it.
-            folio: number of the first document; None lets the API begin at 1.
-            before_send: awaited before each attempt, when it has its turn, and before its first byte: for a journal of
-                your own. What it raises is raised, and nothing is sent.
+            tipo_documento: a `TipoDocumento`, or another text. A text that may be misspelt is sent, and a warning is
+                logged, unless `TipoDocumento.other` marks it.
+            folio: number of the first document; None lets the API start at 1.
+            before_send: awaited before each attempt, after its slot is granted and before its first byte, for a journal
+                of your own. If it raises, nothing is sent, and the exception is raised.
 
         Raises:
-            InvalidInputError: an argument is wrong; or the tipo_documento is a documented one in another case, with
-                accents, blanks or hyphens, and the account has no serie of it. Nothing was created.
-            OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
-                creating a second one.
+            InvalidInputError: an argument is invalid; or the tipo_documento is a documented one in another case, with
+                accents, blanks or hyphens, and the account has no serie of that kind. Nothing was created.
+            OutcomeUnknownError: it may have been created. Look before you repeat: the API would create a second one.
 
         """
         body = wire.write_nueva_serie(letra, tipo_documento, folio)
@@ -119,28 +137,43 @@ class SeriesService:
         folio: int | None = None,
         before_send: BeforeSend | None = None,
     ) -> None:
-        """Send a create as it is: `create` without the session's memory of it.
+        """Send a create that the session does not remember.
 
-        For callers that keep it themselves, as `facturaonline_async.provision` does.
+        It is for callers that remember their creates themselves, as `facturaonline_async.provision` does.
+
+        Args:
+            letra: see `create`.
+            tipo_documento: see `create`.
+            folio: see `create`.
+            before_send: see `create`.
+
         """
         await self._create(tipo_documento, wire.write_nueva_serie(letra, tipo_documento, folio), before_send)
 
     async def ensure(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None = None) -> Serie:
-        """Return the serie with this letra and tipo_documento, creating it if it is not there.
+        """Return the serie with this letra and tipo_documento; create it if it is missing.
 
-        What exists is left as it is: a paused serie stays paused, and `folio` counts only at creation. A create whose
-        outcome is unknown is looked for until ``Config.deadline``, and never repeated; the session remembers it for
-        ``Config.settle`` seconds, also if the caller is cancelled. For as long it remembers what `create`, `find` and
-        `ensure` have made or seen: if a later list lacks it, it is read by its uid. A `delete` that was done ends that.
+        An existing serie is not changed: a paused one stays paused, and `folio` counts only at creation.
+
+        If the outcome of a create is unknown, the serie is looked up until ``Config.deadline``; the create is not sent
+        again. The session remembers that create for ``Config.settle`` seconds, even if the caller is cancelled. For the
+        same time it remembers each serie that `create`, `find` and `ensure` made or found: if a later list lacks one,
+        it is read by its uid. A successful `delete` ends that.
 
         One session runs the ensures of one letra and tipo_documento one at a time. **Two processes can still race**
-        and create two: provision from one of them.
+        and create two series: provision from a single process.
+
+        Args:
+            letra: one letter or several.
+            tipo_documento: a `TipoDocumento`, or another text; its spelling is checked as in `create` if the serie is
+                missing.
+            folio: number of the first document of a new serie; None lets the API start at 1.
 
         Raises:
-            InvalidInputError: as for `create`. What exists is returned, whatever its tipo_documento.
-            OutcomeUnknownError: it may have been created, but has not shown up before the deadline; or it was there
-                less than ``Config.settle`` ago, and does not show any more.
-            UnreadableAnswerError: it was created, but has not shown up before the deadline.
+            InvalidInputError: as for `create`. An existing serie is returned with any tipo_documento.
+            OutcomeUnknownError: it may have been created, but no list has shown it before the deadline; or it existed
+                less than ``Config.settle`` seconds ago, and can no longer be found.
+            UnreadableAnswerError: it was created, but no list has shown it before the deadline.
 
         """
         body = wire.write_nueva_serie(letra, tipo_documento, folio)
@@ -149,28 +182,42 @@ class SeriesService:
             self._key(letra, tipo_documento),
             find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
             create=partial(self._create, tipo_documento, body),
-            look=partial(self._look, letra, tipo_documento),
+            look=partial(self._read_created, letra, tipo_documento),
         )
 
     async def activate(self, uid: int | str) -> None:
-        """Make a paused serie usable again (``POST /v4/series/{uid}/up``)."""
+        """Make a paused serie usable again (``POST /v4/series/{uid}/up``).
+
+        Args:
+            uid: the API's number of the serie.
+
+        """
         await self._engine.send_exclusive(
             wire.ACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=True)
         )
 
     async def deactivate(self, uid: int | str) -> None:
-        """Pause a serie (``POST /v4/series/{uid}/down``)."""
+        """Pause a serie (``POST /v4/series/{uid}/down``).
+
+        Args:
+            uid: the API's number of the serie.
+
+        """
         await self._engine.send_exclusive(
             wire.DEACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=False)
         )
 
     async def delete(self, uid: int | str) -> None:
-        """Delete a serie, without asking twice (``POST /v4/series/{uid}/drop``).
+        """Delete a serie, without a confirmation (``POST /v4/series/{uid}/drop``).
+
+        Args:
+            uid: the API's number of the serie.
 
         Raises:
-            NotFoundError: there is no such serie, or it was created a moment ago and does not show yet.
-            OutcomeUnknownError: it may have been deleted. So it is also where only "not found" says that it is gone,
-                and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
+            NotFoundError: there is no such serie, or it was created a moment ago and is not visible yet.
+            OutcomeUnknownError: it may have been deleted. This is also raised if the only sign is "not found" and the
+                serie was created, or first seen, less than ``Config.settle`` seconds ago: such a response may be older
+                than the serie.
 
         """
         with self._engine.pending.deleting("series", self._credentials.fingerprint, uid):
@@ -188,26 +235,26 @@ class SeriesService:
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
             await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
-        except NotFoundError:  # which proves nothing of what answers may still lack
+        except NotFoundError:  # no proof while the API may not show a new serie yet
             return not self._engine.pending.is_pending("series", self._credentials.fingerprint, uid)
         return False
 
-    def _tell_uids(self, series: Sequence[Serie]) -> None:
-        """Let the session know the uids of what it has created: creates do not answer them."""
-        doubts = self._engine.pending
-        if not doubts.has_unknown_uids:
+    def _learn_uids(self, series: Sequence[Serie]) -> None:
+        """Record the uids of the series that this session created; responses to creates hold none."""
+        pending = self._engine.pending
+        if not pending.has_unknown_uids:
             return
-        several = Counter(serie.key for serie in series)
+        count_by_key = Counter(serie.key for serie in series)
         for serie in series:
-            if several[serie.key] == 1:  # of several, none is surely the one that was created
-                doubts.learn_uid(self._key(*serie.key), str(serie.uid))
+            if count_by_key[serie.key] == 1:  # with several, the created one cannot be identified
+                pending.learn_uid(self._key(*serie.key), str(serie.uid))
 
     def _key(self, letra: str, tipo_documento: str) -> Key:
-        """Return by what the session remembers this serie."""
+        """Return the key under which the session remembers this serie."""
         return wire.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)
 
-    async def _look(self, letra: str, tipo_documento: str, uid: str | None) -> Serie | None:
-        """Look once for a serie that no list has shown: by its uid, if one is known, and else by a list."""
+    async def _read_created(self, letra: str, tipo_documento: str, uid: str | None) -> Serie | None:
+        """Read a serie that no list has shown yet, once: by its uid if that is known, else from a new list."""
         if uid is not None:
             with suppress(NotFoundError):
                 serie = await self.get(uid)
@@ -226,15 +273,15 @@ class SeriesService:
         await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
 
     async def _check_tipo(self, tipo_documento: str) -> None:
-        """Warn of a tipo_documento that may be misspelt, or refuse one that surely is.
+        """Log a warning for a tipo_documento that may be misspelt; refuse one that certainly is.
 
-        The catalogue need not be complete, so that the account's own series decide: they are listed for a kind that
-        would be refused, and for no other.
+        The catalogue may be incomplete, so the account's own series decide. They are listed only for a kind that would
+        be refused otherwise.
         """
         if (found := misspelling(tipo_documento)) is None:
             return
         if not found.is_certain:
-            LOGGER.warning("tipo_documento %.80r is not documented, and is sent as it is: %s", tipo_documento, found)
+            LOGGER.warning("tipo_documento %.80r is not documented, and is sent unchanged: %s", tipo_documento, found)
         elif not await self._has_tipo(tipo_documento):
             raise InvalidInputError(
                 f"tipo_documento {tipo_documento!r:.80} is not documented: {found} Nothing was created.",
@@ -251,7 +298,7 @@ class SeriesService:
         return any(tipo == wanted for _, tipo in index)
 
     async def _shared_index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
-        """Return the series by letra and tipo_documento; callers that ask at the same time share one list."""
+        """Return the series by letra and tipo_documento; concurrent callers share one list."""
         return await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
 
     async def _index(self) -> dict[tuple[str, str], builtins.list[Serie]]:

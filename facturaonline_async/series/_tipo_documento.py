@@ -1,4 +1,4 @@
-"""TipoDocumento: the kinds of document that a serie numbers, and whether another text is one of them misspelt."""
+"""The documented kinds of document of a serie, and the detection of misspelt ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["TIPOS_DOCUMENTO", "Misspelling", "TipoDocumento", "misspelling"]
 
 
 class TipoDocumento(StrEnum):
-    """The kinds of document that the provider's catalogue names. A plain text means the same as a member.
+    """The kinds of document that the provider documents; their values are accepted as texts, too.
 
-    The set is open: another text (``"nomina"`` was seen in a real account) is sent as it stands, with two exceptions.
-    The API would create a real serie for a misspelt kind too, which no invoice ever uses. So, unless the account has
-    series of that kind already:
+    The set is open: other texts (``"nomina"`` exists in a real account) are sent unchanged. But the API also creates a
+    serie for a misspelt kind, and no invoice ever uses it. Two checks prevent that, unless the account already has a
+    serie of that kind:
 
     - A documented kind in another case, with accents, blanks or hyphens (``"Factura"``, ``"nota-crédito"``) is refused.
     - A text that differs from a documented kind by one or two characters (``"facturas"``) is sent, and a warning is
-      logged. `TipoDocumento.other` says that it is meant.
+      logged. `TipoDocumento.other` prevents the warning.
     """
 
     FACTURA = "factura"
@@ -38,15 +38,22 @@ class TipoDocumento(StrEnum):
 
     @staticmethod
     def other(text: str) -> str:
-        """Return a kind that is not documented, marked as meant: nothing warns that it may be misspelt.
+        """Mark an undocumented kind as intended, so that no warning is logged for it.
 
-        A documented kind in another case, with accents, blanks or hyphens is refused all the same when it is used.
+        A documented kind in another case, with accents, blanks or hyphens is still refused when it is used.
+
+        Args:
+            text: the kind, as it is to be sent.
+
+        Returns:
+            The same text, marked.
+
         """
-        return _Meant(text)
+        return _Intended(text)
 
 
-class _Meant(str):
-    """A tipo_documento that the caller vouches for."""
+class _Intended(str):
+    """A tipo_documento that `TipoDocumento.other` has marked."""
 
     __slots__ = ()
 
@@ -56,11 +63,11 @@ TIPOS_DOCUMENTO: Final = frozenset(tipo.value for tipo in TipoDocumento)
 
 
 class Misspelling(NamedTuple):
-    """A text that is probably a documented kind, misspelt.
+    """The documented kind that a text probably misspells.
 
     Attributes:
         meant: the documented kind.
-        is_certain: whether only case, accents, blanks, hyphens and the like differ; else one or two characters do.
+        is_certain: True if only case, accents, blanks, hyphens or similar signs differ; False if one or two letters do.
 
     """
 
@@ -68,16 +75,19 @@ class Misspelling(NamedTuple):
     is_certain: bool
 
     def __str__(self) -> str:
-        """Return the question to ask, to follow the text that was seen."""
+        """Return the question for an error text or a log line."""
         return f"did you mean {self.meant.value}?"
 
 
 _SHORT: Final = 5
-"""Characters of a kind that is so short that two more make another word."""
+"""A kind with at most this many characters may differ by one character only: two more make another word."""
 
 
 def misspelling(tipo_documento: str) -> Misspelling | None:
-    """Return which documented kind a text misspells.
+    """Find the documented kind that a text misspells.
+
+    Args:
+        tipo_documento: the text.
 
     Returns:
         None for a documented kind, for a text unlike all of them, and for a near miss that `TipoDocumento.other` marks.
@@ -88,13 +98,13 @@ def misspelling(tipo_documento: str) -> Misspelling | None:
     seen = letters(tipo_documento)
     if (same := _BY_LETTERS.get(seen)) is not None:
         return Misspelling(same, is_certain=True)
-    if isinstance(tipo_documento, _Meant):
+    if isinstance(tipo_documento, _Intended):
         return None
     nearest: TipoDocumento | None = None
     distance = 3
     for kind, tipo in _BY_LETTERS.items():
-        most = 1 if len(kind) <= _SHORT else 2
-        if abs(len(seen) - len(kind)) <= most and (found := _distance(seen, kind)) <= min(most, distance - 1):
+        limit = 1 if len(kind) <= _SHORT else 2
+        if abs(len(seen) - len(kind)) <= limit and (found := _distance(seen, kind)) <= min(limit, distance - 1):
             nearest, distance = tipo, found
     return None if nearest is None else Misspelling(nearest, is_certain=False)
 
@@ -103,15 +113,15 @@ _BY_LETTERS: Final = {letters(tipo): tipo for tipo in TipoDocumento}
 
 
 def _distance(one: str, other: str) -> int:
-    """Return how many characters to insert, delete, replace or swap with their neighbour (Damerau-Levenshtein)."""
-    before: list[int] = []
+    """Return the Damerau-Levenshtein distance: inserted, deleted, replaced and swapped characters."""
+    second_above: list[int] = []
     above = list(range(len(other) + 1))
     for row, character in enumerate(one, 1):
         line = [row]
         for column, wanted in enumerate(other, 1):
             cost = min(above[column] + 1, line[-1] + 1, above[column - 1] + (character != wanted))
             if row > 1 and column > 1 and character == other[column - 2] and one[row - 2] == wanted:
-                cost = min(cost, before[column - 2] + 1)
+                cost = min(cost, second_above[column - 2] + 1)
             line.append(cost)
-        before, above = above, line
+        second_above, above = above, line
     return above[-1]

@@ -1,4 +1,4 @@
-"""The series' six endpoints, and the words that the API uses in them. JSON both ways.
+"""The six endpoints of series and their wire format: JSON in both directions.
 
 Source: https://facturaonline.com.mx/api documentation, "Series".
 """
@@ -31,7 +31,7 @@ DELETE: Final = Endpoint(
     is_delete=True,
 )
 
-_MOST_FOLIOS: Final = 10**12
+_FOLIO_END: Final = 10**12
 
 ENDPOINTS: Final = (LIST, GET, CREATE, ACTIVATE, DEACTIVATE, DELETE)
 
@@ -49,14 +49,19 @@ read_serie: Final = make_reader(
 
 
 def write_nueva_serie(letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> Body:
-    """Return the body of a create.
+    """Return the request body of a create.
+
+    Args:
+        letra: one letter or several.
+        tipo_documento: the kind of document.
+        folio: number of the first document; None is not sent.
 
     Raises:
-        InvalidInputError: a text is empty, or the folio is not a whole number above 0.
+        InvalidInputError: a text is empty, or `folio` is not a whole number from 1 to 999,999,999,999.
 
     """
     letra, tipo_documento = serie_key(letra, tipo_documento)
-    if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or not 0 < folio < _MOST_FOLIOS):
+    if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or not 0 < folio < _FOLIO_END):
         raise InvalidInputError("folio must be a whole number from 1 to 999,999,999,999.", field="folio")
     fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}
     return json_body(fields if folio is None else {**fields, "folio": folio})

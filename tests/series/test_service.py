@@ -1,4 +1,4 @@
-"""The series of a company, against the emulator."""
+"""SeriesService against the emulator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.virtual_clock
 MAIN = "607a062eae2bb"
 
 
-async def test_what_is_created_is_listed_and_active(client: FacturaOnline) -> None:
+async def test_a_created_serie_is_listed_and_active(client: FacturaOnline) -> None:
     await client.series.create(letra="F", tipo_documento=TipoDocumento.FACTURA)
     (serie,) = await client.series.list()
     expected = Serie(uid=serie.uid, letra="F", tipo_documento="factura", descripcion="Factura", estatus="Activa")
@@ -41,14 +41,14 @@ async def test_what_is_created_is_listed_and_active(client: FacturaOnline) -> No
     assert await client.series.get(str(serie.uid)) == expected
 
 
-async def test_a_create_sends_what_it_was_given(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_create_sends_its_arguments(client: FacturaOnline, emulator: Emulator) -> None:
     await client.series.create(letra=" Ñ ", tipo_documento="carta_porte", folio=77)
     (row,) = emulator.state["series"].values()
     assert (row["letra"], row["tipo_documento"], row["folio"]) == ("Ñ", "carta_porte", 77)
     assert emulator.requests[-1].content_type == "application/json"
 
 
-async def test_a_kind_of_document_that_nobody_documented_passes_through(client: FacturaOnline) -> None:
+async def test_an_undocumented_kind_of_document_is_sent_unchanged(client: FacturaOnline) -> None:
     serie = await client.series.ensure(letra="N", tipo_documento="nomina")
     assert serie.tipo_documento == "nomina"
 
@@ -64,18 +64,18 @@ async def test_a_serie_is_paused_activated_and_deleted(client: FacturaOnline) ->
 
 
 @pytest.mark.parametrize("estatus", ["Activa", "activa", "ACTIVA"])
-def test_active_is_active_in_any_case_of_letters(estatus: str) -> None:
+def test_is_active_ignores_case(estatus: str) -> None:
     assert Serie(uid=1, letra="F", tipo_documento="factura", estatus=estatus).is_active
 
 
 @pytest.mark.parametrize("estatus", ["Inactiva", "Pausada", "", "Activada"])
-def test_any_other_word_is_not_active_and_is_kept(estatus: str) -> None:
+def test_any_other_estatus_is_kept_and_not_active(estatus: str) -> None:
     serie = Serie(uid=1, letra="F", tipo_documento="factura", estatus=estatus)
     assert (serie.is_active, serie.estatus) == (False, estatus)
 
 
 @pytest.mark.parametrize("verb", ["get", "activate", "deactivate", "delete"])
-async def test_a_serie_that_is_not_there_is_not_found(client: FacturaOnline, verb: str) -> None:
+async def test_a_missing_serie_raises_not_found(client: FacturaOnline, verb: str) -> None:
     with pytest.raises(NotFoundError) as missing:
         await getattr(client.series, verb)(404)
     assert (missing.value.uid, missing.value.endpoint) == (404, f"series.{verb}")
@@ -93,7 +93,7 @@ async def test_series_belong_to_the_company_of_the_keys(client: FacturaOnline, e
     assert theirs.session is client.session
 
 
-async def test_wrong_keys_are_told(emulator: Emulator) -> None:
+async def test_wrong_keys_raise_an_authentication_error(emulator: Emulator) -> None:
     wrong = Credentials(api_key="JDJ5JDEwJG5vbmU=", secret_key="JDJ5JDEwJG5vbmU=")
     async with connect(wrong, base_url=emulator.base_url) as client:
         with pytest.raises(AuthenticationError) as refused:
@@ -119,7 +119,7 @@ async def test_wrong_keys_are_told(emulator: Emulator) -> None:
     ],
 )
 @pytest.mark.parametrize("verb", ["create", "ensure"])
-async def test_bad_input_is_refused_by_name_before_anything_is_sent(
+async def test_bad_input_is_refused_before_anything_is_sent_and_the_error_names_it(
     client: FacturaOnline, emulator: Emulator, verb: str, arguments: dict[str, object], field: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=field) as refused:
@@ -127,7 +127,7 @@ async def test_bad_input_is_refused_by_name_before_anything_is_sent(
     assert (refused.value.field, emulator.requests) == (field, ())
 
 
-async def test_the_servers_validation_is_told_by_field(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_validation_error_has_the_servers_texts_by_field(client: FacturaOnline, emulator: Emulator) -> None:
     body = {"status": "error", "message": {"letra": ["El campo letra ya existe"]}}
     emulator.inject(Fault.status(422, body=body), endpoint="series.create")
     with pytest.raises(ValidationError) as refused:
@@ -138,7 +138,7 @@ async def test_the_servers_validation_is_told_by_field(client: FacturaOnline, em
 # ── find and ensure ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_find_tells_series_by_letra_and_tipo_documento(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_find_distinguishes_series_by_letra_and_tipo_documento(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.add_serie(MAIN, letra="F", tipo_documento="pago")
     wanted = emulator.add_serie(MAIN, letra="F", tipo_documento="factura")
     found = await client.series.find(letra="F", tipo_documento="factura")
@@ -167,7 +167,7 @@ async def test_find_all_gives_active_series_first(client: FacturaOnline, emulato
 
 
 @pytest.mark.parametrize(("stored", "asked"), [("F ", "F"), ("Ñ", "N\u0303"), ("N\u0303", "Ñ")])
-async def test_blanks_and_how_accents_are_composed_make_no_second_serie(
+async def test_blanks_and_decomposed_accents_make_no_second_serie(
     client: FacturaOnline, emulator: Emulator, stored: str, asked: str
 ) -> None:
     uid = emulator.add_serie(MAIN, letra=stored, tipo_documento="factura")
@@ -187,12 +187,12 @@ async def test_ensure_leaves_a_paused_serie_paused(client: FacturaOnline, emulat
     assert (serie.is_active, emulator.count("series.activate"), emulator.count("series.create")) == (False, 0, 0)
 
 
-async def test_ensures_of_the_same_serie_take_turns_and_create_one(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_concurrent_ensures_of_one_serie_create_one(client: FacturaOnline, emulator: Emulator) -> None:
     series = await asyncio.gather(*(client.series.ensure(letra="F", tipo_documento="factura") for _ in range(50)))
     assert (len({serie.uid for serie in series}), len(emulator.state["series"])) == (1, 1)
 
 
-async def test_ensure_after_a_lost_answer_finds_what_was_created(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_ensure_after_a_lost_response_finds_the_created_serie(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.inject(Fault.drop_after_commit(), endpoint="series.create")
     serie = await client.series.ensure(letra="F", tipo_documento="factura")
     assert (list(emulator.state["series"]), emulator.count("series.create")) == ([serie.uid], 1)
@@ -215,7 +215,7 @@ async def test_ensure_waits_for_a_list_that_lags() -> None:
         assert (list(emulator.state["series"]), emulator.count("series.create")) == ([serie.uid], 1)
 
 
-async def test_ensure_says_that_it_was_created_if_no_list_ever_shows_it() -> None:
+async def test_ensure_raises_that_it_was_created_if_no_list_ever_shows_it() -> None:
     async with Emulator(list_lag=600) as emulator:
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
             with pytest.raises(UnreadableAnswerError, match="created"):
@@ -223,7 +223,9 @@ async def test_ensure_says_that_it_was_created_if_no_list_ever_shows_it() -> Non
         assert emulator.count("series.create") == 1
 
 
-async def test_ensure_adopts_what_somebody_else_was_faster_to_create(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_ensure_adopts_a_serie_that_another_caller_created_meanwhile(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
     """The list shows nothing, the create is refused, and then the list shows it."""
     emulator.inject(Fault.status(200, body={"status": "success", "data": []}), endpoint="series.list")
     emulator.inject(Fault.status(409, body={"status": "error", "message": "Ya existe"}), endpoint="series.create")
@@ -231,7 +233,7 @@ async def test_ensure_adopts_what_somebody_else_was_faster_to_create(client: Fac
     assert (await client.series.ensure(letra="F", tipo_documento="factura")).uid == wanted
 
 
-async def test_a_refused_ensure_says_why(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_refused_ensure_raises_the_apis_reason(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.inject(
         Fault.status(200, body={"status": "error", "message": "El tipo no es válido"}),
         endpoint="series.create",
@@ -249,7 +251,7 @@ async def test_an_ensure_whose_list_fails_creates_nothing(client: FacturaOnline,
     assert emulator.count("series.create") == 0
 
 
-async def test_a_thousand_ensures_share_their_lists_and_stay_within_the_gate() -> None:
+async def test_a_thousand_ensures_share_their_lists_and_stay_within_the_concurrency() -> None:
     async with Emulator(latency=0.002) as emulator:
         config = evolve(QUICK, concurrency=16, concurrency_per_key=16)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -276,7 +278,7 @@ GOOD = {"SerieID": 1, "SerieName": "F", "SerieType": "factura", "SerieDescriptio
         ("private", "row 1: expected an object, not this text"),
     ],
 )
-async def test_a_bad_row_among_good_ones_is_named_and_not_dropped(row: object, reason: str) -> None:
+async def test_a_malformed_row_raises_an_error_that_names_it(row: object, reason: str) -> None:
     body = json.dumps({"status": "success", "data": [GOOD, row, GOOD]})
     async with replaying(body) as (client, _):
         with pytest.raises(UnreadableAnswerError) as unreadable:
@@ -286,18 +288,18 @@ async def test_a_bad_row_among_good_ones_is_named_and_not_dropped(row: object, r
 
 
 @pytest.mark.parametrize("data", [None, {}, "x", 7])
-async def test_a_list_that_is_none_is_unreadable(data: object) -> None:
+async def test_a_response_that_is_no_list_is_unreadable(data: object) -> None:
     async with replaying(json.dumps({"status": "success", "data": data})) as (client, _):
         with pytest.raises(UnreadableAnswerError, match="expected a list"):
             await client.series.list()
 
 
-async def test_fields_that_nobody_documented_are_passed_over() -> None:
+async def test_undocumented_fields_are_ignored() -> None:
     async with replaying(json.dumps({"status": "success", "data": [GOOD | {"SerieColor": "rojo"}]})) as (client, _):
         assert [serie.letra for serie in await client.series.list()] == ["F"]
 
 
-async def test_a_long_list_is_read_with_pauses_for_others() -> None:
+async def test_reading_a_long_list_does_not_block_other_tasks() -> None:
     body = json.dumps({"status": "success", "data": [GOOD] * 2000})
     rounds = 0
 

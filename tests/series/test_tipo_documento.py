@@ -1,4 +1,4 @@
-"""A misspelt tipo_documento makes no serie: the API would create one that no invoice uses."""
+"""TipoDocumento: no serie is created for a misspelt kind of document."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def test_a_documented_kind_is_no_misspelling(tipo: str) -> None:
 
 
 @pytest.mark.parametrize(("tipo", "meant"), VARIANTS.items())
-def test_case_accents_blanks_and_hyphens_are_certainly_a_misspelling(tipo: str, meant: str) -> None:
+def test_other_case_accents_blanks_and_hyphens_are_a_certain_misspelling(tipo: str, meant: str) -> None:
     assert misspelling(tipo) == misspelling(TipoDocumento.other(tipo)) == (meant, True)
 
 
 @pytest.mark.parametrize(("tipo", "meant"), NEAR.items())
-def test_one_or_two_characters_are_a_near_miss_unless_marked_as_meant(tipo: str, meant: str) -> None:
+def test_one_or_two_other_characters_are_a_near_miss_unless_marked_by_other(tipo: str, meant: str) -> None:
     assert (misspelling(tipo), misspelling(TipoDocumento.other(tipo))) == ((meant, False), None)
 
 
@@ -62,7 +62,7 @@ def test_a_kind_unlike_the_documented_ones_passes(tipo: str) -> None:
 
 
 @given(st.sampled_from(sorted(TIPOS_DOCUMENTO)), st.data())
-def test_one_character_more_less_or_swapped_is_found(tipo: str, data: st.DataObject) -> None:
+def test_an_added_missing_or_swapped_character_is_found(tipo: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(tipo) - 2))
     letter = data.draw(st.sampled_from("abcdefghijklmnopqrstuvwxyz"))
     typed = data.draw(
@@ -79,7 +79,7 @@ def test_one_character_more_less_or_swapped_is_found(tipo: str, data: st.DataObj
     assert typed in TIPOS_DOCUMENTO or (found is not None and found.meant == tipo)
 
 
-def test_a_member_is_its_text_on_the_wire_and_in_a_pickle() -> None:
+def test_a_member_equals_its_text_on_the_wire_and_in_a_pickle() -> None:
     meant = TipoDocumento.other("facturas")
     assert json.dumps([TipoDocumento.PAGO, meant]) == '["pago", "facturas"]'
     assert (pickle.loads(pickle.dumps(meant)), misspelling(pickle.loads(pickle.dumps(meant)))) == ("facturas", None)
@@ -95,9 +95,7 @@ async def test_a_case_variant_is_refused_and_nothing_is_created(
     assert (refused.value.field, emulator.count("series.create")) == ("tipo_documento", 0)
 
 
-async def test_a_case_variant_is_refused_where_the_list_cannot_be_read(
-    client: FacturaOnline, emulator: Emulator
-) -> None:
+async def test_a_case_variant_is_refused_if_the_list_cannot_be_read(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.inject(Fault.status(422), endpoint="series.list")
     with pytest.raises(InvalidInputError, match="did you mean factura"):
         await client.series.create(letra="F", tipo_documento="Factura")
@@ -111,7 +109,7 @@ async def test_a_kind_that_the_account_has_passes(client: FacturaOnline, emulato
     assert emulator.count("series.create") == 1
 
 
-async def test_find_and_ensure_return_what_exists_however_it_is_spelt(
+async def test_find_and_ensure_return_an_existing_serie_with_any_spelling(
     client: FacturaOnline, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     uid = emulator.add_serie(MAIN, letra="F", tipo_documento="facturas")
@@ -123,13 +121,13 @@ async def test_find_and_ensure_return_what_exists_however_it_is_spelt(
 @pytest.mark.parametrize(
     ("tipo", "warnings"),
     [
-        ("facturas", ["tipo_documento 'facturas' is not documented, and is sent as it is: did you mean factura?"]),
+        ("facturas", ["tipo_documento 'facturas' is not documented, and is sent unchanged: did you mean factura?"]),
         (TipoDocumento.other("facturas"), []),
         ("nomina", []),
         (TipoDocumento.FACTURA, []),
     ],
 )
-async def test_a_near_miss_is_sent_with_a_warning_unless_marked_as_meant(
+async def test_a_near_miss_is_sent_with_a_warning_unless_marked_by_other(
     client: FacturaOnline, emulator: Emulator, caplog: pytest.LogCaptureFixture, tipo: str, warnings: list[str]
 ) -> None:
     with caplog.at_level(logging.WARNING, "facturaonline_async"):
