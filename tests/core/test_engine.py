@@ -380,7 +380,7 @@ async def test_a_read_is_repeated_and_a_create_is_not() -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-async def test_a_read_is_sent_once_for_each_turn_that_it_was_given(attempts: int) -> None:
+async def test_a_read_is_sent_once_per_granted_start(attempts: int) -> None:
     """Aiohttp would send a GET again by itself, past the limiter."""
 
     async def hang_up(exchange: Exchange) -> None:

@@ -116,7 +116,7 @@ def test_a_read_that_the_parent_has_under_way_lets_no_child_wait_for_ever(loop: 
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
         finding = loop.create_task(USES["find"](client))
-        while not client.session._engine._transport._watch.deadlines:
+        while not client.session._engine._transport._deadline_timer.deadlines:
             step(loop)
         assert "after the fork" in in_child(lambda: ended(asyncio.new_event_loop(), USES["find"](client)))
         with pytest.raises(UnreadableAnswerError):  # one serie is no list
@@ -148,12 +148,12 @@ def test_a_call_that_was_waiting_when_the_process_was_forked_is_sent_by_the_pare
         loop.run_until_complete(client.session.aclose())
 
 
-def test_a_child_that_runs_the_loop_on_leaves_the_parents_answer_unread(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_child_that_runs_the_loop_leaves_the_parents_answer_unread(loop: asyncio.AbstractEventLoop) -> None:
     with served() as base_url:
         client = opened(base_url, read_timeout=5)
         loop.run_until_complete(client.series.get(7))
         call = loop.create_task(client.series.get(7))
-        while not client.session._engine._transport._watch.deadlines:
+        while not client.session._engine._transport._deadline_timer.deadlines:
             step(loop)
         in_child(lambda: loop.run_until_complete(asyncio.sleep(0.5)))
         assert loop.run_until_complete(call).letra == "C1"
@@ -281,7 +281,7 @@ def test_a_child_that_closes_the_session_leaves_a_read_of_the_parent_in_flight(l
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
         finding = loop.create_task(client.series.find(letra="X", tipo_documento="factura"))
-        while not client.session._engine._transport._watch.deadlines:
+        while not client.session._engine._transport._deadline_timer.deadlines:
             step(loop)
         assert in_child(lambda: asyncio.run(client.session.aclose())) is None
         with pytest.raises(UnreadableAnswerError):  # one serie is no list

@@ -1,1 +1,1 @@
-"""Connections and exchanges over them. Nothing else imports aiohttp."""
+"""HTTP transport over aiohttp; the only package that imports aiohttp."""

@@ -1,7 +1,7 @@
-"""Exchanges in flight, and the time-outs of any number of them behind one timer.
+"""Deadlines of all attempts in flight, behind one timer.
 
-aiohttp's own time-outs cost an eighth of a small call, for they set up a timer and a context for each. Nearly all calls
-end in time, so here a call only notes until when it may take, and one timer looks when the earliest of them is over.
+aiohttp's own timeouts cost an eighth of a small call because each sets up a timer and a context. Nearly all calls end
+in time. Here an attempt only records when it expires, and one timer fires at the earliest of these times.
 """
 
 from __future__ import annotations
@@ -18,62 +18,73 @@ from facturaonline_async._core.protocol.envelope import Headers
 
 __all__ = ["Deadline", "DeadlineTimer"]
 
-#: A value of SO_LINGER: on, and for no time.
-_LINGER_NOT: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+#: SO_LINGER switched on with zero seconds: closing the socket sends an RST.
+_NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
-_TURNS: Final = 3
-"""Turns of the loop between a time-out and its consequence. Where the loop stood still for longer than a time-out, an
-answer may lie ready: it is read in the first turn (by uvloop in the second), and the task that waits for it runs in the
-next one."""
+_GRACE_ITERATIONS: Final = 3
+"""Loop iterations between the timer and the cancellation of expired attempts.
+
+After a stall of the event loop, an answer that arrived in time may still be unread. The first iteration reads it (with
+uvloop, the second), and the next one runs the task that waits for it.
+"""
 
 
 class Deadline:
-    """One attempt of a call: its task, its deadline, and how far it is.
+    """Deadline and progress of one attempt.
 
     Attributes:
-        ends: moment of the loop's clock until which it may go on; `Watch.move` moves it as the work goes on.
-        headers: what names the caller, put into the request right before it is written.
-        may_be_sent: False from the moment that a new connection is made until the request is written to it. Then, and
-            only then, it is certain that not one byte of the request has left.
-        transport: connection that the request was written to, or None.
-        is_closed: whether it was ended because the session was closed.
+        expires_at: Time of the loop's clock at which the attempt is cancelled; `DeadlineTimer.extend` moves it.
+        headers: Secret headers, added to the request right before it is written.
+        may_be_sent: False while a new connection is being made, until the request is written to it. Only then is it
+            certain that no byte of the request was sent.
+        transport: Connection that the request was written to, or None.
+        is_closed: Whether the attempt was ended because the session was closed.
 
     """
 
-    __slots__ = ("_cancelling", "_is_over", "_task", "expires_at", "headers", "is_closed", "may_be_sent", "transport")
+    __slots__ = (
+        "_cancelling",
+        "_is_expired",
+        "_task",
+        "expires_at",
+        "headers",
+        "is_closed",
+        "may_be_sent",
+        "transport",
+    )
 
-    def __init__(self, task: asyncio.Task[object], ends: float, headers: Headers) -> None:
-        self.expires_at: float = ends
+    def __init__(self, task: asyncio.Task[object], expires_at: float, headers: Headers) -> None:
+        self.expires_at: float = expires_at
         self.headers: Headers = headers
         self.may_be_sent: bool = True
         self.transport: asyncio.Transport | None = None
         self.is_closed: bool = False
         self._task = task
         self._cancelling = task.cancelling()
-        self._is_over = False
+        self._is_expired = False
 
     def expire(self) -> None:
-        """Cancel the task, once: its time is over, or the session is closed."""
-        if not self._is_over:
-            self._is_over = True
+        """Cancel the task, at most once."""
+        if not self._is_expired:
+            self._is_expired = True
             self._task.cancel()
 
     def close(self) -> None:
-        """End it because the session is closed, and drop what its connection has not sent."""
-        self.is_closed = not self._is_over
+        """End the attempt because the session is closed, and drop its unsent data."""
+        self.is_closed = not self._is_expired
         if self.transport is not None:
             reset(self.transport)
         self.expire()
 
-    def take_back_cancellation(self) -> bool:
-        """Say, once a cancellation arrived, whether `end` alone made it, and take it back if so."""
-        return self._is_over and self._task.uncancel() <= self._cancelling
+    def absorb_cancellation(self) -> bool:
+        """Return whether `expire` alone caused a cancellation, and uncancel the task if so."""
+        return self._is_expired and self._task.uncancel() <= self._cancelling
 
     def abort(self) -> None:
-        """Let neither this process nor its kernel send the rest of a request that was given up.
+        """Stop this process and its kernel from sending the rest of an abandoned request.
 
-        A transport that is closed goes on sending what is buffered; so does the kernel, for minutes, while a server
-        does not read. A connection that is not closing went back to the pool with its whole answer: others use it.
+        A closed transport still sends its buffer, and so does the kernel, for minutes while the server does not read.
+        A connection that is not closing went back to the pool after a complete answer, and is left alone.
         """
         transport = self.transport
         if transport is not None and transport.is_closing():
@@ -81,51 +92,62 @@ class Deadline:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Close a connection with an RST, and drop what it has not sent."""
-    plug = transport.get_extra_info("socket")
-    if plug is not None:
+    """Close a connection with an RST, and drop its unsent data."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
         with suppress(OSError, ValueError):  # closed already; uvloop raises a ValueError
-            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
 
 
 class DeadlineTimer:
-    """Ends what takes too long."""
+    """Timer that cancels attempts whose deadline has passed.
+
+    Attributes:
+        deadlines: Deadlines of the attempts in flight, by task; a task makes one call at a time.
+
+    """
 
     def __init__(self) -> None:
-        #: By task: a task makes one call at a time.
         self.deadlines: dict[asyncio.Task[object], Deadline] = {}
         self._timer: asyncio.Handle | None = None
         self._scheduled_at = math.inf
-        self._all_finished: asyncio.Event | None = None  # set when, after `aclose`, no exchange is left
+        self._all_finished: asyncio.Event | None = None  # set when no deadline is left after `aclose`
 
-    def start(self, loop: asyncio.AbstractEventLoop, ends: float, headers: Headers) -> Deadline:
-        """Watch the current task until `ends`, a moment of the loop's clock."""
+    def start(self, loop: asyncio.AbstractEventLoop, expires_at: float, headers: Headers) -> Deadline:
+        """Begin an attempt in the current task.
+
+        Args:
+            loop: The running loop.
+            expires_at: Time of the loop's clock at which the attempt is cancelled.
+            headers: Secret headers of the request.
+
+        """
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("calls are made from tasks")
-        exchange = self.deadlines[task] = Deadline(task, ends, headers)
-        if ends < self._scheduled_at:
-            self._schedule(loop, ends)
-        return exchange
+        deadline = self.deadlines[task] = Deadline(task, expires_at, headers)
+        if expires_at < self._scheduled_at:
+            self._schedule(loop, expires_at)
+        return deadline
 
-    def extend(self, loop: asyncio.AbstractEventLoop, exchange: Deadline, ends: float) -> None:
-        """Watch an exchange until another moment than before, which may be an earlier one."""
-        exchange.expires_at = ends
-        if ends < self._scheduled_at:
-            self._schedule(loop, ends)
+    def extend(self, loop: asyncio.AbstractEventLoop, deadline: Deadline, expires_at: float) -> None:
+        """Move a deadline to another time, which may be earlier."""
+        deadline.expires_at = expires_at
+        if expires_at < self._scheduled_at:
+            self._schedule(loop, expires_at)
 
-    def finish(self, exchange: Deadline) -> None:
-        """Watch it no more."""
-        del self.deadlines[exchange._task]  # noqa: SLF001  # they belong together
+    def finish(self, deadline: Deadline) -> None:
+        """End the attempt, and stop its timing."""
+        del self.deadlines[deadline._task]  # noqa: SLF001  # they belong together
         if self._all_finished is not None and not self.deadlines:
             self._all_finished.set()
 
     async def aclose(self) -> None:
-        """End all exchanges, and wait until their tasks have been told."""
+        """End all attempts, and wait until their tasks have finished them."""
         self.close()
-        for exchange in list(self.deadlines.values()):
-            exchange.close()
+        for deadline in list(self.deadlines.values()):
+            deadline.close()
         if self.deadlines:
             self._all_finished = self._all_finished or asyncio.Event()
             await self._all_finished.wait()
@@ -142,13 +164,13 @@ class DeadlineTimer:
         if moment < math.inf:
             self._timer = loop.call_at(moment, self._expire, loop)
 
-    def _expire(self, loop: asyncio.AbstractEventLoop, turns: int = _TURNS) -> None:
-        if turns:
-            self._timer = loop.call_soon(self._expire, loop, turns - 1)
+    def _expire(self, loop: asyncio.AbstractEventLoop, iterations: int = _GRACE_ITERATIONS) -> None:
+        if iterations:
+            self._timer = loop.call_soon(self._expire, loop, iterations - 1)
             return
         now = loop.time()
-        for exchange in list(self.deadlines.values()):
-            if exchange.expires_at <= now:
-                exchange.expires_at = math.inf
-                exchange.expire()
+        for deadline in list(self.deadlines.values()):
+            if deadline.expires_at <= now:
+                deadline.expires_at = math.inf
+                deadline.expire()
         self._schedule(loop, min((each.expires_at for each in self.deadlines.values()), default=math.inf))

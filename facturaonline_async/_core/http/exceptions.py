@@ -1,4 +1,4 @@
-"""What is known when nothing readable came back: aiohttp's exceptions as errors of ours."""
+"""Mapping of aiohttp's exceptions to the package's errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from yarl import URL
 
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 
-__all__ = ["Address", "ClosedError", "ForkedError", "UnaskedError", "bare", "map_exception"]
+__all__ = ["Address", "ClosedError", "ForkedError", "UnexpectedDataError", "map_exception", "strip_frames"]
 
 E = TypeVar("E", bound=BaseException)
 F = TypeVar("F", bound=FacturaOnlineError)
@@ -28,8 +28,8 @@ _WHILE_CONNECTING: Final = (
 )
 
 
-class UnaskedError(aiohttp.ClientConnectionError):
-    """Something came over a connection before the request was written to it. Nothing was sent."""
+class UnexpectedDataError(aiohttp.ClientConnectionError):
+    """Data arrived on a connection before the request was written. Nothing was sent."""
 
 
 class ClosedError(aiohttp.ClientConnectionError):
@@ -43,15 +43,16 @@ class ForkedError(aiohttp.ClientConnectionError):
 def map_exception(
     caught: aiohttp.ClientError | OSError | UnicodeError, url: URL, proxy: Address | None, *, may_be_sent: bool
 ) -> FacturaOnlineError:
-    """Say whether the call happened. The order matters: several of aiohttp's exceptions are kinds of others.
+    """Return the error that says whether the request was sent.
 
-    The error keeps nothing of the exception, which may hold the request's headers.
+    The order of the checks matters, because some of aiohttp's exceptions are subclasses of others. The error keeps
+    nothing of the exception, which may hold the request's headers.
 
     Args:
-        caught: what aiohttp raised, or a TimeoutError for the deadline.
-        url: what was asked.
-        proxy: host and port of the proxy, or None.
-        may_be_sent: False where a connection was still being made, whatever was raised.
+        caught: Exception from aiohttp, or a TimeoutError for the deadline.
+        url: URL of the request.
+        proxy: Host and port of the proxy, or None.
+        may_be_sent: Whether the request may have been written to a connection.
 
     """
     if isinstance(caught, ClosedError):
@@ -61,47 +62,47 @@ def map_exception(
     if isinstance(caught, ForkedError):
         return NotSentError("the process was forked before the call was sent: the parent process sends it")
     if not may_be_sent or isinstance(caught, _WHILE_CONNECTING):
-        return _unsent(caught, url.host or "", proxy)
+        return _not_sent(caught, url.host or "", proxy)
     match caught:
         case TimeoutError():
             return _transient(RequestTimeoutError("no answer in time"))
-        case aiohttp.ClientResponseError():  # its status 400 is aiohttp's invention
+        case aiohttp.ClientResponseError():  # its status 400 is invented by aiohttp
             return _transient(OutcomeUnknownError("the answer is not HTTP"))
         case _:
             return _transient(OutcomeUnknownError(f"the connection broke ({type(caught).__name__})"))
 
 
-def _unsent(caught: Exception, server: str, proxy: Address | None) -> NotSentError:
-    """Say why there was no connection: to the server, to the proxy, or to the server through the proxy."""
-    way = f"{server} through {_named(proxy)}" if proxy else server
+def _not_sent(caught: Exception, server: str, proxy: Address | None) -> NotSentError:
+    """Return the error for a failed connection to the server, to the proxy, or through the proxy."""
+    route = f"{server} through {_proxy_name(proxy)}" if proxy else server
     match caught:
         case aiohttp.ClientSSLError():
             return NotSentError(
-                f"no TLS connection to {_peer(caught, way, proxy)}: {_reason(caught)}. If the server leaves out a "
-                "certificate of its chain, give Config(ssl_context=…) one that knows it"
+                f"no TLS connection to {_peer(caught, route, proxy)}: {_reason(caught)}. If the server omits an "
+                "intermediate certificate, give Config(ssl_context=…) a context that trusts it"
             )
         case aiohttp.InvalidURL() | UnicodeError():
-            return NotSentError(f"{way} is no host that can be asked: is the base URL, or the proxy, right?")
+            return NotSentError(f"{route} is not a valid host: check the base URL and the proxy")
         case aiohttp.ClientHttpProxyError():
             remedy = ": give its user and password in Config(proxy=…)" if caught.status == 407 else ""
-            return NotSentError(f"{_named(proxy)} refused to connect to {server} (HTTP {caught.status}){remedy}")
+            return NotSentError(f"{_proxy_name(proxy)} refused to connect to {server} (HTTP {caught.status}){remedy}")
         case aiohttp.ClientConnectorError():
             reason = _reason(caught) or type(caught).__name__
-            return _transient(NotSentError(f"no connection to {_peer(caught, way, proxy)}: {reason}"))
+            return _transient(NotSentError(f"no connection to {_peer(caught, route, proxy)}: {reason}"))
         case TimeoutError():
-            return _transient(NotSentError(f"no connection to {way} in time"))
-        case UnaskedError():
-            return _transient(NotSentError(f"{way} answered before the request was sent"))
+            return _transient(NotSentError(f"no connection to {route} in time"))
+        case UnexpectedDataError():
+            return _transient(NotSentError(f"{route} answered before the request was sent"))
         case _:
             name = type(caught).__name__
-            return _transient(NotSentError(f"the connection to {way} broke before the request was sent ({name})"))
+            return _transient(NotSentError(f"the connection to {route} broke before the request was sent ({name})"))
 
 
-def bare(caught: E) -> E:
-    """Return the exception without the frames that it went through: other libraries' frames hold what they like.
+def strip_frames(caught: E) -> E:
+    """Return the same exception without traceback, cause and context.
 
-    It stays the same object with the same message, which asyncio and anyio go by. Where a fault of a library's own is
-    not foreseen, a note says where it was raised, without any locals.
+    Frames of other libraries may hold secrets. The object and its message stay, because asyncio and anyio rely on them.
+    An exception that is not a cancellation gets a note that says where it was raised, without locals.
     """
     message = next((each.args for each in _cancellations(caught) if each.args), ())
     if message:
@@ -113,7 +114,7 @@ def bare(caught: E) -> E:
 
 
 def _cancellations(caught: BaseException | None) -> list[asyncio.CancelledError]:
-    """Return the exception and those behind it, as long as they are cancellations: one may stand for another."""
+    """Return the exception and its chain of contexts, as far as they are cancellations."""
     found: list[asyncio.CancelledError] = []
     while isinstance(caught, asyncio.CancelledError) and caught not in found:
         found.append(caught)
@@ -126,16 +127,16 @@ def _transient(error: F) -> F:
     return error
 
 
-def _peer(caught: aiohttp.ClientConnectorError, way: str, proxy: Address | None) -> str:
-    """Name the machine that could not be reached: the proxy, or the server behind it."""
-    return _named(proxy) if (caught.host, caught.port) == proxy else way
+def _peer(caught: aiohttp.ClientConnectorError, route: str, proxy: Address | None) -> str:
+    """Return the name of the unreachable host: the proxy, or the server."""
+    return _proxy_name(proxy) if (caught.host, caught.port) == proxy else route
 
 
-def _named(proxy: Address | None) -> str:
+def _proxy_name(proxy: Address | None) -> str:
     return "the proxy" if proxy is None else f"the proxy {proxy[0]}:{proxy[1]}"
 
 
 def _reason(caught: Exception) -> str:
-    """Return the operating system's or OpenSSL's own words, which hold nothing of the request."""
+    """Return the reason as the operating system or OpenSSL words it; it holds nothing of the request."""
     cause = caught.os_error if isinstance(caught, aiohttp.ClientConnectorError) else caught
     return str(getattr(cause, "strerror", None) or getattr(cause, "reason", None) or "")

@@ -1,8 +1,50 @@
-"""Transport: connections, and one exchange at a time over one of them. The only owner of a socket.
+"""HTTP transport: one exchange per attempt over a pool of connections; the only owner of sockets.
 
-aiohttp's pool is left unlimited: its own limit starves waiters and lets the wait eat their time-out. Cookies, redirects
-and the environment's proxies are off: each of them has carried one company's keys or session to a place where they did
-not belong.
+Problem
+    After a failed create, the caller must know whether the request was sent. The API has no idempotency key, so a
+    request must never be sent twice by the pool, its rest must not leave after the caller gave up, and an old answer
+    must not be taken as the answer to a new request. Errors must not hold keys, passwords or bodies.
+
+Why not a plain client
+    aiohttp provides sockets, TLS and HTTP parsing. Its defaults do not fit: the pool's limit starves waiters and
+    counts the wait against the timeout; a GET is silently sent again after a disconnect; cookies, redirects and the
+    environment's proxies have carried one company's keys to another place; its timeouts cost an eighth of a small
+    call; its exceptions and frames hold the request.
+
+Algorithm
+    `attempt` runs one exchange. ``may_be_sent`` of its `Deadline` separates "not sent" from "outcome unknown"::
+
+        start deadline        connect                 Request.send              read             finish
+        may_be_sent=True ──▶  may_be_sent=False ──▶   check connection    ──▶   body by     ──▶  parse_envelope
+              │               (new connection)        may_be_sent=True          deadline         Reply or error
+              │ kept connection     │                 add keys, write               │
+              └─────────────────────┼──────▶────────────────┤                       │
+                                    ▼                       ▼                       ▼
+                               NotSentError         unexpected data: close,   OutcomeUnknownError;
+                                                    use next connection       reset with an RST
+
+    All deadlines share one timer (`DeadlineTimer`). An expired deadline cancels the task, and `attempt` converts that
+    cancellation into an error. Errors are returned, not raised: a raised error would carry frames with the headers.
+
+Invariants, and the test of each (tests/core/http, unless another file is named)
+    - No byte sent means `NotSentError`: `test_a_timeout_while_connecting_means_not_sent`,
+      `test_data_on_a_new_connection_before_the_request_means_not_sent`.
+    - A kept connection means that the request may have been sent:
+      `test_a_request_over_a_kept_connection_may_have_been_sent`.
+    - An answer belongs to the request sent before it: `test_unread_data_is_not_taken_as_the_next_calls_answer`,
+      `test_a_partial_unexpected_answer_is_detected`.
+    - One attempt sends at most once: `test_a_read_is_sent_once_per_granted_start` (tests/core/test_engine.py),
+      `test_a_create_is_not_sent_over_a_connection_that_the_server_closed`.
+    - An abandoned request is not sent on: `test_the_rest_of_an_abandoned_request_is_never_sent`,
+      `test_the_kernel_sends_no_longer_than_the_longest_attempt`.
+    - No frame and no error holds keys: `test_no_frame_of_a_call_in_flight_holds_the_keys`,
+      `test_an_abandoned_call_leaves_no_frame_with_keys`.
+    - The caller's cancellation stays a cancellation:
+      `test_a_cancellation_at_the_moment_of_the_deadline_stays_a_cancellation`.
+    - Closing ends every call before it returns, and cancels none:
+      `test_closing_ends_calls_in_flight_before_it_returns_and_cancels_none`.
+    - A forked child does not touch the parent's connections:
+      `test_a_child_that_runs_the_loop_leaves_the_parents_answer_unread` (tests/core/test_fork.py).
 """
 
 from __future__ import annotations
@@ -19,7 +61,7 @@ from yarl import URL
 from facturaonline_async._core import retry
 from facturaonline_async._core.http.connections import Connector, proxy_headers, request_class
 from facturaonline_async._core.http.deadlines import Deadline, DeadlineTimer
-from facturaonline_async._core.http.exceptions import ClosedError, UnaskedError, bare, map_exception
+from facturaonline_async._core.http.exceptions import ClosedError, UnexpectedDataError, map_exception, strip_frames
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest
@@ -29,137 +71,150 @@ from facturaonline_async.errors import FacturaOnlineError, NotSentError, Outcome
 __all__ = ["Transport"]
 
 _LARGE: Final = 1 << 17
-"""Bytes of a body from which on others may run while it is read or sent."""
+"""Size in bytes above which a body is read or sent in several steps, so that other tasks can run."""
 
 
 class Transport:
-    """Sends calls, each once.
+    """Connection pool that sends a prepared request once per attempt.
 
     Attributes:
-        http: the pool of connections, or None before the first call.
+        http: The pool; None until the first attempt makes it in the running loop.
 
     """
 
     def __init__(self, config: Config) -> None:
         self.http: aiohttp.ClientSession | None = None
         self._config = config
-        self._watch = DeadlineTimer()
+        self._deadline_timer = DeadlineTimer()
         self._is_closed = False
         proxy = URL(config.proxy.reveal()) if config.proxy else None
         self._proxy = None if proxy is None else (proxy.raw_host or "", proxy.port or 0)
 
     async def aclose(self) -> None:
-        """Close all connections, those in use at once, and return when the calls that used them have ended.
+        """Abort all calls in flight, close all connections, and return when the calls have ended.
 
-        aiohttp would cancel its own look-ups of hosts, and a call that waits for one would be taken for cancelled by
-        its caller; a TLS handshake would go on. So the calls are ended first.
+        Calls end before the pool closes. Otherwise aiohttp would cancel its DNS queries, so that a waiting call looked
+        cancelled by its caller, and a TLS handshake would continue.
         """
         self._is_closed = True
         try:
-            await self._watch.aclose()
+            await self._deadline_timer.aclose()
         finally:
             if self.http is not None:
                 await self.http.close()
 
     def abandon(self) -> None:
-        """Forget all connections in a forked child: they are the parent's, and so is the loop's selector."""
+        """Drop all connections in a forked child without closing them.
+
+        They belong to the parent, and so does the loop's selector.
+        """
         self._is_closed = True
-        self._watch.close()
+        self._deadline_timer.close()
         if self.http is not None:
             self.http.detach()
 
     def _start(self) -> aiohttp.ClientSession:
-        """Make the pool, in the running loop."""
-        config, exchanges = self._config, self._watch.deadlines
+        """Make the pool in the running loop."""
+        config, deadlines = self._config, self._deadline_timer.deadlines
         proxy = URL(config.proxy.reveal()) if config.proxy else None
-        opening = None if proxy is None else proxy_headers(proxy)
-        # Only to a server without TLS the proxy speaks for us; else it makes a tunnel.
+        proxy_auth = None if proxy is None else proxy_headers(proxy)
+        # Without TLS the proxy reads the requests, which carry its credentials; with TLS it opens a tunnel.
         is_read_by_proxy = (config.base_url or "").startswith("http:")
         self.http = aiohttp.ClientSession(
             connector=Connector(
-                exchanges,
-                opening,
+                deadlines,
+                proxy_auth,
                 max(config.total_timeout, config.upload_timeout),
                 keepalive_timeout=config.keepalive,
                 ssl=config.ssl_context or True,
             ),
-            request_class=request_class(exchanges, opening if is_read_by_proxy else None),
+            request_class=request_class(deadlines, proxy_auth if is_read_by_proxy else None),
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=None if proxy is None else proxy.with_user(None),  # its repr would show the password
             timeout=aiohttp.ClientTimeout(total=None, connect=config.connect_timeout),
             trust_env=False,
         )
-        # aiohttp sends a GET again by itself when the server has dropped the connection: past the limiter.
+        # aiohttp repeats a GET by itself when the server has dropped the connection, bypassing the limiter.
         self.http._retry_connection = False  # noqa: SLF001
         return self.http
 
     async def attempt(
         self, call: PreparedRequest, loop: asyncio.AbstractEventLoop
     ) -> envelope.Reply | FacturaOnlineError:
-        """Send the call once, and read the answer before the deadline.
+        """Send the request once, and read the answer before the deadline.
 
-        Errors are returned: raised here, they would carry frames that hold headers and bodies.
+        Args:
+            call: The request.
+            loop: The running loop.
+
+        Returns:
+            The reply, or the error. Errors are returned because a raised one would carry frames with headers and
+            bodies.
+
         """
         if self._is_closed:
             return call.annotate(NotSentError("the session was closed before the call was sent"))
         config, endpoint = self._config, call.endpoint
-        ends = min(
+        expires_at = min(
             call.started_at + (config.upload_timeout if endpoint.upload else config.total_timeout), call.deadline
         )
-        # Until the first byte: an upload may be long under way before there is anything to answer.
-        first = ends if endpoint.upload else min(ends, call.started_at + config.read_timeout)
+        # The read timeout does not apply to an upload, which can take long before the server can answer.
+        first_byte_by = expires_at if endpoint.upload else min(expires_at, call.started_at + config.read_timeout)
         answer: envelope.RawResponse | None = None
         while answer is None:
-            exchange = self._watch.start(loop, first, call.headers)
+            deadline = self._deadline_timer.start(loop, first_byte_by, call.headers)
             try:
                 response = await (self.http or self._start()).request(
                     endpoint.method, call.url, headers=_headers(call), data=_data(call.body), allow_redirects=False
                 )
                 limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
                 content = response.content
-                # Most answers come in one piece with their headers: not to wait for them saves 1 % of a call.
-                body = content.read_nowait() if content.is_eof() else await self._read(response, limit, exchange, ends)
+                # Most bodies arrive together with their headers: skipping the wait saves 1 % of a call.
+                if content.is_eof():
+                    body = content.read_nowait()
+                else:
+                    body = await self._read(response, limit, deadline, expires_at)
                 if len(body) > limit:
-                    exchange.abort()
+                    deadline.abort()
                     return call.annotate(OutcomeUnknownError("the answer is too large, and was not read"))
                 retry_after = _retry_after(response) if response.status >= 400 else None
                 answer = envelope.RawResponse(endpoint, response.status, body, call.uid, retry_after, call.secrets)
-                del body  # which would show in a traceback
-                ended = None
-            except BaseException as caught:  # noqa: BLE001  # raised again below, without the frames it came through
-                ended = self._ended(caught, call, exchange)
+                del body  # would show in a traceback
+                failure = None
+            except BaseException as caught:  # noqa: BLE001  # raised again below, without aiohttp's frames
+                failure = self._map_failure(caught, call, deadline)
             finally:
-                self._watch.finish(exchange)
-            if isinstance(ended, FacturaOnlineError):
-                return call.annotate(ended)
-            if ended is not None:
+                self._deadline_timer.finish(deadline)
+            if isinstance(failure, FacturaOnlineError):
+                return call.annotate(failure)
+            if failure is not None:
                 try:
-                    raise ended
+                    raise failure
                 finally:
-                    del ended  # else it would hold this frame, which holds it
+                    del failure  # breaks the cycle between the exception and this frame
         try:
-            return envelope.parse_envelope(answer) if len(answer.body) <= _LARGE else await _open_in_steps(answer)
+            return envelope.parse_envelope(answer) if len(answer.body) <= _LARGE else await _parse_in_steps(answer)
         except FacturaOnlineError as error:
             return error.with_traceback(None)
 
-    def _ended(self, caught: BaseException, call: PreparedRequest, exchange: Deadline) -> BaseException | None:
-        """Return the error of ours, or the interruption, that an attempt ended with; None: take another connection."""
-        if isinstance(caught, UnaskedError) and exchange.may_be_sent:
-            return None  # a kept connection, which is closed now
-        exchange.abort()
-        if isinstance(caught, asyncio.CancelledError) and exchange.take_back_cancellation():
-            caught = ClosedError() if exchange.is_closed else TimeoutError()
+    def _map_failure(self, caught: BaseException, call: PreparedRequest, deadline: Deadline) -> BaseException | None:
+        """Return the exception that ends the attempt; None if another connection must be used."""
+        if isinstance(caught, UnexpectedDataError) and deadline.may_be_sent:
+            return None  # it was a kept connection, and is closed now
+        deadline.abort()
+        if isinstance(caught, asyncio.CancelledError) and deadline.absorb_cancellation():
+            caught = ClosedError() if deadline.is_closed else TimeoutError()
         if isinstance(caught, (aiohttp.ClientError, OSError, UnicodeError)):
-            return map_exception(caught, call.url, self._proxy, may_be_sent=exchange.may_be_sent)
-        return bare(caught)
+            return map_exception(caught, call.url, self._proxy, may_be_sent=deadline.may_be_sent)
+        return strip_frames(caught)
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int, exchange: Deadline, ends: float) -> bytes:
-        """Return the decoded body. If it is larger than `limit` bytes, stop reading, and close the connection."""
+    async def _read(self, response: aiohttp.ClientResponse, limit: int, deadline: Deadline, expires_at: float) -> bytes:
+        """Return the decoded body; above `limit` bytes, stop reading and close the connection."""
         content, loop = response.content, asyncio.get_running_loop()
-        whole = io.BytesIO()  # which does not show what it holds
+        whole = io.BytesIO()  # its repr does not show the content
         try:
             while whole.tell() <= limit and not content.at_eof():
-                self._watch.extend(loop, exchange, min(ends, loop.time() + self._config.read_timeout))
+                self._deadline_timer.extend(loop, deadline, min(expires_at, loop.time() + self._config.read_timeout))
                 whole.write(await content.readany())
         except BaseException:
             response.close()
@@ -170,7 +225,7 @@ class Transport:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds that the server asks to wait; a date counts by the server's own clock."""
+    """Return the server-requested pause in seconds, or None; a date is compared with the server's clock."""
     if (header := response.headers.get("Retry-After")) is None:
         return None
     now = retry.read_date(response.headers.get("Date", ""))
@@ -178,22 +233,22 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
 
 
 def _headers(call: PreparedRequest) -> dict[str, str] | None:
-    """Return the headers of this call alone that are no secret."""
+    """Return the headers of this request that are not secret."""
     if call.endpoint.method != "POST":
         return None
-    # Without a body, JSON is what the provider's samples say.
+    # Without a body, the provider's samples send this type.
     return {CONTENT_TYPE: "application/json" if call.body is None else call.body.content_type}
 
 
 def _data(body: Body | None) -> bytes | io.BytesIO | None:
-    """Return the body for aiohttp: small ones go out in one piece with the headers, large ones bit by bit."""
+    """Return the body for aiohttp: a small one is sent together with the headers, a large one in chunks."""
     if body is None:
         return None
     return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)
 
 
-async def _open_in_steps(answer: envelope.RawResponse) -> envelope.Reply:
-    """Open a long answer, letting others run in between."""
+async def _parse_in_steps(answer: envelope.RawResponse) -> envelope.Reply:
+    """Parse a long answer in steps, so that other tasks can run."""
     steps = envelope.parse_envelope_chunked(answer)
     while True:
         try:

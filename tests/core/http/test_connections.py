@@ -1,4 +1,4 @@
-"""The seam: what is checked between "the connection is there" and "the first byte is written", and what follows."""
+"""Connections: the checks before the first byte, the proxy, timeouts and closing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def serie(letra: str) -> bytes:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110  # what is waited for rings no bell
+    while not condition():  # noqa: ASYNC110  # the condition sends no notification
         await asyncio.sleep(0)
 
 
@@ -52,7 +52,7 @@ def session_of(client: FacturaOnline) -> aiohttp.ClientSession:
 
 
 def kept(client: FacturaOnline) -> list[Any]:
-    """Return the protocols of the connections that lie idle."""
+    """Return the protocols of the idle connections."""
     connector = session_of(client).connector
     assert connector is not None
     return [protocol for each in connector._conns.values() for protocol, _ in each]
@@ -64,12 +64,12 @@ async def opened(base_url: str, config: Config = QUICK) -> AsyncIterator[Factura
         yield FacturaOnline(session, CREDENTIALS)
 
 
-# ── Answers that nobody asked for ─────────────────────────────────────────────────────────────────────────────────────
+# ── Unexpected answers ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @define
 class Threaded:
-    """A server that works while the loop stands still: its connections and requests, and what it does when let go."""
+    """Server in threads, which answers while the event loop is blocked."""
 
     base_url: str = ""
     requests: list[bytes] = field(factory=list)
@@ -85,7 +85,7 @@ class Threaded:
             threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
 
     def answer(self, connection: socket.socket) -> None:
-        with suppress(OSError):  # closed at one end or the other
+        with suppress(OSError):  # either end may close
             while request := connection.recv(65536):
                 self.requests.append(request)
                 connection.sendall(http(YES) if request.startswith(b"POST") else serie(f"C{len(self.connections)}"))
@@ -107,13 +107,13 @@ def threaded() -> Iterator[Threaded]:
 
 
 def wait_for_bytes(client: FacturaOnline) -> None:
-    """Wait, without giving way to the loop, until the kernel has something for the connection that lies idle."""
+    """Block the loop until the kernel holds data for the idle connection."""
     poll = select.poll()
     poll.register(kept(client)[0].transport.get_extra_info("socket"), select.POLLIN)
     assert poll.poll(60_000) != []
 
 
-async def test_an_answer_that_the_loop_has_not_read_yet_is_not_taken_for_another_calls() -> None:
+async def test_unread_data_is_not_taken_as_the_next_calls_answer() -> None:
     with threaded() as server:
         async with opened(server.base_url) as client:
             assert (await client.series.get(7)).letra == "C1"
@@ -125,7 +125,7 @@ async def test_an_answer_that_the_loop_has_not_read_yet_is_not_taken_for_another
 
 @pytest.mark.parametrize("is_apart", [False, True], ids=["with the answer before it", "apart"])
 @pytest.mark.parametrize("length", [1, 12, 17, 30, -1])
-async def test_the_beginning_of_an_answer_that_nobody_asked_for_is_noticed(length: int, *, is_apart: bool) -> None:
+async def test_a_partial_unexpected_answer_is_detected(length: int, *, is_apart: bool) -> None:
     numbers: dict[asyncio.StreamWriter, int] = {}
 
     async def answer(exchange: Exchange) -> None:
@@ -145,7 +145,7 @@ async def test_the_beginning_of_an_answer_that_nobody_asked_for_is_noticed(lengt
         assert (await client.series.get(7)).letra == "C2"
 
 
-async def test_a_create_does_not_go_over_a_connection_that_the_server_has_just_closed() -> None:
+async def test_a_create_is_not_sent_over_a_connection_that_the_server_closed() -> None:
     with threaded() as server:
         async with opened(server.base_url) as client:
             await client.series.get(7)
@@ -155,7 +155,7 @@ async def test_a_create_does_not_go_over_a_connection_that_the_server_has_just_c
     assert [request.split()[0] for request in server.requests] == [b"GET", b"POST"]
 
 
-async def test_every_kept_connection_that_is_not_idle_is_passed_over() -> None:
+async def test_kept_connections_with_unexpected_data_are_not_used() -> None:
     with threaded() as server:
         async with opened(server.base_url) as client:
             await asyncio.gather(*(client.series.get(7) for _ in range(5)))
@@ -166,7 +166,7 @@ async def test_every_kept_connection_that_is_not_idle_is_passed_over() -> None:
             assert len(kept(client)) == 1
 
 
-async def test_who_answers_on_a_new_connection_before_being_asked_is_sent_nothing(
+async def test_data_on_a_new_connection_before_the_request_means_not_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create = aiohttp.TCPConnector._create_connection
@@ -193,8 +193,8 @@ async def test_who_answers_on_a_new_connection_before_being_asked_is_sent_nothin
 
 
 @pytest.mark.virtual_clock
-async def test_a_call_that_goes_over_a_kept_connection_may_have_been_sent() -> None:
-    """What decides is what was written: the second call fails on a connection that is there."""
+async def test_a_request_over_a_kept_connection_may_have_been_sent() -> None:
+    """The second call uses an open connection, so that its bytes may have been sent."""
 
     async def handle(exchange: Exchange) -> None:
         if exchange.number == 1:
@@ -218,7 +218,7 @@ CLOCKS = ["deadline", "total_timeout", "read_timeout", "connect_timeout"]
 async def listening(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """Serve raw connections, and give the port."""
+    """Serve raw connections, and yield the port."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -269,7 +269,7 @@ async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 @pytest.mark.virtual_clock
 @pytest.mark.parametrize("clock", CLOCKS)
 @pytest.mark.parametrize("is_proxy", [False, True], ids=["TLS", "proxy"])
-async def test_whichever_clock_runs_out_while_connecting_nothing_was_sent(clock: str, is_proxy: bool) -> None:  # noqa: FBT001
+async def test_a_timeout_while_connecting_means_not_sent(clock: str, is_proxy: bool) -> None:  # noqa: FBT001
     async with listening(hang) as port:
         config = evolve(QUICK, **{clock: 0.1})  # type: ignore[arg-type]
         config = evolve(config, proxy=f"http://127.0.0.1:{port}") if is_proxy else config
@@ -278,7 +278,7 @@ async def test_whichever_clock_runs_out_while_connecting_nothing_was_sent(clock:
                 await client.series.create(letra="F", tipo_documento="factura")
 
 
-# ── The proxy is named, and its password is not ───────────────────────────────────────────────────────────────────────
+# ── Proxy errors show no password ─────────────────────────────────────────────────────────────────────────────────────
 
 THROUGH = r"sandbox\.facturaonline\.com\.mx through the proxy 127\.0\.0\.1:\d+"
 PROXIES: dict[str, tuple[Any, str, str]] = {
@@ -299,7 +299,7 @@ PROXIES: dict[str, tuple[Any, str, str]] = {
 
 @pytest.mark.virtual_clock
 @pytest.mark.parametrize("case", PROXIES)
-async def test_a_proxy_that_cannot_be_reached_is_named_without_its_password(case: str) -> None:
+async def test_an_unreachable_proxy_is_named_without_its_password(case: str) -> None:
     serve, proxy, said = PROXIES[case]
     async with listening(serve or drop) as port:
         config = evolve(QUICK, proxy=proxy.format(port), deadline=0.3)
@@ -334,7 +334,7 @@ async def test_a_proxy_gets_its_user_and_password(is_tunnel: bool) -> None:  # n
 
 
 @pytest.mark.parametrize("body", [b"", b"{"])
-def test_an_answer_that_stops_in_the_middle_ends_after_read_timeout_also_for_an_upload(body: bytes) -> None:
+def test_a_stalled_answer_ends_after_read_timeout_also_for_an_upload(body: bytes) -> None:
     async def stop(exchange: Exchange) -> None:
         await exchange.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + body)
         await asyncio.get_running_loop().create_future()
@@ -345,10 +345,10 @@ def test_an_answer_that_stops_in_the_middle_ends_after_read_timeout_also_for_an_
         async with raw_server(stop) as server, opened(server.base_url, config) as client:
             loop = asyncio.get_running_loop()
             for call in (client.series.list(), client.empresas.create(nueva("ÑAN&010101ABC"), validate=False)):
-                began = loop.time()
+                started_at = loop.time()
                 with pytest.raises(RequestTimeoutError):
                     await call
-                took.append(loop.time() - began)
+                took.append(loop.time() - started_at)
         return took
 
     assert virtually(main()) == pytest.approx([5, 5], abs=0.01)
@@ -357,7 +357,7 @@ def test_an_answer_that_stops_in_the_middle_ends_after_read_timeout_also_for_an_
 # ── Interrupted ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_session_that_is_closed_between_slot_and_attempt_sends_nothing() -> None:
+async def test_a_session_closed_between_slot_and_attempt_sends_nothing() -> None:
     with threaded() as server:
         async with opened(server.base_url) as client:
             await client.series.get(7)
@@ -404,7 +404,7 @@ async def test_closing_ends_calls_in_flight_before_it_returns_and_cancels_none(
     assert ["the session was closed" in str(each) for each in ended] == [True, True]
 
 
-async def test_closing_ends_a_call_that_pauses_before_its_repeat_with_the_error_that_it_had() -> None:
+async def test_closing_ends_a_pause_before_a_retry_with_the_last_error() -> None:
     answered = asyncio.Event()
 
     async def be_down(exchange: Exchange) -> None:
@@ -422,7 +422,7 @@ async def test_closing_ends_a_call_that_pauses_before_its_repeat_with_the_error_
     assert len(server.requests) == 1
 
 
-async def test_a_read_in_flight_when_the_session_is_closed_is_not_repeated() -> None:
+async def test_a_read_in_flight_at_closing_is_not_retried() -> None:
     asked = asyncio.Event()
 
     async def hang(_: Exchange) -> None:

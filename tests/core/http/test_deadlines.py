@@ -1,4 +1,4 @@
-"""The timer of all calls in flight, by itself: what it ends, and what it waits for when the session is closed."""
+"""Tests of `DeadlineTimer` alone: expiry and closing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def now() -> float:
 
 
 async def attempt(timer: DeadlineTimer, seconds: float = 30.0) -> Deadline:
-    """Be in flight until cancelled, and then for some seconds more."""
+    """Stay in flight until cancelled, and then for `CLEANUP` seconds more."""
     loop = asyncio.get_running_loop()
     deadline = timer.start(loop, loop.time() + seconds, Headers())
     try:
         await loop.create_future()
     except asyncio.CancelledError:
-        assert deadline.take_back_cancellation()
+        assert deadline.absorb_cancellation()
         await asyncio.sleep(CLEANUP)
     finally:
         timer.finish(deadline)
@@ -43,29 +43,29 @@ async def in_flight(timer: DeadlineTimer, calls: int, seconds: float = 30.0) -> 
 
 
 async def test_closing_waits_until_every_call_in_flight_has_ended() -> None:
-    timer, began = DeadlineTimer(), now()
+    timer, started_at = DeadlineTimer(), now()
     tasks = await in_flight(timer, 3)
     await timer.aclose()
-    assert now() - began == CLEANUP
+    assert now() - started_at == CLEANUP
     assert [(await task).is_closed for task in tasks] == [True] * 3
 
 
-async def test_closing_twice_at_the_same_time_waits_twice() -> None:
-    timer, began = DeadlineTimer(), now()
+async def test_two_concurrent_closings_both_wait() -> None:
+    timer, started_at = DeadlineTimer(), now()
     tasks = await in_flight(timer, 2)
 
     async def close() -> float:
         await timer.aclose()
-        return now() - began
+        return now() - started_at
 
     assert set(await asyncio.gather(close(), close())) == {CLEANUP}
     await asyncio.gather(*tasks)
 
 
 async def test_closing_with_no_call_in_flight_waits_for_nothing() -> None:
-    timer, began = DeadlineTimer(), now()
+    timer, started_at = DeadlineTimer(), now()
     await timer.aclose()
-    assert now() == began
+    assert now() == started_at
 
 
 async def test_closing_leaves_no_timer() -> None:
@@ -77,7 +77,7 @@ async def test_closing_leaves_no_timer() -> None:
     assert [handle for handle in loop._scheduled if not handle.cancelled()] == []  # type: ignore[attr-defined]
 
 
-async def test_a_call_whose_time_was_over_before_the_session_was_closed_ended_by_its_deadline() -> None:
+async def test_a_deadline_that_expired_before_closing_ends_the_call() -> None:
     timer = DeadlineTimer()
     (task,) = await in_flight(timer, 1, seconds=2.0)
     await asyncio.sleep(2.5)
@@ -85,8 +85,8 @@ async def test_a_call_whose_time_was_over_before_the_session_was_closed_ended_by
     assert not (await task).is_closed
 
 
-async def test_closing_resets_connections_that_calls_were_written_to() -> None:
-    """Else the kernel would go on sending for minutes."""
+async def test_closing_resets_connections_with_written_requests() -> None:
+    """Without the reset, the kernel would continue to send for minutes."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as ours:
         theirs, _ = listener.accept()
         loop, timer = asyncio.get_running_loop(), DeadlineTimer()

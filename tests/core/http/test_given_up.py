@@ -1,4 +1,4 @@
-"""Requests that were given up: neither this process nor its kernel sends the rest of them."""
+"""Abandoned requests: neither this process nor its kernel sends the rest of them."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from tests.core.http.test_given_up import LARGE
 from attrs import evolve
 async def main():
     async with opened(sys.argv[1], evolve(QUICK, total_timeout=1, upload_timeout=1, deadline=60)) as client:
-        client.session._engine._transport._watch._expire = lambda *_: None  # the kernel alone ends the attempt
+        client.session._engine._transport._deadline_timer._expire = lambda *_: None  # the kernel alone ends the attempt
         create = asyncio.ensure_future(client.empresas.create(LARGE))
-        exchanges = client.session._engine._transport._watch.deadlines
-        while not exchanges or not (transport := next(iter(exchanges.values())).transport): await asyncio.sleep(0)
+        deadlines = client.session._engine._transport._deadline_timer.deadlines
+        while not deadlines or not (transport := next(iter(deadlines.values())).transport): await asyncio.sleep(0)
         while transport.get_write_buffer_size() or not transport.get_extra_info("socket"): await asyncio.sleep(0)
         await asyncio.sleep(0.1)
         print(transport.get_extra_info("sockname")[1], flush=True)
@@ -70,7 +70,7 @@ HUGE = evolve(LARGE, logo=PNG + b"x" * 1_048_000)
 
 @contextmanager
 def stopped() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Give a server that has been stopped before anybody called it: its kernel takes some, and it reads nothing."""
+    """Run a server whose process is stopped: its kernel accepts some bytes, and it reads nothing."""
     with subprocess.Popen([sys.executable, "-c", STOPPED_SERVER], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         base_url = f"http://127.0.0.1:{server.stdout.readline().strip()}/api"
@@ -82,7 +82,7 @@ def stopped() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 async def woken(server: subprocess.Popen[str]) -> str:
-    """Wake the server, and return what it says when the connection has ended."""
+    """Resume the server, and return its report after the connection has ended."""
     server.send_signal(signal.SIGCONT)
     assert server.stdout is not None
     return (await asyncio.to_thread(server.stdout.readline)).strip()
@@ -90,9 +90,9 @@ async def woken(server: subprocess.Popen[str]) -> str:
 
 async def time_out(client: FacturaOnline, create: asyncio.Future[object]) -> None:
     await written(client)
-    watch, loop = client.session._engine._transport._watch, asyncio.get_running_loop()
-    for exchange in watch.deadlines.values():
-        watch.extend(loop, exchange, loop.time())
+    timer, loop = client.session._engine._transport._deadline_timer, asyncio.get_running_loop()
+    for deadline in timer.deadlines.values():
+        timer.extend(loop, deadline, loop.time())
     with pytest.raises(RequestTimeoutError):
         await create
 
@@ -112,14 +112,14 @@ async def close(client: FacturaOnline, create: asyncio.Future[object]) -> None:
 
 
 async def written(client: FacturaOnline) -> None:
-    """Wait until the request is on its way."""
-    exchanges = client.session._engine._transport._watch.deadlines
-    await until(lambda: any(exchange.transport for exchange in exchanges.values()))
+    """Wait until a request is being written."""
+    deadlines = client.session._engine._transport._deadline_timer.deadlines
+    await until(lambda: any(deadline.transport for deadline in deadlines.values()))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes cannot be stopped here")
 @pytest.mark.parametrize("end", [time_out, cancel, close])
-async def test_the_rest_of_a_request_that_was_given_up_is_never_sent(
+async def test_the_rest_of_an_abandoned_request_is_never_sent(
     end: Callable[[FacturaOnline, asyncio.Future[object]], Awaitable[None]],
 ) -> None:
     with stopped() as (server, base_url):
@@ -130,8 +130,8 @@ async def test_the_rest_of_a_request_that_was_given_up_is_never_sent(
     assert int(said.split()[-1]) < 1_048_000
 
 
-class Unwilling(asyncio.Protocol):
-    """A server that reads nothing until it is let go, and then counts what comes until the connection ends."""
+class PausedServer(asyncio.Protocol):
+    """Server protocol that reads nothing at first, and later counts the bytes until the connection ends."""
 
     def __init__(self, ended: asyncio.Future[tuple[int, str]]) -> None:
         self._ended = ended
@@ -150,14 +150,14 @@ class Unwilling(asyncio.Protocol):
         self._ended.set_result((self._total, type(exc).__name__))
 
 
-async def test_the_rest_of_a_request_over_tls_is_never_sent_either() -> None:
+async def test_the_rest_of_an_abandoned_request_over_tls_is_never_sent() -> None:
     loop = asyncio.get_running_loop()
     authority = trustme.CA()
     ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.configure_trust(ours)
     authority.issue_cert("127.0.0.1").configure_cert(theirs)
     ended: asyncio.Future[tuple[int, str]] = loop.create_future()
-    protocol = Unwilling(ended)
+    protocol = PausedServer(ended)
     listener = await loop.create_server(lambda: protocol, "127.0.0.1", 0, ssl=theirs)
     base_url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api"
     async with opened(base_url, evolve(QUICK, ssl_context=ours, upload_timeout=60)) as client:
@@ -172,7 +172,7 @@ async def test_the_rest_of_a_request_over_tls_is_never_sent_either() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
-async def test_the_kernel_of_a_client_that_was_killed_gives_up_with_the_attempt() -> None:
+async def test_the_kernel_of_a_killed_client_stops_sending_after_the_timeout() -> None:
     with stopped() as (server, base_url):
         command = [sys.executable, "-c", CLIENT, base_url]
         root = Path(__file__).parents[3]
@@ -181,7 +181,7 @@ async def test_the_kernel_of_a_client_that_was_killed_gives_up_with_the_attempt(
         port = int(await client.stdout.readline())
         client.kill()
         await client.wait()
-        while is_known_to_the_kernel(port):  # noqa: ASYNC110  # the kernel rings no bell
+        while is_known_to_the_kernel(port):  # noqa: ASYNC110  # the kernel sends no notification
             await asyncio.sleep(0.05)
         said = await woken(server)
     assert int(said.split()[-1]) < 120_000
@@ -193,16 +193,16 @@ def is_known_to_the_kernel(port: int) -> bool:
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
-async def test_the_kernel_tries_to_send_for_as_long_as_the_longest_attempt() -> None:
+async def test_the_kernel_sends_no_longer_than_the_longest_attempt() -> None:
     with threaded() as server:
         async with opened(server.base_url, evolve(QUICK, total_timeout=7, upload_timeout=11)) as client:
             await client.series.get(7)
-            plug = kept(client)[0].transport.get_extra_info("socket")
-            assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 11_000
+            sock = kept(client)[0].transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 11_000
 
 
-async def test_a_connection_that_went_back_to_the_pool_is_not_reset_by_the_call_that_had_it() -> None:
-    """A whole answer was read in the same moment as the call was cancelled: the connection serves the next one."""
+async def test_a_cancelled_call_does_not_reset_a_connection_that_returned_to_the_pool() -> None:
+    """The complete answer was read when the call was cancelled: the connection serves the next call."""
     rest = asyncio.Event()
 
     async def handle(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Calls that their caller gives up: no frame holds the keys, and a cancellation stays what it was."""
+"""Cancelled calls: no frame holds the keys, and cancellations keep their identity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import SANDBOX, FacturaOnline, SessionManager
-from facturaonline_async._core.http.exceptions import bare
+from facturaonline_async._core.http.exceptions import strip_frames
 from tests.core.http.test_connections import hang, listening, until
 from tests.leaks import is_callers, local_variables
 from tests.matrix.stage import QUICK
@@ -32,7 +32,7 @@ SLOW = evolve(QUICK, connect_timeout=60, read_timeout=60, total_timeout=60, uplo
 
 @asynccontextmanager
 async def connecting() -> AsyncIterator[FacturaOnline]:
-    """Wait for a proxy that never answers."""
+    """Connect to a proxy that never answers."""
     async with listening(hang) as port:
         config = evolve(SLOW, base_url=SANDBOX, proxy=f"http://me:{PASSWORD}@127.0.0.1:{port}")
         async with SessionManager(config) as session:
@@ -63,24 +63,24 @@ each_call = pytest.mark.parametrize("call", ["series.get", "series.create", "emp
 
 
 async def arrived(client: FacturaOnline, stage: str) -> None:
-    """Wait until a call of this client has come as far as the stage."""
-    exchanges = client.session._engine._transport._watch.deadlines
-    await until(lambda: exchanges)
-    (exchange,) = exchanges.values()
-    await until(lambda: exchange.transport is not None or not exchange.may_be_sent)
+    """Wait until a call of this client has reached the stage."""
+    deadlines = client.session._engine._transport._deadline_timer.deadlines
+    await until(lambda: deadlines)
+    (deadline,) = deadlines.values()
+    await until(lambda: deadline.transport is not None or not deadline.may_be_sent)
     if stage == "connecting":
-        for _ in range(20):  # a moment, so that it waits for the proxy: each step on the way is worth a look
+        for _ in range(20):  # until it waits for the proxy
             await asyncio.sleep(0)
     else:
-        await until(lambda: exchange.transport is not None)
+        await until(lambda: deadline.transport is not None)
         await asyncio.sleep(0.02 if stage == "reading" else 0)
 
 
-# ── While it waits ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── During the wait ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def frames(awaited: object) -> Iterator[FrameType]:
-    """Give the frames of a task that waits, from its own down to the one that waits."""
+    """Yield the frames of a waiting task, from the outermost to the innermost."""
     while awaited is not None:
         if inspect.iscoroutine(awaited):
             if awaited.cr_frame is not None:
@@ -110,7 +110,7 @@ async def test_no_frame_of_a_call_in_flight_holds_the_keys(stage: str, call: str
     assert any("aiohttp" in frame.f_code.co_filename for frame in seen)
 
 
-# ── Once it was given up ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── After a cancellation ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def cancelled(call: Awaitable[object], arrived: Awaitable[None]) -> BaseException:
@@ -181,7 +181,7 @@ async def grouped(call: Awaitable[object], arrived: Awaitable[None]) -> BaseExce
 @in_each_stage
 @each_call
 @pytest.mark.parametrize("way", [cancelled, timed_out, waited_for, failed_after, grouped])
-async def test_a_call_that_was_given_up_leaves_no_frame_that_holds_the_keys(
+async def test_an_abandoned_call_leaves_no_frame_with_keys(
     stage: str, call: str, way: Callable[[Awaitable[object], Awaitable[None]], Awaitable[BaseException]]
 ) -> None:
     async with STAGES[stage]() as client:
@@ -191,8 +191,8 @@ async def test_a_call_that_was_given_up_leaves_no_frame_that_holds_the_keys(
 
 
 @in_each_stage
-async def test_a_cancellation_goes_through_no_frame_of_another_library(stage: str) -> None:
-    """They hold what they like: the body that is sent, the proxy, other calls of the pool."""
+async def test_a_cancellation_has_no_frame_of_another_library(stage: str) -> None:
+    """Such frames may hold the body, the proxy or other calls of the pool."""
     async with STAGES[stage]() as client:
         error = await cancelled(CALLS["series.get"](client), arrived(client, stage))
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__) if not is_callers(frame.filename)]
@@ -200,23 +200,23 @@ async def test_a_cancellation_goes_through_no_frame_of_another_library(stage: st
     assert files[-1].endswith("transport.py")
 
 
-def test_a_cancellation_that_hid_another_one_keeps_its_message_alone() -> None:
+def test_a_cancellation_keeps_only_the_message_of_the_one_it_replaced() -> None:
     hidden, caught = asyncio.CancelledError("Cancelled via cancel scope 7f"), asyncio.CancelledError()
     caught.__context__ = hidden
     hidden.__context__ = aiohttp.ClientConnectionError("which may hold anything")
-    assert bare(caught) is caught
+    assert strip_frames(caught) is caught
     assert caught.args == hidden.args
     assert caught.__context__ is None
 
 
-async def test_a_scope_of_anyio_that_moves_on_knows_its_own_cancellation() -> None:
+async def test_an_anyio_cancel_scope_recognises_its_own_cancellation() -> None:
     async with waiting() as client:
         with anyio.move_on_after(0.3) as scope:
             await client.series.get(7)
         assert scope.cancelled_caught
 
 
-async def test_a_cancellation_still_says_what_was_being_handled() -> None:
+async def test_a_cancellation_keeps_the_callers_exception_context() -> None:
     async with waiting() as client:
 
         async def call() -> None:
@@ -233,18 +233,18 @@ async def test_a_cancellation_still_says_what_was_being_handled() -> None:
     assert repr(caught.value.__context__) == """KeyError("the caller's own")"""
 
 
-async def test_the_deadline_and_the_caller_at_once_is_the_callers_cancellation() -> None:
+async def test_a_cancellation_at_the_moment_of_the_deadline_stays_a_cancellation() -> None:
     async with waiting() as client:
         task = asyncio.ensure_future(client.series.get(7))
         await arrived(client, "waiting")
-        (exchange,) = client.session._engine._transport._watch.deadlines.values()
+        (deadline,) = client.session._engine._transport._deadline_timer.deadlines.values()
         task.cancel()
-        exchange.expire()
+        deadline.expire()
         with pytest.raises(asyncio.CancelledError):
             await task
 
 
-async def test_a_fault_that_is_not_foreseen_says_where_it_was_raised_and_shows_no_frame(
+async def test_an_unexpected_exception_notes_where_it_was_raised_without_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def fail(self: aiohttp.ClientResponse, connection: Any) -> None:
