@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import aiohttp
 import pytest
@@ -23,6 +24,7 @@ from facturaonline_async import (
     SessionManager,
     UnreadableAnswerError,
 )
+from facturaonline_async._core.http import connections
 from facturaonline_async.testing import Emulator, Fault
 from tests.forks import Child, in_child, served
 from tests.raw import http
@@ -47,6 +49,14 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
+
+
+@pytest.fixture(params=["Python", "C"])
+def forked_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Fork as Python does, or as C code does (uWSGI), which calls no hook of `os.register_at_fork`."""
+    if request.param == "C":
+        monkeypatch.setattr(connections, "_sockets", MagicMock())  # an empty one, whatever is added
+    return str(request.param)
 
 
 def opened(base_url: str, **more: Any) -> FacturaOnline:
@@ -215,6 +225,7 @@ def test_a_create_whose_before_send_was_awaited_at_a_fork_is_sent_by_the_parent_
         loop.run_until_complete(client.session.aclose())
 
 
+@pytest.mark.usefixtures("forked_by")
 def test_a_call_whose_connection_was_being_made_at_a_fork_is_sent_by_the_parent_alone(
     loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +261,7 @@ def closed(loop: asyncio.AbstractEventLoop, clients: list[FacturaOnline]) -> Non
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("forked_by")
 @pytest.mark.parametrize("leave", [closed, left_open])
 def test_a_child_that_leaves_the_session_leaves_the_parents_connection_alone(
     leave: Callable[[asyncio.AbstractEventLoop, list[FacturaOnline]], None], loop: asyncio.AbstractEventLoop
@@ -276,6 +288,7 @@ def test_a_child_that_has_closed_the_session_is_not_warned_of_an_unclosed_one(lo
         loop.run_until_complete(clients[0].session.aclose())
 
 
+@pytest.mark.usefixtures("forked_by")
 def test_a_child_that_closes_the_session_leaves_a_read_of_the_parent_in_flight(loop: asyncio.AbstractEventLoop) -> None:
     with served() as base_url:
         client = opened(base_url)
@@ -351,6 +364,22 @@ def test_a_child_that_closes_the_emulator_leaves_the_parents_listening(loop: asy
     assert loop.run_until_complete(client.series.list()) == []
     assert emulator.count("series.list") == 2
     loop.run_until_complete(client.session.aclose())
+    loop.run_until_complete(emulator.aclose())
+
+
+def test_a_child_that_runs_the_emulators_loop_on_answers_no_call(loop: asyncio.AbstractEventLoop) -> None:
+    emulator = Emulator()
+    loop.run_until_complete(emulator.start())
+
+    async def ask() -> None:
+        async with aiohttp.ClientSession() as http:
+            await http.get(f"{emulator.base_url}/v4/series")
+
+    def child() -> None:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            loop.run_until_complete(ask())
+
+    assert in_child(child) is None
     loop.run_until_complete(emulator.aclose())
 
 
