@@ -76,6 +76,7 @@ def check_style(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)  # refuses misnamed fragments
 
 
 def check_types(session: nox.Session) -> None:
@@ -101,7 +102,7 @@ def full(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, formatting and import contracts."""
+    """Style, formatting, import contracts and changelog fragments."""
     session.install("-e", ".[cli]", *group("lint"))
     check_style(session)
 
