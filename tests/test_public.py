@@ -131,3 +131,26 @@ def test_a_word_of_the_wire_stands_in_one_file(word: str) -> None:
     ]
     assert len(files) == 1
     assert files[0].endswith(("_core/protocol/envelope.py", "_wire.py"))
+
+
+CONTRIBUTING = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+MAP = CONTRIBUTING.split("## Where to look")[1].split("\n## ")[0]
+
+
+def test_the_map_of_contributing_names_files_that_exist() -> None:
+    named = re.findall(r"`([\w/]+(?:\.py|\.html|/))`", MAP)
+    assert len(named) > 50
+    assert [path for path in named if path != "facturaonline_async/" and not (PACKAGE / path).exists()] == []
+
+
+def test_the_map_of_contributing_has_a_question_for_every_folder() -> None:
+    folders = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")} - {"."}
+    assert {folder for folder in folders if f"**`{folder}/`**" not in MAP} == set()
+
+
+def test_the_tree_of_contributing_names_every_module_and_folder_of_its_two_levels() -> None:
+    tree = CONTRIBUTING.split("## The tree")[1].split("\n```")[1]
+    words = set(re.findall(r"\w+", tree))
+    modules = {path.stem for path in [*PACKAGE.glob("*.py"), *PACKAGE.glob("*/*.py")] if "cli" not in path.parts}
+    folders = {path.parent.name for path in [*PACKAGE.glob("*/__init__.py"), *PACKAGE.glob("*/*/__init__.py")]}
+    assert (modules | folders) - words == set()
