@@ -26,7 +26,7 @@ from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.protocol.envelope import RawResponse, parse_envelope, parse_envelope_chunked
 from facturaonline_async.client import SessionManager
 from facturaonline_async.empresas import _wire as empresas
-from facturaonline_async.empresas._validation import review
+from facturaonline_async.empresas._validation import validate_empresa
 from facturaonline_async.series import _wire as series
 
 __all__ = ["measure"]
@@ -125,7 +125,7 @@ def _parts() -> dict[str, Callable[[], object]]:
     return {
         "nothing": lambda: None,
         "values": lambda: nueva_empresa(1),
-        "review": lambda: _at_once(review(nueva, None, production=False)),
+        "review": lambda: _at_once(validate_empresa(nueva, None, production=False)),
         "form": lambda: empresas.write_nueva(nueva, "multipart"),
         "turn": turn,
         "request": lambda: call(series.GET),

@@ -51,7 +51,7 @@ from facturaonline_async.provision import ParsedPlan, Plan, PlanSerie, ValueRow
 from tests.plans import ROW as CELLS, written
 from tests.test_secrets import API_KEY, CAMBIOS, CORREO, CSD, FORMS, KEY, KEYS, NUEVA, SECRET_KEY, SECRETS
 
-READ = wire.read_empresa(dict.fromkeys(wire._IN_READ_ANSWERS, "1") | {"api_key": API_KEY, "secret_key": SECRET_KEY})
+READ = wire.read_empresa(dict.fromkeys(wire._READ_RESPONSE_NAMES, "1") | {"api_key": API_KEY, "secret_key": SECRET_KEY})
 MADE = Empresa(uid="1", api_key=Secret(API_KEY), secret_key=Secret(SECRET_KEY))
 ROW = ValueRow(nueva=NUEVA, series=(PlanSerie(letra="F", tipo_documento="factura"),))
 

@@ -197,7 +197,7 @@ VALUES = [
     NUEVA.csd.key,
     Empresa(uid="1", api_key=Secret(API_KEY), secret_key=Secret(SECRET_KEY)),
     empresas.read_empresa(
-        dict.fromkeys(empresas._IN_READ_ANSWERS, "1") | {"api_key": API_KEY, "secret_key": SECRET_KEY}
+        dict.fromkeys(empresas._READ_RESPONSE_NAMES, "1") | {"api_key": API_KEY, "secret_key": SECRET_KEY}
     ),
     Config(base_url="http://127.0.0.1:9", proxy=f"http://user:{CSD}@127.0.0.1:3128"),
     Plan.from_values([(NUEVA, [PlanSerie(letra="F", tipo_documento="factura")])]),

@@ -1,4 +1,4 @@
-"""Empresas: the companies that an account invoices for."""
+"""Empresas: the companies of an account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Empresa as the API gives it, and what is sent to create or change one."""
+"""The models of a company: as the API returns it, and as it is created or changed."""
 
 from __future__ import annotations
 
@@ -22,20 +22,27 @@ __all__ = ["CambiosEmpresa", "CorreoSmtp", "Empresa", "NuevaEmpresa", "key_marks
 
 
 def normalize_rfc(rfc: str) -> str:
-    """Return the RFC as companies are told apart by it: upper case, no blanks around it, composed (NFC).
+    """Normalise an RFC: upper case, no blanks around it, composed (NFC).
 
     Ñ and & are legal letters of an RFC.
+
+    Args:
+        rfc: the RFC.
+
+    Raises:
+        InvalidInputError: `rfc` is not a text.
+
     """
     if not isinstance(rfc, str):
         raise InvalidInputError(f"rfc must be a text, and was {type_name(rfc)}.", field="rfc")
     return plain_rfc(rfc)
 
 
-_first_kept: Final = PLACES[0].__get__
+_stored_api_key: Final = PLACES[0].__get__
 
 
 def _normalize_curp(curp: str) -> str:
-    """Return the CURP in upper case and without blanks around it; what is no text is the validator's."""
+    """Return the CURP in upper case and trimmed; a value that is no text is left to the validator."""
     return compose(curp).strip().upper() if isinstance(curp, str) else curp
 
 
@@ -45,17 +52,55 @@ def _optional_curp(curp: str | None) -> str | None:
 
 @frozen(kw_only=True, slots=False)  # lists of thousands are read into the instances' dicts at once
 class Empresa(KeepsSecrets):
-    """A company as an answer tells it. Texts that the answer leaves out, or gives as null, are ``""``.
+    """A company as a response describes it.
+
+    A text is ``""`` if the response leaves it out or gives null. The attributes from `regimen` on are filled only by
+    the responses to create and update.
 
     Attributes:
-        uid: the API's own name of the company.
-        regimen_fiscal: in words, such as "General de Ley Personas Morales".
-        cer, key, fielcer, fielkey: names of files on the server, not their contents.
-        api_key, secret_key: the company's own keys, where the answer gives them; see `credentials`.
-        keys_problem: why the keys must not be used: the answer was about another company, or its keys are another
-            company's; ``""`` where nothing contradicts them. `credentials` raises it.
-
-    All attributes behind these are told only by the answers to create and update.
+        uid: the API's identifier of the company.
+        razon_social: legal name, as the SAT has it on record.
+        rfc: tax identifier.
+        regimen_fiscal: régimen fiscal in words, such as "General de Ley Personas Morales".
+        curp: CURP of a person.
+        calle: street.
+        exterior: number of the house.
+        interior: number of the flat or office.
+        colonia: neighbourhood.
+        codpos: postal code, five digits.
+        ciudad: city.
+        estado: state.
+        email: address for mail.
+        logo_path: path of the logo on the server.
+        cer: name of the CSD's certificate file on the server, not its content.
+        key: name of the CSD's key file on the server, not its content.
+        fielcer: name of the e.firma's certificate file on the server, not its content.
+        fielkey: name of the e.firma's key file on the server, not its content.
+        api_key: the company's own API key; None if the response has none. Use `credentials`.
+        secret_key: the company's own secret key; None if the response has none. Use `credentials`.
+        keys_problem: the reason why the keys must not be used: the response was about another company, or its keys
+            belong to another company. ``""`` if there is none. `credentials` raises it.
+        regimen: code of the régimen fiscal, such as "601".
+        regimen_nomina: code of the régimen for payroll, such as "601".
+        delegacion: municipio or alcaldía.
+        telefono: telephone number.
+        mailtomyself: setting of `NuevaEmpresa.mailtomyself`, as the API's text, such as "1".
+        mailtomyconta: setting of `NuevaEmpresa.mailtomyconta`, as the API's text, such as "1".
+        mail_conta: mail address of the accountant.
+        cant_folios_min: number of remaining folios at which the API warns.
+        smtp: whether the company has its own mail server, as the API's text.
+        id: a second identifier of the company; see `uid`.
+        user_id: identifier of the user of the account.
+        create: date of creation, such as "2023-01-14".
+        lastupdate: date of the last change, such as "2023-01-14".
+        cer_no: number of the CSD's certificate.
+        pem_path: path of the CSD in PEM form on the server.
+        cedula_path: path of the cédula on the server.
+        main: "1" for the account's main company.
+        deleted: "0" for a company that is not deleted.
+        pdf: appearance of the PDF documents, as JSON text.
+        email_settings: settings of the mails, as JSON text.
+        apps: JSON text; the API does not document its content.
 
     """
 
@@ -81,7 +126,6 @@ class Empresa(KeepsSecrets):
     secret_key: Secret | None = field(default=None, repr=False)
     keys_problem: str = field(default="", repr=False, eq=False)
 
-    #: Code of the régimen fiscal, such as "601".
     regimen: str = field(default="", repr=False)
     regimen_nomina: str = field(default="", repr=False)
     delegacion: str = field(default="", repr=False)
@@ -93,24 +137,20 @@ class Empresa(KeepsSecrets):
     smtp: str = field(default="", repr=False)
     id: str = field(default="", repr=False)
     user_id: str = field(default="", repr=False)
-    #: Dates such as "2023-01-14".
     create: str = field(default="", repr=False)
     lastupdate: str = field(default="", repr=False)
-    #: Number of the certificate.
     cer_no: str = field(default="", repr=False)
     pem_path: str = field(default="", repr=False)
     cedula_path: str = field(default="", repr=False)
-    #: "1" for the account's main company.
     main: str = field(default="", repr=False)
     deleted: str = field(default="", repr=False)
-    #: JSON text.
     pdf: str = field(default="", repr=False)
     email_settings: str = field(default="", repr=False)
     apps: str = field(default="", repr=False)
 
     @property
     def regimen_sat(self) -> Regimen | None:
-        """The régimen fiscal as the SAT's catalogue has it, by its code or by its text; None: not in the catalogue."""
+        """The entry of the SAT's catalogue for the régimen fiscal, by its code or text; None if it has none."""
         return find_regimen(self.regimen) or find_regimen(self.regimen_fiscal)
 
     @property
@@ -118,9 +158,9 @@ class Empresa(KeepsSecrets):
         """The company's own key pair, for `FacturaOnline.for_empresa`.
 
         Raises:
-            InvalidInputError: this value came from the answer to a create or an update, whose keys are not ready for
-                use, or the answer left them out. Read the company with ``get(uid)``.
-            UnreadableAnswerError: the answer was about another company, or gave another company's keys; see
+            InvalidInputError: this value has no keys: it came from a create or an update, whose keys are not usable
+                yet, or the response left them out. Read the company with ``get(uid)``.
+            UnreadableAnswerError: the response was about another company, or gave another company's keys; see
                 `keys_problem`.
 
         """
@@ -128,7 +168,7 @@ class Empresa(KeepsSecrets):
             raise UnreadableAnswerError(self.keys_problem, uid=self.uid)
         if not self.api_key or not self.secret_key:
             raise InvalidInputError(
-                "This Empresa carries no keys: only list(), get(), find(), current() and ensure() give them. "
+                "This Empresa has no keys: only list(), get(), find(), current() and ensure() return them. "
                 f"Read it with get({self.uid!r}).",
                 field="credentials",
                 uid=self.uid,
@@ -136,28 +176,36 @@ class Empresa(KeepsSecrets):
         return Credentials(api_key=self.api_key, secret_key=self.secret_key)
 
     def key_mark(self) -> int:
-        """Return a number by which the API key is known within this process; 0: the answer gave none."""
+        """Return the hash of the API key, which identifies it within this process; 0 if there is no key."""
         return hash(self.api_key.reveal()) if self.api_key else 0
 
 
 def key_marks(empresas: Iterable[Empresa]) -> list[int]:
-    """Return the `Empresa.key_mark` of each, in a tenth of the time: no `Secret` is made of what is kept."""
+    """Return `Empresa.key_mark` of many companies in a tenth of the time, without making `Secret` objects.
+
+    Args:
+        empresas: the companies.
+
+    """
     try:
-        return list(map(hash, map(_first_kept, empresas)))  # of "", too, it is 0
+        return list(map(hash, map(_stored_api_key, empresas)))  # the hash of "" is 0, too
     except AttributeError:
         return [empresa.key_mark() for empresa in empresas]
 
 
 @frozen(kw_only=True)
 class CorreoSmtp:
-    """The company's own mail server for sending its documents.
+    """A company's own mail server, which sends its documents.
 
     Attributes:
-        email: sender's address.
-        password: kept as a `Secret`; a text is accepted.
-        host: such as ``"smtp.example.mx"``.
-        port: such as 587.
-        encryption: ``""``, ``"ssl"``, ``"tls"`` or ``"none"``.
+        email: address of the sender. Required.
+        password: password of the mail account. Required; a text is converted to a `Secret`.
+        host: name of the server, such as ``"smtp.example.mx"``. Required.
+        port: TCP port, such as 587. Required.
+        encryption: ``"ssl"``, ``"tls"``, ``"none"`` or ``""``, the default.
+
+    Raises:
+        InvalidInputError: a value is empty or malformed; ``field`` names the attribute.
 
     """
 
@@ -168,12 +216,17 @@ class CorreoSmtp:
     encryption: str = field(default="", validator=text)
 
 
-_MOST_LOGO_BYTES: Final = 1 << 20
+_MAX_LOGO_BYTES: Final = 1 << 20
 _EXTENSIONS: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"))
 
 
 def logo_extension(logo: bytes) -> str | None:
-    """Return ``"png"`` or ``"jpg"`` by the picture's first bytes, or None for anything else."""
+    """Return ``"png"`` or ``"jpg"`` by a picture's first bytes; None for any other content.
+
+    Args:
+        logo: the bytes of the picture.
+
+    """
     return next((extension for magic, extension in _EXTENSIONS if logo.startswith(magic)), None)
 
 
@@ -182,8 +235,8 @@ def _check_logo(_: object, attribute: Attribute[Any], value: object) -> None:
         return
     if not isinstance(value, bytes) or logo_extension(value) is None:
         raise InvalidInputError("logo must hold the bytes of a PNG or JPEG picture.", field=attribute.name)
-    if len(value) > _MOST_LOGO_BYTES:
-        raise InvalidInputError(f"logo must have {_MOST_LOGO_BYTES:,} bytes at most.", field=attribute.name)
+    if len(value) > _MAX_LOGO_BYTES:
+        raise InvalidInputError(f"logo must have {_MAX_LOGO_BYTES:,} bytes at most.", field=attribute.name)
 
 
 def _optional_rfc(rfc: str | None) -> str | None:
@@ -191,42 +244,65 @@ def _optional_rfc(rfc: str | None) -> str | None:
 
 
 def _compose_texts(empresa: NuevaEmpresa | CambiosEmpresa) -> None:
-    """Compose the characters of all texts (NFC), and say so. Nearly all are composed: that takes one look at all."""
+    """Compose the characters of all texts (NFC), and log it. One check of all texts together suffices for most."""
     if is_latin("".join(filter(None, _texts(empresa)))):
         return
     for name in _TEXTS:
         text = getattr(empresa, name)
         if text and (composed := compose(text)) != text:
             LOGGER.warning("%s was given with decomposed characters (NFD), and is sent composed (NFC).", name)
-            object.__setattr__(empresa, name, composed)  # the value is being made, and frozen from then on
+            object.__setattr__(empresa, name, composed)  # still in the constructor: the value is frozen afterwards
 
 
 @frozen(kw_only=True)
 class NuevaEmpresa:
-    """What is sent to create a company. The first block is required; an optional text left ``""`` is not sent.
+    """The data for a new company. An optional attribute that is ``""`` or None is not sent.
 
-    Razón social, RFC and código postal must be those that the SAT has on record. Before one is sent, the forms of
-    `rfc`, `curp`, `codpos`, `regimen` and `regimen_nomina` are checked, and the certificates with their keys and
-    passwords; check digits, and a régimen that is not for this kind of person, only warn.
+    Razón social, RFC and código postal must be those that the SAT has on record. Before a company is sent, the formats
+    of `rfc`, `curp`, `codpos`, `regimen` and `regimen_nomina` are checked, and the certificates with their keys and
+    passwords. A wrong check digit, or a régimen for another kind of person, only logs a warning.
 
-    Texts are sent with composed characters (NFC); one that was given otherwise is composed when the value is made, and
-    the logger warns of it. Apart from that, and from the upper case of `rfc` and `curp`, no text is changed.
+    Texts are sent with composed characters (NFC). A decomposed text is composed in the constructor, and a warning is
+    logged. `rfc` and `curp` are converted to upper case. No text is changed otherwise.
+
+    Attributes:
+        razon_social: legal name. Required.
+        rfc: tax identifier. Required.
+        codpos: postal code, five digits. Required.
+        email: address for mail. Required.
+        regimen_nomina: code of the régimen for payroll, such as "601". Required.
+        csd: Certificado de Sello Digital, which signs invoices. Required.
+        regimen: code of the régimen fiscal, such as "601".
+        calle: street.
+        exterior: number of the house.
+        interior: number of the flat or office.
+        colonia: neighbourhood.
+        estado: state.
+        ciudad: city.
+        delegacion: municipio or alcaldía. (In the provider's samples the value that was sent did not come back.)
+        telefono: telephone number.
+        curp: CURP of a person.
+        mailtomyself: whether a copy of each document is mailed to `email`.
+        mailtomyconta: whether a copy of each document is mailed to `mail_conta`.
+        mail_conta: mail address of the accountant.
+        cant_folios_min: number of remaining folios at which the API warns.
+        smtp: the company's own mail server.
+        logo: bytes of a PNG or JPEG picture, at most 1 MiB.
+        fiel: e.firma.
 
     Raises:
-        InvalidInputError: a text holds a line break, a control character or an invisible one (such as a zero-width
-            space), or a required one is empty.
+        InvalidInputError: a required text is empty, or a text holds a line break, a control character or an invisible
+            character (such as a zero-width space); ``field`` names the attribute.
+
     """
 
     razon_social: str = field(validator=required_text)
     rfc: str = field(converter=normalize_rfc, validator=required_text)
     codpos: str = field(validator=required_text)
     email: str = field(validator=required_text)
-    #: Code of the régimen for payroll, such as "601".
     regimen_nomina: str = field(validator=required_text)
-    #: Certificado de Sello Digital: what invoices are signed with.
     csd: Sello = field(validator=instance_of(Sello))
 
-    #: Code of the régimen fiscal, such as "601".
     regimen: str = field(default="", validator=text)
     calle: str = field(default="", validator=text)
     exterior: str = field(default="", validator=text)
@@ -234,21 +310,15 @@ class NuevaEmpresa:
     colonia: str = field(default="", validator=text)
     estado: str = field(default="", validator=text)
     ciudad: str = field(default="", validator=text)
-    #: Municipio or alcaldía. (What was sent did not come back in the provider's samples.)
     delegacion: str = field(default="", validator=text)
     telefono: str = field(default="", validator=text)
     curp: str = field(default="", converter=_normalize_curp, validator=text)
-    #: Send a copy of each document's mail to `email`.
     mailtomyself: bool | None = field(default=None, validator=instance_of(bool, or_none=True))
-    #: Send a copy of each document's mail to `mail_conta`, the accountant's address.
     mailtomyconta: bool | None = field(default=None, validator=instance_of(bool, or_none=True))
     mail_conta: str = field(default="", validator=text)
-    #: Warn when no more than so many folios are left.
     cant_folios_min: int | None = field(default=None, validator=count)
     smtp: CorreoSmtp | None = field(default=None, validator=instance_of(CorreoSmtp, or_none=True))
-    #: Bytes of a PNG or JPEG picture.
     logo: bytes | None = field(default=None, validator=_check_logo, repr=False)
-    #: The e.firma.
     fiel: Sello | None = field(default=None, validator=instance_of(Sello, or_none=True))
 
     def __attrs_post_init__(self) -> None:
@@ -257,9 +327,38 @@ class NuevaEmpresa:
 
 @frozen(kw_only=True)
 class CambiosEmpresa:
-    """What is sent to change a company: None is not sent, ``""`` is sent empty.
+    """The changes to a company. None, the default of every attribute, is not sent; ``""`` is sent.
 
-    A CSD or a FIEL travels whole: certificate, key and password. Texts are composed and checked as in `NuevaEmpresa`.
+    Texts are composed and checked as in `NuevaEmpresa`.
+
+    Attributes:
+        razon_social: legal name.
+        rfc: tax identifier.
+        codpos: postal code, five digits.
+        email: address for mail.
+        regimen_nomina: code of the régimen for payroll, such as "601".
+        csd: Certificado de Sello Digital: certificate, key and password together.
+        regimen: code of the régimen fiscal, such as "601".
+        calle: street.
+        exterior: number of the house.
+        interior: number of the flat or office.
+        colonia: neighbourhood.
+        estado: state.
+        ciudad: city.
+        delegacion: municipio or alcaldía.
+        telefono: telephone number.
+        curp: CURP of a person.
+        mailtomyself: whether a copy of each document is mailed to `email`.
+        mailtomyconta: whether a copy of each document is mailed to `mail_conta`.
+        mail_conta: mail address of the accountant.
+        cant_folios_min: number of remaining folios at which the API warns.
+        smtp: the company's own mail server.
+        logo: bytes of a PNG or JPEG picture, at most 1 MiB.
+        fiel: e.firma: certificate, key and password together.
+
+    Raises:
+        InvalidInputError: a value is malformed; ``field`` names the attribute.
+
     """
 
     razon_social: str | None = field(default=None, validator=text)
@@ -290,7 +389,7 @@ class CambiosEmpresa:
         _compose_texts(self)
 
 
-#: Attributes that hold texts without a converter of their own.
+#: Attributes that hold texts and have no converter of their own.
 _TEXTS: Final = tuple(
     each.name for each in fields(NuevaEmpresa) if each.converter is None and each.validator in {text, required_text}
 )

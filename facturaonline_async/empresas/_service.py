@@ -1,4 +1,4 @@
-"""EmpresaService: what can be done with the companies of one account."""
+"""The operations on the companies (empresas) of one account."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from facturaonline_async.empresas._models import (
     key_marks,
     normalize_rfc,
 )
-from facturaonline_async.empresas._validation import review
+from facturaonline_async.empresas._validation import validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
@@ -38,24 +38,24 @@ from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["EmpresaService"]
 
-_ROWS_AT_ONCE: Final = 500
-"""Rows looked at between two checkpoints of the event loop."""
+_ROWS_PER_CHECKPOINT: Final = 500
+"""Rows processed between two checkpoints of the event loop."""
 
 
 @frozen
 class EmpresaService:
     """The companies of the account that the keys belong to.
 
-    Cancelling a call gives its connection and its turn back; a write cancelled in flight may have happened. Every
-    method raises an error of `facturaonline_async.errors` whose kind tells whether the call happened.
+    Cancelling a call releases its connection and its slot; a write that is cancelled in flight may have happened. Every
+    method raises an error of `facturaonline_async.errors`, whose class says whether the call happened.
 
-    Calls that change one company run one at a time. Where nobody knows whether one was done, an update is sent again,
-    for twice is the same as once; before a delete is repeated, the company is looked at.
+    Calls that change one company run one at a time. If the outcome is unknown, an update is sent again, because it is
+    idempotent; a delete is sent again only if a read still shows the company.
 
-    An answer about another company than the one that was asked for, or with another company's keys, is never taken for
-    it: `find`, `ensure`, `create`, `update` and `get_verified` raise `UnreadableAnswerError`; values of `list`,
-    `iterate`, `get` and `current` carry an `Empresa.keys_problem`, which is logged as a warning, and
-    `Empresa.credentials` raises it.
+    Responses are checked against each other. If a response is about another company than the requested one, or gives
+    another company's keys, `find`, `ensure`, `create`, `update` and `get_verified` raise `UnreadableAnswerError`. The
+    values of `list`, `iterate`, `get` and `current` then have an `Empresa.keys_problem`, which is logged as a warning
+    and raised by `Empresa.credentials`.
     """
 
     _engine: Engine
@@ -64,32 +64,38 @@ class EmpresaService:
     async def list(self, *, rfc: str | None = None, razon_social: str | None = None) -> builtins.list[Empresa]:
         """Return all companies, each with its own keys (``GET /v1/accounts``).
 
-        Args:
-            rfc: asks the server for companies with this RFC only.
-            razon_social: asks the server for companies whose name holds this text.
+        Only the sister product documents the filters. **A host without them returns every company**; `find` filters
+        locally and is correct on both.
 
-        The filters are documented by the sister product only. **A host that does not know them answers with every
-        company**; `find` filters here and is right on both.
+        Args:
+            rfc: asks the server for the companies with this RFC; None for all.
+            razon_social: asks the server for the companies whose name contains this text; None for all.
+
+        Raises:
+            InvalidInputError: a filter is not a text, or holds a control character.
 
         """
         query = wire.list_query(rfc=rfc, razon_social=razon_social)
         reply = await self._engine.send(wire.LIST, self._credentials, query=query)
-        if query:  # a part of the companies: no evidence against what whole lists have said
+        if query:  # a filtered list says nothing about the other companies: it does not replace a full list
             empresas = await read_all(reply, wire.read_empresa)
-            empresas = [self._checked(each, wire.LIST.name) for each in empresas]
-            await self._tell_uids(empresas)
+            empresas = [self._flag_mismatch(each, wire.LIST.name) for each in empresas]
+            await self._learn_uids(empresas)
             return empresas
         listing = self._engine.companies.listing(self._credentials.fingerprint)
         empresas = await read_all(reply, wire.read_empresa, note=lambda rows: listing.add(rows, key_marks(rows)))
         listing.end()
-        empresas = self._without_wrong_keys(empresas, listing)
-        await self._tell_uids(empresas)
+        empresas = self._flag_contradictions(empresas, listing)
+        await self._learn_uids(empresas)
         return empresas
 
     async def iterate(self, *, per_page: int = 100) -> AsyncIterator[Empresa]:
-        """Give all companies, asking for `per_page` of them at a time. Each is given once.
+        """Yield each company once, reading page by page.
 
-        A host that ignores pages answers with every company each time, and is asked twice.
+        A host that ignores pages returns every company each time; two requests are sent to it.
+
+        Args:
+            per_page: companies on a page. Default: 100.
 
         Raises:
             InvalidInputError: `per_page` is not a whole number above 0.
@@ -110,8 +116,8 @@ class EmpresaService:
             is_last = not fresh or (reply.last_page is not None and page >= reply.last_page)
             if is_last:
                 listing.end()
-            fresh = self._without_wrong_keys(fresh, listing)
-            await self._tell_uids(fresh)
+            fresh = self._flag_contradictions(fresh, listing)
+            await self._learn_uids(fresh)
             for empresa in fresh:
                 yield empresa
             if is_last:
@@ -121,38 +127,42 @@ class EmpresaService:
         """Return the company that the keys belong to (``GET /v1/current/account``)."""
         reply = await self._engine.send(wire.CURRENT, self._credentials)
         empresa = read_one(reply, wire.read_empresa)
-        self._engine.companies.prove(self._own_mark, empresa.uid)
-        return self._checked(empresa, wire.CURRENT.name)
+        self._engine.companies.prove(self._own_key_mark, empresa.uid)
+        return self._flag_mismatch(empresa, wire.CURRENT.name)
 
     async def get(self, uid: int | str) -> Empresa:
         """Return one company, with its own keys (``GET /v1/account/{uid}``).
 
-        An answer about another company is returned, too, and logged as a warning; its `Empresa.credentials` raises.
+        If the response is about another company, that company is returned, and a warning is logged; its
+        `Empresa.credentials` raises.
+
+        Args:
+            uid: the API's identifier of the company.
 
         Raises:
-            NotFoundError: there is none, or it was created a moment ago and is not readable yet.
+            NotFoundError: there is no such company, or it was created a moment ago and is not readable yet.
 
         """
-        empresa = self._checked(await self._read(uid), wire.GET.name, uid=str(uid))
-        await self._tell_uids([empresa])
+        empresa = self._flag_mismatch(await self._read(uid), wire.GET.name, uid=str(uid))
+        await self._learn_uids([empresa])
         return empresa
 
     async def get_verified(self, uid: int | str, *, rfc: str) -> Empresa:
-        """Return one company whose keys are going to be used: it surely is the one that was asked for.
+        """Return one company, after verifying that it and its keys are the requested ones.
 
-        Its uid and its RFC are compared, and its keys with those of all companies that this session has listed. Where
-        no list has shown them (the company is new, or lists leave out keys), or they are those of this client, one call
-        more asks the API whose they are (``GET /v1/current/account``), once for each key.
+        Its uid and its RFC are compared with the arguments, and its keys with those of all companies that this session
+        has listed. If no list has shown the keys (the company is new, or lists leave out keys), or if they are the keys
+        of this client, one more call asks the API for their owner (``GET /v1/current/account``), once for each key.
 
         Args:
-            uid: the company's.
+            uid: the API's identifier of the company.
             rfc: the RFC that it must have; compared as in `find`.
 
         Raises:
-            NotFoundError: there is none, or it was created a moment ago and is not readable yet.
-            UnreadableAnswerError: the answer is about another company, or gives another company's keys; the text names
-                both uids. Where the API refuses the keys as unknown, ``is_transient`` is true: those of a company that
-                was created a moment ago may work a moment later.
+            NotFoundError: there is no such company, or it was created a moment ago and is not readable yet.
+            UnreadableAnswerError: the response is about another company, or gives another company's keys; the text
+                names both uids. If the API does not know the keys, ``is_transient`` is true: the keys of a new company
+                may work a moment later.
 
         """
         empresa = await self._read(uid)
@@ -162,33 +172,40 @@ class EmpresaService:
                 f"asked for the company {uid} with the RFC {rfc}, the API answered with the company {empresa.uid} "
                 f"with the RFC {empresa.rfc or '(none)'}"
             )
-        identities, account = self._engine.companies, self._credentials.fingerprint
-        if not problem and identities.needs_proof(empresa, account, self._own_mark):
-            problem = await self._disproof(empresa)
+        registry, account = self._engine.companies, self._credentials.fingerprint
+        if not problem and registry.needs_proof(empresa, account, self._own_key_mark):
+            problem = await self._check_keys_owner(empresa)
         if problem:
             raise UnreadableAnswerError(problem, endpoint=wire.GET.name, uid=uid)
-        identities.learn(empresa)
+        registry.learn(empresa)
         return empresa
 
     async def find(self, rfc: str) -> Empresa | None:
-        """Return the company with this RFC, or None; of several, the first in the API's list.
+        """Return the company with this RFC, or None; if there are several, the first in the API's list.
 
-        RFCs are compared in upper case, without blanks around them, and in composed form (NFC). Finds that run at the
-        same time share one list.
+        RFCs are compared in upper case, trimmed, and composed (NFC). Calls that run at the same time share one list.
+
+        Args:
+            rfc: the RFC of the company.
 
         Raises:
-            UnreadableAnswerError: the list contradicts itself about this company: it gives its uid or its keys to
-                another one, too.
+            InvalidInputError: `rfc` is empty, or not a text.
+            UnreadableAnswerError: the list contradicts itself: it gives the uid or the keys of this company to another
+                one, too.
 
         """
         found = await self.find_all(rfc)
         return found[0] if found else None
 
     async def find_all(self, rfc: str) -> builtins.list[Empresa]:
-        """Return the companies with this RFC, in the order of the API's list; see `find`.
+        """Return all companies with this RFC, in the order of the API's list.
+
+        Args:
+            rfc: see `find`.
 
         Raises:
-            UnreadableAnswerError: the list contradicts itself about one of them.
+            InvalidInputError: `rfc` is empty, or not a text.
+            UnreadableAnswerError: the list contradicts itself about one of them; see `find`.
 
         """
         if not (wanted := normalize_rfc(rfc)):
@@ -209,24 +226,24 @@ class EmpresaService:
 
         Its data and certificates are checked first (see `NuevaEmpresa`, `Config.check_sello`).
 
-        The answer carries no keys that are ready for use: `ensure` gives them, or ``get(uid)`` a moment later.
+        The result has no keys, because the API does not return usable ones yet: use `ensure`, or ``get(uid)`` a moment
+        later.
 
         Args:
-            nueva: what is sent.
-            validate: check data and certificates first; False where you have checked them yourself.
-            before_send: awaited before each attempt, when it has its turn, and before its first byte: for a journal of
-                your own. What it raises is raised, and nothing is sent.
+            nueva: the company.
+            validate: False skips the check of data and certificates, for callers that have checked them.
+            before_send: awaited before each attempt, after its slot is granted and before its first byte, for a journal
+                of your own. If it raises, nothing is sent, and the exception is raised.
 
         Raises:
-            InvalidInputError: the data or a certificate would be refused: ``findings`` and ``report`` say why.
+            InvalidInputError: the data or a certificate would be refused; ``findings`` and ``report`` say why.
             ValidationError: the API refused the data; ``fields`` names the API's own fields.
-            OutcomeUnknownError: it may have been created. Look before you repeat: nothing stops the API from
-                creating a second one.
-            UnreadableAnswerError: it was created, but the answer cannot be read, or is about another company.
+            OutcomeUnknownError: it may have been created. Look before you repeat: the API would create a second one.
+            UnreadableAnswerError: it was created, but the response is unreadable, or about another company.
 
         """
         if validate:
-            await self._review(nueva, wire.CREATE.name)
+            await self._validate(nueva, wire.CREATE.name)
         made: builtins.list[Empresa] = []
 
         async def send(before: BeforeSend) -> str:
@@ -237,86 +254,100 @@ class EmpresaService:
         return made[0]
 
     async def post(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Empresa:
-        """Send a create as it is: `create` without its check, and without the session's memory of it.
+        """Send a create without checks; the session does not remember it.
 
-        For callers that keep both themselves, as `facturaonline_async.provision` does.
+        It is for callers that check and remember their creates themselves, as `facturaonline_async.provision` does.
+
+        Args:
+            nueva: the company.
+            before_send: see `create`.
+
+        Raises:
+            UnreadableAnswerError: it was created, but the response is unreadable, or about another company.
+
         """
         body = wire.write_nueva(nueva, self._engine.config.upload)
         reply = await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
-        return self._written(reply, rfc=nueva.rfc)
+        return self._read_written(reply, rfc=nueva.rfc)
 
     async def ensure(self, nueva: NuevaEmpresa, *, validate: bool = True) -> Empresa:
-        """Return the company with this RFC, with its own keys, creating it if it is not there.
+        """Return the company with this RFC and its own keys; create it if it is missing.
 
-        Its data and certificates are checked before anything is sent (see `NuevaEmpresa`, `Config.check_sello`).
+        An existing company is not changed. The data and certificates are checked before anything is sent (see
+        `NuevaEmpresa`, `Config.check_sello`).
+
+        If the outcome of a create is unknown, the company is looked up until ``Config.deadline``; the create is not
+        sent again. The session remembers that create for ``Config.settle`` seconds, even if the caller is cancelled.
+        For the same time it remembers each company that `create`, `find` and `ensure` made or found: if a later list
+        lacks one, it is read by its uid. A successful `delete` ends that.
+
+        A new company is not readable at once: it is read until it is. Its keys are verified with one more call, which
+        uses these keys: the API must name that company.
+
+        Each call first reads the list of all companies; calls that run at the same time share it. For thousands of
+        companies use `facturaonline_async.provision`, which reads the list once.
+
+        One session runs the ensures of one RFC one at a time. **Two processes can still race** and create two
+        companies: provision from a single process.
 
         Args:
-            nueva: what is sent if it is not there.
-            validate: check data and certificates first; False where you have checked them yourself.
-
-        What exists is left as it is. A create whose outcome is unknown is looked for until ``Config.deadline``, and
-        never repeated; the session remembers it for ``Config.settle`` seconds, also if the caller is cancelled. For as
-        long it remembers what `create`, `find` and `ensure` have made or seen: if a later list lacks it, it is read by
-        its uid. A `delete` that was done ends that. A new company is not readable at once: it is asked for until it is.
-
-        A new company's keys are proved with one call more, made with these keys: the API must name that company.
-
-        Each call reads the list of all companies first (shared among those that run at the same time). For thousands
-        of companies use `facturaonline_async.provision`, which reads it once.
-
-        One session runs the ensures of one RFC one at a time. **Two processes can still race** and create two:
-        provision from one of them.
+            nueva: the company that is created if it is missing.
+            validate: False skips the check of data and certificates, for callers that have checked them.
 
         Raises:
-            InvalidInputError: the data or a certificate would be refused: ``findings`` and ``report`` say why.
-            OutcomeUnknownError: it may have been created, but has not shown up before the deadline; or it was there
-                less than ``Config.settle`` ago, and does not show any more.
-            UnreadableAnswerError: it exists, but was not readable before the deadline; or the answers are about
+            InvalidInputError: the data or a certificate would be refused; ``findings`` and ``report`` say why.
+            OutcomeUnknownError: it may have been created, but no list has shown it before the deadline; or it existed
+                less than ``Config.settle`` seconds ago, and can no longer be found.
+            UnreadableAnswerError: it exists, but was not readable before the deadline; or the responses are about
                 another company, or give another company's keys. The text names both uids.
 
         """
         if validate:
-            await self._review(nueva, wire.CREATE.name)
+            await self._validate(nueva, wire.CREATE.name)
         return await ensure(
             self._engine,
             self._key(nueva.rfc),
             find=lambda: self._find_readable(nueva.rfc),
-            create=partial(self._create_for_its_uid, nueva),
-            look=partial(self._look, nueva.rfc),
+            create=partial(self._create_and_return_uid, nueva),
+            look=partial(self._read_created, nueva.rfc),
         )
 
     async def update(self, uid: int | str, cambios: CambiosEmpresa, *, validate: bool = True) -> Empresa:
-        """Change a company (``POST /v4/account/{uid}/update``); only what `cambios` sets is sent, and checked first.
+        """Change a company (``POST /v4/account/{uid}/update``).
 
-        Certificates are compared with the company's RFC only if `cambios` sets it.
+        Only the attributes that `cambios` sets are sent; they are checked first. Certificates are compared with the
+        company's RFC only if `cambios` sets `rfc`.
 
         Args:
-            uid: the company's.
-            cambios: what is changed.
-            validate: check data and certificates first; False where you have checked them yourself.
+            uid: the API's identifier of the company.
+            cambios: the changes.
+            validate: False skips the check of data and certificates, for callers that have checked them.
 
         Raises:
-            InvalidInputError: there is nothing to change, or what is there would be refused: ``findings`` and
-                ``report`` say why.
+            InvalidInputError: `cambios` is empty, or a change would be refused; ``findings`` and ``report`` say why.
             NotFoundError: there is no such company.
-            UnreadableAnswerError: it was changed, but the answer cannot be read, or is about another company.
+            UnreadableAnswerError: it was changed, but the response is unreadable, or about another company.
 
         """
         if validate:
-            await self._review(cambios, wire.UPDATE.name)
+            await self._validate(cambios, wire.UPDATE.name)
         body = wire.write_cambios(cambios, self._engine.config.upload)
         reply = await self._engine.send_exclusive(wire.UPDATE, self._credentials, uid=uid, body=body)
         if cambios.rfc:
             self._engine.companies.renamed(str(uid), cambios.rfc)
-        return self._written(reply, uid=str(uid), rfc=cambios.rfc or "")
+        return self._read_written(reply, uid=str(uid), rfc=cambios.rfc or "")
 
     async def delete(self, uid: int | str) -> None:
-        """Delete a company, without asking twice (``POST /v4/account/{uid}/delete``).
+        """Delete a company, without a confirmation (``POST /v4/account/{uid}/delete``).
+
+        Args:
+            uid: the API's identifier of the company.
 
         Raises:
-            NotFoundError: there is no such company, or it was created a moment ago and does not show yet.
-            OutcomeUnknownError: it may have been deleted. So it is also where only "not found" says that it is gone,
-                and it was created, or first seen, less than ``Config.settle`` ago: answers may be older than it.
+            NotFoundError: there is no such company, or it was created a moment ago and is not visible yet.
+            OutcomeUnknownError: it may have been deleted. This is also raised if the only sign is "not found" and the
+                company was created, or first seen, less than ``Config.settle`` seconds ago: such a response may be
+                older than the company.
 
         """
         with self._engine.pending.deleting("empresas", self._credentials.fingerprint, uid):
@@ -329,39 +360,39 @@ class EmpresaService:
             )
         self._engine.companies.forget(str(uid))
 
-    async def _review(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
-        """Refuse what would be refused, and log what is worth a warning."""
+    async def _validate(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
+        """Raise if the API or the SAT would refuse the data or a certificate; log the warnings."""
         config = self._engine.config
         check_sello = check_in_thread if config.check_sello else None
-        for finding in await review(empresa, check_sello, production=config.is_production, endpoint=endpoint):
+        for finding in await validate_empresa(empresa, check_sello, production=config.is_production, endpoint=endpoint):
             LOGGER.warning("%s: %s", endpoint, finding)
 
     async def _is_gone(self, uid: int | str, until: float) -> bool:
         try:
             await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
-        except NotFoundError:  # which proves nothing of what answers may still lack
+        except NotFoundError:  # no proof while the API may not show a new company yet
             return not self._engine.pending.is_pending("empresas", self._credentials.fingerprint, uid)
         return False
 
-    async def _tell_uids(self, empresas: Sequence[Empresa]) -> None:
-        """Let the session know the uids of what it has created, where creates did not tell them."""
-        doubts = self._engine.pending
-        for start in range(0, len(empresas) if doubts.has_unknown_uids else 0, _ROWS_AT_ONCE):
+    async def _learn_uids(self, empresas: Sequence[Empresa]) -> None:
+        """Record the uids of created companies whose create was answered without one."""
+        pending = self._engine.pending
+        for start in range(0, len(empresas) if pending.has_unknown_uids else 0, _ROWS_PER_CHECKPOINT):
             if start:
                 await asyncio.sleep(0)
-            for empresa in empresas[start : start + _ROWS_AT_ONCE]:
+            for empresa in empresas[start : start + _ROWS_PER_CHECKPOINT]:
                 if not empresa.keys_problem:
-                    doubts.learn_uid(self._key(normalize_rfc(empresa.rfc)), empresa.uid)
+                    pending.learn_uid(self._key(normalize_rfc(empresa.rfc)), empresa.uid)
 
     async def _index(self) -> dict[str, builtins.list[Empresa]]:
-        """Return the companies by their RFCs, of which several may have the same one."""
+        """Return the companies by RFC; several companies may have the same one."""
         index: dict[str, builtins.list[Empresa]] = {}
         for empresa in await self.list():
             index.setdefault(normalize_rfc(empresa.rfc), []).append(empresa)
         return index
 
     async def _find_readable(self, rfc: str) -> Empresa | None:
-        """Find the company, and read it as soon as it is readable: lists may be older than their companies' keys."""
+        """Find the company and read it until it has keys: a list may show a company before its keys exist."""
         found = await self.find(rfc)
         if found is None:
             return None
@@ -373,21 +404,21 @@ class EmpresaService:
         return await poll_until(self._engine, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
 
     async def _get_with_keys(self, rfc: str, uid: str) -> Empresa | None:
-        """Read a company whose keys are going to be used, or None if they are not there yet."""
+        """Read and verify a company; return None if it has no keys yet."""
         empresa = await self.get_verified(uid, rfc=rfc)
         return empresa if empresa.api_key and empresa.secret_key else None
 
     def _key(self, rfc: str) -> Key:
-        """Return by what the session remembers this company."""
+        """Return the key under which the session remembers this company."""
         return wire.CREATE.name, self._credentials.fingerprint, rfc
 
-    async def _look(self, rfc: str, uid: str | None) -> Empresa | None:
-        """Look once for a company that no list has shown: by its uid, if one is known, and else by a list."""
+    async def _read_created(self, rfc: str, uid: str | None) -> Empresa | None:
+        """Read a company that no list has shown yet, once: by its uid if that is known, else from a new list."""
         problem: FacturaOnlineError | None = None
         if uid is not None:
             try:
                 return await self._get_with_keys(rfc, uid)
-            except (NotFoundError, UnreadableAnswerError) as error:  # perhaps the uid is another company's
+            except (NotFoundError, UnreadableAnswerError) as error:  # the uid may belong to another company
                 problem = error
         found = await self.find(rfc)
         if found is not None and found.uid != uid:
@@ -396,14 +427,14 @@ class EmpresaService:
             raise problem
         return None if found is None else await self._get_with_keys(rfc, found.uid)
 
-    async def _create_for_its_uid(self, nueva: NuevaEmpresa, before_send: BeforeSend) -> str:
+    async def _create_and_return_uid(self, nueva: NuevaEmpresa, before_send: BeforeSend) -> str:
         return (await self.post(nueva, before_send)).uid
 
-    # ── Whose company it is ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── Verification: is it the requested company, and are the keys its own? ──────────────────────────────────────────
 
     @property
-    def _own_mark(self) -> int:
-        """By what the API key of this client is known."""
+    def _own_key_mark(self) -> int:
+        """`Empresa.key_mark` of this client's own API key."""
         return hash(self._credentials.api_key.reveal())
 
     async def _read(self, uid: int | str) -> Empresa:
@@ -411,20 +442,20 @@ class EmpresaService:
         return read_one(reply, wire.read_empresa)
 
     def _problem(self, empresa: Empresa, uid: str) -> str:
-        """Return what contradicts that this company is the one that was asked for, or ``""``."""
+        """Return why this company is not the requested one, or ``""``."""
         if empresa.uid != uid:
             return f"asked for the company {uid}, the API answered with the company {empresa.uid}"
         return self._engine.companies.problem(empresa)
 
-    def _checked(self, empresa: Empresa, endpoint: str, *, uid: str = "") -> Empresa:
-        """Return the company, flagged where something contradicts that it is the one that was asked for."""
+    def _flag_mismatch(self, empresa: Empresa, endpoint: str, *, uid: str = "") -> Empresa:
+        """Return the company, with `Empresa.keys_problem` set if it is not the requested one."""
         problem = self._problem(empresa, uid or empresa.uid)
         if not problem:
             self._engine.companies.learn(empresa)
-        return self._flagged(empresa, problem, endpoint)
+        return self._with_problem(empresa, problem, endpoint)
 
-    def _written(self, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
-        """Return the company that the answer to a create or an update tells, if it is the one that was written."""
+    def _read_written(self, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
+        """Parse the response to a create or an update, and verify that it is about the written company."""
         empresa = read_one(reply, wire.read_written_empresa)
         problem = ""
         if uid and empresa.uid != uid:
@@ -436,27 +467,27 @@ class EmpresaService:
         self._engine.companies.learn(empresa)
         return empresa
 
-    async def _disproof(self, empresa: Empresa) -> str:
-        """Ask the API whose the keys are. Return what is wrong with them, or ``""``."""
+    async def _check_keys_owner(self, empresa: Empresa) -> str:
+        """Ask the API for the owner of a company's keys; return the problem with them, or ``""``."""
         own = EmpresaService(self._engine, empresa.credentials)
         try:
             owner = await own.current()
         except FacturaOnlineError as error:
             if error.is_transient:
                 raise
-            unseen = f"whether the keys of the company {empresa.uid} are its own could not be seen: {error}"
+            unverified = f"the owner of the keys of the company {empresa.uid} could not be verified: {error}"
             if not isinstance(error, (AuthenticationError, NotFoundError)):
-                return unseen
+                return unverified
         else:
             if owner.uid == empresa.uid and (not owner.rfc or same_rfc(owner.rfc, empresa.rfc)):
                 return ""
             return f"the API gave the keys of the company {owner.uid} for the company {empresa.uid}"
-        problem = UnreadableAnswerError(unseen, endpoint=wire.CURRENT.name, uid=empresa.uid)
+        problem = UnreadableAnswerError(unverified, endpoint=wire.CURRENT.name, uid=empresa.uid)
         problem.is_transient = True
         raise problem
 
-    def _without_wrong_keys(self, empresas: builtins.list[Empresa], listing: Listing) -> builtins.list[Empresa]:
-        """Return the rows of a list, flagged where it contradicts itself."""
+    def _flag_contradictions(self, empresas: builtins.list[Empresa], listing: Listing) -> builtins.list[Empresa]:
+        """Return the rows of a list, with `Empresa.keys_problem` set where they contradict each other."""
         if not listing.is_contradictory:
             return empresas
         problems = [listing.problem(empresa) for empresa in empresas]
@@ -468,8 +499,8 @@ class EmpresaService:
         ]
 
     @staticmethod
-    def _flagged(empresa: Empresa, problem: str, endpoint: str) -> Empresa:
-        """Return the company; where something contradicts that the keys are its own, without giving them."""
+    def _with_problem(empresa: Empresa, problem: str, endpoint: str) -> Empresa:
+        """Return the company with this `Empresa.keys_problem`, and log the problem, if there is one."""
         if not problem:
             return empresa
         LOGGER.warning("%s: %s", endpoint, problem)

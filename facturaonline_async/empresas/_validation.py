@@ -1,4 +1,4 @@
-"""What is looked at before a company is sent: its data, and its certificates."""
+"""Validation of a company's data and certificates before they are sent."""
 
 from __future__ import annotations
 
@@ -13,24 +13,30 @@ from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding, format_findings
 from facturaonline_async.sello import CheckReport, Kind, Sello
 
-__all__ = ["CheckSello", "review"]
+__all__ = ["CheckSello", "validate_empresa"]
 
 
 class CheckSello(Protocol):
-    """Checks a Sello somewhere outside the event loop."""
+    """A function that checks a Sello outside the event loop."""
 
     def __call__(self, sello: Sello, *, rfc: str | None, kind: Kind, production: bool) -> Awaitable[CheckReport]:
-        """Return what `facturaonline_async.sello.check` returns."""
+        """Return the report of `facturaonline_async.sello.check`."""
         ...
 
 
-async def review(
+async def validate_empresa(
     empresa: NuevaEmpresa | CambiosEmpresa, check_sello: CheckSello | None, *, production: bool, endpoint: str = ""
 ) -> tuple[Finding, ...]:
-    """Return what is worth a warning; `check_sello` None leaves the certificates unchecked.
+    """Validate a company's data and certificates; return the warnings.
+
+    Args:
+        empresa: the data.
+        check_sello: checks each certificate; None leaves the certificates unchecked.
+        production: whether the company goes to production, where test certificates are refused.
+        endpoint: name of the endpoint for the error.
 
     Raises:
-        InvalidInputError: something would be refused; all findings are told at once.
+        InvalidInputError: the API or the SAT would refuse the data; the error holds all findings.
 
     """
     findings = _data(empresa)
@@ -56,7 +62,7 @@ def _sellos(empresa: NuevaEmpresa | CambiosEmpresa) -> Iterator[tuple[Kind, Sell
 
 
 def _data(empresa: NuevaEmpresa | CambiosEmpresa) -> list[Finding]:
-    """Return what is wrong with the texts that are sent and not empty."""
+    """Return the findings about the texts that are not empty."""
     findings: list[Finding] = []
     if empresa.rfc:
         findings += identifiers.rfc(empresa.rfc)

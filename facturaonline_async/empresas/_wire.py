@@ -1,4 +1,4 @@
-"""The empresas' six endpoints, and the three spellings of a company. Forms go out, JSON comes back.
+"""The six endpoints of companies and their wire format: forms in requests, JSON in responses.
 
 Sources: https://facturaonline.com.mx/api documentation, "Empresas"; its samples spell one password's field
 ``fielpasswordd``, but the table and all working code send ``fielpassword``.
@@ -51,9 +51,10 @@ DELETE: Final = Endpoint(
 
 ENDPOINTS: Final = (LIST, CURRENT, GET, CREATE, UPDATE, DELETE)
 
-# One company, three spellings. What is "" is not spoken of there. The keys of a create's answer are left out on
-# purpose: they are not ready for use as headers. So are the passwords that an update's answer repeats.
-_SPELLINGS: Final = (
+# The API has three names for each attribute; "" means that it is absent there. The keys in the response to a create are
+# left out on purpose, because they are not usable as headers yet. So are the passwords that the response to an update
+# repeats.
+_FIELD_NAMES: Final = (
     # attribute         request              create and update   list and detail
     ("uid",             "",                  "acco_uid",         "uid"),
     ("razon_social",    "razons",            "acco_razon_social", "razon_social"),
@@ -98,24 +99,28 @@ _SPELLINGS: Final = (
     ("apps",            "",                  "acco_apps",        ""),
 )  # fmt: skip
 
-_IN_REQUESTS: Final = {attribute: name for attribute, name, _, _ in _SPELLINGS if name}
-_IN_WRITE_ANSWERS: Final = {attribute: name for attribute, _, name, _ in _SPELLINGS if name}
-_IN_READ_ANSWERS: Final = {attribute: name for attribute, _, _, name in _SPELLINGS if name}
+_REQUEST_NAMES: Final = {attribute: name for attribute, name, _, _ in _FIELD_NAMES if name}
+_WRITE_RESPONSE_NAMES: Final = {attribute: name for attribute, _, name, _ in _FIELD_NAMES if name}
+_READ_RESPONSE_NAMES: Final = {attribute: name for attribute, _, _, name in _FIELD_NAMES if name}
 
-read_empresa: Final = make_reader(Empresa, _IN_READ_ANSWERS, required=("uid",))
+read_empresa: Final = make_reader(Empresa, _READ_RESPONSE_NAMES, required=("uid",))
 read_written_empresa: Final = make_reader(
-    Empresa, _IN_WRITE_ANSWERS, required=("uid",), loose=("pdf", "email_settings", "apps")
+    Empresa, _WRITE_RESPONSE_NAMES, required=("uid",), loose=("pdf", "email_settings", "apps")
 )
 
-_IN_FORMS: Final = {"csd": ("cer", "key", "password"), "fiel": ("fielcer", "fielkey", "fielpassword")}
-_BYTES: Final = "application/octet-stream"
+_SELLO_FIELDS: Final = {"csd": ("cer", "key", "password"), "fiel": ("fielcer", "fielkey", "fielpassword")}
+_OCTET_STREAM: Final = "application/octet-stream"
 
-_write_nueva: Final = make_writer(NuevaEmpresa, _IN_REQUESTS)
-_write_cambios: Final = make_writer(CambiosEmpresa, _IN_REQUESTS)
+_write_nueva: Final = make_writer(NuevaEmpresa, _REQUEST_NAMES)
+_write_cambios: Final = make_writer(CambiosEmpresa, _REQUEST_NAMES)
 
 
 def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:
-    """Return the body of a create.
+    """Return the request body of a create.
+
+    Args:
+        nueva: the company.
+        upload: how certificates are sent; see ``Config.upload``.
 
     Raises:
         InvalidInputError: a certificate, its key or its password cannot be sent.
@@ -125,10 +130,14 @@ def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:
 
 
 def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
-    """Return the body of an update.
+    """Return the request body of an update.
+
+    Args:
+        cambios: the changes.
+        upload: how certificates are sent; see ``Config.upload``.
 
     Raises:
-        InvalidInputError: there is nothing to change, or a certificate, its key or its password cannot be sent.
+        InvalidInputError: `cambios` is empty, or a certificate, its key or its password cannot be sent.
 
     """
     fields: dict[str, Value] = {**_write_cambios(cambios), **_attachments(cambios, upload)}
@@ -138,15 +147,19 @@ def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
 
 
 def write_delete() -> Body:
-    """Return the form field that stands for the HTTP method; the API reads it in a real form only."""
+    """Return the form field that names the HTTP method; the API reads it only in a real form."""
     return form({"_method": "delete"})
 
 
 def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
-    """Return the filters that the sister product documents; a host that does not know them answers everything.
+    """Return the query of a filtered list. The sister product documents it; other hosts ignore it.
+
+    Args:
+        rfc: RFC to filter by, or None.
+        razon_social: part of the name to filter by, or None.
 
     Raises:
-        InvalidInputError: a filter is no text, or holds a control character.
+        InvalidInputError: a filter is not a text, or holds a control character.
 
     """
     filters = {"rfc": rfc, "razon_social": razon_social}
@@ -159,12 +172,18 @@ def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
 
 
 def page_query(page: int, per_page: int) -> dict[str, str]:
-    """Return which page is wanted, in both spellings that the sister product documents."""
+    """Return the query of one page, in both spellings that the sister product documents.
+
+    Args:
+        page: number of the page, from 1.
+        per_page: companies on a page.
+
+    """
     return {"page": str(page), "per_page": str(per_page), "perPage": str(per_page)}
 
 
 def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict[str, Value]:
-    """Return what is more than a text: certificates, picture, mail server."""
+    """Return the form fields of the certificates, the logo and the mail server."""
     fields: dict[str, Value] = {}
     if empresa.logo is not None:
         extension = logo_extension(empresa.logo)
@@ -183,8 +202,8 @@ def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict
 
 
 def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
-    """Return a certificate, its key and its password, which always travel together."""
-    cer, key, password = _IN_FORMS[name]
+    """Return the form fields of a certificate, its key and its password, which are always sent together."""
+    cer, key, password = _SELLO_FIELDS[name]
     sello.refuse_unsendable(cer, key, password)
     if upload == "base64":
         return {
@@ -193,8 +212,8 @@ def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
             password: sello.password,
         }
     return {
-        cer: File(name=f"{name}.cer", content_type=_BYTES, content=sello.cer),
-        key: File(name=f"{name}.key", content_type=_BYTES, content=sello.key),
+        cer: File(name=f"{name}.cer", content_type=_OCTET_STREAM, content=sello.cer),
+        key: File(name=f"{name}.key", content_type=_OCTET_STREAM, content=sello.key),
         password: sello.password,
     }
 

@@ -435,7 +435,7 @@ async def test_a_plan_keeps_no_uid_of_another_company_that_a_creates_answer_gave
 
 
 async def test_a_creates_answer_gives_no_keys(client: FacturaOnline) -> None:
-    with pytest.raises(InvalidInputError, match="carries no keys"):
+    with pytest.raises(InvalidInputError, match="has no keys"):
         client.for_empresa(await client.empresas.create(nueva(RFC)))
 
 

@@ -1,4 +1,4 @@
-"""The companies of an account, against the emulator."""
+"""EmpresaService against the emulator."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_a_create_sends_every_attribute_under_the_apis_name(client: Factur
     assert (row["password"], row["fielpassword"], row["smtp_password"]) == ("clave csd", "clave fiel", "clave smtp")
 
 
-async def test_optional_texts_that_were_left_empty_are_not_sent(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_empty_optional_texts_are_not_sent(client: FacturaOnline, emulator: Emulator) -> None:
     await client.empresas.create(NUEVA)
     (request,) = emulator.requests
     assert set(request.fields) == {"razons", "rfc", "codpos", "email", "regimen", "regimen_nomina", "password"}
@@ -136,7 +136,7 @@ async def test_optional_texts_that_were_left_empty_are_not_sent(client: FacturaO
 
 
 @pytest.mark.parametrize(("logo", "kind"), [(None, "application/x-www-form-urlencoded"), (PNG, "multipart/form-data")])
-async def test_certificates_may_go_as_base64_texts(emulator: Emulator, logo: bytes | None, kind: str) -> None:
+async def test_certificates_can_be_sent_as_base64_texts(emulator: Emulator, logo: bytes | None, kind: str) -> None:
     config = evolve(QUICK, upload="base64")
     async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
         await client.empresas.create(evolve(NUEVA, fiel=FIEL, logo=logo))
@@ -150,7 +150,7 @@ async def test_certificates_may_go_as_base64_texts(emulator: Emulator, logo: byt
     }
 
 
-async def test_an_update_sends_what_is_set_and_nothing_else(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_an_update_sends_only_the_attributes_that_are_set(client: FacturaOnline, emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc="CACX7605101P8", calle="Vieja", colonia="Centro")
     updated = await client.empresas.update(uid, CambiosEmpresa(calle="", exterior="7", mailtomyself=False))
     (request,) = emulator.requests
@@ -171,15 +171,13 @@ async def test_an_update_may_carry_new_certificates(client: FacturaOnline, emula
     assert (row["password"], row["fielpassword"]) == ("clave csd", "clave fiel")
 
 
-async def test_an_update_of_nothing_is_refused_before_anything_is_sent(
-    client: FacturaOnline, emulator: Emulator
-) -> None:
+async def test_an_empty_update_is_refused_before_anything_is_sent(client: FacturaOnline, emulator: Emulator) -> None:
     with pytest.raises(InvalidInputError, match="cambios is empty"):
         await client.empresas.update(MAIN, CambiosEmpresa())
     assert emulator.requests == ()
 
 
-async def test_a_delete_is_a_real_form(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_delete_is_sent_as_a_form(client: FacturaOnline, emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc="CACX7605101P8")
     await client.empresas.delete(uid)
     (request,) = emulator.requests
@@ -194,7 +192,7 @@ async def test_a_delete_is_a_real_form(client: FacturaOnline, emulator: Emulator
 # ── What comes back ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_created_company_carries_facts_but_no_keys(client: FacturaOnline) -> None:
+async def test_the_result_of_a_create_has_data_but_no_keys(client: FacturaOnline) -> None:
     created = await client.empresas.create(FULL)
     assert (created.razon_social, created.rfc, created.regimen_fiscal) == (
         "ÑANDÚ & COMPAÑÍA",
@@ -207,11 +205,11 @@ async def test_a_created_company_carries_facts_but_no_keys(client: FacturaOnline
         "c@example.com",
         "1",
     )
-    with pytest.raises(InvalidInputError, match="carries no keys"):
+    with pytest.raises(InvalidInputError, match="has no keys"):
         client.for_empresa(created)
 
 
-async def test_reads_carry_the_companys_own_keys(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_reads_return_the_companys_own_keys(client: FacturaOnline, emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc="CACX7605101P8")
     reads = [
         await client.empresas.get(uid),
@@ -222,7 +220,7 @@ async def test_reads_carry_the_companys_own_keys(client: FacturaOnline, emulator
     assert [empresa and empresa.credentials for empresa in reads] == [emulator.credentials_of(uid)] * 4
 
 
-async def test_a_company_does_not_show_its_keys(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_the_repr_of_a_company_masks_its_keys(client: FacturaOnline, emulator: Emulator) -> None:
     empresa = await client.empresas.get(MAIN)
     key = emulator.credentials.api_key.reveal()
     assert key not in repr(empresa) + repr(attrs.asdict(empresa)) + str(vars(empresa))
@@ -237,7 +235,7 @@ async def test_any_text_may_be_empty_null_or_a_number(field: str, value: object)
     assert getattr(empresa, field) == ("32" if value == 32 else "")
 
 
-async def test_odd_facts_of_a_create_do_not_hide_that_it_happened() -> None:
+async def test_a_create_with_odd_values_in_its_response_succeeds() -> None:
     row = {"acco_uid": "64efdcdce7927", "acco_apps": [], "acco_email_settings": {"a": 1}, "acco_main": False}
     async with replaying(json.dumps({"status": "create", "0": row})) as (client, _):
         created = await client.empresas.create(NUEVA)
@@ -250,7 +248,7 @@ async def test_odd_facts_of_a_create_do_not_hide_that_it_happened() -> None:
 
 
 @pytest.mark.parametrize("payload", [None, {}, [], {"acco_uid": ""}, {"acco_uid": None}])
-async def test_a_create_whose_answer_has_no_uid_happened_all_the_same(payload: object) -> None:
+async def test_a_create_whose_response_has_no_uid_raises_that_it_happened(payload: object) -> None:
     async with replaying(json.dumps({"status": "create", "0": payload})) as (client, _):
         with pytest.raises(UnreadableAnswerError):
             await client.empresas.create(NUEVA)
@@ -259,7 +257,7 @@ async def test_a_create_whose_answer_has_no_uid_happened_all_the_same(payload: o
 # ── Lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_find_ignores_case_blanks_and_how_accents_are_composed(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_find_ignores_case_blanks_and_decomposed_accents(client: FacturaOnline, emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc="HAÑ930228SM9")
     for spelling in ("HAÑ930228SM9", " haÑ930228sm9 ", "HAN\u0303930228SM9"):
         found = await client.empresas.find(spelling)
@@ -285,7 +283,7 @@ async def test_filters_are_sent_and_may_be_ignored_by_the_host() -> None:
 
 @pytest.mark.parametrize("paging", [True, False])
 @pytest.mark.parametrize(("companies", "per_page", "pages"), [(9, 3, 4), (8, 3, 3), (0, 3, 1), (2, 100, 1), (2, 3, 1)])
-async def test_iterate_gives_every_company_once_on_either_host(
+async def test_iterate_yields_every_company_once_on_either_host(
     *,
     paging: bool,
     companies: int,
@@ -303,16 +301,16 @@ async def test_iterate_gives_every_company_once_on_either_host(
         assert len(emulator.requests) == pages
 
 
-async def test_iterate_stops_where_a_host_gives_the_same_page_for_ever() -> None:
-    """Exactly as many companies as were asked for, whatever page is asked."""
+async def test_iterate_stops_if_a_host_always_returns_the_same_page() -> None:
+    """The host returns a full page for every page number."""
     row = {"uid": "607a062eae2bb", "rfc": "EKU9003173C9"}
     async with replaying(json.dumps({"response": "success", "data": [row]})) as (client, server):
         assert [empresa.uid async for empresa in client.empresas.iterate(per_page=1)] == ["607a062eae2bb"]
     assert [asked.query["page"] for asked in server.asked] == ["1", "2"]
 
 
-async def test_iterate_goes_on_where_a_host_gives_fewer_than_were_asked_for() -> None:
-    """A host with pages of its own size, which says nothing of how many there are."""
+async def test_iterate_continues_if_a_host_returns_smaller_pages_than_requested() -> None:
+    """The host has a page size of its own and does not return the number of pages."""
     async with Emulator(paging=True) as emulator:
         uids = {MAIN} | {emulator.add_empresa(rfc=f"AAA010101{number:03}") for number in range(9)}
         rows = [{"uid": uid, "rfc": "x"} for uid in sorted(uids)]
@@ -325,12 +323,12 @@ async def test_iterate_goes_on_where_a_host_gives_fewer_than_were_asked_for() ->
 
 
 @pytest.mark.parametrize("per_page", [0, -1, True, 1.5, "10"])
-async def test_iterate_takes_a_page_of_some_companies(client: FacturaOnline, per_page: int) -> None:
+async def test_iterate_refuses_a_page_size_below_1(client: FacturaOnline, per_page: int) -> None:
     with pytest.raises(InvalidInputError, match="per_page"):
         await anext(client.empresas.iterate(per_page=per_page))
 
 
-async def test_a_company_that_is_not_there_is_not_found(client: FacturaOnline) -> None:
+async def test_a_missing_company_raises_not_found(client: FacturaOnline) -> None:
     with pytest.raises(NotFoundError):
         await client.empresas.get("64efdcdce7927")
     with pytest.raises(NotFoundError, match="no existe"):
@@ -342,7 +340,7 @@ async def test_a_company_that_is_not_there_is_not_found(client: FacturaOnline) -
 # ── ensure ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_ensure_creates_once_and_ends_with_keys(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_ensure_creates_once_and_returns_keys(client: FacturaOnline, emulator: Emulator) -> None:
     first = await client.empresas.ensure(NUEVA)
     second = await client.empresas.ensure(evolve(NUEVA, razon_social="Otra", rfc=" ñan&010101abc "))
     assert first == second
@@ -359,7 +357,7 @@ async def test_ensure_waits_until_a_new_company_is_readable() -> None:
         assert emulator.count("empresas.create") == 1
 
 
-async def test_ensure_says_which_company_was_created_but_never_became_readable() -> None:
+async def test_ensure_names_a_created_company_that_never_becomes_readable() -> None:
     async with Emulator(read_lag=600) as emulator:
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
             with pytest.raises(UnreadableAnswerError, match="look for it later") as unreadable:
@@ -370,7 +368,7 @@ async def test_ensure_says_which_company_was_created_but_never_became_readable()
 @pytest.mark.parametrize(
     "fault", [Fault.drop_after_commit, Fault.garbage, Fault.html_page, lambda: Fault.status(502, commit=True)]
 )
-async def test_ensure_after_a_lost_answer_finds_what_was_created(
+async def test_ensure_after_a_lost_response_finds_the_created_company(
     client: FacturaOnline, emulator: Emulator, fault: Callable[[], Fault]
 ) -> None:
     emulator.inject(fault(), endpoint="empresas.create")
@@ -387,7 +385,7 @@ async def test_ensure_never_creates_twice_even_if_nothing_was_created(
     assert (emulator.count("empresas.create"), len(emulator.state["empresas"])) == (1, 1)
 
 
-async def test_ensures_of_the_same_rfc_take_turns_and_create_one(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_concurrent_ensures_of_one_rfc_create_one_company(client: FacturaOnline, emulator: Emulator) -> None:
     empresas = await asyncio.gather(*(client.empresas.ensure(NUEVA) for _ in range(20)))
     assert (len({empresa.uid for empresa in empresas}), emulator.count("empresas.create")) == (1, 1)
 
@@ -397,7 +395,7 @@ async def test_ensures_of_the_same_rfc_take_turns_and_create_one(client: Factura
 
 @pytest.mark.parametrize("field", ["razon_social", "rfc", "codpos", "email", "regimen_nomina"])
 @pytest.mark.parametrize("value", ["", "  ", None])
-def test_what_is_required_must_be_there(field: str, value: Any) -> None:
+def test_a_required_attribute_must_not_be_empty(field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=field) as refused:
         evolve(NUEVA, **{field: value})
     assert refused.value.field == field
@@ -424,7 +422,7 @@ def test_what_is_required_must_be_there(field: str, value: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("build", [lambda **more: evolve(NUEVA, **more), CambiosEmpresa], ids=["nueva", "cambios"])
-def test_a_value_that_cannot_be_meant_is_refused_by_name(
+def test_an_invalid_value_is_refused_and_the_error_names_its_field(
     build: Callable[..., object], field: str, value: object
 ) -> None:
     with pytest.raises(InvalidInputError, match=field) as refused:
@@ -432,7 +430,7 @@ def test_a_value_that_cannot_be_meant_is_refused_by_name(
     assert refused.value.field == field
 
 
-async def test_half_a_character_in_a_password_is_refused_without_showing_the_rest(client: FacturaOnline) -> None:
+async def test_a_lone_surrogate_in_a_password_is_refused_and_the_rest_masked(client: FacturaOnline) -> None:
     csd = Sello(b"c", b"k", PASSWORD + "\ud800")
     with pytest.raises(InvalidInputError, match="password") as refused:
         await client.empresas.create(evolve(NUEVA, csd=csd))
@@ -440,7 +438,7 @@ async def test_half_a_character_in_a_password_is_refused_without_showing_the_res
     assert (refused.value.__cause__, refused.value.__context__) == (None, None)
 
 
-async def test_a_key_in_base64_shows_in_no_frame_and_is_masked_where_it_comes_back() -> None:
+async def test_a_base64_key_is_in_no_traceback_and_masked_in_responses() -> None:
     key = base64.b64encode(b"private-key-bytes").decode()
     fine = CambiosEmpresa(csd=Sello(b"c", b"private-key-bytes", "clave"))
     with pytest.raises(InvalidInputError, match="fielpassword") as refused:
@@ -450,13 +448,13 @@ async def test_a_key_in_base64_shows_in_no_frame_and_is_masked_where_it_comes_ba
     assert Secret(key) in write_cambios(fine, "base64").secrets
 
 
-async def test_a_large_logo_goes_out_without_a_warning(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_large_logo_is_sent_without_a_warning(client: FacturaOnline, emulator: Emulator) -> None:
     picture = PNG + bytes(2**20 - len(PNG))
     await client.empresas.create(evolve(NUEVA, logo=picture))
     assert emulator.requests[-1].files["logo"].sha256 == sha(picture)
 
 
-async def test_an_empty_rfc_finds_nobody(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_find_refuses_an_empty_rfc(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.state["empresas"][MAIN]["rfc"] = ""
     with pytest.raises(InvalidInputError, match="rfc is empty"):
         await client.empresas.find("  ")
@@ -464,13 +462,13 @@ async def test_an_empty_rfc_finds_nobody(client: FacturaOnline, emulator: Emulat
 
 
 @pytest.mark.parametrize("build", [lambda **more: evolve(NUEVA, **more), CambiosEmpresa])
-def test_a_logo_is_a_picture(build: Callable[..., object]) -> None:
+def test_a_logo_must_be_a_picture(build: Callable[..., object]) -> None:
     with pytest.raises(InvalidInputError, match="logo"):
         build(logo=b"GIF89a")
     assert build(logo=b"\xff\xd8\xff\xe0")
 
 
-async def test_the_servers_missing_field_is_told_by_its_name(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_validation_error_names_the_missing_field(client: FacturaOnline, emulator: Emulator) -> None:
     body = {"status": "error", "message": {"razons": ["El campo razons es requerido"]}}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
     with pytest.raises(ValidationError) as refused:
@@ -479,7 +477,7 @@ async def test_the_servers_missing_field_is_told_by_its_name(client: FacturaOnli
 
 
 @pytest.mark.parametrize("upload", ["multipart", "base64"])
-async def test_a_server_that_repeats_the_request_shows_no_password(upload: Upload) -> None:
+async def test_no_password_shows_if_a_server_echoes_the_request(upload: Upload) -> None:
     page = "<html>Whoops: password=clave csd fiel=clave+fiel smtp=clave%20smtp b64=" + "x" * 20 + "</html>"
     async with replaying(page, status=500, config=evolve(QUICK, upload=upload)) as (client, _):
         with pytest.raises(OutcomeUnknownError) as failed:
@@ -489,13 +487,13 @@ async def test_a_server_that_repeats_the_request_shows_no_password(upload: Uploa
     assert "***" in failed.value.snippet
 
 
-def test_new_data_shows_no_secret() -> None:
+def test_the_repr_of_new_data_masks_its_secrets() -> None:
     shown = repr(FULL) + repr(attrs.asdict(FULL)) + repr(CambiosEmpresa(csd=CSD, smtp=FULL.smtp))
     assert ("clave" in shown, "private key" in shown) == (False, False)
     assert isinstance(FULL.smtp and FULL.smtp.password, Secret)
 
 
-def test_an_empresa_can_be_made_by_hand_for_tests() -> None:
+def test_an_empresa_can_be_constructed_in_tests() -> None:
     empresa = Empresa(uid="x", rfc="EKU9003173C9", api_key=Secret("a"), secret_key=Secret("b"))
     assert empresa.credentials.api_key.reveal() == "a"
 
@@ -517,7 +515,7 @@ def test_an_empresa_can_be_made_by_hand_for_tests() -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["create", "update"])
-async def test_what_no_file_or_password_is_gets_refused_before_anything_is_sent(
+async def test_an_invalid_file_or_password_is_refused_before_anything_is_sent(
     client: FacturaOnline, emulator: Emulator, more: dict[str, Any], field: str, method: str
 ) -> None:
     calls = {
@@ -531,7 +529,7 @@ async def test_what_no_file_or_password_is_gets_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("filters", [{"rfc": "a\x00b"}, {"razon_social": "\ud800"}, {"rfc": 3}])
-async def test_a_filter_that_is_no_text_is_refused(
+async def test_a_filter_that_is_not_a_text_is_refused(
     client: FacturaOnline, emulator: Emulator, filters: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidInputError) as refused:

@@ -11,7 +11,7 @@ from facturaonline_async._core.once.create import BeforeSend, poll_until
 from facturaonline_async._core.once.pending import Key
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.empresas._validation import CheckSello, review
+from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
@@ -133,7 +133,7 @@ class EmpresaSteps:
         production = engine_of(self.account.client).config.is_production
         problem: InvalidInputError | None = None
         try:
-            work.warnings = await review(nueva, self.check_sello, production=production)
+            work.warnings = await validate_empresa(nueva, self.check_sello, production=production)
         except InvalidInputError as error:
             problem = refused_in_columns(work.row, error)
         if problem is not None:

@@ -11,7 +11,7 @@ import anyio
 from attrs import evolve, field, frozen
 
 from facturaonline_async import bulk
-from facturaonline_async.empresas._validation import CheckSello, review
+from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.builder import ParsedPlan
 from facturaonline_async.provision._plan.columns import as_problem
@@ -93,7 +93,7 @@ class _Checker:
         """Return what was found in a row; where a row without a faulty cell would be refused, that is raised."""
         if isinstance(row, FaultyRow):
             return tuple(await self._check_sellos(row)) if self.check_sello is not None else ()
-        return await review(await row.load(), self.check_sello, production=self.production)
+        return await validate_empresa(await row.load(), self.check_sello, production=self.production)
 
     async def _check_sellos(self, row: FaultyRow) -> list[Finding]:
         assert self.check_sello is not None  # noqa: S101  # see above
