@@ -1,4 +1,7 @@
-"""Files and folders for their owner alone: keys, certificates, journals and reports, with any umask."""
+"""Files and folders that only their owner can read, with any umask.
+
+They are for keys, certificates, journals and reports.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,16 @@ _FOLDER_MODE: Final = 0o700
 
 
 def open_private(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file, and make it with mode 0600 if `flags` ask for that and it is not there.
+    """Open a file; create it with mode 0600 if `flags` include `os.O_CREAT`.
 
-    A file that exists keeps its mode. The function fits the `opener` argument of the built-in ``open``.
+    An existing file keeps its mode. The function fits the `opener` argument of the built-in ``open``.
+
+    Args:
+        path: path of the file.
+        flags: flags of `os.open`.
+
+    Returns:
+        A file descriptor.
 
     Raises:
         OSError: as from `os.open`.
@@ -29,17 +39,20 @@ def open_private(path: str | os.PathLike[str], flags: int) -> int:
         if flags & os.O_EXCL:
             raise
         return os.open(path, flags & ~os.O_CREAT)
-    if hasattr(os, "fchmod"):  # a umask may have taken the owner's own rights, too
+    if hasattr(os, "fchmod"):  # a umask may have removed the owner's own permissions, too
         os.fchmod(file, _FILE_MODE)
     return file
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder with mode 0700, and each folder above it that is not there, likewise.
+    """Create a folder and its missing parents, all with mode 0700.
+
+    Args:
+        path: path of the new folder.
 
     Raises:
-        FileExistsError: it is there already.
-        OSError: it cannot be made.
+        FileExistsError: the folder exists.
+        OSError: the folder cannot be created.
 
     """
     if not path.parent.exists():

@@ -1,4 +1,4 @@
-"""Texts from outside: Unicode forms, mojibake, loose matches, and what a terminal or a log may show. No I/O."""
+"""Text functions: Unicode normal forms, mojibake, loose matches, printable text. No I/O."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ __all__ = [
 
 
 def printable(text: str) -> str:
-    """Return the text on one line, with a blank for each line break and U+FFFD for what cannot be seen.
+    """Return the text on one line, without control and other invisible characters.
 
-    Escapes would drive a terminal, line breaks would forge lines of a log, and marks of direction would change how
-    other characters are shown.
+    A line break or another blank becomes a space; every other unprintable character becomes U+FFFD. Otherwise escape
+    sequences would control a terminal, line breaks would forge log lines, and direction marks would reorder other text.
+
+    Args:
+        text: text from outside.
+
     """
     if text.isprintable():
         return text
@@ -37,10 +41,15 @@ def printable(text: str) -> str:
 
 
 def printable_path(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
-    """Return a file's name likewise, with U+FFFD for bytes that are no UTF-8: on Linux a name may hold any."""
+    """Return a path as `printable` text, with U+FFFD for bytes that are not UTF-8.
+
+    Args:
+        path: path of a file; on Linux it may hold any bytes.
+
+    """
     try:
         return printable(os.fsencode(path).decode("utf-8", "replace"))
-    except UnicodeEncodeError:  # no file has such a name
+    except UnicodeEncodeError:  # no file can have such a name
         return printable(str(path))
 
 
@@ -48,7 +57,12 @@ _TAG: Final = re.compile(r"<[^<>]*+>")
 
 
 def plain_text(text: str) -> str:
-    """Return what a server wrote as people should read it: no tags, no entities, no mojibake, single blanks."""
+    """Return a server's text for people: no tags, entities or mojibake, and single blanks.
+
+    Args:
+        text: text of a response, with or without HTML.
+
+    """
     text = repair_mojibake(text.encode("utf-8", "replace").decode())
     text = html.unescape(_TAG.sub(" ", text))
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
@@ -58,12 +72,22 @@ def plain_text(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the text without case and accents, for loose matches."""
+    """Return the text without case and accents, for loose matches.
+
+    Args:
+        text: any text.
+
+    """
     return "".join(each for each in normal_form("NFKD", text.casefold()) if not unicodedata.combining(each))
 
 
 def letters(text: str) -> str:
-    """Return the letters and digits of a text, without case and accents."""
+    """Return the letters and digits of a text, without case and accents.
+
+    Args:
+        text: any text.
+
+    """
     return "".join(filter(str.isalnum, fold(text)))
 
 
@@ -74,16 +98,20 @@ _INVISIBLE: Final = re.compile(
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # marks
     "\ue000-\uf8ff\U000f0000-\U0010ffff"  # private use: without a meaning outside of one system
-    "\ufff0-\uffff"  # among them U+FFFD, which stands for what could not be decoded
+    "\ufff0-\uffff"  # among them U+FFFD, which replaces bytes that could not be decoded
     "]"
 )
 
 
 def find_invisible(text: str) -> str | None:
-    """Return which invisible character a text holds, and where, or None.
+    """Return the code point, name and position of the first invisible character, or None.
 
-    Invisible are zero-width characters, soft hyphens, bidirectional marks, variation selectors, characters of private
-    use, and the replacement character.
+    Invisible are zero-width characters, soft hyphens, bidirectional marks, variation selectors, private-use characters
+    and the replacement character.
+
+    Args:
+        text: any text.
+
     """
     found = None if text.isascii() else _INVISIBLE.search(text)
     if found is None:
@@ -93,7 +121,14 @@ def find_invisible(text: str) -> str | None:
 
 
 def is_latin(text: str) -> bool:
-    """Whether all characters are of Latin-1: then they are composed, and the only invisible one is the soft hyphen."""
+    """Return whether all characters are in Latin-1.
+
+    Such a text is in NFC, and its only invisible character is the soft hyphen.
+
+    Args:
+        text: any text.
+
+    """
     try:
         text.encode("latin-1")
     except UnicodeEncodeError:
@@ -102,21 +137,31 @@ def is_latin(text: str) -> bool:
 
 
 def compose(text: str) -> str:
-    """Return the text with composed characters (NFC): "Ñ" is one character then, as the SAT writes it."""
+    """Return the text with composed characters (NFC), such as "Ñ" in one character.
+
+    Args:
+        text: any text.
+
+    """
     return normal_form("NFC", text)
 
 
 _SHORT: Final = 256
-"""Characters up to which any text is composed quickly."""
-_MOST_MARKS: Final = 30
-"""Combining marks in a row, as many as the stream-safe format allows (Unicode Standard Annex #15)."""
+"""Characters. Any text up to this length is normalized quickly."""
+_MAX_MARKS: Final = 30
+"""Limit of consecutive combining marks in the stream-safe format (Unicode Standard Annex #15)."""
 
 
 def normal_form(form: Literal["NFC", "NFKD"], text: str) -> str:
     """Return the text in a Unicode normal form.
 
-    A long text with more than 30 combining marks in a row is returned as it is: no language writes so, and to sort the
-    marks takes time that grows with the square of their number.
+    A long text with more than 30 consecutive combining marks is returned unchanged: no language needs so many, and
+    sorting them takes quadratic time.
+
+    Args:
+        form: name of the normal form.
+        text: any text.
+
     """
     if text.isascii() or (len(text) > _SHORT and _has_long_run(text)):
         return text
@@ -127,31 +172,36 @@ def _has_long_run(text: str) -> bool:
     run = 0
     for character in text:
         run = run + 1 if unicodedata.combining(character) else 0
-        if run > _MOST_MARKS:
+        if run > _MAX_MARKS:
             return True
     return False
 
 
 # ── Mojibake ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-#: Windows-1252 as Latin-1, for `str.translate`: each character of the bytes 0x80 to 0x9F becomes the character of that
-#: byte. Five of these bytes are none in Windows-1252; programs read them as Latin-1, so that both occur in one text.
+#: Table for `str.translate` from Windows-1252 to Latin-1: each character of the bytes 0x80 to 0x9F becomes the Latin-1
+#: character of that byte. Windows-1252 leaves five of these bytes undefined, and programs read them as Latin-1, so that
+#: both encodings occur in one text.
 TO_LATIN: Final = {
     ord(bytes((byte,)).decode("cp1252")): byte
     for byte in range(0x80, 0xA0)
     if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 }
 
-_MOST_ROUNDS: Final = 3
+_MAX_ROUNDS: Final = 3
 
 
 def repair_mojibake(text: str) -> str:
-    """Undo UTF-8 that was read in an 8-bit encoding, once or several times ("AdministraciÃ³n").
+    """Repair UTF-8 that was read in an 8-bit encoding, once or several times ("AdministraciÃ³n").
 
-    It counts as garbled if all of it, read as the bytes of Latin-1 or Windows-1252, is UTF-8: a text that people wrote
-    is not.
+    The text is garbled if its bytes in Latin-1 or Windows-1252 are valid UTF-8, which is never so for text
+    that a person wrote.
+
+    Args:
+        text: any text.
+
     """
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         if text.isascii():
             break
         try:

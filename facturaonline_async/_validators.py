@@ -1,4 +1,4 @@
-"""What a value may be: validators for attrs fields. Each refusal names the field, and what was seen."""
+"""Validators for attrs fields. Each error names the field and the value's type or text."""
 
 from __future__ import annotations
 
@@ -28,19 +28,30 @@ _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def type_name(value: object) -> str:
-    """Return what a value is, without showing it."""
+    """Return the name of a value's type with its article, such as "a str".
+
+    Args:
+        value: a value that may be secret.
+
+    """
     return "None" if value is None else f"a {type(value).__name__}"
 
 
-class instance_of:  # noqa: N801  # reads as a sentence: validator=a(bytes)
-    """Check that a value is one of some types, or None if that is allowed."""
+class instance_of:  # noqa: N801  # named as attrs' own validator: validator=instance_of(bytes)
+    """Validator that accepts instances of some types, or None if that is allowed.
+
+    Args:
+        *types: accepted types.
+        or_none: whether None is accepted, too.
+
+    """
 
     def __init__(self, *types: type, or_none: bool = False) -> None:
         self._types = types
         self._or_none = or_none
 
     def __call__(self, _: object, attribute: Attribute[Any], value: object) -> None:
-        """Raise `InvalidInputError` for anything else."""
+        """Raise `InvalidInputError` for a value of another type."""
         if isinstance(value, self._types) or (self._or_none and value is None):
             return
         names = " or ".join(each.__name__ for each in self._types)
@@ -48,7 +59,7 @@ class instance_of:  # noqa: N801  # reads as a sentence: validator=a(bytes)
 
 
 def positive(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for a number above 0."""
+    """Accept a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise InvalidInputError(
             f"{attribute.name} must be a number above 0, and was {value!r:.40}.", field=attribute.name
@@ -56,7 +67,7 @@ def positive(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def positive_int(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for a whole number above 0."""
+    """Accept an integer above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidInputError(
             f"{attribute.name} must be a whole number above 0, and was {value!r:.40}.", field=attribute.name
@@ -64,7 +75,7 @@ def positive_int(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def count(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for None or a whole number from 0 up."""
+    """Accept None or an integer from 0 up."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9):
         raise InvalidInputError(
             f"{attribute.name} must be a whole number from 0 up, and was {type_name(value)}.", field=attribute.name
@@ -72,7 +83,7 @@ def count(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def seconds(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for None or a number of seconds from 0 up."""
+    """Accept None or a finite number of seconds from 0 up."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is not None and not (is_number and 0 <= value < math.inf):  # type: ignore[operator]
         raise InvalidInputError(
@@ -82,9 +93,9 @@ def seconds(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def text(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for a text in one line, or None where the field's default is None."""
+    """Accept a text on one line, and None if the field's default is None."""
     if isinstance(value, str) and value.isprintable() and (value.isascii() or is_latin(value)):
-        return  # as nearly all are: a search takes three times as long
+        return  # true of nearly all texts; a search takes three times as long
     if value is None and attribute.default is None:
         return
     if not isinstance(value, str):
@@ -93,11 +104,20 @@ def text(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def one_line(name: str, value: str) -> None:
-    """Refuse what no text of this API holds."""
+    """Refuse a text with line breaks, control characters or invisible characters.
+
+    Args:
+        name: name of the field, for the error.
+        value: the text.
+
+    Raises:
+        InvalidInputError: the text holds such a character.
+
+    """
     if found := _UNPRINTABLE.search(value):
         raise InvalidInputError(
             f"{name} holds the character U+{ord(found[0]):04X} at place {found.start() + 1}: "
-            "line breaks, tabs and control characters belong in no text here.",
+            "the API takes no line breaks, tabs or control characters.",
             field=name,
         )
     if invisible := find_invisible(value):
@@ -107,19 +127,26 @@ def one_line(name: str, value: str) -> None:
 
 
 def is_one_line(secret: str) -> bool:
-    """Whether a secret can be sent. It does not raise: its frame would show the secret in the traceback."""
+    """Return whether a secret has text and no line breaks or control characters.
+
+    It does not raise, because its frame would show the secret in the traceback.
+
+    Args:
+        secret: revealed text of a secret.
+
+    """
     return bool(secret) and not _UNPRINTABLE.search(secret)
 
 
 def required_text(instance: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for a text in one line that is not empty."""
+    """Accept a text on one line that is not blank."""
     text(instance, attribute, value)
     if not isinstance(value, str) or not value.strip():
         raise InvalidInputError(f"{attribute.name} is required, and was empty.", field=attribute.name)
 
 
 def visible_ascii(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Check for what a header can carry."""
+    """Accept visible ASCII characters only, as an HTTP header needs."""
     if not isinstance(value, str) or not VISIBLE_ASCII.fullmatch(value):
         raise InvalidInputError(
             f"{attribute.name} must be visible ASCII, and not empty; it was {type_name(value)}.", field=attribute.name

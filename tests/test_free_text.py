@@ -56,22 +56,22 @@ def test_an_error_value_is_recognised_in_every_language(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        *((text, "where there is no value") for text in ("nan", "NaN", "None", "NaT", "<NA>", "null", "NULL")),
+        *((text, "placeholder for a missing value") for text in ("nan", "NaN", "None", "NaT", "<NA>", "null", "NULL")),
         ("########", "a column that is too narrow"),
-        ("5.51235E+09", "makes of a long number"),
-        ("5,51235E+09", "makes of a long number"),
-        ("1E+10", "makes of a long number"),
+        ("5.51235E+09", "a long number that a spreadsheet rounded"),
+        ("5,51235E+09", "a long number that a spreadsheet rounded"),
+        ("1E+10", "a long number that a spreadsheet rounded"),
         ("5512345678.0", "give it without .0"),
-        ("=A1", "begins with =, as formulas do"),
-        ("=CONCATENAR(A1;B1)", "begins with =, as formulas do"),
+        ("=A1", "begins with =, like a formula"),
+        ("=CONCATENAR(A1;B1)", "begins with =, like a formula"),
         ("'ESCUELA KEMPER", "begins with an apostrophe"),
-        ("L&amp;O", "holds &amp;, which HTML writes for '&': write the character itself"),
-        ("COMPA&Ntilde;IA", "holds &Ntilde;, which HTML writes for 'Ñ'"),
-        ("COMPA&#209;IA", "holds &#209;, which HTML writes for 'Ñ'"),
-        ("COMPA&#xD1;IA", "holds &#xD1;, which HTML writes for 'Ñ'"),
-        ("COMPA\\u00d1IA", r"holds \u00d1, by which programs write another character"),
-        ("COMPA%C3%91IA", "holds %C3%91, by which programs write another character"),
-        ("COMPA?IA", "holds 'A?I', as texts do that were read in a wrong encoding"),
+        ("L&amp;O", "holds &amp;, the HTML code of '&': write the character itself"),
+        ("COMPA&Ntilde;IA", "holds &Ntilde;, the HTML code of 'Ñ'"),
+        ("COMPA&#209;IA", "holds &#209;, the HTML code of 'Ñ'"),
+        ("COMPA&#xD1;IA", "holds &#xD1;, the HTML code of 'Ñ'"),
+        ("COMPA\\u00d1IA", r"holds \u00d1, a program's code for another character"),
+        ("COMPA%C3%91IA", "holds %C3%91, a program's code for another character"),
+        ("COMPA?IA", "holds 'A?I', a letter that was read in a wrong encoding"),
     ],
 )
 def test_what_is_no_text_says_why(text: str, reason: str) -> None:
@@ -90,7 +90,7 @@ def test_utf_8_that_was_read_in_another_encoding_is_recognised(text: str, encodi
     ["COMPA¥IA", "compa¤ia", "COMPAÐIA", "COMPA„IA", "MƒXICO", "M…XICO", "ma¡z", "Canc£n", "Le¢n", "AVI?N", "a†b"],
 )
 def test_a_sign_between_letters_is_a_letter_that_was_garbled(text: str) -> None:
-    assert "as texts do that were read in a wrong encoding" in (find_fault(text) or "")
+    assert "a letter that was read in a wrong encoding" in (find_fault(text) or "")
 
 
 @pytest.mark.parametrize(

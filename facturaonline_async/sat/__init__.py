@@ -1,4 +1,4 @@
-"""What the SAT knows: identifiers, regímenes fiscales and findings about data. No API, no I/O."""
+"""Rules of the SAT: identifiers, regímenes fiscales, and findings about data. No I/O."""
 
 from __future__ import annotations
 

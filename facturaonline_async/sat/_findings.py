@@ -1,4 +1,4 @@
-"""What is found in data before it is sent: one table of all findings, and the value that each of them is."""
+"""Findings about data that is going to be sent: their codes, severities and remedies."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ __all__ = ["FINDINGS", "Finding", "Severity", "format_findings"]
 
 
 class Severity(enum.StrEnum):
-    """What a finding means for sending."""
+    """Severity of a finding.
 
-    #: The API, or the SAT behind it, would refuse it: it is not sent.
+    Attributes:
+        ERROR: the API or the SAT would refuse the data, so it is not sent.
+        WARNING: the data may be right and is sent; a person should verify it.
+
+    """
+
     ERROR = "error"
-    #: It may be right, and is sent; somebody should look.
     WARNING = "warning"
 
 
 _E, _W = Severity.ERROR, Severity.WARNING
 
-#: Every code with its severity and its remedy, in the order in which people mend them.
+#: Severity and remedy of each code, in the order in which people correct the faults.
 FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     # The two files
     "swapped": (_E, "Exchange them: cer is the .cer file, key is the .key file."),
@@ -72,12 +76,12 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
 
 @frozen
 class Finding:
-    """One thing that was found.
+    """One fault of a certificate, a key, a password or the company's data.
 
     Attributes:
-        code: stable name, a key of `FINDINGS`.
-        field: what it is about, such as ``"password"`` or ``"csd.password"``.
-        seen: what was seen, in a sentence; never a secret.
+        code: stable name, such as ``"expired"``; docs/findings.md lists all of them.
+        field: name of the field, such as ``"password"`` or ``"csd.password"``.
+        seen: description of the fault, one sentence; never a secret.
 
     """
 
@@ -87,17 +91,17 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """Whether it keeps the data from being sent."""
+        """Whether the finding is an error or a warning."""
         return FINDINGS[self.code][0]
 
     @property
     def remedy(self) -> str:
-        """What to do."""
+        """Instruction for correcting the fault, one sentence."""
         return FINDINGS[self.code][1]
 
     @property
     def is_error(self) -> bool:
-        """Whether it keeps the data from being sent."""
+        """Whether the finding prevents the data from being sent."""
         return self.severity is Severity.ERROR
 
     def __str__(self) -> str:
@@ -105,5 +109,10 @@ class Finding:
 
 
 def format_findings(findings: Iterable[Finding]) -> str:
-    """Return all findings in one text."""
+    """Join all findings into one text.
+
+    Args:
+        findings: findings in the order in which they appear.
+
+    """
     return " ".join(map(str, findings))

@@ -1,4 +1,4 @@
-"""The company's data: what an RFC, a CURP, a código postal and a régimen must look like."""
+"""Checks of a company's RFC, CURP, código postal and régimen fiscal."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from facturaonline_async.sat._regimenes import REGIMENES
 __all__ = ["codpos", "curp", "regimen", "rfc"]
 
 
-# For an RFC and a CURP, python-stdnum's `validate` takes 248,000 instructions, a quarter of what a create takes. Most
-# values match one of these forms, which leave only the check digit to compute: no date after the 28th, and a fourth
-# letter that ends none of the words that the SAT does not give out.
+# For an RFC and a CURP, python-stdnum's `validate` takes 248,000 instructions, a quarter of a create. Most values match
+# one of these patterns, which leave only the check digit to compute. They exclude dates after the 28th, and any fourth
+# letter that could end a word on the SAT's list of forbidden words.
 _DAY: Final = "[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])"
 _INITIAL: Final = "[B-DF-HJ-MPQT-XZ]"
 _COMMON_RFC: Final = re.compile(rf"[A-ZÑ&]{{3}}{_INITIAL}?{_DAY}[1-9A-V][1-9A-Z][0-9A]")
@@ -25,19 +25,27 @@ _COMMON_CURP: Final = re.compile(
     "[A-Z]{3}[0-9A-Z][0-9]"
 )
 _GENERIC_CURPS: Final = frozenset({"XEXX010101HNEXXXA4", "XEXX010101MNEXXXA8"})
-"""The SAT's for foreigners, men and women; the second one's check digit does not follow from its other characters."""
+"""The SAT's generic CURPs for foreigners, male and female. The check digit of the second one is not regular."""
 _CODPOS: Final = re.compile(r"(?!00000)[0-9]{5}")
 _REGIMEN: Final = re.compile(r"[0-9]{3}")
 
 
 def rfc(value: str, field: str = "rfc") -> list[Finding]:
-    """Check a normalised RFC: letters, date, homoclave; its check digit only warns, for 1.5 % in use do not fit."""
+    """Check the letters, the date, the homoclave and the check digit of an RFC.
+
+    A wrong check digit is only a warning, because 1.5 % of the RFCs in use have one.
+
+    Args:
+        value: RFC in upper case, without blanks.
+        field: name of the field, for the findings.
+
+    """
     if _is_common_rfc(value) or _is_rfc(value, validate_check_digits=True):
         return []
     if _is_rfc(value):
-        text = f"{value} has another check digit than its other characters ask for."
+        text = f"{value} has a check digit that does not match its other characters."
         return [Finding("rfc_check_digit", field, text)]
-    return [Finding("rfc_format", field, f"{value!r:.60} is no RFC.")]
+    return [Finding("rfc_format", field, f"{value!r:.60} is not an RFC.")]
 
 
 def _is_common_rfc(value: str) -> bool:
@@ -56,7 +64,15 @@ def _is_common_curp(value: str) -> bool:
 
 
 def curp(value: str, field: str = "curp") -> list[Finding]:
-    """Check a CURP; its date, state, sex and check digit only warn, for the catalogues behind them grow."""
+    """Check the form, the date, the state, the sex and the check digit of a CURP.
+
+    All but a wrong form are only warnings, because the official catalogues grow.
+
+    Args:
+        value: CURP in upper case, without blanks.
+        field: name of the field, for the findings.
+
+    """
     if value in _GENERIC_CURPS or _is_common_curp(value):
         return []
     try:
@@ -64,28 +80,42 @@ def curp(value: str, field: str = "curp") -> list[Finding]:
             return []
     except (InvalidComponent, InvalidChecksum):
         if stdnum_curp.compact(value) == value:
-            return [Finding("curp_doubtful", field, f"{value} is made as a CURP is, but not all of it fits.")]
+            seen = f"{value} has the form of a CURP, but an impossible date, state, sex or check digit."
+            return [Finding("curp_doubtful", field, seen)]
     except ValidationError:
         pass
-    return [Finding("curp_format", field, f"{value!r:.60} is no CURP.")]
+    return [Finding("curp_format", field, f"{value!r:.60} is not a CURP.")]
 
 
 def codpos(value: str, field: str = "codpos") -> list[Finding]:
-    """Check a código postal."""
+    """Check a código postal.
+
+    Args:
+        value: five digits.
+        field: name of the field, for the findings.
+
+    """
     if _CODPOS.fullmatch(value):
         return []
-    return [Finding("codpos_format", field, f"{value!r:.60} is no código postal.")]
+    return [Finding("codpos_format", field, f"{value!r:.60} is not a código postal.")]
 
 
 def regimen(value: str, rfc: str | None = None, field: str = "regimen") -> list[Finding]:
-    """Check a régimen's code, and whether it fits the kind of person that the RFC (if it is known) belongs to."""
+    """Check the code of a régimen fiscal, and whether it fits the company's RFC.
+
+    Args:
+        value: code of three digits, such as ``"601"``.
+        rfc: RFC of the company or person; None: unknown.
+        field: name of the field, for the findings.
+
+    """
     if not _REGIMEN.fullmatch(value):
-        return [Finding("regimen_format", field, f"{value!r:.60} is no code of a régimen fiscal.")]
+        return [Finding("regimen_format", field, f"{value!r:.60} is not a code of a régimen fiscal.")]
     if (known := REGIMENES.get(value)) is None:
         return [Finding("regimen_unknown", field, f"{value} is not in the catalogue that this library knows.")]
     findings: list[Finding] = []
     if not known.is_current:
-        text = f"{value} ({known.descripcion}) is of older catalogues."
+        text = f"{value} ({known.descripcion}) is in older catalogues only."
         findings.append(Finding("regimen_retired", field, text))
     if rfc is not None and len(rfc) in {12, 13} and not known.fits(rfc):
         person = "una persona moral" if len(rfc) == 12 else "una persona física"

@@ -1,7 +1,7 @@
-"""The SAT's regímenes fiscales (c_RegimenFiscal): code, description, and who may use it.
+"""Catalogue of the SAT's regímenes fiscales (c_RegimenFiscal).
 
-Source: the catalogues of CFDI 4.0 and, for codes that 4.0 does not list, of CFDI 3.3, as phpcfdi/resources-sat-catalogs
-has them (public domain; commit 675be01).
+Source: the catalogues of CFDI 4.0 and, for codes that 4.0 does not list, of CFDI 3.3, from
+phpcfdi/resources-sat-catalogs (public domain; commit 675be01).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ class Regimen:
     """A régimen fiscal.
 
     Attributes:
-        codigo: such as ``"601"``.
-        descripcion: the SAT's words.
-        fisica, moral: whether persons, and companies, may use it.
+        codigo: code of three digits, such as ``"601"``.
+        descripcion: description by the SAT.
+        fisica: whether a person (persona física) may have it.
+        moral: whether a company (persona moral) may have it.
         is_current: whether CFDI 4.0 lists it.
 
     """
@@ -35,7 +36,12 @@ class Regimen:
     is_current: bool = True
 
     def fits(self, rfc: str) -> bool:
-        """Whether the holder of this RFC may use it: 12 characters are a company's, 13 a person's."""
+        """Return whether the holder of an RFC may have this régimen.
+
+        Args:
+            rfc: RFC of a company (12 characters) or a person (13 characters).
+
+        """
         return self.moral if len(rfc) == 12 else self.fisica
 
 
@@ -86,5 +92,10 @@ _BY_TEXT: Final = {letters(regimen.descripcion): regimen for regimen in _ALL}
 
 
 def find_regimen(text: str) -> Regimen | None:
-    """Return the régimen that a code or a description means, whatever its case, accents and blanks; None: unknown."""
+    """Return the régimen with a code or a description; None if there is none.
+
+    Args:
+        text: code such as ``"601"``, or description; case, accents and blanks are ignored.
+
+    """
     return REGIMENES.get(text.strip()) or _BY_TEXT.get(letters(text))

@@ -1,4 +1,7 @@
-"""Sello: a certificate with its key and password (CSD or FIEL), and the check that finds what is wrong with one."""
+"""Sello (CSD or FIEL): a certificate with its key and password, and their check.
+
+Which certificate can be sent to the API, and what is wrong with one that cannot?
+"""
 
 from __future__ import annotations
 
@@ -19,27 +22,30 @@ def check(
     now: datetime | None = None,
     production: bool = False,
 ) -> CheckReport:
-    """Find everything that is wrong with a certificate, its key and its password. Nothing is sent.
+    """Find every fault of a certificate, its key and its password. Send nothing.
 
-    It takes about 2 ms, during which other threads of the process stand still; up to 50 ms if the password is wrong and
-    may have been garbled. Where the key's file asks for more work than the SAT's do, half a second, and two if the
-    password is wrong; beyond that the key is refused.
-    In an event loop, call it in a thread (``anyio.to_thread.run_sync``); `create`, `ensure`, `update` and `provision`
-    do so by themselves.
+    A check takes about 2 ms and holds the GIL meanwhile; up to 50 ms for a wrong password that may be garbled. A key
+    with a higher iteration count than the SAT's takes up to 0.5 s, or 2 s with a wrong password; a key above that
+    limit is refused.
+    In an event loop, call the function in a thread (``anyio.to_thread.run_sync``). `create`, `ensure`, `update` and
+    `provision` do so by themselves.
 
     Args:
-        sello: with the files as they are: DER, or (reported as ``not_der``) PEM or base64 text.
-        rfc: the company's, to be compared with the certificate's; None: not compared.
-        kind: what it should be; None: a CSD or a FIEL.
-        now: an aware datetime to judge the validity by; default: the current time.
-        production: whether it is meant for production, where the SAT's test certificates are worth a warning.
+        sello: certificate, key and password. The files may be DER, or PEM or base64 text (reported as ``not_der``).
+        rfc: RFC of the company, which the certificate must have; None: not compared.
+        kind: expected kind, ``"csd"`` or ``"fiel"``; None: either.
+        now: aware datetime at which the certificate must be valid; default: the current time.
+        production: whether to warn of the SAT's test certificates.
+
+    Returns:
+        The certificate's facts, and all findings, errors first.
 
     Raises:
-        InvalidInputError: an argument is not what it should be, such as a `now` without a time zone. What is wrong with
-            the Sello is never raised.
+        InvalidInputError: an argument has a wrong type, or `now` has no time zone. A fault of the Sello is a finding,
+            never an exception.
 
     """
-    # `cryptography` is loaded when it is needed: most processes only read.
+    # Import `cryptography` only when needed: most processes only read.
     from facturaonline_async.sello._check import check_sello  # noqa: PLC0415
 
     return check_sello(sello, rfc=rfc, kind=kind, now=now, production=production)

@@ -1,7 +1,7 @@
-"""Reading the facts that a certificate of the SAT states.
+"""Reader of the facts in a SAT certificate.
 
-Own reader, not `cryptography`'s: that one refuses certificates whose names are not as X.509 wants them, which those of
-the SAT are not, and warns of others. The tests hold the two against each other.
+`cryptography` refuses some of the SAT's certificates, because their names break the rules of X.509, and warns of
+others. The tests compare both readers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _USAGES: Final = (
     "key_cert_sign",
     "crl_sign",
 )
-"""In the order of their bits."""
+"""In bit order."""
 _FIEL_USAGES: Final = {"data_encipherment", "key_agreement"}
 
 _HASHES: Final = {
@@ -56,7 +56,7 @@ _HASHES: Final = {
     "1.2.840.10045.4.3.3": "sha384",
     "1.2.840.10045.4.3.4": "sha512",
 }
-"""Of RSA and elliptic signatures, by their identifiers."""
+"""Hash of each RSA and ECDSA signature algorithm, by OID."""
 
 _TIME_FORMATS: Final = {
     der.UTC_TIME: (re.compile(rb"[0-9]{12}Z"), "%y%m%d%H%M%SZ"),
@@ -66,12 +66,18 @@ _MAX_EXTENSIONS: Final = 100
 
 
 class UnreadableSubjectError(ValueError):
-    """It is a certificate, but its names cannot be read."""
+    """A certificate whose subject or issuer cannot be read."""
 
 
 @frozen
 class PublicNumbers:
-    """The public half of an RSA key: modulus and exponent."""
+    """Public half of an RSA key.
+
+    Attributes:
+        n: modulus.
+        e: public exponent.
+
+    """
 
     n: int = field(repr=False)
     e: int
@@ -79,11 +85,16 @@ class PublicNumbers:
 
 @frozen
 class Certificate:
-    """The parts of a certificate, found and not yet read.
+    """DER elements of a certificate, located but not yet decoded.
 
     Attributes:
-        number, algorithm, issuer, validity, subject, key: the elements of these.
-        extensions: the contents of the extensions, by their dotted identifiers.
+        number: serial number.
+        algorithm: signature algorithm.
+        issuer: name of the authority.
+        validity: begin and end.
+        subject: name of the holder.
+        key: public key with its algorithm.
+        extensions: contents of the key usage and the basic constraints, by OID.
 
     """
 
@@ -97,10 +108,13 @@ class Certificate:
 
     @classmethod
     def of(cls, content: bytes) -> Certificate:
-        """Find the parts.
+        """Locate the elements of a certificate.
+
+        Args:
+            content: the certificate in DER.
 
         Raises:
-            ValueError: it is no certificate that can be read.
+            ValueError: the bytes are not a readable certificate.
 
         """
         body, algorithm, _signature = der.first_element(content)
@@ -111,7 +125,7 @@ class Certificate:
 
     @property
     def is_authority(self) -> bool:
-        """Whether it is an authority's: its basic constraints say so, or its holder has issued it to itself."""
+        """Whether this is a CA certificate, by its basic constraints, or self-issued."""
         if self.issuer.content == self.subject.content:
             return True
         constraints = self.extensions.get(_BASIC_CONSTRAINTS)
@@ -121,48 +135,48 @@ class Certificate:
 
     @property
     def public_numbers(self) -> PublicNumbers | None:
-        """The public key if it is one of RSA.
+        """The RSA public key; None for a key of another kind.
 
         Raises:
-            ValueError: it cannot be read.
+            ValueError: the key cannot be read.
 
         """
         algorithm, bits = self.key
         if der.dotted_oid(next(iter(algorithm), bits)) != _RSA:
             return None
         if bits.tag != der.BIT_STRING or bits.content[:1] != b"\0":
-            raise der.DerError("a key is a whole number of bytes")
+            raise der.DerError("the public key is not a whole number of bytes")
         n, e = der.first_element(bits.content[1:])
         return PublicNumbers(der.unsigned_integer(n), der.unsigned_integer(e))
 
     @property
     def numero(self) -> str:
-        """The 20 digits that the serial number's bytes spell, or ``""``: then it is not the SAT's."""
+        """The 20 ASCII digits in the serial number; ``""`` if the SAT did not issue it."""
         digits = self.number.content
         return digits.decode("ascii") if len(digits) == 20 and digits.isdigit() else ""
 
     @property
     def usages(self) -> tuple[str, ...]:
-        """Each use that the key may be put to, in `cryptography`'s words.
+        """The key usages, by `cryptography`'s names.
 
         Raises:
-            ValueError: they cannot be read.
+            ValueError: the extension cannot be read.
 
         """
         usage = self.extensions.get(_KEY_USAGE)
         if usage is None:
             return ()
         if usage.tag != der.BIT_STRING or len(usage.content) < 2:
-            raise der.DerError("a key usage has some bits")
+            raise der.DerError("the key usage has no bits")
         bits = usage.content[1]
         return tuple(name for number, name in enumerate(_USAGES) if bits & 0x80 >> number)
 
     @property
     def signature_hash(self) -> str:
-        """The signature's hash, such as ``"sha256"``; ``""`` for an unusual one.
+        """The hash of the signature, such as ``"sha256"``; ``""`` if unknown.
 
         Raises:
-            ValueError: it cannot be read.
+            ValueError: the algorithm cannot be read.
 
         """
         return _HASHES.get(der.dotted_oid(next(iter(self.algorithm), self.algorithm)), "")
@@ -172,7 +186,7 @@ class Certificate:
         """Begin and end of the validity, in UTC.
 
         Raises:
-            ValueError: they cannot be read.
+            ValueError: a time cannot be read.
 
         """
         begin, end = self.validity
@@ -187,17 +201,17 @@ def _extensions(wrapped: der.Element) -> dict[str, der.Element]:
         name = der.dotted_oid(identifier)
         if name in {_KEY_USAGE, _BASIC_CONSTRAINTS}:
             if content.tag != der.OCTET_STRING or name in found:
-                raise der.DerError("an extension is given twice, or not as bytes")
+                raise der.DerError("an extension is repeated, or is not an OCTET STRING")
             found[name] = der.first_element(content.content)
     return found
 
 
 def _parse_time(element: der.Element) -> datetime:
     if element.tag not in _TIME_FORMATS:
-        raise der.DerError("it is no time")
+        raise der.DerError("the element is not a time")
     form, pattern = _TIME_FORMATS[element.tag]
     if not form.fullmatch(element.content):
-        raise der.DerError("a time has 12 or 14 digits, and a Z")
+        raise der.DerError("a time must have 12 or 14 digits and a Z")
     text = element.content.decode("ascii")
     if element.tag == der.UTC_TIME:  # 1950 to 2049
         text, pattern = ("19" if text >= "5" else "20") + text, _TIME_FORMATS[der.GENERALIZED_TIME][1]
@@ -205,11 +219,17 @@ def _parse_time(element: der.Element) -> datetime:
 
 
 def read_certificate(content: bytes) -> tuple[Certificado, PublicNumbers | None]:
-    """Return the facts, and the public key if it is one of RSA.
+    """Return the facts of a certificate, and its public key.
+
+    Args:
+        content: the certificate in DER.
+
+    Returns:
+        The facts; and the public key, or None for a key that is not RSA.
 
     Raises:
-        UnreadableSubjectError: its names cannot be read.
-        ValueError: it is no certificate that can be read.
+        UnreadableSubjectError: the subject or the issuer cannot be read.
+        ValueError: the bytes are not a readable certificate.
 
     """
     read = Certificate.of(content)
@@ -239,31 +259,39 @@ def read_certificate(content: bytes) -> tuple[Certificado, PublicNumbers | None]
 
 
 def _read_name(name: der.Element) -> Mapping[str, str]:
-    """Return a name's texts fit for logs and terminals, and not garbled: the AC6 writes its own name double-encoded."""
+    """Return the printable texts of a name, by OID.
+
+    Mojibake is repaired, because the SAT's AC6 writes its own name double-encoded.
+    """
     try:
         texts = der.name_texts(name)
     except der.DerError:
-        raise UnreadableSubjectError("its names cannot be read") from None
+        raise UnreadableSubjectError("the subject or the issuer cannot be read") from None
     return {identifier: printable(repair_mojibake(text).strip()) for identifier, text in texts.items()}
 
 
 def _split_representative(subject: Mapping[str, str], identifier: str) -> tuple[str, str]:
-    """Return what stands before and behind the slash: the holder's, and the representative's."""
+    """Return the value of the holder and that of the legal representative.
+
+    A slash separates the two.
+    """
     holder, _, representante = subject.get(identifier, "").partition("/")
     normalized = [unicodedata.normalize("NFC", text).strip().upper() for text in (holder, representante)]
     return normalized[0], normalized[1]
 
 
 def _classify(usage: tuple[str, ...], sucursal: str | None) -> Kind | None:
-    """Tell CSD from FIEL: the one has a sucursal, and its key is for signing only.
+    """Return the kind of a certificate; None if its OU and its key usage disagree.
+
+    A CSD has a sucursal, and its key only signs. The key of a FIEL has further usages.
 
     Args:
-        usage: of the key.
-        sucursal: the OU's text; None: there is no OU. A blank one proves nothing.
+        usage: the key usages.
+        sucursal: text of the OU; None if there is no OU. A blank text proves nothing.
 
     """
-    is_for_more = bool(_FIEL_USAGES.intersection(usage))
-    has_sucursal = bool(sucursal) or (sucursal is not None and not is_for_more)
-    if has_sucursal == is_for_more:
+    has_fiel_usage = bool(_FIEL_USAGES.intersection(usage))
+    has_sucursal = bool(sucursal) or (sucursal is not None and not has_fiel_usage)
+    if has_sucursal == has_fiel_usage:
         return None
     return "csd" if has_sucursal else "fiel"

@@ -1,4 +1,4 @@
-"""Checking a Sello: everything that is wrong with it, at once, and before anything is sent."""
+"""Check of a Sello: every fault of its files and its password, before any request."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from facturaonline_async.sello._selection import select
 
 __all__ = ["check_sello"]
 
-_SOON: Final = timedelta(days=30)
-_LEAST_BITS: Final = 2048
-_LONGEST_RFC: Final = 200
-"""Characters that are compared, far more than any has: composing accents may take the square of their number."""
-_NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
+_EXPIRES_SOON: Final = timedelta(days=30)
+_MIN_BITS: Final = 2048
+_MAX_RFC_LENGTH: Final = 200
+"""Characters. NFC may take quadratic time; a real RFC has 13."""
+_KIND_NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
 def check_sello(
     sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool
 ) -> CheckReport:
-    """Find everything that is wrong with a Sello: see `facturaonline_async.sello.check`."""
+    """Find every fault of a Sello; see `facturaonline_async.sello.check`."""
     _check_arguments(sello, rfc, kind, now)
     findings: list[Finding] = []
     chosen = select(SecretBytes(sello.cer), SecretBytes(sello.key), sello.password)
@@ -55,7 +55,7 @@ def check_sello(
     if certificado is not None:
         findings += _certificate_findings(certificado, rfc, kind, now or datetime.now(UTC), production=production)
         if public is not None and public != certified:
-            findings.append(Finding("key_mismatch", "key", "The key is another one than the certificate's."))
+            findings.append(Finding("key_mismatch", "key", "The private key does not belong to the certificate."))
     return CheckReport(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
 
 
@@ -65,7 +65,7 @@ def _check_arguments(sello: object, rfc: object, kind: object, now: object) -> N
         raise InvalidInputError(f"sello must be a Sello, and was {type_name(sello)}.", field="sello")
     if rfc is not None and not isinstance(rfc, str):
         raise InvalidInputError(f"rfc must be a text or None, and was {type_name(rfc)}.", field="rfc")
-    if kind is not None and not (isinstance(kind, str) and kind in _NAMES):
+    if kind is not None and not (isinstance(kind, str) and kind in _KIND_NAMES):
         raise InvalidInputError(f'kind must be "csd", "fiel" or None, and was {kind!r:.40}.', field="kind")
     if now is not None and not isinstance(now, datetime):
         raise InvalidInputError(f"now must be a datetime or None, and was {type_name(now)}.", field="now")
@@ -74,21 +74,21 @@ def _check_arguments(sello: object, rfc: object, kind: object, now: object) -> N
 
 
 def _file_findings(content: Content, field: str) -> Iterator[Finding]:
-    """Give what is wrong with a file's wrapping."""
+    """Yield the findings about how a file was stored or transferred."""
     if content.is_truncated:
-        yield Finding("truncated", field, f"The file ends before its content does ({len(content.der)} bytes are left).")
+        yield Finding("truncated", field, f"The file is incomplete: it ends after {len(content.der)} bytes.")
     if content.text:
         yield Finding("not_der", field, f"The file is {content.text}.")
     if content.text_mode:
         yield Finding("text_mode", field, f"The file was transferred as text: {content.text_mode}.")
     if content.extra:
-        yield Finding("trailing_bytes", field, f"The file has {content.extra} bytes behind its end.")
+        yield Finding("trailing_bytes", field, f"The file has {content.extra} extra bytes after its content.")
 
 
 def _read_certificado(
     content: Content, findings: list[Finding]
 ) -> tuple[Certificado, PublicNumbers | None] | tuple[None, None]:
-    """Read the certificate, and return its facts and its public key if they can be had."""
+    """Return the certificate's facts and its public key; None for each that cannot be read."""
     if content.is_unrecoverable:
         return None, None
     if content.kind is not FileKind.CERTIFICATE:
@@ -98,36 +98,37 @@ def _read_certificado(
         try:
             return read_certificate(content.der)
         except UnreadableSubjectError:
-            findings.append(Finding("unreadable_subject", "cer", "It is a certificate whose names cannot be read."))
+            seen = "The subject or the issuer of the certificate cannot be read."
+            findings.append(Finding("unreadable_subject", "cer", seen))
         except ValueError:
-            seen = "The file begins as a certificate does, and cannot be read as one."
+            seen = "The file begins like a certificate, but cannot be read as one."
             findings.append(Finding("not_a_certificate", "cer", seen))
     return None, None
 
 
 def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> PublicNumbers | None:
-    """Open the key, and return its public half if it can be had."""
+    """Return the public half of the private key, or None if the key does not open."""
 
-    def found(code: str, field: str, seen: str) -> None:
+    def add(code: str, field: str, seen: str) -> None:
         findings.append(Finding(code, field, seen))
 
     password = sello.password
     if content.kind is FileKind.LEGACY_KEY:
-        found("unsupported_key", "key", f"The file is {content.kind}.")
+        add("unsupported_key", "key", f"The file is {content.kind}.")
         return None
     if content.is_unrecoverable:
         return None
     if not content.kind.is_key:
         if not content.is_truncated or content.kind is not FileKind.OTHER:
-            found("not_a_key", "key", f"The file is {content.kind}.")
+            add("not_a_key", "key", f"The file is {content.kind}.")
         return None
     if content.is_truncated:
         return None
     is_plain = content.kind is FileKind.PLAIN_KEY
     if is_plain:
-        found("key_not_encrypted", "key", f"The file is {content.kind}.")
+        add("key_not_encrypted", "key", f"The file is {content.kind}.")
     elif not password:
-        found("no_password", "password", "The password is empty.")
+        add("no_password", "password", "The password is empty.")
         return None
     public = None
     try:
@@ -136,9 +137,9 @@ def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> Public
         findings.append(explain_wrong_password(content.der, password))
         return None
     except UnsupportedKeyError as error:
-        found("unsupported_key", "key", f"The file is {content.kind}, but {error}.")
+        add("unsupported_key", "key", f"The file is {content.kind}, but {error}.")
     except DamagedKeyError as error:
-        found("damaged_key", "key", f"The file is {content.kind}, but {error}.")
+        add("damaged_key", "key", f"The file is {content.kind}, but {error}.")
     if password and not is_one_line(password.reveal()):
         findings.append(explain_unsendable(None if is_plain or public is None else content.der, password))
     return public
@@ -147,50 +148,52 @@ def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> Public
 def _certificate_findings(
     certificado: Certificado, rfc: str | None, kind: Kind | None, now: datetime, *, production: bool
 ) -> Iterator[Finding]:
-    """Give what is wrong with what the certificate says."""
+    """Yield the findings about the certificate's facts."""
     yield from _kind_findings(certificado, kind)
     if certificado.rfc:
         yield from identifiers.rfc(certificado.rfc, "cer")
     if rfc is not None:
-        wanted = unicodedata.normalize("NFC", rfc.strip()[:_LONGEST_RFC]).strip().upper()
+        wanted = unicodedata.normalize("NFC", rfc.strip()[:_MAX_RFC_LENGTH]).strip().upper()
         if wanted != certificado.rfc:
             holder = f"{certificado.rfc or 'no RFC':.60}"
-            seen = f"The certificate is of {holder}, the company's RFC is {printable(wanted):.20}."
+            seen = f"The certificate belongs to {holder}, and the company's RFC is {printable(wanted):.20}."
             yield Finding("rfc_mismatch", "cer", seen)
     yield from _validity_findings(certificado, now)
-    if certificado.key_bits < _LEAST_BITS:
-        what = f"an RSA key of {certificado.key_bits} bits" if certificado.key_bits else "no RSA key"
-        yield Finding("weak_key", "cer", f"The certificate has {what}.")
+    if certificado.key_bits < _MIN_BITS:
+        key = f"an RSA key of {certificado.key_bits} bits" if certificado.key_bits else "no RSA key"
+        yield Finding("weak_key", "cer", f"The certificate has {key}.")
     if certificado.signature_hash in {"md5", "sha1"}:
         yield Finding("weak_signature", "cer", f"The certificate is signed with {certificado.signature_hash}.")
     if not certificado.is_from_sat:
-        issuer = certificado.issuer or certificado.issuer_organization or "nobody"
-        yield Finding("unknown_issuer", "cer", f"The certificate says that {issuer!r:.80} issued it.")
+        issuer = certificado.issuer or certificado.issuer_organization
+        seen = f"The certificate names {issuer!r:.80} as its issuer." if issuer else "The certificate names no issuer."
+        yield Finding("unknown_issuer", "cer", seen)
     elif production and certificado.is_test:
         yield Finding("test_certificate", "cer", f"{certificado.issuer!r:.80} is a test authority of the SAT.")
 
 
 def _kind_findings(certificado: Certificado, kind: Kind | None) -> Iterator[Finding]:
     if certificado.kind is None:
-        lacks = [
-            lack
-            for lack, is_lacking in (
+        faults = [
+            fault
+            for fault, applies in (
                 ("no RFC", not certificado.rfc),
                 ("no number of 20 digits", not certificado.numero),
-                ("a sucursal and a key usage that do not go together", certificado.rfc and certificado.numero),
+                ("a sucursal and a key usage that contradict each other", certificado.rfc and certificado.numero),
             )
-            if is_lacking
+            if applies
         ]
-        yield Finding("unknown_kind", "cer", f"The certificate has {' and '.join(lacks)}: it is neither CSD nor FIEL.")
+        yield Finding("unknown_kind", "cer", f"The certificate has {' and '.join(faults)}: it is neither CSD nor FIEL.")
     elif kind is not None and certificado.kind != kind:
         code = "fiel_as_csd" if kind == "csd" else "csd_as_fiel"
-        yield Finding(code, "cer", f"The certificate is {_NAMES[certificado.kind]}, given as {_NAMES[kind]}.")
+        yield Finding(code, "cer", f"The certificate is {_KIND_NAMES[certificado.kind]}, given as {_KIND_NAMES[kind]}.")
 
 
 def _validity_findings(certificado: Certificado, now: datetime) -> Iterator[Finding]:
     if now > certificado.not_after:
         yield Finding("expired", "cer", f"The certificate expired on {certificado.not_after:%Y-%m-%d %H:%M} UTC.")
     elif now < certificado.not_before:
-        yield Finding("not_yet_valid", "cer", f"The certificate begins on {certificado.not_before:%Y-%m-%d %H:%M} UTC.")
-    elif certificado.not_after - now <= _SOON:
+        begin = f"{certificado.not_before:%Y-%m-%d %H:%M} UTC"
+        yield Finding("not_yet_valid", "cer", f"The certificate is not valid before {begin}.")
+    elif certificado.not_after - now <= _EXPIRES_SOON:
         yield Finding("expires_soon", "cer", f"The certificate expires on {certificado.not_after:%Y-%m-%d %H:%M} UTC.")

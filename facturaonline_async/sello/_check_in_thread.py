@@ -1,6 +1,7 @@
-"""Checks in a thread, so that the event loop goes on. One at a time: a check holds the GIL for most of its 2 to 4 ms.
+"""Checks in a worker thread, so that they do not block the event loop.
 
-A second thread would check little more, and would make the event loop wait for two.
+One check runs at a time: a check holds the GIL for most of its 2 to 4 ms. A second thread would add little throughput,
+and would make the event loop wait for two.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from facturaonline_async.sello import CheckReport, Kind, Sello, check
 __all__ = ["check_in_thread"]
 
 _limiter: Final[RunVar[anyio.CapacityLimiter]] = RunVar("facturaonline_async.sello._check_in_thread")
-"""Each event loop has one, which all of its sessions share."""
+"""One limiter for each event loop, shared by all of its sessions."""
 
 
 async def check_in_thread(
@@ -28,28 +29,28 @@ async def check_in_thread(
     production: bool = False,
     limiter: anyio.CapacityLimiter | None = None,
 ) -> CheckReport:
-    """Check a Sello in a thread, first come, first served.
+    """Check a Sello in a worker thread, in FIFO order.
 
-    Cancelled, the call ends at once, or (in a cancelled scope of anyio) with the check. A check that has begun is not
-    interrupted; what limits its time are the bounds on sizes and rounds in `facturaonline_async.sello.check`.
+    A cancelled task ends at once; in a cancelled anyio scope, it ends with the check. A running check is not
+    interrupted: the bounds on sizes and iterations in `facturaonline_async.sello.check` limit its time.
 
     Args:
-        sello: what is checked.
+        sello: certificate, key and password to check.
         rfc: see `facturaonline_async.sello.check`.
-        kind: see there.
-        production: see there.
-        limiter: bound on the checks that run at once; default: one at a time in each event loop.
+        kind: see `facturaonline_async.sello.check`.
+        production: see `facturaonline_async.sello.check`.
+        limiter: limits the concurrent checks; default: one check at a time in each event loop.
 
     Raises:
-        InvalidInputError: an argument is not what it should be.
+        InvalidInputError: an argument has a wrong type.
 
     """
-    work = partial(check, sello, rfc=rfc, kind=kind, production=production)
-    return await anyio.to_thread.run_sync(work, limiter=limiter or _one_at_a_time())
+    run_check = partial(check, sello, rfc=rfc, kind=kind, production=production)
+    return await anyio.to_thread.run_sync(run_check, limiter=limiter or _default_limiter())
 
 
-def _one_at_a_time() -> anyio.CapacityLimiter:
-    """Return the event loop's own limiter."""
+def _default_limiter() -> anyio.CapacityLimiter:
+    """Return the limiter of the running event loop."""
     if (limiter := _limiter.get(None)) is None:
         _limiter.set(limiter := anyio.CapacityLimiter(1))
     return limiter

@@ -1,4 +1,4 @@
-"""What a stranger's bytes make `cryptography` raise, and say."""
+"""Errors and warnings that faulty input provokes in `cryptography`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 __all__ = ["is_input_error", "suppress_warnings"]
 
-# Filters of warnings are the process's: two threads that changed them at once would leave them changed.
+# Warning filters are global: two threads that changed them at once would leave them changed.
 _filters_lock = threading.Lock()
 
 
 def _replace_lock() -> None:
-    """Make the lock anew in a child process, where a thread that holds it may not exist any more."""
-    global _filters_lock  # noqa: PLW0603  # it is the process's
+    """Replace the lock in a forked child, where the thread that holds it does not exist."""
+    global _filters_lock  # noqa: PLW0603  # one lock for each process
     _filters_lock = threading.Lock()
 
 
@@ -26,9 +26,9 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def suppress_warnings() -> Iterator[None]:
-    """Keep `cryptography` from warning of what a key's file holds: its kind of key, its size, its form.
+    """Suppress the warnings of `cryptography` about a key's kind, size or form.
 
-    Under ``-W error`` a warning would be raised, and taken for a wrong password; else it would reach stderr.
+    Under ``-W error`` a warning would be raised and mistaken for a wrong password. Otherwise it would reach stderr.
     """
     with _filters_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -36,11 +36,14 @@ def suppress_warnings() -> Iterator[None]:
 
 
 def is_input_error(error: BaseException) -> bool:
-    """Whether an error that a call of `cryptography` ended with says something about the bytes that it was given.
+    """Return whether the input caused an error of `cryptography`, not the process.
 
-    Where its Rust code panics, that arrives as an error that is no `Exception`; it is one of its bugs, and the bytes
-    brought it out. Whatever else is no `Exception` (Ctrl-C, a cancellation, the interpreter's end) is about this
-    process, as is a lack of memory.
+    A panic of its Rust code arrives as a `BaseException`; the input provoked it. Every other `BaseException` (Ctrl-C, a
+    cancellation, the interpreter's exit) and `MemoryError` belong to the process.
+
+    Args:
+        error: exception that a call of `cryptography` raised.
+
     """
     if isinstance(error, Exception):
         return not isinstance(error, MemoryError)

@@ -1,8 +1,8 @@
-"""DER, as much of it as a certificate and a key's wrapping need.
+"""DER decoder for certificates and for the encryption parameters of keys.
 
-`cryptography` refuses the SAT's own certificates: T61String with Ñ or accents when the subject is read, PrintableString
-with UTF-8 in the issuer (so the AC6 writes it) when the file is loaded. And it does what a key's wrapping asks for,
-however much that is.
+`cryptography` refuses some of the SAT's certificates: it fails to read a subject whose T61String has Ñ or accents, and
+to load a file whose issuer has UTF-8 in a PrintableString (as the AC6 writes it). It also runs as many iterations as
+the file of a key demands.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GENERALIZED_TIME: Final = 0x18
 
 _MAX_OID_BYTES: Final = 64
 _MAX_TEXT_LENGTH: Final = 1000
-"""Characters. X.520 allows 64 for a name; the work of comparing texts may grow with the square of their length."""
+"""Characters. X.520 allows 64 for a name; comparing texts may take quadratic time."""
 _MAX_ATTRIBUTES: Final = 1000
 
 _UNIVERSAL_STRING: Final = 0x1C
@@ -50,16 +50,26 @@ _BYTE_STRINGS: Final = frozenset({0x0C, 0x12, 0x13, 0x14, 0x15, 0x16, 0x19, 0x1A
 
 
 class DerError(ValueError):
-    """These bytes are not DER."""
+    """The bytes are not valid DER."""
 
 
 class TruncatedError(DerError):
-    """The bytes break off before the end that their length announces."""
+    """The bytes end before the length that their header declares."""
 
 
 @frozen
 class Element:
-    """One element: its tag, and where its content is. The bytes may be a key's, and do not show."""
+    """One element: its tag and the position of its content.
+
+    The repr hides the bytes, which may belong to a private key.
+
+    Attributes:
+        data: bytes that contain the element.
+        tag: its tag, one byte.
+        begin: index of the first byte of its content.
+        end: index behind the last byte of its content.
+
+    """
 
     data: bytes = field(repr=False)
     tag: int
@@ -68,19 +78,19 @@ class Element:
 
     @property
     def content(self) -> bytes:
-        """The bytes without tag and length."""
+        """The content, without tag and length."""
         return self.data[self.begin : self.end]
 
     @property
     def encoded(self) -> bytes:
-        """The bytes with tag and length, which comes in DER's shortest form."""
+        """The whole element in DER, with the shortest form of its length."""
         return encode(self.tag, self.content)
 
     def __iter__(self) -> Iterator[Element]:
-        """Give the elements within.
+        """Yield the nested elements.
 
         Raises:
-            DerError: there are none, or they are not well formed.
+            DerError: the content is not a sequence of well-formed elements.
 
         """
         at = self.begin
@@ -91,7 +101,13 @@ class Element:
 
 
 def encode(tag: int, *contents: bytes) -> bytes:
-    """Return an element's bytes."""
+    """Encode an element.
+
+    Args:
+        tag: its tag, one byte.
+        *contents: bytes that are joined to its content.
+
+    """
     length = sum(map(len, contents))
     if length < 0x80:
         return bytes((tag, length)) + b"".join(contents)
@@ -100,11 +116,14 @@ def encode(tag: int, *contents: bytes) -> bytes:
 
 
 def first_element(data: bytes) -> Element:
-    """Return the element that the bytes begin with.
+    """Return the element at the start of the bytes.
+
+    Args:
+        data: an element, and possibly more.
 
     Raises:
-        TruncatedError: it is longer than the bytes.
-        DerError: there is none.
+        TruncatedError: the element is longer than the bytes.
+        DerError: the bytes do not start with an element.
 
     """
     return _read(data, 0, len(data))
@@ -116,11 +135,11 @@ def _read(data: bytes, at: int, end: int) -> Element:
     tag, length = data[at], data[at + 1]
     begin = at + 2
     if tag & 0x1F == 0x1F or length in {0x80, 0xFF}:
-        raise DerError("long tags and indefinite lengths are not for DER")
+        raise DerError("long tags and indefinite lengths are not supported")
     if length > 0x80:
         size = length & 0x7F
         if size > 4:
-            raise DerError("nothing is that long")
+            raise DerError("the length has more than 4 bytes")
         if begin + size > end:
             raise TruncatedError
         length = int.from_bytes(data[begin : begin + size], "big")
@@ -131,12 +150,15 @@ def _read(data: bytes, at: int, end: int) -> Element:
 
 
 def name_texts(name: Element) -> dict[str, str]:
-    """Return a distinguished name's texts by their dotted identifiers; of several, the first.
+    """Return the texts of a distinguished name by OID; for a repeated OID, the first.
 
-    A text is read whatever its bytes are, and cut after 1000 characters.
+    A text of any encoding is read, and cut after 1000 characters.
+
+    Args:
+        name: subject or issuer of a certificate.
 
     Raises:
-        DerError: it is no name.
+        DerError: the element is not a distinguished name.
 
     """
     found: dict[str, str] = {}
@@ -144,7 +166,7 @@ def name_texts(name: Element) -> dict[str, str]:
     for pair in islice(attributes, _MAX_ATTRIBUTES):
         parts = list(islice(pair, 3))
         if len(parts) != 2:
-            raise DerError("no name is made like this")
+            raise DerError("a name attribute must have a type and a value")
         identifier, value = parts
         if (text := _decode_string(value)) is not None:
             found.setdefault(dotted_oid(identifier), text[:_MAX_TEXT_LENGTH])
@@ -152,10 +174,10 @@ def name_texts(name: Element) -> dict[str, str]:
 
 
 def _decode_string(element: Element) -> str | None:
-    """Return a string of whatever type, or None for another element.
+    """Return the text of a string of any type, or None for another element.
 
-    Names do not keep to the encoding of their type: T61String is Latin-1 wherever the SAT writes it, and its AC6 writes
-    UTF-8 into PrintableStrings. Latin-1 letters are UTF-8 by chance only in texts that nobody writes.
+    The SAT breaks the encodings of these types: its T61Strings are Latin-1, and its AC6 writes UTF-8 into
+    PrintableStrings. So UTF-8 is tried first; Latin-1 text of a real name is never valid UTF-8 by chance.
     """
     if element.tag == _BMP_STRING:
         return element.content.decode("utf-16-be", "replace")
@@ -170,38 +192,47 @@ def _decode_string(element: Element) -> str | None:
 
 
 def integer(element: Element) -> int:
-    """Return a whole number of 64 bits at most.
+    """Return a signed integer of at most 72 bits.
+
+    Args:
+        element: an INTEGER.
 
     Raises:
-        DerError: it is none, or a larger one.
+        DerError: the element is not an INTEGER, or is longer.
 
     """
     if element.tag != INTEGER or not 1 <= element.end - element.begin <= 9:
-        raise DerError("it is no number, or a very large one")
+        raise DerError("the element is not an integer, or is too large")
     return int.from_bytes(element.content, "big", signed=True)
 
 
 def unsigned_integer(element: Element) -> int:
-    """Return a whole number from 0 up, of any size.
+    """Return a non-negative integer of any size.
+
+    Args:
+        element: an INTEGER.
 
     Raises:
-        DerError: it is none.
+        DerError: the element is not an INTEGER, or is negative.
 
     """
     if element.tag != INTEGER or element.begin == element.end or element.data[element.begin] & 0x80:
-        raise DerError("it is no number from 0 up")
+        raise DerError("the element is not a non-negative integer")
     return int.from_bytes(element.content, "big")
 
 
 def dotted_oid(element: Element) -> str:
-    """Return an identifier's numbers, with dots between.
+    """Return an OBJECT IDENTIFIER in dotted form.
+
+    Args:
+        element: an OBJECT IDENTIFIER.
 
     Raises:
-        DerError: it is none.
+        DerError: the element is not an OBJECT IDENTIFIER, or is longer than 64 bytes.
 
     """
     if element.tag != OBJECT_IDENTIFIER or not 1 <= element.end - element.begin <= _MAX_OID_BYTES:
-        raise DerError("it is no identifier, or a very long one")
+        raise DerError("the element is not an object identifier, or is too long")
     arcs: list[int] = []
     arc = 0
     for byte in element.content:
@@ -210,6 +241,6 @@ def dotted_oid(element: Element) -> str:
             arcs.append(arc)
             arc = 0
     if not arcs:
-        raise DerError("an identifier breaks off")
+        raise DerError("the object identifier is incomplete")
     top = min(arcs[0] // 40, 2)
     return ".".join(map(str, (top, arcs[0] - 40 * top, *arcs[1:])))

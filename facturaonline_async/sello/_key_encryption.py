@@ -1,7 +1,7 @@
-"""How a key is encrypted: looked at before anything is computed, for the file itself says how much there is to compute.
+"""Encryption of a private key: its parameters, read before any key is derived.
 
-A count of two thousand million in a file of 1 kB would hold the GIL, and with it the whole process, for ten minutes.
-And what `cryptography` does not know in an encryption, it reports as it does a wrong password.
+The file itself sets the iteration count. A count of two thousand million in a file of 1 kB would hold the GIL, and so
+block the whole process, for ten minutes. `cryptography` also reports an unsupported encryption as a wrong password.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BLOCK_SIZES: Final = {
     "2.16.840.1.101.3.4.1.22": 16,
     "2.16.840.1.101.3.4.1.42": 16,
 }
-"""Bytes in a block of each cipher that is known."""
+"""Block size of each supported cipher, in bytes."""
 _RC2_WITH_128_BITS: Final = 58
 _LEGACY_SCHEMES: Final = frozenset(
     {
@@ -38,28 +38,28 @@ _LEGACY_SCHEMES: Final = frozenset(
 )
 _LEGACY_BLOCK_SIZE: Final = 8
 _MAX_PARAMETERS: Final = 5
-"""Of a function that makes a key of a password: of scrypt."""
+"""Parameters of a key derivation function; scrypt has the most."""
 
 _HMAC_SHA1: Final = "1.2.840.113549.2.7"
 _HMACS: Final = frozenset({_HMAC_SHA1, *(f"1.2.840.113549.2.{number}" for number in (8, 9, 10, 11))})
-"""With SHA-1, SHA-224, SHA-256, SHA-384 and SHA-512."""
+"""HMAC with SHA-1, SHA-224, SHA-256, SHA-384 and SHA-512."""
 
 _MAX_ITERATIONS: Final = 1_000_000
-"""Half a second. The SAT's keys have 2048, OpenSSL's as many, and the most careful advice is 600,000."""
+"""Half a second. Keys of the SAT and of OpenSSL have 2048; the strictest recommendation is 600,000."""
 _MAX_SCRYPT_COST: Final = 1 << 20
-"""N·r·p: half a second and 128 MiB. OpenSSL's keys have an eighth of it."""
+"""Limit of N·r·p: half a second and 128 MiB. OpenSSL's keys have an eighth of it."""
 
-_UNKNOWN: Final = "it is encrypted in a way that is not known here"
+_UNSUPPORTED: Final = "its encryption is not supported"
 
 
 @frozen
 class Encryption:
-    """How a key is encrypted.
+    """Encryption of a private key.
 
     Attributes:
-        rounds: work that a password takes, in rounds of PBKDF2: 1,000,000 take half a second.
-        refusal: why it is not worth trying, or ``""``.
-        is_aligned: whether the encrypted content is a whole number of the cipher's blocks.
+        iterations: cost of one password, in iterations of PBKDF2: 1,000,000 take half a second.
+        refusal: why the key is not opened; ``""`` if it can be.
+        is_block_aligned: whether the encrypted content is a whole number of cipher blocks.
 
     """
 
@@ -69,7 +69,12 @@ class Encryption:
 
 
 def inspect_encryption(content: bytes) -> Encryption:
-    """Return how a PKCS#8 key is encrypted. Never raises."""
+    """Return the encryption of a PKCS#8 key. Never raises.
+
+    Args:
+        content: an encrypted private key in DER.
+
+    """
     try:
         algorithm, encrypted = der.first_element(content)
         identifier, *parameters = islice(algorithm, _MAX_PARAMETERS)
@@ -78,7 +83,7 @@ def inspect_encryption(content: bytes) -> Encryption:
             (parameter,) = parameters
             return _pbkdf2(_read_iterations(parameter), is_aligned=_is_block_aligned(encrypted, _LEGACY_BLOCK_SIZE))
         if scheme != _PBES2:
-            return Encryption(refusal=_UNKNOWN)
+            return Encryption(refusal=_UNSUPPORTED)
         ((derivation, cipher),) = parameters
         is_aligned = _is_block_aligned(encrypted, _block_size(cipher))
         identifier, parameter = derivation
@@ -86,15 +91,19 @@ def inspect_encryption(content: bytes) -> Encryption:
         if function == _PBKDF2:
             _check_hmac(parameter)
             return _pbkdf2(_read_iterations(parameter), is_aligned=is_aligned)
-        return _scrypt(parameter, is_aligned=is_aligned) if function == _SCRYPT else Encryption(refusal=_UNKNOWN)
+        return _scrypt(parameter, is_aligned=is_aligned) if function == _SCRYPT else Encryption(refusal=_UNSUPPORTED)
     except ValueError:  # a DerError, or too few or too many parts
-        return Encryption(refusal=_UNKNOWN)
+        return Encryption(refusal=_UNSUPPORTED)
 
 
 def to_canonical(content: SecretBytes) -> SecretBytes:
-    """Return an encrypted key in DER as `cryptography` wants it: PBKDF2 with HMAC-SHA1 does not name that.
+    """Return an encrypted key without an explicit HMAC-SHA1 for PBKDF2.
 
-    It is the default, which DER leaves out and some programs write.
+    HMAC-SHA1 is the default. DER omits it and `cryptography` refuses it, but some programs write it.
+
+    Args:
+        content: an encrypted private key in DER; any other content is returned unchanged.
+
     """
     try:
         (scheme, (derivation, cipher)), encrypted = der.first_element(content)
@@ -117,31 +126,31 @@ def _is_block_aligned(encrypted: der.Element, block: int) -> bool:
 
 
 def _block_size(cipher: der.Element) -> int:
-    """Return the bytes in a block of the cipher.
+    """Return the block size of the cipher, in bytes.
 
     Raises:
-        ValueError: the cipher is not known.
+        ValueError: the cipher is not supported.
 
     """
     identifier, vector = cipher
     name = der.dotted_oid(identifier)
     if name not in _BLOCK_SIZES:
-        raise der.DerError("the cipher is not known")
+        raise der.DerError("the cipher is not supported")
     if name == _RC2:
         version, vector = vector
         if der.integer(version) != _RC2_WITH_128_BITS:
-            raise der.DerError("RC2 is known with 128 bits only")
+            raise der.DerError("RC2 is supported with 128 bits only")
     if vector.tag != der.OCTET_STRING or vector.end - vector.begin != _BLOCK_SIZES[name]:
-        raise der.DerError("the initial vector is no block of bytes")
+        raise der.DerError("the initialization vector has not the size of a block")
     return _BLOCK_SIZES[name]
 
 
 def _check_hmac(parameter: der.Element) -> None:
-    """Raise `ValueError` where PBKDF2 takes its salt from elsewhere, or uses an HMAC that is not known."""
+    """Raise `ValueError` if PBKDF2 has no explicit salt, or uses an unsupported HMAC."""
     salt, _iterations, *others = islice(parameter, _MAX_PARAMETERS)
     hmacs = [each for each in others if each.tag == der.SEQUENCE]
     if salt.tag != der.OCTET_STRING or any(der.dotted_oid(next(iter(each), each)) not in _HMACS for each in hmacs):
-        raise der.DerError("the salt or the HMAC is not known")
+        raise der.DerError("the salt or the HMAC is not supported")
 
 
 def _read_iterations(parameter: der.Element) -> int:
@@ -149,21 +158,21 @@ def _read_iterations(parameter: der.Element) -> int:
     return der.integer(count)
 
 
-def _pbkdf2(rounds: int, *, is_aligned: bool) -> Encryption:
-    if 1 <= rounds <= _MAX_ITERATIONS:
-        return Encryption(rounds, is_block_aligned=is_aligned)
+def _pbkdf2(iterations: int, *, is_aligned: bool) -> Encryption:
+    if 1 <= iterations <= _MAX_ITERATIONS:
+        return Encryption(iterations, is_block_aligned=is_aligned)
     return Encryption(
-        refusal=f"its password goes through {rounds:,} rounds, and a key of the SAT through 2,048",
+        refusal=f"its encryption has {iterations:,} iterations, and a key of the SAT has 2,048",
         is_block_aligned=is_aligned,
     )
 
 
 def _scrypt(parameter: der.Element, *, is_aligned: bool) -> Encryption:
-    _salt, cost, block, lanes, *_ = islice(parameter, _MAX_PARAMETERS)
-    n, r, p = map(der.integer, (cost, block, lanes))
+    _salt, cost, block_size, parallelism, *_ = islice(parameter, _MAX_PARAMETERS)
+    n, r, p = map(der.integer, (cost, block_size, parallelism))
     if min(n, r, p) >= 1 and n * r * p <= _MAX_SCRYPT_COST:
         return Encryption(n * r * p, is_block_aligned=is_aligned)
     return Encryption(
-        refusal=f"its password goes through scrypt with N={n}, r={r} and p={p}, and no key of the SAT does",
+        refusal=f"its encryption uses scrypt with N={n}, r={r} and p={p}, and no key of the SAT does",
         is_block_aligned=is_aligned,
     )

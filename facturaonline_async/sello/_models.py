@@ -1,4 +1,4 @@
-"""Sello: a certificate, its private key and the key's password, as the SAT gives them out (CSD or FIEL)."""
+"""Sello (CSD or FIEL): a certificate of the SAT, its private key and its password."""
 
 from __future__ import annotations
 
@@ -20,11 +20,20 @@ from facturaonline_async.sello._text_encodings import decode_text
 __all__ = ["Sello", "read_file"]
 
 _MAX_FILE_BYTES: Final = 1 << 20
-"""The SAT's files have about 1.5 kB each; anything far above is another file."""
+"""A file of the SAT has about 1.5 kB; a much larger one is some other file."""
 
 
 def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
-    """Return the file's bytes, or raise `InvalidInputError` with the reason."""
+    """Return the bytes of a certificate's or key's file. Blocking.
+
+    Args:
+        field_name: name of the field, for the error.
+        path: path of the file.
+
+    Raises:
+        InvalidInputError: the file is missing, unreadable, empty or larger than 1 MiB.
+
+    """
     try:
         if Path(path).exists() and not Path(path).is_file():
             reason = "it is not a file"
@@ -40,7 +49,12 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
 
 
 def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
-    """Return the bytes of a base64 text, or PEM text as it is; or raise `InvalidInputError`."""
+    """Decode a base64 text; return PEM text unchanged.
+
+    Raises:
+        InvalidInputError: the text is neither, or is incomplete.
+
+    """
     if isinstance(text, bytes):
         given = decode_text(SecretBytes(text))
     elif isinstance(text, (str, Secret)):
@@ -50,7 +64,7 @@ def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
     content = None if given is None else decode_base64_text(given)
     del text
     if not content:
-        raise InvalidInputError(f"{field_name} is not base64 text, or is cut off.", field=field_name)
+        raise InvalidInputError(f"{field_name} is not base64 text, or is incomplete.", field=field_name)
     return content
 
 
@@ -58,16 +72,16 @@ def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
 class Sello:
     """A certificate (``.cer``), its encrypted private key (``.key``) and the key's password.
 
-    The bytes are taken as they are: making one never validates anything, `facturaonline_async.sello.check` does. The
-    key and the password do not show in ``repr`` and cannot be pickled.
+    The constructor does not validate the contents; `facturaonline_async.sello.check` does. ``repr`` hides the key and
+    the password, and they cannot be pickled.
 
     Attributes:
-        cer: the certificate's bytes; the SAT gives DER.
-        key: the encrypted private key's bytes; the SAT gives PKCS#8 DER.
-        password: kept as a `Secret`; a text is accepted.
+        cer: bytes of the certificate; the SAT issues DER.
+        key: bytes of the encrypted private key; the SAT's are PKCS#8 in DER.
+        password: password of the key, a `Secret`; a text is converted.
 
     Raises:
-        InvalidInputError: something else than bytes, or than a text for the password, was given.
+        InvalidInputError: `cer` or `key` is not bytes, or `password` is not a text.
 
     """
 
@@ -79,7 +93,12 @@ class Sello:
     async def from_files(
         cls, cer: str | os.PathLike[str], key: str | os.PathLike[str], *, password: str | Secret
     ) -> Sello:
-        """Read both files, in a thread and in one go.
+        """Read both files in a worker thread.
+
+        Args:
+            cer: path of the certificate, a ``.cer`` file.
+            key: path of the encrypted private key, a ``.key`` file.
+            password: password of the key.
 
         Raises:
             InvalidInputError: a file is missing, unreadable, empty or larger than 1 MiB.
@@ -88,25 +107,28 @@ class Sello:
         return await anyio.to_thread.run_sync(lambda: cls(read_file("cer", cer), read_file("key", key), password))
 
     def to_der(self) -> Sello:
-        """Return the same Sello with both files as the SAT gives them: DER, and no more.
+        """Return the same Sello with both files in plain DER, as the SAT issues them.
 
-        Mended are PEM and base64 text, bytes behind the end, and a transfer as text that can be undone. Of several PEM
-        blocks the one that is wanted is taken: the private key, or the certificate that is no authority's (of several
-        such, the key's; the key is opened for that, which may take half a second). One file may hold both. What cannot
-        be recognised stays as it is.
+        It decodes PEM and base64 text, removes extra bytes after the content, and undoes a transfer in text mode where
+        that is possible. Among several PEM blocks it takes the private key, and the certificate that is not a CA's.
+        Among several of these it takes the certificate of the key, and opens the key for that, which may take half a
+        second. One file may hold both. An unknown content stays unchanged.
         """
         chosen = select(SecretBytes(self.cer), SecretBytes(self.key), self.password)
         cer, key = (chosen.key, chosen.cer) if chosen.is_swapped else (chosen.cer, chosen.key)
         return Sello(bytes(cer.der or self.cer), SecretBytes(key.der or self.key), self.password)
 
     def refuse_unsendable(self, cer: str, key: str, password: str) -> None:
-        """Refuse what no SAT file is, before anything is sent; whether it is a good one is another question.
+        """Refuse contents that the API cannot take at all, without checking the certificate.
 
         Args:
-            cer, key, password: names of the fields, for the error.
+            cer: name of the certificate's field, for the error.
+            key: name of the key's field, for the error.
+            password: name of the password's field, for the error.
 
         Raises:
-            InvalidInputError: a file is empty or larger than 1 MiB, or the password is empty or not in one line.
+            InvalidInputError: a file is empty or larger than 1 MiB, or the password is empty or holds a control
+                character.
 
         """
         for name, content in ((cer, self.cer), (key, self.key)):
@@ -121,14 +143,19 @@ class Sello:
 
     @classmethod
     def from_base64(cls, cer: str | bytes, key: str | bytes, *, password: str | Secret) -> Sello:
-        """Decode both texts, in whatever form they come.
+        """Decode both texts from base64 or PEM.
 
-        That is: either alphabet (``+/`` or ``-_``), with or without padding, blanks, line breaks, a byte order mark,
-        quotes, a ``data:`` prefix or a URI's escapes; also where a web form made blanks of the plus signs. PEM text is
-        taken as `to_der` takes it.
+        Both base64 alphabets (``+/`` and ``-_``) are accepted, with or without padding, blanks, line breaks, a byte
+        order mark, quotes, a ``data:`` prefix or URL escapes, and with blanks that a web form put in place of plus
+        signs. PEM text is read as by `to_der`.
+
+        Args:
+            cer: text of the certificate.
+            key: text of the encrypted private key.
+            password: password of the key.
 
         Raises:
-            InvalidInputError: a text is not base64, or is empty, or one letter of it holds no byte: it breaks off.
+            InvalidInputError: a text is not base64, or is empty or incomplete.
 
         """
         sello = cls(bytes(_decode_text("cer", cer)), _decode_text("key", key), password)

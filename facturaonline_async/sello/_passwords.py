@@ -1,4 +1,4 @@
-"""Why a password does not open a key: it is another one, or it was garbled on its way here."""
+"""Diagnosis of a password that does not open its key: wrong, or garbled on its way."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ __all__ = ["explain_unsendable", "explain_wrong_password"]
 
 _MAX_TRIES: Final = 32
 _MAX_ITERATIONS: Final = 3_000_000
-"""Rounds of PBKDF2 for all tries together: one and a half seconds. A key of the SAT takes 2048 for each."""
+"""PBKDF2 iterations of all tries together: one and a half seconds. A key of the SAT takes 2048 for each."""
 _MAX_CHANGES: Final = 3
-"""Changes that are undone one after the other."""
+"""Changes that are undone in sequence."""
 _MAX_LENGTH: Final = 1000
-"""Characters. The work of composing accents may grow with the square of their number."""
+"""Characters. Unicode normalization may take quadratic time."""
 
 _BLANKS: Final = (
     "\0\t\n\v\f\r\x1c\x1d\x1e\x1f \u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
     "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
-"""What is copied along with a password, and not seen: blanks, and marks without a width."""
+"""Invisible characters that are copied along with a password: blanks and zero-width marks."""
 _LATIN_BLANKS: Final = _BLANKS + "\x85\xa0\xad"
-"""Those that a letter in UTF-8 may end with where it was read as Latin-1, too."""
+"""Plus the bytes of UTF-8 letters that are blanks in Latin-1."""
 _QUOTES: Final = ('""', "''", "``", "\xb4\xb4", "\u201c\u201d", "\u2018\u2019", "«»", "\u201e\u201c", "\u201a\u2018")
 
 
 @frozen
 class _Change:
-    """Something that happens to texts.
+    """A way in which texts get garbled.
 
     Attributes:
-        remedy: what to do about it: "the key opens after …".
-        undo: returns the text as it was before; raises `ValueError`, or returns the same, where it did not happen.
+        remedy: how to undo the change, a clause that completes "the key opens after this: …".
+        undo: returns the original text; raises `ValueError` or returns the same text if the change did not happen.
 
     """
 
@@ -56,7 +56,13 @@ class _Change:
 
 @frozen
 class _Candidate:
-    """A text that the password may have been, and what has to be done to the given one."""
+    """A possible original of the given password.
+
+    Attributes:
+        text: the possible password.
+        remedies: changes that turn the given password into it, in order.
+
+    """
 
     text: Secret
     remedies: tuple[str, ...] = ()
@@ -97,7 +103,7 @@ _CHANGES: Final = (
     _Change("it is read as UTF-8 (it was read in code page 850)", _misread("cp850")),
     _Change("it is read as UTF-8 (it was read in code page 437)", _misread("cp437")),
     _Change("it is read as UTF-8 (it was read as MacRoman)", _misread("mac_roman")),
-    # Bytes that were no UTF-8 come out of the environment as surrogates.
+    # Environment variables hold bytes that are not UTF-8 as surrogates.
     _Change(
         "it is given in UTF-8 (it was given in Windows-1252)",
         lambda text: text.encode("utf-8", "surrogateescape").decode("cp1252"),
@@ -112,9 +118,15 @@ _CHANGES: Final = (
 
 
 def explain_wrong_password(key: SecretBytes, password: Secret) -> Finding:
-    """Say why a password does not open a key, and what would, where re-reading the password does.
+    """Explain why a password does not open a key, and find the change that would.
 
-    Each try costs what the key's file asks for; tries end after 32, or 3,000,000 rounds of PBKDF2 in all.
+    Each try costs the iterations that the file of the key demands. The limit is 32 tries, or 3,000,000 PBKDF2
+    iterations in all.
+
+    Args:
+        key: the encrypted private key.
+        password: the given password, which does not open it.
+
     """
     tries = min(_MAX_TRIES, _MAX_ITERATIONS // max(1, key_encryption.inspect_encryption(key).iterations))
     if (in_windows := _encode_cp1252(password)) is not None:
@@ -123,35 +135,35 @@ def explain_wrong_password(key: SecretBytes, password: Secret) -> Finding:
         if _opens(key, encode_password(candidate.text)):
             return _garbled_finding(candidate.remedies)
     if in_windows is not None and _opens(key, in_windows):
-        seen = "The password opens the key in Windows-1252 only, which the API, reading it in UTF-8, cannot be sent."
+        seen = "The password opens the key only if it is encoded in Windows-1252, and the API takes UTF-8."
         return Finding("password_unsendable", "password", seen)
     return Finding("wrong_password", "password", "The password does not open the key.")
 
 
 def explain_unsendable(key: SecretBytes | None, password: Secret) -> Finding:
-    """Say why a password cannot be sent, and whether that is its own fault.
+    """Explain why a password cannot be sent, and whether stripping it would help.
 
-    Zeros behind it change nothing in PBKDF2: the password without them opens the key as well.
+    PBKDF2 ignores trailing NUL characters: the password without them opens the key as well.
 
     Args:
-        key: an encrypted one that the password opens; None: there is none.
-        password: with a character that no form carries.
+        key: the encrypted private key, which the password opens; None if the key is not encrypted.
+        password: a password with a control character.
 
     """
     bare = Secret(password.reveal().strip(_BLANKS))
     if key is not None and bare and bare != password and _opens(key, encode_password(bare)):
         return _garbled_finding((_STRIP_REMEDY,))
-    seen = "The password holds a tab or another character that is none to see."
+    seen = "The password holds a tab or another control character."
     return Finding("password_unsendable", "password", seen)
 
 
 def _garbled_finding(remedies: tuple[str, ...]) -> Finding:
-    seen = "The password is the right one, but was garbled on its way. It opens the key after this: "
+    seen = "The password is right, but was garbled on its way. It opens the key after this: "
     return Finding("password_garbled", "password", f"{seen}{'; then '.join(remedies)}.")
 
 
 def _candidates(password: Secret) -> Iterator[_Candidate]:
-    """Yield each text that the password may have been: before one change, then before two, and three."""
+    """Yield each possible original of a password: one change undone, then two, then three."""
     changes = _CHANGES if len(password.reveal()) <= _MAX_LENGTH else _CHANGES[:2]
     waiting = deque([_Candidate(password)])
     seen = {password}
@@ -169,17 +181,17 @@ def _candidates(password: Secret) -> Iterator[_Candidate]:
 
 
 def _undo(change: _Change, text: Secret) -> Secret | None:
-    """Return the text without a change, or None where that cannot be."""
+    """Undo a change in a text; return None if that is impossible."""
     try:
         return Secret(change.undo(text.reveal()))
     except ValueError:
         return None
-    except BaseException as error:  # noqa: BLE001  # it is raised again
+    except BaseException as error:  # noqa: BLE001  # raised again
         raise error.with_traceback(None) from None  # the frames below hold the text
 
 
 def _encode_cp1252(password: Secret) -> SecretBytes | None:
-    """Return the password in Windows-1252 if that differs from UTF-8, and can be."""
+    """Return the password in Windows-1252; None if that is the same as UTF-8, or impossible."""
     if password.reveal().isascii():
         return None
     try:
@@ -197,6 +209,6 @@ def _opens(key: SecretBytes, password: SecretBytes) -> bool:
         open_private_key(key, password)
     except WrongPasswordError:
         return False
-    except ValueError:  # it opens, and holds another kind of key
+    except ValueError:  # the password is right, and the key is of another kind
         return True
     return True

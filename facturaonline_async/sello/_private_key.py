@@ -1,4 +1,4 @@
-"""Opening a private key: what its file and its password turn out to be."""
+"""Private key: decrypt it with its password and prove that it works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "enco
 
 _MIN_BITS: Final = 512
 _MAX_BITS: Final = 8192
-"""The SAT's have 2048. What is much larger takes for ever, and says so in its own numbers."""
+"""The SAT's keys have 2048. A much larger key would take too long."""
 
 
 class WrongPasswordError(ValueError):
@@ -26,29 +26,40 @@ class WrongPasswordError(ValueError):
 
 
 class UnsupportedKeyError(ValueError):
-    """It is encrypted, or made, in a way that the SAT's keys are not."""
+    """The key has another kind, size or encryption than the SAT's keys."""
 
 
 class DamagedKeyError(ValueError):
-    """The password opens it, and its numbers are no RSA key."""
+    """The key or its encrypted content is not intact."""
 
 
 def encode_password(password: Secret) -> SecretBytes:
-    """Return a password's bytes as the API reads them."""
+    """Encode a password in UTF-8, as the API does.
+
+    Args:
+        password: password of a private key.
+
+    """
     return SecretBytes(password.reveal().encode("utf-8", "surrogatepass"))
 
 
 def open_private_key(content: SecretBytes, password: SecretBytes | None) -> PublicNumbers:
-    """Return the public half of a PKCS#8 (or PKCS#1) key in DER. Takes a millisecond; half a second at the very most.
+    """Decrypt a private key, prove that it works, and return its public half.
 
-    `cryptography` proves both primes when it loads a key, which takes 27 ms, and for primes that a stranger chose as
-    long as he likes. A key that is used, not just looked at, has shown more: so it is loaded without the proof, its
-    numbers are held against each other, and then it signs something that its public half verifies.
+    It takes about 1 ms, and at most half a second.
+
+    When `cryptography` loads a key, it proves that both primes are prime. That takes 27 ms, and for crafted numbers as
+    long as their author likes. So the key is loaded without this proof; instead its numbers are compared, and its
+    public half must verify a signature.
+
+    Args:
+        content: the key in DER, PKCS#8 or PKCS#1.
+        password: its password; None if the key is not encrypted.
 
     Raises:
-        WrongPasswordError: the password does not open it.
-        DamagedKeyError: it opens, and is no valid RSA key; or its content is no whole number of its cipher's blocks.
-        UnsupportedKeyError: it is encrypted, or made, in a way that the SAT's keys are not.
+        WrongPasswordError: the password does not open the key.
+        DamagedKeyError: the key is not a valid RSA key, or its encrypted content is not a whole number of blocks.
+        UnsupportedKeyError: the key has another kind, size or encryption than the SAT's keys.
 
     """
     if password is not None:
@@ -56,42 +67,45 @@ def open_private_key(content: SecretBytes, password: SecretBytes | None) -> Publ
         if encryption.refusal:
             raise UnsupportedKeyError(encryption.refusal)
         if not encryption.is_block_aligned:
-            raise DamagedKeyError("its encrypted content is not whole")
+            raise DamagedKeyError("its encrypted content is incomplete")
         content = key_encryption.to_canonical(content)
     key = _load(content, password)
     if isinstance(key, ValueError):
-        raise key  # out of the handler: no other library's error goes along
+        raise key  # outside the handler: without the context of the library's error
     public = key.public_key().public_numbers()
     if not _MIN_BITS <= public.n.bit_length() <= _MAX_BITS:
         raise UnsupportedKeyError(f"it is an RSA key of {public.n.bit_length():,} bits")
     if not (_is_consistent(key.private_numbers()) and _signs_and_verifies(key)):
-        raise DamagedKeyError("its numbers are no RSA key")
+        raise DamagedKeyError("its numbers are not a valid RSA key")
     return PublicNumbers(public.n, public.e)
 
 
 def _load(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivateKey | ValueError:
-    """Return the key, its numbers not yet looked at, or what keeps it from being read.
+    """Load the key without checking its numbers, or return the error.
 
-    One wrong password in 256 decrypts to something with good padding, and the library then calls the key malformed:
-    whatever it says of a key that is encrypted in a known way, the password is wrong.
+    One wrong password in 256 decrypts to valid padding, and the library then calls the key malformed. So every error
+    about a key with a supported encryption means a wrong password.
     """
     try:
         with suppress_warnings():
             key = load_der_private_key(content, password, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm:
-        return UnsupportedKeyError("it is encrypted, or made, in a way that is not known here")
+        return UnsupportedKeyError("its kind or its encryption is not supported")
     except BaseException as error:
         if not is_input_error(error):
             raise
     else:
-        return key if isinstance(key, rsa.RSAPrivateKey) else UnsupportedKeyError("it is no RSA key")
+        return key if isinstance(key, rsa.RSAPrivateKey) else UnsupportedKeyError("it is not an RSA key")
     if password is None:
-        return DamagedKeyError("its content is no private key")
-    return WrongPasswordError("the password does not open it")
+        return DamagedKeyError("its content is not a private key")
+    return WrongPasswordError("the password does not open the key")
 
 
 def _is_consistent(key: rsa.RSAPrivateNumbers) -> bool:
-    """Whether the numbers are those of one key. Sizes first: nothing is computed with a number of a million bits."""
+    """Return whether the numbers belong to one key.
+
+    Sizes are compared first, so that nothing is computed with a number of a million bits.
+    """
     n, e = key.public_numbers.n, key.public_numbers.e
     return (
         1 < key.p < n
@@ -110,7 +124,10 @@ def _is_consistent(key: rsa.RSAPrivateNumbers) -> bool:
 
 
 def _signs_and_verifies(key: rsa.RSAPrivateKey) -> bool:
-    """Whether the public half verifies what the private one signs: with a prime that is none, it does not."""
+    """Return whether the public half verifies a signature of the private half.
+
+    It does not if one of the primes is not prime.
+    """
     try:
         signature = key.sign(b"", padding.PKCS1v15(), SHA256())
         key.public_key().verify(signature, b"", padding.PKCS1v15(), SHA256())

@@ -1,4 +1,4 @@
-"""Which kind of file it is, however it was sent: DER, text that holds DER, or DER that was transferred as text."""
+"""Recognition of a file's kind: DER, DER in PEM or base64 text, or DER sent in text mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Content", "FileKind", "decode_base64_text", "first_recognised", "rec
 
 
 class FileKind(enum.StrEnum):
-    """What a file holds, in words that complete "it is …"."""
+    """Kind of a file; each value completes the sentence "the file is …"."""
 
     CERTIFICATE = "a certificate"
     KEY = "an encrypted private key"
@@ -34,21 +34,21 @@ class FileKind(enum.StrEnum):
 
     @property
     def is_key(self) -> bool:
-        """Whether it is a private key of any kind."""
+        """Whether the file is a private key of any kind."""
         return self in {FileKind.KEY, FileKind.PLAIN_KEY, FileKind.LEGACY_KEY}
 
 
 @frozen
 class Content:
-    """A file's content, found out; or one block's of a PEM file.
+    """Recognised content of a file, or of one block of a PEM file.
 
     Attributes:
-        what: what it is; for a file that breaks off, as far as can be seen.
-        der: its DER, wherever it was found; kept from showing itself, for it may be a key.
-        text: ``"PEM text"``, ``"base64 text"`` or ``""`` for bytes.
-        text_mode: what a transfer as text did to it, as a clause; ``""``: nothing.
-        extra: bytes behind the end.
-        is_truncated: whether it breaks off.
+        kind: kind of the content; for a truncated file, as its first bytes indicate.
+        der: the content in DER. The repr hides it, because it may be a private key.
+        text: ``"PEM text"`` or ``"base64 text"``; ``""`` for a binary file.
+        text_mode: damage by a transfer in text mode, as a clause; ``""`` if there is none.
+        extra: number of bytes after the content.
+        is_truncated: whether the content is incomplete.
 
     """
 
@@ -61,12 +61,12 @@ class Content:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it is of a known kind, complete, and nothing stands behind it."""
+        """Whether the kind is known, and no byte is missing or extra."""
         return self.kind is not FileKind.OTHER and not self.is_truncated and not self.extra
 
     @property
     def is_unrecoverable(self) -> bool:
-        """Whether a transfer as text has changed it in a way that cannot be undone."""
+        """Whether a transfer in text mode has destroyed the content."""
         return bool(self.text_mode) and self.kind is FileKind.OTHER
 
 
@@ -77,19 +77,38 @@ _NESTED_PEM: Final = b"-----BEGIN "
 
 
 def recognise(content: bytes) -> Content:
-    """Return what a file holds, of several PEM blocks the `likeliest`. Never raises."""
+    """Return the content of a file; of several PEM blocks, the first known one.
+
+    Never raises.
+
+    Args:
+        content: bytes of the file.
+
+    """
     return first_recognised(recognise_all(content))
 
 
 def first_recognised(found: Sequence[Content]) -> Content:
-    """Return the first content that says something about a file, or else the first one."""
+    """Return the first content of a known kind, or else the first content.
+
+    Args:
+        found: contents of one file, at least one.
+
+    """
     return next(
         (each for each in found if each.kind not in {FileKind.TEXT, FileKind.OTHER, FileKind.PUBLIC_KEY}), found[0]
     )
 
 
 def recognise_all(content: bytes) -> tuple[Content, ...]:
-    """Return what a file holds: one content, or that of each PEM block in order. Never raises."""
+    """Return the content of a file, or the content of each of its PEM blocks in order.
+
+    Never raises.
+
+    Args:
+        content: bytes of the file.
+
+    """
     if not content:
         return (Content(FileKind.EMPTY, b""),)
     if content.startswith(b"PK\x03\x04"):
@@ -102,7 +121,12 @@ def recognise_all(content: bytes) -> tuple[Content, ...]:
 
 
 def decode_base64_text(text: Secret) -> SecretBytes | None:
-    """Return the bytes of a base64 text, or of PEM text the text itself; None for another text, or none."""
+    """Decode a base64 text; return PEM text as bytes, and None for any other text.
+
+    Args:
+        text: base64 or PEM text.
+
+    """
     text = text_encodings.unescape(text)
     if text_encodings.pem_blocks(text):
         return SecretBytes(text.reveal().encode("utf-8", "replace"))
@@ -113,7 +137,7 @@ def decode_base64_text(text: Secret) -> SecretBytes | None:
 
 
 def _recognise_text(text: Secret) -> tuple[Content, ...]:
-    """Return what PEM or base64 holds, whatever it was copied out of."""
+    """Return the contents of PEM or base64 text, with or without quotes and escapes."""
     text = text_encodings.unescape(text)
     if blocks := text_encodings.pem_blocks(text):
         return tuple(_recognise_block(block) for block in blocks)
@@ -139,23 +163,23 @@ def _decode_candidates(text: Secret) -> list[SecretBytes]:
 
 
 def _choose_candidate(contents: list[SecretBytes], form: str) -> Content:
-    """Return the first of several readings of one text that is whole, or else the first one."""
-    readings = [evolve(_recognise_binary(content), text=form) for content in contents]
-    found = next((each for each in readings if each.is_complete), readings[0] if readings else None)
-    is_nothing = found is None or (found.kind is FileKind.OTHER and not found.is_truncated and not found.text_mode)
-    return Content(FileKind.TEXT, b"") if found is None or is_nothing else found
+    """Return the first complete decoding of one text, or else the first decoding."""
+    candidates = [evolve(_recognise_binary(content), text=form) for content in contents]
+    found = next((each for each in candidates if each.is_complete), candidates[0] if candidates else None)
+    is_unknown = found is None or (found.kind is FileKind.OTHER and not found.is_truncated and not found.text_mode)
+    return Content(FileKind.TEXT, b"") if found is None or is_unknown else found
 
 
 def _recognise_binary(content: bytes) -> Content:
-    """Return what bytes are, as they are or as they were before they were transferred as text."""
+    """Return the content of a binary file, after undoing a transfer in text mode."""
     found = _recognise_der(content)
     if found.is_complete:
         return found
     for restoration in text_mode.undo_text_mode(content):
-        if (before := _recognise_der(restoration.content)).is_complete:
-            return evolve(before, text_mode=restoration.damage)
-    how = text_mode.describe_loss(content)
-    return Content(FileKind.OTHER, b"", text_mode=how) if how else found
+        if (restored := _recognise_der(restoration.content)).is_complete:
+            return evolve(restored, text_mode=restoration.damage)
+    damage = text_mode.describe_loss(content)
+    return Content(FileKind.OTHER, b"", text_mode=damage) if damage else found
 
 
 def _recognise_der(content: bytes) -> Content:
@@ -173,7 +197,7 @@ def _recognise_der(content: bytes) -> Content:
 
 
 def _classify_der(outer: der.Element) -> FileKind:
-    """Return what a well-formed sequence is, by the tags within."""
+    """Return the kind of a well-formed sequence, by the tags of its elements."""
     try:
         parts = list(islice(outer, _MAX_PARTS))
         tags = [part.tag for part in parts]
@@ -195,7 +219,10 @@ def _classify_der(outer: der.Element) -> FileKind:
 
 
 def _classify_ber(outer: der.Element) -> FileKind:
-    """Return what a sequence with parts in BER is: the SAT's Certifica writes its envelopes so, and Java key stores."""
+    """Return the kind of a sequence with elements in BER.
+
+    The SAT's Certifica writes its envelopes in BER, and Java writes its key stores so.
+    """
     try:
         first = next(iter(outer), None)
     except der.DerError:
@@ -209,18 +236,21 @@ def _classify_ber(outer: der.Element) -> FileKind:
 
 
 def _classify_signed(tags: list[int]) -> FileKind:
-    """Tell a certificate from a request for one: the one names its algorithm in third place, the other its key."""
+    """Return whether signed content is a certificate or a certificate request.
+
+    The third element is the algorithm in a certificate, and the public key in a request.
+    """
     if tags[:2] == [der.VERSION, der.INTEGER] or tags[:6] == [der.INTEGER, *[der.SEQUENCE] * 5]:
         return FileKind.CERTIFICATE
     return FileKind.REQUEST if tags[:3] == [der.INTEGER, der.SEQUENCE, der.SEQUENCE] else FileKind.OTHER
 
 
-def _classify_truncated(within: bytes) -> FileKind:
-    """Return what a file that breaks off was going to be, if its bytes from the fifth on tell."""
+def _classify_truncated(start: bytes) -> FileKind:
+    """Return the kind of a truncated file, by its bytes from the fifth on."""
     # SEQUENCE (with a length of two bytes) { SEQUENCE (with a length of two bytes) { version … is how certificates
     # begin, and { SEQUENCE (with a length of one byte) { identifier … is how encrypted keys do.
-    if re.match(rb"\x30\x82..[\xa0\x02]", within, re.DOTALL):
+    if re.match(rb"\x30\x82..[\xa0\x02]", start, re.DOTALL):
         return FileKind.CERTIFICATE
-    if re.match(rb"\x30[\x0b-\x7f]\x06", within, re.DOTALL):
+    if re.match(rb"\x30[\x0b-\x7f]\x06", start, re.DOTALL):
         return FileKind.KEY
     return FileKind.OTHER

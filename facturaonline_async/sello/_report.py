@@ -1,4 +1,4 @@
-"""What a check found: the certificate's facts, and everything that is wrong."""
+"""Result of a check: the facts of the certificate, and the findings."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ _TEST_AUTHORITIES: Final = ("uat", "pruebas")
 
 @frozen(kw_only=True)
 class Certificado:
-    """What a certificate says. Texts that it does not have are ``""``; what cannot be printed in them is U+FFFD.
+    """Facts that a certificate states.
+
+    A missing text is ``""``. Unprintable characters are replaced by U+FFFD.
 
     Attributes:
-        kind: ``"csd"`` (it has a sucursal), ``"fiel"``, or None for what the SAT does not issue.
-        rfc: the holder's.
-        rfc_representante, curp_representante: the legal representative's, for companies.
-        curp: the holder's, for persons.
-        nombre: the holder's name or razón social.
-        sucursal: the branch that a CSD was made for.
-        numero: the certificate's number, 20 digits.
-        not_before, not_after: validity, aware datetimes in UTC.
-        issuer: name of the authority; it is not verified that the authority signed.
-        issuer_organization: whose authority it is.
-        key_bits: size of its RSA key; 0 for a key of another kind.
-        key_usage: what the key may do, in `cryptography`'s words.
-        signature_hash: such as ``"sha256"``.
+        kind: ``"csd"`` or ``"fiel"``; None for a certificate of any other kind.
+        rfc: RFC of the holder.
+        rfc_representante: RFC of the company's legal representative.
+        curp: CURP of the holder, if it is a person.
+        curp_representante: CURP of the company's legal representative.
+        nombre: name or razón social of the holder.
+        sucursal: branch for which a CSD was issued.
+        numero: number of the certificate, 20 digits.
+        not_before: begin of the validity, an aware datetime in UTC.
+        not_after: end of the validity, an aware datetime in UTC.
+        issuer: name of the certificate authority. Its signature is not verified.
+        issuer_organization: organization of the certificate authority.
+        key_bits: size of the RSA key, in bits; 0 for a key of another kind.
+        key_usage: key usages, by `cryptography`'s names.
+        signature_hash: hash of the signature, such as ``"sha256"``; ``""`` if unknown.
 
     """
 
@@ -57,27 +61,27 @@ class Certificado:
 
     @property
     def persona(self) -> Literal["moral", "fisica"]:
-        """Whether the holder is a company or a person, by the RFC's length."""
+        """``"moral"`` for a company, ``"fisica"`` for a person, by the length of the RFC."""
         return "moral" if len(self.rfc) == 12 else "fisica"
 
     @property
     def is_from_sat(self) -> bool:
-        """Whether the authority has the SAT's name."""
+        """Whether the certificate authority has the SAT's name."""
         return _SAT in fold(self.issuer_organization)
 
     @property
     def is_test(self) -> bool:
-        """Whether the authority is one of the SAT's test authorities."""
+        """Whether one of the SAT's test authorities issued the certificate."""
         return any(word in fold(self.issuer) for word in _TEST_AUTHORITIES)
 
 
 @frozen(repr=False)
 class CheckReport:
-    """What a check of a `Sello` found. It holds no secret, and can be pickled.
+    """Result of a check of a `Sello`. It holds no secret, and can be pickled.
 
     Attributes:
-        certificado: the certificate's facts, or None if it cannot be read.
-        findings: everything, errors first; each has ``code``, ``severity``, ``seen`` and ``remedy``.
+        certificado: facts of the certificate, or None if it cannot be read.
+        findings: all findings, errors first.
 
     """
 
@@ -86,17 +90,17 @@ class CheckReport:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What keeps the Sello from being sent."""
+        """The findings that prevent the Sello from being sent."""
         return tuple(finding for finding in self.findings if finding.is_error)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What somebody should look at."""
+        """The findings that a person should verify; the Sello is sent all the same."""
         return tuple(finding for finding in self.findings if not finding.is_error)
 
     @property
     def ok(self) -> bool:
-        """Whether the Sello can be sent."""
+        """Whether there are no errors, so that the Sello can be sent."""
         return not self.errors
 
     def __repr__(self) -> str:

@@ -1,4 +1,7 @@
-"""Which of a file's contents is the certificate, and which the key: PEM files hold several, and one may serve both."""
+"""Selection of the certificate and the key among the contents of two files.
+
+A PEM file may hold several contents, and one file may hold both certificate and key.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ __all__ = ["Selection", "certificate_public_key", "derive_public_key", "select",
 
 @frozen
 class Selection:
-    """The two contents of a Sello, by what they are.
+    """Certificate and key of a Sello.
 
     Attributes:
-        cer: the certificate, or the content that stands in its place.
-        key: likewise.
+        cer: the certificate, or the content in its place.
+        key: the private key, or the content in its place.
         is_swapped: whether each was found in the file that was given for the other.
 
     """
@@ -30,10 +33,15 @@ class Selection:
 
 
 def select(cer: SecretBytes, key: SecretBytes, password: Secret) -> Selection:
-    """Return certificate and key out of two files, either of which may be, or hold, the key. Never raises.
+    """Return the certificate and the key of two files, also if they are swapped. Never raises.
 
-    The key is opened only if the certificates' file holds those of several holders: a chain's authorities are told by
-    what they state.
+    The key is opened only if there are certificates of several holders. CA certificates are recognised without it.
+
+    Args:
+        cer: bytes of the file given as the certificate.
+        key: bytes of the file given as the key.
+        password: password of the key.
+
     """
     cers, keys = recognise_all(cer), recognise_all(key)
     is_swapped = not _certificates(cers) and not _keys(keys) and bool(_keys(cers)) and bool(_certificates(keys))
@@ -44,19 +52,24 @@ def select(cer: SecretBytes, key: SecretBytes, password: Secret) -> Selection:
 
 
 def select_key(found: Sequence[Content]) -> Content:
-    """Return the key among several contents, an encrypted one first; or the one that stands in its place."""
+    """Return the key among several contents, preferably an encrypted one.
+
+    Args:
+        found: contents of a file, at least one; without a key, the first known one is returned.
+
+    """
     keys = _keys(found)
     return next((each for each in keys if each.kind is FileKind.KEY), (*keys, first_recognised(found))[0])
 
 
 def select_certificate(found: Sequence[Content], public: Callable[[], PublicNumbers | None]) -> Content:
-    """Return the certificate among several contents; or the one that stands in its place.
+    """Return the certificate among several contents.
 
-    Of several certificates: the only one that is no authority's; else the one of the key; else the first.
+    Of several certificates, the only one that is not a CA's; else the one of the key; else the first.
 
     Args:
-        found: in their order.
-        public: called if that has to be known: returns the key's public half, or None.
+        found: contents of a file, at least one; without a certificate, the first known one is returned.
+        public: returns the public half of the key, or None. It is called only if several certificates remain.
 
     """
     certificates = _certificates(found)
@@ -69,7 +82,12 @@ def select_certificate(found: Sequence[Content], public: Callable[[], PublicNumb
 
 
 def certificate_public_key(content: Content) -> PublicNumbers | None:
-    """Return the public key that a certificate states, or None for what cannot be read as one."""
+    """Return the public key of a certificate, or None if it cannot be read.
+
+    Args:
+        content: a content of any kind.
+
+    """
     try:
         return Certificate.of(content.der).public_numbers if content.kind is FileKind.CERTIFICATE else None
     except ValueError:
@@ -77,8 +95,14 @@ def certificate_public_key(content: Content) -> PublicNumbers | None:
 
 
 def derive_public_key(content: Content, password: Secret) -> PublicNumbers | None:
-    """Return the public half of a private key, or None for what the password does not open."""
-    # `cryptography` is loaded when it is needed.
+    """Return the public half of a private key, or None if it does not open.
+
+    Args:
+        content: a content of any kind.
+        password: password of the key.
+
+    """
+    # Import `cryptography` only when needed: most processes only read.
     from facturaonline_async.sello._private_key import encode_password, open_private_key  # noqa: PLC0415
 
     try:
@@ -90,7 +114,7 @@ def derive_public_key(content: Content, password: Secret) -> PublicNumbers | Non
 
 
 def _certificates(found: Sequence[Content]) -> list[Content]:
-    """Return the certificates, those that break off behind the others."""
+    """Return the certificates, truncated ones last."""
     certificates = [each for each in found if each.kind is FileKind.CERTIFICATE]
     return sorted(certificates, key=lambda each: each.is_truncated)
 

@@ -1,4 +1,7 @@
-"""Text that holds DER: which encoding it is in, PEM blocks, base64. It may be a key's text, and does not show."""
+"""Decoding of text that holds DER: character encodings, PEM blocks and base64.
+
+The text may be a private key, so it stays inside `Secret`.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ _QUOTED: Final = re.compile(r"""b?(["'`])(.*)\1[,;]?""", re.DOTALL)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 _BOMS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _ESCAPES: Final = (("\\r", "\r"), ("\\n", "\n"), ("\\t", "\t"), ("\\/", "/"))
-"""As source code and JSON write them."""
+"""Escapes of source code and JSON."""
 _URL_ESCAPES: Final = tuple(
     (escape, character) for character in "+/=\r\n\t " for escape in {f"%{ord(character):02X}", f"%{ord(character):02x}"}
 )
-"""Of the characters of base64 text that a URL escapes; `urllib` takes a second for a million percent signs."""
+"""URL escapes of base64 characters. `urllib` takes a second for a million percent signs."""
 _MAX_BLOCKS: Final = 500
-"""A bundle of all the world's authorities has 150."""
+"""A bundle of all public certificate authorities has 150."""
 _BLANKS_BUT_SPACES: Final = str.maketrans("", "", "\r\n\t\f\v")
 _FOR_URLS: Final = str.maketrans("-_", "+/")
 
@@ -39,8 +42,8 @@ class PemBlock:
     """One block of PEM text.
 
     Attributes:
-        body: the text between the lines that begin and end it, without headers.
-        is_legacy: whether its headers say that it is encrypted in OpenSSL's traditional way.
+        body: the text between the BEGIN and END lines, without headers.
+        is_legacy: whether its headers announce OpenSSL's traditional encryption.
 
     """
 
@@ -49,11 +52,16 @@ class PemBlock:
 
 
 def decode_text(content: bytes) -> Secret | None:
-    """Return the text that the bytes are, without a byte order mark; None for bytes that are no text."""
+    """Decode bytes as text without a byte order mark; return None for binary data.
+
+    Args:
+        content: bytes of a file.
+
+    """
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return Secret(content[len(mark) :].decode(encoding, "replace"))
-    # What is looked for is ASCII: of UTF-16 every other byte is zero, or nearly, should there be comments.
+    # PEM and base64 are ASCII: in UTF-16 about every other byte is zero, comments excepted.
     if content.count(0) * 3 > len(content):
         is_little = content[1::2].count(0) > content[::2].count(0)
         return Secret(content.decode("utf-16-le" if is_little else "utf-16-be", "replace"))
@@ -63,7 +71,12 @@ def decode_text(content: bytes) -> Secret | None:
 
 
 def unescape(text: Secret) -> Secret:
-    """Return the text without the escapes of source code and JSON."""
+    """Undo the escapes of source code and JSON.
+
+    Args:
+        text: PEM or base64 text.
+
+    """
     return _replace_all(text, _ESCAPES)
 
 
@@ -74,14 +87,26 @@ def _replace_all(text: Secret, pairs: Iterable[tuple[str, str]]) -> Secret:
 
 
 def pem_blocks(text: Secret) -> list[PemBlock]:
-    """Return the first 500 PEM blocks of a text, in their order. One that breaks off ends where the next one begins."""
+    """Return the first 500 PEM blocks of a text, in order.
+
+    A block without an END line ends where the next one begins.
+
+    Args:
+        text: text of any kind.
+
+    """
     found = islice(_PEM.finditer(text.reveal()), _MAX_BLOCKS)
-    bodies = list(map(Secret, map(itemgetter(1), found)))  # no frame of ours has a text
+    bodies = list(map(Secret, map(itemgetter(1), found)))  # no frame of this module holds a bare text
     return [PemBlock(Secret(_PEM_HEADER.sub("", body.reveal())), "Proc-Type:" in body.reveal()) for body in bodies]
 
 
 def strip_wrapping(text: Secret) -> Secret:
-    """Return the text without quotes, a data URI's beginning, and a URI's escapes."""
+    """Return the text without quotes, the prefix of a data URI, and URL escapes.
+
+    Args:
+        text: base64 text.
+
+    """
     if _QUOTED.fullmatch(text.reveal().strip()):
         text = Secret(_QUOTED.sub(r"\2", text.reveal().strip()).strip())
     # Blanks at the end stay: they may be plus signs.
@@ -89,10 +114,15 @@ def strip_wrapping(text: Secret) -> Secret:
 
 
 def base64_contents(text: Secret, *, is_strict: bool = False) -> Iterator[SecretBytes]:
-    """Yield each content that base64 text may stand for, the likeliest first: either alphabet, with or without padding.
+    """Yield each possible decoding of a base64 text, the most probable first.
 
-    Blanks mean nothing, or, in a text that went through a web form, each stands for a plus sign: within the text, or at
-    its ends too. A single letter at the end holds no byte: the text breaks off there, and is_strict leaves it out.
+    Both alphabets are accepted, with or without padding. Blanks are ignored, or read as plus signs, as a web form
+    leaves them: within the text, or also at its ends.
+
+    Args:
+        text: base64 text.
+        is_strict: whether to skip a text whose last letter holds no byte, because it is incomplete.
+
     """
     seen: set[Secret] = set()
     for candidate in (

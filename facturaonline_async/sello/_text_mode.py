@@ -1,4 +1,7 @@
-"""Binary files that were transferred, or saved, as text: FTP in ASCII mode, an editor, a database's text column."""
+"""Repair of binary files that were transferred or saved in text mode.
+
+FTP in ASCII mode, a text editor or a text column of a database cause such damage.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,25 @@ from facturaonline_async.config import SecretBytes
 
 __all__ = ["Restoration", "describe_loss", "undo_text_mode"]
 
-_LINE_ENDS: Final = "a carriage return (0x0D) was put before each line feed (0x0A)"
+_LINE_ENDS: Final = "a carriage return (0x0D) was inserted before each line feed (0x0A)"
 _UTF8: Final = "the bytes above 0x7F were rewritten as UTF-8"
 _LOST: Final = "the bytes above 0x7F are lost"
 
 _REWRITTEN: Final = re.compile(rb"0(?:\xc2[\x81-\x83]|\xe2\x80\x9a|\xef\xbf\xbd)")
-"""SEQUENCE, and a length's first byte (0x81 to 0x83) in UTF-8, or replaced by U+FFFD."""
+"""SEQUENCE, and the first byte of its length (0x81 to 0x83) in UTF-8, or replaced by U+FFFD."""
 _CONTROLS: Final = bytes(set(range(0x20)) - set(b"\t\n\r\f\v") | {0x7F})
 _MIN_LENGTH: Final = 64
 _MIN_LINES: Final = 3
-"""Of binary data, one line feed in 256 stands behind a carriage return."""
+"""In random binary data, one line feed in 256 follows a carriage return."""
 
 
 @frozen
 class Restoration:
-    """A file as it may have been.
+    """A possible original of a damaged file.
 
     Attributes:
-        content: its bytes.
-        damage: what the transfer did to it, as a clause.
+        content: bytes of the possible original.
+        damage: damage by the transfer, as a clause.
 
     """
 
@@ -40,7 +43,14 @@ class Restoration:
 
 
 def undo_text_mode(content: bytes) -> Iterator[Restoration]:
-    """Yield what a file may have been before a transfer that can be undone; its length tells whether it was that."""
+    """Yield the possible originals of a file that was transferred in text mode.
+
+    An original is confirmed if its length matches the length in its DER header.
+
+    Args:
+        content: bytes of the file.
+
+    """
     if content[:1] != b"0":
         return
     has_line_ends = 0 < content.count(b"\n") == content.count(b"\r\n")
@@ -58,7 +68,15 @@ def undo_text_mode(content: bytes) -> Iterator[Restoration]:
 
 
 def describe_loss(content: bytes) -> str:
-    """Return what a transfer as text did to a file that cannot be undone, as a clause; ``""`` if it did nothing."""
+    """Return the irreparable damage by a transfer in text mode, as a clause.
+
+    Args:
+        content: bytes of the file.
+
+    Returns:
+        The damage, or ``""`` if there is none.
+
+    """
     if content[:1] != b"0" or len(content) < _MIN_LENGTH:
         return ""
     if _REWRITTEN.match(content):

@@ -220,7 +220,7 @@ def test_every_finding_about_a_sello_is_made_by_some_case() -> None:
 def test_a_finding_says_what_was_seen_how_bad_it_is_and_what_to_do() -> None:
     (finding,) = check(made(), rfc="XIQB891116QE4", now=NOW).findings
     assert (finding.code, finding.field, finding.severity) == ("rfc_mismatch", "cer", Severity.ERROR)
-    assert finding.seen == "The certificate is of EKU9003173C9, the company's RFC is XIQB891116QE4."
+    assert finding.seen == "The certificate belongs to EKU9003173C9, and the company's RFC is XIQB891116QE4."
     assert finding.remedy == "Give the certificate of this company, or correct its RFC."
 
 

@@ -61,7 +61,7 @@ GARBLED: dict[str, tuple[Callable[[str], str], str]] = {
     "URL in Latin-1": (lambda text: quote(text, safe="", encoding="cp1252"), "its URL escapes (%…) are undone"),
     "JSON": (lambda text: json.dumps(text)[1:-1], "its backslash escapes are undone"),
 }
-SAID = "The password is the right one, but was garbled on its way. It opens the key after this: "
+SAID = "The password is right, but was garbled on its way. It opens the key after this: "
 
 
 @cache
@@ -164,7 +164,7 @@ def test_a_key_whose_password_is_in_windows_1252_needs_another_one(given: str) -
     content = encrypted(plain(), "contraseña €".encode("cp1252"))
     (finding,) = check(Sello(CER, content, given), now=NOW).findings
     assert finding.code == "password_unsendable"
-    assert "opens the key in Windows-1252 only" in finding.seen
+    assert "only if it is encoded in Windows-1252" in finding.seen
     assert "Give the key another password" in finding.remedy
 
 
@@ -201,7 +201,7 @@ class Opener:
         (lambda: derived(SCRYPT, 16384, 8, 8), 2),
     ],
 )
-def test_all_tries_together_cost_a_bounded_number_of_rounds(
+def test_all_tries_together_cost_a_bounded_number_of_iterations(
     content: Callable[[], bytes], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opener = Opener()

@@ -93,7 +93,7 @@ def test_line_feeds_that_were_changed_only_where_no_cr_stood_are_told() -> None:
 
 def test_what_was_done_is_said() -> None:
     seen = [check(Sello(change(GOOD.cer), GOOD.key, "x"), now=NOW).findings[0].seen for change in MENDED.values()]
-    line_ends = "a carriage return (0x0D) was put before each line feed (0x0A)"
+    line_ends = "a carriage return (0x0D) was inserted before each line feed (0x0A)"
     utf8 = "the bytes above 0x7F were rewritten as UTF-8"
     assert seen == [
         f"The file was transferred as text: {how}." for how in (line_ends, utf8, utf8, f"{utf8}, and {line_ends}")
