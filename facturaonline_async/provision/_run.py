@@ -122,12 +122,12 @@ async def provision(
             )
         sender = Sender(engine, Recorder(opened, on_event), settle)
         stack.enter_context(engine.pending.subscribe(sender.others))
-        account = Inventory(client)
-        hold = SettleWait(opened, account, settle, sender.stopping) if opened is not None else None
-        await account.read({normalize_rfc(row.rfc) for row in plan})
-        resumed = await resume.begin(opened, plan, account, report, settle) if opened is not None else None
+        inventory = Inventory(client)
+        settle_wait = SettleWait(opened, inventory, settle, sender.stopping) if opened is not None else None
+        await inventory.read({normalize_rfc(row.rfc) for row in plan})
+        resumed = await resume.begin(opened, plan, inventory, report, settle) if opened is not None else None
         check_sello = check_in_thread if engine.config.check_sello else None
-        run = Run(report, plan, resumed, EmpresaSteps(account, sender, check_sello, existing), settle, hold)
+        run = Run(report, plan, resumed, EmpresaSteps(inventory, sender, check_sello, existing), settle, settle_wait)
         try:
             async with run.working(concurrency):
                 yield run
@@ -145,21 +145,21 @@ class Run:
     _resumed: Resumed | None = field(alias="resumed")
     _companies: EmpresaSteps = field(alias="companies")
     _settle: float = field(alias="settle")
-    _hold: SettleWait | None = field(alias="hold")
+    _settle_wait: SettleWait | None = field(alias="settle_wait")
     _series: SerieSteps = field(init=False)
-    _parking: WaitingRows = field(init=False)
+    _waiting: WaitingRows = field(init=False)
     _open: int = field(default=0, init=False)
     _audit: Audit | None = field(init=False)
-    _auditing: asyncio.Task[None] | None = field(default=None, init=False)
-    _begun: set[str] = field(factory=set, init=False)
+    _audit_task: asyncio.Task[None] | None = field(default=None, init=False)
+    _started: set[str] = field(factory=set, init=False)
     _not_counted: set[RowProgress] = field(factory=set, init=False)
     _problem: Exception | None = field(default=None, init=False)
     _outcomes: AsyncIterator[bulk.Outcome[RowProgress, RowOutcome | None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._series = SerieSteps(self._sender)
-        self._parking = WaitingRows(self._companies, self._settle)
-        self._audit = Audit(self._companies.account, self._sender) if self.report.has_audit else None
+        self._waiting = WaitingRows(self._companies, self._settle)
+        self._audit = Audit(self._companies.inventory, self._sender) if self.report.has_audit else None
 
     @property
     def audit_wait(self) -> float:
@@ -173,12 +173,12 @@ class Run:
     @property
     def caution(self) -> str:
         """Why nothing is created for the settle time, or ``""``: the journal does not prove what was sent before."""
-        return self._hold.caution if self._hold is not None else ""
+        return self._settle_wait.caution if self._settle_wait is not None else ""
 
     def stop(self) -> None:
         """Send nothing more, and begin no further row. What is in flight is waited for, and then the outcomes end."""
         self._sender.stopping.set()
-        self._parking.release()
+        self._waiting.release()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
         clock = asyncio.get_running_loop().time
@@ -190,35 +190,35 @@ class Run:
                 done = [row.state, *(serie.state for serie in row.series)]
                 self.report.pace[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
                 yield row
-        if self._audit is not None and self._auditing is not None and not self._sender.stopping.is_set():
-            self.report.audit = await self._audit.finish(self._auditing)
+        if self._audit is not None and self._audit_task is not None and not self._sender.stopping.is_set():
+            self.report.audit = await self._audit.finish(self._audit_task)
 
     # ── Rows, and those that go on ────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
     async def working(self, concurrency: int) -> AsyncIterator[None]:
         """Work on the rows inside the ``async with``."""
-        looking = [asyncio.create_task(self._look())]
+        tasks = [asyncio.create_task(self._watch_waiting())]
         if self._audit is not None:
-            self._auditing = asyncio.create_task(self._audit.work())
-            looking.append(self._auditing)
+            self._audit_task = asyncio.create_task(self._audit.run())
+            tasks.append(self._audit_task)
         try:
             async with bulk.stream(
-                self._rows(), self._row, concurrency=concurrency, stop_on=(JournalError,)
+                self._rows(), self._process, concurrency=concurrency, stop_on=(JournalError,)
             ) as outcomes:
                 self._outcomes = outcomes
                 yield
         finally:
-            for task in looking:
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait(looking)
+            await asyncio.wait(tasks)
 
-    async def _look(self) -> None:
+    async def _watch_waiting(self) -> None:
         try:
-            await self._parking.look()
+            await self._waiting.look()
         except Exception as error:  # noqa: BLE001  # the rows that wait would wait for ever
             self._problem = error
-            self._parking.has_news.set()
+            self._waiting.has_news.set()
 
     async def _rows(self) -> AsyncGenerator[RowProgress, None]:
         """Give the plan's rows, but first those that can go on; at the end wait for these."""
@@ -226,90 +226,90 @@ class Run:
             rfc = normalize_rfc(row.rfc)
             if self._resumed is not None and rfc in self._resumed.closed:
                 continue
-            if self.caution and self._hold is not None:
-                await self._hold.wait({normalize_rfc(each.rfc) for each in self._plan})
-            for work in self._going_on():
-                yield work
+            if self.caution and self._settle_wait is not None:
+                await self._settle_wait.wait({normalize_rfc(each.rfc) for each in self._plan})
+            for progress in self._ready_rows():
+                yield progress
             if self._sender.stopping.is_set():
                 break
             self._open += 1
-            self._begun.add(rfc)
-            self._not_counted.add(work := RowProgress.of(row, rfc))
-            yield work
+            self._started.add(rfc)
+            self._not_counted.add(progress := RowProgress.of(row, rfc))
+            yield progress
         while self._open:
-            for work in self._going_on():
-                yield work
+            for progress in self._ready_rows():
+                yield progress
             if self._open:
-                await self._parking.has_news.wait()
-                self._parking.has_news.clear()
+                await self._waiting.has_news.wait()
+                self._waiting.has_news.clear()
 
-    def _going_on(self) -> list[RowProgress]:
+    def _ready_rows(self) -> list[RowProgress]:
         if self._problem is not None:
             raise self._problem
-        works = list(self._parking.ready)
-        self._parking.ready.clear()
-        return works
+        rows = list(self._waiting.ready)
+        self._waiting.ready.clear()
+        return rows
 
-    async def _row(self, work: RowProgress) -> RowOutcome | None:
+    async def _process(self, progress: RowProgress) -> RowOutcome | None:
         """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
         if not self._sender.stopping.is_set():
-            await self._bring(work)
+            await self._advance(progress)
         if self._sender.stopping.is_set():
-            _say_why(work)
-        elif self._parking.put(work):
+            _explain_unsent(progress)
+        elif self._waiting.put(progress):
             return None
-        await self._give_up(work)
+        await self._mark_failed(progress)
         self._open -= 1
-        self._parking.has_news.set()
+        self._waiting.has_news.set()
         if self._audit is not None:
-            self._audit.add(work)
+            self._audit.add(progress)
         else:
-            await self._waive(work)
-        return outcome(work)
+            await self._skip_audit(progress)
+        return outcome(progress)
 
-    async def _waive(self, work: RowProgress) -> None:
+    async def _skip_audit(self, progress: RowProgress) -> None:
         """Write down that nothing of the row waits for a last look."""
-        for step in work.steps:
+        for step in progress.steps:
             if step.is_unaudited:
                 step.due = 0.0
-                await self._sender.book.write(step)
+                await self._sender.recorder.write(step)
 
-    async def _bring(self, work: RowProgress) -> None:
-        journal = self._sender.book.journal
-        if work.is_new and self._resumed is not None and journal is not None:
-            await resume.recall(journal, work)
-        work.is_unseen = False
-        await self._companies.advance(work)
-        if work.empresa.phase is StepState.DONE:
-            is_due = 0 < work.due <= asyncio.get_running_loop().time()
-            await self._series.advance(work, is_due=is_due)
-            if is_due and not work.looks:
-                work.due = 0.0
-        work.is_new = False
+    async def _advance(self, progress: RowProgress) -> None:
+        journal = self._sender.recorder.journal
+        if progress.is_new and self._resumed is not None and journal is not None:
+            await resume.restore(journal, progress)
+        progress.is_unread = False
+        await self._companies.advance(progress)
+        if progress.empresa.phase is StepState.DONE:
+            is_due = 0 < progress.due <= asyncio.get_running_loop().time()
+            await self._series.advance(progress, is_due=is_due)
+            if is_due and not progress.failed_lists:
+                progress.due = 0.0
+        progress.is_new = False
 
-    async def _give_up(self, work: RowProgress) -> None:
+    async def _mark_failed(self, progress: RowProgress) -> None:
         """Write down as failed what was tried, and could not be sent: this run does not try it again."""
-        for step in work.steps:
+        for step in progress.steps:
             if step.phase is StepState.PLANNED and step.reason and not step.reason.startswith(NOT_TRIED):
                 step.phase = StepState.FAILED
-                await self._sender.book.save(step)
+                await self._sender.recorder.save(step)
 
     def count_rest(self) -> None:
         """Count what a run that was stopped or left has not: rows under way, and rows that were never begun."""
-        for work in sorted(self._not_counted, key=lambda work: work.row.number):
-            if self._resumed is not None and not work.is_recalled:
-                self._begun.discard(work.empresa.rfc)
+        for progress in sorted(self._not_counted, key=lambda progress: progress.row.number):
+            if self._resumed is not None and not progress.is_restored:
+                self._started.discard(progress.empresa.rfc)
             else:
-                _say_why(work)
-                self.report.add(outcome(work))
-        for rfc, work in self._resumed.open.items() if self._resumed is not None else ():
-            if rfc not in self._begun:
-                self.report.count(outcome(work))
+                _explain_unsent(progress)
+                self.report.add(outcome(progress))
+        for rfc, progress in self._resumed.open.items() if self._resumed is not None else ():
+            if rfc not in self._started:
+                self.report.count(outcome(progress))
         self.report.add_not_begun()
 
 
-def _say_why(work: RowProgress) -> None:
+def _explain_unsent(progress: RowProgress) -> None:
     """Give the reason to what a run that was stopped leaves unsent."""
-    for step in [work.empresa] if work.empresa.phase is not StepState.DONE else work.series:
+    for step in [progress.empresa] if progress.empresa.phase is not StepState.DONE else progress.series:
         if step.phase is StepState.PLANNED and not step.reason:
             step.reason = stopped(step)

@@ -67,7 +67,7 @@ class Audit:
 
     """
 
-    account: Inventory
+    inventory: Inventory
     sender: Sender
     problems: list[str] = field(factory=list, init=False)
     _waiting: DelayQueue[_Company] = field(factory=DelayQueue, init=False)
@@ -75,18 +75,18 @@ class Audit:
     @property
     def wait(self) -> float:
         """Seconds until the last look is made."""
-        return max(0.0, self._seconds(self.account.shows_at), self._waiting.last - self._waiting.now())
+        return max(0.0, self._seconds(self.inventory.shows_at), self._waiting.last - self._waiting.now())
 
-    def add(self, work: RowProgress) -> None:
+    def add(self, progress: RowProgress) -> None:
         """Take up a row that is done."""
-        if work.empresa.is_unaudited:
-            self.account.shows_at = max(self.account.shows_at, work.empresa.due)
-        steps = [step for step in work.series if step.is_unaudited]
-        if work.own is not None and steps:
+        if progress.empresa.is_unaudited:
+            self.inventory.shows_at = max(self.inventory.shows_at, progress.empresa.due)
+        steps = [step for step in progress.series if step.is_unaudited]
+        if progress.own is not None and steps:
             seconds = max(self._seconds(step.due) for step in steps)
-            self._waiting.put(_Company(work.empresa.rfc, work.own, steps), self._waiting.now() + seconds)
+            self._waiting.put(_Company(progress.empresa.rfc, progress.own, steps), self._waiting.now() + seconds)
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Look whenever it is time, until all that `finish` waits for was looked at.
 
         Raises:
@@ -97,10 +97,10 @@ class Audit:
             companies = self._waiting.due()
             for company in companies:
                 self._waiting.remove(company)
-            for each in await bulk.run(companies, self._look, concurrency=_CONCURRENCY, stop_on=(JournalError,)):
+            for each in await bulk.run(companies, self._list_series, concurrency=_CONCURRENCY, stop_on=(JournalError,)):
                 each.result()
 
-    async def finish(self, looking: asyncio.Task[None]) -> list[str] | None:
+    async def finish(self, task: asyncio.Task[None]) -> list[str] | None:
         """Wait for the last looks, and read the list of companies. Return what does not agree; None: it was stopped.
 
         `looking` is the task that does `work`.
@@ -110,21 +110,21 @@ class Audit:
 
         """
         self._waiting.shutdown()
-        if await self._is_stopped_before(looking):
+        if await self._is_stopped_first(task):
             return None
-        looking.result()
-        found = await self._companies()
+        task.result()
+        found = await self._compare_companies()
         return None if found is None else [*(each.text for each in found), *self.problems]
 
     # ── Series ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _look(self, company: _Company) -> None:
+    async def _list_series(self, company: _Company) -> None:
         """List a company's series, and see which of them are there once."""
         company.until = company.until or self._waiting.now() + self.sender.settle
         try:
             listed = by_key(await company.own.series.list())
         except FacturaOnlineError as error:
-            if not self._again(company, company.steps):
+            if not self._retry_later(company, company.steps):
                 self.problems.append(f"{company.rfc}: its series could not be listed at the end: {describe(error)}")
             return
         missing = []
@@ -134,18 +134,18 @@ class Audit:
                 step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
                 several = f"{SEVERAL.format(len(uids))} ({':'.join(step.key)}): {', '.join(uids)}"
                 self.problems.append(f"{company.rfc}: {several}")
-                await self.sender.book.save(step)
+                await self.sender.recorder.save(step)
             elif step.uid in uids:
                 step.due = 0.0
-                await self.sender.book.write(step)
+                await self.sender.recorder.write(step)
             else:
                 missing.append(step)
-        if missing and not self._again(company, missing):
+        if missing and not self._retry_later(company, missing):
             self.problems += [
                 f"{company.rfc}: the list does not show its serie {':'.join(step.key)} ({step.uid})" for step in missing
             ]
 
-    def _again(self, company: _Company, steps: Sequence[Step]) -> bool:
+    def _retry_later(self, company: _Company, steps: Sequence[Step]) -> bool:
         """Return whether there is time for another look, and make it later if so."""
         if (now := self._waiting.now()) >= company.until:
             return False
@@ -156,15 +156,15 @@ class Audit:
 
     # ── Companies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _companies(self) -> list[Duplicate] | None:
+    async def _compare_companies(self) -> list[Duplicate] | None:
         """Compare the list of companies, when it must show all, with what the run says is there. None: stopped."""
         stopping, now = self.sender.stopping, asyncio.get_running_loop().time
-        if await is_set_before(stopping, now() + self._seconds(self.account.shows_at)):
+        if await is_set_before(stopping, now() + self._seconds(self.inventory.shows_at)):
             return None
         until, pause = now() + self.sender.settle, _FIRST_PAUSE
         while True:
             try:
-                found = await self.account.audit()
+                found = await self.inventory.audit()
             except FacturaOnlineError as error:
                 found = [Duplicate("", f"the list at the end could not be read: {describe(error)}")]
             if not found or now() >= until:
@@ -172,12 +172,12 @@ class Audit:
             if await is_set_before(stopping, min(now() + pause, until)):
                 return None
             pause = min(2 * pause, _LONGEST_PAUSE)
-        await self._write_down(found)
+        await self._record(found)
         return found
 
-    async def _write_down(self, found: Sequence[Duplicate]) -> None:
+    async def _record(self, found: Sequence[Duplicate]) -> None:
         """Let a journal know which companies are there several times, or that all are there once."""
-        journal = self.sender.book.journal
+        journal = self.sender.recorder.journal
         if journal is None:
             return
         if not found:
@@ -186,7 +186,7 @@ class Audit:
             if each.is_several:
                 (step,) = [step for step in await journal.of_row(each.rfc) if step.is_empresa]
                 step.phase, step.reason = StepState.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
-                await self.sender.book.save(step)
+                await self.sender.recorder.save(step)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -194,7 +194,7 @@ class Audit:
         """Return the seconds until a moment of the wall clock; no more than the settle time, for it may be set."""
         return min(max(moment - time.time(), 0.0), self.sender.settle)
 
-    async def _is_stopped_before(self, task: asyncio.Task[None]) -> bool:
+    async def _is_stopped_first(self, task: asyncio.Task[None]) -> bool:
         """Wait for the task, and return whether the run was stopped before it ended."""
         stopping = asyncio.create_task(self.sender.stopping.wait())
         try:

@@ -24,11 +24,11 @@ from facturaonline_async.provision._engine.recorder import Recorder
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._steps import NOT_TRIED, Origin, Step, StepState
 
-__all__ = ["Look", "Sender", "StoppedError", "describe", "stopped"]
+__all__ = ["FindUids", "Sender", "StoppedError", "describe", "stopped"]
 
 
 #: Looks once for what is like a step, and returns the uids: by a list, and by a given uid if the list lacks it.
-Look: TypeAlias = Callable[[str | None], Awaitable[Sequence[str]]]
+FindUids: TypeAlias = Callable[[str | None], Awaitable[Sequence[str]]]
 
 
 class StoppedError(NotSentError):
@@ -61,7 +61,7 @@ class Sender:
     """
 
     engine: Engine
-    book: Recorder
+    recorder: Recorder
     settle: float
     others: set[int] = field(factory=set, init=False)
     stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -71,7 +71,7 @@ class Sender:
         step: Step,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
-        look: Look,
+        find_uids: FindUids,
     ) -> None:
         """Send a create, and write down what is known of it; when this returns, the step tells it.
 
@@ -85,27 +85,29 @@ class Sender:
         """
         async with self.engine.locks.hold(key):
             step.reason = ""
-            doubt = self.engine.pending.get(key)
-            if doubt is not None or hash(key) in self.others:
-                await self._heed(step, key, doubt, look)
+            pending = self.engine.pending.get(key)
+            if pending is not None or hash(key) in self.others:
+                await self._resolve_pending(step, key, pending, find_uids)
             if step.phase is StepState.PLANNED and not step.reason:
-                await self._send(step, key, send, look)
+                await self._send(step, key, send, find_uids)
 
-    async def _heed(self, step: Step, key: Key, doubt: PendingCreate | None, look: Look) -> None:
+    async def _resolve_pending(self, step: Step, key: Key, pending: PendingCreate | None, find_uids: FindUids) -> None:
         """Take what others have created, or wait for what they may have."""
         try:
-            uids = await look(doubt.uid if doubt is not None else None)
+            uids = await find_uids(pending.uid if pending is not None else None)
         except FacturaOnlineError as error:
             step.reason = f"whether it is there could not be seen: {describe(error)}"
-            await self.book.save(step)
+            await self.recorder.save(step)
             return
         if uids:
             await self._take(step, key, uids)
-        elif doubt is not None:
+        elif pending is not None:
             # Of a yes without a uid no more can be learnt than from lists; what has one may be gone by now.
-            phase = StepState.UNRESOLVED if doubt.is_sure and doubt.uid is None else StepState.UNKNOWN
-            left = doubt.until - self._now()
-            await self._leave_open(step, phase, doubt.problem(key), min(left, self.settle) if left > 0 else self.settle)
+            phase = StepState.UNRESOLVED if pending.is_sure and pending.uid is None else StepState.UNKNOWN
+            left = pending.until - self._now()
+            await self._leave_open(
+                step, phase, pending.problem(key), min(left, self.settle) if left > 0 else self.settle
+            )
 
     async def _take(self, step: Step, key: Key, uids: Sequence[str]) -> None:
         """Adopt what is there, if it is there once."""
@@ -115,14 +117,14 @@ class Sender:
         else:
             several = f"there are {len(uids)} of it: {', '.join(uids)}"
             step.phase, step.how, step.uid, step.reason = StepState.CONFLICT, None, None, several
-        await self.book.save(step)
+        await self.recorder.save(step)
 
     async def _send(
         self,
         step: Step,
         key: Key,
         send: Callable[[BeforeSend], Awaitable[str | None]],
-        look: Look,
+        find_uids: FindUids,
     ) -> None:
         sends = step.sends
 
@@ -131,7 +133,7 @@ class Sender:
                 raise StoppedError(stopped(step))
             # An attempt that is repeated in here was surely not done: however many there are, they count as one.
             step.phase, step.reason, step.sends = StepState.INTENT, "", sends + 1
-            await self.book.save(step)
+            await self.recorder.save(step)
 
         try:
             step.uid = await send_create(
@@ -141,41 +143,41 @@ class Sender:
             step.phase, step.sends, step.reason = StepState.PLANNED, sends, describe(error)
             if isinstance(error, JournalError):
                 raise
-            await self.book.save(step)
+            await self.recorder.save(step)
         except ApiError as refusal:
-            await self._refused(step, key, refusal, sends, look)
+            await self._refused(step, key, refusal, sends, find_uids)
         except Exception as error:  # noqa: BLE001  # whatever it was, it may have been done
             phase = StepState.UNRESOLVED if isinstance(error, UnreadableAnswerError) else StepState.UNKNOWN
             await self._leave_open(step, phase, error, self.settle)
         except BaseException:  # cancelled: nobody will hear the answer
             if step.phase is StepState.INTENT:
                 step.phase, step.due, step.reason = StepState.UNKNOWN, time.time() + self.settle, "interrupted"
-                self.book.note(step)
+                self.recorder.save_nowait(step)
             raise
         else:
             step.phase, step.how, step.reason = StepState.DONE, Origin.CREATED, ""
             step.due = time.time() + self.settle
-            await self.book.save(step)
+            await self.recorder.save(step)
 
-    async def _refused(self, step: Step, key: Key, refusal: ApiError, sends: int, look: Look) -> None:
+    async def _refused(self, step: Step, key: Key, refusal: ApiError, sends: int, find_uids: FindUids) -> None:
         """Write down a refusal, or adopt what is there in spite of it."""
         # What was throttled is as good as not sent.
         step.phase = StepState.PLANNED if isinstance(refusal, RateLimitError) else StepState.FAILED
         step.sends, step.reason = sends, describe(refusal)
-        await self.book.save(step)
+        await self.recorder.save(step)
         if isinstance(refusal, AuthenticationError):
             raise refusal
-        if uids := await look_after_refusal(refusal, lambda: look(None)):
+        if uids := await look_after_refusal(refusal, lambda: find_uids(None)):
             await self._take(step, key, uids)
         elif step.reason != describe(refusal):
             step.reason = describe(refusal)
-            await self.book.save(step)
+            await self.recorder.save(step)
 
     async def _leave_open(self, step: Step, phase: StepState, error: Exception, seconds: float) -> None:
         """Write down that it may exist (UNKNOWN), or that it does and is never sent again (UNRESOLVED)."""
         step.phase, step.reason = phase, describe(error)
         step.due = time.time() + seconds
-        await self.book.save(step)
+        await self.recorder.save(step)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -100,14 +100,14 @@ class Inventory:
 
         """
         # Of the list itself no more is kept than what does not agree.
-        unseen = {rfc for rfc, uid in self.done.items() if uid != self._unlisted}
+        unlisted = {rfc for rfc, uid in self.done.items() if uid != self._unlisted}
         others: dict[str, list[str]] = {}
         with_other_keys: list[str] = []
         async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
             if (rfc := normalize_rfc(empresa.rfc)) not in self.done:
                 continue
             if empresa.uid == self.done[rfc]:
-                unseen.discard(rfc)
+                unlisted.discard(rfc)
                 if (mark := empresa.key_mark()) and mark != self.key_marks.get(rfc, mark):
                     with_other_keys.append(rfc)
             else:
@@ -121,8 +121,8 @@ class Inventory:
             for rfc in with_other_keys
         ]
         for rfc, uid in self.done.items():
-            uids = [*([] if rfc in unseen else [uid]), *others.get(rfc, ())]
-            if rfc in unseen:
+            uids = [*([] if rfc in unlisted else [uid]), *others.get(rfc, ())]
+            if rfc in unlisted:
                 found.append(Duplicate(rfc, f"{rfc}: the list does not show its company {uid}"))
             if len(uids) > 1:
                 text = f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}"

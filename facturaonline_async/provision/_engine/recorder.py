@@ -47,16 +47,16 @@ class Recorder:
     journal: Journal | None = field(alias="journal")
     _on_event: Callable[[StepEvent], None] | None = field(alias="on_event")
 
-    def note(self, step: Step) -> None:
+    def save_nowait(self, step: Step) -> None:
         """Hand over how far a step has come. It is not durable yet."""
         if self.journal is not None:
             self.journal.save(step)
-        self._tell(step)
+        self._emit(step)
 
     async def save(self, step: Step) -> None:
         """Write how far a step has come; it is durable when this returns, and handed over if this is cancelled."""
         await self.write(step)
-        self._tell(step)
+        self._emit(step)
 
     async def write(self, step: Step) -> None:
         """Write what is no step that a listener hears of; else as `save`."""
@@ -64,7 +64,7 @@ class Recorder:
         if saved is not None:
             await saved
 
-    async def rebase(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
+    async def save_baseline(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
         """Write what exists of these steps before any of them is sent."""
         if self.journal is not None:
             await self.journal.adjust(forget=[step.name for step in steps], baseline=list(uids))
@@ -77,7 +77,7 @@ class Recorder:
         """Return by what a company's data are known again, where that is written down."""
         return empresa_digest(self.journal, nueva) if self.journal is not None else None
 
-    def _tell(self, step: Step) -> None:
+    def _emit(self, step: Step) -> None:
         if self._on_event is None:
             return
         event = StepEvent(

@@ -18,7 +18,7 @@ from facturaonline_async.provision._plan.models import PlanError, PlanProblem, P
 from facturaonline_async.provision._report import RunReport
 from facturaonline_async.provision._steps import Step, StepState
 
-__all__ = ["Resumed", "begin", "recall"]
+__all__ = ["Resumed", "begin", "restore"]
 
 _Baseline = tuple[str, str, str, str]
 
@@ -38,7 +38,7 @@ class Resumed:
 
 
 async def begin(
-    journal: Journal, plan: Iterable[PlanRow], account: Inventory, report: RunReport, settle: float
+    journal: Journal, plan: Iterable[PlanRow], inventory: Inventory, report: RunReport, settle: float
 ) -> Resumed | None:
     """Bring a journal and a plan together, in one transaction, and return what earlier runs have left.
 
@@ -49,38 +49,38 @@ async def begin(
         JournalError: it cannot be written.
 
     """
-    comparison = _PlanDiff(journal, account, report, settle)
+    comparison = _PlanDiff(journal, inventory, report, settle)
     if not await journal.is_empty():
         for row in plan:
-            await comparison.look_at(row)
-        await comparison.look_for_vanished()
+            await comparison.compare_row(row)
+        await comparison.find_removed()
         await comparison.commit()
         await journal.checkpoint()
         return comparison.resumed
     await journal.adjust(
         add=(step for row in plan for step in RowProgress.of(row, normalize_rfc(row.rfc)).steps),
-        baseline=_baseline(account, account.existing),
+        baseline=_baseline(inventory, inventory.existing),
     )
     await journal.checkpoint()
     return None
 
 
-async def recall(journal: Journal, work: RowProgress) -> None:
+async def restore(journal: Journal, progress: RowProgress) -> None:
     """Tell a row how far its steps came in earlier runs."""
-    known = {step.name: step for step in await journal.of_row(work.empresa.rfc)}
-    work.empresa = known[work.empresa.name]
-    work.series = [known[step.name] for step in work.series]
-    work.is_recalled = True
-    for step in work.steps:
+    known = {step.name: step for step in await journal.of_row(progress.empresa.rfc)}
+    progress.empresa = known[progress.empresa.name]
+    progress.series = [known[step.name] for step in progress.series]
+    progress.is_restored = True
+    for step in progress.steps:
         step.earlier, step.is_earlier = step.sends, step.phase is StepState.DONE
-    if any(not step.may_change for step in work.series):
-        work.before = {}
-        for _, letra, tipo_documento, uid in await journal.baseline(work.empresa.rfc):
-            work.before.setdefault((letra, tipo_documento), []).append(uid)
+    if any(not step.may_change for step in progress.series):
+        progress.before = {}
+        for _, letra, tipo_documento, uid in await journal.baseline(progress.empresa.rfc):
+            progress.before.setdefault((letra, tipo_documento), []).append(uid)
 
 
-def _baseline(account: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]:
-    for rfc, uids in account.existing.items():
+def _baseline(inventory: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]:
+    for rfc, uids in inventory.existing.items():
         if rfc in rfcs:
             yield from ((rfc, "", "", uid) for uid in uids)
 
@@ -90,7 +90,7 @@ class _PlanDiff:
     """What must be changed in the journal, and what must not be changed in the plan."""
 
     journal: Journal
-    account: Inventory
+    inventory: Inventory
     report: RunReport
     settle: float
     resumed: Resumed = field(factory=Resumed, init=False)
@@ -98,35 +98,35 @@ class _PlanDiff:
     _add: list[Step] = field(factory=list, init=False)
     _save: list[Step] = field(factory=list, init=False)
     _drop: list[Step] = field(factory=list, init=False)
-    _fresh: set[str] = field(factory=set, init=False)  # RFCs whose company nobody has sent
+    _unsent: set[str] = field(factory=set, init=False)  # RFCs whose company nobody has sent
     _problems: list[PlanProblem] = field(factory=list, init=False)
 
-    async def look_at(self, row: PlanRow) -> None:
+    async def compare_row(self, row: PlanRow) -> None:
         """Compare one row with what the journal knows of it."""
         rfc = normalize_rfc(row.rfc)
         self._seen.add(rfc)
         known = {step.name: step for step in await self.journal.of_row(rfc)}
-        work = RowProgress.of(row, rfc)
-        steps = [known.pop(step.name, None) for step in work.steps]
-        self._add += [fresh for fresh, step in zip(work.steps, steps, strict=True) if step is None]
-        there = [step for step in steps if step is not None]
-        for step in there:
-            await self._bring_up_to_date(row, step)
+        progress = RowProgress.of(row, rfc)
+        steps = [known.pop(step.name, None) for step in progress.steps]
+        self._add += [fresh for fresh, step in zip(progress.steps, steps, strict=True) if step is None]
+        recorded = [step for step in steps if step is not None]
+        for step in recorded:
+            await self._update_step(row, step)
         for step in known.values():
-            self._leave_out(step, row.number)
+            self._drop_step(step, row.number)
         if steps[0] is None or steps[0].may_change:
-            self._fresh.add(rfc)
+            self._unsent.add(rfc)
         # Series that still wait for their last look are listed with their company's keys: the row is opened for that.
-        is_audited = not (self.report.has_audit and any(step.is_unaudited for step in there if not step.is_empresa))
-        if len(there) == len(steps) and all(step.is_seen for step in there) and is_audited:
-            self._close(there)
-        elif any(step.phase is not StepState.PLANNED for step in there):
-            work.empresa, *work.series = (step or new for step, new in zip(steps, work.steps, strict=True))
-            for step in there:
+        is_audited = not (self.report.has_audit and any(step.is_unaudited for step in recorded if not step.is_empresa))
+        if len(recorded) == len(steps) and all(step.is_seen for step in recorded) and is_audited:
+            self._close_row(recorded)
+        elif any(step.phase is not StepState.PLANNED for step in recorded):
+            progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))
+            for step in recorded:
                 step.is_earlier = step.phase is StepState.DONE
-            self.resumed.open[rfc] = work
+            self.resumed.open[rfc] = progress
 
-    async def _bring_up_to_date(self, row: PlanRow, step: Step) -> None:
+    async def _update_step(self, row: PlanRow, step: Step) -> None:
         before = step.phase, step.number, step.due, step.reason
         if step.may_change:
             step.phase, step.reason = StepState.PLANNED, ""
@@ -134,18 +134,18 @@ class _PlanDiff:
             columns = changed_columns(step.digest, digest or b"") if step.is_empresa else []
             # Of a serie only the folio can change: letra and tipo_documento are its key.
             serie = "" if step.is_empresa else f"serie {':'.join(step.key)}: "
-            what = " and ".join(columns) if columns else "data" if step.is_empresa else "folio"
+            subject = " and ".join(columns) if columns else "data" if step.is_empresa else "folio"
             verb = "have" if len(columns) > 1 else "has"
             remedy = "restore the old value, or use a new journal"
-            self._problem(row.number, step, f"{serie}its {what} {verb} changed since it was sent: {remedy}")
+            self._add_problem(row.number, step, f"{serie}its {subject} {verb} changed since it was sent: {remedy}")
         if step.phase is StepState.INTENT:
             step.phase, step.reason = StepState.UNKNOWN, "the run ended before there was an answer"
         if step.phase is StepState.UNKNOWN:
             # From now on: the clock by which the earlier moment was told may have been set since.
             step.due = time.time() + self.settle
         if step.is_empresa and step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
-            key, is_sure = self.account.key(step.rfc), step.phase is StepState.UNRESOLVED
-            engine_of(self.account.client).pending.restore(key, self.settle, is_sure=is_sure)
+            key, is_sure = self.inventory.key(step.rfc), step.phase is StepState.UNRESOLVED
+            engine_of(self.inventory.client).pending.restore(key, self.settle, is_sure=is_sure)
         step.number = row.number
         if before != (step.phase, step.number, step.due, step.reason):
             self._save.append(step)
@@ -160,15 +160,15 @@ class _PlanDiff:
         except Exception:  # noqa: BLE001  # whatever is wrong with it, nothing is sent of what is done
             return None
 
-    def _leave_out(self, step: Step, number: int) -> None:
+    def _drop_step(self, step: Step, number: int) -> None:
         """Forget what the plan does not name any more, if it was never there."""
         if step.may_change:
             self._drop.append(step)
         else:
-            what = f"its serie {':'.join(step.key)}" if not step.is_empresa else f"the company {step.rfc}"
-            self._problem(number, step, f"{what} is not in the plan any more, and may exist: put it back")
+            subject = f"its serie {':'.join(step.key)}" if not step.is_empresa else f"the company {step.rfc}"
+            self._add_problem(number, step, f"{subject} is not in the plan any more, and may exist: put it back")
 
-    def _leave_company_out(self, rfc: str, steps: list[Step]) -> None:
+    def _drop_company(self, rfc: str, steps: list[Step]) -> None:
         """Forget a company that the plan does not name any more, or say in one line what of it may exist."""
         self._drop += [step for step in steps if step.may_change]
         left = [step for step in steps if not step.may_change]
@@ -179,33 +179,33 @@ class _PlanDiff:
         reason = f"{rfc}: the company{also} {'were' if series else 'was'} removed from the plan, but may exist"
         self._problems.append(PlanProblem(row=0, column="rfc", reason=f"{reason}: put the row back"))
 
-    def _problem(self, number: int, step: Step, reason: str) -> None:
+    def _add_problem(self, number: int, step: Step, reason: str) -> None:
         column = "" if step.is_empresa else "series"
         self._problems.append(PlanProblem(row=number, column=column, reason=f"{step.rfc}: {reason}"))
 
-    def _close(self, steps: list[Step]) -> None:
+    def _close_row(self, steps: list[Step]) -> None:
         empresa, *series = steps
         self.resumed.closed.add(empresa.rfc)
-        self.account.done[empresa.rfc] = empresa.uid or ""
+        self.inventory.done[empresa.rfc] = empresa.uid or ""
         if empresa.is_unaudited:
-            self.account.shows_at = max(self.account.shows_at, empresa.due)
+            self.inventory.shows_at = max(self.inventory.shows_at, empresa.due)
         self.report.empresas[state(empresa)] += 1
         self.report.earlier_empresas[state(empresa)] += 1
         for found in (self.report.series, self.report.earlier_series):
             found.update(map(state, series))
 
-    async def look_for_vanished(self) -> None:
+    async def find_removed(self) -> None:
         """Find companies of the journal that the plan does not name any more."""
         after, is_first = 0, True
-        vanished: dict[str, list[Step]] = {}
+        removed: dict[str, list[Step]] = {}
         while after or is_first:
             steps, after = await self.journal.all_steps(after)
             is_first = False
             for step in steps:
                 if step.rfc not in self._seen:
-                    vanished.setdefault(step.rfc, []).append(step)
-        for rfc, steps in vanished.items():
-            self._leave_company_out(rfc, steps)
+                    removed.setdefault(step.rfc, []).append(step)
+        for rfc, steps in removed.items():
+            self._drop_company(rfc, steps)
 
     async def commit(self) -> None:
         """Refuse a plan that is another one, or write all changes down."""
@@ -215,6 +215,6 @@ class _PlanDiff:
             add=self._add,
             save=self._save,
             drop=self._drop,
-            forget=[(rfc, "", "") for rfc in self._fresh],
-            baseline=_baseline(self.account, self._fresh),
+            forget=[(rfc, "", "") for rfc in self._unsent],
+            baseline=_baseline(self.inventory, self._unsent),
         )

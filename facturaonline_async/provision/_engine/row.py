@@ -41,12 +41,12 @@ class RowProgress:
     before: dict[tuple[str, str], list[str]] | None = None
     warnings: tuple[Finding, ...] = ()
     due: float = 0.0
-    looks: int = 0
-    tries: int = 0
-    is_unseen: bool = False
-    shows_by: float = 0.0
+    failed_lists: int = 0
+    retries: int = 0
+    is_unread: bool = False
+    readable_by: float = 0.0
     is_new: bool = True
-    is_recalled: bool = False
+    is_restored: bool = False
 
     @classmethod
     def of(cls, row: PlanRow, rfc: str) -> RowProgress:
@@ -93,9 +93,9 @@ def state(step: Step) -> State:
     return _STATES[step.phase]
 
 
-def outcome(work: RowProgress) -> RowOutcome:
+def outcome(progress: RowProgress) -> RowOutcome:
     """Return what became of a row."""
-    empresa = work.empresa
+    empresa = progress.empresa
     comes_first = "" if empresa.phase is StepState.DONE else COMPANY_FIRST
     series = tuple(
         SerieOutcome(
@@ -106,17 +106,17 @@ def outcome(work: RowProgress) -> RowOutcome:
             reason=step.reason or ("" if step.phase is StepState.DONE else comes_first or empresa.reason),
             is_earlier=step.is_earlier,
         )
-        for wanted, step in zip(work.row.series, work.series, strict=True)
+        for wanted, step in zip(progress.row.series, progress.series, strict=True)
     )
     return RowOutcome(
-        number=work.row.number,
-        rfc=work.row.rfc,
+        number=progress.row.number,
+        rfc=progress.row.rfc,
         state=state(empresa),
         uid=empresa.uid,
         reason=empresa.reason,
         series=series,
         is_earlier=empresa.is_earlier,
-        warnings=tuple(as_problem(work.row, finding) for finding in work.warnings),
-        credentials=work.own.credentials if work.own is not None else None,
+        warnings=tuple(as_problem(progress.row, finding) for finding in progress.warnings),
+        credentials=progress.own.credentials if progress.own is not None else None,
         is_new=empresa.sends > 0,
     )

@@ -41,7 +41,7 @@ class SerieSteps:
 
     sender: Sender
 
-    async def advance(self, work: RowProgress, *, is_due: bool) -> None:
+    async def advance(self, progress: RowProgress, *, is_due: bool) -> None:
         """Bring the row's series about, as far as it goes now: one list, then all creates at the same time.
 
         Args:
@@ -52,73 +52,77 @@ class SerieSteps:
             JournalError: nothing more was sent.
 
         """
-        own = work.own
-        if own is None or all(step.is_seen for step in work.series):
+        own = progress.own
+        if own is None or all(step.is_seen for step in progress.series):
             return
-        if work.is_new:
-            self._recall(work, own)
+        if progress.is_new:
+            self._restore_pending(progress, own)
         try:
             listed = by_key(await own.series.list())
         except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
-            await self._not_listed(work, error, is_due=is_due)
+            await self._record_list_failure(progress, error, is_due=is_due)
             return
-        work.looks = 0
-        await self._rebase(work, listed)
-        pairs = list(zip(work.row.series, work.series, strict=True))
+        progress.failed_lists = 0
+        await self._save_baseline(progress, listed)
+        pairs = list(zip(progress.row.series, progress.series, strict=True))
         for wanted, step in pairs:
-            is_revisited = work.is_new and step.phase is StepState.CONFLICT  # which a person may have mended
-            if _place(
+            is_revisited = progress.is_new and step.phase is StepState.CONFLICT  # which a person may have mended
+            if _apply_list(
                 step,
                 listed.get(step.key, ()),
-                work.before or {},
+                progress.before or {},
                 is_due=is_revisited if step.phase is StepState.CONFLICT else is_due,
             ):
-                self._see(own, step)
+                self._publish(own, step)
                 if step.digest is None:
-                    step.digest = self.sender.book.digest(partial(digest, wanted))
-                await self.sender.book.save(step)
-        todo = [(wanted, step) for wanted, step in pairs if step.phase is StepState.PLANNED]
-        for sent in await bulk.run(todo, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)):
+                    step.digest = self.sender.recorder.digest(partial(digest, wanted))
+                await self.sender.recorder.save(step)
+        to_create = [(wanted, step) for wanted, step in pairs if step.phase is StepState.PLANNED]
+        for sent in await bulk.run(
+            to_create, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)
+        ):
             sent.result()
-        await self._learn_uids(work, own)
+        await self._find_uids(progress, own)
 
-    def _recall(self, work: RowProgress, own: FacturaOnline) -> None:
+    def _restore_pending(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Let nobody of this session create what earlier runs may have created."""
-        for step in work.series:
+        for step in progress.series:
             is_sure = step.phase is StepState.UNRESOLVED or (step.phase is StepState.DONE and step.uid is None)
             if is_sure or step.phase is StepState.UNKNOWN:
                 left = min(max(step.due - time.time(), 0.0), self.sender.settle)
                 self.sender.engine.pending.restore(_key(own, step), left, is_sure=is_sure)
 
-    def _see(self, own: FacturaOnline, step: Step) -> None:
+    def _publish(self, own: FacturaOnline, step: Step) -> None:
         """Let all of this session know of what a list shows: later lists may lack it."""
         if step.uid is not None:
             self.sender.engine.pending.see(_key(own, step), step.uid, self.sender.settle)
 
-    async def _not_listed(self, work: RowProgress, error: Exception, *, is_due: bool) -> None:
-        work.looks += is_due  # an early look may fail
-        for step in work.series:
+    async def _record_list_failure(self, progress: RowProgress, error: Exception, *, is_due: bool) -> None:
+        progress.failed_lists += is_due  # an early look may fail
+        for step in progress.series:
             if step.phase is not StepState.DONE:
                 step.reason = describe(error)
-                await self.sender.book.save(step)
+                await self.sender.recorder.save(step)
 
-    async def _rebase(self, work: RowProgress, listed: _Listed) -> None:
+    async def _save_baseline(self, progress: RowProgress, listed: _Listed) -> None:
         """Write down what exists of those that nobody has sent, before any of them is."""
-        unsent = [step for step in work.series if step.phase is StepState.PLANNED]
-        before = work.before = work.before or {}
+        unsent = [step for step in progress.series if step.phase is StepState.PLANNED]
+        before = progress.before = progress.before or {}
         before |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
         if unsent:
-            await self.sender.book.rebase(unsent, [(*step.name, uid) for step in unsent for uid in before[step.key]])
+            await self.sender.recorder.save_baseline(
+                unsent, [(*step.name, uid) for step in unsent for uid in before[step.key]]
+            )
 
-    async def _create(self, own: FacturaOnline, todo: tuple[PlanSerie, Step]) -> None:
-        wanted, step = todo
+    async def _create(self, own: FacturaOnline, to_create: tuple[PlanSerie, Step]) -> None:
+        wanted, step = to_create
 
         async def send(before_send: BeforeSend) -> None:
             await own.series.post(
                 letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio, before_send=before_send
             )
 
-        async def look(uid: str | None) -> list[str]:
+        async def find_uids(uid: str | None) -> list[str]:
             listed = [str(serie.uid) for serie in by_key(await own.series.list()).get(wanted.key, ())]
             if listed or uid is None:
                 return listed
@@ -134,47 +138,49 @@ class SerieSteps:
                 )
             return [uid] if serie.key == wanted.key else []
 
-        step.digest = self.sender.book.digest(partial(digest, wanted))
+        step.digest = self.sender.recorder.digest(partial(digest, wanted))
         with suppress(AuthenticationError):  # of this company's keys: it is written down
-            await self.sender.create(step, _key(own, step), send, look)
+            await self.sender.create(step, _key(own, step), send, find_uids)
 
-    async def _learn_uids(self, work: RowProgress, own: FacturaOnline) -> None:
+    async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """List until all that were created show up: their creates do not tell their uids."""
-        if not (nameless := [step for step in work.series if step.phase is StepState.DONE and step.uid is None]):
+        if not (without_uid := [step for step in progress.series if step.phase is StepState.DONE and step.uid is None]):
             return
         problem = UnreadableAnswerError(
             "it was created, but was not listed before the deadline", endpoint="series.list"
         )
-        before = work.before or {}
+        before = progress.before or {}
 
-        async def look() -> bool | None:
+        async def find_uids() -> bool | None:
             listed = by_key(await own.series.list())
-            for step in work.series:
+            for step in progress.series:
                 seen = listed.get(step.key, ())
-                if step in nameless:
-                    _name(step, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(step.key, ())])
+                if step in without_uid:
+                    _assign_uid(
+                        step, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(step.key, ())]
+                    )
                 elif step.phase is StepState.UNKNOWN:  # it may have been done: one list tells of all
-                    _place(step, seen, before, is_due=False)
-            return None if any(step.uid is None and step.phase is StepState.DONE for step in nameless) else True
+                    _apply_list(step, seen, before, is_due=False)
+            return None if any(step.uid is None and step.phase is StepState.DONE for step in without_uid) else True
 
         try:
-            await poll_until(engine_of(own), look, problem=problem)
+            await poll_until(engine_of(own), find_uids, problem=problem)
         except UnreadableAnswerError as error:
-            work.is_unseen = error.is_transient
-            for step in nameless:
+            progress.is_unread = error.is_transient
+            for step in without_uid:
                 if step.uid is None:
                     step.reason = describe(error)
-        for step in work.series:
-            self._see(own, step)
-            if step in nameless or step.uid is not None:
-                await self.sender.book.save(step)
+        for step in progress.series:
+            self._publish(own, step)
+            if step in without_uid or step.uid is not None:
+                await self.sender.recorder.save(step)
 
 
 def _key(own: FacturaOnline, step: Step) -> Key:
     return "series.create", own.credentials.fingerprint, step.key
 
 
-def _name(step: Step, uids: Sequence[str]) -> None:
+def _assign_uid(step: Step, uids: Sequence[str]) -> None:
     """Give a serie that was created its uid, if lists show it by now."""
     if len(uids) == 1:
         step.uid, step.reason = uids[0], ""
@@ -182,7 +188,7 @@ def _name(step: Step, uids: Sequence[str]) -> None:
         step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
 
 
-def _place(
+def _apply_list(
     step: Step, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
 ) -> bool:
     """Change a serie to what a list makes of it, and return whether it changed."""
@@ -191,7 +197,7 @@ def _place(
     if step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.phase is StepState.CONFLICT and is_due):
         reconcile(step, uids, before.get(step.key, ()), is_due=is_due, several=SEVERAL)
     if step.phase is StepState.DONE and step.uid is None:
-        _name(step, uids)
+        _assign_uid(step, uids)
     if step.phase is StepState.DONE and step.uid in uids:
         step.reason = ""
     if step.phase is StepState.PLANNED:  # what has failed is tried again by the next run

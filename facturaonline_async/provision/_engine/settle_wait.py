@@ -35,7 +35,7 @@ class SettleWait:
     """
 
     journal: Journal
-    account: Inventory
+    inventory: Inventory
     settle: float
     stopping: asyncio.Event
     _until: float = field(init=False)
@@ -69,6 +69,6 @@ class SettleWait:
         LOGGER.warning("%s", self.caution)
         if await is_set_before(self.stopping, self._until):
             return
-        self.account.existing.clear()
-        await self.account.read(rfcs)
+        self.inventory.existing.clear()
+        await self.inventory.read(rfcs)
         await self.journal.settle_doubt()
