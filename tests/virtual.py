@@ -154,12 +154,12 @@ async def _run_sync(*args: Any, **how: Any) -> Any:
         return await _real_run_sync(*args, **how)
 
 
-def _order(writer: Journal, work: Callable[[Any], T]) -> asyncio.Future[T]:
-    future, loop = _real_order(writer, work), _running()
+def _submit(writer: Journal, work: Callable[[Any], T]) -> asyncio.Future[T]:
+    future, loop = _real_submit(writer, work), _running()
     return future if loop is None else loop.hold(future)
 
 
-_real_run_sync, _real_order = anyio.to_thread.run_sync, Journal._order
+_real_run_sync, _real_submit = anyio.to_thread.run_sync, Journal._submit
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def clocks() -> Iterator[None]:
         for module in _READERS:
             patch.setattr(module, "time", clock)
         patch.setattr(anyio.to_thread, "run_sync", _run_sync)
-        patch.setattr(Journal, "_order", _order)
+        patch.setattr(Journal, "_submit", _submit)
         yield
     _clock[:] = before
 

@@ -110,7 +110,7 @@ def _show(ledger: History) -> None:
     for name in ("row", "RFC", "what", "state", "reason"):
         table.add_column(name, overflow="fold")
     for row in rows[:_ROWS_SHOWN]:
-        for entry in row.lacking:
+        for entry in row.missing:
             state = state_name(entry.state)
             table.add_row(*map(Text, (str(row.number), row.rfc, entry.name, state, entry.reason)))
     if len(rows) > _ROWS_SHOWN:

@@ -215,7 +215,7 @@ class Run:
 
     async def _watch_waiting(self) -> None:
         try:
-            await self._waiting.look()
+            await self._waiting.watch()
         except Exception as error:  # noqa: BLE001  # the rows that wait would wait for ever
             self._problem = error
             self._waiting.has_news.set()

@@ -142,7 +142,7 @@ async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, m
             alter(path, "UPDATE runs SET ended = began + 1")
             return False
 
-        monkeypatch.setattr(progress, "is_taken", ends_now)
+        monkeypatch.setattr(progress, "is_locked", ends_now)
         assert (seen := read_progress(path)).is_broken_off is False
         assert (seen.is_running, seen.runs[-1].ended) == (False, seen.runs[-1].began + 1)
 
@@ -254,7 +254,7 @@ async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> Non
     assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
     assert [step[:9] for step in next_steps(seen)] == ["To finish", "1 row wit"]
     first, second = read_history(path).rows
-    assert (first.ok, [entry.name for entry in first.lacking], second.ok) == (False, ["empresa"], True)
+    assert (first.ok, [entry.name for entry in first.missing], second.ok) == (False, ["empresa"], True)
 
 
 async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: Path) -> None:
@@ -399,8 +399,8 @@ async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
     done = row(3, StepState.DONE, Origin.CREATED, series=2)
     await write(path, [*row(2, StepState.FAILED, series=3, reason="no"), *done])
     ran = await run("report", path)
-    lacking = [line.split("│")[1:6] for line in ran.out.splitlines() if re.match(r"│ [0-9]", line)]
-    assert [[cell.strip() for cell in line] for line in lacking] == [
+    missing = [line.split("│")[1:6] for line in ran.out.splitlines() if re.match(r"│ [0-9]", line)]
+    assert [[cell.strip() for cell in line] for line in missing] == [
         ["2", rfc(2), "empresa", "failed", "no"],
         ["3", rfc(3), "F:factura", "not tried", "not tried: its turn did not come yet"],
         ["3", rfc(3), "P:pago", "not tried", "not tried: its turn did not come yet"],

@@ -64,8 +64,8 @@ async def test_the_report_of_a_run_that_ends_early_says_what_the_journal_says(tm
             )
             assert (sum(report.empresas.values()), sum(report.series.values())) == (12, 24)
             assert (report.empresas[State.NOT_TRIED] > 0, report.is_complete) == (True, False)
-            lacking = [serie for row in report.failed for serie in row.series if not serie.state.is_there]
-            assert [serie for serie in lacking if not serie.reason] == []
+            missing = [serie for row in report.failed for serie in row.series if not serie.state.is_there]
+            assert [serie for serie in missing if not serie.reason] == []
         await work(client, journal, "finished", 0, reports)
     assert (reports[-1].is_complete, reports[-1].empresas[State.NOT_TRIED]) == (True, 0)
 

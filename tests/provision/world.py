@@ -296,14 +296,14 @@ class VirtualJournal(Journal):
         if not world.book.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             schema.create_tables(world.book, account, host)
         schema.examine(world.book, self.path)
-        schema.refuse_others(world.book, self.path, account, host)
+        schema.check_owner(world.book, self.path, account, host)
         self._salt = schema.read_meta(world.book, self.path)["salt"]
         self.doubt = schema.begin_run(world.book, world.doubt)
 
     async def aclose(self) -> None:
         """Leave the tables for the next one."""
 
-    def _order(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def _submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._life.step():
             return future

@@ -184,7 +184,7 @@ class Audit:
             await journal.end_audit()
         for each in found:
             if each.is_several:
-                (step,) = [step for step in await journal.of_row(each.rfc) if step.is_empresa]
+                (step,) = [step for step in await journal.steps_of_row(each.rfc) if step.is_empresa]
                 step.phase, step.reason = StepState.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
                 await self.sender.recorder.save(step)
 

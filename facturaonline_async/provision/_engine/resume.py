@@ -67,7 +67,7 @@ async def begin(
 
 async def restore(journal: Journal, progress: RowProgress) -> None:
     """Tell a row how far its steps came in earlier runs."""
-    known = {step.name: step for step in await journal.of_row(progress.empresa.rfc)}
+    known = {step.name: step for step in await journal.steps_of_row(progress.empresa.rfc)}
     progress.empresa = known[progress.empresa.name]
     progress.series = [known[step.name] for step in progress.series]
     progress.is_restored = True
@@ -105,7 +105,7 @@ class _PlanDiff:
         """Compare one row with what the journal knows of it."""
         rfc = normalize_rfc(row.rfc)
         self._seen.add(rfc)
-        known = {step.name: step for step in await self.journal.of_row(rfc)}
+        known = {step.name: step for step in await self.journal.steps_of_row(rfc)}
         progress = RowProgress.of(row, rfc)
         steps = [known.pop(step.name, None) for step in progress.steps]
         self._add += [fresh for fresh, step in zip(progress.steps, steps, strict=True) if step is None]

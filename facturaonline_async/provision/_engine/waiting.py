@@ -98,7 +98,7 @@ class WaitingRows:
         self._queue.clear()
         self.has_news.set()
 
-    async def look(self) -> None:
+    async def watch(self) -> None:
         """Look whenever it is time, until cancelled."""
         while await self._queue.wait():
             due = self._queue.due()

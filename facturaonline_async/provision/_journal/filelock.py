@@ -12,7 +12,7 @@ from typing import Final
 
 from facturaonline_async._private_files import open_private
 
-__all__ = ["FileLock", "is_taken"]
+__all__ = ["FileLock", "is_locked"]
 
 _TRIES: Final = 5
 _PAUSE: Final = 0.01  # seconds
@@ -29,7 +29,7 @@ class FileLock:
         self._path = path
         self._file: int | None = None
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take the lock, and return whether it was free.
 
         Raises:
@@ -48,22 +48,22 @@ class FileLock:
     @property
     def inode(self) -> int:
         """Number of the file that is locked."""
-        return os.fstat(self._taken).st_ino
+        return os.fstat(self._descriptor).st_ino
 
     def read(self) -> str:
         """Return the file's text; ``""`` where it is empty, and replacement characters where it is no ASCII."""
-        os.lseek(self._taken, 0, os.SEEK_SET)
-        return os.read(self._taken, _LONGEST).decode("ascii", "replace").strip()
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return os.read(self._descriptor, _LONGEST).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:
         """Replace the file's text, and return when it is on the disk."""
-        os.lseek(self._taken, 0, os.SEEK_SET)
-        os.write(self._taken, text.encode("ascii"))
-        os.ftruncate(self._taken, len(text))
-        os.fsync(self._taken)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, text.encode("ascii"))
+        os.ftruncate(self._descriptor, len(text))
+        os.fsync(self._descriptor)
 
     @property
-    def _taken(self) -> int:
+    def _descriptor(self) -> int:
         assert self._file is not None  # noqa: S101  # only the holder of the lock may ask
         return self._file
 
@@ -74,7 +74,7 @@ class FileLock:
             self._file = None
 
 
-def is_taken(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Return whether a process has the lock on this file now. It works where nothing can be written.
 
     Raises:
@@ -92,7 +92,7 @@ def is_taken(path: Path) -> bool:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file, and return whether it was free. `is_taken` in another process has it for some 20 µs."""
+    """Lock an open file, and return whether it was free. `is_locked` in another process has it for some 20 µs."""
     # Only a journal needs it: its import takes 200 million instructions, as much as a tenth of aiohttp's.
     from filelock import lock_descriptor  # noqa: PLC0415  # see above
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from attrs import field, frozen
 
 from facturaonline_async._text import printable
-from facturaonline_async.provision._journal.progress import THERE, Status, looking
+from facturaonline_async.provision._journal.progress import THERE, Status, open_snapshot
 from facturaonline_async.provision._journal.reader import read_steps, safe
 from facturaonline_async.provision._steps import COMPANY_FIRST, NOT_TRIED, Step, StepState
 
@@ -72,7 +72,7 @@ class HistoryRow:
         return all(entry.ok for entry in self.entries)
 
     @property
-    def lacking(self) -> list[HistoryEntry]:
+    def missing(self) -> list[HistoryEntry]:
         """What is not there or was not seen: the company; and, if it is there, what it lacks of its series."""
         if self.empresa is not None and self.empresa.state not in THERE:
             return [self.empresa]
@@ -113,7 +113,7 @@ def read_history(path: str | os.PathLike[str]) -> History:
         JournalError: the journal is not there, is none, is another version's, or is damaged.
 
     """
-    with looking(path) as (status, connection):
+    with open_snapshot(path) as (status, connection):
         steps = [(step, changed) for step, _, changed in read_steps(connection)]
     done = [
         (changed, step.is_empresa) for step, changed in steps if step.phase is StepState.DONE and changed is not None

@@ -18,11 +18,11 @@ from facturaonline_async.provision._journal.schema import (
     InvalidJournalError,
     JournalError,
     begin_run,
+    check_owner,
     create_tables,
     damaged,
     examine,
     read_meta,
-    refuse_others,
 )
 from facturaonline_async.provision._journal.seal import Seal, checkpoint, is_wal_whole, side_file, wal_size
 
@@ -30,11 +30,11 @@ __all__ = [
     "InvalidJournalError",
     "JournalError",
     "JournalInUseError",
-    "Opened",
+    "OpenedJournal",
     "identity",
     "leave_wal",
-    "opened",
-    "resolved",
+    "open_journal",
+    "resolve_path",
     "unusable",
 ]
 
@@ -50,7 +50,7 @@ class JournalInUseError(JournalError):
 
 
 @frozen
-class Opened:
+class OpenedJournal:
     """A journal's file, ours alone.
 
     Attributes:
@@ -76,7 +76,7 @@ class Opened:
         self.lock.close()
 
 
-def resolved(path: str | os.PathLike[str]) -> Path:
+def resolve_path(path: str | os.PathLike[str]) -> Path:
     """Return the file itself: one file has one lock, whatever names lead to it."""
     try:
         if str(path):
@@ -105,8 +105,8 @@ def unusable(path: Path, what: str, error: sqlite3.Error) -> JournalError:
     return kind(f"the journal {path} cannot be {what}: {reason}.")
 
 
-def opened(path: Path, account: str, host: str) -> Opened:
-    """Lock and open the journal of this account and host, or begin one; `path` is a `resolved` one.
+def open_journal(path: Path, account: str, host: str) -> OpenedJournal:
+    """Lock and open the journal of this account and host, or begin one; `path` is a `resolve_path` one.
 
     Raises:
         JournalInUseError: another process uses it.
@@ -116,13 +116,13 @@ def opened(path: Path, account: str, host: str) -> Opened:
     """
     lock = FileLock(side_file(path, ".lock"))
     try:
-        is_free = lock.take()
+        is_free = lock.acquire()
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
     if not is_free:
         raise JournalInUseError(f"another process is working with the journal {path}. Wait for it, or stop it.")
     try:
-        return _opened(path, lock, account, host)
+        return _open_locked(path, lock, account, host)
     except sqlite3.Error as error:
         lock.close()
         raise unusable(path, "opened", error) from None
@@ -137,7 +137,7 @@ def opened(path: Path, account: str, host: str) -> Opened:
         raise
 
 
-def _opened(path: Path, lock: FileLock, account: str, host: str) -> Opened:
+def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJournal:
     seal = Seal(path, lock)
     _make_file(path)
     if is_new := not path.stat().st_size:
@@ -145,11 +145,11 @@ def _opened(path: Path, lock: FileLock, account: str, host: str) -> Opened:
             raise InvalidJournalError(f"{path} is empty, but its -wal is not: bring back the file that it belongs to.")
         doubt = seal.doubt_of_new()
     else:
-        doubt = _doubt(path, seal, account, host)
+        doubt = _check_before_use(path, seal, account, host)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        doubt = _begun(connection, path, seal, doubt, (account, host) if is_new else None)
-        return Opened(path, connection, lock, seal, read_meta(connection, path)["salt"], doubt)
+        doubt = _start_run(connection, path, seal, doubt, (account, host) if is_new else None)
+        return OpenedJournal(path, connection, lock, seal, read_meta(connection, path)["salt"], doubt)
     except BaseException:
         connection.close()
         raise
@@ -169,17 +169,19 @@ def _make_file(path: Path) -> None:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
-def _doubt(path: Path, seal: Seal, account: str, host: str) -> str:
+def _check_before_use(path: Path, seal: Seal, account: str, host: str) -> str:
     """Refuse a journal that cannot be used, without changing it; return why more may have been sent than it says."""
     # Where there is no -wal, SQLite would make one.
     how = "mode=ro" if wal_size(path) else "immutable=1"
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
         examine(connection, path)
-        refuse_others(connection, path, account, host)
+        check_owner(connection, path, account, host)
         return seal.doubt(connection)
 
 
-def _begun(connection: sqlite3.Connection, path: Path, seal: Seal, doubt: str, owner: tuple[str, str] | None) -> str:
+def _start_run(
+    connection: sqlite3.Connection, path: Path, seal: Seal, doubt: str, owner: tuple[str, str] | None
+) -> str:
     """Make the tables where there are none (`owner` is a new journal's), and begin a run; return what is doubtful."""
     connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
     # A journal that has bytes has tables, also after a crash: they are made before there is a -wal.

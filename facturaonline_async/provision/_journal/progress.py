@@ -15,7 +15,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from facturaonline_async._text import printable
-from facturaonline_async.provision._journal.filelock import is_taken
+from facturaonline_async.provision._journal.filelock import is_locked
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.reader import (
     RunInfo,
@@ -26,7 +26,17 @@ from facturaonline_async.provision._journal.reader import (
     safe,
 )
 
-__all__ = ["STATES", "THERE", "Reason", "Status", "Throughput", "alike", "looking", "read_progress", "read_status"]
+__all__ = [
+    "STATES",
+    "THERE",
+    "Reason",
+    "Status",
+    "Throughput",
+    "alike",
+    "open_snapshot",
+    "read_progress",
+    "read_status",
+]
 
 #: What a company or a serie can be, in the order in which people read it.
 STATES: Final = ("created", "adopted", "updated", "not_tried", "intent", "unknown", "failed", "conflict", "unresolved")
@@ -162,12 +172,12 @@ def read_progress(path: str | os.PathLike[str]) -> Status:
         JournalError: the journal is not there, is none, is another version's, or is damaged.
 
     """
-    with looking(path) as (status, _):
+    with open_snapshot(path) as (status, _):
         return status
 
 
 @contextmanager
-def looking(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Connection]]:
+def open_snapshot(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Connection]]:
     """Look, and keep the journal open to read more of the same moment. As with `open_to_read`, not for long."""
     seen = None
     while True:
@@ -175,22 +185,25 @@ def looking(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Conn
             status = read_status(connection, path)
             last = status.runs[-1] if status.runs else None
             is_over = last is None or last.ended is not None or last == seen
-            if is_over or _is_at_work(path):
+            if is_over or _is_locked(path):
                 lacks = last is not None and last.ended is None and is_without_wal(path)
-                yield _timed(evolve(status, is_running=not is_over, is_without_wal=lacks), connection), connection
+                yield (
+                    _with_throughput(evolve(status, is_running=not is_over, is_without_wal=lacks), connection),
+                    connection,
+                )
                 return
         # The lock is free, so that whoever had it has written its last word: if it still does not show, it was killed.
         seen = last
 
 
-def _is_at_work(path: str | os.PathLike[str]) -> bool:
+def _is_locked(path: str | os.PathLike[str]) -> bool:
     try:
-        return is_taken(Path(f"{Path(path).resolve()}.lock"))
+        return is_locked(Path(f"{Path(path).resolve()}.lock"))
     except OSError as error:
         raise JournalError(f"{os.fspath(path)}.lock cannot be read: {error.strerror or error}.") from None
 
 
-def _timed(status: Status, connection: sqlite3.Connection) -> Status:
+def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:
     """Add how fast it goes, and how long it may take."""
     done, _ = _done(connection, since=0)
     status = evolve(status, overall=_rate(done, status.worked) if status.worked else None)

@@ -64,7 +64,7 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     try:
         if not file.exists():
             raise JournalError(f"the journal {path} is not there.")
-        with _connected(file.resolve()) as connection:
+        with _connect(file.resolve()) as connection:
             examine(connection, file)
             yield connection
             return
@@ -80,27 +80,27 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+def _connect(path: Path) -> Iterator[sqlite3.Connection]:
     """Connect to a journal, and begin to read it."""
     if _is_wal_mode(path) and not side_file(path, "-shm").exists():
         # No process has it open. SQLite would make a -shm and a -wal beside it, and a reader cannot remove them.
-        with _copied(path, always=True) as copy:
+        with _connect_to_copy(path, always=True) as copy:
             yield copy
         return
     try:
-        connection = _begun(f"{path.as_uri()}?mode=ro")
+        connection = _begin_reading(f"{path.as_uri()}?mode=ro")
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in _NEEDS_TO_WRITE:
             raise
         # SQLite wants to write beside it, and may not: its -shm, or what a crash left.
-        with _copied(path) as copy:
+        with _connect_to_copy(path) as copy:
             yield copy
         return
     with closing(connection):
         yield connection
 
 
-def _begun(uri: str) -> sqlite3.Connection:
+def _begin_reading(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         connection.execute("BEGIN")
@@ -112,7 +112,7 @@ def _begun(uri: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _copied(path: Path, *, always: bool = False) -> Iterator[sqlite3.Connection]:
+def _connect_to_copy(path: Path, *, always: bool = False) -> Iterator[sqlite3.Connection]:
     """Connect to a copy of the journal in a folder of our own; where nothing stands beside it, read it in its place.
 
     Args:
@@ -121,7 +121,7 @@ def _copied(path: Path, *, always: bool = False) -> Iterator[sqlite3.Connection]
     """
     names = [name for name in (path, side_file(path, "-wal"), side_file(path, "-journal")) if _size(name)]
     if names == [path] and not always:
-        with closing(_begun(f"{path.as_uri()}?immutable=1")) as connection:
+        with closing(_begin_reading(f"{path.as_uri()}?immutable=1")) as connection:
             yield connection
         return
     with tempfile.TemporaryDirectory(prefix="facturaonline-") as folder:
@@ -133,7 +133,7 @@ def _copied(path: Path, *, always: bool = False) -> Iterator[sqlite3.Connection]
                 break
         else:
             raise OSError(errno.EBUSY, "it is being written, and its folder may not be written by this user")
-        with closing(_begun(Path(folder, path.name).as_uri())) as connection:
+        with closing(_begin_reading(Path(folder, path.name).as_uri())) as connection:
             yield connection
 
 

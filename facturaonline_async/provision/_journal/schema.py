@@ -17,11 +17,11 @@ __all__ = [
     "InvalidJournalError",
     "JournalError",
     "begin_run",
+    "check_owner",
     "create_tables",
     "damaged",
     "examine",
     "read_meta",
-    "refuse_others",
 ]
 
 #: What SQLite keeps in a journal's head, so that it is known: "FOJ1", and the version of its tables.
@@ -162,7 +162,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     return meta
 
 
-def refuse_others(connection: sqlite3.Connection, path: Path, account: str, host: str) -> None:
+def check_owner(connection: sqlite3.Connection, path: Path, account: str, host: str) -> None:
     """See that the journal is whole, and belongs to this account and host.
 
     Raises:

@@ -28,11 +28,11 @@ from attrs import frozen
 
 from facturaonline_async.provision._journal.opening import (
     JournalError,
-    Opened,
+    OpenedJournal,
     identity,
     leave_wal,
-    opened,
-    resolved,
+    open_journal,
+    resolve_path,
 )
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._journal.seal import checkpoint, wal_size
@@ -58,10 +58,10 @@ WHERE rfc=? AND letra=? AND tipo_documento=?
 
 
 @frozen
-class _Order:
+class _Job:
     """Something for the writer to do, and who waits for it."""
 
-    work: Callable[[sqlite3.Connection], Any]
+    execute: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
 
 
@@ -74,7 +74,7 @@ class Journal:
 
     """
 
-    def __init__(self, found: Opened) -> None:
+    def __init__(self, found: OpenedJournal) -> None:
         self.path: Path = found.path
         self.doubt: str = found.doubt
         self._connection = found.connection
@@ -84,7 +84,7 @@ class Journal:
         self._salt = found.salt
         self._identity = identity(found.path)
         self._loop = asyncio.get_running_loop()
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._problem: JournalError | None = None
         self._is_closed = False
         self._thread = threading.Thread(target=self._write, name="facturaonline-journal", daemon=True)
@@ -103,11 +103,11 @@ class Journal:
             JournalError: it cannot be opened, or not be written.
 
         """
-        opening = asyncio.ensure_future(asyncio.to_thread(opened, resolved(path), account, host))
+        opening = asyncio.ensure_future(asyncio.to_thread(open_journal, resolve_path(path), account, host))
         try:
             return cls(await asyncio.shield(opening))
         except asyncio.CancelledError:
-            opening.add_done_callback(_close_unused)
+            opening.add_done_callback(_close_abandoned)
             raise
 
     async def __aenter__(self) -> Self:
@@ -119,7 +119,7 @@ class Journal:
     async def aclose(self) -> None:
         """Write what is left, and give the file back; both come about also if this is cancelled. Safe to repeat."""
         self._is_closed = True
-        self._orders.put(None)
+        self._jobs.put(None)
         with anyio.CancelScope(shield=True):  # also where the caller is being cancelled, nothing is lost
             await anyio.to_thread.run_sync(self._thread.join)
 
@@ -128,59 +128,59 @@ class Journal:
         with closing(self._lock), closing(self._connection) as connection:
             is_open = True
             while is_open:
-                batch = [self._orders.get()]
+                batch = [self._jobs.get()]
                 while len(batch) < _BATCH and batch[-1] is not None:
                     try:
-                        batch.append(self._orders.get_nowait())
+                        batch.append(self._jobs.get_nowait())
                     except queue.Empty:
                         break
                 if batch[-1] is None:
                     is_open = False
                     batch.pop()
-                orders = [order for order in batch if order is not None]
-                if orders:
-                    self._tell(orders, *self._done(connection, orders))
-            self._end(connection)
+                jobs = [job for job in batch if job is not None]
+                if jobs:
+                    self._deliver(jobs, *self._execute(connection, jobs))
+            self._finish(connection)
 
-    def _done(self, connection: sqlite3.Connection, orders: Sequence[_Order]) -> tuple[list[Any], JournalError | None]:
+    def _execute(self, connection: sqlite3.Connection, jobs: Sequence[_Job]) -> tuple[list[Any], JournalError | None]:
         if self._problem is not None:
             return [], self._problem
         try:
             connection.execute("BEGIN IMMEDIATE")
-            results = [order.work(connection) for order in orders]
+            results = [job.execute(connection) for job in jobs]
             connection.execute("COMMIT")
             if identity(self.path) != self._identity:
                 raise OSError("the file was removed or replaced")  # noqa: TRY301
-            self._keep_short(connection)
+            self._checkpoint_if_due(connection)
         except Exception as error:  # noqa: BLE001  # sqlite3.Error; or a plan's rows that cannot be read
             self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
             return [], self._problem
         return results, None
 
-    def _keep_short(self, connection: sqlite3.Connection) -> None:
+    def _checkpoint_if_due(self, connection: sqlite3.Connection) -> None:
         """Move the -wal into the journal, where that was asked for or the -wal has grown."""
         if (size := wal_size(self.path)) >= self._checkpoint_at:
             # A reader may be in the way: then later.
             is_done = checkpoint(connection, self._seal)
             self._checkpoint_at = _WAL_BYTES if is_done else size + _WAL_BYTES
 
-    def _tell(self, orders: Sequence[_Order], results: Sequence[Any], problem: JournalError | None) -> None:
-        def tell() -> None:
-            for place, order in enumerate(orders):
-                if order.future.done():
+    def _deliver(self, jobs: Sequence[_Job], results: Sequence[Any], problem: JournalError | None) -> None:
+        def deliver() -> None:
+            for place, job in enumerate(jobs):
+                if job.future.done():
                     continue
                 if problem is None:
-                    order.future.set_result(results[place])
+                    job.future.set_result(results[place])
                 else:
-                    order.future.set_exception(JournalError(str(problem)))
-                    order.future.exception()  # whoever was cancelled does not ask for it
+                    job.future.set_exception(JournalError(str(problem)))
+                    job.future.exception()  # whoever was cancelled does not ask for it
 
         try:
-            self._loop.call_soon_threadsafe(tell)
+            self._loop.call_soon_threadsafe(deliver)
         except RuntimeError:  # the loop is closed: nobody waits any more
             return
 
-    def _end(self, connection: sqlite3.Connection) -> None:
+    def _finish(self, connection: sqlite3.Connection) -> None:
         if self._problem is not None:
             return
         with suppress(sqlite3.Error, OSError):  # what is not sealed is still whole
@@ -193,14 +193,14 @@ class Journal:
             leave_wal(connection)
             self._seal.finish(mark)
 
-    def _order(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def _submit(self, execute: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Hand the work over at once; whoever awaits the future knows that it is on the disk."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._is_closed:
             future.set_exception(JournalError(f"the journal {self.path} is closed."))
             future.exception()  # whoever only hands something over does not ask for it
         else:
-            self._orders.put(_Order(work, future))
+            self._jobs.put(_Job(execute, future))
         return future
 
     # ── What a run asks for ───────────────────────────────────────────────────────────────────────────────────────────
@@ -213,35 +213,35 @@ class Journal:
         """Write how far a step has come. It is handed over at once, also if the caller is then cancelled."""
         values = _values(step)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def execute(connection: sqlite3.Connection) -> None:
             connection.execute(_SAVE, values)
 
-        return self._order(work)
+        return self._submit(execute)
 
     async def checkpoint(self) -> None:
         """Let the journal's own file have all that was written so far, if no reader is in the way."""
 
-        def work(_: sqlite3.Connection) -> None:
+        def execute(_: sqlite3.Connection) -> None:
             self._checkpoint_at = 0  # the writer's own, once this is committed
 
-        await self._order(work)
+        await self._submit(execute)
 
     async def settle_doubt(self) -> None:
         """Write down that all that may have been sent by earlier runs was listed by now."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def execute(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM meta WHERE name = 'doubt'")
 
-        await self._order(work)
+        await self._submit(execute)
         self.doubt = ""
 
     async def is_empty(self) -> bool:
         """Return whether there is no plan in it yet."""
-        return await self._order(lambda connection: not connection.execute("SELECT 1 FROM things LIMIT 1").fetchall())
+        return await self._submit(lambda connection: not connection.execute("SELECT 1 FROM things LIMIT 1").fetchall())
 
-    async def of_row(self, rfc: str) -> list[Step]:
+    async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return a company and its series, in the plan's order."""
-        return await self._order(lambda connection: _read_steps(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))
+        return await self._submit(lambda connection: _read_steps(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))
 
     async def adjust(
         self,
@@ -263,7 +263,7 @@ class Journal:
 
         """
 
-        def work(connection: sqlite3.Connection) -> None:
+        def execute(connection: sqlite3.Connection) -> None:
             connection.executemany(
                 "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", (step.name for step in drop)
             )
@@ -276,29 +276,29 @@ class Journal:
                 ((*step.name, step.number, step.phase.value) for step in add),
             )
 
-        await self._order(work)
+        await self._submit(execute)
 
     async def end_audit(self) -> None:
         """Write down that every company was seen to be there once."""
         statement = "UPDATE things SET due = 0 WHERE letra = '' AND phase = 'done' AND due > 0"
-        await self._order(lambda connection: connection.execute(statement).rowcount)
+        await self._submit(lambda connection: connection.execute(statement).rowcount)
 
     async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
         """Return what existed: of one company and its series, or (None) of all companies."""
         where, values = ("letra = ''", ()) if rfc is None else ("rfc = ?", (rfc,))
 
-        def work(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
+        def execute(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
             return connection.execute(
                 f"SELECT rfc, letra, tipo_documento, uid FROM baseline WHERE {where}",  # noqa: S608
                 values,
             ).fetchall()
 
-        return await self._order(work)
+        return await self._submit(execute)
 
     async def all_steps(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
         """Return steps in the order of the plan, some at a time, and what to ask with for more (0: the end)."""
 
-        def work(connection: sqlite3.Connection) -> tuple[list[Step], int]:
+        def execute(connection: sqlite3.Connection) -> tuple[list[Step], int]:
             steps = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
             if len(steps) < limit:
                 return steps, 0
@@ -307,7 +307,7 @@ class Journal:
             ).fetchone()
             return steps, int(last[0])
 
-        return await self._order(work)
+        return await self._submit(execute)
 
 
 def _values(step: Step) -> tuple[object, ...]:
@@ -334,7 +334,7 @@ def read_step(row: Sequence[Any]) -> Step:
     return Step(**values)
 
 
-def _close_unused(opening: asyncio.Future[Opened]) -> None:
+def _close_abandoned(opening: asyncio.Future[OpenedJournal]) -> None:
     """Give back what was opened for somebody who does not want it any more."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()

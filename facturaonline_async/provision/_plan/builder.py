@@ -13,10 +13,10 @@ from typing import BinaryIO, Protocol
 from attrs import evolve, field, frozen
 
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow
-from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, Repeats
+from facturaonline_async.provision._plan.models import DuplicateFinder, PlanError, PlanProblem, PlanRow
 from facturaonline_async.provision._plan.row_parser import RowParser
 
-__all__ = ["ParsedPlan", "PlanBuilder", "names_its_file", "opened", "whole"]
+__all__ = ["ParsedPlan", "PlanBuilder", "file_problem", "name_file_in_problems", "open_plan"]
 
 
 @frozen(kw_only=True)
@@ -56,7 +56,7 @@ class PlanBuilder:
         self.problems: list[PlanProblem] = []
         self.notices: list[PlanProblem] = []
         self._faulty: list[FaultyRow] = []
-        self._repeats = Repeats()
+        self._duplicates = DuplicateFinder()
 
     def add(self, cells: RowParser) -> None:
         """Take one row."""
@@ -64,12 +64,12 @@ class PlanBuilder:
         self.notices += cells.notices
         self.problems += cells.problems
         if cells.rfc is not None:
-            self.problems += self._repeats.of_rfc(cells.rfc, cells.number)
+            self.problems += self._duplicates.check_rfc(cells.rfc, cells.number)
         if row is None:
             self._faulty.append(cells.faulty)
         else:
             self._rows.append(row)
-            self.problems += self._repeats.of_series(row.series, row.number)
+            self.problems += self._duplicates.check_series(row.series, row.number)
 
     def build(self, *, none: str) -> ParsedPlan:
         """Return all of it.
@@ -79,7 +79,7 @@ class PlanBuilder:
 
         """
         if not self._rows and not self.problems:
-            self.problems.append(whole(none))
+            self.problems.append(file_problem(none))
         return ParsedPlan(
             rows=tuple(self._rows),
             faulty=tuple(self._faulty),
@@ -88,8 +88,8 @@ class PlanBuilder:
         )
 
 
-def whole(reason: str) -> PlanProblem:
-    """Return what is wrong with the plan as a whole; `names_its_file` adds the file's name."""
+def file_problem(reason: str) -> PlanProblem:
+    """Return what is wrong with the plan as a whole; `name_file_in_problems` adds the file's name."""
     return PlanProblem(row=0, column="", reason=reason)
 
 
@@ -97,7 +97,7 @@ class _Read(Protocol):
     def __call__(self, path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan: ...
 
 
-def names_its_file(read: _Read) -> _Read:
+def name_file_in_problems(read: _Read) -> _Read:
     """Let what is wrong with, or was mended in, all of a plan's file name the file."""
 
     @functools.wraps(read)
@@ -120,7 +120,7 @@ def _named(name: str, problems: Iterable[PlanProblem]) -> tuple[PlanProblem, ...
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_plan(path: Path) -> Iterator[BinaryIO]:
     """Open a plan's file, to be read more than once. A pipe is read into memory.
 
     Raises:

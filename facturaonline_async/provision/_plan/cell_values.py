@@ -26,7 +26,7 @@ __all__ = [
     "REQUIRED",
     "TEXTS",
     "Value",
-    "meaning",
+    "parse_cell",
 ]
 
 REQUIRED: Final = ("razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key")
@@ -50,36 +50,36 @@ _NO: Final = frozenset({"0", "no", "false", "falso"})
 _NO_NAMES: Final = frozenset({"N/A", "NA", "N.A.", "N/D", "ND", "S/N", "SN", "TBD", "XXX"})
 
 
-def meaning(name: str, cell: str) -> tuple[Value, str]:
+def parse_cell(name: str, cell: str) -> tuple[Value, str]:
     """Return what a cell that is not empty means in a column, and what is wrong with it, or ``""``."""
     check = _CHECKS.get(name)
     return check(cell) if check is not None else (cell, "")
 
 
-def _is_wrong(findings: Iterable[Finding]) -> bool:
+def _has_error(findings: Iterable[Finding]) -> bool:
     return any(finding.is_error for finding in findings)
 
 
 def _rfc(cell: str) -> tuple[Value, str]:
     rfc = normalize_rfc(cell)
-    return rfc, "must be an RFC of 12 or 13 characters" if _is_wrong(identifiers.rfc(rfc)) else ""
+    return rfc, "must be an RFC of 12 or 13 characters" if _has_error(identifiers.rfc(rfc)) else ""
 
 
 def _curp(cell: str) -> tuple[Value, str]:
     curp = cell.upper()
-    return curp, "must be a CURP of 18 characters" if _is_wrong(identifiers.curp(curp)) else ""
+    return curp, "must be a CURP of 18 characters" if _has_error(identifiers.curp(curp)) else ""
 
 
 @lru_cache  # with `_regimen`, 5 % of reading a plan
 def _codpos(cell: str) -> tuple[Value, str]:
     """Give back the leading zero that a spreadsheet took for nothing: Mexico City's códigos begin with it."""
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
-    return restored, "must be a código postal of 5 digits" if _is_wrong(identifiers.codpos(restored)) else ""
+    return restored, "must be a código postal of 5 digits" if _has_error(identifiers.codpos(restored)) else ""
 
 
 @lru_cache
 def _regimen(cell: str) -> tuple[Value, str]:
-    return cell, "must be a code of 3 digits, such as 601" if _is_wrong(identifiers.regimen(cell)) else ""
+    return cell, "must be a code of 3 digits, such as 601" if _has_error(identifiers.regimen(cell)) else ""
 
 
 def _email(cell: str) -> tuple[Value, str]:

@@ -17,7 +17,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
-from facturaonline_async.provision._plan.builder import ParsedPlan, PlanBuilder, names_its_file, opened, whole
+from facturaonline_async.provision._plan.builder import (
+    ParsedPlan,
+    PlanBuilder,
+    file_problem,
+    name_file_in_problems,
+    open_plan,
+)
 from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
 from facturaonline_async.provision._plan.files import Files
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
@@ -32,7 +38,7 @@ _END_MARK: Final = "\x1a"
 _LONGEST_NAME: Final = 40
 _SUGGESTIONS: Final = 20
 """Unknown columns for which a known one is looked for: that takes about a millisecond each."""
-_OTHER_NAMES: Final = {
+_SYNONYMS: Final = {
     "cp": "codpos",
     "codigo_postal": "codpos",
     "correo": "email",
@@ -59,7 +65,7 @@ _ENCODINGS: Final = {
 }
 
 
-@names_its_file
+@name_file_in_problems
 def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
     """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
 
@@ -67,24 +73,24 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
         PlanError: it is no table of rows: it cannot be read or decoded, is no CSV, or has other columns.
 
     """
-    gathered = PlanBuilder()
+    builder = PlanBuilder()
     files = Files(Path(path).parent)
-    with opened(Path(path)) as file, _text(file, gathered.notices) as text:
-        records = _records(text, gathered.notices)
+    with open_plan(Path(path)) as file, _text(file, builder.notices) as text:
+        records = _records(text, builder.notices)
         number, header = next(records, (1, []))
         columns = [name.strip().lower() for name in header]
-        if problems := list(_wrong_columns(columns, number, header)):
+        if problems := list(_column_problems(columns, number, header)):
             raise PlanError.of(problems)
         for number, record in records:
             texts = {name: cell for name, cell in zip(columns, record, strict=False) if name}
-            cells = RowParser(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
-            if reason := _uneven(columns, record):
-                cells.wrong("", reason)
-            gathered.add(cells)
-    return gathered.build(none="there are no rows below the header")
+            parser = RowParser(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
+            if reason := _cell_count_problem(columns, record):
+                parser.add_problem("", reason)
+            builder.add(parser)
+    return builder.build(none="there are no rows below the header")
 
 
-def _uneven(columns: Sequence[str], record: Sequence[str]) -> str:
+def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> str:
     """Return what is wrong with the number of a row's cells, or ``""``. No cell is shown: it may be a password."""
     nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
     if any(cell.strip() for cell in record[len(columns) :]):
@@ -105,10 +111,10 @@ def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
     start = file.read(4)
     encoding = "utf-8-sig"
     if start == b"PK\x03\x04":
-        raise PlanError.of([whole("this is an Excel workbook: save it as CSV UTF-8")])
+        raise PlanError.of([file_problem("this is an Excel workbook: save it as CSV UTF-8")])
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
-    elif (row := _not_utf_8(file)) is not None:
+    elif (row := _first_windows_row(file)) is not None:
         encoding = "cp1252"
         # The text itself is not shown: it may be a password.
         reason = "the file is not UTF-8 from here on, and was read as Windows-1252"
@@ -117,7 +123,7 @@ def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
-def _not_utf_8(file: BinaryIO) -> int | None:
+def _first_windows_row(file: BinaryIO) -> int | None:
     """Return the row in which Windows-1252 begins, if there is one; refuse every other encoding.
 
     It goes line by line: a byte of a line's end is part of no other character in either encoding.
@@ -130,16 +136,16 @@ def _not_utf_8(file: BinaryIO) -> int | None:
     for row, line in enumerate(file, 1):
         if b"\0" in line:
             reason = "this is no text in an encoding that is known here: save it as CSV UTF-8"
-            raise PlanError.of([whole(reason)])
+            raise PlanError.of([file_problem(reason)])
         if line.isascii():
             continue
         marks = line.decode("utf-8", "replace")
         meant += sum(not character.isascii() and character != "\ufffd" for character in marks)
-        if "\ufffd" in marks and not _is(line, "utf-8"):
+        if "\ufffd" in marks and not _decodes_as(line, "utf-8"):
             first = first or row
             broken += marks.count("\ufffd")
             spanish.update({each: len(_SPANISH.findall(line.decode(each, "replace"))) for each in _ENCODINGS})
-            is_windows = is_windows and _is(line, "cp1252")
+            is_windows = is_windows and _decodes_as(line, "cp1252")
     if first is not None and meant > broken:
         raise PlanError.of(
             [PlanProblem(row=first, column="", reason="holds bytes that are not UTF-8, unlike the rest")]
@@ -162,7 +168,7 @@ def _refuse_other_encodings(row: int, spanish: Counter[str], *, is_windows: bool
     raise PlanError.of([PlanProblem(row=row, column="", reason=reason)])
 
 
-def _is(line: bytes, encoding: str) -> bool:
+def _decodes_as(line: bytes, encoding: str) -> bool:
     try:
         line.decode(encoding)
     except UnicodeDecodeError:
@@ -175,19 +181,19 @@ def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, li
     number = 0
     problem: PlanProblem | None = None
     try:
-        for number, record in enumerate(_table(text, notices), 1):
+        for number, record in enumerate(_csv_rows(text, notices), 1):
             if any(cell.strip() for cell in record):
                 yield number, record
     except csv.Error as error:
         reason = f"this is not CSV ({error}): is a quotation mark missing or unescaped?"
         problem = PlanProblem(row=number + 1, column="", reason=reason)
     except UnicodeDecodeError:  # all else was looked through before
-        problem = whole("it begins as UTF-16, and holds bytes that are not: save it as CSV UTF-8")
+        problem = file_problem("it begins as UTF-16, and holds bytes that are not: save it as CSV UTF-8")
     if problem is not None:
         raise PlanError.of([problem])
 
 
-def _table(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
+def _csv_rows(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
     first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):
@@ -199,7 +205,9 @@ def _table(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
     is_spaced = bool(names) and all(name.startswith(" ") for name in names)
     if is_spaced:
         # Without that, a quotation mark behind such a blank opens no quotation.
-        notices.append(whole("a blank follows each separator of the header, and was left out behind those of all rows"))
+        notices.append(
+            file_problem("a blank follows each separator of the header, and was left out behind those of all rows")
+        )
     return csv.reader(_without_end_mark(text), delimiter=delimiter, skipinitialspace=is_spaced, strict=True)
 
 
@@ -213,40 +221,42 @@ def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:
     yield last.rstrip(_END_MARK)
 
 
-def _meant(name: str) -> str:
+def _suggest_column(name: str) -> str:
     """Return the column that a name is likely meant for, or ``""``."""
     if len(name) > _LONGEST_NAME:
         return ""
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"\W+", "_", letters).strip("_")
-    if plain in _OTHER_NAMES:
-        return _OTHER_NAMES[plain]
+    if plain in _SYNONYMS:
+        return _SYNONYMS[plain]
     return next(iter(difflib.get_close_matches(plain, sorted(COLUMNS), 1, 0.75)), "")
 
 
-def _wrong_columns(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[PlanProblem]:
+def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[PlanProblem]:
     """Give what is wrong with the names of the columns; `header` has them as they are written."""
 
-    def wrong(column: str, reason: str) -> PlanProblem:
+    def problem(column: str, reason: str) -> PlanProblem:
         return PlanProblem(row=number, column=column, reason=reason)
 
     named = [name for name in columns if name]
     if not set(named) & set(REQUIRED):
         # Nothing of it is shown: it may be a row, with its password.
-        yield wrong("", f"is no header: it must name the columns {', '.join(REQUIRED)} and password (or password_env)")
+        yield problem(
+            "", f"is no header: it must name the columns {', '.join(REQUIRED)} and password (or password_env)"
+        )
         return
     if unknown := sorted(set(named) - COLUMNS):
         written = {name.strip().lower(): name.strip() for name in header}
-        meant = dict.fromkeys(unknown, "") | {name: _meant(name) for name in unknown[:_SUGGESTIONS]}
+        meant = dict.fromkeys(unknown, "") | {name: _suggest_column(name) for name in unknown[:_SUGGESTIONS]}
         for name in unknown:
             shown = written.get(name, name) if re.fullmatch(r"[\w ]{1,40}", name) else "(no name)"
-            yield wrong(shown, f"unknown column{f'; did you mean {meant[name]}?' if meant[name] else ''}")
+            yield problem(shown, f"unknown column{f'; did you mean {meant[name]}?' if meant[name] else ''}")
         if not all(meant.values()):
-            yield wrong("", f"the columns are {', '.join(sorted(COLUMNS))}")
+            yield problem("", f"the columns are {', '.join(sorted(COLUMNS))}")
     for name in sorted(name for name, times in Counter(named).items() if times > 1):
-        yield wrong(name, "the column stands there twice")
+        yield problem(name, "the column stands there twice")
     for name in REQUIRED:
         if name not in named:
-            yield wrong(name, "the column is missing")
+            yield problem(name, "the column is missing")
     if not {"password", "password_env"} & set(named):
-        yield wrong("password", "the column is missing (or password_env)")
+        yield problem("password", "the column is missing (or password_env)")

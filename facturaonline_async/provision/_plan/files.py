@@ -14,14 +14,14 @@ from facturaonline_async.empresas._models import logo_extension
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import read_file
 
-__all__ = ["Files", "Found"]
+__all__ = ["Files", "FoundFile"]
 
 _KEPT: Final = 1024
 _USUAL_BYTES: Final = 1 << 16
 _Names = Mapping[str, Sequence[str]]
 
 
-class Found(NamedTuple):
+class FoundFile(NamedTuple):
     """What was found where a cell names a file."""
 
     path: str
@@ -36,29 +36,29 @@ class Files:
         # A folder is listed once: with the certificates of all rows in it, a list for each would cost their square.
         names = lru_cache(maxsize=_KEPT)(_names)
         # Where all rows name the same files, `find` saves a third of reading a plan, and `is_picture` nearly half.
-        self.find: Callable[[str], Found] = lru_cache(maxsize=_KEPT)(partial(_found, os.fspath(folder), names))
+        self.find: Callable[[str], FoundFile] = lru_cache(maxsize=_KEPT)(partial(_find, os.fspath(folder), names))
         self.is_picture: Callable[[str], bool] = lru_cache(maxsize=_KEPT)(_is_picture)
 
 
 # With a plan's tens of thousands of files, pathlib would take half of the time: hence os.
 
 
-def _found(folder: str, names: Callable[[str], _Names], cell: str) -> Found:
+def _find(folder: str, names: Callable[[str], _Names], cell: str) -> FoundFile:
     """Look for a file, and see that it can be read."""
     path = os.path.join(folder, cell)  # noqa: PTH118
     if "\\" in cell and os.sep == "/" and not os.path.exists(path):  # noqa: PTH110
         path = os.path.join(folder, cell.replace("\\", "/"))  # noqa: PTH118  # a plan that was written on Windows
     if not path.isascii() and not os.path.exists(path):  # noqa: PTH110
-        path = _in_another_form(path, names)
+        path = _find_other_unicode_form(path, names)
     if not _is_readable(path):
         try:
             read_file("", path)
         except InvalidInputError as problem:
-            return Found("", str(problem).rpartition("cannot be read: ")[2].rstrip("."))
-    return Found(path)
+            return FoundFile("", str(problem).rpartition("cannot be read: ")[2].rstrip("."))
+    return FoundFile(path)
 
 
-def _in_another_form(path: str, names: Callable[[str], _Names]) -> str:
+def _find_other_unicode_form(path: str, names: Callable[[str], _Names]) -> str:
     """Return the path whose names differ from these in their Unicode form alone, if there is one; else the path.
 
     A plan that was written on Windows says "compañía.cer" with composed characters (NFC). Out of an archive of macOS
@@ -67,7 +67,7 @@ def _in_another_form(path: str, names: Callable[[str], _Names]) -> str:
     head, tail = os.path.split(path)
     if not tail or os.path.lexists(path):
         return path
-    head = head if not head or head.isascii() or os.path.exists(head) else _in_another_form(head, names)  # noqa: PTH110
+    head = head if not head or head.isascii() or os.path.exists(head) else _find_other_unicode_form(head, names)  # noqa: PTH110
     found = names(head or os.curdir).get(compose(tail), ())
     return os.path.join(head, found[0] if len(found) == 1 else tail)  # noqa: PTH118
 

@@ -14,7 +14,7 @@ from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import serie_key
 
-__all__ = ["EXISTING", "Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "Repeats", "ValueRow"]
+__all__ = ["EXISTING", "DuplicateFinder", "Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"]
 
 #: What to do with a company that exists: leave it as it is, change it to what the plan says, or fail.
 Existing: TypeAlias = Literal["adopt", "update", "fail"]
@@ -48,11 +48,11 @@ class PlanProblem:
     def __str__(self) -> str:
         row = f"row {self.row}" if self.row else self.file
         where = ", ".join(part for part in (row, self.column) if part)
-        seen = "" if self.seen is None else f", and was {_shown(self.seen)}"
+        seen = "" if self.seen is None else f", and was {_printable_name(self.seen)}"
         return f"{where}: {self.reason}{seen}" if where else f"{self.reason}{seen}"
 
 
-def _shown(cell: str) -> str:
+def _printable_name(cell: str) -> str:
     text = printable(cell)
     return f"'{text[:60]}{'…' if len(text) > 60 else ''}'"
 
@@ -176,13 +176,13 @@ class ValueRow:
         return self.nueva
 
 
-class Repeats:
+class DuplicateFinder:
     """Finds companies, and series of one company, that stand in a plan twice: each is meant to exist once."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
-    def of_rfc(self, rfc: str, number: int) -> Iterator[PlanProblem]:
+    def check_rfc(self, rfc: str, number: int) -> Iterator[PlanProblem]:
         """Tell whether a row before this one has the RFC."""
         rfc = normalize_rfc(rfc)
         if rfc in self._numbers:
@@ -191,7 +191,7 @@ class Repeats:
             self._numbers[rfc] = number
 
     @staticmethod
-    def of_series(series: Sequence[PlanSerie], number: int) -> Iterator[PlanProblem]:
+    def check_series(series: Sequence[PlanSerie], number: int) -> Iterator[PlanProblem]:
         """Tell which series stand there twice."""
         for key, times in Counter(serie.key for serie in series).items():
             if times > 1:

@@ -13,7 +13,14 @@ from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._plan.builder import ParsedPlan
 from facturaonline_async.provision._plan.csv_reader import read_csv
 from facturaonline_async.provision._plan.file_rows import FileRow
-from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, PlanSerie, Repeats, ValueRow
+from facturaonline_async.provision._plan.models import (
+    DuplicateFinder,
+    PlanError,
+    PlanProblem,
+    PlanRow,
+    PlanSerie,
+    ValueRow,
+)
 from facturaonline_async.provision._plan.toml_reader import read_toml
 
 __all__ = ["Plan"]
@@ -165,11 +172,11 @@ def _to_row(row: object, number: int) -> PlanRow:
 def _distinct(rows: Iterable[PlanRow]) -> tuple[PlanRow, ...]:
     """Return the rows, if no company, and no serie within one, stands there twice."""
     found = tuple(rows)
-    repeats = Repeats()
+    duplicates = DuplicateFinder()
     problems: list[PlanProblem] = []
     for row in found:
-        problems += repeats.of_rfc(row.rfc, row.number)
-        problems += repeats.of_series(row.series, row.number)
+        problems += duplicates.check_rfc(row.rfc, row.number)
+        problems += duplicates.check_series(row.series, row.number)
     if problems:
         raise PlanError.of(problems)
     return found

@@ -18,7 +18,7 @@ from facturaonline_async.provision._plan.cell_values import (
     REQUIRED,
     TEXTS,
     Value,
-    meaning,
+    parse_cell,
 )
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow, SelloFiles
 from facturaonline_async.provision._plan.files import Files
@@ -79,12 +79,12 @@ class RowParser:
         self._refused: set[str] = set()
         self._series_count = 0
 
-    def refuse(self, column: str, reason: str) -> None:
+    def reject_column(self, column: str, reason: str) -> None:
         """Tell what is wrong with a value that is no text, and say no more about its column."""
         self._refused |= {column, column.removesuffix("_env")}
         self.problems.append(PlanProblem(row=self.number, column=column, reason=reason))
 
-    def wrong(self, column: str, reason: str, seen: str | None = None) -> None:
+    def add_problem(self, column: str, reason: str, seen: str | None = None) -> None:
         """Tell what is wrong with a cell."""
         if column not in self._refused:
             self.problems.append(self._problem(column, reason, seen))
@@ -105,7 +105,7 @@ class RowParser:
         """Return the row, or None if there are problems."""
         for name in REQUIRED:
             if not self._cells.get(name):
-                self.wrong(name, "is required, and empty")
+                self.add_problem(name, "is required, and empty")
         values: dict[str, Any] = {
             name: self._value(name, cell) for name, cell in self._cells.items() if cell and name in _VALUES
         }
@@ -141,14 +141,14 @@ class RowParser:
     def _value(self, name: str, cell: str) -> Value:
         """Return what the cell means for the attribute."""
         if fault := _fault(name, cell):
-            self.wrong(name, fault)
+            self.add_problem(name, fault)
             return cell
-        if name not in FREE_TEXTS and self._is_error(name, cell):
+        if name not in FREE_TEXTS and self._reject_error_value(name, cell):
             return cell
         text = self._mended(name) if name in TEXTS else cell
-        value, problem = meaning(name, text)
+        value, problem = parse_cell(name, text)
         if problem:
-            self.wrong(name, problem, seen=cell)
+            self.add_problem(name, problem, seen=cell)
         elif name == "codpos" and value != text:
             self._notice(name, "was read with its leading zero", seen=text)
         elif name in TEXTS and value != text:
@@ -157,10 +157,10 @@ class RowParser:
             self.rfc = str(value)
         return value
 
-    def _is_error(self, name: str, cell: str) -> bool:
+    def _reject_error_value(self, name: str, cell: str) -> bool:
         """Refuse what a spreadsheet shows in place of a value. Passwords are not asked: one may look like that."""
         if is_error_value(cell):
-            self.wrong(name, _ERROR, seen=cell)
+            self.add_problem(name, _ERROR, seen=cell)
             return True
         return False
 
@@ -180,21 +180,21 @@ class RowParser:
         if "series" in self._unwrapped and self._given is None:
             self._notice("series", f"was read {self._unwrapped['series'][1][0]}")
         cell = self._cells.get("series", "")
-        if self._given is None and self._is_error("series", cell):
+        if self._given is None and self._reject_error_value("series", cell):
             return
         for number, each in enumerate(_series(cell) if self._given is None else self._given, 1):
             self._series_count = number
             letra, tipo_documento, folio = self._serie_parts(each)
             is_folio = not folio or (re.fullmatch(r"[0-9]{1,9}", folio) and int(folio))
             if not letra or not tipo_documento or not is_folio or _CONTROL.search(letra + tipo_documento):
-                self.wrong("series", f"serie {number} {form}")
+                self.add_problem("series", f"serie {number} {form}")
                 continue
             if invisible := find_invisible(letra + tipo_documento):
-                self.wrong("series", f"serie {number} holds the invisible character {invisible}: type it anew")
+                self.add_problem("series", f"serie {number} holds the invisible character {invisible}: type it anew")
                 continue
             if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
                 remedy = "If the name is right, add --any-tipo (in Python: any_tipo=True)"
-                self.wrong("series", f"{tipo_documento} is no documented tipo_documento: {found} {remedy}")
+                self.add_problem("series", f"{tipo_documento} is no documented tipo_documento: {found} {remedy}")
                 continue
             if tipo_documento not in TIPOS_DOCUMENTO:
                 reason = f"the tipo_documento of serie {number} is not documented, and is sent as it is written"
@@ -216,7 +216,7 @@ class RowParser:
         variable = "" if self._cells.get(password) else self._cells.get(f"{password}_env", "")
         for name in (cer, key):
             if not self._cells.get(name) and name not in REQUIRED:
-                self.wrong(name, f"{cer}, {key} and {password} come together; this one is empty")
+                self.add_problem(name, f"{cer}, {key} and {password} come together; this one is empty")
         if not (path_of_cer and path_of_key and secret):
             return None
         return SelloFiles(kind=kind, cer=path_of_cer, key=path_of_key, password=secret, variable=variable)
@@ -225,33 +225,33 @@ class RowParser:
         """Return where the file is, if it can be read."""
         if not (cell := self._cells.get(name)):
             return ""
-        if self._is_error(name, cell):
+        if self._reject_error_value(name, cell):
             return ""
         found = self._files.find(cell)
         if found.reason:
-            self.wrong(name, f"cannot be read: {found.reason}")
+            self.add_problem(name, f"cannot be read: {found.reason}")
         return found.path
 
     def _logo(self) -> str | None:
         path = self._file("logo")
         if path and not self._files.is_picture(path):
-            self.wrong("logo", "must be a PNG or JPEG picture")
+            self.add_problem("logo", "must be a PNG or JPEG picture")
         return path or None
 
     def _password(self, name: str) -> str:
         """Return the password, from its cell or from the environment. Problems never show it, nor what may be one."""
         cell, variable = self._raw.get(name, ""), self._cells.get(f"{name}_env")
         if cell.strip() and variable:
-            self.wrong(name, f"give {name} or {name}_env, not both")
+            self.add_problem(name, f"give {name} or {name}_env, not both")
             return ""
         column = name if cell.strip() or not variable else f"{name}_env"
         password = cell if cell.strip() else os.environ.get(variable or "", "")
         if not cell.strip() and not variable:
-            self.wrong(name, f"is required (or {name}_env), and empty")
+            self.add_problem(name, f"is required (or {name}_env), and empty")
         elif not password:
-            self.wrong(column, "the environment variable that this cell names is not set or is empty")
+            self.add_problem(column, "the environment variable that this cell names is not set or is empty")
         elif _CONTROL.search(password) or not _is_encodable(password):
-            self.wrong(column, "holds a line break or another character that no password has")
+            self.add_problem(column, "holds a line break or another character that no password has")
         else:
             return password
         return ""

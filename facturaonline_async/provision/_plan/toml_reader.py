@@ -14,7 +14,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from facturaonline_async.provision._plan.builder import ParsedPlan, PlanBuilder, names_its_file, opened, whole
+from facturaonline_async.provision._plan.builder import (
+    ParsedPlan,
+    PlanBuilder,
+    file_problem,
+    name_file_in_problems,
+    open_plan,
+)
 from facturaonline_async.provision._plan.cell_values import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
 from facturaonline_async.provision._plan.files import Files
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
@@ -26,7 +32,7 @@ _TABLES: Final = "empresas"
 _SERIE: Final = frozenset({"letra", "tipo_documento", "folio"})
 
 
-@names_its_file
+@name_file_in_problems
 def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
     """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
 
@@ -34,30 +40,30 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
         PlanError: with the place where it is no TOML.
 
     """
-    gathered = PlanBuilder()
+    builder = PlanBuilder()
     files = Files(Path(path).parent)
-    with opened(Path(path)) as file:
-        document = _parsed(file.read())
+    with open_plan(Path(path)) as file:
+        document = _parse_toml(file.read())
     for key in document.keys() - {_TABLES}:
-        gathered.problems.append(whole(f"{_unknown(key, [_TABLES])}: companies are written as [[empresas]]"))
+        builder.problems.append(file_problem(f"{_unknown(key, [_TABLES])}: companies are written as [[empresas]]"))
     tables = document.get(_TABLES, [])
     if not isinstance(tables, list):
-        gathered.problems.append(whole("companies are written as [[empresas]], with two brackets"))
+        builder.problems.append(file_problem("companies are written as [[empresas]], with two brackets"))
         tables = []
     for number, table in enumerate(tables, 1):
         if not isinstance(table, dict):
-            gathered.problems.append(PlanProblem(row=number, column="", reason=f"must be a table, not {_kind(table)}"))
+            builder.problems.append(PlanProblem(row=number, column="", reason=f"must be a table, not {_kind(table)}"))
             continue
         texts, faults = _texts(table)
         series, more = _series(table.get("series"))
-        cells = RowParser(number, texts, files, series=series, any_tipo=any_tipo)
+        parser = RowParser(number, texts, files, series=series, any_tipo=any_tipo)
         for key, reason in (*faults, *more):
-            cells.refuse(key, reason)
-        gathered.add(cells)
-    return gathered.build(none="there is no [[empresas]] table")
+            parser.reject_column(key, reason)
+        builder.add(parser)
+    return builder.build(none="there is no [[empresas]] table")
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def _parse_toml(content: bytes) -> dict[str, Any]:
     """Parse the file, or refuse it. Its text is not shown: it may be a password."""
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
@@ -71,7 +77,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
             f"this is not TOML{found[0] if found else ''}: texts stand in quotation marks, those with a backslash in "
             "single ones ('), numbers begin with no 0, and a key stands in a table once"
         )
-    raise PlanError.of([whole(reason)])
+    raise PlanError.of([file_problem(reason)])
 
 
 # ── A table ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,7 +91,7 @@ def _texts(table: Mapping[str, object]) -> tuple[dict[str, str], _Faults]:
     faults: _Faults = []
     for key, value in table.items():
         if key not in COLUMNS:
-            faults.append((_shown(key), _unknown(key, COLUMNS)))
+            faults.append((_printable_name(key), _unknown(key, COLUMNS)))
         elif key == "series" and not isinstance(value, str):
             continue
         elif (text := _text(key, value)) is None:
@@ -115,33 +121,33 @@ def _series(value: object) -> tuple[list[SerieCell] | None, _Faults]:
     series: list[SerieCell] = []
     faults: _Faults = []
     for each in value:
-        if wrong := _wrong_serie(each):
-            faults += [("series", reason) for reason in wrong]
+        if reasons := _serie_problems(each):
+            faults += [("series", reason) for reason in reasons]
         else:
             series.append(SerieCell(*(str(each.get(name, "")) for name in SerieCell._fields)))
     return series, faults
 
 
-def _wrong_serie(serie: object) -> list[str]:
+def _serie_problems(serie: object) -> list[str]:
     if not isinstance(serie, dict):
         return [f"must be tables, and one is {_kind(serie)}"]
-    wrong = [_unknown(key, _SERIE) for key in serie.keys() - _SERIE]
+    problems = [_unknown(key, _SERIE) for key in serie.keys() - _SERIE]
     for name in sorted(serie.keys() & _SERIE):
         value = serie[name]
         is_number = name == "folio" and isinstance(value, int) and not isinstance(value, bool)
         if not isinstance(value, str) and not (is_number and abs(value) < 1 << 63):
             wanted = "a number" if name == "folio" else "a text in quotation marks"
-            wrong.append(f"{name} must be {wanted}, not {_kind(value)}")
-    return wrong
+            problems.append(f"{name} must be {wanted}, not {_kind(value)}")
+    return problems
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(key.lower(), known, 1)
     meant = f" (is it {near[0]}?)" if near else ""
-    return f"there is no key {_shown(key)}{meant}"
+    return f"there is no key {_printable_name(key)}{meant}"
 
 
-def _shown(key: str) -> str:
+def _printable_name(key: str) -> str:
     return key if re.fullmatch(r"[\w ]{1,40}", key) else "(no name)"
 
 

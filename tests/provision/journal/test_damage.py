@@ -63,7 +63,7 @@ async def resume(path: Path) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         steps, _ = await journal.all_steps()
         for step in steps:
-            await journal.of_row(step.rfc)
+            await journal.steps_of_row(step.rfc)
         await journal.baseline()
         await journal.checkpoint()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from facturaonline_async.provision._journal.filelock import FileLock, is_taken
+from facturaonline_async.provision._journal.filelock import FileLock, is_locked
 from tests.forks import fork, in_child
 
 
@@ -22,24 +22,24 @@ def path(tmp_path: Path) -> Path:
 
 def taken(path: Path) -> FileLock:
     lock = FileLock(path)
-    assert lock.take()
+    assert lock.acquire()
     return lock
 
 
 def is_free_elsewhere(path: Path) -> bool:
     """Return whether another process can take the lock."""
-    return in_child(FileLock(path).take)
+    return in_child(FileLock(path).acquire)
 
 
 def test_a_lock_that_is_taken_is_refused_within_100_ms(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     lock = taken(path)
-    assert (FileLock(path).take(), is_taken(path), sum(pauses) < 0.1) == (False, True, True)
+    assert (FileLock(path).acquire(), is_locked(path), sum(pauses) < 0.1) == (False, True, True)
     assert is_free_elsewhere(path) is False
     lock.close()
     lock.close()
-    assert (is_taken(path), is_free_elsewhere(path)) == (False, True)
+    assert (is_locked(path), is_free_elsewhere(path)) == (False, True)
 
 
 def test_the_file_of_a_lock_is_private_and_stays(path: Path) -> None:
@@ -53,39 +53,39 @@ def test_a_process_that_is_killed_leaves_no_lock(path: Path) -> None:
         taken(path)
         os.write(write, b"taken")
         signal.pause()
-    assert (os.read(read, 5), is_taken(path)) == (b"taken", True)
+    assert (os.read(read, 5), is_locked(path)) == (b"taken", True)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(read)
     os.close(write)
-    assert (is_taken(path), is_free_elsewhere(path)) == (False, True)
+    assert (is_locked(path), is_free_elsewhere(path)) == (False, True)
 
 
 def test_a_forked_child_does_not_release_the_lock_of_its_parent(path: Path) -> None:
     lock = taken(path)
     in_child(lock.close)
-    in_child(lambda: is_taken(path))
-    assert (is_taken(path), is_free_elsewhere(path)) == (True, False)
+    in_child(lambda: is_locked(path))
+    assert (is_locked(path), is_free_elsewhere(path)) == (True, False)
     lock.close()
-    assert is_taken(path) is False
+    assert is_locked(path) is False
 
 
 def test_a_look_waits_for_no_writer_and_makes_no_file(path: Path) -> None:
-    assert is_taken(path) is False
+    assert is_locked(path) is False
     assert not path.exists()
 
 
 def test_a_look_needs_no_right_to_write(path: Path) -> None:
     lock = taken(path)
     path.chmod(0o400)
-    assert is_taken(path) is True
+    assert is_locked(path) is True
     lock.close()
-    assert is_taken(path) is False
+    assert is_locked(path) is False
 
 
 def test_a_look_in_another_process_keeps_no_run_from_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     look = os.open(path, os.O_RDWR | os.O_CREAT)
-    assert filelock.lock_descriptor(look, blocking=False)  # as `is_taken` does, but for longer
+    assert filelock.lock_descriptor(look, blocking=False)  # as `is_locked` does, but for longer
     monkeypatch.setattr(time, "sleep", lambda _: os.close(look))
     taken(path).close()
 
@@ -94,7 +94,7 @@ def test_two_looks_at_once_do_not_take_each_other_for_a_run(path: Path, monkeypa
     look = os.open(path, os.O_RDWR | os.O_CREAT)
     assert filelock.lock_descriptor(look, blocking=False)
     monkeypatch.setattr(time, "sleep", lambda _: os.close(look))
-    assert is_taken(path) is False
+    assert is_locked(path) is False
 
 
 def test_the_text_of_a_lock_is_what_was_written_last(path: Path) -> None:

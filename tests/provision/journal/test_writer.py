@@ -75,7 +75,7 @@ async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
     async with await opened(tmp_path / "j") as journal:
         await journal.adjust(add=[step(7), evolve(saved)])
         await journal.save(saved)
-        assert await journal.of_row(saved.rfc) == [step(7), saved]
+        assert await journal.steps_of_row(saved.rfc) == [step(7), saved]
     assert told(tmp_path / "j") == [step(7), saved]
 
 
@@ -139,10 +139,10 @@ async def test_what_save_returned_for_outlives_the_process(tmp_path: Path, how: 
 async def test_the_database_is_as_safe_as_sqlite_can_make_it(tmp_path: Path) -> None:
     async with await opened(tmp_path / "j") as journal:
         settings = [
-            await journal._order(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()),
-            await journal._order(lambda connection: connection.execute("PRAGMA synchronous").fetchone()),
+            await journal._submit(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()),
+            await journal._submit(lambda connection: connection.execute("PRAGMA synchronous").fetchone()),
         ]
-        tables = await journal._order(lambda connection: connection.execute("PRAGMA table_list").fetchall())
+        tables = await journal._submit(lambda connection: connection.execute("PRAGMA table_list").fetchall())
     full = 2
     assert settings == [("wal",), (full,)]
     is_strict = {row[1]: bool(row[5]) for row in tables if not row[1].startswith("sqlite_")}
@@ -312,7 +312,7 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
     async def adjust_and_fill(journal: Journal, **more: Any) -> None:
         await adjust(journal, **more)
         if "add" in more:
-            await journal._order(_fill)
+            await journal._submit(_fill)
 
     def _fill(connection: sqlite3.Connection) -> None:
         (used,) = connection.execute("PRAGMA page_count").fetchone()
@@ -480,7 +480,7 @@ async def test_who_is_cancelled_while_it_closes_leaves_it_free(tmp_path: Path) -
         loop.call_soon_threadsafe(blocked.set)
         time.sleep(0.1)
 
-    journal._order(block)
+    journal._submit(block)
     await blocked.wait()
     journal.save(step(1, phase=StepState.DONE))
     closing_it = asyncio.create_task(journal.aclose())
@@ -508,13 +508,13 @@ def test_a_loop_that_is_closed_before_its_journal_does_no_harm(tmp_path: Path) -
     async def main() -> Journal:
         await begun(tmp_path / "j")
         journal = await opened(tmp_path / "j")
-        journal._orders.put(journals._Order(lambda _: time.sleep(0.1), loop.create_future()))
+        journal._jobs.put(journals._Job(lambda _: time.sleep(0.1), loop.create_future()))
         journal.save(step(1, phase=StepState.INTENT))
         return journal
 
     loop = asyncio.new_event_loop()
     journal = loop.run_until_complete(main())
     loop.close()
-    journal._orders.put(None)
+    journal._jobs.put(None)
     journal._thread.join()
     assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]

@@ -18,8 +18,8 @@ from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
 from facturaonline_async.provision import Existing, Plan, PlanError, PlanProblem, PlanSerie, ValueRow, validate
-from facturaonline_async.provision._plan.csv_reader import _wrong_columns
-from facturaonline_async.provision._plan.models import Repeats
+from facturaonline_async.provision._plan.csv_reader import _column_problems
+from facturaonline_async.provision._plan.models import DuplicateFinder
 from tests.calls import called
 from tests.plans import HEADER, ROW, certify, folder, nueva, table, written, written_toml
 
@@ -399,7 +399,7 @@ def compared(act: Callable[[], object]) -> int:
 def test_repeated_columns_are_found_in_linear_time() -> None:
     def comparisons(number: int) -> int:
         columns = [Counted(f"c{each // 2}") for each in range(number)]
-        return compared(lambda: list(_wrong_columns([*columns, Counted("rfc")], 1)))
+        return compared(lambda: list(_column_problems([*columns, Counted("rfc")], 1)))
 
     assert 0 < comparisons(2_000) <= 2.5 * comparisons(1_000)
 
@@ -407,7 +407,7 @@ def test_repeated_columns_are_found_in_linear_time() -> None:
 def test_repeated_series_are_found_in_linear_time() -> None:
     def comparisons(number: int) -> int:
         series: Any = [SimpleNamespace(key=(Counted(f"F{each // 2}"), "factura")) for each in range(number)]
-        return compared(lambda: list(Repeats.of_series(series, 2)))
+        return compared(lambda: list(DuplicateFinder.check_series(series, 2)))
 
     assert 0 < comparisons(2_000) <= 2.5 * comparisons(1_000)
 
