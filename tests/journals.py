@@ -23,7 +23,7 @@ from facturaonline_async.provision._steps import Origin, Step, StepState
 async def main(path):
     async with await Journal.open(path, account="keys", host="https://api.example.mx") as journal:
         step = Step(number=900, rfc="WRK900101AAA")
-        await journal.adjust(add=[step] if not await journal.of_row(step.rfc) else [])
+        await journal.adjust(add=[step] if not await journal.steps_of_row(step.rfc) else [])
         for sends, _ in enumerate(iter(sys.stdin.readline, "end\\n"), 1):
             step.sends, step.phase = sends, StepState.INTENT
             await journal.save(step)

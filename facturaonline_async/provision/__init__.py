@@ -1,4 +1,7 @@
-"""The main job: a plan of companies and series becomes real companies and series."""
+"""Create the companies and series of a plan, each exactly once.
+
+`Plan` reads a plan, `validate` checks it without sending anything, and `provision` creates what does not exist yet.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a plan: row by row, and in numbers."""
+"""Results of a run: one outcome per row, and a report with the totals."""
 
 from __future__ import annotations
 
@@ -14,41 +14,47 @@ __all__ = ["RowOutcome", "RunReport", "SerieOutcome", "State"]
 
 
 class State(enum.StrEnum):
-    """What became of a company or a serie."""
+    """Final state of a company or a serie.
 
-    #: This plan created it.
+    Attributes:
+        CREATED: this plan created it.
+        ADOPTED: it existed before, or appeared after its create got no answer. It was not changed.
+        UPDATED: it existed before, and was changed as the plan asked.
+        NOT_TRIED: the run was stopped before it was sent, or its company does not exist. The next run tries it.
+        FAILED: the create was refused, or could not be sent. The next run tries again.
+        UNKNOWN: the create was sent, but lists do not show it: it may exist, or appear later. The next run lists again.
+        CONFLICT: it exists several times. A person must decide.
+        UNRESOLVED: the API confirmed the create unreadably, and lists do not show it. It is never created again, so
+            that a person must decide.
+
+    """
+
     CREATED = "created"
-    #: It was there before, or came up after its create got no answer, and was left as it was.
     ADOPTED = "adopted"
-    #: It was there before, and was changed as the plan asked.
     UPDATED = "updated"
-    #: Its turn did not come: the run was stopped, or its company is not there. The next run tries it.
     NOT_TRIED = "not_tried"
-    #: It was not created: it was refused, or could not be sent. The next run tries again.
     FAILED = "failed"
-    #: Its create was sent, and it has not shown up: it may be there, or come up later. The next run looks.
     UNKNOWN = "unknown"
-    #: There are several of it: for a person.
     CONFLICT = "conflict"
-    #: The API said a yes that could not be read, and it has not shown up; it is never created again: for a person.
     UNRESOLVED = "unresolved"
 
     @property
     def is_there(self) -> bool:
-        """Whether it surely exists, once."""
+        """Whether the company or serie certainly exists, exactly once."""
         return self in {State.CREATED, State.ADOPTED, State.UPDATED}
 
 
 @frozen(kw_only=True)
 class SerieOutcome:
-    """What became of a serie. `uid` is None, and `reason` says why, unless it is there.
+    """Result of one serie of a row.
 
     Attributes:
-        letra, tipo_documento: the serie's.
-        state: what became of it.
-        uid: the API's number of it, or None unless it is there.
-        reason: why it is not surely there, or ``""``.
-        is_earlier: whether an earlier run of the same journal has done it.
+        letra: the serie's letter.
+        tipo_documento: the serie's kind of document.
+        state: final state.
+        uid: the serie's number in the API; None if it is not known to exist.
+        reason: why it is not known to exist, or ``""``.
+        is_earlier: True if an earlier run with the same journal reached this state.
 
     """
 
@@ -62,19 +68,19 @@ class SerieOutcome:
 
 @frozen(kw_only=True)
 class RowOutcome:
-    """What became of a row: its company, and its series if the company is there.
+    """Result of one row: its company and its series.
 
     Attributes:
-        number: number of the row as a spreadsheet shows it.
+        number: number of the row, as a spreadsheet shows it.
         rfc: the company's RFC.
-        state: what became of the company.
-        uid: the company's uid, or None unless it is there.
-        reason: why it is not surely there, or ``""``.
-        series: what became of its series; those of a company that is not there were not tried.
-        is_earlier: whether an earlier run of the same journal has done the company.
-        credentials: the company's own keys, where this run has read them.
-        is_new: whether this plan has sent its create, so that nobody else has its keys yet.
-        warnings: what the check of a new company's data and certificates found, and did not stop it.
+        state: final state of the company.
+        uid: the company's uid; None if it is not known to exist.
+        reason: why the company is not known to exist, or ``""``.
+        series: results of its series. They are not tried if the company does not exist.
+        is_earlier: True if an earlier run with the same journal reached the company's state.
+        warnings: findings about a new company's data and certificates that did not prevent its creation.
+        credentials: the company's own keys, if this run has read them, else None.
+        is_new: True if this plan sent the company's create, so that no other program has its keys yet.
 
     """
 
@@ -91,28 +97,31 @@ class RowOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the company and all its series are there, and were seen."""
+        """Whether the company and all its series exist and were read back."""
         is_seen = self.state.is_there and not self.reason
         return is_seen and all(serie.state.is_there and not serie.reason for serie in self.series)
 
 
 @define(kw_only=True)
 class RunReport:
-    """A run in numbers. Of the rows it keeps those that are not `ok`, so that it stays small.
+    """Totals of a run, and the rows that are not `ok`.
+
+    A resumed run also counts what its journal records as done by earlier runs.
 
     Attributes:
-        planned_empresas, planned_series: what the plan asks for.
-        empresas, series: how many came to which `State`; every state is there. After the block their sums are what the
-            plan asks for, also if the run was stopped or cancelled.
-        earlier_empresas, earlier_series: how many of these came to it in an earlier run of the same journal.
-        failed: the rows that are not `ok`, as they came, without those that were never begun.
-        seconds: how long the run took.
-        pace: companies and series that were done in each ten seconds of the run, from 0.
-        audit: what the last looks say against the run, in words; empty if all is there once, None if they were not
-            made to their end.
-        has_audit: whether these looks were wanted: ``provision(…, audit=False)`` skips them.
-
-    A run that resumes counts what its journal says was done before.
+        planned_empresas: number of companies in the plan.
+        planned_series: number of series in the plan.
+        empresas: number of companies per `State`, with an entry for every state. When the ``async with`` block ends,
+            the numbers add up to `planned_empresas`, even if the run was stopped or cancelled.
+        series: number of series per `State`, likewise.
+        earlier_empresas: how many of `empresas` an earlier run with the same journal had finished.
+        earlier_series: how many of `series` an earlier run with the same journal had finished.
+        failed: rows that are not `ok`, in the order in which they finished, without rows that were never started.
+        seconds: duration of the run.
+        pace: companies and series finished in each interval of ten seconds; key 0 is the first interval.
+        audit: differences found by the final audit, as sentences. Empty if everything exists exactly once; None if the
+            audit was not completed.
+        has_audit: whether the final audit was requested; see the ``audit`` argument of `provision`.
 
     """
 
@@ -129,30 +138,45 @@ class RunReport:
     has_audit: bool = True
 
     def add(self, outcome: RowOutcome) -> None:
-        """Count one row, and keep it if it is not `ok`."""
+        """Count one row, and keep it if it is not `ok`.
+
+        Args:
+            outcome: the row's result.
+
+        """
         self.count(outcome)
         if not outcome.ok:
             self.failed.append(outcome)
 
     def count(self, outcome: RowOutcome) -> None:
-        """Count one row."""
+        """Count one row without keeping it.
+
+        Args:
+            outcome: the row's result.
+
+        """
         self.empresas[outcome.state] += 1
         self.series.update(serie.state for serie in outcome.series)
         self.earlier_empresas[outcome.state] += outcome.is_earlier
         self.earlier_series.update(serie.state for serie in outcome.series if serie.is_earlier)
 
     def rows_in(self, state: State) -> list[RowOutcome]:
-        """Return the rows of which the company, or a serie, is in a state that is not there (such as CONFLICT)."""
+        """Return the rows of `failed` whose company, or one of whose series, is in this state.
+
+        Args:
+            state: a state such as `State.CONFLICT`.
+
+        """
         return [row for row in self.failed if state in {row.state, *(serie.state for serie in row.series)}]
 
     def add_not_begun(self) -> None:
-        """Count as not tried what the run has not begun."""
+        """Count the companies and series that the run never started as `State.NOT_TRIED`."""
         for planned, found in ((self.planned_empresas, self.empresas), (self.planned_series, self.series)):
             found[State.NOT_TRIED] += planned - sum(found.values())
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that the plan asks for is there, and once, as far as that was looked at."""
+        """Whether everything in the plan exists, and the audit (if requested) found it exactly once."""
         there = [
             sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
         ]

@@ -1,4 +1,4 @@
-"""The run: what the plan asks for and is not there is created, many companies at a time, and each exactly once."""
+"""Run a plan: create the companies and series that do not exist, each exactly once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from facturaonline_async.sello._check_in_thread import check_in_thread
 __all__ = ["Run", "provision"]
 
 _TICK = 10
-"""Seconds that `RunReport.pace` counts together."""
+"""Interval of `RunReport.pace`, in seconds."""
 
 
 @asynccontextmanager
@@ -50,7 +50,9 @@ async def provision(
     audit: bool = True,
     on_event: Callable[[StepEvent], None] | None = None,
 ) -> AsyncIterator[Run]:
-    """Make real what a plan asks for: each company and each serie exactly once. Give the rows' outcomes as they settle.
+    """Create the companies and series of a plan, each exactly once.
+
+    Iterate over the `Run` that the block gives to receive the outcome of each row as soon as it is final.
 
     ::
 
@@ -59,46 +61,51 @@ async def provision(
                 print(outcome.rfc, outcome.state)
         print(run.report.is_complete)
 
-    Before a company is created, its data and certificates are checked (`Config.check_sello`), in a thread, one at a
-    time. Its series are created with its own keys, as soon as it is readable. What exists is adopted; where one of the
-    plan's exists several times, that is a conflict, for a person to decide. A create whose outcome nobody knows is
-    looked for when `settle` is over, and repeated only if it has not shown up; other rows go on meanwhile. A row's
-    failure is its outcome, and stops no other row; if the API refuses the main keys, no further company is tried.
+    **A row.** Before a company is created, its data and certificates are checked in a thread, one company at a time
+    (`Config.check_sello`). Its series are created with its own keys, as soon as the company is readable. A company or
+    serie that exists is adopted; if it exists several times, the outcome is a conflict for a person to decide. A failed
+    row does not stop the others. If the API refuses the main keys, no further company is tried.
 
-    When `settle` is over after a company's last create, its series are listed once more, and at the very end all
-    companies: a server or a balancer may do a POST twice that it answers once. So a run that creates something ends
-    `settle` seconds after its last create; the rows' outcomes do not wait for that. See `RunReport.audit`.
+    **An unknown outcome.** If the answer to a create is lost, the run lists what exists after `settle` seconds, and
+    repeats the create only if lists do not show it. Other rows continue meanwhile.
 
-    With a journal the run can be taken up again, also after a crash: give the same plan and the same journal. What is
-    done is not touched again; rows that failed or were not tried may have been corrected, and new ones added. Leaving
-    the block early, or being cancelled, writes down what was in flight as unknown. Where a journal does not prove what
-    was sent (it is a copy, or its -wal is missing), the run waits until `settle` is over before it begins a row, and
-    `Run.caution` says so. Without a journal, whoever starts again must wait until `settle` is over: what the
-    API's lists do not show yet would be created again.
+    **The audit.** A server or a load balancer may execute a POST twice and answer it once. So each company's series are
+    listed again `settle` seconds after its last create, and all companies at the end. A run that creates something
+    therefore ends `settle` seconds after its last create; the outcomes of the rows do not wait for it. See
+    `RunReport.audit`.
+
+    **Resuming.** With a journal, a run can be resumed, also after a crash: give the same plan and the same journal.
+    Finished steps are not repeated. Rows that failed or were not tried may be corrected, and new rows may be added. If
+    the block is left early or cancelled, requests in flight are recorded as unknown. If the journal cannot prove what
+    was sent (it is a copy, or its -wal is missing), the run waits `settle` seconds before the first row;
+    `Run.caution` says so. Without a journal, wait `settle` seconds before you start again: creates that the API's
+    lists do not show yet would be repeated.
 
     Args:
-        client: with the account's main keys.
-        plan: what should exist.
-        journal: a file (SQLite) where everything is written down before it is sent; made if it is not there, for its
-            owner's eyes alone. It holds no payload and no secret.
-        concurrency: rows worked on at once, at most.
-        settle: seconds after which a create must have shown up in the API's lists, if it was done; default:
-            ``Config.settle``.
-        existing: what to do with a company that exists: leave it as it is ("adopt"), change it to what the plan says
-            ("update"), or "fail". A row of the plan may say it for itself.
-        audit: look once more at what was created, as said above. It costs one call for each company whose series
-            were created (two, where an earlier run was ended before its last looks), and the pages of one list of
-            companies. False skips it, and the wait: then duplicates of the server's making go unseen.
-        on_event: called with every step of a company or serie, in the event loop. What it raises is logged.
+        client: client with the account's main keys.
+        plan: the companies and series that should exist.
+        journal: path of an SQLite file in which each create is recorded before it is sent. It is created if it does
+            not exist, readable by its owner only. It holds no payload and no secret. None: no journal.
+        concurrency: maximum number of rows in progress at a time.
+        settle: seconds after which the API's lists certainly show a create that took effect; None: ``Config.settle``.
+        existing: what to do with a company that exists: "adopt" does not change it, "update" changes it to the plan's
+            data, "fail" makes the row fail. A row of the plan may override it.
+        audit: whether to run the final audit. It costs one call for each company whose series were created (two, if
+            an earlier run ended before its audit), and the pages of one list of companies. False also skips the wait;
+            duplicates that the server made remain unnoticed then.
+        on_event: called in the event loop for each change of a step. Exceptions that it raises are logged.
+
+    Yields:
+        The run, to iterate over.
 
     Raises:
-        InvalidInputError: an argument cannot be what it was.
-        JournalInUseError: another process, or another run, works with the journal.
-        InvalidJournalError: it belongs to another account or host, is no journal, or is damaged.
-        JournalError: it cannot be opened, or not be written. When it is raised on the way, nothing more was sent; the
-            run can be taken up again.
-        PlanError: the plan has changed where something was sent, or may have been.
-        FacturaOnlineError: the companies that exist already could not be listed. Nothing was created.
+        InvalidInputError: an argument is invalid.
+        JournalInUseError: another process, or another run, uses the journal.
+        InvalidJournalError: the journal belongs to another account or host, is not a journal, or is damaged.
+        JournalError: the journal cannot be opened or written. If it is raised during the run, nothing more was sent,
+            and the run can be resumed.
+        PlanError: the plan changed a row that was sent, or may have been sent.
+        FacturaOnlineError: the existing companies could not be listed. Nothing was created.
 
     """
     if existing not in {"adopt", "update", "fail"}:
@@ -138,7 +145,14 @@ async def provision(
 
 @define(eq=False)
 class Run:
-    """A run under way: iterate over it for the outcomes, and look at `report` when it is done."""
+    """A run in progress: iterate over it for the outcomes, and read `report` afterwards.
+
+    It lives inside the ``async with`` block of `provision`, which makes it.
+
+    Attributes:
+        report: totals so far; final when the block has ended.
+
+    """
 
     report: RunReport
     _plan: Plan = field(alias="plan")
@@ -163,7 +177,7 @@ class Run:
 
     @property
     def audit_wait(self) -> float:
-        """Seconds until the last look at what was created so far; 0: there is none."""
+        """Seconds until the audit of what was created so far can end; 0 if there is nothing to audit."""
         return self._audit.wait if self._audit is not None else 0.0
 
     @property
@@ -172,11 +186,11 @@ class Run:
 
     @property
     def caution(self) -> str:
-        """Why nothing is created for the settle time, or ``""``: the journal does not prove what was sent before."""
+        """Warning that the run waits before its first row, because the journal may be incomplete; else ``""``."""
         return self._settle_wait.caution if self._settle_wait is not None else ""
 
     def stop(self) -> None:
-        """Send nothing more, and begin no further row. What is in flight is waited for, and then the outcomes end."""
+        """Stop the run: send no further create, wait for the requests in flight, and end the iteration."""
         self._sender.stopping.set()
         self._waiting.release()
 
@@ -193,11 +207,16 @@ class Run:
         if self._audit is not None and self._audit_task is not None and not self._sender.stopping.is_set():
             self.report.audit = await self._audit.finish(self._audit_task)
 
-    # ── Rows, and those that go on ────────────────────────────────────────────────────────────────────────────────────
+    # ── Rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @asynccontextmanager
     async def working(self, concurrency: int) -> AsyncIterator[None]:
-        """Work on the rows inside the ``async with``."""
+        """Process the rows while the ``async with`` block runs.
+
+        Args:
+            concurrency: maximum number of rows in progress at a time.
+
+        """
         tasks = [asyncio.create_task(self._watch_waiting())]
         if self._audit is not None:
             self._audit_task = asyncio.create_task(self._audit.run())
@@ -216,12 +235,12 @@ class Run:
     async def _watch_waiting(self) -> None:
         try:
             await self._waiting.watch()
-        except Exception as error:  # noqa: BLE001  # the rows that wait would wait for ever
+        except Exception as error:  # noqa: BLE001  # else the waiting rows would wait for ever
             self._problem = error
             self._waiting.has_news.set()
 
     async def _rows(self) -> AsyncGenerator[RowProgress, None]:
-        """Give the plan's rows, but first those that can go on; at the end wait for these."""
+        """Yield the rows to process: waiting rows that are ready again first, then the plan's next row."""
         for row in self._plan:
             rfc = normalize_rfc(row.rfc)
             if self._resumed is not None and rfc in self._resumed.closed:
@@ -251,7 +270,7 @@ class Run:
         return rows
 
     async def _process(self, progress: RowProgress) -> RowOutcome | None:
-        """Bring a row as far as it goes now. Return its outcome, or None if it waits for something to show up."""
+        """Advance a row as far as possible; return its outcome, or None if it has to wait."""
         if not self._sender.stopping.is_set():
             await self._advance(progress)
         if self._sender.stopping.is_set():
@@ -268,7 +287,7 @@ class Run:
         return outcome(progress)
 
     async def _skip_audit(self, progress: RowProgress) -> None:
-        """Write down that nothing of the row waits for a last look."""
+        """Record that no step of the row needs an audit."""
         for step in progress.steps:
             if step.is_unaudited:
                 step.due = 0.0
@@ -288,14 +307,14 @@ class Run:
         progress.is_new = False
 
     async def _mark_failed(self, progress: RowProgress) -> None:
-        """Write down as failed what was tried, and could not be sent: this run does not try it again."""
+        """Record as FAILED the steps that could not be sent: this run does not try them again."""
         for step in progress.steps:
             if step.phase is StepState.PLANNED and step.reason and not step.reason.startswith(NOT_TRIED):
                 step.phase = StepState.FAILED
                 await self._sender.recorder.save(step)
 
     def count_rest(self) -> None:
-        """Count what a run that was stopped or left has not: rows under way, and rows that were never begun."""
+        """Count the rows that a stopped or cancelled run did not finish or never started."""
         for progress in sorted(self._not_counted, key=lambda progress: progress.row.number):
             if self._resumed is not None and not progress.is_restored:
                 self._started.discard(progress.empresa.rfc)
@@ -309,7 +328,7 @@ class Run:
 
 
 def _explain_unsent(progress: RowProgress) -> None:
-    """Give the reason to what a run that was stopped leaves unsent."""
+    """Give the reason to the steps that a stopped run leaves unsent."""
     for step in [progress.empresa] if progress.empresa.phase is not StepState.DONE else progress.series:
         if step.phase is StepState.PLANNED and not step.reason:
             step.reason = stopped(step)

@@ -1,4 +1,4 @@
-"""What a run brings about, one step at a time: a company or a serie, and how far it has come."""
+"""Steps of a run: the create of one company or one serie, its state and its origin."""
 
 from __future__ import annotations
 
@@ -9,66 +9,76 @@ from attrs import define
 
 __all__ = ["COMPANY_FIRST", "NOT_TRIED", "Origin", "Step", "StepState"]
 
-#: How the reason begins of what is planned, and was not tried.
+#: First words of the reason of a step that is PLANNED because it was not tried.
 NOT_TRIED: Final = "not tried"
 COMPANY_FIRST: Final = f"{NOT_TRIED}: its company comes first"
 
 
 class StepState(enum.StrEnum):
-    """How far a step has come.
+    """State of a step in the exactly-once protocol.
 
     ::
 
-        PLANNED ──its turn──▶ INTENT (durable before the first byte) ──yes──▶ DONE
+        PLANNED ──granted───▶ INTENT (durable before the first byte) ──yes──▶ DONE
            ▲                    ├─ refused ──▶ FAILED      ├─ not sent ──▶ PLANNED
            │                    └─ unknown, crash, cancelled ──▶ UNKNOWN (due: last possible send + settle)
            └── no new one ◀── after settle: one list for all due ── exactly one ──▶ DONE (adopted) · more ──▶ CONFLICT
+
+    Attributes:
+        PLANNED: nothing was sent, or the request certainly had no effect.
+        INTENT: the request is about to be sent, or was sent; its outcome is open until the answer arrives.
+        UNKNOWN: it may exist, or appear in lists until `Step.due`.
+        DONE: it exists.
+        FAILED: it was refused. A corrected plan may try again.
+        CONFLICT: it exists several times. A person must decide.
+        UNRESOLVED: the API confirmed the create unreadably, and lists do not show it. It is never created again, so
+            that a person must decide.
+
     """
 
-    #: Nothing was sent, or what was sent surely was not done.
     PLANNED = "planned"
-    #: It is about to be sent, or was: nobody knows until there is an answer.
     INTENT = "intent"
-    #: It may exist, or come up until `Step.due`.
     UNKNOWN = "unknown"
-    #: It exists.
     DONE = "done"
-    #: It was refused; a corrected plan may try again.
     FAILED = "failed"
-    #: There are several of it: for a person.
     CONFLICT = "conflict"
-    #: The API said a yes that could not be read, and it has not shown up; never created again: for a person.
     UNRESOLVED = "unresolved"
 
 
 class Origin(enum.StrEnum):
-    """How a step that is done came about."""
+    """Origin of a step that is DONE.
 
-    #: By this plan.
+    Attributes:
+        CREATED: this plan created it.
+        ADOPTED: it existed before, and was not changed.
+        UPDATED: it existed before, and was changed as the plan asked.
+
+    """
+
     CREATED = "created"
-    #: It was there before, and was left as it was.
     ADOPTED = "adopted"
-    #: It was there before, and was changed as the plan asked.
     UPDATED = "updated"
 
 
 @define(kw_only=True)
 class Step:
-    """A company (`letra` is ``""``) or a serie, as a journal keeps it. It holds no payload and no secret.
+    """One company or serie of a plan, as the journal stores it. It holds no payload and no secret.
 
     Attributes:
-        number: row of the plan.
-        rfc: the company's.
-        letra, tipo_documento: the serie's.
-        phase, how: how far it has come.
-        uid: the API's own name, or None; a serie's is not told by its create, and is seen later.
-        due: for UNKNOWN, and for UNRESOLVED that may yet show up: seconds of the wall clock after which a look tells.
-            For DONE: after which a last look tells whether it is there once; 0: that was seen.
-        sends: how often its create may have been sent.
-        earlier: how often of these by earlier runs.
-        digest: salted HMAC of what was sent.
-        reason: why it is not done.
-        is_earlier: whether an earlier run has done it.
+        number: number of the plan's row.
+        rfc: the company's RFC.
+        letra: the serie's letter; ``""`` for a company.
+        tipo_documento: the serie's kind of document; ``""`` for a company.
+        phase: state in the protocol.
+        how: origin; None until the step is DONE.
+        uid: identifier in the API, or None. The create of a serie does not return it; a later list does.
+        due: moment of the wall clock, in seconds. UNKNOWN, and UNRESOLVED that may still appear: lists are reliable
+            from this moment on. DONE: the final audit may verify it from this moment on; 0 means verified.
+        sends: number of times that the create may have been sent.
+        earlier: how many of `sends` belong to earlier runs.
+        digest: salted HMAC of the payload that was sent.
+        reason: why the step is not DONE, or ``""``.
+        is_earlier: True if an earlier run reached DONE.
 
     """
 
@@ -88,32 +98,32 @@ class Step:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells a company's series apart."""
+        """Key of the serie within its company: (letra, tipo_documento)."""
         return self.letra, self.tipo_documento
 
     @property
     def is_empresa(self) -> bool:
-        """Whether it is the company itself."""
+        """Whether the step is a company, not a serie."""
         return not self.letra
 
     @property
     def name(self) -> tuple[str, str, str]:
-        """What tells it from all other steps."""
+        """Primary key: (rfc, letra, tipo_documento)."""
         return self.rfc, self.letra, self.tipo_documento
 
     @property
     def is_seen(self) -> bool:
-        """Whether it is done, and there is nothing left to learn of it."""
+        """Whether the step is DONE with a known uid and no open reason."""
         return self.phase is StepState.DONE and self.uid is not None and not self.reason
 
     @property
     def is_unaudited(self) -> bool:
-        """Whether it was created, and no list has told yet that it was created once."""
+        """Whether it was created, and the final audit has not verified yet that it exists exactly once."""
         return self.phase is StepState.DONE and self.due > 0 and self.sends > 0 and self.uid is not None
 
     @property
     def may_change(self) -> bool:
-        """Whether a plan may say something else about it than before: nothing that was sent may exist."""
+        """Whether a corrected plan may change the step: no create that was sent can have taken effect."""
         return self.phase in {StepState.PLANNED, StepState.FAILED} or (
             self.phase is StepState.CONFLICT and not self.sends
         )

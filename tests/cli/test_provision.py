@@ -228,7 +228,7 @@ async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path,
     keys = emulator.credentials.fingerprint
     async with await Journal.open(tmp_path / "run.sqlite", account=keys, host=emulator.base_url):
         second = await run(*command, emulator=emulator)
-    assert (second.code, "another process is working with the journal" in second.err) == (1, True)
+    assert (second.code, "another process uses the journal" in second.err) == (1, True)
     assert (emulator.count("empresas.create"), (await run(*command, emulator=emulator)).code) == (0, 0)
 
 

@@ -87,7 +87,7 @@ async def test_what_was_not_tried_has_a_reason_in_every_report(path: Path) -> No
     done, new = row(2, StepState.DONE, Origin.CREATED, series=1), row(3, series=2)
     await write(path, [*done, *new])
     first, second = (await run("report", path, "--json")).json["rows"]
-    turn, company = "not tried: its turn did not come yet", "not tried: its company comes first"
+    turn, company = "not tried: its row was not started yet", "not tried: its company comes first"
     assert [serie["reason"] for serie in first["series"]] == [turn]
     assert (second["reason"], [serie["reason"] for serie in second["series"]]) == (turn, [company] * 2)
     assert turn in (await run("report", path)).out

@@ -328,7 +328,7 @@ async def test_several_that_are_found_before_a_create_are_for_a_person(
     (outcome,), _ = await run(client, plan_of([1]))
     found = outcome if what == EMPRESAS else outcome.series[0]
     assert (found.state, found.uid, stage.count(what)) == (State.CONFLICT, None, 1)
-    assert found.reason in {f"there are 2 of it: {', '.join(each)}" for each in (uids, uids[::-1])}
+    assert found.reason in {f"it exists 2 times: {', '.join(each)}" for each in (uids, uids[::-1])}
 
 
 # ── All at once ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -406,7 +406,7 @@ async def test_a_journal_has_one_lock_whatever_it_is_called(tmp_path: Path) -> N
     for first in names:  # the first of all by a link to nothing
         async with await opened(first):
             for second in names:
-                with pytest.raises(JournalError, match="another process is working with the journal"):
+                with pytest.raises(JournalError, match="another process uses the journal"):
                     await opened(second)
     assert names_in(tmp_path) == {"folder", "j", "j.lock", "link"}
 

@@ -1,1 +1,1 @@
-"""The engine of a run: how rows become companies and series, each exactly once."""
+"""Engine of a run: turns rows of a plan into companies and series, each exactly once. Private."""

@@ -1,11 +1,11 @@
-"""The last look: whether what was created is there once, when the API's lists must show all of it.
+"""Final audit: verify that each company and serie that was created exists exactly once.
 
-A server, or a balancer on the way to it, may do a POST twice that it answers once. No answer tells that; only a list
-does, and only one that is read when the settle time after the create is over. So each company whose series were created
-is listed once more, with its own keys, while the run goes on; the last ones are waited for. The list of all companies
-is read at the very end. That is one call for each company whose series this plan created, and the pages of one list.
+A server or a load balancer may execute a POST twice and answer it once. No response shows that; only a list does, read
+after the settle time of the create. So the series of each company whose series were created are listed again with its
+own keys, while the run continues. The list of all companies is read at the very end. The audit costs one call for each
+company whose series this plan created, and the pages of one list.
 
-A step that waits for its last look is DONE, and its `due` is the moment when lists must show it. It is 0 afterwards.
+A step that waits for its audit is DONE, and its `due` is the moment when lists must show it. `due` is 0 afterwards.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ __all__ = ["Audit"]
 
 _CONCURRENCY: Final = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
-"""Seconds between two lists, where the first does not show all."""
+"""Bounds of the pause before an incomplete list is read again, in seconds."""
 
 
 @define(eq=False)
 class _Company:
-    """A company whose series are to be listed once more.
+    """Company whose series wait for their audit.
 
     Attributes:
-        rfc: its RFC.
-        own: client with its own keys.
-        steps: its series that were created.
-        until: moment of the loop's clock after which a list that lacks one is not read again; 0: none was read yet.
+        rfc: the company's RFC.
+        own: client with the company's own keys.
+        steps: series that were created and not verified yet.
+        until: moment of the loop's clock after which an incomplete list is not read again; 0 before the first list.
         pause: seconds until the next list.
 
     """
@@ -58,12 +58,12 @@ class _Company:
 
 @define(eq=False)
 class Audit:
-    """Lists what was created once more, each company when its settle time is over.
+    """Audit of a run: lists the series of each company after its settle time, and all companies at the end.
 
     Attributes:
-        account: what the run says is there.
-        sender: what has created it, and where it is written down.
-        problems: what does not agree, in words.
+        inventory: companies of the account, as the run knows them.
+        sender: holds the settle time, the recorder and the stop event.
+        problems: differences found, as sentences.
 
     """
 
@@ -74,11 +74,11 @@ class Audit:
 
     @property
     def wait(self) -> float:
-        """Seconds until the last look is made."""
+        """Seconds until the last list can be read."""
         return max(0.0, self._seconds(self.inventory.shows_at), self._waiting.last - self._waiting.now())
 
     def add(self, progress: RowProgress) -> None:
-        """Take up a row that is done."""
+        """Add a row that has an outcome."""
         if progress.empresa.is_unaudited:
             self.inventory.shows_at = max(self.inventory.shows_at, progress.empresa.due)
         steps = [step for step in progress.series if step.is_unaudited]
@@ -87,10 +87,10 @@ class Audit:
             self._waiting.put(_Company(progress.empresa.rfc, progress.own, steps), self._waiting.now() + seconds)
 
     async def run(self) -> None:
-        """Look whenever it is time, until all that `finish` waits for was looked at.
+        """List the series of each company when it is due, until `finish` is called and no company is left.
 
         Raises:
-            JournalError: what was seen could not be written down.
+            JournalError: the journal could not be written.
 
         """
         while await self._waiting.wait():
@@ -101,12 +101,16 @@ class Audit:
                 each.result()
 
     async def finish(self, task: asyncio.Task[None]) -> list[str] | None:
-        """Wait for the last looks, and read the list of companies. Return what does not agree; None: it was stopped.
+        """Wait for the last series, read the list of companies, and return all differences.
 
-        `looking` is the task that does `work`.
+        Args:
+            task: the task that runs `run`.
+
+        Returns:
+            The differences as sentences; None if the run was stopped first.
 
         Raises:
-            JournalError: what was seen could not be written down.
+            JournalError: the journal could not be written.
 
         """
         self._waiting.shutdown()
@@ -119,7 +123,7 @@ class Audit:
     # ── Series ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _list_series(self, company: _Company) -> None:
-        """List a company's series, and see which of them are there once."""
+        """List a company's series, and record which of them exist exactly once."""
         company.until = company.until or self._waiting.now() + self.sender.settle
         try:
             listed = by_key(await company.own.series.list())
@@ -146,7 +150,7 @@ class Audit:
             ]
 
     def _retry_later(self, company: _Company, steps: Sequence[Step]) -> bool:
-        """Return whether there is time for another look, and make it later if so."""
+        """Schedule another list of these series if there is time left; return whether there is."""
         if (now := self._waiting.now()) >= company.until:
             return False
         company.steps = steps
@@ -157,7 +161,7 @@ class Audit:
     # ── Companies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _compare_companies(self) -> list[Duplicate] | None:
-        """Compare the list of companies, when it must show all, with what the run says is there. None: stopped."""
+        """Compare the list of companies with the inventory after the settle time; None if the run was stopped."""
         stopping, now = self.sender.stopping, asyncio.get_running_loop().time
         if await is_set_before(stopping, now() + self._seconds(self.inventory.shows_at)):
             return None
@@ -176,7 +180,7 @@ class Audit:
         return found
 
     async def _record(self, found: Sequence[Duplicate]) -> None:
-        """Let a journal know which companies are there several times, or that all are there once."""
+        """Record in the journal which companies exist several times, or that all exist exactly once."""
         journal = self.sender.recorder.journal
         if journal is None:
             return
@@ -191,11 +195,11 @@ class Audit:
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _seconds(self, moment: float) -> float:
-        """Return the seconds until a moment of the wall clock; no more than the settle time, for it may be set."""
+        """Return the seconds until a moment of the wall clock, at most `settle` because that clock may be set."""
         return min(max(moment - time.time(), 0.0), self.sender.settle)
 
     async def _is_stopped_first(self, task: asyncio.Task[None]) -> bool:
-        """Wait for the task, and return whether the run was stopped before it ended."""
+        """Wait for the task; return True if the run was stopped first."""
         stopping = asyncio.create_task(self.sender.stopping.wait())
         try:
             await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)

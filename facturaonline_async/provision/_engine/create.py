@@ -1,4 +1,4 @@
-"""Sending a create exactly once: intent before the first byte, and its answer before anybody hears of it."""
+"""Send a create exactly once: record the intent before the first byte, and the result before it is reported."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from facturaonline_async.provision._steps import NOT_TRIED, Origin, Step, StepSt
 __all__ = ["FindUids", "Sender", "StoppedError", "describe", "stopped"]
 
 
-#: Looks once for what is like a step, and returns the uids: by a list, and by a given uid if the list lacks it.
+#: Returns the uids that exist with the key of a step: from one list, and from a read of a given uid that it lacks.
 FindUids: TypeAlias = Callable[[str | None], Awaitable[Sequence[str]]]
 
 
 class StoppedError(NotSentError):
-    """The run was asked to stop before this was sent."""
+    """The run was stopped before this request was sent."""
 
 
 def stopped(step: Step) -> str:
-    """Return why a run that was stopped has not sent something."""
+    """Return the reason of a step that a stopped run has not sent."""
     return f"{NOT_TRIED}{' again' if step.sends else ''}: the run was stopped"
 
 
 def describe(error: Exception) -> str:
-    """Return an error's text. A stranger's may hold anything, and is not shown."""
+    """Return an error's text; only the type of an error of another library, whose text may hold secrets."""
     if not isinstance(error, FacturaOnlineError):
         return f"unexpected {type(error).__name__}"
     return " ".join([str(error), *getattr(error, "__notes__", ())])
@@ -52,11 +52,11 @@ class Sender:
     """Sends creates for a run.
 
     Attributes:
-        engine: sends the calls.
-        book: where it is written down.
-        settle: seconds after which what was sent must have shown up, if it was done.
-        others: hashes of what others of this session have sent a create for since the run looked.
-        stopping: set when nothing more is to be sent.
+        engine: sends the requests.
+        recorder: where each step is written.
+        settle: seconds after which lists certainly show a create that took effect.
+        others: hashes of the keys for which other tasks of this session sent a create since the run began.
+        stopping: set when nothing more may be sent.
 
     """
 
@@ -73,14 +73,18 @@ class Sender:
         send: Callable[[BeforeSend], Awaitable[str | None]],
         find_uids: FindUids,
     ) -> None:
-        """Send a create, and write down what is known of it; when this returns, the step tells it.
+        """Send the create of a step, and record its result in the step.
 
-        `send` returns the uid, where the answer tells it. `look` is asked first where others of this session (another
-        run, an ``ensure``) have made or seen one, and where the API refuses it: perhaps because it is there.
+        Args:
+            step: a PLANNED step.
+            key: key of this create within the session.
+            send: sends the request; returns the uid if the answer holds it.
+            find_uids: called before the create if another task of this session (another run, an ``ensure``) may have
+                created it, and after a refusal, which may mean that it exists.
 
         Raises:
-            AuthenticationError: the keys were refused; the step has failed.
-            JournalError: nothing was sent.
+            AuthenticationError: the API refused the keys; the step is FAILED.
+            JournalError: the journal could not be written; nothing was sent.
 
         """
         async with self.engine.locks.hold(key):
@@ -92,7 +96,7 @@ class Sender:
                 await self._send(step, key, send, find_uids)
 
     async def _resolve_pending(self, step: Step, key: Key, pending: PendingCreate | None, find_uids: FindUids) -> None:
-        """Take what others have created, or wait for what they may have."""
+        """Adopt what another task of this session created, or wait for its pending create."""
         try:
             uids = await find_uids(pending.uid if pending is not None else None)
         except FacturaOnlineError as error:
@@ -102,7 +106,7 @@ class Sender:
         if uids:
             await self._take(step, key, uids)
         elif pending is not None:
-            # Of a yes without a uid no more can be learnt than from lists; what has one may be gone by now.
+            # Without a uid only lists can show a confirmed create. One with a uid may have been deleted since.
             phase = StepState.UNRESOLVED if pending.is_sure and pending.uid is None else StepState.UNKNOWN
             left = pending.until - self._now()
             await self._leave_open(
@@ -110,12 +114,12 @@ class Sender:
             )
 
     async def _take(self, step: Step, key: Key, uids: Sequence[str]) -> None:
-        """Adopt what is there, if it is there once."""
+        """Adopt what exists if it exists once, else record a conflict."""
         self.engine.pending.see(key, uids[0], self.settle)
         if len(uids) == 1:
             step.phase, step.how, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, uids[0], ""
         else:
-            several = f"there are {len(uids)} of it: {', '.join(uids)}"
+            several = f"it exists {len(uids)} times: {', '.join(uids)}"
             step.phase, step.how, step.uid, step.reason = StepState.CONFLICT, None, None, several
         await self.recorder.save(step)
 
@@ -131,7 +135,7 @@ class Sender:
         async def before() -> None:
             if self.stopping.is_set():
                 raise StoppedError(stopped(step))
-            # An attempt that is repeated in here was surely not done: however many there are, they count as one.
+            # Attempts repeated in here certainly had no effect: together they count as one send.
             step.phase, step.reason, step.sends = StepState.INTENT, "", sends + 1
             await self.recorder.save(step)
 
@@ -146,10 +150,10 @@ class Sender:
             await self.recorder.save(step)
         except ApiError as refusal:
             await self._refused(step, key, refusal, sends, find_uids)
-        except Exception as error:  # noqa: BLE001  # whatever it was, it may have been done
+        except Exception as error:  # noqa: BLE001  # unknown outcome: the create may have taken effect
             phase = StepState.UNRESOLVED if isinstance(error, UnreadableAnswerError) else StepState.UNKNOWN
             await self._leave_open(step, phase, error, self.settle)
-        except BaseException:  # cancelled: nobody will hear the answer
+        except BaseException:  # cancelled: the answer will not be read
             if step.phase is StepState.INTENT:
                 step.phase, step.due, step.reason = StepState.UNKNOWN, time.time() + self.settle, "interrupted"
                 self.recorder.save_nowait(step)
@@ -160,8 +164,8 @@ class Sender:
             await self.recorder.save(step)
 
     async def _refused(self, step: Step, key: Key, refusal: ApiError, sends: int, find_uids: FindUids) -> None:
-        """Write down a refusal, or adopt what is there in spite of it."""
-        # What was throttled is as good as not sent.
+        """Record a refusal, or adopt what exists in spite of it."""
+        # A throttled request counts as not sent.
         step.phase = StepState.PLANNED if isinstance(refusal, RateLimitError) else StepState.FAILED
         step.sends, step.reason = sends, describe(refusal)
         await self.recorder.save(step)
@@ -174,7 +178,7 @@ class Sender:
             await self.recorder.save(step)
 
     async def _leave_open(self, step: Step, phase: StepState, error: Exception, seconds: float) -> None:
-        """Write down that it may exist (UNKNOWN), or that it does and is never sent again (UNRESOLVED)."""
+        """Record that it may exist (UNKNOWN), or that it was confirmed and is never sent again (UNRESOLVED)."""
         step.phase, step.reason = phase, describe(error)
         step.due = time.time() + seconds
         await self.recorder.save(step)

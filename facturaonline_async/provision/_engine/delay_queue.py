@@ -1,4 +1,4 @@
-"""Waiting on the event loop's clock: items that become due one by one, and an event that may end a wait."""
+"""Delay queue on the event loop's clock, and a wait for an event with a deadline."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ __all__ = ["DelayQueue", "is_set_before"]
 T = TypeVar("T")
 
 _SHORTEST_WAIT: Final = 0.001
-"""Seconds. A timer of an event loop may go off a moment early: set anew for that moment, it would go off at once."""
+"""Shortest timer, in seconds. A loop's timer may fire a moment early; a new one for that moment fires at once."""
 
 
 async def is_set_before(event: asyncio.Event, moment: float) -> bool:
-    """Wait until an event is set, or until a moment of the loop's clock (inf: none); return whether it is set."""
+    """Wait until an event is set or a deadline passes; return whether the event is set.
+
+    Args:
+        event: the event.
+        moment: deadline on the loop's clock; inf: no deadline.
+
+    """
     with suppress(TimeoutError):
         async with asyncio.timeout_at(moment if moment < math.inf else None):
             await event.wait()
@@ -28,7 +34,7 @@ async def is_set_before(event: asyncio.Event, moment: float) -> bool:
 
 @define(eq=False, repr=False)
 class DelayQueue(Generic[T]):
-    """Items that each wait for a moment of the loop's clock. One task waits for them; items are hashable."""
+    """Queue of hashable items, each due at a moment of the loop's clock. One task waits for them."""
 
     _moments: dict[T, float] = field(factory=dict, init=False)
     _next: float = field(default=math.inf, init=False)  # the moment for which the timer is set
@@ -45,44 +51,44 @@ class DelayQueue(Generic[T]):
         return item in self._moments
 
     def __getitem__(self, item: T) -> float:
-        """Return the moment for which an item waits."""
+        """Return the moment at which an item is due."""
         return self._moments[item]
 
     @property
     def last(self) -> float:
-        """The moment when all items are due; 0 if there are none."""
+        """Moment at which the last item is due; 0 if the queue is empty."""
         return max(self._moments.values(), default=0.0)
 
     def now(self) -> float:
-        """Return the moment by which items are due."""
+        """Return the current moment of the loop's clock."""
         return asyncio.get_running_loop().time()
 
     def put(self, item: T, moment: float) -> None:
-        """Let an item wait for this moment, instead of another one if it waits already."""
+        """Add an item, or move an item of the queue, to this moment."""
         self._moments[item] = moment
         if moment < self._next:
             self._changed.set()
 
     def remove(self, item: T) -> None:
-        """Take an item out, whether it is due or not."""
+        """Remove an item, due or not."""
         del self._moments[item]
 
     def clear(self) -> None:
-        """Take all items out."""
+        """Remove all items."""
         self._moments.clear()
 
     def due(self) -> list[T]:
-        """Return the items that are due. They stay in the queue."""
+        """Return the items that are due, without removing them."""
         now = self.now()
         return [item for item, moment in self._moments.items() if moment <= now]
 
     def shutdown(self) -> None:
-        """Let `wait` end as soon as the queue is empty."""
+        """Make `wait` return False as soon as the queue is empty."""
         self._is_shut_down = True
         self._changed.set()
 
     async def wait(self) -> bool:
-        """Wait until an item is due, and return True; False: the queue was shut down, and is empty."""
+        """Wait until an item is due, and return True; return False if the queue is shut down and empty."""
         while self._moments or not self._is_shut_down:
             self._changed.clear()
             self._next = min(self._moments.values(), default=math.inf)

@@ -1,4 +1,4 @@
-"""A row's company: it is adopted, updated or created, and then opened with its own keys."""
+"""Step handler for companies: adopt, update or create a row's company, then read its own keys."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ __all__ = ["SEVERAL", "EmpresaSteps"]
 
 SEVERAL: Final = "the account has {} companies with this RFC"
 _REFUSED: Final = "not tried: the API refused the main keys"
-_REFUSED_LATER: Final = "it was sent, has not shown up, and is not sent again: the API refused the main keys"
+_REFUSED_LATER: Final = "it was sent, lists do not show it, and it is not sent again: the API refused the main keys"
 
 
 @define
 class EmpresaSteps:
-    """Brings the companies of a plan about, one row at a time.
+    """Advances the companies of a plan.
 
     Attributes:
-        account: what the account holds.
-        sender: what creates.
-        check_sello: checks certificates; None: nobody does.
-        existing: what to do with what exists, where a row does not say it.
-        is_refused: whether the API has refused the main keys: no further company is tried.
+        inventory: companies of the account.
+        sender: sends the creates.
+        check_sello: checks certificates; None: no check.
+        existing: what to do with a company that exists, unless its row overrides it.
+        is_refused: whether the API refused the main keys; no further company is tried then.
 
     """
 
@@ -55,23 +55,26 @@ class EmpresaSteps:
     is_refused: bool = field(default=False, init=False)
 
     async def advance(self, progress: RowProgress) -> None:
-        """Bring the row's company about, as far as it goes now.
+        """Advance the row's company as far as possible without waiting.
+
+        Args:
+            progress: the row.
 
         Raises:
-            JournalError: nothing more was sent.
+            JournalError: the journal could not be written; nothing more was sent.
 
         """
         step = progress.empresa
         try:
             if progress.is_new:
                 await self._recheck(step)
-            if step.phase is StepState.PLANNED:  # what has failed is tried again by the next run
+            if step.phase is StepState.PLANNED:  # a FAILED step is tried again by the next run
                 await self._ensure(progress)
             if step.phase is StepState.DONE and step.rfc not in self.inventory.done:
                 await self._open(progress)
         except JournalError:
             raise
-        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
+        except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
             self.is_refused |= isinstance(error, AuthenticationError)
             if step.phase in {StepState.PLANNED, StepState.FAILED}:
                 step.phase = StepState.FAILED
@@ -80,16 +83,17 @@ class EmpresaSteps:
             await self.sender.recorder.save(step)
 
     def key(self, step: Step) -> Key:
-        """Return what tells this create from all others of the session."""
+        """Return the key of this create within the session."""
         return self.inventory.key(step.rfc)
 
     async def _recheck(self, step: Step) -> None:
-        """See whether a person has mended what an earlier run left to one."""
+        """Check whether a person has resolved a conflict or an unresolved create of an earlier run."""
         if step.phase is StepState.CONFLICT or (step.phase is StepState.UNRESOLVED and not step.due):
             reconcile(step, self.inventory.existing.get(step.rfc, ()), (), is_due=True, several=SEVERAL)
             await self.sender.recorder.save(step)
 
     async def _ensure(self, progress: RowProgress) -> None:
+        """Adopt, update or create the company of a PLANNED step."""
         step = progress.empresa
         uids = self.inventory.existing.get(step.rfc, ())
         if self.is_refused:
@@ -104,7 +108,7 @@ class EmpresaSteps:
         await self.sender.recorder.save(step)
 
     async def _adopt_or_update(self, progress: RowProgress, uid: str) -> None:
-        """Do with a company that exists what the plan says."""
+        """Adopt, update or refuse a company that exists, as the plan says."""
         step, existing = progress.empresa, progress.row.existing or self.existing
         if existing == "fail":
             step.phase, step.reason = StepState.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
@@ -113,13 +117,13 @@ class EmpresaSteps:
         if nueva is not None:
             step.digest = self.sender.recorder.empresa_digest(nueva)
         if nueva is not None and existing == "update":
-            progress.own = await self._connect_own(uid, step.rfc)  # first of all: what is changed must be this company
+            progress.own = await self._connect_own(uid, step.rfc)  # first: verify that the uid is this company's
             await self.inventory.client.empresas.update(uid, _changes(nueva), validate=False)
         how = Origin.UPDATED if existing == "update" else Origin.ADOPTED
         step.phase, step.how, step.uid, step.reason = StepState.DONE, how, uid, ""
 
     async def _load_for_digest(self, progress: RowProgress) -> NuevaEmpresa | None:
-        """Load what a journal is to know again; nothing is sent of it, so that it need not be there."""
+        """Load the data for the journal's digest, or None: nothing of it is sent, so that files may be missing."""
         if self.sender.recorder.journal is None:
             return None
         try:
@@ -128,7 +132,12 @@ class EmpresaSteps:
             return None
 
     async def _load_validated(self, progress: RowProgress) -> NuevaEmpresa:
-        """Load the company's data and certificates, and refuse what would be refused."""
+        """Load the company's data and certificates, and validate them.
+
+        Raises:
+            InvalidInputError: the data have errors; the findings name the plan's columns.
+
+        """
         nueva = await progress.row.load()
         production = engine_of(self.inventory.client).config.is_production
         problem: InvalidInputError | None = None
@@ -160,13 +169,13 @@ class EmpresaSteps:
         await self.sender.create(step, self.key(step), send, find_uids)
 
     async def _open(self, progress: RowProgress) -> None:
-        """Read the company, take its keys, and take it down as done."""
+        """Read the company and its keys, and add it to the inventory."""
         step = progress.empresa
-        assert step.uid is not None  # noqa: S101  # of a company, the create or a list has told it
+        assert step.uid is not None  # noqa: S101  # a company's create or a list returned it
         try:
             progress.own = progress.own or await self._connect_own(step.uid, step.rfc)
         except UnreadableAnswerError as error:
-            was_verified = any(serie.sends for serie in progress.series)  # they were sent with this company's keys
+            was_verified = any(serie.sends for serie in progress.series)  # sent with this company's keys
             if error.is_transient or step.how is not Origin.CREATED or was_verified:
                 raise
             await self._verify_uid(step, error)
@@ -180,13 +189,17 @@ class EmpresaSteps:
             await self.sender.recorder.save(step)
 
     async def _verify_uid(self, step: Step, problem: UnreadableAnswerError) -> None:
-        """Look by the RFC where the uid that a create's answer gave is contradicted: it may be another company's.
+        """List by RFC to verify the uid of a create's answer, which may belong to another company.
 
-        Afterwards the step has the uid that the list gives. Where the list gives none yet, it is UNRESOLVED without
-        one, and looked for when it must show.
+        Afterwards the step has the uid of the list. If the list has none yet, the step is UNRESOLVED without a uid,
+        and is listed again after the settle time.
+
+        Args:
+            step: a created company.
+            problem: the error that contradicts its uid.
 
         Raises:
-            UnreadableAnswerError: `problem`; the list gives the same uid.
+            UnreadableAnswerError: `problem`, because the list has the same uid.
 
         """
         contradicted = step.uid
@@ -207,11 +220,15 @@ class EmpresaSteps:
         await self.sender.recorder.save(step)
 
     async def _connect_own(self, uid: str, rfc: str) -> FacturaOnline:
-        """Return a client with the company's own keys, as soon as it is readable: lists may be older than its keys.
+        """Poll the company until it is readable, and return a client with its own keys.
+
+        Args:
+            uid: the company's uid.
+            rfc: the RFC that it must have.
 
         Raises:
-            UnreadableAnswerError: it was not readable before the deadline, or its keys are another company's, which
-                would create series in the wrong place.
+            UnreadableAnswerError: it was not readable before the deadline, or its keys belong to another company, in
+                which series would be created by mistake.
 
         """
         client = self.inventory.client
@@ -229,7 +246,7 @@ class EmpresaSteps:
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:
-    """Return all that the plan says of a company as changes; what it leaves empty stays as it is."""
+    """Return the plan's data of a company as changes. Attributes that are empty in the plan are not changed."""
     names = {each.name for each in fields(CambiosEmpresa)}
     given = {each.name: getattr(nueva, each.name) for each in fields(NuevaEmpresa) if each.name in names}
     return CambiosEmpresa(**{name: value for name, value in given.items() if value not in {"", None}})

@@ -1,4 +1,4 @@
-"""What the account holds: which companies there are."""
+"""Inventory: which companies the account holds, before the run (the baseline) and now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PER_PAGE = 500
 
 
 async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[str, list[str]]:
-    """Return the uids of all companies with one of these RFCs, some pages at a time.
+    """Return the uids of all companies with one of these RFCs, by RFC.
 
     Raises:
         FacturaOnlineError: a page could not be read.
@@ -32,12 +32,12 @@ async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[st
 
 @frozen
 class Duplicate:
-    """What the list of companies says against the run.
+    """Difference between the list of companies and the run.
 
     Attributes:
-        rfc: the company's.
-        text: in words.
-        is_several: whether there are several companies with this RFC.
+        rfc: the company's RFC; ``""`` if the list could not be read.
+        text: the difference as a sentence.
+        is_several: whether several companies have this RFC.
 
     """
 
@@ -48,14 +48,14 @@ class Duplicate:
 
 @define
 class Inventory:
-    """The account as it was when the run began, and what the run has learnt since.
+    """Companies of the account: those that existed when the run began, and those that exist now.
 
     Attributes:
-        client: with the main keys.
-        existing: uids of the plan's companies that were there at the beginning, by RFC.
-        done: uids of the plan's companies that are there now, by RFC.
-        key_marks: of the keys that the run uses, by RFC: the list at the end must give the same ones.
-        shows_at: seconds of the wall clock when the list must show all that were created; 0: none was.
+        client: client with the main keys.
+        existing: uids of the plan's companies that existed when the run began, by RFC.
+        done: uids of the plan's companies that exist now, by RFC.
+        key_marks: hashes of the API keys that the run uses, by RFC; the final list must show the same keys.
+        shows_at: moment of the wall clock, in seconds, when lists must show all created companies; 0 if there are none.
 
     """
 
@@ -64,14 +64,14 @@ class Inventory:
     done: dict[str, str] = field(factory=dict)
     key_marks: dict[str, int] = field(factory=dict, init=False)
     shows_at: float = field(default=0.0, init=False)
-    _unlisted: str = field(default="", init=False)  # uid of the main company, where lists leave it out
+    _unlisted: str = field(default="", init=False)  # uid of the main company if lists omit it
 
     def key(self, rfc: str) -> Key:
-        """Return what tells the create of a company from all others of the session."""
+        """Return the key of a company's create within the session."""
         return "empresas.create", self.client.credentials.fingerprint, rfc
 
     async def read(self, rfcs: Container[str]) -> None:
-        """Look at what is there.
+        """List the companies of the account, and keep those of the plan.
 
         Raises:
             FacturaOnlineError: it could not be listed.
@@ -83,7 +83,7 @@ class Inventory:
         await self._add_main(rfcs)
 
     async def _add_main(self, rfcs: Container[str]) -> None:
-        """Know the main company, also where lists leave it out: it must not be created a second time."""
+        """Add the main company even if lists omit it: it must not be created a second time."""
         try:
             main = await self.client.empresas.current()
         except (NotFoundError, PermissionDeniedError):
@@ -93,13 +93,13 @@ class Inventory:
             self._unlisted = main.uid
 
     async def audit(self) -> list[Duplicate]:
-        """Compare the API's list with what the run says is there, and return what does not agree.
+        """Compare the API's list of companies with `done`, and return the differences.
 
         Raises:
             FacturaOnlineError: it could not be listed.
 
         """
-        # Of the list itself no more is kept than what does not agree.
+        # Only the differences are kept, not the list.
         unlisted = {rfc for rfc, uid in self.done.items() if uid != self._unlisted}
         others: dict[str, list[str]] = {}
         with_other_keys: list[str] = []

@@ -1,4 +1,4 @@
-"""What a look at a list tells of a step whose create got no readable answer."""
+"""Reconcile a step whose create got no readable answer with what a list shows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MOST_SENDS: Final = 3
 
 
 def reconcile(step: Step, listed: Sequence[str], before: Collection[str], *, is_due: bool, several: str) -> None:
-    """Change a step to what a list makes of it.
+    """Update a step from the uids that a list shows for its key.
 
     Args:
         step: UNKNOWN, UNRESOLVED or CONFLICT.
-        listed: uids of those like it that the list has.
-        before: uids of those that were there before it was first sent.
-        is_due: whether everything that was sent must have shown up by now. Before, only a find counts.
-        several: what to say of several, with a place for their number, such as "there are {} companies with this RFC".
+        listed: uids in the list with the step's key.
+        before: uids with that key that existed before the create was first sent.
+        is_due: whether lists certainly show every create by now. If not, an absent uid proves nothing.
+        several: reason of a conflict, with ``{}`` for the number, such as "there are {} companies with this RFC".
 
     """
     new = [uid for uid in dict.fromkeys(listed) if uid not in before]
@@ -31,9 +31,9 @@ def reconcile(step: Step, listed: Sequence[str], before: Collection[str], *, is_
     elif not is_due:
         pass
     elif step.phase is StepState.UNRESOLVED:
-        step.due = 0.0  # it will not show up by itself
+        step.due = 0.0  # it will not appear any more
     elif step.sends - step.earlier >= _MOST_SENDS:
         step.phase = StepState.FAILED
-        step.reason = f"it was sent {step.sends} times, and has not shown up: {step.reason}"
+        step.reason = f"it was sent {step.sends} times, and lists do not show it: {step.reason}"
     else:
         step.phase, step.reason = StepState.PLANNED, ""

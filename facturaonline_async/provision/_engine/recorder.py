@@ -1,4 +1,4 @@
-"""What a run writes down: into a journal, or (without one) nowhere but in its own memory."""
+"""Record the steps of a run in its journal, if it has one, and report them to a listener."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ __all__ = ["Recorder", "StepEvent"]
 
 @frozen(kw_only=True)
 class StepEvent:
-    """A company or a serie came further.
+    """Change of one step: a company or a serie.
 
     Attributes:
-        number: row of the plan.
-        rfc: the company's.
-        letra, tipo_documento: the serie's; ``""`` for the company.
+        number: number of the plan's row.
+        rfc: the company's RFC.
+        letra: the serie's letter; ``""`` for a company.
+        tipo_documento: the serie's kind of document; ``""`` for a company.
         phase: one of "planned", "intent", "unknown", "done", "failed", "conflict", "unresolved".
-        how: "created", "adopted", "updated", or None.
-        uid: the API's own name, where it is known.
-        reason: why it is not done.
+        how: origin: "created", "adopted" or "updated"; None until the step is done.
+        uid: identifier in the API; None until it is known.
+        reason: why the step is not done, or ``""``.
 
     """
 
@@ -42,39 +43,44 @@ class StepEvent:
 
 @define
 class Recorder:
-    """A journal, if there is one, and a listener, if there is one."""
+    """Writes steps to the journal and reports them to the listener; both are optional.
+
+    Attributes:
+        journal: the open journal; None: nothing is written.
+
+    """
 
     journal: Journal | None = field(alias="journal")
     _on_event: Callable[[StepEvent], None] | None = field(alias="on_event")
 
     def save_nowait(self, step: Step) -> None:
-        """Hand over how far a step has come. It is not durable yet."""
+        """Queue a step for writing and report it. It is not durable when this returns."""
         if self.journal is not None:
             self.journal.save(step)
         self._emit(step)
 
     async def save(self, step: Step) -> None:
-        """Write how far a step has come; it is durable when this returns, and handed over if this is cancelled."""
+        """Write a step and report it. It is durable when this returns; if cancelled, it is still written."""
         await self.write(step)
         self._emit(step)
 
     async def write(self, step: Step) -> None:
-        """Write what is no step that a listener hears of; else as `save`."""
+        """Write a step without reporting it; else as `save`."""
         saved = self.journal.save(step) if self.journal is not None else None
         if saved is not None:
             await saved
 
     async def save_baseline(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
-        """Write what exists of these steps before any of them is sent."""
+        """Write the uids that exist for these steps, before any of them is sent."""
         if self.journal is not None:
             await self.journal.adjust(forget=[step.name for step in steps], baseline=list(uids))
 
     def digest(self, content: Callable[[], bytes]) -> bytes | None:
-        """Return by what a payload is known again, where that is written down."""
+        """Return the digest of a payload, or None without a journal."""
         return self.journal.digest(content()) if self.journal is not None else None
 
     def empresa_digest(self, nueva: NuevaEmpresa) -> bytes | None:
-        """Return by what a company's data are known again, where that is written down."""
+        """Return the digest of a company's data, or None without a journal."""
         return empresa_digest(self.journal, nueva) if self.journal is not None else None
 
     def _emit(self, step: Step) -> None:
@@ -92,5 +98,5 @@ class Recorder:
         )
         try:
             self._on_event(event)
-        except Exception as error:  # noqa: BLE001  # what watches the work must not change how it ends
+        except Exception as error:  # noqa: BLE001  # a listener must not change the run
             LOGGER.error("on_event raised %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""What a journal says of a plan: what is done, what may have been sent, and whether the plan is still the same."""
+"""Resume a run: compare the plan with the journal, and restore the steps of earlier runs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _Baseline = tuple[str, str, str, str]
 
 @define
 class Resumed:
-    """What earlier runs have left.
+    """State that earlier runs left.
 
     Attributes:
-        closed: RFCs of the rows with nothing left to do, which are counted in the report.
-        open: rows with something left to do that earlier runs have begun, by RFC.
+        closed: RFCs of the finished rows; the report counts them already.
+        open: rows that earlier runs started and did not finish, by RFC.
 
     """
 
@@ -40,13 +40,23 @@ class Resumed:
 async def begin(
     journal: Journal, plan: Iterable[PlanRow], inventory: Inventory, report: RunReport, settle: float
 ) -> Resumed | None:
-    """Bring a journal and a plan together, in one transaction, and return what earlier runs have left.
+    """Write the plan into the journal in one transaction, and return the state of earlier runs.
 
-    None: the journal is new. Nothing has been sent before this returns.
+    Nothing is sent before this returns.
+
+    Args:
+        journal: the open journal.
+        plan: rows of the plan.
+        inventory: companies that exist; they are the baseline.
+        report: counts the rows that earlier runs finished.
+        settle: seconds after which lists certainly show a create that took effect.
+
+    Returns:
+        The state of earlier runs; None if the journal is new.
 
     Raises:
-        PlanError: what was sent, or may have been, has changed or is not in the plan any more.
-        JournalError: it cannot be written.
+        PlanError: a row that was sent, or may have been sent, has changed or was removed from the plan.
+        JournalError: the journal could not be written.
 
     """
     comparison = _PlanDiff(journal, inventory, report, settle)
@@ -66,7 +76,7 @@ async def begin(
 
 
 async def restore(journal: Journal, progress: RowProgress) -> None:
-    """Tell a row how far its steps came in earlier runs."""
+    """Load the steps of a row, and its baseline, from the journal."""
     known = {step.name: step for step in await journal.steps_of_row(progress.empresa.rfc)}
     progress.empresa = known[progress.empresa.name]
     progress.series = [known[step.name] for step in progress.series]
@@ -87,7 +97,7 @@ def _baseline(inventory: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]
 
 @define
 class _PlanDiff:
-    """What must be changed in the journal, and what must not be changed in the plan."""
+    """Difference between plan and journal: changes to write, and changes of the plan to refuse."""
 
     journal: Journal
     inventory: Inventory
@@ -98,11 +108,11 @@ class _PlanDiff:
     _add: list[Step] = field(factory=list, init=False)
     _save: list[Step] = field(factory=list, init=False)
     _drop: list[Step] = field(factory=list, init=False)
-    _unsent: set[str] = field(factory=set, init=False)  # RFCs whose company nobody has sent
+    _unsent: set[str] = field(factory=set, init=False)  # RFCs whose company was never sent
     _problems: list[PlanProblem] = field(factory=list, init=False)
 
     async def compare_row(self, row: PlanRow) -> None:
-        """Compare one row with what the journal knows of it."""
+        """Compare one row with its steps in the journal."""
         rfc = normalize_rfc(row.rfc)
         self._seen.add(rfc)
         known = {step.name: step for step in await self.journal.steps_of_row(rfc)}
@@ -116,7 +126,7 @@ class _PlanDiff:
             self._drop_step(step, row.number)
         if steps[0] is None or steps[0].may_change:
             self._unsent.add(rfc)
-        # Series that still wait for their last look are listed with their company's keys: the row is opened for that.
+        # Series that wait for their audit are listed with their company's keys: the row is opened for that.
         is_audited = not (self.report.has_audit and any(step.is_unaudited for step in recorded if not step.is_empresa))
         if len(recorded) == len(steps) and all(step.is_seen for step in recorded) and is_audited:
             self._close_row(recorded)
@@ -127,12 +137,13 @@ class _PlanDiff:
             self.resumed.open[rfc] = progress
 
     async def _update_step(self, row: PlanRow, step: Step) -> None:
+        """Prepare a step of the journal for this run, and check that its data have not changed."""
         before = step.phase, step.number, step.due, step.reason
         if step.may_change:
             step.phase, step.reason = StepState.PLANNED, ""
         elif step.digest is not None and (digest := await self._digest(row, step)) not in {step.digest, None}:
             columns = changed_columns(step.digest, digest or b"") if step.is_empresa else []
-            # Of a serie only the folio can change: letra and tipo_documento are its key.
+            # Only the folio of a serie can change: letra and tipo_documento are its key.
             serie = "" if step.is_empresa else f"serie {':'.join(step.key)}: "
             subject = " and ".join(columns) if columns else "data" if step.is_empresa else "folio"
             verb = "have" if len(columns) > 1 else "has"
@@ -141,7 +152,7 @@ class _PlanDiff:
         if step.phase is StepState.INTENT:
             step.phase, step.reason = StepState.UNKNOWN, "the run ended before there was an answer"
         if step.phase is StepState.UNKNOWN:
-            # From now on: the clock by which the earlier moment was told may have been set since.
+            # Counted from now: the wall clock may have been set since the earlier moment was written.
             step.due = time.time() + self.settle
         if step.is_empresa and step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
             key, is_sure = self.inventory.key(step.rfc), step.phase is StepState.UNRESOLVED
@@ -151,25 +162,25 @@ class _PlanDiff:
             self._save.append(step)
 
     async def _digest(self, row: PlanRow, step: Step) -> bytes | None:
-        """Return by what the plan's own step is known, or None where that cannot be had any more."""
+        """Return the digest of the plan's data for a step, or None if the data cannot be loaded."""
         if not step.is_empresa:
             (wanted,) = (serie for serie in row.series if serie.key == step.key)
             return self.journal.digest(series.digest(wanted))
         try:
             return empresa_digest(self.journal, await row.load())
-        except Exception:  # noqa: BLE001  # whatever is wrong with it, nothing is sent of what is done
+        except Exception:  # noqa: BLE001  # a finished company's data are not sent again
             return None
 
     def _drop_step(self, step: Step, number: int) -> None:
-        """Forget what the plan does not name any more, if it was never there."""
+        """Drop a step that was removed from the plan, or refuse that if it may exist."""
         if step.may_change:
             self._drop.append(step)
         else:
             subject = f"its serie {':'.join(step.key)}" if not step.is_empresa else f"the company {step.rfc}"
-            self._add_problem(number, step, f"{subject} is not in the plan any more, and may exist: put it back")
+            self._add_problem(number, step, f"{subject} was removed from the plan, but may exist: put it back")
 
     def _drop_company(self, rfc: str, steps: list[Step]) -> None:
-        """Forget a company that the plan does not name any more, or say in one line what of it may exist."""
+        """Drop a company that was removed from the plan, or refuse that in one line if it may exist."""
         self._drop += [step for step in steps if step.may_change]
         left = [step for step in steps if not step.may_change]
         if not left:
@@ -184,6 +195,7 @@ class _PlanDiff:
         self._problems.append(PlanProblem(row=number, column=column, reason=f"{step.rfc}: {reason}"))
 
     def _close_row(self, steps: list[Step]) -> None:
+        """Count a row that earlier runs finished."""
         empresa, *series = steps
         self.resumed.closed.add(empresa.rfc)
         self.inventory.done[empresa.rfc] = empresa.uid or ""
@@ -195,7 +207,7 @@ class _PlanDiff:
             found.update(map(state, series))
 
     async def find_removed(self) -> None:
-        """Find companies of the journal that the plan does not name any more."""
+        """Find companies of the journal that were removed from the plan."""
         after, is_first = 0, True
         removed: dict[str, list[Step]] = {}
         while after or is_first:
@@ -208,7 +220,13 @@ class _PlanDiff:
             self._drop_company(rfc, steps)
 
     async def commit(self) -> None:
-        """Refuse a plan that is another one, or write all changes down."""
+        """Write all changes in one transaction, or refuse the plan.
+
+        Raises:
+            PlanError: the plan changed or removed rows that were sent, or may have been.
+            JournalError: the journal could not be written.
+
+        """
         if self._problems:
             raise PlanError.of(self._problems)
         await self.journal.adjust(

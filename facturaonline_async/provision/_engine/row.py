@@ -1,4 +1,4 @@
-"""One row on its way: what a run knows of it, and what it becomes in the end."""
+"""Progress of one row during a run, and its outcome."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ __all__ = ["RowProgress", "outcome"]
 
 @define(eq=False)
 class RowProgress:
-    """A row, its steps, and what was read of it so far.
+    """A row of the plan with its steps and its state in this run.
 
     Attributes:
-        row: as the plan has it.
-        empresa, series: how far they have come.
-        own: client with the company's own keys, once it is readable.
-        before: uids of the series that existed before any was sent, by what tells them apart.
-        warnings: of the check.
-        due: moment of the loop's clock after which a look tells what became of what is unknown; 0: nothing is.
-        looks: how often a look has failed.
-        tries: how often it was tried again, because something was not sent, or did not show.
-        is_unseen: whether something that was created could not be read yet, and may be later.
-        shows_by: moment of the loop's clock by which that must be readable; 0: nothing is unseen.
-        is_new: whether this run has not worked on it yet.
-        is_recalled: whether its steps are as the journal has them.
+        row: the plan's row.
+        empresa: step of the company.
+        series: steps of the series, in the row's order.
+        own: client with the company's own keys; None until they have been read.
+        before: baseline of the series: uids that existed before the first create, by (letra, tipo_documento).
+        warnings: findings of the check that did not prevent the create.
+        due: moment of the loop's clock when lists certainly show every unknown create; 0 if there is none.
+        failed_lists: number of failed lists in a row.
+        retries: how often the row was queued again because a step was not sent, or could not be read.
+        is_unread: whether a created step could not be read yet, and may be readable later.
+        readable_by: moment of the loop's clock when that step must be readable; 0 if there is none.
+        is_new: True until this run has processed the row once.
+        is_restored: whether the steps were loaded from the journal.
 
     """
 
@@ -50,7 +51,7 @@ class RowProgress:
 
     @classmethod
     def of(cls, row: PlanRow, rfc: str) -> RowProgress:
-        """Begin with a row of which nothing is known."""
+        """Make the progress of a row that no run has processed."""
         series = [
             Step(number=row.number, rfc=rfc, letra=serie.key[0], tipo_documento=serie.key[1]) for serie in row.series
         ]
@@ -58,17 +59,17 @@ class RowProgress:
 
     @property
     def steps(self) -> list[Step]:
-        """The company, and its series."""
+        """The steps of the company and its series."""
         return [self.empresa, *self.series]
 
     @property
     def is_stalled(self) -> bool:
-        """Whether something was not sent that may well be sent later: the network was down, or the server busy."""
+        """Whether a step was not sent and may succeed later, because the network was down or the server busy."""
         return any(step.phase is StepState.PLANNED and step.reason for step in self.steps)
 
     @property
     def waiting(self) -> list[Step]:
-        """The steps of which a look must tell what became of them."""
+        """The steps with an unknown outcome, which a list must reconcile."""
         return [
             step
             for step in self.steps
@@ -87,14 +88,14 @@ _STATES = {
 
 
 def state(step: Step) -> State:
-    """Return what became of a step."""
+    """Return the final state of a step."""
     if step.phase is StepState.DONE:
         return State(step.how.value) if step.how else State.CREATED
     return _STATES[step.phase]
 
 
 def outcome(progress: RowProgress) -> RowOutcome:
-    """Return what became of a row."""
+    """Return the outcome of a row."""
     empresa = progress.empresa
     comes_first = "" if empresa.phase is StepState.DONE else COMPANY_FIRST
     series = tuple(

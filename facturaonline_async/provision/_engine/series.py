@@ -1,4 +1,4 @@
-"""A row's series: they are adopted or created with their company's own keys."""
+"""Step handler for series: adopt or create a row's series with their company's own keys."""
 
 from __future__ import annotations
 
@@ -31,25 +31,30 @@ _Listed = Mapping[tuple[str, str], Sequence[Serie]]
 
 
 def digest(serie: PlanSerie) -> bytes:
-    """Return all that is sent of a serie, for a digest."""
+    """Return the payload of a serie as bytes, to make its digest."""
     return "\n".join((*serie.key, str(serie.folio or ""))).encode()
 
 
 @define
 class SerieSteps:
-    """Brings a company's series about."""
+    """Advances the series of a company.
+
+    Attributes:
+        sender: sends the creates.
+
+    """
 
     sender: Sender
 
     async def advance(self, progress: RowProgress, *, is_due: bool) -> None:
-        """Bring the row's series about, as far as it goes now: one list, then all creates at the same time.
+        """Advance the row's series as far as possible without waiting: one list, then all creates concurrently.
 
         Args:
-            work: its company is there, and open.
-            is_due: whether all that was sent of the unknown ones must have shown up by now.
+            progress: a row whose company exists and has been read.
+            is_due: whether lists certainly show every serie whose create has an unknown outcome.
 
         Raises:
-            JournalError: nothing more was sent.
+            JournalError: the journal could not be written; nothing more was sent.
 
         """
         own = progress.own
@@ -59,14 +64,14 @@ class SerieSteps:
             self._restore_pending(progress, own)
         try:
             listed = by_key(await own.series.list())
-        except Exception as error:  # noqa: BLE001  # a faulty row must not take the others with it
+        except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
             await self._record_list_failure(progress, error, is_due=is_due)
             return
         progress.failed_lists = 0
         await self._save_baseline(progress, listed)
         pairs = list(zip(progress.row.series, progress.series, strict=True))
         for wanted, step in pairs:
-            is_revisited = progress.is_new and step.phase is StepState.CONFLICT  # which a person may have mended
+            is_revisited = progress.is_new and step.phase is StepState.CONFLICT  # a person may have resolved it
             if _apply_list(
                 step,
                 listed.get(step.key, ()),
@@ -85,7 +90,7 @@ class SerieSteps:
         await self._find_uids(progress, own)
 
     def _restore_pending(self, progress: RowProgress, own: FacturaOnline) -> None:
-        """Let nobody of this session create what earlier runs may have created."""
+        """Register pending creates of earlier runs, so that no task of this session repeats them."""
         for step in progress.series:
             is_sure = step.phase is StepState.UNRESOLVED or (step.phase is StepState.DONE and step.uid is None)
             if is_sure or step.phase is StepState.UNKNOWN:
@@ -93,19 +98,20 @@ class SerieSteps:
                 self.sender.engine.pending.restore(_key(own, step), left, is_sure=is_sure)
 
     def _publish(self, own: FacturaOnline, step: Step) -> None:
-        """Let all of this session know of what a list shows: later lists may lack it."""
+        """Publish a listed uid to all tasks of this session: later lists may lack it."""
         if step.uid is not None:
             self.sender.engine.pending.see(_key(own, step), step.uid, self.sender.settle)
 
     async def _record_list_failure(self, progress: RowProgress, error: Exception, *, is_due: bool) -> None:
-        progress.failed_lists += is_due  # an early look may fail
+        """Record why the series could not be listed."""
+        progress.failed_lists += is_due  # an early list may fail
         for step in progress.series:
             if step.phase is not StepState.DONE:
                 step.reason = describe(error)
                 await self.sender.recorder.save(step)
 
     async def _save_baseline(self, progress: RowProgress, listed: _Listed) -> None:
-        """Write down what exists of those that nobody has sent, before any of them is."""
+        """Write the baseline of the series that were never sent, before any of them is."""
         unsent = [step for step in progress.series if step.phase is StepState.PLANNED]
         before = progress.before = progress.before or {}
         before |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
@@ -139,11 +145,11 @@ class SerieSteps:
             return [uid] if serie.key == wanted.key else []
 
         step.digest = self.sender.recorder.digest(partial(digest, wanted))
-        with suppress(AuthenticationError):  # of this company's keys: it is written down
+        with suppress(AuthenticationError):  # this company's keys were refused: the step records it
             await self.sender.create(step, _key(own, step), send, find_uids)
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
-        """List until all that were created show up: their creates do not tell their uids."""
+        """Poll the list until it shows all created series: their creates return no uid."""
         if not (without_uid := [step for step in progress.series if step.phase is StepState.DONE and step.uid is None]):
             return
         problem = UnreadableAnswerError(
@@ -159,7 +165,7 @@ class SerieSteps:
                     _assign_uid(
                         step, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(step.key, ())]
                     )
-                elif step.phase is StepState.UNKNOWN:  # it may have been done: one list tells of all
+                elif step.phase is StepState.UNKNOWN:  # the same list may show it
                     _apply_list(step, seen, before, is_due=False)
             return None if any(step.uid is None and step.phase is StepState.DONE for step in without_uid) else True
 
@@ -181,7 +187,7 @@ def _key(own: FacturaOnline, step: Step) -> Key:
 
 
 def _assign_uid(step: Step, uids: Sequence[str]) -> None:
-    """Give a serie that was created its uid, if lists show it by now."""
+    """Give a created serie its uid if the list shows it."""
     if len(uids) == 1:
         step.uid, step.reason = uids[0], ""
     elif uids:
@@ -191,7 +197,7 @@ def _assign_uid(step: Step, uids: Sequence[str]) -> None:
 def _apply_list(
     step: Step, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
 ) -> bool:
-    """Change a serie to what a list makes of it, and return whether it changed."""
+    """Update a serie from a list; return whether the step changed."""
     was = step.phase, step.uid, step.reason, step.due
     uids = [str(serie.uid) for serie in listed]
     if step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.phase is StepState.CONFLICT and is_due):
@@ -200,9 +206,9 @@ def _apply_list(
         _assign_uid(step, uids)
     if step.phase is StepState.DONE and step.uid in uids:
         step.reason = ""
-    if step.phase is StepState.PLANNED:  # what has failed is tried again by the next run
+    if step.phase is StepState.PLANNED:  # a FAILED step is tried again by the next run
         step.reason = ""
-        # Of several, the only active one.
+        # If there are several, adopt the only active one.
         candidates = [serie for serie in listed if serie.is_active] if len(listed) > 1 else list(listed)
         if len(candidates) == 1:
             step.phase, step.how, step.uid = StepState.DONE, Origin.ADOPTED, str(candidates[0].uid)

@@ -1,10 +1,10 @@
-"""A wait before the first create, where a journal does not prove what was sent.
+"""Wait before the first create if the journal does not prove what was sent.
 
-A journal without a `seal` may say PLANNED of what was sent: by the run whose -wal is lost, or by one that went on with
-the journal that this one is a copy of. The rule: no row is begun before the settle time has passed since this run
-opened the journal. Whatever was sent before that moment is in the API's lists by then; they are read anew, and what
-they show is adopted. The journal keeps its doubt until that list was read: a run that is killed while it waits does not
-shorten the wait of the next one.
+A journal without a `seal` may record a step as PLANNED although its create was sent: by a run whose -wal is lost, or by
+a run that continued with the original of a copied journal. The rule: no row starts before the settle time has passed
+since this run opened the journal. The API's lists show every earlier create by then; they are read again, and what they
+show is adopted. The journal keeps its `doubt` until that list was read, so that a run that is killed while it waits
+does not shorten the wait of the next one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = ["SettleWait"]
 
 @define(eq=False)
 class SettleWait:
-    """Keeps rows from beginning until everything that was sent before this run must be listed.
+    """Delays the first row until lists certainly show every create of earlier runs.
 
     Attributes:
-        journal: its `doubt` says why, or is ``""``: then nothing is held.
-        account: read anew when the wait is over.
-        settle: seconds to wait.
-        stopping: ends the wait when it is set: the run begins no row.
+        journal: the open journal; there is no wait if its `doubt` is ``""``.
+        inventory: companies of the account, listed again after the wait.
+        settle: seconds to wait, from the opening of the journal.
+        stopping: ends the wait when it is set.
 
     """
 
@@ -45,7 +45,7 @@ class SettleWait:
 
     @property
     def caution(self) -> str:
-        """What a person should know of the wait, or ``""`` where there is none."""
+        """Warning about the wait for the user, or ``""`` if there is no wait."""
         if not self.journal.doubt:
             return ""
         return (
@@ -54,14 +54,14 @@ class SettleWait:
         )
 
     async def wait(self, rfcs: Container[str]) -> None:
-        """Wait if there is a doubt, and read the account again.
+        """Wait if the journal may be incomplete, then list the companies again.
 
         Args:
-            rfcs: of the plan.
+            rfcs: RFCs of the plan.
 
         Raises:
             FacturaOnlineError: the companies could not be listed. Nothing was created.
-            JournalError: it cannot be written.
+            JournalError: the journal could not be written.
 
         """
         if not self.journal.doubt:

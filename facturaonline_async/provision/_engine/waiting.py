@@ -1,4 +1,4 @@
-"""Rows that wait until a look can tell what became of what they sent, while all others go on."""
+"""Delay queue of rows that wait for a list, or for a retry, while the other rows continue."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from facturaonline_async.provision._steps import StepState
 __all__ = ["WaitingRows"]
 
 _MAX_FAILED_LISTS = 5
-"""A list that fails so often says nothing more in this run."""
+"""Maximum number of failed lists per row."""
 
 _MAX_RETRIES = 6
-"""So often a row is tried again of which something was not sent: for about twice the settle time."""
+"""Maximum number of retries of a row with unsent steps. They take about twice the settle time."""
 
 _SENT = frozenset({StepState.UNKNOWN, StepState.UNRESOLVED})
 
 _EARLY_PART = 30
-"""One look is made after this part of the settle time: nearly all that was done shows at once."""
+"""The first list is read after settle / 30: nearly every create that took effect is listed at once."""
 
 
 @define
 class WaitingRows:
-    """Where rows wait, and who looks for them.
+    """Rows that wait, each until its next list or retry.
 
     Attributes:
-        companies: brings companies about, and knows how to look for them.
-        ready: rows that can go on.
-        has_news: set when there are some, or when there is a problem.
+        companies: handler of the companies' steps.
+        settle: seconds after which lists certainly show a create that took effect.
+        ready: rows that can continue.
+        has_news: set when a row is ready, has an outcome, or the task that runs `watch` failed.
 
     """
 
@@ -47,20 +48,20 @@ class WaitingRows:
     settle: float
     ready: deque[RowProgress] = field(factory=deque, init=False)
     has_news: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _queue: DelayQueue[RowProgress] = field(factory=DelayQueue, init=False)  # each until its next look
+    _queue: DelayQueue[RowProgress] = field(factory=DelayQueue, init=False)  # each until its next list or retry
 
     def put(self, progress: RowProgress) -> bool:
-        """Let a row wait if there is something to wait for, and return whether it does."""
+        """Queue a row if there is something to wait for; return whether it was queued."""
         now = self._queue.now()
         if not (waiting := progress.waiting):
             return self._put_stalled(progress, now)
         if progress.failed_lists >= _MAX_FAILED_LISTS:
             return False
-        if progress.own is None and progress.empresa.phase is StepState.DONE:  # its series cannot be looked for
+        if progress.own is None and progress.empresa.phase is StepState.DONE:  # no keys to list with
             return False
         is_first = not progress.due
-        # By a clock that nobody sets: the journal's moment may lie anywhere once somebody did. A row that waits may
-        # have sent more meanwhile, which is due later.
+        # The wall clock may have been set since the journal's moment was written: wait by the loop's clock, at most
+        # `settle`. A waiting row may have sent more meanwhile, which is due later.
         left = max(step.due for step in waiting) - time.time()
         progress.due = max(progress.due, now + min(max(left, 0.0), self.settle))
         if is_first:
@@ -70,20 +71,20 @@ class WaitingRows:
         )
 
     def _put_stalled(self, progress: RowProgress, now: float) -> bool:
-        """Let a row wait, longer each time, of which something was not sent."""
+        """Queue a row with unsent steps, with a pause that doubles each time."""
         if not progress.is_stalled or progress.retries >= _MAX_RETRIES or self.companies.is_refused:
             return progress.is_unread and self._put_unread(progress, now)
         return self._schedule_retry(progress, now, math.inf)
 
     def _put_unread(self, progress: RowProgress, now: float) -> bool:
-        """Let a row wait of which something was created and could not be read: until it must be readable."""
+        """Queue a row with a created step that could not be read, until it must be readable."""
         progress.readable_by = progress.readable_by or now + self.settle
         if now >= progress.readable_by:
             return False
         return self._schedule_retry(progress, now, progress.readable_by)
 
     def _schedule_retry(self, progress: RowProgress, now: float, latest: float) -> bool:
-        """Let a row wait twice as long as the time before, but no longer than until `latest`."""
+        """Queue a row for twice the previous pause, but not beyond `latest`."""
         pause = self.settle / _EARLY_PART * 2.0**progress.retries
         progress.retries += 1
         return self._schedule(progress, min(now + pause, latest))
@@ -93,16 +94,16 @@ class WaitingRows:
         return True
 
     def release(self) -> None:
-        """Let all go on as they are: there will be no more looks."""
+        """Make all waiting rows ready; there will be no more lists."""
         self.ready.extend(sorted(self._queue, key=lambda progress: progress.row.number))
         self._queue.clear()
         self.has_news.set()
 
     async def watch(self) -> None:
-        """Look whenever it is time, until cancelled."""
+        """Resume rows and list companies as they become due, until cancelled."""
         while await self._queue.wait():
             due = self._queue.due()
-            # Series are looked for with their company's keys, by the row itself.
+            # Series are listed with their company's keys when their row is processed.
             self._resume([progress for progress in due if progress.empresa.phase not in _SENT])
             if any(progress.empresa.phase in _SENT for progress in due):
                 await self._reconcile_companies()
@@ -116,7 +117,7 @@ class WaitingRows:
             self.has_news.set()
 
     async def _reconcile_companies(self) -> None:
-        """List once, and see what that tells of all companies that wait; early finds are welcome."""
+        """List the companies once, and reconcile every waiting company with the list, due or not."""
         started_at = self._queue.now()
         rows = {progress.empresa.rfc: progress for progress in self._queue if progress.empresa.phase in _SENT}
         client, sender = self.companies.inventory.client, self.companies.sender
@@ -150,12 +151,12 @@ class WaitingRows:
                 self._queue.put(progress, progress.due)
 
     def _postpone(self, rows: list[RowProgress], error: Exception) -> None:
-        """Look again later, some times."""
+        """Schedule the next list after a failed one, with a growing pause."""
         for progress in rows:
-            if self._queue[progress] < progress.due and not self.companies.is_refused:  # it was an early look
+            if self._queue[progress] < progress.due and not self.companies.is_refused:  # the early list failed
                 self._queue.put(progress, progress.due)
                 continue
             progress.failed_lists = _MAX_FAILED_LISTS if self.companies.is_refused else progress.failed_lists + 1
-            progress.empresa.reason = f"it could not be looked for: {describe(error)}"
+            progress.empresa.reason = f"the companies could not be listed: {describe(error)}"
             self._queue.put(progress, self._queue.now() + 2.0 ** (progress.failed_lists - 1))
         self._resume([progress for progress in rows if progress.failed_lists >= _MAX_FAILED_LISTS])

@@ -1,1 +1,1 @@
-"""The journal of a run: its file, its lock, who writes it and who reads it."""
+"""Journal of a run: file, schema, lock, seal, writer and readers. Private."""

@@ -1,7 +1,8 @@
-"""By what a journal knows again which data of a company were sent, without keeping them.
+"""Digests of a company's data: recognise the data that were sent, without storing them.
 
-A digest is a salted HMAC of everything, and then two bytes for each attribute: they tell which one has changed, and too
-little to find out a value by trying. Passwords are in the first part alone, among keys that cannot be guessed.
+A digest is a salted HMAC of all data, followed by four bytes for each attribute: two of its name and two of its value.
+These show which attribute has changed, and are too short to find a value by trying. Passwords are in the HMAC only,
+together with keys that cannot be guessed.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ from facturaonline_async.sello import Sello
 __all__ = ["changed_columns", "empresa_digest", "payload"]
 
 _WHOLE: Final = 16
-"""Bytes of the HMAC of everything."""
+"""Length of the HMAC of all data, in bytes."""
 
 _TAG: Final = 2
-"""Bytes for an attribute's name, and for its value."""
+"""Bytes for the name of an attribute, and as many for its value."""
 
 
 def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
-    """Return by what these data are known again."""
+    """Return the digest of a company's data.
+
+    Args:
+        journal: its salt is used.
+        nueva: the data.
+
+    """
     parts = _plain(nueva, passwords=False)
     tags = (
         _name_tag(name) + journal.digest(json.dumps([name, parts[name]], sort_keys=True).encode())[:_TAG]
@@ -38,9 +45,13 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
 
 
 def changed_columns(before: bytes, now: bytes) -> list[str]:
-    """Return the columns of a plan that two digests differ in; none for equal ones.
+    """Return the columns of a plan in which two digests differ; ``[]`` if they are equal.
 
-    Where no attribute differs and the whole does, a password has changed. A certificate is named with its key.
+    If only the HMAC of all data differs, a password has changed. A certificate is named together with its key.
+
+    Args:
+        before: digest of the data that were sent.
+        now: digest of the plan's data.
     """
     if before == now:
         return []
@@ -51,9 +62,9 @@ def changed_columns(before: bytes, now: bytes) -> list[str]:
 
 
 def payload(nueva: NuevaEmpresa) -> bytes:
-    """Return all that is sent of a company as bytes, always the same ones: for a digest, and for nothing else.
+    """Return a company's data as deterministic bytes. They are for a digest only.
 
-    Attributes with their default value are left out: later versions may have more of them.
+    Attributes with their default value are omitted, because later versions may have more of them.
     """
     return json.dumps(_plain(nueva, passwords=True), sort_keys=True).encode()
 
@@ -64,14 +75,14 @@ def _plain(value: Any, *, passwords: bool) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        said = {
+        values = {
             each.name: (getattr(value, each.name), each.default)
             for each in fields(type(value))
             if each.init and (passwords or each.name != "password")
         }
         return {
             name: _plain(each, passwords=passwords)
-            for name, (each, default) in said.items()
+            for name, (each, default) in values.items()
             if each not in (None, "", default)
         }
     return value
@@ -83,8 +94,8 @@ def _name_tag(name: str) -> bytes:
 
 def _tags(digest: bytes) -> dict[bytes, bytes]:
     return {
-        digest[place : place + _TAG]: digest[place + _TAG : place + 2 * _TAG]
-        for place in range(_WHOLE, len(digest), 2 * _TAG)
+        digest[start : start + _TAG]: digest[start + _TAG : start + 2 * _TAG]
+        for start in range(_WHOLE, len(digest), 2 * _TAG)
     }
 
 

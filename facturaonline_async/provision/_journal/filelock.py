@@ -1,6 +1,7 @@
-"""The lock of a journal: one process at a time works with it.
+"""File lock of a journal: only one process at a time may use it.
 
-It is the operating system's lock on a file, taken with `filelock`: it ends with its process, also on ``kill -9``.
+The operating system locks the file, through the package `filelock`. The lock ends with its process, also on
+``kill -9``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ _LONGEST: Final = 4096  # bytes
 
 
 class FileLock:
-    """A lock on a file of its own, and a short text in it. The file stays: removing it would let two processes in.
+    """Lock on a file of its own that also holds a short text.
 
-    Closing the file unlocks it. Nothing else does: an explicit unlock in a forked child would free its parent's lock.
+    The file is never removed: that would let two processes in. Only closing the file unlocks it: an explicit unlock in
+    a forked child would free its parent's lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,10 +32,10 @@ class FileLock:
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock, and return whether it was free.
+        """Acquire the lock without waiting; return whether it was free.
 
         Raises:
-            OSError: the file cannot be made, or files cannot be locked there.
+            OSError: the file cannot be created, or the file system does not support locks.
 
         """
         file = open_private(self._path, os.O_RDWR | os.O_CREAT)
@@ -47,16 +49,16 @@ class FileLock:
 
     @property
     def inode(self) -> int:
-        """Number of the file that is locked."""
+        """Inode number of the locked file."""
         return os.fstat(self._descriptor).st_ino
 
     def read(self) -> str:
-        """Return the file's text; ``""`` where it is empty, and replacement characters where it is no ASCII."""
+        """Return the file's text, ``""`` if it is empty, with replacement characters for bytes that are not ASCII."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return os.read(self._descriptor, _LONGEST).decode("ascii", "replace").strip()
 
     def write(self, text: str) -> None:
-        """Replace the file's text, and return when it is on the disk."""
+        """Replace the file's text durably: it is on the disk when this returns."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, text.encode("ascii"))
         os.ftruncate(self._descriptor, len(text))
@@ -64,7 +66,7 @@ class FileLock:
 
     @property
     def _descriptor(self) -> int:
-        assert self._file is not None  # noqa: S101  # only the holder of the lock may ask
+        assert self._file is not None  # noqa: S101  # only the holder of the lock may call this
         return self._file
 
     def close(self) -> None:
@@ -75,10 +77,10 @@ class FileLock:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a process has the lock on this file now. It works where nothing can be written.
+    """Return whether a process holds the lock on this file. It needs no write access.
 
     Raises:
-        OSError: the file is there, and cannot be opened, or files cannot be locked there.
+        OSError: the file exists and cannot be opened, or the file system does not support locks.
 
     """
     try:
@@ -92,8 +94,8 @@ def is_locked(path: Path) -> bool:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file, and return whether it was free. `is_locked` in another process has it for some 20 µs."""
-    # Only a journal needs it: its import takes 200 million instructions, as much as a tenth of aiohttp's.
+    """Lock an open file; return whether it was free. Retry, because `is_locked` elsewhere holds it for some 20 µs."""
+    # Only a journal needs it: the import takes 200 million instructions, a tenth of aiohttp's.
     from filelock import lock_descriptor  # noqa: PLC0415  # see above
 
     for _ in range(_TRIES - 1):

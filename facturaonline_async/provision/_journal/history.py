@@ -1,4 +1,4 @@
-"""All rows of a journal, with what became of them, and when."""
+"""History of a journal: the state of every row and the pace of every run."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from facturaonline_async.provision._steps import COMPANY_FIRST, NOT_TRIED, Step,
 
 __all__ = ["History", "HistoryEntry", "HistoryRow", "Pace", "paces", "read_history"]
 
-_NO_TURN = f"{NOT_TRIED}: its turn did not come yet"
+_NOT_STARTED = f"{NOT_TRIED}: its row was not started yet"
 _MOST_BARS = 96
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
 @frozen(kw_only=True)
 class HistoryEntry:
-    """A company, or one of its series.
+    """State of a company or of one of its series.
 
     Attributes:
-        letra, tipo_documento: the serie's; ``""`` for the company.
+        letra: the serie's letter; ``""`` for the company.
+        tipo_documento: the serie's kind of document; ``""`` for the company.
         state: one of `facturaonline_async.provision._journal.progress.STATES`.
-        uid: the API's own name, or None.
-        reason: why it is not there, or was not seen, or ``""`` where it is there or a run is about to send it.
+        uid: identifier in the API, or None.
+        reason: why it does not exist or was not read back; ``""`` if it exists, or a run is about to send it.
         changed: moment of its last change, or None.
 
     """
@@ -43,18 +44,26 @@ class HistoryEntry:
 
     @property
     def ok(self) -> bool:
-        """Whether it is there, and was seen."""
+        """Whether it exists and was read back."""
         return self.state in THERE and not self.reason
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name for people: "empresa", or letra:tipo_documento."""
         return f"{self.letra}:{self.tipo_documento}" if self.letra else "empresa"
 
 
 @frozen(kw_only=True)
 class HistoryRow:
-    """A row of the plan: its company (None if the journal does not have it), and its series."""
+    """State of one row of the plan.
+
+    Attributes:
+        number: number of the row.
+        rfc: the company's RFC.
+        empresa: the company; None if the journal does not have it.
+        series: its series.
+
+    """
 
     number: int
     rfc: str
@@ -63,17 +72,17 @@ class HistoryRow:
 
     @property
     def entries(self) -> tuple[HistoryEntry, ...]:
-        """The company, and its series."""
+        """The company (if the journal has it) and its series."""
         return (self.empresa, *self.series) if self.empresa else self.series
 
     @property
     def ok(self) -> bool:
-        """Whether the company and all its series are there, and were seen."""
+        """Whether the company and all its series exist and were read back."""
         return all(entry.ok for entry in self.entries)
 
     @property
     def missing(self) -> list[HistoryEntry]:
-        """What is not there or was not seen: the company; and, if it is there, what it lacks of its series."""
+        """The company if it does not exist, else everything of the row that is not `ok`."""
         if self.empresa is not None and self.empresa.state not in THERE:
             return [self.empresa]
         return [entry for entry in self.entries if not entry.ok]
@@ -81,12 +90,14 @@ class HistoryRow:
 
 @frozen(kw_only=True)
 class Pace:
-    """What was done in each interval of a session.
+    """Companies and series finished in each interval of a run.
 
     Attributes:
-        began, ended: moments.
-        interval: seconds of an interval; the last one may be shorter.
-        empresas, series: companies and series that were done in each interval.
+        began: moment of the run's begin.
+        ended: moment of the run's end.
+        interval: length of an interval in seconds; the last one may be shorter.
+        empresas: companies finished in each interval.
+        series: series finished in each interval.
 
     """
 
@@ -99,7 +110,14 @@ class Pace:
 
 @frozen(kw_only=True)
 class History:
-    """A journal, at one moment: in numbers, row by row, and how fast it went."""
+    """Contents of a journal at one moment.
+
+    Attributes:
+        status: the totals.
+        rows: the state of every row.
+        pace: the pace of every run.
+
+    """
 
     status: Status
     rows: list[HistoryRow] = field(repr=False)
@@ -107,10 +125,13 @@ class History:
 
 
 def read_history(path: str | os.PathLike[str]) -> History:
-    """Read all of a journal, also while a run is writing it.
+    """Read a whole journal, also while a run is writing it.
+
+    Args:
+        path: the journal's file.
 
     Raises:
-        JournalError: the journal is not there, is none, is another version's, or is damaged.
+        JournalError: the file does not exist, is not a journal, has another version, or is damaged.
 
     """
     with open_snapshot(path) as (status, connection):
@@ -125,7 +146,7 @@ def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
     grouped: dict[str, list[tuple[Step, float | None]]] = {}
     for step, changed in steps:
         grouped.setdefault(step.rfc, []).append((step, changed))
-    texts: dict[str, str] = {"": ""}  # thousands of rows give the same few reasons
+    texts: dict[str, str] = {"": ""}  # thousands of rows share a few reasons
     rows = []
     for rfc, group in grouped.items():
         is_there = any(step.is_empresa and step.phase is StepState.DONE for step, _ in group)
@@ -143,11 +164,11 @@ def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
 
 
 def _entry(step: Step, changed: float | None, texts: dict[str, str], *, is_there: bool) -> HistoryEntry:
-    """Return what a journal says of a company or a serie; `is_there` is said of its company."""
+    """Return the entry of a step; `is_there` says whether its company exists."""
     if (reason := texts.get(step.reason)) is None:
         reason = texts[step.reason] = safe(step.reason)
     if not reason and step.phase is StepState.PLANNED:
-        reason = _NO_TURN if step.is_empresa or is_there else COMPANY_FIRST
+        reason = _NOT_STARTED if step.is_empresa or is_there else COMPANY_FIRST
     state = "not_tried" if step.phase is StepState.PLANNED else step.phase.value
     if step.phase is StepState.DONE:
         state = step.how.value if step.how else "created"
@@ -162,11 +183,11 @@ def _entry(step: Step, changed: float | None, texts: dict[str, str], *, is_there
 
 
 def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool]]) -> list[Pace]:
-    """Count what was done in each of these spans, in intervals that are as long as people would choose them.
+    """Count what was finished in each span, in intervals of a round length such as 10 s or 5 min.
 
     Args:
-        spans: from and to, in the order of their beginnings.
-        done: when each was done, and whether it is a company.
+        spans: begin and end of each run, ordered by begin.
+        done: for each finished step, its moment and whether it is a company.
 
     """
     if not spans:
@@ -175,18 +196,18 @@ def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool
     interval = next((interval for interval in _STEPS if whole / interval <= _MOST_BARS), math.ceil(whole / _MOST_BARS))
     counts: Counter[tuple[int, int, bool]] = Counter()
     for moment, is_empresa in done:
-        # What was written while nobody worked (a clock was set) belongs to whoever worked before.
-        place = max((place for place, (began, _) in enumerate(spans) if began <= moment), default=0)
-        counts[place, _interval(spans[place], moment, interval), is_empresa] += 1
+        # A moment between two runs (the clock was set) is counted for the earlier run.
+        run = max((run for run, (began, _) in enumerate(spans) if began <= moment), default=0)
+        counts[run, _interval(spans[run], moment, interval), is_empresa] += 1
     return [
         Pace(
             began=began,
             ended=end,
             interval=interval,
-            empresas=tuple(counts[place, each, True] for each in range(_intervals(began, end, interval))),
-            series=tuple(counts[place, each, False] for each in range(_intervals(began, end, interval))),
+            empresas=tuple(counts[run, each, True] for each in range(_intervals(began, end, interval))),
+            series=tuple(counts[run, each, False] for each in range(_intervals(began, end, interval))),
         )
-        for place, (began, end) in enumerate(spans)
+        for run, (began, end) in enumerate(spans)
     ]
 
 

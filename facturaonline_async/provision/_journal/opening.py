@@ -1,4 +1,4 @@
-"""Opening a journal: that it is ours alone, whose it is, and whether it says all that was sent."""
+"""Open a journal: lock it, check its owner, and find out whether it may be incomplete."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ __all__ = [
 ]
 
 _PATIENCE: Final = 5000
-"""Milliseconds that the first statements wait for readers."""
+"""Time that the first statements wait for readers, in milliseconds."""
 _TRIES: Final = 50
 _PAUSE: Final = 0.02  # seconds
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class JournalInUseError(JournalError):
-    """Another process, or another run of this one, is working with the journal. Wait for it, or stop it."""
+    """Another process, or another run of this process, uses the journal. Wait for it, or stop it."""
 
 
 @frozen
 class OpenedJournal:
-    """A journal's file, ours alone.
+    """Open and locked journal.
 
     Attributes:
         path: the file.
-        connection: open for writing.
-        lock: taken.
-        seal: set.
-        salt: for the HMACs of what was sent.
-        doubt: why more may have been sent than the journal says, or ``""``.
+        connection: SQLite connection, open for writing.
+        lock: the lock, acquired.
+        seal: the seal of the file.
+        salt: salt of the digests.
+        doubt: why more may have been sent than the journal records, or ``""``.
 
     """
 
@@ -71,13 +71,19 @@ class OpenedJournal:
     doubt: str
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close the connection and release the lock."""
         self.connection.close()
         self.lock.close()
 
 
 def resolve_path(path: str | os.PathLike[str]) -> Path:
-    """Return the file itself: one file has one lock, whatever names lead to it."""
+    """Return the path of the file itself, without links: one file has one lock.
+
+    Raises:
+        InvalidInputError: this is not a path.
+        JournalError: the path cannot be resolved.
+
+    """
     try:
         if str(path):
             return Path(path).resolve()
@@ -89,7 +95,7 @@ def resolve_path(path: str | os.PathLike[str]) -> Path:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file from one that takes its place, or None where there is none."""
+    """Return device and inode of the file, to notice a replacement; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -98,20 +104,32 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def unusable(path: Path, what: str, error: sqlite3.Error) -> JournalError:
-    """Return the error for a journal that cannot be `what` ("opened", "read")."""
+    """Return the error for a journal that cannot be opened or read.
+
+    Args:
+        path: the journal's file.
+        what: "opened" or "read".
+        error: the error of SQLite.
+
+    """
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     kind = InvalidJournalError if code in _DAMAGED else JournalError
-    reason = " ".join(str(error).split())  # of a damaged schema, SQLite shows lines
+    reason = " ".join(str(error).split())  # SQLite shows a damaged schema on several lines
     return kind(f"the journal {path} cannot be {what}: {reason}.")
 
 
 def open_journal(path: Path, account: str, host: str) -> OpenedJournal:
-    """Lock and open the journal of this account and host, or begin one; `path` is a `resolve_path` one.
+    """Lock and open the journal of this account and host, or create one.
+
+    Args:
+        path: the file, from `resolve_path`.
+        account: fingerprint of the main keys.
+        host: base URL of the API.
 
     Raises:
         JournalInUseError: another process uses it.
-        InvalidJournalError: it is another's, it is no journal, or it is damaged.
-        JournalError: it cannot be opened, or not be written.
+        InvalidJournalError: it belongs to another account or host, is not a journal, or is damaged.
+        JournalError: it cannot be opened or written.
 
     """
     lock = FileLock(side_file(path, ".lock"))
@@ -120,15 +138,15 @@ def open_journal(path: Path, account: str, host: str) -> OpenedJournal:
     except OSError as error:
         raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
     if not is_free:
-        raise JournalInUseError(f"another process is working with the journal {path}. Wait for it, or stop it.")
+        raise JournalInUseError(f"another process uses the journal {path}. Wait for it, or stop it.")
     try:
         return _open_locked(path, lock, account, host)
     except sqlite3.Error as error:
         lock.close()
         raise unusable(path, "opened", error) from None
-    except UnicodeDecodeError:  # where SQLite shows what it cannot read
+    except UnicodeDecodeError:  # from an error message of SQLite that quotes a damaged text
         lock.close()
-        raise damaged(path, "a text in it is no UTF-8") from None
+        raise damaged(path, "it holds a text that is not UTF-8") from None
     except OSError as error:
         lock.close()
         raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
@@ -142,7 +160,7 @@ def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJ
     _make_file(path)
     if is_new := not path.stat().st_size:
         if wal_size(path):
-            raise InvalidJournalError(f"{path} is empty, but its -wal is not: bring back the file that it belongs to.")
+            raise InvalidJournalError(f"{path} is empty, but its -wal is not: restore the file that belongs to it.")
         doubt = seal.doubt_of_new()
     else:
         doubt = _check_before_use(path, seal, account, host)
@@ -156,11 +174,11 @@ def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJ
 
 
 def _make_file(path: Path) -> None:
-    """Make the file, where it is not there; finish what a crash left of a change of its mode."""
-    # It is for its owner's eyes from the first moment; SQLite gives its side files the same rights.
+    """Create the file if it does not exist, and finish a change of its journal mode that a crash interrupted."""
+    # Only its owner may read it, from the first moment; SQLite gives its side files the same mode.
     file = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
-        if os.fstat(file).st_nlink > 1:  # with another name it would have another lock
+        if os.fstat(file).st_nlink > 1:  # another name would have another lock
             raise JournalError(f"the journal {path} cannot be opened: it has several names (hard links).")
     finally:
         os.close(file)
@@ -170,8 +188,8 @@ def _make_file(path: Path) -> None:
 
 
 def _check_before_use(path: Path, seal: Seal, account: str, host: str) -> str:
-    """Refuse a journal that cannot be used, without changing it; return why more may have been sent than it says."""
-    # Where there is no -wal, SQLite would make one.
+    """Refuse a journal that cannot be used, without changing it; return why it may be incomplete, or ``""``."""
+    # Without a -wal, SQLite would create one.
     how = "mode=ro" if wal_size(path) else "immutable=1"
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
         examine(connection, path)
@@ -182,14 +200,23 @@ def _check_before_use(path: Path, seal: Seal, account: str, host: str) -> str:
 def _start_run(
     connection: sqlite3.Connection, path: Path, seal: Seal, doubt: str, owner: tuple[str, str] | None
 ) -> str:
-    """Make the tables where there are none (`owner` is a new journal's), and begin a run; return what is doubtful."""
+    """Begin a run, and create the tables of a new journal; return why the journal may be incomplete, or ``""``.
+
+    Args:
+        connection: open for writing.
+        path: the journal's file.
+        seal: its seal.
+        doubt: why it may be incomplete, as known so far.
+        owner: account and host of a new journal; None: the tables exist.
+
+    """
     connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-    # A journal that has bytes has tables, also after a crash: they are made before there is a -wal.
+    # A file that is not empty has tables, also after a crash: they are created before there is a -wal.
     if owner is not None:
         create_tables(connection, *owner)
     size = wal_size(path)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # it would take no heed of the seal
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # automatic checkpoints would ignore the seal
     connection.execute("PRAGMA synchronous = FULL")
     seal.break_()
     if not is_wal_whole(connection, size):
@@ -201,7 +228,7 @@ def _start_run(
 
 
 def leave_wal(connection: sqlite3.Connection) -> None:
-    """Leave no -wal behind: then the journal can be read where nothing can be written. Readers may keep it there."""
+    """Remove the -wal, so that the journal can be read without write access. Readers may keep it there."""
     for _ in range(_TRIES):
         with suppress(sqlite3.OperationalError):
             if connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",):

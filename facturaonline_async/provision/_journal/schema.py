@@ -1,4 +1,4 @@
-"""The tables of a journal: how they are made, whose they are, and whether they are damaged."""
+"""Schema of a journal: create the tables, check their values, and check the owner."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "read_meta",
 ]
 
-#: What SQLite keeps in a journal's head, so that it is known: "FOJ1", and the version of its tables.
+#: Identification in the header of the SQLite file: "FOJ1", and the version of the schema.
 _APPLICATION: Final = 0x464F4A31
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -52,7 +52,7 @@ CREATE TABLE baseline (
 CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
 """
 
-#: The last moment that a journal may name, in seconds since 1970: the year 5138.
+#: Latest moment that a journal may hold, in seconds since 1970: the year 5138.
 LATEST: Final = 1e11
 
 
@@ -64,7 +64,7 @@ def _is_one_of(column: str, words: type[StepState | Origin]) -> str:
     return f"{column} IN ({', '.join(repr(word.value) for word in words)})"
 
 
-# STRICT tables refuse such values when they are written. A byte that changes on the disk is refused by nothing.
+# STRICT tables refuse such values on writing. Nothing else notices a byte that changed on the disk.
 _SOUND: Final = {
     "things": (
         "number", f"""
@@ -97,15 +97,15 @@ _META: Final[dict[str, type | tuple[type, ...]]] = {
 
 
 class JournalError(NotSentError):
-    """The journal cannot be used, or not be written any more: nothing more is sent, and what was is resumable."""
+    """The journal cannot be used or written. Nothing more is sent, and the run can be resumed."""
 
 
 class InvalidJournalError(JournalError, InvalidInputError):
-    """The file is no journal, is another account's, host's or version's, or is damaged. It is left as it is."""
+    """The file is not a journal, belongs to another account, host or version, or is damaged. It is not changed."""
 
 
 def create_tables(connection: sqlite3.Connection, account: str, host: str) -> None:
-    """Make the tables in an empty file, for this account and host."""
+    """Create the tables in an empty file, for this account and host."""
     salt = os.urandom(32)
     connection.execute("BEGIN IMMEDIATE")
     for statement in filter(str.strip, _SCHEMA.split(";")):
@@ -118,10 +118,10 @@ def create_tables(connection: sqlite3.Connection, account: str, host: str) -> No
 
 
 def examine(connection: sqlite3.Connection, path: Path) -> None:
-    """See that this is a journal, and that each value in it can be what it is.
+    """Check that the database is a journal of this version and that every value is valid.
 
     Raises:
-        InvalidJournalError: it is none, is of another version, or is damaged.
+        InvalidJournalError: it is not a journal, has another version, or is damaged.
         sqlite3.Error: it cannot be read.
 
     """
@@ -130,11 +130,11 @@ def examine(connection: sqlite3.Connection, path: Path) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables:
         raise InvalidJournalError(
-            f"{path} has no tables, and is no journal of this library. If it was copied from one: its -wal is missing "
-            f"({path.name}-wal), and has to be copied with it."
+            f"{path} has no tables, and is not a journal of this library. If it is a copy of one, its -wal is missing "
+            f"({path.name}-wal): copy it too."
         )
     if application != _APPLICATION:
-        raise InvalidJournalError(f"{path} is a database of something else, and no journal of this library.")
+        raise InvalidJournalError(f"{path} is a database of another program, not a journal of this library.")
     if version != _VERSION:
         raise InvalidJournalError(
             f"{path} was written by another version of this library (schema {version}, not {_VERSION})."
@@ -143,30 +143,30 @@ def examine(connection: sqlite3.Connection, path: Path) -> None:
     for table, (name, condition) in _SOUND.items():
         found = connection.execute(f"SELECT {name} FROM {table} WHERE NOT coalesce(({condition}), 0) LIMIT 1")  # noqa: S608
         if (row := found.fetchone()) is not None:
-            raise damaged(path, f"{table} has a value that cannot be, where {name} is {row[0]!r:.40}")
+            raise damaged(path, f"{table} has an invalid value where {name} is {row[0]!r:.40}")
 
 
 def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
-    """Return what the journal says of itself.
+    """Return the journal's metadata: salt, account, host, begin.
 
     Raises:
-        InvalidJournalError: it does not say so, or says what cannot be.
+        InvalidJournalError: a value is missing or invalid.
 
     """
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     for name, kind in _META.items():
         if not isinstance(meta.get(name), kind):
-            raise damaged(path, f"it does not say its {name}")
+            raise damaged(path, f"its {name} is missing")
     if not 0 <= meta["began"] <= LATEST:
-        raise damaged(path, f"it began at {meta['began']!r}, which is no moment")
+        raise damaged(path, f"its begin, {meta['began']!r}, is not a valid moment")
     return meta
 
 
 def check_owner(connection: sqlite3.Connection, path: Path, account: str, host: str) -> None:
-    """See that the journal is whole, and belongs to this account and host.
+    """Check that the journal is intact and belongs to this account and host.
 
     Raises:
-        InvalidJournalError: it is damaged, or belongs to another.
+        InvalidJournalError: it is damaged, or belongs to another account or host.
 
     """
     (problem,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -174,34 +174,40 @@ def check_owner(connection: sqlite3.Connection, path: Path, account: str, host: 
         raise damaged(path, str(problem))
     meta = read_meta(connection, path)
     if meta["host"] != host:
-        raise InvalidJournalError(f"the journal {path} belongs to {meta['host']}, and this is {host}.")
+        raise InvalidJournalError(f"the journal {path} belongs to {meta['host']}, but this run uses {host}.")
     if not hmac.compare_digest(meta["account"], _account_mark(meta["salt"], account)):
         raise InvalidJournalError(
-            f"the journal {path} belongs to another account: these are not the keys it began with."
+            f"the journal {path} belongs to another account: it was created with other main keys."
         )
 
 
 def damaged(path: Path, what: str) -> InvalidJournalError:
-    """Return the error for a journal that is damaged."""
+    """Return the error for a damaged journal.
+
+    Args:
+        path: the journal's file.
+        what: the damage.
+
+    """
     return InvalidJournalError(
-        f"the journal {path} is damaged: {' '.join(what.split())}. Use a copy of it; without one, wait until the "
-        "settle time is over since it was last used, and begin another journal."
+        f"the journal {path} is damaged: {' '.join(what.split())}. Use a copy of it. Without a copy, wait until the "
+        "settle time since its last use has passed, and start with a new journal."
     )
 
 
 def begin_run(connection: sqlite3.Connection, doubt: str) -> str:
-    """Note that this process works with the journal from now on.
+    """Record the begin of a run of this process.
 
     Args:
         connection: open for writing.
-        doubt: why more may have been sent than the journal says, or ``""``.
+        doubt: why more may have been sent than the journal records, or ``""``.
 
     Returns:
-        `doubt`, or that of an earlier run that did not come to settle it.
+        `doubt`, or the doubt of an earlier run that did not settle it.
 
     """
     connection.execute("BEGIN IMMEDIATE")
-    # A run that was killed ended with the last step that it wrote.
+    # The end of a killed run is the moment of the last step that it wrote.
     connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
     connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
     if doubt:

@@ -56,7 +56,7 @@ async def test_what_never_succeeds_ends_a_run_after_three_sends_and_is_tried_aga
     (outcome,), report = await run(client, plan_of([1]), journal="virtual")
     state, reason = found(outcome, what)
     assert (stage.count(what), state, report.is_complete) == (3, State.FAILED, False)
-    assert reason.startswith("it was sent 3 times, and has not shown up")
+    assert reason.startswith("it was sent 3 times, and lists do not show it")
     async with stage.session() as again:
         _, report = await run(again, plan_of([1]), journal="virtual")
     assert (stage.count(what), there(stage), report.is_complete) == (5, wanted(plan_of([1])), True)
@@ -170,7 +170,7 @@ async def test_a_company_that_was_sent_is_not_reported_as_not_tried(stage: Stage
     outcomes, _ = await run(client, plan_of([1] * 5), concurrency=2)
     assert {outcome.rfc: outcome.reason for outcome in outcomes} == {
         created: "",
-        lost_one: "it was sent, has not shown up, and is not sent again: the API refused the main keys",
+        lost_one: "it was sent, lists do not show it, and it is not sent again: the API refused the main keys",
         refused: "empresas.create: the API refused: La cuenta que intenta autenticarse no existe (HTTP 200)",
         **dict.fromkeys(others, "not tried: the API refused the main keys"),
     }

@@ -254,7 +254,7 @@ async def test_what_may_exist_must_stay_in_the_plan(client: FacturaOnline, emula
     await run(client, plan(*rows), tmp_path / "j")
     rows[0].series = (F,)
     reasons = await refused(client, emulator, plan(*rows[:2]), tmp_path / "j")
-    vanished = "is not in the plan any more, and may exist: put it back"
+    vanished = "was removed from the plan, but may exist: put it back"
     assert sorted(reasons) == sorted(
         [
             f"row 2, series: {RFCS[0]}: its serie P:factura {vanished}",

@@ -137,19 +137,19 @@ _MOMENTS = (("things", "due"), ("things", "changed"), ("things", "began"), ("run
         ("DROP TABLE meta", "no such table: meta"),
         ("DROP TABLE things", "no such table: things"),
         ("DROP TABLE runs", "no such table: runs"),
-        *((_without(name), f"it does not say its {name}") for name in ("host", "began", "salt", "account")),
-        ("UPDATE meta SET value = 7 WHERE name = 'host'", "it does not say its host"),
-        *((_with("meta", "value", value, "name = 'began'"), "it began at") for value in _IMPOSSIBLE),
+        *((_without(name), f"its {name} is missing") for name in ("host", "began", "salt", "account")),
+        ("UPDATE meta SET value = 7 WHERE name = 'host'", "its host is missing"),
+        *((_with("meta", "value", value, "name = 'began'"), "its begin, ") for value in _IMPOSSIBLE),
         *(
-            (_with(*moment, value), f"{moment[0]} has a value that cannot be")
+            (_with(*moment, value), f"{moment[0]} has an invalid value")
             for moment in _MOMENTS
             for value in _IMPOSSIBLE
         ),
-        ("UPDATE things SET phase = 'dona'", "things has a value that cannot be"),
-        ("UPDATE things SET how = 'made'", "things has a value that cannot be"),
-        ("UPDATE things SET uid = '../../etc'", "things has a value that cannot be"),
-        ("UPDATE things SET uid = 'x1' WHERE letra <> ''", "things has a value that cannot be"),
-        ("UPDATE things SET number = -1", "things has a value that cannot be"),
+        ("UPDATE things SET phase = 'dona'", "things has an invalid value"),
+        ("UPDATE things SET how = 'made'", "things has an invalid value"),
+        ("UPDATE things SET uid = '../../etc'", "things has an invalid value"),
+        ("UPDATE things SET uid = 'x1' WHERE letra <> ''", "things has an invalid value"),
+        ("UPDATE things SET number = -1", "things has an invalid value"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_named_in_one_line(tmp_path: Path, statement: str, reason: str) -> None:

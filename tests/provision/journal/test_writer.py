@@ -204,7 +204,7 @@ async def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Pat
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(JournalError, match=r"another process is working .*Wait for it, or stop it"):
+        with pytest.raises(JournalError, match=r"another process uses .*Wait for it, or stop it"):
             await opened(tmp_path / "j")
         holder.kill()
     await (await opened(tmp_path / "j")).aclose()
@@ -220,8 +220,11 @@ async def test_a_second_run_of_the_same_process_is_refused_too(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"account": "other"}, "belongs to another account: these are not the keys it began with"),
-        ({"host": "https://example.org/api"}, r"belongs to https://example\.com/api, and this is https://example\.org"),
+        ({"account": "other"}, "belongs to another account: it was created with other main keys"),
+        (
+            {"host": "https://example.org/api"},
+            r"belongs to https://example\.com/api, but this run uses https://example\.org",
+        ),
     ],
 )
 async def test_another_account_or_host_is_refused(tmp_path: Path, more: dict[str, str], reason: str) -> None:
@@ -248,7 +251,7 @@ def _of_something_else(path: Path) -> None:
     ("spoil", "reason"),
     [
         (_of_another_version, r"was written by another version of this library \(schema 99, not 1\)"),
-        (_of_something_else, "is a database of something else, and no journal"),
+        (_of_something_else, "is a database of another program, not a journal"),
         (lambda path: path.write_bytes(b"rfc;razon_social\n" * 500), "cannot be opened: file is not a database"),
     ],
 )
