@@ -119,7 +119,7 @@ async def test_a_copy_of_a_journal_at_work_without_its_wal_is_named_as_such(tmp_
     assert names(tmp_path) == before
     assert (seen.is_without_wal, seen.is_running, seen.empresas["created"]) == (True, False, 1)
     assert format_run(seen).startswith("without its -wal: ")
-    assert next_steps(seen)[0].startswith("What its run wrote last is missing: the file copy-wal is missing or empty.")
+    assert next_steps(seen)[0].startswith("The last changes are missing: the file copy-wal is missing or empty.")
     lock_up(archive)
     assert await asyncio.to_thread(look_as_another, archive / "j") == expected(seen)
 
