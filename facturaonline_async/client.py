@@ -138,7 +138,14 @@ class FacturaOnline:
 
 
 class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
-    """The result of `connect`: await it, or enter it with ``async with``, once."""
+    """The result of `connect`: await it, or enter it with ``async with``, once.
+
+    Args:
+        credentials: see `connect`.
+        base_url: see `connect`.
+        config: see `connect`.
+
+    """
 
     def __init__(self, credentials: Credentials | None, base_url: str | None, config: Config | None) -> None:
         self._credentials = credentials

@@ -323,7 +323,7 @@ async def test_iterate_continues_if_a_host_returns_smaller_pages_than_requested(
 
 
 @pytest.mark.parametrize("per_page", [0, -1, True, 1.5, "10"])
-async def test_iterate_refuses_a_page_size_below_1(client: FacturaOnline, per_page: int) -> None:
+async def test_iterate_refuses_a_page_size_that_is_not_a_positive_integer(client: FacturaOnline, per_page: int) -> None:
     with pytest.raises(InvalidInputError, match="per_page"):
         await anext(client.empresas.iterate(per_page=per_page))
 

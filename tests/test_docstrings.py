@@ -1,0 +1,166 @@
+"""Docstrings name every field of a public value and every parameter of a public function."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+import pytest
+
+import facturaonline_async
+from facturaonline_async import FacturaOnlineError
+
+PACKAGE = Path(facturaonline_async.__file__).parent
+SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples", "Note")
+
+#: Modules that users import. A name with an underscore is private; the command line is no library.
+PUBLIC = sorted(
+    {"facturaonline_async"}
+    | {
+        module.name
+        for module in pkgutil.walk_packages([str(PACKAGE)], "facturaonline_async.")
+        if not any(part.startswith("_") or part == "cli" for part in module.name.split("."))
+    }
+)
+
+
+#: Names that still lack an entry. This list may only shrink.
+UNDOCUMENTED = {
+    *("RedactingFilter.filter(record)", "Regimen.fits(rfc)", "find_regimen(text)"),
+    *("Sello.from_base64(cer)", "Sello.from_base64(key)", "Sello.from_base64(password)"),
+    *("Sello.from_files(cer)", "Sello.from_files(key)", "Sello.from_files(password)"),
+    *("read_file(field_name)", "read_file(path)"),
+    *("Plan(notices)", "Plan(rows)", "Plan.from_file(any_tipo)", "Plan.from_file(path)", "Plan.from_toml(any_tipo)"),
+    *("Plan.from_toml(path)", "Plan.from_values(rows)", "Plan.of(parsed)", "PlanError(notices)", "PlanError(problems)"),
+    *("PlanError.of(notices)", "PlanError.of(problems)", "PlanSerie.folio", "PlanSerie.letra"),
+    *("PlanSerie.tipo_documento", "Run.report", "Run.working(concurrency)", "RunReport.add(outcome)"),
+    *("RunReport.count(outcome)", "RunReport.rows_in(state)"),
+    *("Emulator.add_serie(empresa_uid)", "Emulator.add_serie(estatus)", "Emulator.add_serie(folio)"),
+    *("Emulator.add_serie(letra)", "Emulator.add_serie(tipo_documento)", "Emulator.count(endpoint)"),
+    *("Emulator.credentials_of(uid)", "Fault.commit_late(seconds)", "Fault.delay(seconds)"),
+    *("Fault.delay_answer(seconds)", "Fault.garbage(commit)", "Fault.html_page(commit)", "Fault.html_page(status)"),
+    *("Fault.stale(seconds)", "Fault.work_twice(seconds)"),
+}
+
+
+def section(docstring: str, title: str) -> set[str]:
+    """Return the names that a section of a docstring explains."""
+    names: set[str] = set()
+    is_inside = False
+    for line in inspect.cleandoc(docstring).splitlines():
+        if line.rstrip(":") in SECTIONS and line.endswith(":"):
+            is_inside = line == f"{title}:"
+        elif is_inside and (match := re.match(r" {4}(\*{0,2}\w+(?:, \*{0,2}\w+)*): \S", line)):
+            names.update(name.strip("*") for name in match[1].split(", "))
+    return names
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the parameters that a caller passes."""
+    return [name for name in inspect.signature(function).parameters if name not in {"self", "cls"} and name[0] != "_"]
+
+
+def methods(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Return the public methods that a class defines itself."""
+    for name, value in vars(kind).items():
+        function = inspect.unwrap(value.__func__ if isinstance(value, (classmethod, staticmethod)) else value)
+        if not name.startswith("_") and inspect.isfunction(function):
+            yield name, function
+
+
+def constructor(kind: type) -> Callable[..., Any] | None:
+    """Return the ``__init__`` of a class, if callers use it and it is written in this package."""
+    function = inspect.getattr_static(kind, "__init__")
+    if not inspect.isfunction(function) or issubclass(kind, enum.Enum) or getattr(kind, "_is_protocol", False):
+        return None
+    return function if function.__module__ != "logging" else None
+
+
+def missing_in_class(kind: type) -> Iterator[str]:
+    """Return the fields, constructor parameters and method parameters that no docstring of a class names."""
+    docstring = kind.__doc__ or ""
+    if attrs.has(kind):
+        fields = {each.name for each in attrs.fields(kind) if not each.name.startswith("_")}
+        yield from (f"{kind.__name__}.{name}" for name in sorted(fields - section(docstring, "Attributes")))
+    elif init := constructor(kind):
+        named = {
+            name for each in kind.__mro__ for name in section(each.__doc__ or "", "Args")
+        }  # a base may document it
+        yield from (f"{kind.__name__}({name})" for name in parameters(init) if name not in named)
+    for name, function in methods(kind):
+        named = section(function.__doc__ or "", "Args")
+        yield from (f"{kind.__name__}.{name}({each})" for each in parameters(function) if each not in named)
+
+
+def missing_in(module: ModuleType) -> Iterator[str]:
+    """Return the names that no docstring of the module's public classes and functions explains."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value):
+            yield from missing_in_class(value)
+        elif inspect.isfunction(function := inspect.unwrap(value) if callable(value) else value):
+            named = section(function.__doc__ or "", "Args")
+            yield from (f"{name}({each})" for each in parameters(function) if each not in named)
+
+
+def test_the_public_modules_are_those_of_the_contract() -> None:
+    names = (
+        "bulk",
+        "client",
+        "config",
+        "empresas",
+        "errors",
+        "events",
+        "provision",
+        "sat",
+        "sello",
+        "series",
+        "testing",
+    )
+    assert [name.removeprefix("facturaonline_async").lstrip(".") for name in PUBLIC] == ["", *names]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_docstring_names_every_field_and_parameter(name: str) -> None:
+    assert sorted(set(missing_in(importlib.import_module(name))) - UNDOCUMENTED) == []
+
+
+def test_an_undocumented_field_or_parameter_is_found() -> None:
+    @attrs.frozen
+    class Value:
+        """A value.
+
+        Attributes:
+            one, two: numbers.
+
+        """
+
+        one: int
+        two: int
+        three: int
+        _hidden: int = 0
+
+        def add(self, other: int) -> None:
+            """Add another number."""
+
+    class Service:
+        """A service.
+
+        Args:
+            url: its address.
+
+        """
+
+        def __init__(self, url: str, port: int) -> None: ...
+
+    assert list(missing_in_class(Value)) == ["Value.three", "Value.add(other)"]
+    assert list(missing_in_class(Service)) == ["Service(port)"]
+    assert list(missing_in_class(FacturaOnlineError)) == []
