@@ -44,7 +44,7 @@ def test_no_account_is_wrong(seed: int, trouble: float, steps: list[tuple[str, i
 
 def test_the_oracle_sees_a_policy_that_repeats_creates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control."""
-    monkeypatch.setattr(retry, "_harmless", lambda error, endpoint: retry.Action.REPEAT)
+    monkeypatch.setattr(retry, "_safe_action", lambda error, endpoint: retry.Action.REPEAT)
     oracle = asyncio.run(accounts(1, 0.1, [("create", each) for each in range(60)]))
     assert oracle.wrong != []
 

@@ -1,4 +1,4 @@
-"""Endpoint: what a call is, as a value. Each resource lists its own in its ``dialect.py``."""
+"""Endpoints as values; each resource lists its own in its ``_wire.py``."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ __all__ = ["Endpoint", "RetrySafety"]
 
 
 class RetrySafety(enum.Enum):
-    """What may be done when nobody knows whether a call happened."""
+    """What may be done when the outcome of a call is unknown."""
 
-    #: It changes nothing: repeat it freely.
+    #: It changes nothing: repeat it.
     READ = "read"
-    #: Doing it twice is the same as doing it once: repeat it.
+    #: Its effect is the same once or twice: repeat it.
     IDEMPOTENT = "idempotent"
-    #: It brings about a state that a read shows: look, and repeat it only if the state is not there.
+    #: Its effect can be read: verify, and repeat it only if the effect is missing.
     VERIFY_FIRST = "state"
-    #: Doing it twice makes two: never repeat it, unless it surely was not sent.
+    #: Its effect adds up: repeat it only if it was certainly not done.
     NEVER = "never"
 
 
 @frozen(kw_only=True)
 class Endpoint:
-    """One row of the provider's documentation.
+    """One endpoint of the API.
 
     Attributes:
-        name: resource and verb, such as ``"series.create"``; limits and errors go by it.
+        name: Resource and verb, such as ``"series.create"``; limits and errors use it.
         method: HTTP method.
-        path: below the base URL; ``{uid}`` stands for the uid.
-        repeat: what may be done when the outcome is unknown.
-        removes: it brings about that something is not there.
-        upload: it carries certificates, and may take longer.
-        listing: its answer may be large.
+        path: Path below the base URL; ``{uid}`` stands for the uid.
+        retry_safety: What may be done when the outcome is unknown.
+        is_delete: Whether it deletes an object.
+        upload: Whether it carries certificates and so has the longer ``Config.upload_timeout``.
+        listing: Whether its answer may be as large as ``Config.max_list_bytes``.
 
     """
 

@@ -1,4 +1,4 @@
-"""The one logger, and a filter that keeps secrets out of anybody's log."""
+"""The package's logger, and a filter that masks secrets in any log."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from facturaonline_async.events import AttemptEvent, Event
 
 __all__ = ["LOGGER", "RedactingFilter", "log"]
 
-#: Attempts at DEBUG, those that will be repeated at INFO, holds at WARNING.
+#: Attempts are logged at DEBUG, attempts that will be retried at INFO, holds at WARNING.
 LOGGER: Final = logging.getLogger("facturaonline_async")
-LOGGER.addHandler(logging.NullHandler())  # a program that sets up no log is not written to
+LOGGER.addHandler(logging.NullHandler())  # without it, Python prints warnings of programs that configure no logging
 
-# What stands behind a telling name in headers, reprs and queries; `redact` knows JSON and the keys themselves. A name
-# is read once, whole, and not given back, so that the pattern is linear in its text.
+# Values behind the name of a secret in headers, reprs and queries; `redact` covers JSON and the keys themselves.
+# Possessive and atomic groups make the pattern linear in its text.
 _NAMED: Final = re.compile(
     r"""((?<![\w-])(?:
-            (?>[\w-]*?(?:psswrd|contrase))[\w-]*+  # and what follows, as in "contraseña"
+            (?>[\w-]*?(?:psswrd|contrase))[\w-]*+  # and the rest of the name, as in "contraseña"
           | [\w-]++(?:(?<=api_key)|(?<=api-key)|(?<=apikey)|(?<=secret)|(?<=secret_key)|(?<=secret-key)|(?<=secretkey)
                       |(?<=pass)|(?<=password)|(?<=pwd))
         )(?:\\?['"])?+\s*+[:=]\s*+)
@@ -29,7 +29,7 @@ _NAMED: Final = re.compile(
 
 
 def log(event: Event) -> None:
-    """Write an event to the log."""
+    """Write an event to the package's log."""
     if not isinstance(event, AttemptEvent):
         LOGGER.warning("%s: the server asks for fewer calls; held for %.2f s", event.endpoint, event.seconds)
         return
@@ -47,15 +47,16 @@ def log(event: Event) -> None:
 
 
 class RedactingFilter(logging.Filter):
-    """The last net for the logs of a whole program: masks what looks like a key or a password of this API.
+    """Logging filter that masks keys and passwords of this API in the logs of a whole program.
 
-    This library logs none. Put the filter on a **handler**, for what others log, such as a request's headers::
+    This library logs no secrets; the filter covers other libraries, which may log request headers. Add it to a
+    **handler**::
 
         logging.getLogger().handlers[0].addFilter(RedactingFilter())
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mask the record's text and its traceback, and let it pass."""
+        """Mask the record's text, traceback and stack, and return True."""
         message = record.getMessage()
         if (masked := _mask(message)) != message:
             record.msg, record.args = masked, None

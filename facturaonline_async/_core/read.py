@@ -1,4 +1,4 @@
-"""From a reply's payload to values: one, or a long list of them without stalling the loop."""
+"""Conversion of a reply's payload to values, without stalling the event loop."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ __all__ = ["read_all", "read_one"]
 T = TypeVar("T")
 
 _ROWS_AT_ONCE: Final = 500
-"""Rows read between two checkpoints: about half a millisecond, which a round of the event loop adds little to."""
+"""Rows read between two checkpoints: about half a millisecond, compared to which a checkpoint is cheap."""
 
 
 def read_one(reply: Reply, read: Callable[[object], T]) -> T:
     """Return the payload as one value.
 
+    Args:
+        reply: Reply of the API.
+        read: Converts one JSON object.
+
     Raises:
-        UnreadableAnswerError: it is not one. The error names the field, never what it held.
+        UnreadableAnswerError: The payload is not readable. The error names the field, never its value.
 
     """
     try:
@@ -34,11 +38,16 @@ def read_one(reply: Reply, read: Callable[[object], T]) -> T:
 async def read_all(
     reply: Reply, read: Callable[[object], T], *, note: Callable[[list[T]], None] | None = None
 ) -> list[T]:
-    """Return the payload as a list of values, letting others run in between. `note` is given the values as they come.
+    """Return the payload as a list of values, with checkpoints for other tasks.
+
+    Args:
+        reply: Reply of the API.
+        read: Converts one JSON object.
+        note: Called with each batch of values, or None.
 
     Raises:
-        UnreadableAnswerError: it is not a list, or a row is not readable. No row is dropped: whoever looked for it
-            would create it anew. The error names the row's index and field.
+        UnreadableAnswerError: The payload is not a list, or a row is not readable. No row is skipped, because a
+            caller that misses it would create it again. The error names the row's index and field.
 
     """
     if not isinstance(reply.payload, list):
@@ -46,7 +55,7 @@ async def read_all(
     values: list[T] = []
     reason = ""
     try:
-        # The rows stay where they are: as a local of this frame they would show their keys in a traceback.
+        # No local holds the rows: it would show their keys in a traceback.
         for start in range(0, len(reply.payload), _ROWS_AT_ONCE):
             if start:
                 await asyncio.sleep(0)

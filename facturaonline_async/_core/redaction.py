@@ -1,4 +1,4 @@
-"""Redaction: every secret masked in texts that people or logs see. No I/O."""
+"""Masking of secrets in texts for people and logs. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["redact"]
 _MASK: Final = "***"
 
 
-# Each pattern is linear in its text: what was matched once is not given back (possessive and atomic).
+# Each pattern is linear in its text: it uses possessive and atomic groups.
 
 # The API's keys are base64 of a bcrypt string; it echoes them decoded. PHP writes "/" as "\/" in JSON.
 _BCRYPT: Final = re.compile(r"\$2[abxy]?\$[0-9]{2}\$[./\\A-Za-z0-9]*+|JDJ[A-Za-z0-9+/\\]{8,}+=*+")
@@ -32,16 +32,21 @@ _NAMED: Final = re.compile(
 _ESCAPE: Final = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
 
 _LONG: Final = 8
-"""Characters of a secret that stands by chance within no other word."""
+"""Minimum length of a secret that is masked within words; a shorter one occurs in words by chance."""
 _ALONE: Final = r"(?<!\w)%s(?!\w)"
 
 
 def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     """Return the text with every secret masked.
 
-    That is: the secrets given, in each form that they are known to come back in, and what looks like a key of this API
-    or stands under a name such as ``Secret`` or ``password``. A secret of fewer than 8 characters is masked only where
-    it stands alone, between characters that belong to no word: within words it would be found by chance.
+    Masked are the given secrets in every form in which servers are known to repeat them, texts that look like a key of
+    this API, and values under names such as ``Secret`` or ``password``. A secret of fewer than 8 characters is masked
+    only as a whole word, because it occurs within words by chance.
+
+    Args:
+        text: Text that may hold secrets.
+        secrets: Secrets to mask.
+
     """
     long: set[str] = set()
     short: set[str] = set()
@@ -49,20 +54,20 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
         (long if len(secret.reveal()) >= _LONG else short).update(_forms(secret.reveal()))
     for form in sorted(long, key=len, reverse=True):
         text = text.replace(form, _MASK)
-    text = _replace(text, filter(_ESCAPE.search, long), "%s", re.IGNORECASE)  # hex digits come in either case
+    text = _replace(text, filter(_ESCAPE.search, long), "%s", re.IGNORECASE)  # servers write hex digits in either case
     text = _replace(text, short, _ALONE)
     text = _replace(text, filter(_ESCAPE.search, short), _ALONE, re.IGNORECASE)
     return _NAMED.sub(rf'\1"{_MASK}"', _BCRYPT.sub(_MASK, text))
 
 
-def _replace(text: str, forms: Iterable[str], place: str, flags: int = 0) -> str:
-    """Mask the forms where they stand in a `place`, a pattern with ``%s`` for any of them; the longest first."""
+def _replace(text: str, forms: Iterable[str], pattern: str, flags: int = 0) -> str:
+    """Mask the forms, longest first, where `pattern` matches with the forms in place of its ``%s``."""
     any_of = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
-    return re.sub(place % f"(?:{any_of})", _MASK, text, flags=flags) if any_of else text
+    return re.sub(pattern % f"(?:{any_of})", _MASK, text, flags=flags) if any_of else text
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the forms in which servers repeat what they were sent: decoded, misread, escaped, tidied up."""
+    """Yield the forms in which servers repeat a secret: decoded, in a wrong encoding, escaped, cleaned."""
     texts = {secret}
     with suppress(binascii.Error, ValueError):
         texts.add(base64.b64decode(secret, validate=True).decode("ascii"))
@@ -72,7 +77,7 @@ def _forms(secret: str) -> Iterator[str]:
     texts |= {html.escape(text, quote=quoted) for text in texts for quoted in (True, False)}
     texts |= {text.replace("&#x27;", "&#039;") for text in texts}
     tidied = {" ".join(text.split()) for text in texts} | {plain_text(text) for text in texts}
-    texts |= {text for text in tidied if len(text) > 3}  # what is left of odd ones would mask half of any text
+    texts |= {text for text in tidied if len(text) > 3}  # shorter rests would mask half of any text
     for text in texts - {""}:
         escaped = json.dumps(text)[1:-1]
         yield from (text, escaped, escaped.replace("/", r"\/"), json.dumps(text, ensure_ascii=False)[1:-1])

@@ -1,8 +1,8 @@
-"""What may be repeated, and when: by operation, and by what is known of the outcome. No I/O, no clock.
+"""Retry decisions by operation and outcome. No I/O, no clock.
 
-A repeat must be harmless. What surely was not done may be sent again, and so may a read. Of what may have been done, an
-update is sent again, for twice is the same as once; a change of state only once a look has shown that it was not done;
-and a create never.
+A retry must be safe. A request that was certainly not done may be sent again, and so may a read. If the outcome is
+unknown, an update is sent again because it is idempotent, a change of state only after a read has shown that it is
+missing, and a create never.
 """
 
 from __future__ import annotations
@@ -30,28 +30,35 @@ __all__ = ["Action", "Budget", "Decision", "decide", "is_throttled", "read_date"
 
 _TRANSIENT_COST: Final = 14
 _THROTTLED_COST: Final = 5
-_READINGS: Final = 2
-"""Attempts at most of a read that is answered with something unreadable: it will hardly be better the third time."""
+_MAX_READS_OF_BAD_ANSWER: Final = 2
+"""Maximum attempts of a read whose answers are unreadable."""
 
 
 class Action(enum.Enum):
-    """What to do after an attempt without a yes."""
+    """Next action after a failed attempt."""
 
-    #: Tell the caller.
+    #: Raise the error.
     RAISE = "raise"
-    #: Send it again.
+    #: Send the request again.
     REPEAT = "repeat"
-    #: See whether it was done, and send it again only if it was not.
+    #: Verify by a read, and send the request again if it was not done.
     VERIFY = "look"
-    #: See whether it was done, and tell the caller if it was not.
+    #: Verify by a read, and raise the error if the request was not done.
     VERIFY_LAST = "last look"
-    #: It was done.
+    #: The request was done.
     DONE = "done"
 
 
 @frozen
 class Decision:
-    """What to do next, how many seconds to wait before, and what that cost of the budget."""
+    """Next action, and its pause and cost.
+
+    Attributes:
+        action: Next action.
+        pause: Seconds to wait before it.
+        cost: Tokens that the retry budget paid for it.
+
+    """
 
     action: Action
     pause: float
@@ -68,36 +75,36 @@ def decide(
     left: float,
     uniform: Callable[[float, float], float],
 ) -> Decision:
-    """Return what to do after an attempt.
+    """Return the decision after a failed attempt.
 
     Args:
-        error: how it ended.
-        endpoint: what was called.
-        policy: how often, and how soon.
-        budget: what repeats are paid from.
-        attempt: its number, from 0.
-        left: seconds until the deadline.
-        uniform: draws evenly between two numbers.
+        error: Error of the attempt.
+        endpoint: Endpoint that was called.
+        policy: Limits of attempts and pauses.
+        budget: Retry budget, which is charged for a retry.
+        attempt: Number of the attempt, from 0.
+        left: Seconds until the deadline.
+        uniform: Draws a uniform random number between two bounds.
 
     """
     pause = _backoff(error, policy, attempt, uniform)
-    step = _harmless(error, endpoint)
-    if step is Action.RAISE or pause >= left:
+    action = _safe_action(error, endpoint)
+    if action is Action.RAISE or pause >= left:
         return Decision(Action.RAISE, pause)
-    if attempt + 1 >= _attempts(error, endpoint, policy):
-        return Decision(Action.VERIFY_LAST if step is Action.VERIFY else Action.RAISE, pause)
+    if attempt + 1 >= _max_attempts(error, endpoint, policy):
+        return Decision(Action.VERIFY_LAST if action is Action.VERIFY else Action.RAISE, pause)
     cost = _THROTTLED_COST if is_throttled(error) else _TRANSIENT_COST
-    return Decision(step, pause, cost) if budget.spend(cost) else Decision(Action.RAISE, pause)
+    return Decision(action, pause, cost) if budget.charge(cost) else Decision(Action.RAISE, pause)
 
 
-def _harmless(error: FacturaOnlineError, endpoint: Endpoint) -> Action:
-    """Return what may be done after this error, as far as harm goes."""
+def _safe_action(error: FacturaOnlineError, endpoint: Endpoint) -> Action:
+    """Return the action that is safe after this error, whatever the limits allow."""
     if isinstance(error, RateLimitError):
         return Action.REPEAT
     if isinstance(error, NotSentError):
         return Action.REPEAT if error.is_transient else Action.RAISE
-    points_elsewhere = error.status is not None and 300 <= error.status < 400
-    if not isinstance(error, OutcomeUnknownError) or points_elsewhere:
+    is_redirect = error.status is not None and 300 <= error.status < 400
+    if not isinstance(error, OutcomeUnknownError) or is_redirect:
         return Action.RAISE
     match endpoint.retry_safety:
         case RetrySafety.READ:
@@ -110,20 +117,20 @@ def _harmless(error: FacturaOnlineError, endpoint: Endpoint) -> Action:
             return Action.RAISE
 
 
-def _attempts(error: FacturaOnlineError, endpoint: Endpoint, policy: RetryPolicy) -> int:
-    """Return how many attempts there may be in all, if they go on ending like this."""
+def _max_attempts(error: FacturaOnlineError, endpoint: Endpoint, policy: RetryPolicy) -> int:
+    """Return the maximum number of attempts for an error of this kind."""
     if endpoint.retry_safety is not RetrySafety.READ:
         return policy.attempts
     is_answered = error.status is not None and error.status < 300
-    return min(_READINGS, policy.read_attempts) if is_answered else policy.read_attempts
+    return min(_MAX_READS_OF_BAD_ANSWER, policy.read_attempts) if is_answered else policy.read_attempts
 
 
 def _backoff(
     error: FacturaOnlineError, policy: RetryPolicy, attempt: int, uniform: Callable[[float, float], float]
 ) -> float:
-    """Return the seconds to wait: what the server asked for, or a guess.
+    """Return the pause in seconds: the server's ``Retry-After``, or exponential backoff with full jitter.
 
-    The guess is drawn evenly from 0 to a bound that doubles (full jitter), so that callers who failed together part.
+    Full jitter draws from 0 to a bound that doubles, so that callers that failed together spread out.
     """
     if isinstance(error, (RateLimitError, ServerError)) and error.retry_after is not None:
         return error.retry_after
@@ -132,22 +139,29 @@ def _backoff(
 
 
 def is_throttled(error: FacturaOnlineError) -> bool:
-    """Whether the server asks for fewer calls."""
+    """Return whether the server asks for fewer calls."""
     return isinstance(error, RateLimitError) or (isinstance(error, ServerError) and error.status == 503)
 
 
 class Budget:
-    """Tokens that repeats cost: when everything fails, repeats would only make it worse.
+    """Retry budget: stops retries when most calls fail.
 
-    A repeat that succeeds gets its tokens back, and a success at the first attempt brings one.
+    Each retry costs tokens. A successful retry gets them back; a success at the first attempt adds one token.
+
+    Args:
+        tokens: Capacity, and initial number of tokens.
+
+    Attributes:
+        is_touched: Whether tokens are missing; checked at each success, and nearly always False.
+
     """
 
     def __init__(self, tokens: int) -> None:
-        self._most = self._left = tokens
-        self.is_touched: bool = False  # asked at each success, which is nearly always the end of it
+        self._capacity = self._left = tokens
+        self.is_touched: bool = False
 
-    def spend(self, tokens: int) -> bool:
-        """Take so many tokens, if there are as many."""
+    def charge(self, tokens: int) -> bool:
+        """Take tokens, and return whether there were enough."""
         if tokens > self._left:
             return False
         self._left -= tokens
@@ -155,17 +169,17 @@ class Budget:
         return True
 
     def refund(self, tokens: int) -> None:
-        """Put so many tokens back, up to what there was in the beginning."""
-        self._left = min(self._most, self._left + tokens)
-        self.is_touched = self._left < self._most
+        """Put tokens back, up to the capacity."""
+        self._left = min(self._capacity, self._left + tokens)
+        self.is_touched = self._left < self._capacity
 
 
 def read_retry_after(header: str, now: float) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks to wait, or None where it says nothing that makes sense.
+    """Return the pause of a ``Retry-After`` header in seconds, or None if it is malformed.
 
     Args:
-        header: seconds, or an HTTP date; a date in the past is 0.
-        now: seconds since 1970, by the server's clock if it told it.
+        header: Seconds, or an HTTP date; a date in the past gives 0.
+        now: Seconds since 1970, by the server's clock if known.
 
     """
     text = header.strip(" \t")
@@ -176,7 +190,7 @@ def read_retry_after(header: str, now: float) -> float | None:
 
 
 def read_date(text: str) -> float | None:
-    """Return an HTTP date in seconds since 1970, or None."""
+    """Return an HTTP date in seconds since 1970, or None if it is malformed."""
     if not text.isascii() or len(text) > 40 or not re.search(r"[A-Za-z]", text):
         return None
     try:

@@ -38,7 +38,7 @@ def test_texts_are_cleaned_for_people(raw: str, cleaned: str) -> None:
     assert plain_text(raw) == cleaned
 
 
-def test_mixed_texts_that_are_no_mojibake_stay_as_they_are() -> None:
+def test_mixed_texts_without_mojibake_are_unchanged() -> None:
     assert plain_text("Ã y ñ y €") == "Ã y ñ y €"
 
 
@@ -47,7 +47,7 @@ def test_folding_drops_case_and_accents() -> None:
 
 
 @given(st.text(max_size=200))
-def test_cleaning_never_fails_and_never_leaves_what_cannot_be_printed(text: str) -> None:
+def test_cleaning_never_fails_and_leaves_only_printable_text(text: str) -> None:
     cleaned = plain_text(text)
     assert cleaned.encode().decode() == cleaned
     assert all(character.isprintable() for character in cleaned)
@@ -71,7 +71,7 @@ def forms(secret: str) -> list[str]:
     st.integers(0, 6),
     st.text(alphabet="abc {}:,\n", max_size=20),
 )
-def test_a_secret_is_masked_in_every_form_that_it_may_come_back_in(secret: str, form: int, around: str) -> None:
+def test_a_secret_is_masked_in_every_form_that_servers_repeat(secret: str, form: int, around: str) -> None:
     sent = forms(secret.encode("utf-8", "replace").decode())[form]
     assert sent not in redact(f"{around}<{sent}>{around}", [Secret(secret.encode("utf-8", "replace").decode())])
 
@@ -96,7 +96,7 @@ def test_a_key_is_masked_also_as_the_bcrypt_that_it_encodes() -> None:
         '{"Secret": "8a9S8o8WeiRhPh\\',
     ],
 )
-def test_what_looks_like_a_secret_is_masked_though_nobody_named_it(text: str) -> None:
+def test_a_text_that_looks_like_a_secret_is_masked(text: str) -> None:
     masked = redact(text)
     assert ("8a9S8o8WeiRhPh" in masked, "1YT6bnX" in masked, "***" in masked) == (False, False, True)
 
@@ -113,7 +113,7 @@ def test_what_looks_like_a_secret_is_masked_though_nobody_named_it(text: str) ->
         ("a%2fb&c", "a/b", "***&c"),
     ],
 )
-def test_a_short_secret_is_masked_only_where_it_stands_alone(text: str, secret: str, masked: str) -> None:
+def test_a_short_secret_is_masked_only_as_a_whole_word(text: str, secret: str, masked: str) -> None:
     assert redact(text, [Secret(secret)]) == masked
 
 
@@ -121,6 +121,6 @@ def test_a_longer_secret_is_masked_before_a_shorter_one_within_it() -> None:
     assert redact("abcdef abc", [Secret("abc"), Secret("abcdef")]) == "*** ***"
 
 
-def test_everything_else_stays_as_it_is() -> None:
+def test_text_without_secrets_is_unchanged() -> None:
     text = '{"status": "error", "message": "La serie no existe", "data": {"key": "file_name.key"}}'
     assert redact(text, [Secret("JDJ5JDEwJDEyMzQ1Njc4OTA")]) == text

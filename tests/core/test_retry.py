@@ -1,4 +1,4 @@
-"""What may be repeated, when, and at whose cost."""
+"""Retry decisions, pauses and budget."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ REFUSALS = [ApiError, AuthenticationError, NotFoundError, ValidationError, Unrea
     ],
     ids=lambda value: f"{type(value).__name__} {value}" if isinstance(value, Exception) else value.value,
 )
-def test_only_what_is_harmless_is_repeated(
+def test_only_safe_calls_are_retried(
     error: FacturaOnlineError, read: Action, idempotent: Action, state: Action, never: Action
 ) -> None:
     assert [decided(error, repeat).action for repeat in RetrySafety] == [read, idempotent, state, never]
@@ -101,15 +101,15 @@ def test_reads_have_four_attempts_and_writes_three() -> None:
     ] * 2 + [Action.VERIFY_LAST]
 
 
-def test_an_answer_in_words_that_cannot_be_read_is_read_again_once() -> None:
+def test_an_unreadable_answer_is_read_again_once() -> None:
     error = transient(OutcomeUnknownError("not JSON", status=200))
     assert [decided(error, RetrySafety.READ, attempt=each).action for each in range(2)] == [Action.REPEAT, Action.RAISE]
 
 
-# ── When ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Pauses ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_wait_is_drawn_from_all_of_a_bound_that_doubles() -> None:
+def test_the_pause_is_drawn_from_zero_to_a_doubling_bound() -> None:
     drawn: list[tuple[float, float]] = []
 
     def uniform(least: float, most: float) -> float:
@@ -126,22 +126,22 @@ def test_the_wait_is_drawn_from_all_of_a_bound_that_doubles() -> None:
 
 
 @pytest.mark.parametrize("error", [RateLimitError("busy", retry_after=7.0), ServerError("503", retry_after=7.0)])
-def test_what_the_server_asked_for_takes_the_place_of_the_guess(error: FacturaOnlineError) -> None:
+def test_retry_after_replaces_the_backoff(error: FacturaOnlineError) -> None:
     assert decided(transient(error), RetrySafety.READ).pause == 7.0
     assert decided(transient(error), RetrySafety.READ, left=7.0).action is Action.RAISE
     assert decided(transient(error), RetrySafety.READ, left=7.1).action is Action.REPEAT
 
 
 @given(st.integers(0, 10**6))
-def test_no_number_of_attempts_is_too_large(attempt: int) -> None:
+def test_the_pause_is_bounded_for_any_number_of_attempts(attempt: int) -> None:
     policy = RetryPolicy(read_attempts=10**7)
     assert decided(transient(ServerError("500")), RetrySafety.READ, attempt=attempt, policy=policy).pause <= 20
 
 
-# ── At whose cost ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Budget ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_repeats_cost_and_an_empty_budget_ends_them() -> None:
+def test_an_empty_budget_ends_retries() -> None:
     budget = Budget(14 + 5 + 13)
     error = transient(ServerError("500"))
     assert decided(error, RetrySafety.READ, budget=budget) == Decision(Action.REPEAT, 0.05, 14)
@@ -151,7 +151,7 @@ def test_repeats_cost_and_an_empty_budget_ends_them() -> None:
     assert decided(error, RetrySafety.READ, budget=budget).action is Action.REPEAT
 
 
-def test_what_is_not_repeated_costs_nothing() -> None:
+def test_a_call_that_is_not_retried_costs_nothing() -> None:
     budget = Budget(14)
     error = transient(ServerError("500"))
     decided(error, RetrySafety.NEVER, budget=budget)
@@ -160,10 +160,10 @@ def test_what_is_not_repeated_costs_nothing() -> None:
     assert decided(error, RetrySafety.READ, budget=budget).action is Action.REPEAT
 
 
-def test_a_budget_never_grows_beyond_its_beginning() -> None:
+def test_a_budget_never_exceeds_its_capacity() -> None:
     budget = Budget(20)
     budget.refund(1000)
-    assert (budget.spend(21), budget.spend(20), budget.spend(1)) == (False, True, False)
+    assert (budget.charge(21), budget.charge(20), budget.charge(1)) == (False, True, False)
 
 
 # ── Retry-After ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,17 +184,17 @@ def test_a_budget_never_grows_beyond_its_beginning() -> None:
         *((junk, None) for junk in ("Sat, 99 Nov 2026 00:00:00 GMT", "Sat, 21 Nov 99999999 00:00:00 GMT", "nan")),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_or_nothing(header: str, seconds: float | None) -> None:
+def test_retry_after_is_seconds_a_date_or_none(header: str, seconds: float | None) -> None:
     assert read_retry_after(header, SATURDAY) == seconds
 
 
 @given(st.text())
-def test_no_header_breaks_the_reading(header: str) -> None:
+def test_any_retry_after_header_is_read_without_an_exception(header: str) -> None:
     seconds = read_retry_after(header, SATURDAY)
     assert seconds is None or seconds >= 0
 
 
-def test_a_header_of_any_length_is_read_in_no_time() -> None:
+def test_long_retry_after_headers_are_read_quickly() -> None:
     assert read_retry_after("9" * 300, SATURDAY) == float("9" * 300)
     assert read_retry_after("9" * 10**6, SATURDAY) is None
     assert not math.isinf(read_retry_after("9" * 300, SATURDAY) or 0)

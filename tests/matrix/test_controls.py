@@ -17,7 +17,7 @@ pytestmark = pytest.mark.virtual_clock
 
 
 async def test_a_policy_that_repeats_creates_makes_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "_harmless", lambda error, endpoint: retry.Action.REPEAT)
+    monkeypatch.setattr(retry, "_safe_action", lambda error, endpoint: retry.Action.REPEAT)
     async with Emulator() as emulator:
         emulator.inject(Fault.drop_after_commit(), endpoint="series.create", times=1)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:

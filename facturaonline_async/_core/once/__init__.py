@@ -1,1 +1,1 @@
-"""A create happens once: pending creates, shared reads and keyed locks."""
+"""Creates that happen once: pending creates, shared reads and keyed locks."""

@@ -1,23 +1,22 @@
-"""Callers that want the same thing at the same time: one read for all of them, and turns for those who write."""
+"""Single-flight: callers that ask for the same read at the same time share one request."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any, TypeVar
 
 from facturaonline_async.errors import FacturaOnlineError, NotSentError
 
-__all__ = ["KeyedLock", "SingleFlight"]
+__all__ = ["SingleFlight"]
 
 T = TypeVar("T")
 
 
-class _Read:
-    """One read under way, and who waits for it."""
+class _SharedRead:
+    """A read that runs or is about to run, and the futures of its callers."""
 
     __slots__ = ("task", "waiters")
 
@@ -27,97 +26,85 @@ class _Read:
 
 
 class SingleFlight:
-    """Joins reads of the same thing into one.
+    """Shares one read among concurrent callers of the same key.
 
-    A caller is given the answer to a read that **began after the caller asked**, so that nobody is told of a world
-    older than the question: whoever comes while a read is under way shares the next one. At any time there is at most
-    one read under way for each key, and one batch of callers behind it.
+    A caller gets the result of a read that **began after the caller asked**, so that the result is never older than
+    the question. A caller that arrives while a read runs shares the next one. Each key has at most one running read
+    and one batch of callers that wait for the next.
     """
 
     def __init__(self) -> None:
-        self._next_reads: dict[Hashable, _Read] = {}
-        self._current_reads: dict[Hashable, _Read] = {}
+        self._next_reads: dict[Hashable, _SharedRead] = {}
+        self._current_reads: dict[Hashable, _SharedRead] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def read(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """Return what `read` gives, sharing it with all others who ask for `key` in time.
+        """Return the result of `read`, shared with all callers that ask for `key` before it begins.
 
-        An error of ours goes to each caller as a copy of its own. A cancelled caller leaves the others undisturbed;
-        when all have left, the read is cancelled.
+        A `FacturaOnlineError` is copied for each caller. A cancelled caller does not affect the others; when all
+        callers are cancelled, so is the read.
+
+        Args:
+            key: Identifies the read.
+            read: Performs the read.
+
+        Raises:
+            NotSentError: The session was closed before the read ended.
+            FacturaOnlineError: As `read` raises it.
+
         """
-        flight = self._next_reads.get(key)
-        if flight is None:
-            flight = _Read(asyncio.create_task(self._run(key, read)))
-            self._next_reads[key] = flight
-            self._tasks.add(flight.task)
-            flight.task.add_done_callback(partial(self._deliver, key, flight))
-        seat: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        flight.waiters.add(seat)
+        shared_read = self._next_reads.get(key)
+        if shared_read is None:
+            shared_read = _SharedRead(asyncio.create_task(self._run(key, read)))
+            self._next_reads[key] = shared_read
+            self._tasks.add(shared_read.task)
+            shared_read.task.add_done_callback(partial(self._deliver, key, shared_read))
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        shared_read.waiters.add(waiter)
         try:
-            return await seat
+            return await waiter
         finally:
-            flight.waiters.discard(seat)
-            if not flight.waiters:
-                flight.task.cancel()
-                self._discard(key, flight)
+            shared_read.waiters.discard(waiter)
+            if not shared_read.waiters:
+                shared_read.task.cancel()
+                self._discard(key, shared_read)
 
     async def _run(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """Wait for the read before this one, and read."""
-        # An eager task factory runs this line inside create_task, before the flight is on the list; and callers of the
-        # same round of the loop must be able to join.
+        """Wait for the previous read of the key, then read."""
+        # With an eager task factory this line runs inside create_task, before the read is registered. Callers of the
+        # same loop iteration must be able to join, too.
         await asyncio.sleep(0)
-        while (before := self._current_reads.get(key)) is not None:
-            await asyncio.wait([before.task])
+        while (previous := self._current_reads.get(key)) is not None:
+            await asyncio.wait([previous.task])
         self._current_reads[key] = self._next_reads.pop(key)
         try:
             return await read()
         finally:
             del self._current_reads[key]
 
-    def _deliver(self, key: Hashable, flight: _Read, task: asyncio.Task[Any]) -> None:
-        """Tell everybody aboard how it went."""
+    def _deliver(self, key: Hashable, shared_read: _SharedRead, task: asyncio.Task[Any]) -> None:
+        """Deliver the result, or a copy of the error, to every waiter."""
         self._tasks.discard(task)
-        self._discard(key, flight)
-        problem = (
+        self._discard(key, shared_read)
+        error = (
             NotSentError("the session was closed while the call was waiting") if task.cancelled() else task.exception()
         )
-        for seat in flight.waiters:
-            if seat.done():
+        for waiter in shared_read.waiters:
+            if waiter.done():
                 continue
-            if problem is None:
-                seat.set_result(task.result())
+            if error is None:
+                waiter.set_result(task.result())
             else:
-                seat.set_exception(copy.copy(problem) if isinstance(problem, FacturaOnlineError) else problem)
+                waiter.set_exception(copy.copy(error) if isinstance(error, FacturaOnlineError) else error)
 
-    def _discard(self, key: Hashable, flight: _Read) -> None:
-        """Let nobody board a flight that will not leave any more."""
-        if self._next_reads.get(key) is flight:
+    def _discard(self, key: Hashable, shared_read: _SharedRead) -> None:
+        """Let no further caller join a read that has ended or was abandoned."""
+        if self._next_reads.get(key) is shared_read:
             del self._next_reads[key]
 
     async def aclose(self) -> None:
-        """Cancel what is under way, and wait until it is gone."""
+        """Cancel all reads, and wait until they have ended."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class KeyedLock:
-    """Lets those with the same key in one at a time, first come, first served. Keys that nobody wants are forgotten."""
-
-    def __init__(self) -> None:
-        self._locks: dict[Hashable, tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def hold(self, key: Hashable) -> AsyncIterator[None]:
-        """Wait for the turn, and hold it inside the ``async with``."""
-        lock, wanted = self._locks.get(key, (None, 0))
-        lock = lock or asyncio.Lock()
-        self._locks[key] = lock, wanted + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, wanted = self._locks.pop(key)
-            if wanted > 1:
-                self._locks[key] = lock, wanted - 1

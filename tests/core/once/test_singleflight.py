@@ -1,4 +1,4 @@
-"""Callers that want the same thing at the same time."""
+"""Callers that ask for the same read at the same time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from facturaonline_async import NotFoundError, connect
-from facturaonline_async._core.once.singleflight import KeyedLock, SingleFlight
+from facturaonline_async._core.once.singleflight import SingleFlight
 from facturaonline_async.testing import Emulator
 from tests.calls import counted
 from tests.tasks import FACTORIES
@@ -26,18 +26,18 @@ async def read_by_a_hundred() -> list[int]:
     return await asyncio.gather(*(shared.read("k", read) for _ in range(100)))
 
 
-def test_callers_of_the_same_moment_share_one_read() -> None:
+def test_concurrent_callers_share_one_read() -> None:
     assert virtually(read_by_a_hundred()) == [1] * 100
 
 
-def test_nobody_is_given_a_read_that_began_before_they_asked() -> None:
+def test_a_caller_never_gets_a_read_that_began_before_it_asked() -> None:
     async def main() -> list[float]:
         shared, clock = SingleFlight(), asyncio.get_running_loop().time
 
         async def read() -> float:
-            began = clock()
+            started_at = clock()
             await asyncio.sleep(1)
-            return began
+            return started_at
 
         async def ask(at: float) -> float:
             await asyncio.sleep(at)
@@ -83,7 +83,7 @@ def test_a_bug_in_the_read_is_not_swallowed() -> None:
         virtually(main())
 
 
-def test_a_caller_may_leave_before_the_read_begins() -> None:
+def test_a_caller_may_be_cancelled_before_the_read_begins() -> None:
     async def main() -> list[object]:
         shared = SingleFlight()
         first = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1, "first")))
@@ -102,7 +102,7 @@ def test_a_caller_may_leave_before_the_read_begins() -> None:
     assert virtually(main()) == ["first", "second", {}, {}]
 
 
-def test_closing_cancels_what_is_under_way() -> None:
+def test_closing_cancels_running_reads() -> None:
     async def main() -> tuple[list[str], float]:
         shared = SingleFlight()
         asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))) for _ in range(2)]
@@ -116,7 +116,7 @@ def test_closing_cancels_what_is_under_way() -> None:
     assert virtually(main()) == (["NotSentError"] * 3, 2.0)
 
 
-def test_a_read_that_was_cancelled_from_outside_spoils_nothing_for_the_next() -> None:
+def test_a_read_cancelled_from_outside_does_not_affect_the_next() -> None:
     """As a handler does that cancels all tasks, also those that have not begun."""
 
     async def main(moment: float) -> tuple[list[str], str]:
@@ -134,7 +134,7 @@ def test_a_read_that_was_cancelled_from_outside_spoils_nothing_for_the_next() ->
         assert virtually(main(moment)) == (["NotSentError"] * 3, "fine")
 
 
-def test_a_crowd_that_leaves_costs_no_more_than_one_by_one() -> None:
+def test_cancelling_many_callers_costs_linear_time() -> None:
     async def calls(number: int) -> int:
         shared = SingleFlight()
         asking = [asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1000))) for _ in range(number)]
@@ -148,45 +148,10 @@ def test_a_crowd_that_leaves_costs_no_more_than_one_by_one() -> None:
     assert virtually(calls(2_000)) <= 2.5 * virtually(calls(1_000))
 
 
-def test_turns_are_taken_one_at_a_time_in_order() -> None:
-    async def main() -> tuple[list[tuple[int, float]], dict[object, object]]:
-        turns, taken = KeyedLock(), list[tuple[int, float]]()
-
-        async def take(number: int) -> None:
-            async with turns.hold("k"):
-                taken.append((number, asyncio.get_running_loop().time()))
-                await asyncio.sleep(1)
-
-        async with turns.hold("other"):
-            await asyncio.gather(*(take(number) for number in range(3)))
-        return taken, dict(turns._locks)
-
-    assert virtually(main()) == ([(0, 0.0), (1, 1.0), (2, 2.0)], {})
-
-
-def test_a_turn_that_nobody_waits_for_any_more_is_skipped() -> None:
-    async def main() -> tuple[float, dict[object, object]]:
-        turns = KeyedLock()
-
-        async def take() -> float:
-            async with turns.hold("k"):
-                await asyncio.sleep(1)
-                return asyncio.get_running_loop().time()
-
-        tasks = [asyncio.create_task(take()) for _ in range(3)]
-        await asyncio.sleep(0.5)
-        tasks[1].cancel()
-        done = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(done[2], float)
-        return done[2], dict(turns._locks)
-
-    assert virtually(main()) == (2.0, {})
-
-
 @pytest.mark.parametrize("name", FACTORIES)
 @pytest.mark.parametrize("is_late", [False, True])
 def test_finds_and_ensures_work_with_every_task_factory(name: str, is_late: bool) -> None:  # noqa: FBT001
-    """Also with one that is set after the session was first used."""
+    """It also works with a factory that is set after the session was first used."""
 
     async def main() -> tuple[object, ...]:
         loop = asyncio.get_running_loop()
@@ -198,14 +163,14 @@ def test_finds_and_ensures_work_with_every_task_factory(name: str, is_late: bool
                 *(client.series.ensure(letra=letra, tipo_documento="factura") for letra in "FFG")
             )
             found = await client.series.find(letra="F", tipo_documento="factura")
-            nobody = await client.empresas.find("EKU9003173C9")
-            return [serie.letra for serie in series], found == series[0], nobody, len(emulator.state["series"])
+            missing = await client.empresas.find("EKU9003173C9")
+            return [serie.letra for serie in series], found == series[0], missing, len(emulator.state["series"])
 
     assert (["F", "F", "G"], True, None, 2) == asyncio.run(main())
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_eager_callers_of_the_same_moment_share_one_read(name: str) -> None:
+def test_concurrent_callers_share_one_read_with_every_task_factory(name: str) -> None:
     async def main() -> list[int]:
         asyncio.get_running_loop().set_task_factory(FACTORIES[name]())
         return await read_by_a_hundred()
