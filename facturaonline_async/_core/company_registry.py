@@ -1,10 +1,10 @@
-"""Whose company is it: what a session knows of companies, and what contradicts it.
+"""Registry of the companies that a session has read; detects answers that mix two companies.
 
-A company is known by its uid, and has one RFC and one key pair. An answer that gives a uid another RFC, or one
-company's keys to another, is about two companies at once: its keys would create series in the wrong place.
+A company has a uid, one RFC and one key pair. An answer that gives a uid another RFC, or one company's keys to another,
+mixes two companies: its keys would create series in the wrong company.
 
-Lists are the evidence: a newer one takes the place of what was known before. Keys that no list has shown are on trust
-only: before they are used, the API is asked with them whose they are.
+Lists are the evidence: a newer list replaces earlier knowledge. Keys that no list has shown are verified before use, by
+a call that returns the company of the keys.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ _rfc: Final = attrgetter("rfc")
 
 
 class Company(Protocol):
-    """A company as an answer gives it."""
+    """Company as read from an answer."""
 
     @property
     def uid(self) -> str:
-        """The API's own name of the company."""
+        """The API's identifier of the company."""
         ...
 
     @property
     def rfc(self) -> str:
-        """The company's RFC, or ``""``."""
+        """The company's RFC, or ``""`` if the answer has none."""
         ...
 
     def key_mark(self) -> int:
-        """Return a number by which its API key is known within this process; 0: the answer gave none."""
+        """Return a hash of its API key, valid in this process; 0 if the answer has no key."""
         ...
 
 
 def same_rfc(one: str, other: str) -> bool:
-    """Return whether two RFCs are one: but for case, blanks around them, and the Unicode form."""
+    """Return whether two RFCs are equal, ignoring case, surrounding blanks and the Unicode form."""
     return one == other or plain_rfc(one) == plain_rfc(other)
 
 
 def plain_rfc(rfc: str) -> str:
-    """Return the RFC in upper case, without blanks around it, and composed (NFC)."""
+    """Return the RFC in upper case, stripped, and composed (NFC)."""
     return compose(rfc).strip().upper()
 
 
 class CompanyRegistry:
-    """The companies that a session has read: the RFC of each uid, and the uid of each API key (by its hash).
+    """RFC of each uid, and uid of each API key (by its hash), as a session has read them.
 
-    It grows with the number of companies, by some 300 bytes for each.
+    It takes about 300 bytes per company.
     """
 
     def __init__(self) -> None:
         self._rfcs: dict[str, str] = {}
-        self._owners: dict[int, str | tuple[str, str]] = {}  # two uids: the last list gave both the same key
-        self._proven: set[int] = set()
-        self._unlisted: set[int] = set()  # keys that only single answers have given
-        self._without_keys: set[str] = set()
+        self._owners: dict[int, str | tuple[str, str]] = {}  # two uids: the last list gave both this key
+        self._verified: set[int] = set()
+        self._unlisted: set[int] = set()  # keys that no list has shown
+        self._accounts_without_keys: set[str] = set()
 
     def listing(self, account: str) -> Listing:
-        """Begin to read a list of an account (the fingerprint of its keys)."""
+        """Begin to record a list of an account, given by the fingerprint of its keys."""
         return Listing(self, account)
 
     def problem(self, company: Company) -> str:
-        """Return what this answer contradicts, or ``""``."""
+        """Return how this answer contradicts earlier ones, or ``""``."""
         mark = company.key_mark()
         owner = self._owners.get(mark, company.uid) if mark else company.uid
         if isinstance(owner, tuple):
@@ -87,7 +87,7 @@ class CompanyRegistry:
         return ""
 
     def learn(self, company: Company) -> None:
-        """Remember what an answer that contradicts nothing says."""
+        """Record an answer that contradicts nothing."""
         if company.rfc:
             self._rfcs.setdefault(company.uid, company.rfc)
         if (mark := company.key_mark()) and mark not in self._owners:
@@ -95,34 +95,40 @@ class CompanyRegistry:
             self._unlisted.add(mark)
 
     def agrees(self, marks: list[int], uids: list[str], rfcs: list[str]) -> bool:
-        """Return whether rows of a list say nothing but what is known: of each key the uid, of each uid the RFC."""
+        """Return whether all rows of a list agree with the registry: the uid of each key, the RFC of each uid."""
         if not self._unlisted.isdisjoint(marks):
             return False
         return list(map(self._owners.get, marks)) == uids and list(map(self._rfcs.get, uids)) == rfcs
 
     def needs_proof(self, company: Company, account: str, own_mark: int) -> bool:
-        """Return whether its keys may be another company's though nothing contradicts it.
+        """Return whether a company's keys must be verified although nothing contradicts them.
 
-        So it is where no list has shown them (the company is new, or lists leave out keys), and where they are the
-        account's own (`own_mark`).
+        That is so if no list has shown them (a new company, or lists without keys), or if they are the account's own
+        keys.
+
+        Args:
+            company: The company.
+            account: Fingerprint of the account's keys.
+            own_mark: Hash of the account's own API key.
+
         """
         mark = company.key_mark()
-        if not mark or mark in self._proven:
+        if not mark or mark in self._verified:
             return False
         is_listed = mark in self._owners and mark not in self._unlisted
-        return not is_listed or mark == own_mark or account in self._without_keys
+        return not is_listed or mark == own_mark or account in self._accounts_without_keys
 
     def prove(self, mark: int, uid: str) -> None:
-        """Remember whose a key is: the API, asked with it, has named this company."""
+        """Record the verified owner of a key."""
         self._owners[mark] = uid
-        self._proven.add(mark)
+        self._verified.add(mark)
 
     def renamed(self, uid: str, rfc: str) -> None:
-        """Remember that a company has another RFC from now on."""
+        """Record a company's new RFC."""
         self._rfcs[uid] = rfc
 
     def forget(self, uid: str) -> None:
-        """Forget the RFC of a company that was deleted."""
+        """Drop the RFC of a deleted company."""
         self._rfcs.pop(uid, None)
 
     def _replace(self, account: str, listing: Listing) -> None:
@@ -130,44 +136,52 @@ class CompanyRegistry:
         self._owners.update(listing.owners)
         self._unlisted.difference_update(listing.owners)
         if listing.lacks_keys:
-            self._without_keys.add(account)
+            self._accounts_without_keys.add(account)
         else:
-            self._without_keys.discard(account)
+            self._accounts_without_keys.discard(account)
 
 
 class Listing:
-    """What one list says of companies, while it is read: page by page, or some rows at a time.
+    """Companies of one list, recorded in batches of rows.
 
     Attributes:
-        lacks_keys: whether it has a company without keys.
+        rfcs: RFC by uid.
+        owners: Uid by hash of the API key; two uids if the list gives both the same key.
+        lacks_keys: Whether a company of the list has no keys.
 
     """
 
-    def __init__(self, identities: CompanyRegistry, account: str) -> None:
+    def __init__(self, registry: CompanyRegistry, account: str) -> None:
         self.rfcs: dict[str, str] = {}
         self.owners: dict[int, str | tuple[str, str]] = {}
         self.lacks_keys: bool = False
-        self._identities = identities
+        self._registry = registry
         self._account = account
-        self._two_rfcs: dict[str, str] = {}
-        self._has_two_owners = False
-        self._is_news = False  # whether a row says something else than what is known
-        self._agreed: list[tuple[list[int], list[str], list[str]]] = []  # rows before that one
+        self._conflicting_rfcs: dict[str, str] = {}
+        self._has_shared_key = False
+        self._has_news = False  # whether a row differs from the registry
+        self._agreed: list[tuple[list[int], list[str], list[str]]] = []  # batches before that row
 
     @property
     def is_contradictory(self) -> bool:
-        """Whether it gives two companies the same keys, or one company two RFCs."""
-        return self._has_two_owners or bool(self._two_rfcs)
+        """Whether the list gives two companies the same keys, or one company two RFCs."""
+        return self._has_shared_key or bool(self._conflicting_rfcs)
 
     def add(self, companies: Sequence[Company], marks: list[int]) -> None:
-        """Take up some rows, and the marks of their keys."""
+        """Record a batch of rows.
+
+        Args:
+            companies: The rows.
+            marks: Hashes of their API keys, in the same order.
+
+        """
         uids, rfcs = list(map(_uid, companies)), list(map(_rfc, companies))
-        if not self._is_news and self._identities.agrees(marks, uids, rfcs):
-            # What is known gives each key one company, and each company one RFC: such rows contradict no other.
+        if not self._has_news and self._registry.agrees(marks, uids, rfcs):
+            # The registry is consistent, so that rows that agree with it contradict no other row.
             self._agreed.append((marks, uids, rfcs))
             return
-        if not self._is_news:
-            self._is_news = True
+        if not self._has_news:
+            self._has_news = True
             for known in self._agreed:
                 self._add_all(*known)
         self._add_all(marks, uids, rfcs)
@@ -176,7 +190,7 @@ class Listing:
         new_owners, new_rfcs = dict(zip(marks, uids, strict=True)), dict(zip(uids, rfcs, strict=True))
         is_plain = len(new_owners) == len(new_rfcs) == len(uids) and 0 not in new_owners
         if is_plain and new_owners.keys().isdisjoint(self.owners) and new_rfcs.keys().isdisjoint(self.rfcs):
-            self.owners.update(new_owners)  # nothing is said twice: a third of the time that looking at each row takes
+            self.owners.update(new_owners)  # no duplicates: takes a third of the time of the loop below
             self.rfcs.update(new_rfcs)
             return
         for row in zip(marks, uids, rfcs, strict=True):
@@ -185,19 +199,19 @@ class Listing:
     def _add(self, mark: int, uid: str, rfc: str) -> None:
         known = self.rfcs.setdefault(uid, rfc)
         if not same_rfc(known, rfc):
-            self._two_rfcs[uid] = rfc
+            self._conflicting_rfcs[uid] = rfc
         if not mark:
             self.lacks_keys = True
         elif (owner := self.owners.setdefault(mark, uid)) != uid and not isinstance(owner, tuple):
             self.owners[mark] = owner, uid
-            self._has_two_owners = True
+            self._has_shared_key = True
 
     def problem(self, company: Company) -> str:
-        """Return what is contradictory about a row of this list, or ``""``."""
-        if company.uid in self._two_rfcs:
+        """Return what contradicts a row within this list, or ``""``."""
+        if company.uid in self._conflicting_rfcs:
             return (
                 f"the list gives the company {company.uid} two RFCs, {self.rfcs[company.uid]} and "
-                f"{self._two_rfcs[company.uid]}: one of them is another company's. List the companies again"
+                f"{self._conflicting_rfcs[company.uid]}: one of them is another company's. List the companies again"
             )
         owner = self.owners.get(company.key_mark())
         if not isinstance(owner, tuple):
@@ -208,5 +222,5 @@ class Listing:
         )
 
     def end(self) -> None:
-        """Let the session know what the whole list says."""
-        self._identities._replace(self._account, self)  # two halves of one thing
+        """Put the complete list into the registry."""
+        self._registry._replace(self._account, self)  # the two classes belong together

@@ -1,4 +1,4 @@
-"""SessionManager: when a call is sent, how often, and what is known of it in the end."""
+"""Request engine: when a call is sent, how often, and what its outcome is."""
 
 from __future__ import annotations
 
@@ -40,26 +40,31 @@ from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionSt
 
 __all__ = ["BeforeSend", "Engine", "Verify"]
 
-#: Awaited in the last moment before the first byte is sent. A function that it returns takes back what it noted.
+#: Awaited right before the first byte is sent. It may return a function that undoes what it recorded.
 BeforeSend = Callable[[], Awaitable[Callable[[], None] | None]]
 
-#: Says whether a state is reached, by reads that end before a moment of the loop's clock.
+#: Reads whether a call was done. Its argument is the time of the loop's clock at which the reads must end.
 Verify = Callable[[float], Awaitable[bool]]
 
-_HEADERS_KEPT: Final = 1024
-_LONGEST_HOLD: Final = 3600.0
-"""Seconds. Nobody means the years that a faulty header may ask for."""
-_MOST_UID: Final = 10**18
+_MAX_CACHED_HEADERS: Final = 1024
+_MAX_HOLD: Final = 3600.0
+"""Upper bound for a server-requested pause, in seconds."""
+_MAX_UID: Final = 10**18
 _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Engine:
-    """Sends calls: each in its turn, as often as its retry safety allows, with one outcome in the end.
+    """Sends calls under the rate limits, retries safe ones, and returns or raises one outcome per call.
 
-    It belongs to the event loop and to the process that use it first; `SessionManager` is its public face.
+    An engine belongs to the event loop and the process that use it first. `SessionManager` is its public facade.
 
     Args:
-        config: must have a ``base_url``.
+        config: Configuration with a ``base_url``.
+
+    Attributes:
+        config: The configuration.
+        pending: Creates that lists may not show yet; their keys must not be created again.
+        companies: RFCs and API keys of the companies, as far as answers have shown them.
 
     Raises:
         InvalidInputError: `config` has no ``base_url``.
@@ -70,11 +75,9 @@ class Engine:
         if config.base_url is None:
             raise InvalidInputError("Config.base_url is missing. Give SANDBOX or PRODUCTION.", field="base_url")
         self.config = config
-        self._shared = SingleFlight()
-        self._turns = KeyedLock()
-        #: Creates that lists may not show yet: nothing may be created in their place.
+        self._single_flight = SingleFlight()
+        self._locks = KeyedLock()
         self.pending: PendingCreates = PendingCreates()
-        #: Whose keys are whose, as far as lists and answers have said it.
         self.companies: CompanyRegistry = CompanyRegistry()
         self._scheduler = Scheduler(config)
         self._transport = Transport(config)
@@ -84,8 +87,8 @@ class Engine:
         self._root = URL(config.base_url, encoded=True)
         self._prefix = self._root.raw_path.rstrip("/")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closing: asyncio.Future[None] | None = None  # ends the pauses before repeats
-        self._process = 0  # until the first use
+        self._closing: asyncio.Future[None] | None = None  # ends the pauses before retries
+        self._process = 0  # 0 before the first use
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -93,50 +96,50 @@ class Engine:
         return f"{self._root}: {state}, {self._scheduler!r}"
 
     def start(self) -> None:
-        """Bind the engine to the running loop and to this process, at the latest with the first call.
+        """Bind the engine to the running loop and this process; the first call does the same.
 
         Raises:
-            NotSentError: it is closed, or belongs to another loop or process.
+            NotSentError: The engine is closed, or belongs to another loop or process.
 
         """
-        self._check(asyncio.get_running_loop())
+        self._check_usable(asyncio.get_running_loop())
 
     @property
     def stats(self) -> SessionStats:
-        """The engine's state at this moment."""
+        """Current numbers of waiting calls and calls in flight, and the held keys."""
         return self._scheduler.stats(is_closed=self._is_closed)
 
     async def aclose(self) -> None:
-        """Close all connections. Calls in flight end before this returns; calls that wait are never sent.
+        """End all calls, and close all connections.
 
-        A call in flight raises `OutcomeUnknownError`, or `NotSentError` while its connection is being made. None of
-        them is repeated, and none is cancelled.
+        Calls in flight end before this returns: with `OutcomeUnknownError`, or with `NotSentError` while connecting.
+        Waiting calls end with `NotSentError`. No call is retried, and no task is cancelled.
 
-        In a forked child this closes nothing, for the connections and the loop's selector are shared with the parent.
+        A forked child closes nothing, because it shares the connections and the loop's selector with its parent.
         """
         self._is_closed = True
-        if self._is_foreign():
+        if self._is_in_forked_child():
             self._transport.abandon()
             return
         self._scheduler.close()
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
         try:
-            await self._shared.aclose()
+            await self._single_flight.aclose()
         finally:
             await self._transport.aclose()
 
     @property
     def single_flight(self) -> SingleFlight:
-        """Reads that several callers wait for at the same time."""
+        """Reads that concurrent callers share."""
         self._check_process()
-        return self._shared
+        return self._single_flight
 
     @property
     def locks(self) -> KeyedLock:
-        """Turns of those who create, or change, the same thing."""
+        """Locks that serialize creates and changes of one object."""
         self._check_process()
-        return self._turns
+        return self._locks
 
     async def send(
         self,
@@ -147,30 +150,34 @@ class Engine:
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
         before_send: BeforeSend | None = None,
-        reached: Verify | None = None,
+        verify: Verify | None = None,
         until: float | None = None,
     ) -> envelope.Reply:
-        """Send one call, again where that is harmless, and return the API's yes.
+        """Send one call, retry it where that is safe, and return the API's reply.
 
         Args:
-            endpoint, credentials, uid, query, body: what is sent.
-            before_send: awaited before each attempt, when it has its turn and its place, and before its first byte.
-                A function that it returns is called when that attempt surely was not done, before any pause.
-            reached: looks whether the call was done, where its outcome is unknown. If it was, the reply is empty.
-            until: moment of the loop's clock that takes the place of ``Config.deadline``.
+            endpoint: Endpoint to call.
+            credentials: Key pair.
+            uid: The uid in the path, if the path has one.
+            query: Query parameters.
+            body: Body of the request.
+            before_send: Awaited before each attempt, after its slot was granted and before its first byte. A function
+                that it returns is called if the attempt was certainly not done, before any pause.
+            verify: Reads whether the call was done if its outcome is unknown. If so, the reply is empty.
+            until: Time of the loop's clock that replaces ``Config.deadline``.
 
         Raises:
-            FacturaOnlineError: of the kind that tells whether the call happened.
+            FacturaOnlineError: The kind of the error says whether the call was done.
 
         """
         loop = asyncio.get_running_loop()
-        self._check(loop)
+        self._check_usable(loop)
         call = self._prepare(endpoint, credentials, uid, query, body)
         while True:
             call.queued_at = call.started_at = loop.time()
             if not self._scheduler.try_acquire(endpoint.name, call.key, loop):
                 await self._acquire_slot(call)
-            # Waiting for a turn does not count against the deadline.
+            # The wait for a slot does not count against the deadline.
             call.deadline = (
                 (call.deadline or until or call.queued_at + self.config.deadline) + call.started_at - call.queued_at
             )
@@ -178,7 +185,7 @@ class Engine:
             try:
                 if before_send is not None:
                     undo = await before_send()
-                    self._check_still_ours(call)
+                    self._check_not_forked(call)
                     if loop.time() - call.started_at > CATCH_UP:
                         await self._reacquire_slot(call, loop)
                 outcome = await self._transport.attempt(call, loop)
@@ -192,17 +199,17 @@ class Engine:
                 return outcome
             if callable(undo) and isinstance(outcome, (NotSentError, RateLimitError)):
                 undo()
-            following = await self._after_failure(call, outcome, reached)
-            if following is retry.Action.DONE:
+            action = await self._after_failure(call, outcome, verify)
+            if action is retry.Action.DONE:
                 return call.done()
-            if following is retry.Action.RAISE:
+            if action is retry.Action.RAISE:
                 break
-            self._check_still_ours(call)
+            self._check_not_forked(call)
         problem = call.merge_outcomes(outcome)
         try:
             raise problem
         finally:
-            del problem, outcome  # else they would hold this frame, which holds them
+            del problem, outcome  # breaks the cycle between the errors and this frame
 
     async def send_exclusive(
         self,
@@ -211,23 +218,32 @@ class Engine:
         *,
         uid: int | str,
         body: Body | None = None,
-        reached: Verify | None = None,
+        verify: Verify | None = None,
     ) -> envelope.Reply:
-        """Send a call that changes what has a uid, one at a time for each: repeats must not cross each other."""
+        """Send a call that changes an object, one at a time per object, so that retries do not overlap.
+
+        Args:
+            endpoint: Endpoint to call.
+            credentials: Key pair.
+            uid: The object's uid.
+            body: Body of the request.
+            verify: As for `send`.
+
+        """
         async with self.locks.hold((endpoint.name.partition(".")[0], _uid_text(uid))):
-            return await self.send(endpoint, credentials, uid=uid, body=body, reached=reached)
+            return await self.send(endpoint, credentials, uid=uid, body=body, verify=verify)
 
     # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _after_failure(
-        self, call: PreparedRequest, error: FacturaOnlineError, reached: Verify | None
+        self, call: PreparedRequest, error: FacturaOnlineError, verify: Verify | None
     ) -> retry.Action:
-        """Do what comes after an attempt that failed, and return whether to raise, to repeat or to be content."""
+        """Handle a failed attempt, pause if due, and return RAISE, REPEAT or DONE."""
         if call.unknown_outcome is not None and call.endpoint.is_delete and isinstance(error, NotFoundError):
             if self.pending.is_pending(call.endpoint.name.partition(".")[0], call.key, _uid_text(call.uid or "")):
-                return retry.Action.RAISE  # the answer may be older than what was to be deleted
-            return retry.Action.DONE  # by the attempt before
-        step = retry.decide(
+                return retry.Action.RAISE  # the answer may be older than the object
+            return retry.Action.DONE  # an earlier attempt deleted it
+        decision = retry.decide(
             error,
             call.endpoint,
             self.config.retry,
@@ -236,51 +252,51 @@ class Engine:
             left=-math.inf if self._is_closed else call.deadline - asyncio.get_running_loop().time(),
             uniform=random.uniform,
         )
-        self._emit_attempt(call, error.status, type(error).__name__, step)
+        self._emit_attempt(call, error.status, type(error).__name__, decision)
         if retry.is_throttled(error):
-            self._hold(call, error, step.pause)
-        if step.action is retry.Action.RAISE:
-            return step.action
+            self._hold(call, error, decision.pause)
+        if decision.action is retry.Action.RAISE:
+            return decision.action
         if self._closing is not None:
-            await asyncio.wait([self._closing], timeout=step.pause)
+            await asyncio.wait([self._closing], timeout=decision.pause)
         if self._is_closed:
             return retry.Action.RAISE
-        if step.action is not retry.Action.REPEAT:
-            was_done = await self._verify(call, error, reached)
+        if decision.action is not retry.Action.REPEAT:
+            was_done = await self._verify(call, error, verify)
             if was_done:
-                self._budget.refund(step.cost)
+                self._budget.refund(decision.cost)
                 return retry.Action.DONE
-            if was_done is None or step.action is retry.Action.VERIFY_LAST:
+            if was_done is None or decision.action is retry.Action.VERIFY_LAST:
                 return retry.Action.RAISE
         if isinstance(error, OutcomeUnknownError):
             call.unknown_outcome = error
         call.attempt += 1
-        call.retry_cost = step.cost
+        call.retry_cost = decision.cost
         return retry.Action.REPEAT
 
-    async def _verify(self, call: PreparedRequest, problem: FacturaOnlineError, reached: Verify | None) -> bool | None:
-        """Return whether the call was done, or None if that cannot be seen."""
-        if reached is None:
+    async def _verify(self, call: PreparedRequest, problem: FacturaOnlineError, verify: Verify | None) -> bool | None:
+        """Return whether the call was done, or None if that could not be read."""
+        if verify is None:
             return None
         try:
-            return await reached(call.deadline)
+            return await verify(call.deadline)
         except FacturaOnlineError as error:
-            problem.add_note(f"(whether it was done could not be seen: {error})")
+            problem.add_note(f"(could not verify whether it was done: {error})")
             return None
 
     def _hold(self, call: PreparedRequest, error: FacturaOnlineError, seconds: float) -> None:
-        """Let everybody with these keys wait, once: a guess does not make a hold longer that is there already."""
+        """Hold all calls with these keys; a hold without ``Retry-After`` does not extend an existing one."""
         if getattr(error, "retry_after", None) is None and self._scheduler.is_held(call.key):
             return
-        seconds = min(seconds, _LONGEST_HOLD)
+        seconds = min(seconds, _MAX_HOLD)
         self._scheduler.hold(call.key, seconds)
         self._emit(HoldEvent(endpoint=call.endpoint.name, key=call.key, seconds=seconds))
 
     def _emit_attempt(
-        self, call: PreparedRequest, status: int | None, outcome: str = "ok", step: retry.Decision | None = None
+        self, call: PreparedRequest, status: int | None, outcome: str = "ok", decision: retry.Decision | None = None
     ) -> None:
-        """Tell how an attempt ended."""
-        is_repeated = step is not None and step.action in {retry.Action.REPEAT, retry.Action.VERIFY}
+        """Emit the event of an attempt's end."""
+        is_repeated = decision is not None and decision.action in {retry.Action.REPEAT, retry.Action.VERIFY}
         self._emit(
             AttemptEvent(
                 endpoint=call.endpoint.name,
@@ -291,7 +307,7 @@ class Engine:
                 took=asyncio.get_running_loop().time() - call.started_at,
                 status=status,
                 outcome=outcome,
-                pause=step.pause if step is not None and is_repeated else None,
+                pause=decision.pause if decision is not None and is_repeated else None,
             )
         )
 
@@ -300,13 +316,13 @@ class Engine:
         if self._on_event is not None:
             try:
                 self._on_event(event)
-            except Exception as error:  # noqa: BLE001  # what watches the work must not change how it ends
+            except Exception as error:  # noqa: BLE001  # an observer must not change a call's outcome
                 LOGGER.error("on_event raised %s", type(error).__name__)
 
     # ── Before ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Refuse to work after the end, in a forked child, or in another loop than the first."""
+    def _check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Raise `NotSentError` if the engine is closed, forked, or used from another loop."""
         if self._is_closed:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
         if self._loop is None:
@@ -319,24 +335,24 @@ class Engine:
             )
 
     def _check_process(self) -> None:
-        """Refuse to work in a child that was forked after the first use: both would read the same connections."""
-        if self._is_foreign():
+        """Raise `NotSentError` in a child forked after the first use; it shares the parent's connections."""
+        if self._is_in_forked_child():
             raise NotSentError(
                 "this session was used before the process was forked, and its connections belong to the parent: "
                 "make a new SessionManager in each child, after the fork"
             )
 
-    def _check_still_ours(self, call: PreparedRequest) -> None:
-        """Refuse to go on with a call in a child that was forked while the call paused: the parent goes on with it."""
-        if self._is_foreign():
+    def _check_not_forked(self, call: PreparedRequest) -> None:
+        """Raise the call's error in a child forked during the call; the parent continues the call."""
+        if self._is_in_forked_child():
             raise call.merge_outcomes(
                 call.annotate(
                     NotSentError("the process was forked before the call was sent: the parent process sends it")
                 )
             )
 
-    def _is_foreign(self) -> bool:
-        # os.register_at_fork would miss the forks of C code (uWSGI's workers); asking the system is 0.2 % of a call.
+    def _is_in_forked_child(self) -> bool:
+        # os.register_at_fork misses forks by C code (uWSGI's workers); getpid costs 0.2 % of a call.
         return self._process not in (0, getpid())
 
     def _prepare(
@@ -358,7 +374,7 @@ class Engine:
                 )
             path = path.replace("{uid}", text)
         url = self._root.with_path(self._prefix + path, encoded=True)  # half the cost of a new URL
-        # Kept: to make them anew costs 2 % of a read and 3 % of a create.
+        # Cached: building them costs 2 % of a read and 3 % of a create.
         headers = self._headers.get(credentials.fingerprint) or self._new_headers(credentials)
         secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
         if body is not None:
@@ -368,26 +384,28 @@ class Engine:
         )
 
     def _new_headers(self, credentials: Credentials) -> envelope.Headers:
-        """Return the secret headers of every call with these keys, and keep them for the next one."""
-        if len(self._headers) >= _HEADERS_KEPT:
+        """Return the secret headers for these keys, and cache them."""
+        if len(self._headers) >= _MAX_CACHED_HEADERS:
             self._headers.clear()
         headers = self._headers[credentials.fingerprint] = envelope.headers(credentials, self.config.plugin)
         return headers
 
     async def _acquire_slot(self, call: PreparedRequest) -> None:
-        """Wait for a turn and a place."""
+        """Wait for a start and a slot."""
         try:
             call.started_at = await self._scheduler.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
         except NotSentError as error:
             raise call.merge_outcomes(call.annotate(error)) from None
-        if self._is_closed or self._is_foreign():
+        if self._is_closed or self._is_in_forked_child():
             self._scheduler.release(call.key)
-            what = "closed" if self._is_closed else "forked into another process"
-            raise call.merge_outcomes(call.annotate(NotSentError(f"the session was {what} while the call was waiting")))
+            event = "closed" if self._is_closed else "forked into another process"
+            raise call.merge_outcomes(
+                call.annotate(NotSentError(f"the session was {event} while the call was waiting"))
+            )
 
     async def _reacquire_slot(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
-        """Start anew, before the first byte, what `before_send` has made late: late calls would arrive together."""
-        late, max_wait = loop.time(), self.config.max_wait
+        """Renew the start of a call that `before_send` delayed; delayed calls could arrive in a burst."""
+        now, max_wait = loop.time(), self.config.max_wait
         if max_wait is not None:
             max_wait = max(0.0, max_wait - (call.started_at - call.queued_at))
         try:
@@ -396,14 +414,14 @@ class Engine:
             )
         except NotSentError as error:
             raise call.merge_outcomes(call.annotate(error)) from None
-        self._check_still_ours(call)
-        call.deadline += call.started_at - late
+        self._check_not_forked(call)
+        call.deadline += call.started_at - now
 
 
 def _uid_text(uid: object) -> str:
-    """Return the uid as it stands in a path, or "" for what is none."""
+    """Return the uid as text for a path, or "" if it is invalid."""
     if isinstance(uid, str):
         return uid if _UID.fullmatch(uid) else ""
-    if isinstance(uid, int) and not isinstance(uid, bool) and -_MOST_UID < uid < _MOST_UID:
+    if isinstance(uid, int) and not isinstance(uid, bool) and -_MAX_UID < uid < _MAX_UID:
         return str(int(uid))
     return ""

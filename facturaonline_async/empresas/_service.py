@@ -356,7 +356,7 @@ class EmpresaService:
                 self._credentials,
                 uid=uid,
                 body=wire.write_delete(),
-                reached=partial(self._is_gone, uid),
+                verify=partial(self._is_gone, uid),
             )
         self._engine.companies.forget(str(uid))
 

@@ -193,7 +193,7 @@ class SeriesService:
 
         """
         await self._engine.send_exclusive(
-            wire.ACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=True)
+            wire.ACTIVATE, self._credentials, uid=uid, verify=partial(self._is_active, uid, wanted=True)
         )
 
     async def deactivate(self, uid: int | str) -> None:
@@ -204,7 +204,7 @@ class SeriesService:
 
         """
         await self._engine.send_exclusive(
-            wire.DEACTIVATE, self._credentials, uid=uid, reached=partial(self._is_active, uid, wanted=False)
+            wire.DEACTIVATE, self._credentials, uid=uid, verify=partial(self._is_active, uid, wanted=False)
         )
 
     async def delete(self, uid: int | str) -> None:
@@ -222,7 +222,7 @@ class SeriesService:
         """
         with self._engine.pending.deleting("series", self._credentials.fingerprint, uid):
             await self._engine.send_exclusive(
-                wire.DELETE, self._credentials, uid=uid, reached=partial(self._is_gone, uid)
+                wire.DELETE, self._credentials, uid=uid, verify=partial(self._is_gone, uid)
             )
 
     async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:

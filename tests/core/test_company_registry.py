@@ -1,4 +1,4 @@
-"""Whose company is it: an answer about another company, or with another company's keys, is never taken for this one."""
+"""Answers that mix two companies are detected and never used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ F = PlanSerie(letra="F", tipo_documento="factura")
 
 @frozen
 class Two:
-    """Two companies: the one that is asked for, and another one."""
+    """Two companies: the requested one and another one."""
 
     emulator: Emulator
     mine: str
@@ -46,12 +46,12 @@ class Two:
         return {name: self.row(uid)[name] for name in ("api_key", "secret_key")}
 
     def lists(self, **changes: Any) -> None:
-        """Let every list give these fields for the company that is asked for."""
+        """Put these fields into the requested company's row of every list."""
         rows = [self.row(MAIN), self.row(self.mine) | changes, self.row(self.other)]
         self.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
 
     def tells(self, row: dict[str, Any]) -> None:
-        """Let every detail be this one."""
+        """Return this detail for every company."""
         self.answers("empresas.get", {"status": "success", "data": detail(row)})
 
     def answers(self, endpoint: str, body: dict[str, Any], *, commit: bool = False) -> None:
@@ -103,7 +103,7 @@ async def test_a_list_that_contradicts_itself_about_a_company_finds_nothing(
 
 
 @each_row
-async def test_a_listed_company_with_anothers_uid_or_keys_gives_no_credentials(
+async def test_a_listed_company_with_anothers_uid_or_keys_has_no_credentials(
     client: FacturaOnline, two: Two, swapped: Callable[[Two], dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     two.lists(**swapped(two))
@@ -114,10 +114,8 @@ async def test_a_listed_company_with_anothers_uid_or_keys_gives_no_credentials(
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
-async def test_a_list_that_names_two_companies_the_wrong_way_round_is_found_out_by_their_details(
-    client: FacturaOnline, two: Two
-) -> None:
-    """Nothing in the list contradicts itself; whoever takes its uid gets the other company's detail."""
+async def test_a_list_that_swaps_two_companies_is_detected_by_their_details(client: FacturaOnline, two: Two) -> None:
+    """The list is consistent in itself, but each uid leads to the other company's detail."""
     rows = [two.row(two.mine) | {"rfc": OTHER}, two.row(two.other) | {"rfc": RFC}]
     two.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
     with pytest.raises(UnreadableAnswerError) as refused:
@@ -130,7 +128,7 @@ async def test_a_list_that_names_two_companies_the_wrong_way_round_is_found_out_
     assert two.emulator.count("empresas.create") == 0
 
 
-async def test_keys_are_known_as_anothers_from_an_earlier_list(client: FacturaOnline, two: Two) -> None:
+async def test_keys_of_another_company_are_recognised_from_an_earlier_list(client: FacturaOnline, two: Two) -> None:
     await client.empresas.list()
     row = detail(two.row(two.mine) | two.keys(two.other))
     two.answers("empresas.list", {"response": "success", "data": [row]})
@@ -139,7 +137,7 @@ async def test_keys_are_known_as_anothers_from_an_earlier_list(client: FacturaOn
         client.for_empresa(empresa)
 
 
-async def test_a_later_list_that_contradicts_nothing_clears_an_earlier_one(client: FacturaOnline, two: Two) -> None:
+async def test_a_later_consistent_list_replaces_an_earlier_one(client: FacturaOnline, two: Two) -> None:
     two.lists(**two.keys(two.other))
     with pytest.raises(UnreadableAnswerError):
         await client.empresas.ensure(nueva(RFC))
@@ -179,7 +177,7 @@ async def test_a_detail_of_another_company_or_with_its_keys_is_never_used(
 
 
 @pytest.mark.parametrize("name", ["whole", "uid", "RFC", "keys", "all but the uid"])
-async def test_a_plain_get_of_another_company_warns_and_gives_no_credentials(
+async def test_get_with_another_companys_answer_warns_and_has_no_credentials(
     client: FacturaOnline, two: Two, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = await client.empresas.find(RFC)
@@ -195,9 +193,7 @@ async def test_a_plain_get_of_another_company_warns_and_gives_no_credentials(
     assert row["api_key"] not in caplog.text
 
 
-async def test_copies_of_a_value_that_is_about_another_company_give_no_credentials_either(
-    client: FacturaOnline, two: Two
-) -> None:
+async def test_copies_of_a_mixed_up_value_have_no_credentials(client: FacturaOnline, two: Two) -> None:
     two.tells(two.row(two.other))
     empresa = await client.empresas.get(two.mine)
     with pytest.raises(UnreadableAnswerError):
@@ -205,12 +201,12 @@ async def test_copies_of_a_value_that_is_about_another_company_give_no_credentia
 
 
 @pytest.mark.parametrize("has_keys", [True, False])
-async def test_the_main_companys_keys_are_found_out_though_no_list_has_them(
+async def test_the_main_companys_keys_are_detected_without_a_list(
     client: FacturaOnline,
     two: Two,
     has_keys: bool,  # noqa: FBT001
 ) -> None:
-    """Lists leave the main company out, or leave out all keys: then the API is asked with them whose they are."""
+    """If lists lack the main company, or all keys, the keys are verified by a call."""
     rows = [detail(two.row(two.mine)), detail(two.row(two.other))]
     if not has_keys:
         rows = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
@@ -223,7 +219,7 @@ async def test_the_main_companys_keys_are_found_out_though_no_list_has_them(
     assert (await client.empresas.ensure(nueva(RFC))).credentials == two.emulator.credentials_of(two.mine)
 
 
-async def test_keys_that_lists_leave_out_are_proved_once(client: FacturaOnline, two: Two) -> None:
+async def test_keys_missing_from_lists_are_verified_once(client: FacturaOnline, two: Two) -> None:
     rows = [detail(two.row(uid)) for uid in (two.mine, two.other)]
     bare = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
     two.answers("empresas.list", {"response": "success", "data": bare})
@@ -245,16 +241,14 @@ NEW, NEWER = "DDD010101AA1", "BBB010101AA1"
 
 
 def tell_other_keys(emulator: Emulator) -> None:
-    """Let each detail be that of `NEW` with the keys of `NEWER`."""
+    """Return the detail of `NEW` with the keys of `NEWER`."""
     rows = {row["rfc"]: row for row in emulator.state["empresas"].values()}
     keys = {name: rows[NEWER][name] for name in ("api_key", "secret_key")}
     body = {"status": "success", "data": detail(rows[NEW]) | keys}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.get", times=None)
 
 
-async def test_keys_that_no_list_has_shown_are_proved_once_before_they_are_used(
-    client: FacturaOnline, emulator: Emulator
-) -> None:
+async def test_unlisted_keys_are_verified_once_before_use(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
     first = await client.empresas.ensure(nueva(NEW))
     for _ in range(3):
@@ -263,10 +257,8 @@ async def test_keys_that_no_list_has_shown_are_proved_once_before_they_are_used(
     assert asked == ["empresas.create", "empresas.get", "empresas.current", *["empresas.get"] * 3]
 
 
-async def test_a_new_company_is_never_given_another_new_companys_keys(
-    client: FacturaOnline, emulator: Emulator
-) -> None:
-    """No list has shown the keys of either."""
+async def test_a_new_company_never_gets_another_new_companys_keys(client: FacturaOnline, emulator: Emulator) -> None:
+    """No list has shown either company's keys."""
     emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
     made = [(await client.empresas.create(nueva(rfc))).uid for rfc in (NEW, NEWER)]
     tell_other_keys(emulator)
@@ -282,7 +274,7 @@ async def test_a_new_company_is_never_given_another_new_companys_keys(
 async def test_a_plan_creates_no_serie_with_another_new_companys_keys(
     client: FacturaOnline, emulator: Emulator
 ) -> None:
-    """The other company comes about while the run is at work, so that no list has shown its keys."""
+    """The other company is created during the run, so that no list has shown its keys."""
 
     def see(event: StepEvent) -> None:
         rfcs = [row["rfc"] for row in emulator.state["empresas"].values()]
@@ -299,7 +291,7 @@ async def test_a_plan_creates_no_serie_with_another_new_companys_keys(
 
 
 @pytest.mark.virtual_clock
-async def test_new_keys_that_do_not_work_yet_are_waited_for(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_ensure_waits_for_new_keys_that_do_not_work_yet(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
     emulator.inject(UNKNOWN_KEYS, endpoint="empresas.current", times=2)
     empresa = await client.empresas.ensure(nueva(NEW))
@@ -318,10 +310,10 @@ async def test_a_plan_waits_for_new_keys_that_do_not_work_yet(client: FacturaOnl
     assert ([outcome.ok for outcome in outcomes], run.report.is_complete) == ([True, True], True)
 
 
-async def test_the_last_list_of_a_run_is_compared_with_the_keys_that_it_used(
+async def test_the_final_list_of_a_run_is_compared_with_the_keys_it_used(
     client: FacturaOnline, emulator: Emulator
 ) -> None:
-    """The proof was wrong: what the run created is in another company."""
+    """The verification was wrong: the run created series in another company."""
     plan = Plan.from_values([(nueva(NEW), [F])])
     async with provision(client, plan, settle=0.2) as run:
         (outcome,) = [outcome async for outcome in _until_one(run, emulator)]
@@ -330,7 +322,7 @@ async def test_the_last_list_of_a_run_is_compared_with_the_keys_that_it_used(
 
 
 async def _until_one(run: Run, emulator: Emulator) -> AsyncIterator[RowOutcome]:
-    """Give the outcomes; after each, the list gives the companies other keys."""
+    """Yield the outcomes; after each, the list gives the companies other keys."""
     async for outcome in run:
         for uid, row in emulator.state["empresas"].items():
             if uid == outcome.uid:
@@ -338,7 +330,7 @@ async def _until_one(run: Run, emulator: Emulator) -> AsyncIterator[RowOutcome]:
         yield outcome
 
 
-async def test_a_proof_without_an_rfc_is_one_where_the_uid_agrees(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_an_answer_without_an_rfc_verifies_keys_by_its_uid(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
     uid = (await client.empresas.create(nueva(NEW))).uid
     for owner in (uid, MAIN):
@@ -352,7 +344,7 @@ async def test_a_proof_without_an_rfc_is_one_where_the_uid_agrees(client: Factur
         await client.empresas.get_verified(other, rfc=NEWER)
 
 
-async def test_a_value_that_was_read_before_the_contradiction_is_refused(client: FacturaOnline, two: Two) -> None:
+async def test_a_value_read_before_a_contradiction_is_refused(client: FacturaOnline, two: Two) -> None:
     row = detail(two.row(two.mine) | two.keys(two.other))
     two.answers("empresas.list", {"response": "success", "data": [row]})
     (empresa,) = await client.empresas.list(rfc=RFC)
@@ -363,7 +355,7 @@ async def test_a_value_that_was_read_before_the_contradiction_is_refused(client:
         client.for_empresa(empresa)
 
 
-async def test_what_is_right_costs_no_further_call(client: FacturaOnline, two: Two) -> None:
+async def test_consistent_answers_cost_no_further_call(client: FacturaOnline, two: Two) -> None:
     await client.empresas.ensure(nueva(RFC))
     client.for_empresa(await client.empresas.get(two.mine))
     assert [request.endpoint for request in two.emulator.requests] == ["empresas.list", "empresas.get", "empresas.get"]
@@ -377,10 +369,10 @@ def told_of(two: Two, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("rfc", [OTHER, "CCC010101AA1", ""])
-async def test_a_creates_answer_about_another_company_is_not_taken_for_the_new_one(
+async def test_a_creates_answer_about_another_company_is_not_the_new_one(
     client: FacturaOnline, two: Two, rfc: str
 ) -> None:
-    """It was created all the same: an ensure finds it."""
+    """The company was created nevertheless: `ensure` finds it."""
     await client.empresas.list()
     body = told_of(two, rfc=rfc)
     two.answers("empresas.create", body, commit=True)
@@ -392,7 +384,7 @@ async def test_a_creates_answer_about_another_company_is_not_taken_for_the_new_o
             await client.empresas.create(nueva("BBB010101AA1"))
 
 
-async def test_a_creates_answer_with_anothers_uid_is_found_out(client: FacturaOnline, two: Two) -> None:
+async def test_a_creates_answer_with_another_companys_uid_is_detected(client: FacturaOnline, two: Two) -> None:
     await client.empresas.list()
     two.answers("empresas.create", told_of(two, rfc="DDD010101AA1"), commit=True)
     with pytest.raises(UnreadableAnswerError, match=two.other):
@@ -411,10 +403,10 @@ async def test_a_plan_takes_no_uid_from_a_creates_answer_about_another_company(c
 
 
 @pytest.mark.parametrize("lists", ["show it", "lie behind", "are from before"])
-async def test_a_plan_keeps_no_uid_of_another_company_that_a_creates_answer_gave(
+async def test_a_plan_keeps_no_foreign_uid_from_a_creates_answer(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path, lists: str
 ) -> None:
-    """The answer has no RFC, so that only the company's detail contradicts it. A second run, or a look, mends it."""
+    """The answer has no RFC, so that only the company's detail contradicts it. A second run or read corrects it."""
     emulator.inject(
         Fault.status(200, body={"status": "create", "0": {"acco_uid": MAIN}}, commit=True), endpoint="empresas.create"
     )
@@ -434,7 +426,7 @@ async def test_a_plan_keeps_no_uid_of_another_company_that_a_creates_answer_gave
     assert [serie["empresa"] for serie in emulator.state["series"].values()] == [uid]
 
 
-async def test_a_creates_answer_gives_no_keys(client: FacturaOnline) -> None:
+async def test_a_creates_answer_has_no_credentials(client: FacturaOnline) -> None:
     with pytest.raises(InvalidInputError, match="has no keys"):
         client.for_empresa(await client.empresas.create(nueva(RFC)))
 
@@ -447,7 +439,7 @@ async def test_a_creates_answer_gives_no_keys(client: FacturaOnline) -> None:
         lambda two: two.row(two.mine) | {"rfc": OTHER},
     ],
 )
-async def test_an_updates_answer_about_another_company_cannot_be_read(
+async def test_an_updates_answer_about_another_company_is_unreadable(
     client: FacturaOnline, two: Two, answer: Callable[[Two], dict[str, Any]]
 ) -> None:
     await client.empresas.list()
@@ -456,7 +448,7 @@ async def test_an_updates_answer_about_another_company_cannot_be_read(
         await client.empresas.update(two.mine, CambiosEmpresa(ciudad="Arandas"))
 
 
-async def test_a_company_that_is_given_another_rfc_is_still_itself(client: FacturaOnline, two: Two) -> None:
+async def test_a_company_may_change_its_rfc(client: FacturaOnline, two: Two) -> None:
     await client.empresas.list()
     await client.empresas.update(two.mine, CambiosEmpresa(rfc="DDD010101AA1"))
     empresa = await client.empresas.get_verified(two.mine, rfc="DDD010101AA1")
@@ -471,7 +463,7 @@ async def test_a_plan_changes_no_company_that_a_list_gave_the_wrong_uid(client: 
     assert (outcome.state, two.emulator.count("empresas.update")) == (State.FAILED, 0)
 
 
-# ── What is no contradiction ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Consistent answers ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_two_companies_may_have_the_same_rfc(client: FacturaOnline, emulator: Emulator) -> None:
@@ -492,11 +484,11 @@ async def test_two_companies_may_have_the_same_rfc(client: FacturaOnline, emulat
         ("EKU9003173C9", "", False),
     ],
 )
-def test_rfcs_are_compared_in_their_normal_form(one: str, other: str, same: bool) -> None:  # noqa: FBT001
+def test_rfcs_are_compared_in_normal_form(one: str, other: str, same: bool) -> None:  # noqa: FBT001
     assert same_rfc(one, other) is same
 
 
-def test_three_companies_with_the_same_keys_are_each_told_of_another() -> None:
+def test_three_companies_with_the_same_keys_are_each_reported_with_another() -> None:
     identities = CompanyRegistry()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret("k" * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
     listing = identities.listing("account")
@@ -506,7 +498,7 @@ def test_three_companies_with_the_same_keys_are_each_told_of_another() -> None:
 
 
 def _known(*uids: str) -> tuple[CompanyRegistry, list[Empresa]]:
-    """Return what a session knows after one list, and the list's companies."""
+    """Return the registry after one list, and the list's companies."""
     identities = CompanyRegistry()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)) for uid in uids]
     listing = identities.listing("account")
@@ -516,7 +508,7 @@ def _known(*uids: str) -> tuple[CompanyRegistry, list[Empresa]]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_a_list_contradicts_itself_also_where_its_first_rows_are_known(size: int) -> None:
+def test_a_contradiction_after_known_rows_is_detected(size: int) -> None:
     identities, rows = _known("a", "b", "c")
     rows.append(evolve(rows[0], uid="d", rfc="d"))
     listing = identities.listing("account")
@@ -525,14 +517,14 @@ def test_a_list_contradicts_itself_also_where_its_first_rows_are_known(size: int
     assert [bool(listing.problem(row)) for row in rows] == [True, False, False, True]
 
 
-def test_a_list_that_says_what_is_known_is_only_compared() -> None:
+def test_a_known_list_is_only_compared() -> None:
     identities, rows = _known("a", "b", "c")
     listing = identities.listing("account")
     listing.add(rows, key_marks(rows))
     assert (listing.owners, listing.rfcs) == ({}, {})
 
 
-async def test_an_error_about_whose_company_it_is_shows_no_key(client: FacturaOnline, two: Two) -> None:
+async def test_an_error_about_mixed_companies_shows_no_key(client: FacturaOnline, two: Two) -> None:
     two.tells(two.row(two.other))
     with pytest.raises(FacturaOnlineError) as refused:
         await client.empresas.ensure(nueva(RFC))

@@ -1,4 +1,4 @@
-"""The session: its life, its traps, and what is left of a cancelled call."""
+"""The engine: lifetime, cancellation, traps of HTTP clients, faults, limits and `connect`."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ MAIN = "607a062eae2bb"
 
 
 def acquired(session: SessionManager) -> int:
-    """Return how many connections are in use."""
+    """Return the number of connections in use."""
     if session._engine._transport.http is None:
         return 0  # no call has come as far as that
     assert session._engine._transport.http.connector is not None
     return len(session._engine._transport.http.connector._acquired)
 
 
-# ── Late starts ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Delayed starts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.virtual_clock
-async def test_calls_that_a_stalled_before_send_has_made_late_do_not_arrive_together() -> None:
+async def test_calls_delayed_by_before_send_do_not_arrive_in_a_burst() -> None:
     async with Emulator() as emulator:
         config = Config(base_url=emulator.base_url, rates=Rate(10, 1))
         async with connect(emulator.credentials, config=config) as client:
@@ -82,7 +82,7 @@ async def test_calls_that_a_stalled_before_send_has_made_late_do_not_arrive_toge
     assert max(sum(start <= time < start + 1 - 1e-9 for time in times) for start in times) <= 10
 
 
-# ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Lifetime ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_session_is_made_without_a_loop_and_starts_in_the_loop_that_uses_it() -> None:
@@ -134,7 +134,7 @@ async def test_a_closed_session_says_so() -> None:
                 pass
 
 
-async def test_closing_ends_calls_that_wait_for_their_turn_without_sending_them() -> None:
+async def test_closing_ends_waiting_calls_without_sending_them() -> None:
     async with Emulator() as emulator:
         config = Config(base_url=emulator.base_url, rates=Rate(1, 0.2))
         session = SessionManager(config)
@@ -151,7 +151,7 @@ async def test_closing_ends_calls_that_wait_for_their_turn_without_sending_them(
         assert emulator.count("series.list") == 1
 
 
-def test_nothing_unclosed_is_left_behind() -> None:
+def test_closing_leaves_no_unclosed_resource() -> None:
     async def main() -> None:
         async with Emulator() as emulator:
             for _ in range(3):
@@ -190,8 +190,8 @@ CALLS: dict[str, Callable[[FacturaOnline], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_call_cancelled_at_any_await_leaves_everything_as_new(call: str) -> None:
-    """Cancel after 1, 2, 3 … rounds of the loop, until the call is done before it can be cancelled."""
+async def test_a_call_cancelled_at_any_await_leaves_no_state_behind(call: str) -> None:
+    """Cancel after 1, 2, 3 … loop iterations, until the call is done before its cancellation."""
     config = evolve(QUICK, rates=(Rate(1000, 1),), concurrency=2)
     async with Emulator() as emulator:
         if call == "a repeated read":
@@ -220,11 +220,11 @@ async def test_a_call_cancelled_at_any_await_leaves_everything_as_new(call: str)
                 pytest.fail("the call never came to its end")
             assert rounds > 5
             await asyncio.gather(task, return_exceptions=True)
-            # Both places are free, and the connections work.
+            # Both slots are free, and the connections work.
             await asyncio.gather(client.series.list(), client.series.list())
 
 
-async def test_a_cancelled_waiter_leaves_its_turn_to_the_next() -> None:
+async def test_a_cancelled_waiter_frees_its_start() -> None:
     async with Emulator() as emulator:
         config = Config(rates=Rate(1, 0.1))
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -236,7 +236,7 @@ async def test_a_cancelled_waiter_leaves_its_turn_to_the_next() -> None:
             assert (tasks[3].exception(), emulator.count("series.list")) == (None, 2)
 
 
-async def test_one_of_several_who_share_a_read_may_leave() -> None:
+async def test_a_cancelled_caller_does_not_affect_a_shared_read() -> None:
     async with (
         Emulator(latency=0.05) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url) as client,
@@ -248,7 +248,7 @@ async def test_one_of_several_who_share_a_read_may_leave() -> None:
         assert emulator.count("series.list") == 1
 
 
-async def test_a_shared_read_ends_when_all_have_left() -> None:
+async def test_a_shared_read_is_cancelled_with_its_last_caller() -> None:
     async with (
         Emulator(latency=30) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url) as client,
@@ -262,10 +262,10 @@ async def test_a_shared_read_ends_when_all_have_left() -> None:
         assert (acquired(client.session), client.session._engine.single_flight._tasks) == (0, set())
 
 
-# ── Traps ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Traps of HTTP clients ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_no_company_carries_anothers_cookie() -> None:
+async def test_cookies_are_not_sent_back() -> None:
     async with replaying(SERIES, headers={"Set-Cookie": "laravel_session=abc; path=/"}) as (client, server):
         await client.series.list()
         await client.series.list()
@@ -273,7 +273,7 @@ async def test_no_company_carries_anothers_cookie() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_keys_are_not_carried_to_where_a_redirect_points(status: int) -> None:
+async def test_keys_are_not_sent_to_a_redirect_target(status: int) -> None:
     async with replay(SERIES) as elsewhere:
         location = {"Location": f"{elsewhere.base_url}/v4/series"}
         async with replaying("", status=status, headers=location) as (client, server):
@@ -298,7 +298,7 @@ async def test_an_explicit_proxy_is_used() -> None:
     assert [asked.path for asked in proxy.asked] == ["/api/v4/series"]
 
 
-async def test_every_call_carries_the_pair_and_the_plugin() -> None:
+async def test_every_call_carries_the_key_pair_and_the_plugin() -> None:
     async with replaying(SERIES, config=Config(plugin="mine")) as (client, server):
         await client.series.list()
     sent = server.asked[0].headers
@@ -309,7 +309,7 @@ async def test_every_call_carries_the_pair_and_the_plugin() -> None:
     )
 
 
-async def test_a_post_without_a_body_says_json_as_the_samples_do() -> None:
+async def test_a_post_without_a_body_has_the_content_type_json() -> None:
     async with replaying('{"status": "success"}') as (client, server):
         await client.series.activate(1)
     assert (server.asked[0].headers["Content-Type"], server.asked[0].body) == ("application/json", b"")
@@ -336,7 +336,7 @@ async def test_a_query_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("limit", ["max_answer_bytes", "max_list_bytes"])
-async def test_an_answer_that_is_too_large_is_not_read(limit: str) -> None:
+async def test_a_too_large_answer_is_not_read(limit: str) -> None:
     config = Config(**{limit: 1000}, rates=())  # type: ignore[arg-type]
     body = b'{"status": "success", "data": [' + b" " * 2000 + b"]}"
     async with replaying(body, config=config) as (client, server):
@@ -345,17 +345,17 @@ async def test_an_answer_that_is_too_large_is_not_read(limit: str) -> None:
         assert (len(server.asked), acquired(client.session)) == (1, 0)
 
 
-# ── Faults on the way (the whole matrix has a file of its own) ────────────────────────────────────────────────────────
+# ── Faults (tests/matrix has all of them) ─────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_refused_connection_is_repeated_and_then_surely_not_sent() -> None:
+async def test_a_refused_connection_is_not_sent() -> None:
     async with connect(CREDENTIALS, base_url="http://127.0.0.1:9/api", config=QUICK) as client:
         with pytest.raises(NotSentError, match=r"no connection to 127\.0\.0\.1") as refused:
             await client.series.create(letra="F", tipo_documento="factura")
     assert (refused.value.__cause__, refused.value.__context__) == (None, None)
 
 
-async def test_a_call_that_was_not_sent_is_sent_when_the_server_is_back() -> None:
+async def test_an_unsent_call_is_retried_until_the_server_is_back() -> None:
     async with Emulator() as emulator:
         base_url, credentials = emulator.base_url, emulator.credentials
         await emulator.aclose()
@@ -368,7 +368,7 @@ async def test_a_call_that_was_not_sent_is_sent_when_the_server_is_back() -> Non
             assert emulator.count("series.create") == 1
 
 
-async def test_a_read_is_repeated_and_a_create_is_not() -> None:
+async def test_a_read_is_retried_and_a_create_is_not() -> None:
     async with Emulator() as emulator:
         emulator.inject(Fault.drop_before_commit(), endpoint="series.list", times=2)
         emulator.inject(Fault.drop_after_commit(), endpoint="series.create")
@@ -381,7 +381,7 @@ async def test_a_read_is_repeated_and_a_create_is_not() -> None:
 
 @pytest.mark.parametrize("attempts", [1, 3])
 async def test_a_read_is_sent_once_per_granted_start(attempts: int) -> None:
-    """Aiohttp would send a GET again by itself, past the limiter."""
+    """By default, aiohttp repeats a GET by itself and bypasses the limiter."""
 
     async def hang_up(exchange: Exchange) -> None:
         exchange.reset()
@@ -393,7 +393,7 @@ async def test_a_read_is_sent_once_per_granted_start(attempts: int) -> None:
     assert len(server.requests) == attempts
 
 
-async def test_closing_closes_the_connections_also_when_it_is_cancelled() -> None:
+async def test_a_cancelled_closing_still_closes_the_connections() -> None:
     async with Emulator(latency=30) as emulator:
         session = SessionManager(evolve(UNLIMITED, base_url=emulator.base_url))
         client = FacturaOnline(session, emulator.credentials)
@@ -407,7 +407,7 @@ async def test_closing_closes_the_connections_also_when_it_is_cancelled() -> Non
         assert session._engine._transport.http.closed
 
 
-async def test_a_read_is_given_up_after_its_attempts() -> None:
+async def test_a_read_fails_after_its_last_attempt() -> None:
     async with Emulator() as emulator:
         emulator.inject(Fault.status(503), times=None)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
@@ -416,7 +416,7 @@ async def test_a_read_is_given_up_after_its_attempts() -> None:
         assert (emulator.count("series.list"), failed.value.status) == (4, 503)
 
 
-async def test_a_refusal_is_never_repeated() -> None:
+async def test_a_refusal_is_never_retried() -> None:
     async with (
         Emulator() as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
@@ -426,7 +426,7 @@ async def test_a_refusal_is_never_repeated() -> None:
         assert emulator.count("series.get") == 1
 
 
-async def test_no_answer_in_time_is_a_time_out_of_unknown_outcome() -> None:
+async def test_a_timeout_has_an_unknown_outcome() -> None:
     async with Emulator(latency=30) as emulator:
         config = evolve(QUICK, total_timeout=0.05, upload_timeout=0.05)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -435,8 +435,8 @@ async def test_no_answer_in_time_is_a_time_out_of_unknown_outcome() -> None:
             assert (isinstance(late.value, TimeoutError), acquired(client.session)) == (True, 0)
 
 
-async def test_an_answer_that_came_while_the_loop_stood_still_is_not_too_late() -> None:
-    """Else every call of an application that blocks its loop for a while would be of unknown outcome."""
+async def test_an_answer_that_arrived_during_a_stall_is_in_time() -> None:
+    """Otherwise every call of an application that blocks its loop would have an unknown outcome."""
 
     async def answer_and_stand_still(exchange: Exchange) -> None:
         await exchange.write(http(b'{"response": "success"}'))
@@ -450,20 +450,20 @@ async def test_an_answer_that_came_while_the_loop_stood_still_is_not_too_late() 
         assert len(server.requests) == 1
 
 
-async def test_the_deadline_ends_repeats() -> None:
+async def test_the_deadline_ends_retries() -> None:
     async with Emulator() as emulator:
         emulator.inject(Fault.status(500), times=None)
         config = Config(rates=(), deadline=0.2, retry=RetryPolicy(read_attempts=1000, transient=0.05, longest=0.05))
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
-            began = asyncio.get_running_loop().time()
+            started_at = asyncio.get_running_loop().time()
             with pytest.raises(OutcomeUnknownError):
                 await client.series.list()
-            took = asyncio.get_running_loop().time() - began
+            took = asyncio.get_running_loop().time() - started_at
         assert took < 2
         assert 1 < emulator.count("series.list") < 1000
 
 
-async def test_an_answer_that_is_not_http_is_of_unknown_outcome() -> None:
+async def test_an_answer_that_is_not_http_has_an_unknown_outcome() -> None:
     async def babble(exchange: Exchange) -> None:
         await exchange.write(b"SSH-2.0-OpenSSH\r\n\r\n")
         exchange.writer.close()
@@ -475,8 +475,8 @@ async def test_an_answer_that_is_not_http_is_of_unknown_outcome() -> None:
 
 
 @pytest.mark.parametrize("upload", ["multipart", "base64"])
-async def test_a_company_goes_out_in_one_piece(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Headers, texts and files together: one send on the socket."""
+async def test_a_company_is_sent_in_one_segment(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers, texts and files are sent by one call of the socket."""
     sent: list[int] = []
     address: list[tuple[str, int]] = []
 
@@ -526,7 +526,7 @@ async def test_no_error_shows_a_key(fault: Fault) -> None:
 async def test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """New connections take 90 ms, so that the first calls arrive later than those that follow them."""
+    """New connections take 90 ms, so that the first calls arrive later than their successors."""
     create = aiohttp.TCPConnector._create_connection
 
     async def create_late(*arguments: Any) -> Any:
@@ -551,7 +551,7 @@ async def test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any
     assert sum(at < ends for at in arrivals) >= 0.995 * 20 * 10
 
 
-async def test_max_wait_bounds_the_wait_for_a_turn() -> None:
+async def test_max_wait_bounds_the_wait_for_a_slot() -> None:
     async with Emulator() as emulator:
         config = Config(rates=Rate(1, 1000), max_wait=0.01)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -562,7 +562,7 @@ async def test_max_wait_bounds_the_wait_for_a_turn() -> None:
 
 
 @pytest.mark.parametrize(("concurrency", "per_key", "most"), [(3, 32, 3), (64, 2, 2)])
-async def test_no_more_calls_are_in_flight_than_the_gate_lets_in(concurrency: int, per_key: int, most: int) -> None:
+async def test_concurrency_bounds_the_calls_in_flight(concurrency: int, per_key: int, most: int) -> None:
     async with Emulator(latency=0.01) as emulator:
         config = Config(rates=(), concurrency=concurrency, concurrency_per_key=per_key)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -570,7 +570,7 @@ async def test_no_more_calls_are_in_flight_than_the_gate_lets_in(concurrency: in
         assert emulator.in_flight_max == most
 
 
-async def test_waiting_for_a_turn_counts_against_no_time_out() -> None:
+async def test_the_wait_for_a_slot_counts_against_no_timeout() -> None:
     async with Emulator() as emulator:
         config = Config(rates=Rate(1, 0.15), total_timeout=0.1, deadline=0.1)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -593,7 +593,7 @@ async def test_connect_reads_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     ("argument", "config", "environment", "expected"),
     [("a", "b", "c", "a"), (None, "b", "c", "b"), (None, None, "c", "c")],
 )
-async def test_the_base_url_is_looked_for_in_order(
+async def test_the_base_url_comes_from_argument_config_and_environment_in_order(
     monkeypatch: pytest.MonkeyPatch, argument: str | None, config: str | None, environment: str, expected: str
 ) -> None:
     def url(name: str | None) -> str | None:
@@ -605,7 +605,7 @@ async def test_the_base_url_is_looked_for_in_order(
 
 
 @pytest.mark.parametrize("missing", ["FACTURAONLINE_API_KEY", "FACTURAONLINE_SECRET_KEY", "FACTURAONLINE_BASE_URL"])
-async def test_what_is_missing_from_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+async def test_a_missing_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     for name in ("FACTURAONLINE_API_KEY", "FACTURAONLINE_SECRET_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("FACTURAONLINE_BASE_URL", "https://a.example.mx/api")
@@ -615,7 +615,7 @@ async def test_what_is_missing_from_the_environment_is_named(monkeypatch: pytest
             pass
 
 
-async def test_a_client_that_was_awaited_lives_until_it_is_closed() -> None:
+async def test_an_awaited_client_works_until_it_is_closed() -> None:
     async with Emulator() as emulator:
         client = await connect(emulator.credentials, base_url=emulator.base_url, config=QUICK)
         assert [] == await client.series.list()
@@ -625,7 +625,7 @@ async def test_a_client_that_was_awaited_lives_until_it_is_closed() -> None:
             await client.series.list()
 
 
-async def test_a_client_over_a_shared_session_does_not_close_it() -> None:
+async def test_a_client_does_not_close_a_shared_session() -> None:
     async with (
         Emulator() as emulator,
         SessionManager(Config(base_url=emulator.base_url)) as session,
@@ -652,7 +652,7 @@ async def test_awaiting_a_connect_without_keys_or_url_raises_as_entering_it_does
         await connecting
 
 
-async def test_a_connect_is_used_once() -> None:
+async def test_a_connect_object_is_used_once() -> None:
     connecting = connect(CREDENTIALS, base_url="https://a.example.mx/api")
     client = await connecting
     with pytest.raises(RuntimeError, match="call connect again"):
@@ -661,7 +661,7 @@ async def test_a_connect_is_used_once() -> None:
     await client.aclose()
 
 
-async def test_a_connect_that_was_not_awaited_says_so() -> None:
+async def test_a_connect_object_that_was_not_awaited_says_so() -> None:
     connecting = connect(CREDENTIALS, base_url="https://a.example.mx/api")
     for name in ("series", "empresas", "session", "aclose"):
         with pytest.raises(
@@ -686,7 +686,7 @@ CELLS = (
 
 @contextmanager
 def served_by_a_thread() -> Iterator[Emulator]:
-    """Run an emulator that answers also while the test's own loop stands still."""
+    """Run an emulator that answers while the test's own loop does not run."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -701,8 +701,8 @@ def served_by_a_thread() -> Iterator[Emulator]:
         loop.close()
 
 
-def test_a_client_lives_over_the_cells_of_a_terminal_whose_loop_stands_still_between_them() -> None:
-    """As IPython does in a terminal, and ``python -m asyncio``: one loop, and each cell is run to its end."""
+def test_a_client_works_across_the_cells_of_a_terminal() -> None:
+    """IPython in a terminal and ``python -m asyncio`` run each cell to its end in one loop."""
     with served_by_a_thread() as emulator, asyncio.Runner() as runner:
         names: dict[str, Any] = {"credentials": emulator.credentials, "base_url": emulator.base_url}
         for cell in CELLS:
@@ -712,8 +712,8 @@ def test_a_client_lives_over_the_cells_of_a_terminal_whose_loop_stands_still_bet
         assert ([], [names["serie"]] * 3) == (names["before"], names["same"])
 
 
-async def test_a_client_lives_over_the_cells_of_a_notebook_whose_loop_runs_on() -> None:
-    """As a Jupyter kernel does: each cell is a task of one loop."""
+async def test_a_client_works_across_the_cells_of_a_notebook() -> None:
+    """A Jupyter kernel runs each cell as a task of one loop."""
     async with Emulator() as emulator:
         names: dict[str, Any] = {"credentials": emulator.credentials, "base_url": emulator.base_url}
         for cell in CELLS:
@@ -724,7 +724,7 @@ async def test_a_client_lives_over_the_cells_of_a_notebook_whose_loop_runs_on() 
         assert ([], [names["serie"]] * 3) == (names["before"], names["same"])
 
 
-def test_a_pair_is_free_to_make_and_shows_no_key() -> None:
+def test_a_client_needs_no_loop_and_shows_no_key() -> None:
     session = SessionManager(Config(base_url="https://a.example.mx/api"))
     client = FacturaOnline(session, Credentials(api_key="key-a", secret_key="key-b"))
     assert ("key-a" in repr(client), "key-b" in repr(client.series)) == (False, False)

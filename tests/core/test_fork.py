@@ -45,7 +45,7 @@ USES: Uses = {
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Give a loop that is not running, so that a child may run it on."""
+    """Return a loop that is not running, so that a child may continue it."""
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
@@ -65,18 +65,18 @@ def opened(base_url: str, **more: Any) -> FacturaOnline:
 
 
 def step(loop: asyncio.AbstractEventLoop) -> None:
-    """Run one turn of the loop: what begins in it cannot end in it."""
+    """Run one loop iteration: a call that begins in it cannot end in it."""
     loop.call_soon(loop.stop)
     loop.run_forever()
 
 
 def is_held(client: FacturaOnline) -> bool:
-    """Whether a throttled call pauses before its repeat."""
+    """Return whether a throttled call pauses before its retry."""
     return any(key.held_until for key in client.session._engine._scheduler._keys.values())
 
 
 def ended(loop: asyncio.AbstractEventLoop, work: Any) -> str:
-    """Say what error the work ends with in this loop; "" where it ends well."""
+    """Return the error that the work ends with in this loop; "" if it succeeds."""
     try:
         loop.run_until_complete(work)
     except FacturaOnlineError as error:
@@ -107,7 +107,7 @@ def test_a_child_is_refused_though_it_has_a_loop_of_its_own(loop: asyncio.Abstra
     assert "after the fork" in said
 
 
-def test_a_turn_that_the_parent_had_taken_lets_no_child_wait_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_lock_held_by_the_parent_does_not_block_a_child(loop: asyncio.AbstractEventLoop) -> None:
     with served() as base_url:
         client = opened(base_url)
 
@@ -121,7 +121,7 @@ def test_a_turn_that_the_parent_had_taken_lets_no_child_wait_for_ever(loop: asyn
         loop.run_until_complete(client.session.aclose())
 
 
-def test_a_read_that_the_parent_has_under_way_lets_no_child_wait_for_ever(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_running_read_of_the_parent_does_not_block_a_child(loop: asyncio.AbstractEventLoop) -> None:
     with served() as base_url:
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
@@ -135,7 +135,7 @@ def test_a_read_that_the_parent_has_under_way_lets_no_child_wait_for_ever(loop: 
 
 
 def waiting_call(client: FacturaOnline, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Serie]:
-    """Return a call that waits in the limiter, which one of a slow machine may not do at the first attempt."""
+    """Return a call that waits in the limiter; a slow machine may need several attempts."""
     while True:
         call = loop.create_task(client.series.get(7))
         step(loop)
@@ -144,7 +144,7 @@ def waiting_call(client: FacturaOnline, loop: asyncio.AbstractEventLoop) -> asyn
         loop.run_until_complete(call)
 
 
-def test_a_call_that_was_waiting_when_the_process_was_forked_is_sent_by_the_parent_alone(
+def test_a_call_waiting_at_a_fork_is_sent_by_the_parent_only(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     with served() as base_url:
@@ -171,9 +171,7 @@ def test_a_child_that_runs_the_loop_leaves_the_parents_answer_unread(loop: async
 
 
 @pytest.mark.parametrize("use", ["read", "create", "change"])
-def test_a_call_that_paused_before_its_repeat_at_a_fork_is_repeated_by_the_parent_alone(
-    use: str, loop: asyncio.AbstractEventLoop
-) -> None:
+def test_a_call_pausing_at_a_fork_is_retried_by_the_parent_only(use: str, loop: asyncio.AbstractEventLoop) -> None:
     with served(first=http(b"", status="429 Busy", headers=b"Retry-After: 1\r\n")) as base_url:
         client = opened(base_url)
         call = loop.create_task(USES[use](client))
@@ -186,7 +184,7 @@ def test_a_call_that_paused_before_its_repeat_at_a_fork_is_repeated_by_the_paren
     assert "forked before the call was sent" in said
 
 
-def test_a_fork_in_a_repeats_pause_leaves_the_outcome_of_the_attempt_before_unknown(
+def test_a_fork_during_a_pause_keeps_the_unknown_outcome_of_the_earlier_attempt(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     with served(first=http(b"", status="503 Down", headers=b"Retry-After: 1\r\n")) as base_url:
@@ -206,7 +204,7 @@ def test_a_fork_in_a_repeats_pause_leaves_the_outcome_of_the_attempt_before_unkn
     assert ["forked before the call was sent" in each for each in said] == [True]
 
 
-def test_a_create_whose_before_send_was_awaited_at_a_fork_is_sent_by_the_parent_alone(
+def test_a_create_in_before_send_at_a_fork_is_sent_by_the_parent_only(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     with served() as base_url:
@@ -226,7 +224,7 @@ def test_a_create_whose_before_send_was_awaited_at_a_fork_is_sent_by_the_parent_
 
 
 @pytest.mark.usefixtures("forked_by")
-def test_a_call_whose_connection_was_being_made_at_a_fork_is_sent_by_the_parent_alone(
+def test_a_call_connecting_at_a_fork_is_sent_by_the_parent_only(
     loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached, goes_on = asyncio.Event(), asyncio.Event()

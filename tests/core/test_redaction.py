@@ -1,4 +1,4 @@
-"""Texts from outside are made fit for people, and lose their secrets."""
+"""Texts from the API are cleaned for people, and their secrets are masked."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_cleaning_never_fails_and_leaves_only_printable_text(text: str) -> None:
 
 
 def forms(secret: str) -> list[str]:
-    """All forms in which a server may repeat what it was sent."""
+    """Return all forms in which a server may repeat a secret."""
     return [
         secret,
         json.dumps(secret)[1:-1],

@@ -201,7 +201,7 @@ async def test_a_look_that_fails_says_so_and_repeats_nothing() -> None:
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
             with pytest.raises(OutcomeUnknownError) as caught:
                 await client.series.deactivate(uid)
-        assert "could not be seen" in caught.value.__notes__[0]
+        assert "could not verify" in caught.value.__notes__[0]
         assert emulator.count("series.deactivate") == 1
 
 

@@ -1,7 +1,7 @@
-"""Request bodies as bytes: built once, sent in one piece, and ready to be sent again. No I/O.
+"""Request bodies as bytes, built once and reusable for retries. No I/O.
 
-The provider's samples set ``Content-Type: application/json`` on multipart forms, which destroys the boundary; here the
-body and its type are made together and never part.
+The provider's samples set ``Content-Type: application/json`` on multipart forms, which loses the boundary. Here a body
+and its content type are made together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ __all__ = ["Body", "File", "Value", "form", "json_body"]
 
 @frozen(kw_only=True)
 class File:
-    """A file in a form. The name is ours and ASCII: other names are percent-encoded in ways that servers misread."""
+    """File in a form.
+
+    Attributes:
+        name: File name, chosen by this package and ASCII: servers misread other names.
+        content_type: MIME type.
+        content: Bytes of the file.
+
+    """
 
     name: str
     content_type: str
@@ -34,7 +41,14 @@ Value = str | Secret | File
 
 @frozen(kw_only=True)
 class Body:
-    """A body, its ``Content-Type``, and the secrets in it (for masking them in whatever comes back)."""
+    """Request body.
+
+    Attributes:
+        content: Bytes of the body.
+        content_type: Value of the ``Content-Type`` header.
+        secrets: Secrets in the body, to be masked in answers.
+
+    """
 
     content: bytes = field(converter=to_secret_bytes)
     content_type: str
@@ -42,15 +56,18 @@ class Body:
 
 
 def json_body(value: Mapping[str, object]) -> Body:
-    """Return the value as JSON."""
+    """Return a JSON body."""
     return Body(content=json.dumps(value).encode(), content_type="application/json")
 
 
 def form(fields: Mapping[str, Value]) -> Body:
-    """Return a form: multipart if it holds a file, urlencoded if it does not.
+    """Return a form body: multipart if a field is a file, otherwise urlencoded.
+
+    Args:
+        fields: Values by field name.
 
     Raises:
-        InvalidInputError: a value cannot be sent. The error names the field, and no frame of it holds a secret.
+        InvalidInputError: A value cannot be encoded. The error names the field, and its frames hold no secret.
 
     """
     others = [value for value in fields.values() if not isinstance(value, str)]
@@ -58,7 +75,7 @@ def form(fields: Mapping[str, Value]) -> Body:
     made = _made(_multipart if len(secrets) < len(others) else _urlencoded, fields)
     if made is None:
         name = next((name for name, value in fields.items() if _made(_multipart, {name: value}) is None), "")
-        raise InvalidInputError(f"{name} is no text, or holds half a character (a lone surrogate).", field=name)
+        raise InvalidInputError(f"{name} is not a text, or holds half a character (a lone surrogate).", field=name)
     content_type, content = made
     return Body(content=content, content_type=content_type, secrets=secrets)
 
@@ -66,7 +83,7 @@ def form(fields: Mapping[str, Value]) -> Body:
 def _made(
     make: Callable[[Mapping[str, Value]], tuple[str, bytes]], fields: Mapping[str, Value]
 ) -> tuple[str, bytes] | None:
-    """Return what `make` makes, or None where it fails: its frames hold what was encoded."""
+    """Return the result of `make`, or None if it fails; its exception would hold the values."""
     try:
         return make(fields)
     except (UnicodeEncodeError, AttributeError, TypeError):
@@ -98,7 +115,7 @@ def _multipart(fields: Mapping[str, Value]) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", b"".join(pieces)
 
 
-# Names and types are ours, and few: to make each head once saves 6 % of creating a company.
+# There are few names and types: caching the part headers saves 6 % of creating a company.
 
 
 @lru_cache(maxsize=256)
@@ -113,5 +130,5 @@ def _file_head(name: str, file_name: str, content_type: str) -> bytes:
 
 
 def _escape(name: str) -> bytes:
-    """Escape a name in a part's header as browsers do (the HTML standard, multipart/form-data encoding)."""
+    """Escape a name in a part header as the HTML standard says for multipart/form-data."""
     return name.encode().replace(b"\r", b"%0D").replace(b"\n", b"%0A").replace(b'"', b"%22")

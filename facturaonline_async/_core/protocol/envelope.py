@@ -1,7 +1,7 @@
-"""What goes out as headers and what an answer says: the words that all resources of the API share. No I/O.
+"""Envelope of the API: request headers, and the verdict, message and payload of an answer. No I/O.
 
-Sources: the provider's pages on series and empresas, and recorded traffic of the sister product that runs the same
-code. An HTTP 2xx is not success there: the verdict stands in the body, under one of two names.
+Sources: the provider's pages on series and empresas, and recorded traffic of the sister product, which runs the same
+code. An HTTP 2xx does not mean success: the body holds a verdict under one of two names.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ E = TypeVar("E", bound=FacturaOnlineError)
 _VERDICT_KEYS: Final = ("status", "response")
 _YES: Final = frozenset({"success", "create"})
 _NO: Final = frozenset({"error", "failed"})
-_TELLING: Final = frozenset({*_VERDICT_KEYS, "error", "errors", "message"})
-"""Names beside which data are no answer by themselves: a verdict that cannot be read is no yes."""
+_VERDICT_HINTS: Final = frozenset({*_VERDICT_KEYS, "error", "errors", "message"})
+"""Field names beside which bare data are not accepted: an unreadable verdict does not mean success."""
 _TEXT_KEYS: Final = ("message", "messsage", "0")
 _PAYLOAD_KEYS: Final = ("data", "Data", "0")
 _PLUGIN: Final = istr("F-PLUGIN")
@@ -52,14 +52,14 @@ _READ_FOR_SNIPPET: Final = 1 << 18
 
 
 class Headers(CIMultiDict[str]):
-    """Request headers that do not show their values, for they hold the key pair. Each name stands in them once."""
+    """Request headers whose repr hides the values, because they hold the key pair."""
 
     def __repr__(self) -> str:
         return f"<headers: {', '.join(self)}>"
 
 
 def headers(credentials: Credentials, plugin: str) -> Headers:
-    """Return the headers that say who calls."""
+    """Return the headers that authenticate the caller."""
     return Headers(
         (
             (_PLUGIN, plugin),
@@ -71,15 +71,15 @@ def headers(credentials: Credentials, plugin: str) -> Headers:
 
 @define(eq=False)
 class RawResponse:
-    """What came back over the wire, unread.
+    """Answer before parsing.
 
     Attributes:
-        endpoint: what was asked.
-        uid: the uid in the path, or None.
+        endpoint: Endpoint that was called.
         status: HTTP status.
-        body: the decoded body.
-        retry_after: seconds that the server asked to wait, or None.
-        secrets: what this exchange must never show: the keys and passwords that were sent.
+        body: Body after content decoding.
+        uid: The uid in the path, or None.
+        retry_after: Server-requested pause in seconds, or None.
+        secrets: Keys and passwords that were sent, to be masked in errors.
 
     """
 
@@ -91,8 +91,8 @@ class RawResponse:
     secrets: tuple[Secret, ...] = ()
 
     def error(self, kind: Callable[..., E], message: str, **more: Any) -> E:
-        """Return an error that tells which call it was, and shows the beginning of the body with secrets masked."""
-        # Without the NULs: they would hide the secrets of a UTF-16 body from the search, and from nobody else.
+        """Return an error with endpoint, status, uid, and the start of the body with secrets masked."""
+        # NULs are removed: those of a UTF-16 body would hide secrets from the search, but not from a reader.
         text = self.body[:_READ_FOR_SNIPPET].decode("utf-8", "replace").replace("\0", "")
         snippet = redact(text, self.secrets)[:_SNIPPET]
         return kind(message, endpoint=self.endpoint.name, status=self.status, uid=self.uid, snippet=snippet, **more)
@@ -100,11 +100,11 @@ class RawResponse:
 
 @define(eq=False)
 class Reply:
-    """A yes: what the API says, read down to the payload.
+    """Successful answer of the API.
 
     Attributes:
-        answer: the answer that it stands in.
-        payload: what the API gave, or None.
+        answer: The answer before parsing.
+        payload: Data of the answer, or None.
 
     """
 
@@ -114,7 +114,7 @@ class Reply:
 
     @property
     def last_page(self) -> int | None:
-        """Number of the last page where the answer is one of several, else None."""
+        """Number of the last page if the answer is paginated, else None."""
         pagination = self._envelope.get("pagination")
         last = pagination.get("lastPage") if isinstance(pagination, dict) else None
         if isinstance(last, str) and last.isascii() and last.isdigit():
@@ -122,47 +122,50 @@ class Reply:
         return last if isinstance(last, int) else None
 
     def unreadable(self, reason: str) -> UnreadableAnswerError:
-        """Return the error for a payload that a reader cannot make sense of."""
+        """Return the error for a payload that a reader cannot convert."""
         return self.answer.error(UnreadableAnswerError, f"the API said yes, but its answer cannot be read: {reason}")
 
 
 def parse_envelope(answer: RawResponse) -> Reply:
-    """Return the reply if the verdict is yes.
+    """Return the reply of a successful answer.
+
+    Args:
+        answer: The answer before parsing.
 
     Raises:
-        ApiError: the verdict is no, or the status says so (its kinds tell the refusals apart).
-        OutcomeUnknownError: there is no verdict, or the server failed.
+        ApiError: The verdict or the status is a refusal; the subclass says which one.
+        OutcomeUnknownError: There is no verdict, or the server failed.
 
     """
     if not 200 <= answer.status < 300:
         _check_status(answer)
-    is_torn = False
+    is_truncated = False
     try:
         envelope = decode(answer.body)
     except (ValueError, RecursionError) as problem:
-        envelope, is_torn = None, _is_torn(answer, problem)
-    return _opened(answer, envelope, is_torn=is_torn)
+        envelope, is_truncated = None, _is_truncated(answer, problem)
+    return _reply(answer, envelope, is_truncated=is_truncated)
 
 
 def parse_envelope_chunked(answer: RawResponse) -> Generator[None, None, Reply]:
-    """Do the same as a generator, which pauses now and then and returns the reply: for long lists."""
+    """Parse an answer as `parse_envelope` does, as a generator that pauses during long lists."""
     if not 200 <= answer.status < 300:
         _check_status(answer)
-    is_torn = False
+    is_truncated = False
     try:
         envelope = yield from decode_chunked(answer.body)
     except (ValueError, RecursionError) as problem:
-        envelope, is_torn = None, _is_torn(answer, problem)
-    return _opened(answer, envelope, is_torn=is_torn)
+        envelope, is_truncated = None, _is_truncated(answer, problem)
+    return _reply(answer, envelope, is_truncated=is_truncated)
 
 
-def _is_torn(answer: RawResponse, problem: Exception) -> bool:
-    """Whether the body may be another one the next time: not if it is empty, in another encoding, or says NaN."""
+def _is_truncated(answer: RawResponse, problem: Exception) -> bool:
+    """Return whether the body looks truncated and is worth a retry."""
     return bool(answer.body.strip()) and not isinstance(problem, (UnicodeDecodeError, ConstantError))
 
 
-def _opened(answer: RawResponse, envelope: object, *, is_torn: bool) -> Reply:
-    """Return the reply if the verdict is yes."""
+def _reply(answer: RawResponse, envelope: object, *, is_truncated: bool) -> Reply:
+    """Return the reply, or raise the error for a refusal or a missing verdict."""
     if isinstance(envelope, list):
         envelope = _unwrap(envelope)
     fields = envelope if isinstance(envelope, dict) else {}
@@ -170,12 +173,12 @@ def _opened(answer: RawResponse, envelope: object, *, is_torn: bool) -> Reply:
     if verdict is False or (verdict is None and answer.status >= 400):
         raise _refusal(answer, fields, is_json=envelope is not None)
     if verdict is None:
-        return _without_verdict(answer, envelope, is_torn=is_torn)
+        return _without_verdict(answer, envelope, is_truncated=is_truncated)
     return Reply(answer, _payload(fields), fields)
 
 
 def _check_status(answer: RawResponse) -> None:
-    """Raise for the statuses that count more than any verdict."""
+    """Raise the error for a status that overrides the verdict."""
     status = answer.status
     if not 200 <= status < 600:
         kind = UnreadableAnswerError if answer.endpoint.retry_safety is RetrySafety.READ else OutcomeUnknownError
@@ -204,14 +207,14 @@ def _transient(error: E) -> E:
 
 
 def _unwrap(value: list[Any]) -> object:
-    """Take the envelope out of the one-element array that it sometimes comes in."""
+    """Return the envelope inside a one-element array, or the value itself."""
     if len(value) == 1 and isinstance(value[0], dict) and _verdict(value[0]) is not None:
         return value[0]
     return value
 
 
 def _verdict(envelope: Mapping[str, object]) -> bool | None:
-    """Return yes, no, or None where there is no verdict (or two that differ)."""
+    """Return True for yes, False for no, and None for no verdict or two different ones."""
     yes = no = False
     for key in _VERDICT_KEYS:
         if isinstance(word := envelope.get(key), str):
@@ -220,16 +223,16 @@ def _verdict(envelope: Mapping[str, object]) -> bool | None:
     return None if yes is no else yes
 
 
-def _without_verdict(answer: RawResponse, envelope: object, *, is_torn: bool) -> Reply:
-    """Take bare data for what it is, if the call only reads; whether a write happened, it does not tell."""
+def _without_verdict(answer: RawResponse, envelope: object, *, is_truncated: bool) -> Reply:
+    """Return bare data as the reply to a read; raise for a write, whose outcome it does not show."""
     if answer.endpoint.retry_safety is RetrySafety.READ:
         if isinstance(envelope, list):
             return Reply(answer, envelope)
-        if isinstance(envelope, dict) and "data" in envelope and not _TELLING & envelope.keys():
+        if isinstance(envelope, dict) and "data" in envelope and not _VERDICT_HINTS & envelope.keys():
             return Reply(answer, envelope["data"], envelope)
     reason = "the answer is not JSON: is the base URL right?" if envelope is None else "the answer holds no verdict"
     error = answer.error(OutcomeUnknownError, reason)
-    raise _transient(error) if is_torn else error
+    raise _transient(error) if is_truncated else error
 
 
 def _payload(envelope: Mapping[str, object]) -> object:
@@ -244,7 +247,7 @@ def _payload(envelope: Mapping[str, object]) -> object:
 
 
 def _refusal(answer: RawResponse, envelope: Mapping[str, object], *, is_json: bool) -> ApiError:
-    """Return the error that says why: by the texts that leave no doubt, then by status, then by loose match."""
+    """Return the error of a refusal, by unambiguous texts, then by status, then by loose match."""
     text, by_field = _texts(envelope, answer.secrets)
     kind = _kind(answer, fold(text), has_fields=bool(by_field), is_json=is_json)
     if not text:
@@ -264,15 +267,15 @@ _BY_STATUS: Final = {
 
 
 def _kind(answer: RawResponse, text: str, *, has_fields: bool, is_json: bool) -> type[ApiError]:
-    """Tell refusals apart. Authentication failures came with several statuses, so that their text counts first."""
+    """Return the class of a refusal; texts first, because authentication failures have several statuses."""
     if "intenta autenticarse" in text:
         return AuthenticationError
     if "plan empresa" in text or "adquirir un plan" in text:
         return PermissionDeniedError
     if answer.status == 404:
         return NotFoundError if is_json else ApiError
-    is_missing = "{uid}" in answer.endpoint.path and re.search(r"no existe|no se encontr|no encontrad", text)
-    if is_missing and not has_fields and answer.status not in {401, 402, 403}:
+    is_not_found = "{uid}" in answer.endpoint.path and re.search(r"no existe|no se encontr|no encontrad", text)
+    if is_not_found and not has_fields and answer.status not in {401, 402, 403}:
         return NotFoundError
     if kind := _BY_STATUS.get(answer.status):
         return kind
@@ -285,10 +288,10 @@ def _kind(answer: RawResponse, text: str, *, has_fields: bool, is_json: bool) ->
 
 
 def _texts(envelope: Mapping[str, object], secrets: tuple[Secret, ...]) -> tuple[str, dict[str, tuple[str, ...]]]:
-    """Return one text for people, and the texts by field where the API names fields; both without secrets."""
+    """Return the message, and the messages by field if the API names fields; secrets are masked."""
 
     def show(text: str) -> str:
-        # Once as it came, and once more for what cleaning has put together.
+        # Masked before and after cleaning, which may join the parts of a secret.
         return redact(plain_text(redact(text, secrets)), secrets)[:_TEXT]
 
     fields = {
@@ -305,7 +308,7 @@ def _texts(envelope: Mapping[str, object], secrets: tuple[Secret, ...]) -> tuple
 
 
 def _plain(value: object) -> Iterator[str]:
-    """Give the texts of a string, a list of strings or a nested message."""
+    """Yield the texts of a string, a list of strings or a nested message."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):

@@ -1,11 +1,11 @@
-"""JSON, strictly: whole, or step by step where a long list would keep everybody else waiting. No I/O.
+"""Strict JSON decoder; decodes long lists in chunks, so that other tasks can run. No I/O.
 
-Strict means: UTF-8, no NaN, nothing behind the value. Everything that is not raises ValueError, or RecursionError for
-nesting without end.
+Strict means UTF-8, no NaN, and nothing behind the value. Anything else raises ValueError, or RecursionError for
+excessive nesting.
 
-With the extra ``fast``, msgspec reads what it can, at half the cost. It takes less than the standard library does (no
-half characters, no numbers past all bounds), and nothing else: what it refuses is read again, and decided upon, by the
-standard library, so that answers mean the same with it and without.
+With the extra ``fast``, msgspec decodes at half the cost. It accepts a subset of the standard library's input (no lone
+surrogates, no unbounded numbers). Input that it refuses is decoded by the standard library, so that the extra changes
+no result.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from typing import Any, Final, NoReturn
 
 __all__ = ["ConstantError", "decode", "decode_chunked", "decode_plainly"]
 
-_STEP: Final = 1 << 17
-"""Bytes read between two pauses: about half a millisecond, against which a turn of the event loop is nothing."""
+_CHUNK: Final = 1 << 17
+"""Bytes decoded between two pauses: about half a millisecond, compared to which a pause is cheap."""
 
 _LIST: Final = re.compile(rb"\[[ \t\n\r]*(?=\{)")
 _CUT: Final = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 _AFTER: Final = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")
-_TRIES: Final = 8
-_HERE: Final = b"NaN"
+_MAX_TRIES: Final = 8
+_MARK: Final = b"NaN"
 
 
 class ConstantError(ValueError):
-    """NaN or an infinity, which are no JSON."""
+    """NaN or an infinity, which are not JSON."""
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ConstantError(f"{name} is not JSON")
 
 
-# A decoder of our own: json.loads builds one anew for each call with options.
+# Shared: json.loads with options builds a decoder for each call.
 _decoder: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def decode_plainly(body: bytes) -> Any:
-    """Return the value, by means of the standard library."""
+    """Decode with the standard library."""
     text = body.decode()
     if text[:1] in "{[":
         value, end = _decoder.raw_decode(text)
         if end == len(text):
-            return value  # without looking for blanks around it: a sixth of a small answer's time
+            return value  # skipping the search for blanks saves a sixth of a small answer's time
     return _decoder.decode(_without_mark(text))
 
 
@@ -55,8 +55,8 @@ def _without_mark(text: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _fastest() -> Callable[[bytes], Any]:
-    """Return a function that does the same by means of msgspec, if it is there."""
+def _fastest_decoder() -> Callable[[bytes], Any]:
+    """Return a decoder that uses msgspec if it is installed."""
     try:
         import msgspec  # noqa: PLC0415
     except ModuleNotFoundError:
@@ -72,18 +72,23 @@ def _fastest() -> Callable[[bytes], Any]:
     return decode_fast
 
 
-#: Return the value, by the fastest means there are.
-decode: Final = _fastest()
+#: Decode with the fastest decoder that is installed.
+decode: Final = _fastest_decoder()
 
 
 def decode_chunked(body: bytes, decode: Callable[[bytes], Any] = decode) -> Generator[None, None, Any]:
-    """Return the value as a generator does, pausing within the first long list of objects that it holds.
+    """Decode as a generator that pauses within the first long list of objects.
 
-    The list is cut between two objects, and read piece by piece. Then what is around it is read, with a mark in its
-    place. If all of this succeeds, then so would the whole, with the same value: each piece is a whole list of values,
-    and the mark was taken for a value. If any of it fails, then nothing is concluded, and the whole is read at once.
+    The list is cut between two objects and decoded in chunks. Then its surroundings are decoded with a mark in its
+    place. If all of this succeeds, the whole would decode to the same value, because each chunk is a complete list and
+    the mark was decoded as a value. If anything fails, the whole is decoded at once.
+
+    Args:
+        body: UTF-8 text.
+        decode: Decoder of the chunks.
+
     """
-    for start in islice(_LIST.finditer(body), _TRIES):
+    for start in islice(_LIST.finditer(body), _MAX_TRIES):
         try:
             rows, end = yield from _rows(body, start.end(), decode)
             return _around(body[: start.start()], rows, body[end:])
@@ -93,16 +98,16 @@ def decode_chunked(body: bytes, decode: Callable[[bytes], Any] = decode) -> Gene
 
 
 def _rows(body: bytes, at: int, decode: Callable[[bytes], Any]) -> Generator[None, None, tuple[list[Any], int]]:
-    """Return the elements of the list whose first one stands at `at`, and where the list ends."""
+    """Return the elements of the list whose first element begins at `at`, and the end of the list."""
     rows: list[Any] = []
-    begin, by_the_piece = at, True
+    begin, by_chunk = at, True
     while True:
-        cut = _CUT.search(body, at + _STEP)
-        if cut and by_the_piece:
+        cut = _CUT.search(body, at + _CHUNK)
+        if cut and by_chunk:
             try:
                 rows += decode(b"[%b]" % body[at : cut.start() + 1])
             except ValueError:
-                by_the_piece = False  # the cut was inside an element, or behind the list
+                by_chunk = False  # the cut was inside an element or behind the list
             else:
                 at = cut.end()
                 yield
@@ -111,7 +116,7 @@ def _rows(body: bytes, at: int, decode: Callable[[bytes], Any]) -> Generator[Non
         some, used, is_last = _elements(text)
         rows += some
         at += len(text[:used].encode())
-        if is_last and at - begin > _STEP:
+        if is_last and at - begin > _CHUNK:
             return rows, at
         if is_last or not some:
             raise ValueError("this is no long list")
@@ -119,7 +124,7 @@ def _rows(body: bytes, at: int, decode: Callable[[bytes], Any]) -> Generator[Non
 
 
 def _elements(text: str) -> tuple[list[Any], int, bool]:
-    """Return the whole elements at the beginning of a list's text, where they end, and whether the list does."""
+    """Return the complete elements at the start of the text, their end, and whether the list ends there."""
     found: list[Any] = []
     at = 0
     while True:
@@ -136,8 +141,8 @@ def _elements(text: str) -> tuple[list[Any], int, bool]:
 
 
 def _around(head: bytes, rows: list[Any], tail: bytes) -> Any:
-    """Return the value that holds the rows between the two."""
-    if _HERE in head or _HERE in tail:
+    """Return the value that consists of `head`, the rows and `tail`."""
+    if _MARK in head or _MARK in tail:
         raise ValueError("the mark could be mistaken")
     marked: list[list[Any]] = []
 
@@ -145,7 +150,7 @@ def _around(head: bytes, rows: list[Any], tail: bytes) -> Any:
         marked.append(rows)
         return rows
 
-    value = json.JSONDecoder(parse_constant=at_the_mark).decode(_without_mark((head + _HERE + tail).decode()))
+    value = json.JSONDecoder(parse_constant=at_the_mark).decode(_without_mark((head + _MARK + tail).decode()))
     if len(marked) != 1:
         raise ValueError("the mark was not taken for a value")
     return value

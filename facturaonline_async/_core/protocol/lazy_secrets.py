@@ -1,7 +1,7 @@
-"""Secrets that a value keeps aside, each as the text that it came as, until somebody asks for it.
+"""Secrets of a value, stored as texts until they are read.
 
-A list of thousands of companies makes thousands of key pairs, nearly all of which nobody looks at. `Secret` objects for
-them would be half of all objects that the garbage collector has to watch, and a third of the time that reading takes.
+A list of thousands of companies holds thousands of key pairs, and nearly none is ever read. As `Secret` objects they
+would be half of all objects that the garbage collector tracks, and take a third of the time of reading the list.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["PLACES", "KeepsSecrets", "KeptSecret"]
 
 
 class KeepsSecrets:
-    """Base of values with secrets that answers give. What is kept is in no attribute: see `hidden_slots`."""
+    """Base class of values with secrets from answers; the texts are in no attribute (`hidden_slots`)."""
 
-    # Two places, for keys come in pairs. A tuple of both would be one more object to watch for each value.
+    # Two slots, because keys come in pairs. A tuple would be one more tracked object per value.
     __slots__ = ("_kept_1", "_kept_2")
 
     def __getstate__(self) -> dict[str, object]:
-        """Return what copies are made of: secrets, not their texts. Pickling them raises."""
+        """Return the state for copies, with `Secret` objects instead of texts; they refuse pickling."""
         kept = [name for name, each in vars(type(self)).items() if isinstance(each, KeptSecret)]
         return {name: getattr(self, name) for name in kept} | vars(self)
 
@@ -29,7 +29,7 @@ PLACES: Final = hidden_slots(KeepsSecrets)
 
 
 class KeptSecret:
-    """Stands in the class for an attribute that the instance's dict does not hold."""
+    """Descriptor that makes a `Secret` from the stored text on each access."""
 
     def __init__(self, place: Any) -> None:
         self._place = place

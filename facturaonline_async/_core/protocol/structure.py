@@ -1,9 +1,8 @@
-"""JSON rows to attrs values, and values to form fields. cattrs lives here. No I/O.
+"""Conversion of JSON objects to attrs values, and of values to form fields; the only user of cattrs. No I/O.
 
-A list of thousands of companies is the largest thing that this library reads, so that a row of the expected shape
-takes a short way: one `itemgetter` for all values, one ``"".join`` as the type check of all texts. A row that lacks
-fields, or tells texts as numbers or null, is read field by field. Any other row takes the long way through cattrs,
-which mends it or names the field.
+A list of thousands of companies is the largest input, so that a row of the expected shape takes a fast path: one
+`itemgetter` for all values, one ``"".join`` as the type check of all texts. A row that lacks fields, or has numbers or
+null instead of texts, is read field by field. Any other row is read by cattrs, which converts it or names the field.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ T = TypeVar("T")
 
 
 class StructureError(ValueError):
-    """A row that cannot be read. Says which field and why, never what the field held."""
+    """A row that cannot be read; the message names the field and the reason, never the value."""
 
 
 def _text(value: object, _: object = None) -> str:
-    """Null and "" mean the same; numbers and booleans stand where texts are due."""
+    """Return the text; null is "", and numbers and booleans are converted."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -47,7 +46,7 @@ def _required_text(value: object, _: object = None) -> str:
 
 
 def _json_text(value: object, _: object = None) -> str:
-    """Keep lists and objects as the JSON text that the same field holds in other answers; empty ones are ""."""
+    """Return lists and objects as JSON text, as other answers give the field; empty ones as ""."""
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False) if value else ""
     return _text(value)
@@ -83,26 +82,27 @@ _to_texts.register_unstructure_hook(bool, lambda value: "1" if value else "0")
 def make_reader(
     cls: type[T], names: Mapping[str, str], *, required: Iterable[str] = (), loose: Iterable[str] = ()
 ) -> Callable[[object], T]:
-    """Return a function that reads one JSON object into a `cls`.
+    """Return a function that converts one JSON object into a `cls`.
 
     Args:
-        cls: an attrs class of ``str`` and ``int`` attributes, its instances with a dict (``slots=False``); with
-            ``Secret | None`` attributes too, if it is a `KeepsSecrets`.
-        names: attribute to name on the wire, for the attributes that this answer gives. Others keep their defaults.
-        required: text attributes that must not be empty.
-        loose: text attributes that take lists and objects as JSON text.
+        cls: attrs class with ``str`` and ``int`` attributes and ``slots=False``; a `KeepsSecrets` may have
+            ``Secret | None`` attributes, too.
+        names: Wire name by attribute, for the attributes in this answer. Other attributes keep their defaults.
+        required: Text attributes that must not be empty.
+        loose: Text attributes that accept lists and objects as JSON text.
 
-    The function raises `StructureError` for a row that it cannot read. Unknown fields are passed over.
+    Returns:
+        The function. It raises `StructureError` for a row that it cannot read, and ignores unknown fields.
 
     """
     required = frozenset(required)
-    return _with_short_ways(cls, names, required, _long_way(cls, names, required, frozenset(loose)))
+    return _with_fast_paths(cls, names, required, _cattrs_reader(cls, names, required, frozenset(loose)))
 
 
-def _long_way(
+def _cattrs_reader(
     cls: type[T], names: Mapping[str, str], required: frozenset[str], loose: frozenset[str]
 ) -> Callable[[object], T]:
-    """Return cattrs' own function, which looks at each field by itself."""
+    """Return a reader that uses cattrs, which checks each field."""
     resolve_types(cls)  # type: ignore[type-var]
     overrides: dict[str, Any] = {}
     for attribute in fields(cls):  # type: ignore[arg-type]
@@ -122,14 +122,14 @@ def _long_way(
         try:
             return structure(row, cls)
         except ClassValidationError as problems:
-            reason = _first_reason(problems, names)
-        raise StructureError(reason)  # outside the except block: cattrs' errors carry the values
+            reason = _reason(problems, names)
+        raise StructureError(reason)  # outside the except block: cattrs' errors hold the values
 
     return read
 
 
-def _first_reason(problems: ClassValidationError, names: Mapping[str, str]) -> str:
-    """Say which field is at fault, by its name on the wire, and why."""
+def _reason(problems: ClassValidationError, names: Mapping[str, str]) -> str:
+    """Return the wire name of the first faulty field, and the reason."""
     problem, note = problems.group_exceptions()[0][0]
     wire = names.get(note.name.removeprefix("_"), note.name)
     if isinstance(problem, KeyError):
@@ -137,25 +137,25 @@ def _first_reason(problems: ClassValidationError, names: Mapping[str, str]) -> s
     return f"{wire}: {problem}" if isinstance(problem, StructureError) else f"{wire} cannot be read"
 
 
-def _with_short_ways(
-    cls: type[T], names: Mapping[str, str], required: frozenset[str], long_way: Callable[[object], T]
+def _with_fast_paths(
+    cls: type[T], names: Mapping[str, str], required: frozenset[str], read_with_cattrs: Callable[[object], T]
 ) -> Callable[[Any], T]:
-    """Return a function with short ways for rows whose fields are of the right types."""
+    """Return a reader with fast paths for rows of the expected types."""
     _prepare(cls, names)
     given = [each for each in fields(cls) if each.alias in names]  # type: ignore[arg-type]
     secrets = tuple(names[each.alias] for each in given if each.type == Secret | None)
     slots = [(names[each.alias], each.name, each.type) for each in given if names[each.alias] not in secrets]
     must = tuple(each.name for each in given if each.name in required or each.default is NOTHING)
-    # attrs' __init__ would set each attribute by itself, at three times the cost.
+    # attrs' __init__ sets each attribute separately, at three times the cost.
     new, set_dict = cls.__new__, vars(cls)["__dict__"].__set__
     keeps = tuple((place.__set__, name) for place, name in zip(PLACES, secrets, strict=False))
     # An answer without secrets: None in the instance's dict is found at once; an empty slot raises AttributeError.
     absent = {each.name: None for each in fields(cls) if each.type == Secret | None and each not in given}  # type: ignore[arg-type]
 
     def read(row: Any) -> T:
-        """Read field by field. What a row leaves out is the class's."""
+        """Read field by field; missing fields keep the class's defaults."""
         if type(row) is not dict:
-            return long_way(row)
+            return read_with_cattrs(row)
         inside: dict[str, object] = {**absent}
         for wire, name, kind in slots:
             if wire in row:
@@ -165,13 +165,13 @@ def _with_short_ways(
                 elif kind is str and (value is None or type(value) is int):
                     inside[name] = _text(value)
                 else:
-                    return long_way(row)
+                    return read_with_cattrs(row)
         for name in must:
             if not inside.get(name):
-                return long_way(row)
+                return read_with_cattrs(row)
         for name in secrets:
             if type(row.get(name)) is not str:
-                return long_way(row)
+                return read_with_cattrs(row)
         made = new(cls)
         for keep, name in keeps:
             keep(made, row[name])
@@ -184,15 +184,15 @@ def _with_short_ways(
     pick, are_texts = itemgetter(*texts, *secrets), "".join
 
     def read_whole(row: Any) -> T:
-        """Do the same in less than half the time with a row of texts, which is used up: it becomes the value's dict."""
+        """Read a row of texts in less than half the time; the row itself becomes the value's dict."""
         try:
             values = pick(row)
             are_texts(values)
-        except (KeyError, TypeError):  # none of their texts holds a value
+        except (KeyError, TypeError):  # the exceptions' texts hold no value
             return read(row)
         for name in must:
             if not row[name]:
-                return long_way(row)
+                return read_with_cattrs(row)
         made = new(cls)
         for keep, name in keeps:
             keep(made, row.pop(name))
@@ -203,12 +203,12 @@ def _with_short_ways(
 
 
 def _prepare(cls: type, names: Mapping[str, str]) -> None:
-    """Let the class have what its values' dicts may lack: secrets, and the defaults of what an answer leaves out."""
+    """Put secrets' descriptors, and defaults of fields that an answer may lack, on the class."""
     secrets = [each for each in fields(cls) if each.type == Secret | None]
     if secrets and not issubclass(cls, KeepsSecrets):
-        raise TypeError(f"{cls.__name__} has secrets: make it a KeepsSecrets")
+        raise TypeError(f"{cls.__name__} has secrets: derive it from KeepsSecrets")
     if len(secrets) > len(PLACES) or len({each.alias in names for each in secrets}) > 1:
-        raise TypeError(f"{cls.__name__} has more secrets than can be kept, or an answer gives some of them only")
+        raise TypeError(f"{cls.__name__} has more than {len(PLACES)} secrets, or an answer has only some of them")
     for place, each in zip(PLACES, secrets, strict=False):
         type.__setattr__(cls, each.name, KeptSecret(place))
     for each in fields(cls):
@@ -217,9 +217,14 @@ def _prepare(cls: type, names: Mapping[str, str]) -> None:
 
 
 def make_writer(cls: type[T], names: Mapping[str, str]) -> Callable[[T], dict[str, str]]:
-    """Return a function that gives, by their names on the wire, the attributes that differ from their defaults.
+    """Return a function that maps a value to form fields: wire name to text.
 
-    They come as the texts that forms are made of.
+    Attributes that equal their defaults are left out.
+
+    Args:
+        cls: attrs class of the values.
+        names: Wire name by attribute.
+
     """
     resolve_types(cls)  # type: ignore[type-var]
     overrides: dict[str, Any] = {

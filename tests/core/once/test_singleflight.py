@@ -117,7 +117,7 @@ def test_closing_cancels_running_reads() -> None:
 
 
 def test_a_read_cancelled_from_outside_does_not_affect_the_next() -> None:
-    """As a handler does that cancels all tasks, also those that have not begun."""
+    """A shutdown handler may cancel all tasks, also those that have not begun."""
 
     async def main(moment: float) -> tuple[list[str], str]:
         shared = SingleFlight()

@@ -1,4 +1,4 @@
-"""Bodies are built once, as bytes, and servers read from them what was meant."""
+"""Request bodies, and how a server reads them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def read_by_a_server(body: Body) -> list[tuple[str, object]]:
 FILE = File(name="csd.cer", content_type="application/octet-stream", content=b"\r\n--\x00\xff\r\n")
 
 
-async def test_a_form_with_a_file_is_multipart_and_read_whole() -> None:
+async def test_a_form_with_a_file_is_multipart_and_readable() -> None:
     body = form({"razons": 'Ñandú & Cía "SA"\r\nde CV', "password": Secret("clave+&="), "cer": FILE})
     assert await read_by_a_server(body) == [
         ("razons", 'Ñandú & Cía "SA"\r\nde CV'),
@@ -64,7 +64,7 @@ def test_the_method_override_is_one_plain_form_field() -> None:
     assert (bytes(body.content), body.content_type) == (b"_method=delete", "application/x-www-form-urlencoded")
 
 
-def test_the_boundary_stands_in_the_content_type_and_nowhere_in_the_values() -> None:
+def test_the_boundary_is_in_the_content_type_and_in_no_value() -> None:
     body = form({"a": "b", "cer": FILE})
     kind, _, boundary = body.content_type.partition("; boundary=")
     assert kind == "multipart/form-data"
@@ -77,15 +77,15 @@ def test_no_two_forms_share_a_boundary() -> None:
     assert len({form({"cer": FILE}).content_type for _ in range(20)}) == 20
 
 
-def test_names_cannot_break_out_of_their_header() -> None:
+def test_field_names_are_escaped_in_their_header() -> None:
     body = bytes(form({'a"\r\nX: y': FILE}).content)
     assert b'name="a%22%0D%0AX: y"; filename="csd.cer"\r\nContent-Type' in body
 
 
 @pytest.mark.parametrize("more", [{}, {"cer": FILE}])
 @pytest.mark.parametrize("half", ["\ud800", Secret("\ud800"), None, 7])
-def test_what_is_no_text_is_refused_by_its_field_and_shows_no_secret(more: dict[str, Value], half: Any) -> None:
-    with pytest.raises(InvalidInputError, match="razons is no text, or holds half a character") as refused:
+def test_an_unencodable_value_is_refused_by_field_without_secrets(more: dict[str, Value], half: Any) -> None:
+    with pytest.raises(InvalidInputError, match="razons is not a text, or holds half a character") as refused:
         form({"password": Secret("clave-secreta"), **more, "razons": half})
     inside = [frame.f_locals for frame, _ in traceback.walk_tb(refused.tb.tb_next)]
     assert (refused.value.field, refused.value.__context__) == ("razons", None)
@@ -104,13 +104,13 @@ class Masked(str):
 
 
 @pytest.mark.parametrize("more", [{}, {"zz": FILE}])
-async def test_kinds_of_texts_and_secrets_are_what_they_are_made_of(more: dict[str, Value]) -> None:
+async def test_subclasses_of_str_and_secret_are_encoded_by_their_content(more: dict[str, Value]) -> None:
     body = form({"regimen": Masked("601"), "password": Vaulted("clave-secreta"), **more})
     assert (await read_by_a_server(body))[:2] == [("regimen", "601"), ("password", "clave-secreta")]
     assert body.secrets == (Secret("clave-secreta"),)
 
 
-def test_json_is_json() -> None:
+def test_a_json_body_is_json() -> None:
     body = json_body({"letra": "Ñ", "folio": 1})
     assert (json.loads(body.content), body.content_type) == ({"letra": "Ñ", "folio": 1}, "application/json")
 
@@ -128,7 +128,7 @@ names = st.text(st.characters(codec="ascii", categories=["L", "Nd"]), min_size=1
 
 
 @given(st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=30), min_size=1, max_size=5))
-def test_any_texts_survive_the_urlencoded_way(fields: dict[str, str]) -> None:
+def test_any_texts_survive_urlencoding(fields: dict[str, str]) -> None:
     body = form(dict(fields))
     assert parse_qsl(body.content.decode(), keep_blank_values=True) == list(fields.items())
 
@@ -137,7 +137,7 @@ def test_any_texts_survive_the_urlencoded_way(fields: dict[str, str]) -> None:
     st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=30), max_size=5),
     st.binary(max_size=200),
 )
-def test_any_texts_and_bytes_survive_the_multipart_way(fields: dict[str, str], content: bytes) -> None:
+def test_any_texts_and_bytes_survive_multipart(fields: dict[str, str], content: bytes) -> None:
     file = File(name="csd.key", content_type="application/octet-stream", content=content)
     body = form({**fields, "zz-file": file})
     expected: list[tuple[str, object]] = [

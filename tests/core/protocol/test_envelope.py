@@ -1,4 +1,4 @@
-"""The envelope in all its spellings. Pure: answers go in as bytes, replies and errors come out."""
+"""The envelope in all its variants: from an answer's bytes to a reply or an error."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def refused(body: Any, *, endpoint: Endpoint = LIST, status: int = 200, **more: 
     return caught.value
 
 
-# ── Yes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Success ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("key", ["status", "response"])
 @pytest.mark.parametrize("word", ["success", "create", "Success", " CREATE "])
-def test_a_yes_is_a_yes_under_either_name_and_in_either_word(key: str, word: str) -> None:
+def test_success_is_recognised_under_each_name_and_word(key: str, word: str) -> None:
     assert opened({key: word, "data": [1]}).payload == [1]
 
 
@@ -73,7 +73,7 @@ def test_a_yes_is_a_yes_under_either_name_and_in_either_word(key: str, word: str
         ({"status": "success", "data": []}, []),
     ],
 )
-def test_the_payload_is_found_wherever_it_stands(envelope: dict[str, object], payload: object) -> None:
+def test_the_payload_is_found_under_each_name(envelope: dict[str, object], payload: object) -> None:
     assert opened(envelope).payload == payload
 
 
@@ -90,17 +90,17 @@ def test_the_payload_is_found_wherever_it_stands(envelope: dict[str, object], pa
         ({}, ""),
     ],
 )
-def test_the_text_is_found_wherever_it_stands(envelope: dict[str, object], text: str) -> None:
+def test_the_message_is_found_under_each_name(envelope: dict[str, object], text: str) -> None:
     error = refused({"status": "error", **envelope})
     assert str(error) == f"series.list: the API refused: {text or 'it gave no reason'} (HTTP 200)"
 
 
-def test_the_envelope_may_come_inside_a_one_element_array() -> None:
+def test_a_one_element_array_around_the_envelope_is_unwrapped() -> None:
     assert opened([{"status": "success", "data": [1, 2]}]).payload == [1, 2]
     assert type(refused([{"status": "error", "message": "x"}])) is ApiError
 
 
-def test_a_byte_order_mark_is_no_obstacle() -> None:
+def test_a_byte_order_mark_is_skipped() -> None:
     assert opened(b'\xef\xbb\xbf{"status": "success", "data": 1}').payload == 1
 
 
@@ -110,7 +110,7 @@ def test_the_verdict_decides_on_2xx_and_on_4xx(status: int) -> None:
     assert isinstance(refused({"status": "error", "message": "no"}, status=status), ApiError)
 
 
-def test_bare_data_is_taken_for_what_it_is_when_reading() -> None:
+def test_bare_data_is_the_reply_to_a_read() -> None:
     assert opened([{"SerieID": 1}]).payload == [{"SerieID": 1}]
     assert opened({"data": [1]}).payload == [1]
 
@@ -119,7 +119,7 @@ def test_bare_data_is_taken_for_what_it_is_when_reading() -> None:
     ("pagination", "last"),
     [({"lastPage": 7}, 7), ({"lastPage": "7"}, 7), ({"lastPage": "x"}, None), ({}, None), (None, None), ([1], None)],
 )
-def test_the_last_page_is_told_where_the_answer_is_one_of_several(pagination: object, last: int | None) -> None:
+def test_the_last_page_is_read_from_the_pagination(pagination: object, last: int | None) -> None:
     assert opened({"response": "success", "data": [], "pagination": pagination}).last_page == last
 
 
@@ -135,12 +135,12 @@ def test_the_last_page_is_told_where_the_answer_is_one_of_several(pagination: ob
         {"errors": {}, "data": []},
     ],
 )
-def test_data_beside_a_verdict_that_cannot_be_read_are_no_answer(body: object) -> None:
-    """An empty list taken for true would make `ensure` create what exists."""
+def test_data_beside_an_unreadable_verdict_are_not_accepted(body: object) -> None:
+    """An empty list accepted by mistake would make `ensure` create a duplicate."""
     assert type(refused(body)) is OutcomeUnknownError
 
 
-# ── No ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Refusals ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 WRONG_KEYS = "La cuenta que intenta autenticarse no existe"
 NO_PLAN = "Para usar la API necesitas adquirir un plan Empresa"
@@ -148,7 +148,7 @@ NO_PLAN = "Para usar la API necesitas adquirir un plan Empresa"
 
 @pytest.mark.parametrize("word", ["error", "failed", "Error", "FAILED"])
 @pytest.mark.parametrize("key", ["status", "response"])
-def test_a_no_is_a_no_under_either_name_and_in_either_word(key: str, word: str) -> None:
+def test_refusal_is_recognised_under_each_name_and_word(key: str, word: str) -> None:
     assert type(refused({key: word, "message": "no se pudo"})) is ApiError
 
 
@@ -161,7 +161,7 @@ def test_a_no_is_a_no_under_either_name_and_in_either_word(key: str, word: str) 
         (LIST, NO_PLAN, PermissionDeniedError),
     ],
 )
-def test_texts_that_leave_no_doubt_count_more_than_the_status(
+def test_unambiguous_texts_override_the_status(
     endpoint: Endpoint, text: str, kind: type[ApiError], status: int
 ) -> None:
     assert type(refused({"status": "error", "message": text}, endpoint=endpoint, status=status)) is kind
@@ -181,7 +181,7 @@ def test_texts_that_leave_no_doubt_count_more_than_the_status(
     ],
 )
 @pytest.mark.parametrize("body", [{"status": "error", "message": "no"}, {"message": "no"}, {}])
-def test_refusals_are_told_apart_by_their_status(status: int, kind: type[ApiError], body: object) -> None:
+def test_refusals_are_classified_by_status(status: int, kind: type[ApiError], body: object) -> None:
     assert type(refused(body, status=status)) is kind
 
 
@@ -200,18 +200,16 @@ def test_refusals_are_told_apart_by_their_status(status: int, kind: type[ApiErro
     ],
 )
 @pytest.mark.parametrize("status", [200, 409])
-def test_refusals_without_a_telling_status_are_told_apart_by_their_text(
-    text: str, kind: type[ApiError], status: int
-) -> None:
+def test_refusals_with_a_general_status_are_classified_by_text(text: str, kind: type[ApiError], status: int) -> None:
     assert type(refused({"status": "failed", "0": text}, endpoint=DELETE, status=status)) is kind
 
 
-def test_a_create_is_never_answered_by_not_found() -> None:
+def test_a_create_never_raises_not_found() -> None:
     error = refused({"status": "error", "message": "El régimen no existe"}, endpoint=CREATE)
     assert type(error) is ApiError
 
 
-def test_fields_are_given_by_name() -> None:
+def test_field_errors_are_given_by_name() -> None:
     error = refused(
         {"status": "error", "message": {"razons": ["El campo <b>razons</b> es requerido"], "rfc": ["a", "b"]}}
     )
@@ -220,7 +218,7 @@ def test_fields_are_given_by_name() -> None:
     assert str(error) == "series.list: the API refused: razons: El campo razons es requerido; rfc: a b (HTTP 200)"
 
 
-def test_laravels_own_validation_answer_is_read_too() -> None:
+def test_laravels_validation_answer_is_read() -> None:
     error = refused({"message": "The given data was invalid.", "errors": {"rfc": ["requerido"]}}, status=422)
     assert isinstance(error, ValidationError)
     assert error.fields == {"rfc": ("requerido",)}
@@ -231,7 +229,7 @@ def test_a_404_page_asks_whether_the_base_url_is_right() -> None:
     assert (type(error), "base URL" in str(error)) == (ApiError, True)
 
 
-def test_the_data_and_secret_of_a_refusal_never_survive() -> None:
+def test_data_and_secret_of_a_refusal_are_masked() -> None:
     body = recorded("series", "list.refused")
     echoed = json.loads(body)
     error = refused(body.encode(), uid=7)
@@ -264,8 +262,8 @@ def test_a_secret_that_was_sent_is_masked_in_the_message_and_the_fields() -> Non
         "a" * 1500,
     ],
 )
-def test_no_way_of_repeating_a_secret_gets_through(secret: str) -> None:
-    """Blanks collapsed, tags stripped, entities, mojibake, escapes, cuts: as they are known from PHP."""
+def test_every_known_form_of_a_secret_is_masked(secret: str) -> None:
+    """Collapsed blanks, stripped tags, entities, mojibake, escapes and truncation, as PHP produces them."""
     misread = secret.encode().decode("latin-1")
     escaped = html.escape(secret).replace("&#x27;", "&#039;")
     for text in (
@@ -297,7 +295,7 @@ def test_a_snippet_is_short() -> None:
     assert len(refused(b"<html>" + b"x" * 10**6, status=502).snippet) == 500
 
 
-# ── Perhaps ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Unknown outcomes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524, 599])
@@ -307,13 +305,13 @@ def test_a_5xx_is_a_server_error_whatever_its_body_says(status: int, body: objec
     assert (type(error), error.is_transient) == (ServerError, True)
 
 
-def test_a_408_is_a_time_out_whatever_its_body_says() -> None:
+def test_a_408_is_a_timeout_whatever_its_body_says() -> None:
     assert type(refused({"status": "success"}, status=408)) is RequestTimeoutError
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimitError), (503, ServerError)])
 @pytest.mark.parametrize("seconds", [None, 3.0])
-def test_a_busy_server_is_throttling_whatever_its_body_says(
+def test_a_throttling_status_overrides_the_body(
     status: int, kind: type[RateLimitError | ServerError], seconds: float | None
 ) -> None:
     error = refused({"status": "success"}, status=status, retry_after=seconds)
@@ -333,7 +331,7 @@ def test_a_busy_server_is_throttling_whatever_its_body_says(
         (b'{"data":1,"message":"x"}', False),
     ],
 )
-def test_only_what_may_be_torn_is_worth_another_reading(body: bytes, may_differ: bool) -> None:  # noqa: FBT001
+def test_only_a_body_that_looks_truncated_is_worth_a_retry(body: bytes, may_differ: bool) -> None:  # noqa: FBT001
     error = refused(body)
     assert (type(error), error.is_transient) == (OutcomeUnknownError, may_differ)
 
@@ -369,7 +367,7 @@ def test_a_redirect_asks_whether_the_base_url_is_right(status: int, endpoint: En
         b'{"status": "success", "response": "error"}',
     ],
 )
-def test_whether_a_write_happened_nothing_but_a_verdict_tells(body: bytes) -> None:
+def test_a_write_without_a_verdict_has_an_unknown_outcome(body: bytes) -> None:
     assert type(refused(body, endpoint=CREATE)) is OutcomeUnknownError
 
 
@@ -396,7 +394,7 @@ json_values = st.recursive(
 @given(
     json_values, st.sampled_from([200, 201, 204, 302, 400, 404, 408, 422, 429, 500]), st.sampled_from([LIST, CREATE])
 )
-def test_any_json_gives_a_reply_or_an_error_of_ours(value: object, status: int, endpoint: Endpoint) -> None:
+def test_any_json_gives_a_reply_or_a_package_error(value: object, status: int, endpoint: Endpoint) -> None:
     try:
         reply = opened(value, status=status, endpoint=endpoint)
     except FacturaOnlineError as error:
@@ -406,7 +404,7 @@ def test_any_json_gives_a_reply_or_an_error_of_ours(value: object, status: int, 
 
 
 @given(st.binary(max_size=60), st.sampled_from([LIST, CREATE]))
-def test_any_bytes_give_a_reply_or_an_error_of_ours(body: bytes, endpoint: Endpoint) -> None:
+def test_any_bytes_give_a_reply_or_a_package_error(body: bytes, endpoint: Endpoint) -> None:
     try:
         reply = opened(body, endpoint=endpoint)
     except FacturaOnlineError as error:
@@ -419,12 +417,12 @@ def test_any_bytes_give_a_reply_or_an_error_of_ours(body: bytes, endpoint: Endpo
 # ── Headers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_headers_carry_the_pair_and_do_not_show_it() -> None:
+def test_the_headers_hold_the_key_pair_and_hide_it_in_their_repr() -> None:
     made = headers(Credentials(api_key="key-a", secret_key="key-b"), "plugin")
     assert made == {"F-PLUGIN": "plugin", "F-Api-Key": "key-a", "F-Secret-Key": "key-b"}
     assert "key-" not in f"{made}{made!r}".replace("F-Api-Key", "").replace("F-Secret-Key", "")
 
 
-def test_an_answer_does_not_show_its_body() -> None:
+def test_the_repr_of_an_answer_hides_its_body() -> None:
     answer = RawResponse(endpoint=GET, status=200, body=b'{"x": "private"}', secrets=(Secret("private"),))
     assert "private" not in repr(answer)

@@ -1,4 +1,4 @@
-"""JSON is read strictly, and means the same whole or in steps, with the extra ``fast`` and without it."""
+"""Strict JSON: the same result at once and in chunks, with the extra ``fast`` and without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = [{"uid": str(number), "rfc": "Ñandú, S.A. de C.V. },{", "n": [{}, {"a":
 
 
 def in_steps(body: bytes, decode: Callable[[bytes], Any] = decode) -> tuple[Any, int]:
-    """Return the value, and how often it paused."""
+    """Return the value, and the number of pauses."""
     steps, pauses = decode_chunked(body, decode), 0
     while True:
         try:
@@ -32,7 +32,7 @@ def stepwise(body: bytes, decode: Callable[[bytes], Any]) -> Any:
 
 
 def outcome(read: Callable[[bytes], Any], body: bytes) -> str:
-    """Return the value with the types in it, or the kind of error."""
+    """Return the value with its types, or the class of the error."""
     try:
         return repr(read(body))
     except (ValueError, RecursionError) as refused:
@@ -46,11 +46,11 @@ def read(request: pytest.FixtureRequest) -> Callable[[bytes], Any]:
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strict_json, "_STEP", 100)
+    monkeypatch.setattr(strict_json, "_CHUNK", 100)
 
 
 def test_the_tests_run_with_the_extra() -> None:
-    """Else they would compare a function with itself."""
+    """Without the extra, the tests would compare a function with itself."""
     pytest.importorskip("msgspec")
     assert decode is not decode_plainly
 
@@ -73,7 +73,7 @@ def test_the_tests_run_with_the_extra() -> None:
     ],
     ids=repr,
 )
-def test_what_is_not_json_is_refused(read: Callable[[bytes], Any], body: bytes, expected: type[Exception]) -> None:
+def test_invalid_json_is_refused(read: Callable[[bytes], Any], body: bytes, expected: type[Exception]) -> None:
     for each in (read, partial(stepwise, decode=read)):
         with pytest.raises(Exception) as refused:
             each(body)
@@ -93,7 +93,7 @@ def test_what_is_not_json_is_refused(read: Callable[[bytes], Any], body: bytes, 
         (b" \t\r\n[1]\n", [1]),
     ],
 )
-def test_what_is_json_means_the_same(read: Callable[[bytes], Any], body: bytes, expected: object) -> None:
+def test_valid_json_gives_the_same_value(read: Callable[[bytes], Any], body: bytes, expected: object) -> None:
     assert repr(read(body)) == repr(in_steps(body, read)[0]) == repr(expected)
 
 
@@ -112,7 +112,7 @@ def test_what_is_json_means_the_same(read: Callable[[bytes], Any], body: bytes, 
     ids=lambda value: repr(value)[:40],
 )
 @pytest.mark.parametrize("indent", [None, 2])
-def test_a_long_list_is_read_in_steps(read: Callable[[bytes], Any], value: object, indent: int | None) -> None:
+def test_a_long_list_is_decoded_in_chunks(read: Callable[[bytes], Any], value: object, indent: int | None) -> None:
     body = json.dumps(value, indent=indent, ensure_ascii=False).encode()
     found, pauses = in_steps(body, read)
     assert found == value
@@ -133,7 +133,7 @@ def test_a_long_list_is_read_in_steps(read: Callable[[bytes], Any], value: objec
         b"[" + b"{}," * 99 + b"{}]x",
     ],
 )
-def test_where_the_steps_fail_the_whole_decides(read: Callable[[bytes], Any], body: bytes) -> None:
+def test_if_chunks_fail_the_whole_text_is_decoded(read: Callable[[bytes], Any], body: bytes) -> None:
     assert outcome(decode_plainly, body) == outcome(partial(stepwise, decode=read), body)
 
 
@@ -147,7 +147,7 @@ longer = st.lists(st.dictionaries(st.text(max_size=3), anything, max_size=3), ma
 
 
 @given(anything | longer | st.fixed_dictionaries({"a": anything, "data": longer, "z": anything}), st.randoms())
-def test_whole_or_in_steps_fast_or_plain_any_bytes_mean_the_same(value: object, chance: Any) -> None:
+def test_all_decoders_agree_on_any_bytes(value: object, chance: Any) -> None:
     body = bytearray(json.dumps(value, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass"))
     for _ in range(chance.choice([0, 0, 1, 3])):  # torn, or with a wrong byte
         at = chance.randrange(len(body) + 1)

@@ -1,4 +1,4 @@
-"""JSON rows become values, or say which field is at fault, and never what it held."""
+"""JSON rows become values, or an error that names the field but not its value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
 from facturaonline_async._core.protocol.lazy_secrets import KeepsSecrets
-from facturaonline_async._core.protocol.structure import StructureError, _long_way, make_reader, make_writer
+from facturaonline_async._core.protocol.structure import StructureError, _cattrs_reader, make_reader, make_writer
 
 
 @frozen(kw_only=True, slots=False)
@@ -56,7 +56,7 @@ def test_a_row_of_the_expected_shape_is_read() -> None:
         ({"Unknown": {"a": [1]}, "SerieID": 1}, {}),
     ],
 )
-def test_what_can_be_mended_is_mended(change: dict[str, object], expected: dict[str, object]) -> None:
+def test_convertible_fields_are_converted(change: dict[str, object], expected: dict[str, object]) -> None:
     assert read(ROW | change) == thing(**expected)
 
 
@@ -125,7 +125,7 @@ ways: st.SearchStrategy[object] = (
 
 @given(st.dictionaries(st.sampled_from([*NAMES.values(), "other"]), ways))
 def test_a_row_is_read_field_by_field_as_cattrs_reads_it(row: dict[str, object]) -> None:
-    assert outcome(read, row) == outcome(_long_way(Thing, NAMES, frozenset({"uid"}), frozenset({"note"})), row)
+    assert outcome(read, row) == outcome(_cattrs_reader(Thing, NAMES, frozenset({"uid"}), frozenset({"note"})), row)
 
 
 def outcome(read: Callable[[object], Thing], row: dict[str, object]) -> Thing | str:
@@ -141,8 +141,8 @@ def outcome(read: Callable[[object], Thing], row: dict[str, object]) -> Thing | 
          "ThingKey": st.text()}
     )
 )  # fmt: skip
-def test_the_short_way_and_the_long_way_agree(row: dict[str, Any]) -> None:
-    """A null sends a row the long way."""
+def test_the_short_way_and_the_cattrs_reader_agree(row: dict[str, Any]) -> None:
+    """A null makes the reader leave the fast path."""
     value = thing(
         uid=row["ThingID"], name=row["ThingName"], note=row["ThingNote"], number=row["ThingNumber"],
         key=Secret(row["ThingKey"]),
@@ -151,12 +151,12 @@ def test_the_short_way_and_the_long_way_agree(row: dict[str, Any]) -> None:
     assert read(row | {"ThingNote": None}) == evolve(value, note="")
 
 
-def test_values_read_the_short_way_are_whole() -> None:
+def test_values_read_on_the_fast_path_are_complete() -> None:
     value = read(ROW)
     assert (value.extra, hash(value) == hash(thing()), repr(value)) == ("", True, repr(thing()))
 
 
-def test_a_row_that_is_the_value_becomes_its_dict_but_for_the_secrets() -> None:
+def test_a_matching_row_becomes_the_values_dict_without_its_secrets() -> None:
     read_plain = make_reader(Plain, {"uid": "uid", "key": "key"}, required=("uid",))
     row = {"uid": "1", "key": "private"}
     value = read_plain(row)
@@ -170,7 +170,7 @@ def test_a_row_that_is_the_value_becomes_its_dict_but_for_the_secrets() -> None:
         read_plain({"uid": "", "key": "private"})
 
 
-def test_where_an_answer_gives_no_secrets_there_are_none() -> None:
+def test_secrets_missing_from_an_answer_are_none() -> None:
     read_plain = make_reader(Plain, {"uid": "uid"})
     assert read_plain({"uid": "12", "more": "x"}) == Plain(uid="12", key=None)
     assert read_plain({"uid": "1"}) == Plain(uid="1", key=None)
@@ -178,19 +178,19 @@ def test_where_an_answer_gives_no_secrets_there_are_none() -> None:
 
 
 @pytest.mark.parametrize("made", [copy.copy, copy.deepcopy, evolve])
-def test_what_is_read_is_copied_with_its_secrets(made: Any) -> None:
+def test_a_copy_of_a_value_keeps_its_secrets(made: Any) -> None:
     assert made(read(ROW)) == read(ROW)
     assert made(read(ROW)).__getstate__()["_key"] == Secret("k")
 
 
-def test_what_is_read_is_not_pickled_with_its_secrets() -> None:
+def test_a_value_with_secrets_refuses_pickling() -> None:
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(read(ROW))
     other = Plain(uid="1")
     assert pickle.loads(pickle.dumps(other)) == other
 
 
-def test_classes_that_cannot_keep_their_secrets_are_refused() -> None:
+def test_classes_without_slots_for_their_secrets_are_refused() -> None:
     @frozen(slots=False)
     class Open:
         key: Secret | None = None
@@ -200,9 +200,9 @@ def test_classes_that_cannot_keep_their_secrets_are_refused() -> None:
         one: Secret | None = None
         two: Secret | None = None
 
-    with pytest.raises(TypeError, match="make it a KeepsSecrets"):
+    with pytest.raises(TypeError, match="derive it from KeepsSecrets"):
         make_reader(Open, {"key": "key"})
-    with pytest.raises(TypeError, match="some of them only"):
+    with pytest.raises(TypeError, match="only some of them"):
         make_reader(Two, {"one": "one"})
 
 
@@ -221,7 +221,7 @@ class Change:
     nested: object = None
 
 
-def test_the_writer_gives_what_differs_from_the_defaults_as_texts_by_its_name_on_the_wire() -> None:
+def test_the_writer_returns_changed_attributes_as_texts_by_wire_name() -> None:
     write = make_writer(Change, {"name": "WireName", "flag": "WireFlag", "number": "WireNumber"})
     assert write(Change(name="", flag=False, nested=object())) == {"WireName": "", "WireFlag": "0"}
     assert write(Change()) == {}
