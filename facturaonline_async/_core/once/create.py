@@ -1,7 +1,7 @@
-"""Ensure: find it, else create it, else look for it. Never create it twice.
+"""Ensure: find an object, else create it, else poll until it shows; never create it twice.
 
-What every create has in common stands here: what a session remembers of it (`send_create`), and that a refused one is
-looked for, for a refusal may mean that it is there (`look_after_refusal`).
+All creates share `send_create`, which records a create as pending, and `look_after_refusal`, which searches after a
+refusal, because a refusal may mean that the object exists.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["BeforeSend", "ensure", "look_after_refusal", "poll_until", "send_cre
 class _HasUid(Protocol):
     @property
     def uid(self) -> int | str:
-        """The API's own name of it."""
+        """The API's identifier of the object."""
         ...
 
 
@@ -51,44 +51,47 @@ async def ensure(
     create: Callable[[BeforeSend], Awaitable[str | None]],
     look: Callable[[str | None], Awaitable[V | None]],
 ) -> V:
-    """Return what `find` finds, creating it first if it is not there. One at a time for each `key`.
+    """Return the object that `find` finds, creating it first if it is missing; one call at a time per `key`.
 
-    `create` returns the uid, where the answer tells it. `look` looks once for what is there or may be, and no list has
-    shown: it reads it by its uid, if one is given, and else lists.
+    An object that was created or found stays pending until the API's lists must show it (``Config.settle``), also
+    after a cancellation. Until then, later ensures of the same key search for it and create nothing.
 
-    What was created or found is remembered until the API's lists must show it (``Config.settle``). Until then, later
-    ensures of the same key look for it and create nothing: lists may be late, and a list may lack what an earlier one
-    showed. So it is after their caller was cancelled, too.
+    Args:
+        engine: Engine of the session.
+        key: Key of the object.
+        find: Searches the lists.
+        create: Creates the object, and returns its uid if the answer has one.
+        look: Searches once for an object that no list has shown: by its uid if given, else by lists.
 
     Raises:
-        OutcomeUnknownError: a create got no readable answer, and has not shown up before the deadline; or what was
-            there a moment ago does not show any more.
-        UnreadableAnswerError: a create got its yes, and has not shown up before the deadline.
-        FacturaOnlineError: `find` failed, or the create was refused or not sent: nothing was created.
+        OutcomeUnknownError: A create got no readable answer, and the object has not shown before the deadline; or an
+            object that was there does not show any more.
+        UnreadableAnswerError: A create was confirmed, and the object has not shown before the deadline.
+        FacturaOnlineError: `find` failed, or the create was refused or not sent. Nothing was created.
 
     """
-    doubts, settle = engine.pending, engine.config.settle
+    pending, settle = engine.pending, engine.config.settle
     async with engine.locks.hold(key):
-        was_in_doubt = doubts.get(key) is not None
+        was_pending = pending.get(key) is not None
         found = await find()
-        if found is None and was_in_doubt and doubts.get(key) is None:
-            found = await find()  # what others see, or wait for no longer, need not be in a list that began before
+        if found is None and was_pending and pending.get(key) is None:
+            found = await find()  # other callers may have seen it, or its entry expired, after this list began
         if found is None:
             problem: FacturaOnlineError | None = None
-            if (doubt := doubts.get(key)) is None:
+            if (entry := pending.get(key)) is None:
                 try:
                     uid = await send_create(engine, key, create)
-                    doubt = PendingCreate(0.0, is_sure=True, uid=uid)
+                    entry = PendingCreate(0.0, is_sure=True, uid=uid)
                 except ApiError as refusal:
                     if (found := await look_after_refusal(refusal, find)) is None:
                         raise
-                    doubts.see(key, str(found.uid), settle)
+                    pending.see(key, str(found.uid), settle)
                     return found
                 except (OutcomeUnknownError, UnreadableAnswerError) as error:
-                    problem, doubt = error, PendingCreate(0.0)
-            known = doubt
+                    problem, entry = error, PendingCreate(0.0)
+            known = entry
             found = await poll_until(engine, lambda: look(known.uid), problem=problem or known.problem(key))
-        doubts.see(key, str(found.uid), settle)
+        pending.see(key, str(found.uid), settle)
         return found
 
 
@@ -101,23 +104,23 @@ async def send_create(
     settle: float | None = None,
     mine: set[int] | None = None,
 ) -> str | None:
-    """Send a create, remember it in the engine, and return the uid where its answer tells it.
+    """Send a create, record it as pending, and return its uid if the answer has one.
 
     Args:
-        engine: remembers the create.
-        key: of what is created.
-        send: sends it, awaiting what it is given in the last moment before the first byte.
-        before_send: awaited in that moment, before the create is remembered.
-        settle: seconds after which it must have shown up; None: ``Config.settle``.
-        mine: see `Doubts.begin`.
+        engine: Engine of the session.
+        key: Key of the object.
+        send: Sends the create, and awaits its argument right before the first byte.
+        before_send: Awaited at that moment, before the create is recorded.
+        settle: Seconds after which lists must show the object; None means ``Config.settle``.
+        mine: As for `PendingCreates.started`.
 
     Raises:
-        FacturaOnlineError: as `send` raises it. Only what surely was not done is forgotten.
+        FacturaOnlineError: As `send` raises it. Only a create that was certainly not done is dropped.
 
     """
-    doubts, clock = engine.pending, asyncio.get_running_loop().time
+    pending, clock = engine.pending, asyncio.get_running_loop().time
     settle = engine.config.settle if settle is None else settle
-    known, begun, was_spared = doubts.get(key), None, False
+    known, begun, was_spared = pending.get(key), None, False
 
     def spare() -> None:
         nonlocal was_spared
@@ -127,35 +130,41 @@ async def send_create(
         nonlocal begun, was_spared
         if before_send is not None:
             await before_send()
-        begun, was_spared = doubts.started(key, settle, mine), False
+        begun, was_spared = pending.started(key, settle, mine), False
         return spare
 
     try:
         uid = await send(before)
     except (NotSentError, ApiError):
-        doubts.resolve(key, begun, before=known)
+        pending.resolve(key, begun, before=known)
         raise
     except asyncio.CancelledError:
-        if was_spared:  # cancelled between an attempt that surely was not done and the next one
-            doubts.resolve(key, begun, before=known)
+        if was_spared:  # cancelled between an attempt that was certainly not done and the next one
+            pending.resolve(key, begun, before=known)
         raise
     except Exception as error:
         if begun is not None:
             is_sure = isinstance(error, UnreadableAnswerError)
-            doubts.update(key, evolve(begun, until=clock() + settle, is_sure=is_sure))
+            pending.update(key, evolve(begun, until=clock() + settle, is_sure=is_sure))
         raise
     replaced = None if begun is None else begun.before
-    doubts.update(
+    pending.update(
         key, PendingCreate(clock() + settle, is_sure=True, uid=uid, before=replaced)
     )  # evolve takes twice as long
     return uid
 
 
 async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T | None]]) -> T | None:
-    """Look once for what the API refused to create: perhaps because it is there by now.
+    """Search once for an object whose create was refused; a refusal may mean that it exists.
 
-    Return None if it is not there, or could not be seen; a note on the refusal says which. What was throttled, or sent
-    with unknown keys, is not looked for: neither says anything about what is there.
+    Args:
+        refusal: Error of the create. It gets a note if the search fails.
+        look: Searches for the object.
+
+    Returns:
+        The object, or None if it is missing or the search failed. After throttling or an authentication failure there
+        is no search, because neither says anything about the object.
+
     """
     if isinstance(refusal, (RateLimitError, AuthenticationError)):
         return None
@@ -167,10 +176,16 @@ async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T |
 
 
 async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:
-    """Look until there is something to see, with growing pauses, for ``Config.deadline`` seconds; else raise `problem`.
+    """Call `look` with growing pauses until it finds an object; after ``Config.deadline`` raise `problem`.
 
-    "Not found" means not yet, and so do faults that may pass. A fault that stays ends the looking, but is not what is
-    raised: what it says is about the look, not about what is looked for.
+    "Not found" and transient faults mean "not yet". A lasting fault ends the polling; `problem` is raised nevertheless,
+    because the fault concerns the search and not the object.
+
+    Args:
+        engine: Engine of the session.
+        look: Searches once.
+        problem: Error to raise if nothing is found.
+
     """
     clock = asyncio.get_running_loop().time
     until = clock() + engine.config.deadline
@@ -186,14 +201,16 @@ async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *,
         if left <= 0:
             problem.is_transient = True
             raise problem
-        # Jitter: a batch that was created together looks apart.
+        # Jitter spreads the reads of a batch that was created together.
         await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
         pause = min(_LONGEST_PAUSE, 2 * pause)
 
 
 def _with_reason(problem: FacturaOnlineError, look: FacturaOnlineError) -> FacturaOnlineError:
-    """Return the problem, telling why it could not be looked for."""
-    if isinstance(problem, UnreadableAnswerError) and isinstance(look, UnreadableAnswerError):  # it is there, both say
+    """Return the problem with a note that says why the search failed."""
+    if isinstance(problem, UnreadableAnswerError) and isinstance(
+        look, UnreadableAnswerError
+    ):  # both mean that it exists
         return UnreadableAnswerError(
             f"it is there, but not readable: {look.args[0]}", endpoint=problem.endpoint, uid=problem.uid
         )

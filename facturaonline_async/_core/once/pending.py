@@ -1,7 +1,7 @@
-"""What a session remembers of what it created or saw, until the API's lists must show it.
+"""Pending creates: objects that a session created or saw, and that the API's lists may not show yet.
 
-Lists need not show at once what was created, and a list may lack what an earlier one showed (replicas, caches). What
-no list shows is created only if nothing here says that it is there, or may be.
+Lists may show a new object late, and may lack an object that an earlier list showed (replicas, caches). An object that
+no list shows is created only if no pending create says that it exists, or may exist.
 """
 
 from __future__ import annotations
@@ -17,26 +17,29 @@ from facturaonline_async.errors import OutcomeUnknownError, UnreadableAnswerErro
 __all__ = ["Key", "PendingCreate", "PendingCreates"]
 
 _DAY = 86_400.0
-"""Seconds for which a create with a yes, and without a uid, is remembered beyond its settle time: that it is there is
-sure, and a list that lacks it is wrong. It ends nevertheless, for what is never listed may have been deleted unseen."""
-_FEW = 64
-"""With so many doubts, those that are over are looked for; and then again whenever they have doubled."""
+"""Seconds beyond its settle time for which a confirmed create without a uid is kept.
 
-#: What a create's endpoint, its keys' fingerprint, and its thing's natural key are together.
+The object exists, and a list that lacks it is wrong. The entry still ends, because an object that is never listed may
+have been deleted elsewhere.
+"""
+_FIRST_SWEEP = 64
+"""Number of entries at which expired ones are first dropped; then whenever the number has doubled."""
+
+#: Endpoint of the create, fingerprint of its keys, and natural key of the object.
 Key = tuple[str, Hashable, Hashable]
 
 
-@define  # and never changed: to make a frozen one takes twice as long, in each create
+@define  # never changed; a frozen class would take twice as long to make, in each create
 class PendingCreate:
-    """Something that the API's lists may not show, though it is there or may be.
+    """Object that exists or may exist, and that the API's lists may not show yet.
 
     Attributes:
-        until: moment of the loop's clock after which they must show it, if it is there: `Config.settle` after its
-            create, or after it was first seen.
-        is_sure: whether the API has said that it is there.
-        uid: as an answer told it, or None.
-        is_seen: whether it was seen, and not created, by this session.
-        before: uid of what was known under its key when its create was sent: that one is not what was created.
+        until: Time of the loop's clock from which lists must show an existing object: `Config.settle` after its create
+            or its first sight.
+        is_sure: Whether the API has confirmed that the object exists.
+        uid: The object's uid, or None if no answer gave it.
+        is_seen: Whether this session read the object, and did not create it.
+        before: Uid of the earlier object of the same key at the time of the create; it is not the created object.
 
     """
 
@@ -47,11 +50,11 @@ class PendingCreate:
     before: str | None = None
 
     def is_over(self, now: float) -> bool:
-        """Return whether lists tell by now. A create with a yes, of which no answer gave the uid, lasts a day more."""
+        """Return whether lists are reliable by now; a confirmed create without a uid lasts a day longer."""
         return self.until + (_DAY if self.is_sure and self.uid is None else 0.0) <= now
 
     def problem(self, key: Key) -> OutcomeUnknownError | UnreadableAnswerError:
-        """Return what keeps it from being created again."""
+        """Return the error that explains why the object is not created again."""
         left = max(0.0, self.until - asyncio.get_running_loop().time())
         if self.is_seen:
             return OutcomeUnknownError(
@@ -73,127 +76,147 @@ class PendingCreate:
 
 
 class PendingCreates:
-    """All doubts of a session, and those who must hear of new creates.
+    """Pending creates of a session, and the subscribers to new ones.
 
-    It grows with what is created and seen within `Config.settle`, and with the creates of a day whose uids no answer
-    and no list has given: some 300 bytes for each.
+    It holds the objects created or seen within `Config.settle`, and one day's creates without a known uid, at about 300
+    bytes each.
     """
 
     def __init__(self) -> None:
-        self._doubts: dict[int, PendingCreate] = {}  # by the hashes of their keys
+        self._entries: dict[int, PendingCreate] = {}  # by the hashes of their keys
         self._by_uid: dict[tuple[str, Hashable, str], int] = {}  # by resource, keys' fingerprint, and uid
-        self._nameless: set[int] = set()  # those without a uid
-        self._many = _FEW
-        self._onlookers: dict[int, set[int]] = {}
+        self._without_uid: set[int] = set()  # entries without a uid
+        self._sweep_at = _FIRST_SWEEP
+        self._subscribers: dict[int, set[int]] = {}
 
     def __len__(self) -> int:
-        return len(self._doubts)
+        return len(self._entries)
 
     def get(self, key: Key) -> PendingCreate | None:
-        """Return what is in doubt, unless that is over."""
-        doubt = self._doubts.get(hash(key))
-        return doubt if doubt is not None and not doubt.is_over(asyncio.get_running_loop().time()) else None
+        """Return the entry of a key, or None if there is none or it has expired."""
+        entry = self._entries.get(hash(key))
+        return entry if entry is not None and not entry.is_over(asyncio.get_running_loop().time()) else None
 
     def started(self, key: Key, settle: float, mine: set[int] | None = None) -> PendingCreate:
-        """Remember that a create is on its way, and return that: its outcome is unknown until its answer tells.
+        """Record a create before its first byte is sent, and return its entry.
 
-        `mine` is the caller's own set among the onlookers, which needs not be told.
+        Args:
+            key: Key of the object.
+            settle: Seconds after which lists must show the object.
+            mine: The caller's own set of `subscribe`, which is not notified.
+
         """
-        for onlooker in self._onlookers.values():
-            if onlooker is not mine:
-                onlooker.add(hash(key))
+        for subscriber in self._subscribers.values():
+            if subscriber is not mine:
+                subscriber.add(hash(key))
         known = self.get(key)
         before = None if known is None else known.uid or known.before
-        doubt = PendingCreate(asyncio.get_running_loop().time() + settle, before=before)
-        self.update(key, doubt)
-        return doubt
+        entry = PendingCreate(asyncio.get_running_loop().time() + settle, before=before)
+        self.update(key, entry)
+        return entry
 
     def restore(self, key: Key, seconds: float, *, is_sure: bool) -> None:
-        """Remember a create that was sent before this session, for so long; one with a yes for a day more."""
+        """Record a create that was sent before this session began.
+
+        Args:
+            key: Key of the object.
+            seconds: Seconds after which lists must show the object.
+            is_sure: Whether the API has confirmed the create.
+
+        """
         if self.get(key) is None:
             self.update(key, PendingCreate(asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
 
     def see(self, key: Key, uid: str, settle: float) -> None:
-        """Remember that it was seen: `settle` seconds from its create, or from its first sight, lists may lack it."""
-        doubt = self.get(key)
-        if doubt is not None and doubt.before == uid:
+        """Record that the object was read; lists may lack it for `settle` seconds."""
+        entry = self.get(key)
+        if entry is not None and entry.before == uid:
             return
-        if doubt is None or doubt.uid not in {None, uid}:
-            doubt = PendingCreate(asyncio.get_running_loop().time() + settle, is_seen=True)
-        elif doubt.is_sure and doubt.uid == uid:
+        if entry is None or entry.uid not in {None, uid}:
+            entry = PendingCreate(asyncio.get_running_loop().time() + settle, is_seen=True)
+        elif entry.is_sure and entry.uid == uid:
             return
-        self.update(key, evolve(doubt, is_sure=True, uid=uid))
+        self.update(key, evolve(entry, is_sure=True, uid=uid))
 
     @property
     def has_unknown_uids(self) -> bool:
-        """Whether there may be doubts without a uid, which lists and reads can tell."""
-        return bool(self._nameless)
+        """Whether there are entries without a uid, which a list or read can supply."""
+        return bool(self._without_uid)
 
     def learn_uid(self, key: Key, uid: str) -> None:
-        """Remember the uid that a list or a read gives, where a create of this key is remembered without one."""
-        if hash(key) in self._nameless and self.get(key) is not None:
+        """Record the uid from a list or read, if the key has an entry without one."""
+        if hash(key) in self._without_uid and self.get(key) is not None:
             self.see(key, uid, 0.0)
 
     def is_pending(self, resource: str, fingerprint: Hashable, uid: int | str) -> bool:
-        """Return whether answers may still lack what has this uid, so that their "not found" proves nothing."""
+        """Return whether answers may still lack this uid, so that a "not found" proves nothing."""
         number = self._by_uid.get((resource, fingerprint, str(uid)))
-        doubt = None if number is None else self._doubts.get(number)
+        entry = None if number is None else self._entries.get(number)
         now = asyncio.get_running_loop().time()
-        return doubt is not None and not doubt.is_over(now) and str(uid) in {doubt.uid, doubt.before}
+        return entry is not None and not entry.is_over(now) and str(uid) in {entry.uid, entry.before}
 
-    def update(self, key: Key, doubt: PendingCreate) -> None:
-        """Remember something else of it than before."""
-        self._doubts[hash(key)] = doubt
-        if doubt.uid is None:
-            self._nameless.add(hash(key))
+    def update(self, key: Key, entry: PendingCreate) -> None:
+        """Replace the entry of a key."""
+        self._entries[hash(key)] = entry
+        if entry.uid is None:
+            self._without_uid.add(hash(key))
         else:
-            self._nameless.discard(hash(key))
-            self._by_uid[_resource(key[0]), key[1], doubt.uid] = hash(key)
-        if len(self._doubts) >= self._many:
+            self._without_uid.discard(hash(key))
+            self._by_uid[_resource(key[0]), key[1], entry.uid] = hash(key)
+        if len(self._entries) >= self._sweep_at:
             now = asyncio.get_running_loop().time()
-            self._doubts = {each: doubt for each, doubt in self._doubts.items() if not doubt.is_over(now)}
-            self._by_uid = {uid: each for uid, each in self._by_uid.items() if each in self._doubts}
-            self._nameless.intersection_update(self._doubts)
-            self._many = max(_FEW, 2 * len(self._doubts))
+            self._entries = {each: entry for each, entry in self._entries.items() if not entry.is_over(now)}
+            self._by_uid = {uid: each for uid, each in self._by_uid.items() if each in self._entries}
+            self._without_uid.intersection_update(self._entries)
+            self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
 
     def resolve(self, key: Key, begun: PendingCreate | None, *, before: PendingCreate | None = None) -> None:
-        """Forget a create that surely was not done, unless something else is known of its key since it was begun.
+        """Drop the entry of a create that was certainly not done, unless the entry was replaced since.
 
-        `begun` is what `begin` returned (None: it never came so far), and `before` what was known before that.
+        Args:
+            key: Key of the object.
+            begun: Entry from `started`; None if the create was never started.
+            before: Entry of the key before `started`, which is restored.
+
         """
-        if begun is None or self._doubts.get(hash(key)) is not begun:
+        if begun is None or self._entries.get(hash(key)) is not begun:
             return
-        del self._doubts[hash(key)]
-        self._nameless.discard(hash(key))
+        del self._entries[hash(key)]
+        self._without_uid.discard(hash(key))
         if before is not None:
             self.update(key, before)
 
     @contextmanager
     def deleting(self, resource: str, fingerprint: Hashable, uid: int | str) -> Iterator[None]:
-        """Forget what has this uid when the ``with`` ends without an error: it was deleted.
+        """Drop the entry of a deleted object when the ``with`` ends without an error.
 
-        `resource` is such as ``"series"``, and `fingerprint` that of the keys of the delete: what other keys cannot
-        see may be there all the same. After an error it may still be there, and is remembered; after "not found", too,
-        for an answer may be older than its create.
+        After an error, also "not found", the entry stays: the object may still exist, or the answer may be older than
+        its create.
+
+        Args:
+            resource: Resource, such as ``"series"``.
+            fingerprint: Fingerprint of the keys of the delete; other keys cannot see the object.
+            uid: Uid of the object.
+
         """
         yield
         number = self._by_uid.pop((resource, fingerprint, str(uid)), None)
-        if number is not None and (doubt := self._doubts.get(number)) is not None and doubt.uid == str(uid):
-            del self._doubts[number]  # of another uid, or of none yet: a newer create of the same key
+        if number is not None and (entry := self._entries.get(number)) is not None and entry.uid == str(uid):
+            del self._entries[number]  # an entry with another uid, or none, is a newer create of the key
 
     @contextmanager
-    def subscribe(self, heard: set[int]) -> Iterator[None]:
-        """Inside the ``with``, put the hashes of all keys into `heard` of which somebody else sends a create.
+    def subscribe(self, keys: set[int]) -> Iterator[None]:
+        """Inside the ``with``, add the hash of each key to `keys` for which another caller sends a create.
 
-        Those of which somebody has sent one are there from the beginning: their doubts may end between a list that does
-        not show them yet and what is made of it.
+        The keys of all current entries are added first: an entry may expire between a list that lacks its object and
+        the use of that list.
         """
-        heard.update(self._doubts)
-        self._onlookers[id(heard)] = heard
+        keys.update(self._entries)
+        self._subscribers[id(keys)] = keys
         try:
             yield
         finally:
-            del self._onlookers[id(heard)]
+            del self._subscribers[id(keys)]
 
 
 def _resource(endpoint: str) -> str:

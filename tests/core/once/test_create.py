@@ -1,4 +1,4 @@
-"""Ensure never creates twice within a session, and never denies what it created."""
+"""`ensure` never creates twice within a session, and never denies a create."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.virtual_clock
 
 @frozen
 class Kind:
-    """What is ensured, and the endpoints that take part."""
+    """Kind of object, and the endpoints that take part."""
 
     ensure: Callable[[FacturaOnline], Awaitable[Empresa | Serie]]
     create: str
@@ -89,7 +89,7 @@ def created(emulator: Emulator, kind: Kind) -> int:
 
 @each_kind
 @pytest.mark.parametrize("fault", [Fault.throttle(), Fault.status(500), Fault.drop_before_commit(), Fault.html_page()])
-async def test_a_look_that_fails_in_passing_is_repeated(kind: Kind, fault: Fault) -> None:
+async def test_a_search_with_a_transient_fault_is_repeated(kind: Kind, fault: Fault) -> None:
     async with ready(PATIENT) as (client, emulator):
         emulator.inject(fault, endpoint=kind.look, times=1, skip=int(kind.look == "series.list"))
         await kind.ensure(client)
@@ -102,8 +102,8 @@ async def test_a_look_that_fails_in_passing_is_repeated(kind: Kind, fault: Fault
     "look",
     [Fault.status(401, body=WRONG_KEYS), Fault.status(403), Fault.throttle(), Fault.status(500), Fault.garbage()],
 )
-async def test_whatever_the_look_says_a_create_is_not_denied(kind: Kind, answer: str, look: Fault) -> None:
-    """Before the fix, a look that was refused made `ensure` say that nothing had happened."""
+async def test_a_failed_search_never_denies_a_create(kind: Kind, answer: str, look: Fault) -> None:
+    """Regression: a refused search made `ensure` say that nothing had happened."""
     async with ready() as (client, emulator):
         if answer == "lost":
             emulator.inject(Fault.drop_after_commit(), endpoint=kind.create)
@@ -116,7 +116,7 @@ async def test_whatever_the_look_says_a_create_is_not_denied(kind: Kind, answer:
 
 
 @each_kind
-async def test_a_limiter_that_refuses_the_look_denies_nothing(kind: Kind) -> None:
+async def test_a_limiter_error_during_the_search_denies_nothing(kind: Kind) -> None:
     config = evolve(BRIEF, endpoint_rates={kind.look: Rate(1, 1000)}, max_wait=0.01)
     async with ready(config) as (client, emulator):
         if kind.look == "empresas.get":
@@ -127,7 +127,7 @@ async def test_a_limiter_that_refuses_the_look_denies_nothing(kind: Kind) -> Non
 
 
 @each_kind
-async def test_a_session_closed_under_way_denies_nothing(kind: Kind) -> None:
+async def test_a_session_closed_during_the_search_denies_nothing(kind: Kind) -> None:
     async with ready(latency=0.1) as (client, emulator):
         task = asyncio.ensure_future(kind.ensure(client))
         while not emulator.count(kind.create):  # noqa: ASYNC110  # the emulator rings no bell
@@ -138,7 +138,7 @@ async def test_a_session_closed_under_way_denies_nothing(kind: Kind) -> None:
 
 
 @each_kind
-async def test_a_refusal_stays_a_refusal_whatever_the_second_look_says(kind: Kind) -> None:
+async def test_a_refusal_stays_a_refusal_if_the_search_fails(kind: Kind) -> None:
     async with ready() as (client, emulator):
         emulator.inject(Fault.status(422, body={"message": "no"}), endpoint=kind.create)
         for endpoint in ("series.list", "empresas.list"):
@@ -150,7 +150,7 @@ async def test_a_refusal_stays_a_refusal_whatever_the_second_look_says(kind: Kin
 
 
 @each_kind
-async def test_what_could_not_be_found_out_first_creates_nothing_and_says_so(kind: Kind) -> None:
+async def test_a_failed_find_creates_nothing(kind: Kind) -> None:
     async with ready() as (client, emulator):
         emulator.inject(Fault.status(200, body=WRONG_KEYS), times=None)
         with pytest.raises(AuthenticationError):
@@ -171,7 +171,7 @@ async def test_an_error_after_a_create_names_what_was_created(kind: Kind) -> Non
 
 
 @each_kind
-async def test_a_caller_who_gave_up_and_asks_again_gets_what_was_created(kind: Kind) -> None:
+async def test_a_cancelled_caller_that_asks_again_gets_the_created_object(kind: Kind) -> None:
     async with ready(PATIENT) as (client, emulator):
         emulator.inject(Fault.delay(0.3), endpoint=kind.create)
         with pytest.raises(TimeoutError):
@@ -182,7 +182,7 @@ async def test_a_caller_who_gave_up_and_asks_again_gets_what_was_created(kind: K
 
 
 @each_kind
-async def test_who_waits_for_a_turn_creates_nothing_while_the_one_before_is_in_doubt(kind: Kind) -> None:
+async def test_the_next_ensure_creates_nothing_while_the_outcome_of_the_first_is_unknown(kind: Kind) -> None:
     """The first create commits after the deadline of both."""
     async with ready() as (client, emulator):
         emulator.inject(Fault.commit_late(1.3), endpoint=kind.create)
@@ -194,7 +194,7 @@ async def test_who_waits_for_a_turn_creates_nothing_while_the_one_before_is_in_d
 
 
 @each_kind
-async def test_a_list_that_lags_beyond_the_deadline_makes_no_second_one(kind: Kind) -> None:
+async def test_a_list_that_lags_beyond_the_deadline_causes_no_second_create(kind: Kind) -> None:
     async with ready(list_lag=1.2, read_lag=1.2) as (client, emulator):
         told = await asyncio.gather(kind.ensure(client), kind.ensure(client), return_exceptions=True)
         assert all(isinstance(error, UnreadableAnswerError) for error in told)
@@ -204,7 +204,7 @@ async def test_a_list_that_lags_beyond_the_deadline_makes_no_second_one(kind: Ki
 
 
 @each_kind
-async def test_the_next_in_turn_creates_nothing_when_the_first_was_cancelled_in_its_create(kind: Kind) -> None:
+async def test_the_next_ensure_creates_nothing_after_the_first_was_cancelled_in_its_create(kind: Kind) -> None:
     async with ready(PATIENT) as (client, emulator):
         emulator.inject(Fault.delay(0.3), endpoint=kind.create)
         first = asyncio.ensure_future(kind.ensure(client))
@@ -216,8 +216,8 @@ async def test_the_next_in_turn_creates_nothing_when_the_first_was_cancelled_in_
 
 
 @each_kind
-async def test_a_doubt_ends_after_settle(kind: Kind) -> None:
-    """What was lost for good can be created again, when it cannot show up any more."""
+async def test_a_pending_create_expires_after_settle(kind: Kind) -> None:
+    """A lost create can be repeated when its object can no longer show."""
     async with ready(evolve(BRIEF, settle=0.8)) as (client, emulator):
         emulator.inject(Fault.drop_before_commit(), endpoint=kind.create)
         with pytest.raises(OutcomeUnknownError):
@@ -230,7 +230,7 @@ async def test_a_doubt_ends_after_settle(kind: Kind) -> None:
 
 @each_kind
 @pytest.mark.parametrize("ended", ["refused", "not sent", "cancelled before it was sent"])
-async def test_what_surely_did_not_happen_leaves_no_doubt(kind: Kind, ended: str) -> None:
+async def test_a_create_that_was_certainly_not_done_leaves_no_pending_create(kind: Kind, ended: str) -> None:
     config = evolve(BRIEF, endpoint_rates={kind.create: Rate(1, 0.3)})
     async with ready(config) as (client, emulator):
         if ended == "cancelled before it was sent":
@@ -255,8 +255,8 @@ async def test_what_surely_did_not_happen_leaves_no_doubt(kind: Kind, ended: str
 
 
 @each_kind
-async def test_no_storm_of_impatient_callers_makes_two(kind: Kind) -> None:
-    """Callers who give up at random moments, answers that are lost at random, and then one who waits."""
+async def test_many_impatient_callers_never_create_two(kind: Kind) -> None:
+    """Callers are cancelled and answers lost at random; then one caller waits."""
     for seed in range(6):
         async with Emulator(seed=seed, latency=0.005, list_lag=0.02, read_lag=0.02) as emulator:
             emulator.inject(Fault.drop_after_commit(), endpoint=kind.create, times=None, probability=0.3)
@@ -275,7 +275,7 @@ async def test_no_storm_of_impatient_callers_makes_two(kind: Kind) -> None:
 
 
 async def test_the_deadline_of_an_ensure_is_kept() -> None:
-    """Lists that take a while do not add up beyond the deadline: one look more, at most."""
+    """Slow lists exceed the deadline by one search at most."""
     async with ready(evolve(BRIEF, deadline=0.6), latency=0.2, list_lag=60) as (client, _):
         began = asyncio.get_running_loop().time()
         with pytest.raises(UnreadableAnswerError):
@@ -295,7 +295,7 @@ async def test_an_answer_about_another_company_is_not_taken_for_this_one() -> No
 
 
 @each_kind
-async def test_a_create_that_the_limiter_refused_is_in_no_doubt(kind: Kind) -> None:
+async def test_a_create_refused_by_the_limiter_is_not_pending(kind: Kind) -> None:
     config = evolve(BRIEF, endpoint_rates={kind.create: Rate(1, 0.5)}, max_wait=0.01)
     async with ready(config) as (client, emulator):
         emulator.inject(Fault.status(422, body={"message": "no"}), endpoint=kind.create)
@@ -310,7 +310,7 @@ async def test_a_create_that_the_limiter_refused_is_in_no_doubt(kind: Kind) -> N
 
 
 @each_kind
-async def test_a_yes_in_words_that_cannot_be_read_is_looked_for(kind: Kind) -> None:
+async def test_an_unreadable_success_is_searched_for(kind: Kind) -> None:
     async with ready() as (client, emulator):
         emulator.inject(Fault.status(200, body={"status": "success", "data": 1}), endpoint=kind.create, skip=0)
         with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
@@ -320,14 +320,14 @@ async def test_a_yes_in_words_that_cannot_be_read_is_looked_for(kind: Kind) -> N
         assert emulator.count(kind.create) == 1
 
 
-async def test_what_was_deleted_can_be_created_again_at_once(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_deleted_object_can_be_created_again_at_once(client: FacturaOnline, emulator: Emulator) -> None:
     first = await client.empresas.ensure(nueva("EKU9003173C9"))
     await client.empresas.delete(first.uid)
     second = await client.empresas.ensure(nueva("EKU9003173C9"))
     assert (first.uid != second.uid, emulator.count("empresas.create")) == (True, 2)
 
 
-# ── Lists that go back ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Lists that lag ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 GONE = {"status": "error", "message": "no existe"}
 LISTS = ("series.list", "empresas.list")
@@ -336,13 +336,13 @@ READS = (*LISTS, "series.get", "empresas.get")
 
 
 def go_back(emulator: Emulator, endpoints: tuple[str, ...] = LISTS, *, times: int | None = None) -> None:
-    """Let these reads lack what was created in the last ten minutes."""
+    """Let these reads lack the objects of the last ten minutes."""
     for endpoint in endpoints:
         emulator.inject(Fault.stale(600), endpoint=endpoint, times=times)
 
 
 async def exists(client: FacturaOnline, kind: Kind, how: str) -> None:
-    """Let the session come to know of one: by an ensure that creates it, by another's create, or by a find."""
+    """Make an object known to the session: by an ensure, by a plain create, or by a find."""
     if how == "ensured":
         await kind.ensure(client)
         return
@@ -365,7 +365,7 @@ async def exists(client: FacturaOnline, kind: Kind, how: str) -> None:
 
 @each_kind
 @pytest.mark.parametrize("how", ["ensured", "ensured by another", "found"])
-async def test_what_an_earlier_list_showed_is_read_by_its_uid_where_a_later_one_lacks_it(kind: Kind, how: str) -> None:
+async def test_an_object_missing_from_a_later_list_is_read_by_its_uid(kind: Kind, how: str) -> None:
     async with ready() as (client, emulator):
         await exists(client, kind, how)
         go_back(emulator)
@@ -375,7 +375,7 @@ async def test_what_an_earlier_list_showed_is_read_by_its_uid_where_a_later_one_
 
 
 @each_kind
-async def test_what_was_created_is_not_created_again_where_no_list_shows_it_yet(kind: Kind) -> None:
+async def test_a_created_object_that_no_list_shows_is_not_created_again(kind: Kind) -> None:
     async with ready(PATIENT) as (client, emulator):
         await exists(client, kind, "created")
         go_back(emulator, times=2)
@@ -385,8 +385,8 @@ async def test_what_was_created_is_not_created_again_where_no_list_shows_it_yet(
 
 @each_kind
 @pytest.mark.parametrize("how", ["ensured", "found"])
-async def test_what_no_read_shows_any_more_is_created_again_only_after_settle(kind: Kind, how: str) -> None:
-    """A whole replica lies behind, by longer than it may: until then nothing is created, and the error says so."""
+async def test_an_object_that_no_read_shows_is_created_again_only_after_settle(kind: Kind, how: str) -> None:
+    """A replica lags longer than `settle`: until then nothing is created, and the error says so."""
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         await exists(client, kind, how)
         go_back(emulator, READS)
@@ -408,7 +408,7 @@ async def test_what_no_read_shows_any_more_is_created_again_only_after_settle(ki
 
 @each_kind
 @pytest.mark.parametrize("how", ["at once", "at the second attempt", "after settle, without an answer"])
-async def test_a_delete_that_was_done_ends_the_memory(kind: Kind, how: str) -> None:
+async def test_a_successful_delete_drops_the_pending_create(kind: Kind, how: str) -> None:
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         await kind.ensure(client)
         (uid,) = list(emulator.state[kind.table])[kind.before :]
@@ -425,7 +425,7 @@ async def test_a_delete_that_was_done_ends_the_memory(kind: Kind, how: str) -> N
 @each_kind
 @pytest.mark.parametrize("how", ["not done", "done", "gone already"])
 async def test_not_found_is_no_proof_of_a_delete_within_settle(kind: Kind, how: str) -> None:
-    """A delete got no answer, and reads and repeats meet a replica that lies behind: or it is gone indeed."""
+    """A delete got no answer; reads and retries meet a lagging replica, or the object is gone."""
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         await kind.ensure(client)
         (uid,) = list(emulator.state[kind.table])[kind.before :]
@@ -460,7 +460,7 @@ async def test_a_delete_that_a_stale_read_calls_done_is_sent_again(kind: Kind) -
 
 @each_kind
 @pytest.mark.parametrize("read", ["list", "get"])
-async def test_what_was_created_without_a_uid_is_known_by_it_once_it_is_read(kind: Kind, read: str) -> None:
+async def test_a_read_supplies_the_uid_of_a_pending_create(kind: Kind, read: str) -> None:
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         if kind.table == "empresas":  # else its create tells the uid
             body = {"status": "create", "0": {"acco_uid": None}}
@@ -475,9 +475,7 @@ async def test_what_was_created_without_a_uid_is_known_by_it_once_it_is_read(kin
         assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
 
 
-async def test_a_create_is_not_taken_for_the_serie_that_was_there_before_it(
-    client: FacturaOnline, emulator: Emulator
-) -> None:
+async def test_a_create_is_not_confused_with_an_earlier_serie(client: FacturaOnline, emulator: Emulator) -> None:
     old = await client.series.ensure(letra="F", tipo_documento="factura")
     emulator.inject(Fault.drop_after_commit(), endpoint="series.create")
     with pytest.raises(OutcomeUnknownError):
@@ -492,7 +490,7 @@ async def test_a_create_is_not_taken_for_the_serie_that_was_there_before_it(
     assert emulator.count("series.create") == 2
 
 
-async def test_a_create_with_a_yes_and_without_a_uid_is_remembered_for_a_day() -> None:
+async def test_a_confirmed_create_without_a_uid_is_kept_for_a_day() -> None:
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         for number in range(100):
             await client.series.create(letra=f"F{number}", tipo_documento="factura")
@@ -508,7 +506,7 @@ async def test_a_create_with_a_yes_and_without_a_uid_is_remembered_for_a_day() -
 
 
 @each_kind
-async def test_a_delete_that_failed_ends_nothing(kind: Kind) -> None:
+async def test_a_failed_delete_drops_nothing(kind: Kind) -> None:
     async with ready() as (client, emulator):
         await kind.ensure(client)
         (uid,) = list(emulator.state[kind.table])[kind.before :]
@@ -520,7 +518,7 @@ async def test_a_delete_that_failed_ends_nothing(kind: Kind) -> None:
         assert emulator.count(kind.create) == 1
 
 
-async def test_the_uid_of_a_serie_and_that_of_a_company_are_two(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_equal_uids_of_a_serie_and_a_company_are_distinct(client: FacturaOnline, emulator: Emulator) -> None:
     serie = await client.series.ensure(letra="F", tipo_documento="factura")
     empresa = emulator.add_empresa(rfc="EKU9003173C9", uid=str(serie.uid))
     await client.empresas.delete(empresa)
@@ -529,8 +527,8 @@ async def test_the_uid_of_a_serie_and_that_of_a_company_are_two(client: FacturaO
     assert emulator.count("series.create") == 1
 
 
-async def test_another_companys_delete_ends_no_memory(client: FacturaOnline, emulator: Emulator) -> None:
-    """The other company's keys cannot see the serie, so that its "not found" says nothing of it."""
+async def test_another_companys_delete_drops_nothing(client: FacturaOnline, emulator: Emulator) -> None:
+    """The other company's keys cannot see the serie, so that a "not found" with them proves nothing."""
     emulator.add_empresa(rfc="EKU9003173C9", uid="other")
     other = FacturaOnline(client.session, emulator.credentials_of("other"))
     serie = await client.series.ensure(letra="F", tipo_documento="factura")
@@ -542,7 +540,7 @@ async def test_another_companys_delete_ends_no_memory(client: FacturaOnline, emu
 
 
 @each_kind
-async def test_a_delete_ends_no_memory_of_a_create_that_was_sent_meanwhile(kind: Kind) -> None:
+async def test_a_delete_does_not_drop_a_concurrent_create(kind: Kind) -> None:
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         await kind.ensure(client)
         (uid,) = list(emulator.state[kind.table])[kind.before :]
@@ -591,12 +589,12 @@ async def test_an_answer_about_another_serie_is_not_taken_for_the_one_that_was_a
     assert emulator.count("series.create") == 1
 
 
-# ── What is remembered of creates ─────────────────────────────────────────────────────────────────────────────────────
+# ── Pending creates ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @each_kind
 @pytest.mark.parametrize("ended", ["lost", "cancelled"])
-async def test_a_plain_create_without_an_answer_keeps_an_ensure_from_creating(kind: Kind, ended: str) -> None:
+async def test_a_plain_create_without_an_answer_prevents_a_create_by_ensure(kind: Kind, ended: str) -> None:
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
         fault = Fault.drop_before_commit() if ended == "lost" else Fault.delay(50)
         emulator.inject(fault, endpoint=kind.create)
@@ -609,7 +607,7 @@ async def test_a_plain_create_without_an_answer_keeps_an_ensure_from_creating(ki
 
 
 @each_kind
-async def test_a_refused_create_ends_no_memory_of_an_earlier_one(kind: Kind) -> None:
+async def test_a_refused_create_does_not_drop_an_earlier_one(kind: Kind) -> None:
     async with ready() as (client, emulator):
         await kind.ensure(client)
         emulator.inject(Fault.status(422, body={"message": "ya existe"}), endpoint=kind.create)
@@ -621,7 +619,7 @@ async def test_a_refused_create_ends_no_memory_of_an_earlier_one(kind: Kind) -> 
 
 
 @each_kind
-async def test_a_refused_create_ends_no_memory_of_one_that_was_made_meanwhile(kind: Kind) -> None:
+async def test_a_refused_create_does_not_drop_a_concurrent_one(kind: Kind) -> None:
     async with ready() as (client, emulator):
         emulator.inject(Fault.delay(1), endpoint=kind.create)
         emulator.inject(Fault.status(422, body={"message": "ya existe"}), endpoint=kind.create)
@@ -635,21 +633,21 @@ async def test_a_refused_create_ends_no_memory_of_one_that_was_made_meanwhile(ki
         assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
 
 
-def test_a_create_that_was_not_done_takes_only_its_own_memory_along() -> None:
+def test_resolving_a_create_drops_only_its_own_entry() -> None:
     async def main() -> None:
-        doubts, key = PendingCreates(), ("series.create", "key", "F")
-        begun = doubts.started(key, 100)
-        doubts.update(key, PendingCreate(100, is_sure=True, uid="7"))
-        doubts.resolve(key, begun)
-        doubts.resolve(key, None)
-        assert doubts.get(key) == PendingCreate(100, is_sure=True, uid="7")
+        pending, key = PendingCreates(), ("series.create", "key", "F")
+        begun = pending.started(key, 100)
+        pending.update(key, PendingCreate(100, is_sure=True, uid="7"))
+        pending.resolve(key, begun)
+        pending.resolve(key, None)
+        assert pending.get(key) == PendingCreate(100, is_sure=True, uid="7")
 
     virtually(main())
 
 
 @each_kind
 @pytest.mark.parametrize(("status", "looks"), [(409, True), (422, True), (401, False), (429, False)])
-async def test_a_refused_create_is_looked_for_where_the_refusal_may_mean_that_it_is_there(
+async def test_a_refused_create_is_searched_for_if_the_object_may_exist(
     kind: Kind,
     status: int,
     looks: bool,  # noqa: FBT001
@@ -666,23 +664,23 @@ async def test_a_refused_create_is_looked_for_where_the_refusal_may_mean_that_it
         assert emulator.count(f"{kind.table}.list") == 1 + looks
 
 
-def test_what_is_over_is_forgotten_and_what_is_not_is_kept() -> None:
+def test_expired_entries_are_dropped_and_others_kept() -> None:
     async def main() -> None:
-        doubts = PendingCreates()
+        pending = PendingCreates()
         for number in range(1000):
-            doubts.see(("series.create", "key", number), str(number), 1.0)
+            pending.see(("series.create", "key", number), str(number), 1.0)
             await asyncio.sleep(0.1)
-        doubts.update(("series.create", "key", "sure"), PendingCreate(0.0, is_sure=True))
+        pending.update(("series.create", "key", "sure"), PendingCreate(0.0, is_sure=True))
         await asyncio.sleep(1000)
-        assert len(doubts) < 200
-        assert doubts.get(("series.create", "key", "sure")) is not None
+        assert len(pending) < 200
+        assert pending.get(("series.create", "key", "sure")) is not None
         await asyncio.sleep(86_400)
-        assert doubts.get(("series.create", "key", "sure")) is None
+        assert pending.get(("series.create", "key", "sure")) is None
 
     virtually(main())
 
 
-async def test_a_create_that_is_cancelled_before_its_repeat_after_a_429_is_in_no_doubt() -> None:
+async def test_a_create_cancelled_before_its_retry_after_a_429_is_not_pending() -> None:
     async with ready(evolve(BRIEF, settle=600, deadline=30)) as (client, emulator):
         emulator.inject(Fault.throttle(1), endpoint="series.create", times=1)
         creating = asyncio.ensure_future(client.series.create(letra="F", tipo_documento="factura"))
@@ -695,7 +693,7 @@ async def test_a_create_that_is_cancelled_before_its_repeat_after_a_429_is_in_no
         assert emulator.count("series.create") == 2
 
 
-async def test_a_create_that_is_cancelled_in_its_repeat_after_a_429_may_have_been_done() -> None:
+async def test_a_create_cancelled_in_its_retry_after_a_429_is_pending() -> None:
     async with ready(evolve(BRIEF, settle=600, deadline=30)) as (client, emulator):
         emulator.inject(Fault.throttle(1), endpoint="series.create", times=1)
         emulator.inject(Fault.delay(5), endpoint="series.create")

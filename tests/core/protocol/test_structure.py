@@ -141,7 +141,7 @@ def outcome(read: Callable[[object], Thing], row: dict[str, object]) -> Thing | 
          "ThingKey": st.text()}
     )
 )  # fmt: skip
-def test_the_short_way_and_the_cattrs_reader_agree(row: dict[str, Any]) -> None:
+def test_the_fast_path_and_cattrs_agree(row: dict[str, Any]) -> None:
     """A null makes the reader leave the fast path."""
     value = thing(
         uid=row["ThingID"], name=row["ThingName"], note=row["ThingNote"], number=row["ThingNumber"],
