@@ -1,4 +1,4 @@
-"""Asyncio client for FacturaOnline: create companies and invoice series exactly once.
+"""Asyncio client for FacturaOnline: companies and series, created exactly once.
 
 Begin with `connect`. Further modules: `facturaonline_async.bulk` (many calls at once), `facturaonline_async.provision`
 (companies and series from a plan), `facturaonline_async.sello` (certificate checks) and, for tests,

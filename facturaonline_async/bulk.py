@@ -83,7 +83,7 @@ async def stream(
     catch: tuple[type[Exception], ...] = _CATCH,
     stop_on: tuple[type[Exception], ...] = (),
 ) -> AsyncIterator[AsyncIterator[Outcome[ItemT, ResultT]]]:
-    """Run a coroutine function over items concurrently, and yield outcomes as they complete.
+    """Run a coroutine function over items concurrently; yield outcomes as they come.
 
     Leaving the ``async with`` early, or being cancelled, cancels the items in progress. Workers pause while outcomes
     are not fetched.
@@ -137,7 +137,7 @@ def _check(concurrency: object) -> None:
 
 
 def _cancellation_probe() -> Callable[[], bool]:
-    """Return a function that says whether the current task has been cancelled since this call."""
+    """Return a function that reports whether this task has been cancelled since."""
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
     return lambda: task is not None and task.cancelling() > before
@@ -151,9 +151,9 @@ async def run(
     catch: tuple[type[Exception], ...] = _CATCH,
     stop_on: tuple[type[Exception], ...] = (),
 ) -> list[Outcome[ItemT, ResultT]]:
-    """Run a coroutine function over items concurrently; return all outcomes in input order.
+    """Run a coroutine function over items concurrently; return outcomes in order.
 
-    All outcomes are held in memory; `stream` yields them one by one.
+    The order is that of the input. All outcomes are held in memory; `stream` yields them one by one.
 
     Args:
         items: see `stream`.
@@ -196,7 +196,7 @@ class _Source(Generic[ItemT]):
 
 
 class _Workers(Generic[ItemT, ResultT]):
-    """The tasks that take items, await the coroutine function for each, and send outcomes.
+    """The tasks that await the coroutine function for each item, and send outcomes.
 
     Workers start one by one: each worker that finds an item starts the next worker. The last worker to end closes the
     stream.

@@ -1,4 +1,4 @@
-"""The client (a session and a key pair), the session, and `connect`, which opens both."""
+"""The client, its session, and `connect`, which opens both."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SessionManager:
 
     @property
     def stats(self) -> SessionStats:
-        """The number of waiting calls and of calls in flight, paused key pairs, and whether it is closed."""
+        """The session's current figures, for health checks and metrics."""
         return self._engine.stats
 
     async def __aenter__(self) -> Self:
@@ -67,10 +67,11 @@ class SessionManager:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. Calls in flight end before this returns; waiting calls are not sent.
+        """Close all connections and refuse further calls.
 
-        A call in flight raises `OutcomeUnknownError`, or `NotSentError` while its connection is being made. No call is
-        retried, and no task is cancelled. Closing twice does no harm.
+        Calls in flight end before this returns; waiting calls are not sent. A call in flight raises
+        `OutcomeUnknownError`, or `NotSentError` while its connection is being made. No call is retried, and no task is
+        cancelled. Closing twice does no harm.
 
         In a forked child this closes nothing: the connections and the loop's selector are shared with the parent.
         """
@@ -84,7 +85,7 @@ def engine_of(client: FacturaOnline) -> Engine:
 
 @frozen(slots=False)  # cached_property stores the services in the instance
 class FacturaOnline:
-    """A session together with one company's keys; cheap enough to make for each request.
+    """A session with one company's keys, cheap enough to make for each request.
 
     A client from `connect` owns its session and closes it with `aclose`. A client that was made with a session, or by
     `for_empresa`, owns nothing.

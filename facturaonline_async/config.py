@@ -164,7 +164,7 @@ class SecretBytes(_NotSerializable, bytes):
     def __getitem__(self, index: slice) -> SecretBytes: ...
 
     def __getitem__(self, index: SupportsIndex | slice) -> int | SecretBytes:
-        """Return one byte, or a slice that is masked, too: tools that shorten a repr ask for slices."""
+        """Return a byte, or a masked slice: tools that shorten a repr take slices."""
         if isinstance(index, slice) and index.indices(len(self)) == (0, len(self), 1):
             return self  # aiohttp asks for all of a body
         part = super().__getitem__(index)
@@ -219,7 +219,7 @@ class Credentials:
 
     @cached_property  # each call reads it twice; hashing each time costs 5 % of a read
     def fingerprint(self) -> str:
-        """Hash that identifies the key pair in limits, locks and logs; it does not reveal the keys."""
+        """Hash that identifies the key pair in limits and logs without revealing it."""
         pair = f"{self.api_key.reveal()}\n{self.secret_key.reveal()}"
         return hashlib.blake2b(pair.encode(), digest_size=8).hexdigest()
 
@@ -287,7 +287,7 @@ def _check_rates(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def _check_endpoint_rates(instance: object, attribute: Attribute[Any], value: Mapping[str, object]) -> None:
-    """Refuse limits for endpoints that do not exist: a misspelt name would limit nothing."""
+    """Refuse limits of unknown endpoints: a misspelt name would limit nothing."""
     _check_rates(instance, attribute, value)
     if unknown := sorted(repr(name)[:40] for name in value if name not in ENDPOINT_NAMES):
         raise InvalidInputError(
@@ -302,7 +302,7 @@ def _check_upload(_: object, attribute: Attribute[Any], value: object) -> None:
 
 
 def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
-    """Refuse a URL that aiohttp would refuse at the first call, or misread. The error never shows the password."""
+    """Refuse a URL that aiohttp would refuse or misread; never show the password."""
     if value is None:
         return
     try:

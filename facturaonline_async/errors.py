@@ -174,7 +174,10 @@ class InvalidInputError(NotSentError, ValueError):
 
 
 class ApiError(FacturaOnlineError):
-    """It did not happen: the API refused the call. Not retried, except `RateLimitError`."""
+    """It did not happen: the API refused the call.
+
+    It is not retried, except `RateLimitError`.
+    """
 
     happened: ClassVar[Happened] = "no"
 
@@ -184,7 +187,10 @@ class AuthenticationError(ApiError):
 
 
 class PermissionDeniedError(ApiError):
-    """The key pair is right, but the account may not do this (the plan may lack API access)."""
+    """The key pair is right, but the account may not do this.
+
+    The account's plan may lack API access.
+    """
 
 
 class NotFoundError(ApiError):
@@ -297,6 +303,9 @@ class RequestTimeoutError(OutcomeUnknownError, TimeoutError):
 
 
 class UnreadableAnswerError(FacturaOnlineError):
-    """It happened: the API confirmed it, but the rest of its response is unreadable. Not retried."""
+    """It happened: the API confirmed it, but its response is otherwise unreadable.
+
+    It is not retried.
+    """
 
     happened: ClassVar[Happened] = "yes"

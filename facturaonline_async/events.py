@@ -1,4 +1,4 @@
-"""Events and figures that a session publishes. They hold no key, no header and no body."""
+"""Events and figures of a session; they hold no key, header or body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session tells of its work: to a function, and to the log."""
+"""The events that a session publishes to a function and to the log."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ MAIN = "607a062eae2bb"
 KEY = "JDJ5JDEwJHNIQ01mNTFtRHFkTk9oTkZmT2oyVmVFLlB4"
 
 
-async def told(emulator: Emulator, uid: str = "7", deadline: float = 0.5) -> list[Event]:
-    """Get a serie, and return what was told of it."""
+async def events_of(emulator: Emulator, uid: str = "7", deadline: float = 0.5) -> list[Event]:
+    """Get a serie, and return the events of that call."""
     events: list[Event] = []
     config = evolve(QUICK, on_event=events.append, deadline=deadline)
     async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -39,12 +39,12 @@ async def told(emulator: Emulator, uid: str = "7", deadline: float = 0.5) -> lis
     return events
 
 
-async def test_every_attempt_is_told_with_its_outcome_and_what_comes_next() -> None:
+async def test_each_attempt_is_an_event_with_its_outcome_and_the_next_pause() -> None:
     async with Emulator(latency=0.01) as emulator:
         uid = emulator.add_serie(MAIN, letra="F", tipo_documento="factura")
         emulator.inject(Fault.status(500), endpoint="series.get")
         emulator.inject(Fault.drop_before_commit(), endpoint="series.get")
-        first, second, third = await told(emulator, str(uid))
+        first, second, third = await events_of(emulator, str(uid))
     assert isinstance(first, AttemptEvent)
     assert isinstance(second, AttemptEvent)
     assert isinstance(third, AttemptEvent)
@@ -58,21 +58,23 @@ async def test_every_attempt_is_told_with_its_outcome_and_what_comes_next() -> N
     assert [(round(each.took, 6), each.waited) for each in (first, second, third)] == [(0.01, 0.0)] * 3
 
 
-async def test_the_last_attempt_says_that_nothing_comes_next(emulator: Emulator) -> None:
-    (event,) = await told(emulator)
+async def test_the_last_attempt_has_no_pause(emulator: Emulator) -> None:
+    (event,) = await events_of(emulator)
     assert isinstance(event, AttemptEvent)
     assert (event.outcome, event.pause) == (NotFoundError.__name__, None)
 
 
-async def test_a_hold_is_told_once(emulator: Emulator) -> None:
+async def test_a_hold_is_one_event(emulator: Emulator) -> None:
     emulator.inject(Fault.throttle(1), endpoint="series.get")
-    events = await told(emulator, deadline=0.1)
+    events = await events_of(emulator, deadline=0.1)
     assert [type(event) for event in events] == [AttemptEvent, HoldEvent]
     assert isinstance(events[1], HoldEvent)
     assert (events[1].endpoint, events[1].seconds) == ("series.get", 1.0)
 
 
-async def test_what_a_listener_raises_changes_nothing(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_exceptions_of_a_listener_are_logged_and_ignored(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(_: Event) -> None:
         raise ValueError(KEY)
 
@@ -89,7 +91,9 @@ def test_a_listener_must_be_a_function() -> None:
         evolve(QUICK, on_event=3)  # type: ignore[arg-type]
 
 
-async def test_the_log_tells_the_same_at_levels_that_fit(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_has_the_same_events_at_matching_levels(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "facturaonline_async")
     emulator.inject(Fault.throttle(), endpoint="series.list")
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
@@ -110,14 +114,14 @@ async def test_the_log_tells_the_same_at_levels_that_fit(emulator: Emulator, cap
 
 @pytest.fixture
 def handler() -> Iterator[tuple[logging.Logger, list[str]]]:
-    """Give somebody else's logger, whose handler has the filter, and the lines that it wrote."""
+    """Return another library's logger, whose handler has the filter, and the lines that it wrote."""
     lines: list[str] = []
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(self.format(record))
 
-    logger = logging.getLogger("somebody.else")
+    logger = logging.getLogger("another.library")
     logger.propagate = False
     lined = Lines()
     lined.addFilter(RedactingFilter())
@@ -155,7 +159,7 @@ def test_the_filter_masks_keys_and_passwords(handler: tuple[logging.Logger, list
         assert not [secret for secret in (KEY, KEY[:9], "clave-secreta", "sHCMf51mDq") if secret in line]
 
 
-def test_the_filter_leaves_the_rest_as_it_is(handler: tuple[logging.Logger, list[str]]) -> None:
+def test_the_filter_leaves_other_texts_unchanged(handler: tuple[logging.Logger, list[str]]) -> None:
     logger, lines = handler
     logger.warning("%d series of %s, passwords unchanged", 3, "EKU9003173C9")
     assert lines == ["3 series of EKU9003173C9, passwords unchanged"]

@@ -1,4 +1,4 @@
-"""What the package shows of itself: names, docs, types, and where its words stand."""
+"""The package's public names, docs and types, and the files that hold wire words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from facturaonline_async import bulk, errors, provision, testing
 PACKAGE = Path(facturaonline_async.__file__).parent
 README = PACKAGE.parent / "README.md"
 
-#: The contract: names that the design promises at the door.
+#: The contract: names that `facturaonline_async` exports.
 PROMISED = {
     *("connect", "SessionManager", "FacturaOnline", "Credentials", "Config", "Rate", "Secret"),
     *("Serie", "Empresa", "NuevaEmpresa", "CambiosEmpresa", "CorreoSmtp", "Sello", "TipoDocumento"),
@@ -36,12 +36,12 @@ MODULES = sorted(
 )
 
 
-def test_the_door_exports_what_was_promised() -> None:
+def test_the_package_exports_every_name_of_the_contract() -> None:
     assert set(facturaonline_async.__all__) >= PROMISED
 
 
 @pytest.mark.parametrize("module", [facturaonline_async, bulk, provision, testing])
-def test_a_door_exports_exactly_what_it_imports(module: object) -> None:
+def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> None:
     assert inspect.ismodule(module)
     exported = module.__all__
     public = {
@@ -80,7 +80,7 @@ def test_the_readme_shows_every_error() -> None:
 
 
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL))
-def test_the_readmes_python_uses_names_that_exist(block: str) -> None:
+def test_python_blocks_of_the_readme_import_existing_names(block: str) -> None:
     tree = ast.parse(block)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("facturaonline_async"):
@@ -88,7 +88,7 @@ def test_the_readmes_python_uses_names_that_exist(block: str) -> None:
             assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
-def test_the_package_is_typed_and_says_so() -> None:
+def test_the_package_has_a_py_typed_file() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
@@ -111,7 +111,7 @@ WIRE_WORDS = (
 
 @cache
 def texts() -> dict[str, set[str]]:
-    """Return all texts in each file's code, the emulator's left out: it is another witness."""
+    """Return all string constants by file, without the emulator, which has its own copy of the wire words."""
     found = {}
     for path in PACKAGE.rglob("*.py"):
         if "testing" not in path.parts:
@@ -123,7 +123,7 @@ def texts() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("word", WIRE_WORDS)
-def test_a_word_of_the_wire_stands_in_one_file(word: str) -> None:
+def test_a_wire_word_is_in_one_file(word: str) -> None:
     files = [
         path
         for path, found in texts().items()

@@ -42,7 +42,7 @@ _stored_api_key: Final = PLACES[0].__get__
 
 
 def _normalize_curp(curp: str) -> str:
-    """Return the CURP in upper case and trimmed; a value that is no text is left to the validator."""
+    """Return the CURP trimmed and in upper case; the validator refuses non-texts."""
     return compose(curp).strip().upper() if isinstance(curp, str) else curp
 
 
@@ -150,7 +150,10 @@ class Empresa(KeepsSecrets):
 
     @property
     def regimen_sat(self) -> Regimen | None:
-        """The entry of the SAT's catalogue for the régimen fiscal, by its code or text; None if it has none."""
+        """The SAT's catalogue entry of the régimen fiscal, or None.
+
+        It is found by `regimen` or by `regimen_fiscal`.
+        """
         return find_regimen(self.regimen) or find_regimen(self.regimen_fiscal)
 
     @property
@@ -176,12 +179,14 @@ class Empresa(KeepsSecrets):
         return Credentials(api_key=self.api_key, secret_key=self.secret_key)
 
     def key_mark(self) -> int:
-        """Return the hash of the API key, which identifies it within this process; 0 if there is no key."""
+        """Return a hash that identifies the API key in this process; 0 without a key."""
         return hash(self.api_key.reveal()) if self.api_key else 0
 
 
 def key_marks(empresas: Iterable[Empresa]) -> list[int]:
-    """Return `Empresa.key_mark` of many companies in a tenth of the time, without making `Secret` objects.
+    """Return `Empresa.key_mark` of many companies.
+
+    It makes no `Secret` objects and takes a tenth of the time.
 
     Args:
         empresas: the companies.
@@ -221,7 +226,7 @@ _EXTENSIONS: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"))
 
 
 def logo_extension(logo: bytes) -> str | None:
-    """Return ``"png"`` or ``"jpg"`` by a picture's first bytes; None for any other content.
+    """Return ``"png"``, ``"jpg"`` or None, by a picture's first bytes.
 
     Args:
         logo: the bytes of the picture.
@@ -244,7 +249,10 @@ def _optional_rfc(rfc: str | None) -> str | None:
 
 
 def _compose_texts(empresa: NuevaEmpresa | CambiosEmpresa) -> None:
-    """Compose the characters of all texts (NFC), and log it. One check of all texts together suffices for most."""
+    """Compose the characters of all texts (NFC), and log a warning for each.
+
+    Most companies have composed texts only: one check of all texts together suffices.
+    """
     if is_latin("".join(filter(None, _texts(empresa)))):
         return
     for name in _TEXTS:
@@ -256,7 +264,9 @@ def _compose_texts(empresa: NuevaEmpresa | CambiosEmpresa) -> None:
 
 @frozen(kw_only=True)
 class NuevaEmpresa:
-    """The data for a new company. An optional attribute that is ``""`` or None is not sent.
+    """The data for a new company.
+
+    Optional attributes default to ``""`` or None and are not sent then.
 
     Razón social, RFC and código postal must be those that the SAT has on record. Before a company is sent, the formats
     of `rfc`, `curp`, `codpos`, `regimen` and `regimen_nomina` are checked, and the certificates with their keys and
@@ -327,9 +337,10 @@ class NuevaEmpresa:
 
 @frozen(kw_only=True)
 class CambiosEmpresa:
-    """The changes to a company. None, the default of every attribute, is not sent; ``""`` is sent.
+    """The changes to a company.
 
-    Texts are composed and checked as in `NuevaEmpresa`.
+    None, the default of every attribute, is not sent; ``""`` is sent. Texts are composed and checked as in
+    `NuevaEmpresa`.
 
     Attributes:
         razon_social: legal name.

@@ -181,7 +181,7 @@ class EmpresaService:
         return empresa
 
     async def find(self, rfc: str) -> Empresa | None:
-        """Return the company with this RFC, or None; if there are several, the first in the API's list.
+        """Return the first company with this RFC in the API's list, or None.
 
         RFCs are compared in upper case, trimmed, and composed (NFC). Calls that run at the same time share one list.
 
@@ -361,7 +361,7 @@ class EmpresaService:
         self._engine.companies.forget(str(uid))
 
     async def _validate(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
-        """Raise if the API or the SAT would refuse the data or a certificate; log the warnings."""
+        """Validate a company's data and certificates; log the warnings."""
         config = self._engine.config
         check_sello = check_in_thread if config.check_sello else None
         for finding in await validate_empresa(empresa, check_sello, production=config.is_production, endpoint=endpoint):
@@ -392,7 +392,10 @@ class EmpresaService:
         return index
 
     async def _find_readable(self, rfc: str) -> Empresa | None:
-        """Find the company and read it until it has keys: a list may show a company before its keys exist."""
+        """Find the company, and read it until it has keys.
+
+        A list may show a company before its keys exist.
+        """
         found = await self.find(rfc)
         if found is None:
             return None
@@ -413,7 +416,7 @@ class EmpresaService:
         return wire.CREATE.name, self._credentials.fingerprint, rfc
 
     async def _read_created(self, rfc: str, uid: str | None) -> Empresa | None:
-        """Read a company that no list has shown yet, once: by its uid if that is known, else from a new list."""
+        """Read once a company that no list has shown, by its uid if known, else by a list."""
         problem: FacturaOnlineError | None = None
         if uid is not None:
             try:
@@ -448,14 +451,14 @@ class EmpresaService:
         return self._engine.companies.problem(empresa)
 
     def _flag_mismatch(self, empresa: Empresa, endpoint: str, *, uid: str = "") -> Empresa:
-        """Return the company, with `Empresa.keys_problem` set if it is not the requested one."""
+        """Set `Empresa.keys_problem` if the company is not the requested one."""
         problem = self._problem(empresa, uid or empresa.uid)
         if not problem:
             self._engine.companies.learn(empresa)
         return self._with_problem(empresa, problem, endpoint)
 
     def _read_written(self, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
-        """Parse the response to a create or an update, and verify that it is about the written company."""
+        """Parse the response to a write, and verify that it is about that company."""
         empresa = read_one(reply, wire.read_written_empresa)
         problem = ""
         if uid and empresa.uid != uid:
@@ -468,7 +471,7 @@ class EmpresaService:
         return empresa
 
     async def _check_keys_owner(self, empresa: Empresa) -> str:
-        """Ask the API for the owner of a company's keys; return the problem with them, or ``""``."""
+        """Ask the API who owns a company's keys; return the problem, or ``""``."""
         own = EmpresaService(self._engine, empresa.credentials)
         try:
             owner = await own.current()
@@ -487,7 +490,7 @@ class EmpresaService:
         raise problem
 
     def _flag_contradictions(self, empresas: builtins.list[Empresa], listing: Listing) -> builtins.list[Empresa]:
-        """Return the rows of a list, with `Empresa.keys_problem` set where they contradict each other."""
+        """Set `Empresa.keys_problem` of rows of a list that contradict each other."""
         if not listing.is_contradictory:
             return empresas
         problems = [listing.problem(empresa) for empresa in empresas]
@@ -500,7 +503,7 @@ class EmpresaService:
 
     @staticmethod
     def _with_problem(empresa: Empresa, problem: str, endpoint: str) -> Empresa:
-        """Return the company with this `Empresa.keys_problem`, and log the problem, if there is one."""
+        """Return the company with this `Empresa.keys_problem`; log a problem."""
         if not problem:
             return empresa
         LOGGER.warning("%s: %s", endpoint, problem)

@@ -1,4 +1,4 @@
-"""The six endpoints of companies and their wire format: forms in requests, JSON in responses.
+"""The six endpoints of companies: forms in requests, JSON in responses.
 
 Sources: https://facturaonline.com.mx/api documentation, "Empresas"; its samples spell one password's field
 ``fielpasswordd``, but the table and all working code send ``fielpassword``.
@@ -147,12 +147,17 @@ def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
 
 
 def write_delete() -> Body:
-    """Return the form field that names the HTTP method; the API reads it only in a real form."""
+    """Return the form field that names the HTTP method.
+
+    The API reads it only in a real form.
+    """
     return form({"_method": "delete"})
 
 
 def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
-    """Return the query of a filtered list. The sister product documents it; other hosts ignore it.
+    """Return the query of a filtered list.
+
+    The sister product documents it; other hosts ignore it.
 
     Args:
         rfc: RFC to filter by, or None.
@@ -172,7 +177,7 @@ def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
 
 
 def page_query(page: int, per_page: int) -> dict[str, str]:
-    """Return the query of one page, in both spellings that the sister product documents.
+    """Return the query of one page, in both spellings of the sister product.
 
     Args:
         page: number of the page, from 1.
@@ -202,7 +207,7 @@ def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict
 
 
 def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
-    """Return the form fields of a certificate, its key and its password, which are always sent together."""
+    """Return the form fields of a certificate, its key and its password."""
     cer, key, password = _SELLO_FIELDS[name]
     sello.refuse_unsendable(cer, key, password)
     if upload == "base64":

@@ -40,7 +40,10 @@ class Serie:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Natural key within a company: letra and tipo_documento, trimmed (as the API does) and composed (NFC)."""
+        """Natural key within a company: letra and tipo_documento.
+
+        Both are trimmed, as the API does, and composed (NFC).
+        """
         return _key(self.letra, self.tipo_documento)
 
 
@@ -64,7 +67,9 @@ def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str
 
 
 def by_key(series: Iterable[Serie]) -> dict[tuple[str, str], list[Serie]]:
-    """Group series by `Serie.key`; within a group the active ones come first, else in the given order.
+    """Group series by `Serie.key`.
+
+    Within a group the active ones come first, otherwise in the given order.
 
     Args:
         series: the series of one company.
@@ -79,7 +84,7 @@ def by_key(series: Iterable[Serie]) -> dict[tuple[str, str], list[Serie]]:
 
 
 def key_part(text: str) -> str:
-    """Normalise a letra or a tipo_documento for comparison: trimmed and composed (NFC).
+    """Trim and compose (NFC) a letra or a tipo_documento, for comparison.
 
     Args:
         text: the letra or the tipo_documento.

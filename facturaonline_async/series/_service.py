@@ -27,9 +27,9 @@ __all__ = ["SeriesService"]
 
 @frozen
 class SeriesService:
-    """The series of **the company whose keys are used**; the API has no company parameter.
+    """The series of **the company whose keys are used**.
 
-    For the series of another company use ``client.for_empresa(empresa).series``.
+    The API has no company parameter. For the series of another company use ``client.for_empresa(empresa).series``.
 
     Cancelling a call releases its connection and its slot; a write that is cancelled in flight may have happened. Every
     method raises an error of `facturaonline_async.errors`, whose class says whether the call happened.
@@ -240,7 +240,7 @@ class SeriesService:
         return False
 
     def _learn_uids(self, series: Sequence[Serie]) -> None:
-        """Record the uids of the series that this session created; responses to creates hold none."""
+        """Record the uids of created series, which responses to creates do not hold."""
         pending = self._engine.pending
         if not pending.has_unknown_uids:
             return
@@ -254,7 +254,7 @@ class SeriesService:
         return wire.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)
 
     async def _read_created(self, letra: str, tipo_documento: str, uid: str | None) -> Serie | None:
-        """Read a serie that no list has shown yet, once: by its uid if that is known, else from a new list."""
+        """Read once a serie that no list has shown, by its uid if known, else by a list."""
         if uid is not None:
             with suppress(NotFoundError):
                 serie = await self.get(uid)
@@ -273,7 +273,7 @@ class SeriesService:
         await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
 
     async def _check_tipo(self, tipo_documento: str) -> None:
-        """Log a warning for a tipo_documento that may be misspelt; refuse one that certainly is.
+        """Warn of a possibly misspelt tipo_documento; refuse a certainly misspelt one.
 
         The catalogue may be incomplete, so the account's own series decide. They are listed only for a kind that would
         be refused otherwise.
@@ -289,7 +289,7 @@ class SeriesService:
             )
 
     async def _has_tipo(self, tipo_documento: str) -> bool:
-        """Whether a serie of the account has this tipo_documento. False if the list cannot be read."""
+        """Return whether a serie has this tipo_documento; False if the list fails."""
         try:
             index = await self._shared_index()
         except FacturaOnlineError:
@@ -298,7 +298,7 @@ class SeriesService:
         return any(tipo == wanted for _, tipo in index)
 
     async def _shared_index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
-        """Return the series by letra and tipo_documento; concurrent callers share one list."""
+        """Return the series by their keys; concurrent callers share one list."""
         return await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
 
     async def _index(self) -> dict[tuple[str, str], builtins.list[Serie]]:

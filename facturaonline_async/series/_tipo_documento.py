@@ -11,7 +11,9 @@ __all__ = ["TIPOS_DOCUMENTO", "Misspelling", "TipoDocumento", "misspelling"]
 
 
 class TipoDocumento(StrEnum):
-    """The kinds of document that the provider documents; their values are accepted as texts, too.
+    """The kinds of document that the provider documents.
+
+    Plain texts with the same values are accepted, too.
 
     The set is open: other texts (``"nomina"`` exists in a real account) are sent unchanged. But the API also creates a
     serie for a misspelt kind, and no invoice ever uses it. Two checks prevent that, unless the account already has a
@@ -113,7 +115,7 @@ _BY_LETTERS: Final = {letters(tipo): tipo for tipo in TipoDocumento}
 
 
 def _distance(one: str, other: str) -> int:
-    """Return the Damerau-Levenshtein distance: inserted, deleted, replaced and swapped characters."""
+    """Return the Damerau-Levenshtein distance, in characters."""
     second_above: list[int] = []
     above = list(range(len(other) + 1))
     for row, character in enumerate(one, 1):

@@ -82,7 +82,7 @@ def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-# ── What goes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Requests ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_create_sends_every_attribute_under_the_apis_name(client: FacturaOnline, emulator: Emulator) -> None:
@@ -189,7 +189,7 @@ async def test_a_delete_is_sent_as_a_form(client: FacturaOnline, emulator: Emula
     assert uid not in emulator.state["empresas"]
 
 
-# ── What comes back ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Responses ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_result_of_a_create_has_data_but_no_keys(client: FacturaOnline) -> None:
@@ -498,7 +498,7 @@ def test_an_empresa_can_be_constructed_in_tests() -> None:
     assert empresa.credentials.api_key.reveal() == "a"
 
 
-# ── What cannot be sent ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── Refused values ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
