@@ -316,7 +316,7 @@ async def test_ctrl_c_leaves_watch_and_not_the_run(path: Path) -> None:
 
 
 def no_journals(folder: Path) -> Iterator[tuple[Path, str]]:
-    yield folder / "none", "is not there"
+    yield folder / "none", "does not exist"
     yield folder, "cannot be read"
     (folder / "empty").touch()
     yield folder / "empty", "no journal of this library"
@@ -333,7 +333,7 @@ async def test_what_is_no_journal_is_one_clear_line(tmp_path: Path) -> None:
         assert str(file) in str(caught.value)
     for command in ("status", "report"):
         ran = await run(command, tmp_path / "none")
-        assert (ran.code, ran.out, ran.err) == (2, "", f"the journal {tmp_path / 'none'} is not there.\n")
+        assert (ran.code, ran.out, ran.err) == (2, "", f"the journal {tmp_path / 'none'} does not exist.\n")
     assert not (tmp_path / "none").exists()
 
 

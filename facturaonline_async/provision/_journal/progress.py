@@ -1,4 +1,4 @@
-"""How far a run has come, by its journal: while it works, after it, and after it was killed."""
+"""Progress of a run, read from its journal: during the run, after it, and after a crash."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ __all__ = [
     "read_status",
 ]
 
-#: What a company or a serie can be, in the order in which people read it.
+#: States of a company or serie, in the order in which they are displayed.
 STATES: Final = ("created", "adopted", "updated", "not_tried", "intent", "unknown", "failed", "conflict", "unresolved")
-#: What exists.
+#: The states of what exists.
 THERE: Final = frozenset(STATES[:3])
 
 _MINUTE: Final = 60.0
@@ -50,7 +50,14 @@ _VARYING: Final = re.compile(r"\b(?:[0-9a-f]{10,}|[0-9]{4,})\b")
 
 @frozen(kw_only=True)
 class Throughput:
-    """Companies and series done per second, over so many seconds."""
+    """Rate at which companies and series are finished.
+
+    Attributes:
+        seconds: length of the measured time.
+        empresas: companies per second.
+        series: series per second.
+
+    """
 
     seconds: float
     empresas: float
@@ -59,15 +66,18 @@ class Throughput:
 
 @frozen(kw_only=True)
 class Reason:
-    """Why some are not there, or were not seen: how many, and the first of them.
+    """Group of companies, or of series, that have the same state for the same reason.
 
     Attributes:
         state: one of `STATES`.
-        is_empresa: whether they are companies, or series.
-        count: how many.
-        number, rfc, letra, tipo_documento: the first one of the plan.
-        text: what is said of that one; others differ in RFCs and numbers only.
-        group: what those that are counted here have in common; see `alike`.
+        is_empresa: True if the group holds companies, False if it holds series.
+        count: size of the group.
+        number: row number of the first one in the plan.
+        rfc: RFC of the first one.
+        letra: letter of the first one; ``""`` for a company.
+        tipo_documento: kind of document of the first one; ``""`` for a company.
+        text: reason of the first one; the others differ in RFCs and numbers only.
+        group: key of the group; see `alike`.
 
     """
 
@@ -84,26 +94,29 @@ class Reason:
 
 @frozen(kw_only=True)
 class Status:
-    """A journal in numbers, at one moment.
+    """Totals of a journal at one moment.
 
     Attributes:
-        path, host: which journal, and where its companies are.
-        began, last: moments of the journal's beginning, and of the last change of a company or a serie.
-        now: moment of this look.
-        sessions: when somebody worked with it, the first one first.
-        is_running: whether somebody does now.
-        is_without_wal: whether the file lacks what its last run wrote last, because its -wal is not there: a copy of
-            the one file, mostly. What it shows is the state of an earlier moment.
-        empresas, series: how many are in which of `STATES`; every state is there.
-        rows: how many rows of the plan have something in which of `STATES`.
-        unseen: how many rows have something that is there, and has a reason: the next run looks again.
-        unaudited: how many rows have something that was created, and no last look has told yet that it is there once.
-        waiting: series that were not tried, and whose company will not come about without a person.
-        due: seconds until a look tells of the first and of the last of those that are unknown, or None.
-        minute: the rate of the last minute, or of the run if it is shorter; None unless it is running.
-        overall: the rate of all sessions together.
-        eta: seconds that it may still take, or None: not running, or nothing was done in the last minute.
-        reasons: why what is not there, or was not seen, is not, the most frequent first.
+        path: the journal's file.
+        host: base URL of the API.
+        began: moment when the journal was created.
+        last: moment of the last change of a company or serie, or None.
+        now: moment when the journal was read.
+        runs: the runs that used the journal, oldest first.
+        is_running: whether a run is using it now.
+        is_without_wal: whether the -wal of the last run is missing, as in a copy of the one file. The totals are those
+            of an earlier moment then.
+        empresas: number of companies per state of `STATES`, with an entry for every state.
+        series: number of series per state of `STATES`, likewise.
+        rows: number of rows with a company or serie in each state of `STATES`.
+        unseen: number of rows with something that exists but was not read back; the next run reads it.
+        unaudited: number of rows with something that was created and waits for its final audit.
+        waiting: number of series that were not tried, because a person must first resolve their company.
+        due: seconds until lists are reliable for the first and for the last unknown create; None if there is none.
+        minute: throughput of the last minute, or of the whole run if it is shorter; None unless a run is in progress.
+        overall: throughput of all runs together, or None.
+        eta: estimated seconds left; None unless a run is in progress and finished something in the last minute.
+        reasons: reasons of what does not exist or was not read back, most frequent first.
 
     """
 
@@ -129,25 +142,25 @@ class Status:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that was planned is there, and was seen; once, if that is looked at."""
+        """Whether everything in the plan exists and was read back, and every audit is done."""
         return not (self.unseen or self.unaudited) and all(
             state in THERE or not number for of in (self.empresas, self.series) for state, number in of.items()
         )
 
     @property
     def left(self) -> int:
-        """How many companies and series a run has still to do. What failed is not tried again by the same run."""
+        """Number of companies and series that the run has still to finish. It does not retry failed ones."""
         open_states = ("not_tried", "intent", "unknown")
         return sum(of[state] for of in (self.empresas, self.series) for state in open_states) - self.waiting
 
     @property
     def is_broken_off(self) -> bool:
-        """Whether the last one who worked with it is gone without a word."""
+        """Whether the last run ended without closing the journal, as after a crash."""
         return not self.is_running and bool(self.runs) and self.runs[-1].ended is None
 
     @property
     def ended(self) -> float | None:
-        """The moment of the last word of a run that is over."""
+        """Moment when the last run ended; None during a run, or before the first."""
         if self.is_running or not self.runs:
             return None
         last = self.runs[-1]
@@ -155,21 +168,24 @@ class Status:
 
     @property
     def spans(self) -> list[tuple[float, float]]:
-        """When somebody worked with it, from and to. Clocks may have been set back: none is shorter than nothing."""
+        """Begin and end of each run. An end is never before its begin, even if the clock was set back."""
         end = self.ended or self.now
         return [(each.began, max(each.began, each.ended or end)) for each in self.runs]
 
     @property
     def worked(self) -> float:
-        """Seconds in which somebody worked with it."""
+        """Total duration of all runs, in seconds."""
         return sum(end - began for began, end in self.spans)
 
 
 def read_progress(path: str | os.PathLike[str]) -> Status:
-    """Return how far a run has come. It is not disturbed: nobody waits, and none that starts is refused.
+    """Return the progress of a run. Neither a run in progress nor one that starts is disturbed.
+
+    Args:
+        path: the journal's file.
 
     Raises:
-        JournalError: the journal is not there, is none, is another version's, or is damaged.
+        JournalError: the file does not exist, is not a journal, has another version, or is damaged.
 
     """
     with open_snapshot(path) as (status, _):
@@ -178,7 +194,7 @@ def read_progress(path: str | os.PathLike[str]) -> Status:
 
 @contextmanager
 def open_snapshot(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Connection]]:
-    """Look, and keep the journal open to read more of the same moment. As with `open_to_read`, not for long."""
+    """Read the progress, and keep the journal open to read more of the same moment. See `open_to_read`."""
     seen = None
     while True:
         with open_to_read(path) as connection:
@@ -192,7 +208,7 @@ def open_snapshot(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite
                     connection,
                 )
                 return
-        # The lock is free, so that whoever had it has written its last word: if it still does not show, it was killed.
+        # The lock is free, so that its last holder has ended. If its end is still not recorded, it was killed.
         seen = last
 
 
@@ -204,7 +220,7 @@ def _is_locked(path: str | os.PathLike[str]) -> bool:
 
 
 def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:
-    """Add how fast it goes, and how long it may take."""
+    """Add the throughput and the estimated time left."""
     done, _ = _done(connection, since=0)
     status = evolve(status, overall=_rate(done, status.worked) if status.worked else None)
     if not status.is_running or status.is_without_wal:
@@ -212,14 +228,14 @@ def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:
     began = status.runs[-1].began
     seconds = min(_MINUTE, max(status.now - began, 1.0))
     done, sent = _done(connection, since=max(began, status.now - _MINUTE))
-    # What was there before is adopted quickly: as soon as something is created, only that tells how long it takes.
+    # Adopting is quick: once something was created, only creates count for the estimate.
     pace = (sent or sum(done.values())) / seconds
     eta = max(status.left / pace, status.due[1] if status.due else 0.0) if status.left and pace else None
     return evolve(status, minute=_rate(done, seconds), eta=eta)
 
 
 def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) -> Status:
-    """Return how many are how far. Whether it is running, and how fast, `look` adds: an open journal cannot tell."""
+    """Return the totals, without throughput. Whether a run is in progress is for the caller to find out."""
     now = time.time()
     host, began = read_host(connection)
     counts: dict[bool, Counter[str]] = {kind: Counter(dict.fromkeys(STATES, 0)) for kind in (True, False)}
@@ -261,6 +277,7 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
 
 
 def _waiting(connection: sqlite3.Connection) -> int:
+    """Count the series whose company a person must resolve first."""
     (number,) = connection.execute("""
         SELECT count(*) FROM things AS serie
         JOIN things AS empresa ON empresa.rfc = serie.rfc AND empresa.letra = '' AND empresa.tipo_documento = ''
@@ -271,7 +288,7 @@ def _waiting(connection: sqlite3.Connection) -> int:
 
 
 def _done(connection: sqlite3.Connection, *, since: float) -> tuple[dict[bool, int], int]:
-    """Return how many companies (True) and series are there since then, and how many of both were sent."""
+    """Count the companies (True) and series (False) done since a moment, and how many of both were sent."""
     rows = connection.execute(
         "SELECT letra = '', count(*), count(began) FROM things WHERE phase = 'done' AND changed >= ? GROUP BY 1",
         (since,),
@@ -284,9 +301,9 @@ def _rate(done: Mapping[bool, int], seconds: float) -> Throughput:
 
 
 def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
-    """Return the reasons, those taken together that differ in RFCs and long numbers only."""
+    """Return the reasons, grouped if they differ in RFCs and long numbers only."""
     found: dict[tuple[str, bool, str], Reason] = {}
-    # Where there is one min(), SQLite takes the other columns from its row.
+    # With a single min(), SQLite takes the other columns from the row of the minimum.
     for state, is_empresa, count, number, rfc, letra, tipo_documento, text in connection.execute(f"""
         SELECT {_STATE} AS state, letra = '', count(*), min(number), rfc, letra, tipo_documento, reason
         FROM things WHERE reason <> ''
@@ -311,5 +328,5 @@ def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
 
 
 def alike(reason: str, rfc: str) -> str:
-    """Return what a reason has in common with those of other companies: RFCs, uids and long numbers are left out."""
+    """Return a reason without RFCs, uids and long numbers, to group equal reasons of different companies."""
     return _VARYING.sub("…", reason.replace(rfc, "…"))

@@ -1,4 +1,4 @@
-"""Reading a journal from outside, also while a run is writing it: nobody waits for a reader."""
+"""Read a journal from another process, also during a run, without delaying the writer."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ __all__ = ["RunInfo", "is_without_wal", "open_to_read", "read_host", "read_runs"
 _TRIES: Final = 5
 _NEEDS_TO_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 _WRITE_VERSION: Final = 18
-"""Where SQLite notes in a file's head how it is written."""
+"""Offset in an SQLite file's header of the byte that holds the journal mode."""
 _WAL_MODE: Final = b"\x02"
 
 
 @frozen(kw_only=True)
 class RunInfo:
-    """A time in which a process worked with the journal.
+    """One run that used the journal.
 
     Attributes:
-        number: 1 for the first.
-        pid: of the process.
-        began, ended: moments; `ended` is None while it works, and where it was killed and nobody came after it.
+        number: number of the run, from 1.
+        pid: process id.
+        began: moment when the run began.
+        ended: moment when it ended; None during the run, and after a crash until the next run begins.
 
     """
 
@@ -49,29 +50,32 @@ class RunInfo:
 
 @contextmanager
 def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
-    """Open a journal for reading, as it is at this moment. Nothing that is written meanwhile shows.
+    """Open a snapshot of a journal for reading; later writes do not show.
 
-    The writer is not kept waiting, but cannot tidy up its file before this is closed: do not keep it open for long.
-    Nothing is written beside it where nothing can be: a folder or a disk that may only be read does.
+    The writer does not wait, but its -wal cannot be moved into the file before the snapshot is closed: keep it open for
+    a short time only. Reading works in a folder or on a disk that cannot be written.
+
+    Args:
+        path: the journal's file.
 
     Raises:
-        InvalidJournalError: it is no journal, is another version's, or is damaged.
-        JournalError: it is not there, or may not be read.
+        InvalidJournalError: it is not a journal, has another version, or is damaged.
+        JournalError: it does not exist, or cannot be read.
 
     """
     file = Path(path)
     problem: JournalError
     try:
         if not file.exists():
-            raise JournalError(f"the journal {path} is not there.")
+            raise JournalError(f"the journal {path} does not exist.")
         with _connect(file.resolve()) as connection:
             examine(connection, file)
             yield connection
             return
     except OSError as error:
         problem = JournalError(f"the journal {path} cannot be read: {error.strerror or error}.")
-    except UnicodeDecodeError:  # where SQLite shows what it cannot read
-        problem = damaged(file, "a text in it is no UTF-8")
+    except UnicodeDecodeError:  # from an error message of SQLite that quotes a damaged text
+        problem = damaged(file, "it holds a text that is not UTF-8")
     except sqlite3.Error as error:
         problem = unusable(file, "read", error)
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -81,9 +85,9 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _connect(path: Path) -> Iterator[sqlite3.Connection]:
-    """Connect to a journal, and begin to read it."""
+    """Connect to a journal, or to a copy if SQLite would write beside it, and begin to read."""
     if _is_wal_mode(path) and not side_file(path, "-shm").exists():
-        # No process has it open. SQLite would make a -shm and a -wal beside it, and a reader cannot remove them.
+        # No process has it open. SQLite would create a -shm and a -wal, which a reader cannot remove.
         with _connect_to_copy(path, always=True) as copy:
             yield copy
         return
@@ -92,7 +96,7 @@ def _connect(path: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in _NEEDS_TO_WRITE:
             raise
-        # SQLite wants to write beside it, and may not: its -shm, or what a crash left.
+        # SQLite cannot write its -shm, or repair the file after a crash.
         with _connect_to_copy(path) as copy:
             yield copy
         return
@@ -101,6 +105,7 @@ def _connect(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _begin_reading(uri: str) -> sqlite3.Connection:
+    """Connect, and begin the read transaction."""
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         connection.execute("BEGIN")
@@ -113,10 +118,11 @@ def _begin_reading(uri: str) -> sqlite3.Connection:
 
 @contextmanager
 def _connect_to_copy(path: Path, *, always: bool = False) -> Iterator[sqlite3.Connection]:
-    """Connect to a copy of the journal in a folder of our own; where nothing stands beside it, read it in its place.
+    """Connect to a copy of the journal in a temporary folder, or to the file itself if it has no side files.
 
     Args:
-        always: make the copy in any case: a run may begin while the journal is read.
+        path: the journal's file.
+        always: copy it in any case, because a run may begin while the journal is read.
 
     """
     names = [name for name in (path, side_file(path, "-wal"), side_file(path, "-journal")) if _size(name)]
@@ -132,7 +138,7 @@ def _connect_to_copy(path: Path, *, always: bool = False) -> Iterator[sqlite3.Co
             if before == [(name.stat().st_mtime_ns, name.stat().st_size) for name in names]:
                 break
         else:
-            raise OSError(errno.EBUSY, "it is being written, and its folder may not be written by this user")
+            raise OSError(errno.EBUSY, "it is being written, and this user cannot write to its folder")
         with closing(_begin_reading(Path(folder, path.name).as_uri())) as connection:
             yield connection
 
@@ -151,7 +157,10 @@ def _is_wal_mode(path: Path) -> bool:
 
 
 def is_without_wal(path: str | os.PathLike[str]) -> bool:
-    """Return whether this was a journal at work, and lacks what its run wrote last: a copy of the one file, mostly.
+    """Return whether the file is in WAL mode without its -wal, as a copy of the one file during a run is.
+
+    Args:
+        path: the journal's file.
 
     Raises:
         JournalError: it cannot be read.
@@ -165,13 +174,13 @@ def is_without_wal(path: str | os.PathLike[str]) -> bool:
 
 
 def read_host(connection: sqlite3.Connection) -> tuple[str, float]:
-    """Return where the journal's steps are, and when it began."""
+    """Return the base URL of the API and the moment when the journal was created."""
     meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('host', 'began')"))
     return safe(meta["host"]), float(meta["began"])
 
 
 def read_runs(connection: sqlite3.Connection) -> list[RunInfo]:
-    """Return all times in which somebody worked with the journal, the first one first."""
+    """Return all runs that used the journal, oldest first."""
     rows = connection.execute("SELECT pid, began, ended FROM runs ORDER BY id")
     return [
         RunInfo(number=number, pid=pid, began=began, ended=ended) for number, (pid, began, ended) in enumerate(rows, 1)
@@ -179,12 +188,12 @@ def read_runs(connection: sqlite3.Connection) -> list[RunInfo]:
 
 
 def read_steps(connection: sqlite3.Connection) -> Iterator[tuple[Step, float | None, float | None]]:
-    """Give all steps in the plan's order, each with the moments when it began and last changed."""
+    """Yield all steps in the plan's order, each with the moments when it began and last changed."""
     columns = ", ".join((*COLUMNS, "began", "changed"))
     for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
         yield read_step(row[:-2]), row[-2], row[-1]
 
 
 def safe(text: str) -> str:
-    """Return a text of the API's as it can be shown: nothing that steers a terminal, nothing that looks like a key."""
+    """Return a text that is safe to display: without control characters and without anything like a key."""
     return redact(printable(text))

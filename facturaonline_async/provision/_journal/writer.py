@@ -1,11 +1,11 @@
-"""The journal of a run: what was intended, before it was sent; what was done, before anybody heard of it.
+"""Journal of a run: record each intent before the request is sent, and each result before it is reported.
 
-SQLite in a thread of its own. Whatever was asked for while it was writing is written together, with one sync to the
-disk: many thousand durable records a second. It holds no payload, no answer and no secret, only what a person may read:
-RFCs, letras, uids, phases, reasons; and salted HMACs of what was sent, to tell whether a plan was changed.
+SQLite runs in a thread of its own. Jobs that arrive while it writes share one transaction and one sync to the disk
+(group commit): many thousand durable records a second. The journal holds no payload, no answer and no secret, only
+RFCs, letras, uids, states, reasons, and salted HMACs of the payloads, to detect a changed plan.
 
-What is written stands in the -wal first. It is moved into the journal's own file when the plan was committed, whenever
-it has grown, and when the journal is closed; `seal` says how a journal without its -wal is known.
+SQLite writes into the -wal first. The -wal is moved into the journal's own file after the plan was committed, when it
+has grown, and when the journal is closed; `seal` explains how a journal without its -wal is detected.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ T = TypeVar("T")
 
 _BATCH: Final = 2000
 _WAL_BYTES: Final = 4 << 20
-"""A -wal that has grown by so much is moved into the journal."""
-#: What a row of steps is read by.
+"""Growth of the -wal, in bytes, after which it is moved into the journal."""
+#: Columns of a step, in the order that `read_step` expects.
 COLUMNS: Final = (
     "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
 )  # fmt: skip
@@ -59,18 +59,18 @@ WHERE rfc=? AND letra=? AND tipo_documento=?
 
 @frozen
 class _Job:
-    """Something for the writer to do, and who waits for it."""
+    """Statements for the writer's thread, and the future of their result."""
 
     execute: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
 
 
 class Journal:
-    """An open journal. Make it with `open`; ``async with`` closes it.
+    """Open journal, made with `open`. It owns the file, its lock and the writer's thread until `aclose`.
 
     Attributes:
         path: the file.
-        doubt: why more may have been sent than the journal says, or ``""``; see `settle_doubt`.
+        doubt: why more may have been sent than the journal records, or ``""``; see `settle_doubt`.
 
     """
 
@@ -94,13 +94,18 @@ class Journal:
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, account: str, host: str) -> Self:
-        """Open the journal of this account and host, or begin one.
+        """Open the journal of this account and host, or create one.
+
+        Args:
+            path: the file.
+            account: fingerprint of the main keys.
+            host: base URL of the API.
 
         Raises:
-            InvalidInputError: this is no path.
+            InvalidInputError: this is not a path.
             JournalInUseError: another process uses it.
-            InvalidJournalError: it belongs to another account or host, is no journal, or is damaged.
-            JournalError: it cannot be opened, or not be written.
+            InvalidJournalError: it belongs to another account or host, is not a journal, or is damaged.
+            JournalError: it cannot be opened or written.
 
         """
         opening = asyncio.ensure_future(asyncio.to_thread(open_journal, resolve_path(path), account, host))
@@ -117,14 +122,14 @@ class Journal:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Write what is left, and give the file back; both come about also if this is cancelled. Safe to repeat."""
+        """Write the remaining jobs and close the file, even if the caller is cancelled. Safe to repeat."""
         self._is_closed = True
         self._jobs.put(None)
-        with anyio.CancelScope(shield=True):  # also where the caller is being cancelled, nothing is lost
+        with anyio.CancelScope(shield=True):  # nothing is lost if the caller is cancelled
             await anyio.to_thread.run_sync(self._thread.join)
 
     def _write(self) -> None:
-        """Do what is ordered, many orders in one transaction."""
+        """Execute the jobs, many in one transaction. This is the writer's thread."""
         with closing(self._lock), closing(self._connection) as connection:
             is_open = True
             while is_open:
@@ -152,15 +157,15 @@ class Journal:
             if identity(self.path) != self._identity:
                 raise OSError("the file was removed or replaced")  # noqa: TRY301
             self._checkpoint_if_due(connection)
-        except Exception as error:  # noqa: BLE001  # sqlite3.Error; or a plan's rows that cannot be read
+        except Exception as error:  # noqa: BLE001  # sqlite3.Error, or rows of a plan that cannot be read
             self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
             return [], self._problem
         return results, None
 
     def _checkpoint_if_due(self, connection: sqlite3.Connection) -> None:
-        """Move the -wal into the journal, where that was asked for or the -wal has grown."""
+        """Move the -wal into the journal if `checkpoint` was called or the -wal has grown."""
         if (size := wal_size(self.path)) >= self._checkpoint_at:
-            # A reader may be in the way: then later.
+            # If a reader is in the way, try again later.
             is_done = checkpoint(connection, self._seal)
             self._checkpoint_at = _WAL_BYTES if is_done else size + _WAL_BYTES
 
@@ -173,17 +178,17 @@ class Journal:
                     job.future.set_result(results[place])
                 else:
                     job.future.set_exception(JournalError(str(problem)))
-                    job.future.exception()  # whoever was cancelled does not ask for it
+                    job.future.exception()  # mark it as retrieved: a cancelled caller never awaits it
 
         try:
             self._loop.call_soon_threadsafe(deliver)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed, so that no task waits
             return
 
     def _finish(self, connection: sqlite3.Connection) -> None:
         if self._problem is not None:
             return
-        with suppress(sqlite3.Error, OSError):  # what is not sealed is still whole
+        with suppress(sqlite3.Error, OSError):  # the journal is intact without a seal
             self._seal.break_()
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE runs SET ended = ? WHERE ended IS NULL", (time.time(),))
@@ -194,23 +199,26 @@ class Journal:
             self._seal.finish(mark)
 
     def _submit(self, execute: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Hand the work over at once; whoever awaits the future knows that it is on the disk."""
+        """Queue statements for the writer's thread; when the future is done, they are on the disk."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._is_closed:
             future.set_exception(JournalError(f"the journal {self.path} is closed."))
-            future.exception()  # whoever only hands something over does not ask for it
+            future.exception()  # mark it as retrieved: not every caller awaits it
         else:
             self._jobs.put(_Job(execute, future))
         return future
 
-    # ── What a run asks for ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── Statements of a run ───────────────────────────────────────────────────────────────────────────────────────────
 
     def digest(self, payload: bytes) -> bytes:
-        """Return the salted HMAC by which a payload is known again, and by nothing else."""
+        """Return the salted HMAC of a payload: 16 bytes."""
         return hmac.digest(self._salt, payload, "sha256")[:16]
 
     def save(self, step: Step) -> asyncio.Future[None]:
-        """Write how far a step has come. It is handed over at once, also if the caller is then cancelled."""
+        """Queue a step for writing at once; the future is done when it is on the disk.
+
+        It is written even if the caller is cancelled.
+        """
         values = _values(step)
 
         def execute(connection: sqlite3.Connection) -> None:
@@ -219,15 +227,15 @@ class Journal:
         return self._submit(execute)
 
     async def checkpoint(self) -> None:
-        """Let the journal's own file have all that was written so far, if no reader is in the way."""
+        """Move the -wal into the journal's own file, if no reader is in the way."""
 
         def execute(_: sqlite3.Connection) -> None:
-            self._checkpoint_at = 0  # the writer's own, once this is committed
+            self._checkpoint_at = 0  # read by the writer's thread after the commit
 
         await self._submit(execute)
 
     async def settle_doubt(self) -> None:
-        """Write down that all that may have been sent by earlier runs was listed by now."""
+        """Record that lists have shown everything that earlier runs may have sent, and clear `doubt`."""
 
         def execute(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM meta WHERE name = 'doubt'")
@@ -236,11 +244,11 @@ class Journal:
         self.doubt = ""
 
     async def is_empty(self) -> bool:
-        """Return whether there is no plan in it yet."""
+        """Return whether the journal holds no plan yet."""
         return await self._submit(lambda connection: not connection.execute("SELECT 1 FROM things LIMIT 1").fetchall())
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
-        """Return a company and its series, in the plan's order."""
+        """Return the steps of a company and its series, in the plan's order."""
         return await self._submit(lambda connection: _read_steps(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))
 
     async def adjust(
@@ -252,14 +260,14 @@ class Journal:
         baseline: Iterable[tuple[str, str, str, str]] = (),
         forget: Iterable[tuple[str, str, str]] = (),
     ) -> None:
-        """Bring plan and baseline up to date, in one transaction. The iterables are taken by the writer, one by one.
+        """Update plan and baseline in one transaction. The writer's thread consumes the iterables.
 
         Args:
             add: new steps.
             save: steps that changed.
-            drop: steps that the plan does not name any more.
+            drop: steps that were removed from the plan.
             baseline: (rfc, letra, tipo_documento, uid) of what exists.
-            forget: (rfc, letra, tipo_documento) whose earlier baseline does not count any more.
+            forget: (rfc, letra, tipo_documento) whose earlier baseline is deleted.
 
         """
 
@@ -279,12 +287,12 @@ class Journal:
         await self._submit(execute)
 
     async def end_audit(self) -> None:
-        """Write down that every company was seen to be there once."""
+        """Record that the final audit found every company exactly once."""
         statement = "UPDATE things SET due = 0 WHERE letra = '' AND phase = 'done' AND due > 0"
         await self._submit(lambda connection: connection.execute(statement).rowcount)
 
     async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
-        """Return what existed: of one company and its series, or (None) of all companies."""
+        """Return the baseline of one company and its series, or of all companies if `rfc` is None."""
         where, values = ("letra = ''", ()) if rfc is None else ("rfc = ?", (rfc,))
 
         def execute(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
@@ -296,7 +304,7 @@ class Journal:
         return await self._submit(execute)
 
     async def all_steps(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
-        """Return steps in the order of the plan, some at a time, and what to ask with for more (0: the end)."""
+        """Return a page of steps in the plan's order, and the cursor of the next page (0: no more)."""
 
         def execute(connection: sqlite3.Connection) -> tuple[list[Step], int]:
             steps = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
@@ -311,7 +319,7 @@ class Journal:
 
 
 def _values(step: Step) -> tuple[object, ...]:
-    """Return what `_SAVE` takes."""
+    """Return the parameters of `_SAVE`."""
     now = time.time()
     phase = step.phase.value
     return (
@@ -327,7 +335,7 @@ def _read_steps(connection: sqlite3.Connection, where: str, values: Sequence[obj
 
 
 def read_step(row: Sequence[Any]) -> Step:
-    """Return the step of a row: its `COLUMNS`."""
+    """Return the step of a database row with the values of `COLUMNS`."""
     values = dict(zip(COLUMNS, row, strict=True))
     values["phase"] = StepState(values["phase"])
     values["how"] = Origin(values["how"]) if values["how"] else None
@@ -335,6 +343,6 @@ def read_step(row: Sequence[Any]) -> Step:
 
 
 def _close_abandoned(opening: asyncio.Future[OpenedJournal]) -> None:
-    """Give back what was opened for somebody who does not want it any more."""
+    """Close a journal whose opening was cancelled."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()

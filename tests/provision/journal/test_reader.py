@@ -132,7 +132,7 @@ def test_a_journal_that_another_user_may_not_read_is_an_error_of_ours(archive: P
 
 
 async def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match="is not there"):
+    with pytest.raises(JournalError, match="does not exist"):
         read_progress(tmp_path / "j")
     assert names(tmp_path) == []
 

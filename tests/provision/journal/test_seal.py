@@ -232,7 +232,7 @@ async def test_an_earlier_state_that_was_put_back_into_the_same_file_is_doubted(
 async def test_a_new_journal_in_the_place_of_one_that_was_removed_is_doubted(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     (tmp_path / "j").unlink()
-    assert await doubt(tmp_path / "j") == "a journal of this name was here before, and is gone"
+    assert await doubt(tmp_path / "j") == "an earlier journal of this name was removed"
 
 
 async def test_a_doubt_stays_until_it_was_settled(tmp_path: Path, killed: Kill) -> None:

@@ -284,7 +284,7 @@ def test_reading_what_is_no_journal_says_so(tmp_path: Path, content: bytes | Non
     if content is not None:
         (tmp_path / "j").write_bytes(content)
     with (
-        pytest.raises(JournalError, match=r"cannot be read|is no journal|is not a journal|is not there"),
+        pytest.raises(JournalError, match=r"cannot be read|is not a journal|does not exist"),
         open_to_read(tmp_path / "j"),
     ):
         pass
