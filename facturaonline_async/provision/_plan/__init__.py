@@ -1,1 +1,1 @@
-"""Plans: the companies and series that should exist, from Python, CSV or TOML."""
+"""Plans: the companies and series that should exist, from Python, CSV or TOML. Private."""

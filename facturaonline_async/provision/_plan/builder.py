@@ -1,4 +1,4 @@
-"""The rows of a plan's file, and all their faults together."""
+"""Collect the rows of a plan's file and all their problems."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["ParsedPlan", "PlanBuilder", "file_problem", "name_file_in_problems",
 
 @frozen(kw_only=True)
 class ParsedPlan:
-    """What a plan's file says, with the faults of its cells. `Plan.parse` makes one; `Plan.of` takes it without faults.
+    """Contents of a plan's file, with the problems of its cells.
 
-    `provision.check` checks the certificates of all its rows, those with faulty cells too, so that everything that is
-    wrong with a plan can be shown at once.
+    `Plan.parse` returns one; `Plan.of` makes a plan of it if it has no problems. `provision.validate` checks the
+    certificates of all its rows, including those with a faulty cell, so that all problems can be shown at once.
 
     Attributes:
-        rows: the rows without a faulty cell, in the order of the file.
-        faulty: the other rows: as much of each as a check of its certificates needs.
-        problems: every faulty row, column and reason.
-        notices: what was mended.
+        rows: rows without a faulty cell, in the order of the file.
+        faulty: rows with a faulty cell, reduced to what the check of their certificates needs.
+        problems: all problems: row, column and reason.
+        notices: corrections that were made while the file was read.
 
     """
 
@@ -44,12 +44,18 @@ class ParsedPlan:
 
     @property
     def series_count(self) -> int:
-        """How many series all rows have together, those with a faulty cell too."""
+        """Number of series of all rows, including those with a faulty cell."""
         return sum(len(row.series) for row in self.rows) + sum(row.series_count for row in self.faulty)
 
 
 class PlanBuilder:
-    """Rows, what is wrong with them, and what was mended in them."""
+    """Collects rows, problems and notices while a file is read.
+
+    Attributes:
+        problems: problems so far.
+        notices: corrections so far.
+
+    """
 
     def __init__(self) -> None:
         self._rows: list[FileRow] = []
@@ -59,7 +65,12 @@ class PlanBuilder:
         self._duplicates = DuplicateFinder()
 
     def add(self, cells: RowParser) -> None:
-        """Take one row."""
+        """Add one row with its problems and notices.
+
+        Args:
+            parser: the parser of the row.
+
+        """
         row = cells.row()
         self.notices += cells.notices
         self.problems += cells.problems
@@ -72,10 +83,10 @@ class PlanBuilder:
             self.problems += self._duplicates.check_series(row.series, row.number)
 
     def build(self, *, none: str) -> ParsedPlan:
-        """Return all of it.
+        """Return the collected rows, problems and notices.
 
         Args:
-            none: what is wrong if there is no row.
+            none: reason of the problem if there is no row.
 
         """
         if not self._rows and not self.problems:
@@ -89,7 +100,7 @@ class PlanBuilder:
 
 
 def file_problem(reason: str) -> PlanProblem:
-    """Return what is wrong with the plan as a whole; `name_file_in_problems` adds the file's name."""
+    """Return a problem of the file as a whole; `name_file_in_problems` adds the file's name."""
     return PlanProblem(row=0, column="", reason=reason)
 
 
@@ -98,7 +109,7 @@ class _Read(Protocol):
 
 
 def name_file_in_problems(read: _Read) -> _Read:
-    """Let what is wrong with, or was mended in, all of a plan's file name the file."""
+    """Decorate a reader so that problems and notices of the file as a whole name the file."""
 
     @functools.wraps(read)
     def named(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
@@ -110,7 +121,7 @@ def name_file_in_problems(read: _Read) -> _Read:
         else:
             notices = _named(name, parsed.notices)
             return evolve(parsed, problems=_named(name, parsed.problems), notices=notices)
-        raise PlanError.of(problems)  # without the frames that hold what was read
+        raise PlanError.of(problems)  # raised here, so that its traceback holds no text of the file
 
     return named
 
@@ -121,10 +132,10 @@ def _named(name: str, problems: Iterable[PlanProblem]) -> tuple[PlanProblem, ...
 
 @contextmanager
 def open_plan(path: Path) -> Iterator[BinaryIO]:
-    """Open a plan's file, to be read more than once. A pipe is read into memory.
+    """Open a plan's file as a seekable stream; a pipe is read into memory.
 
     Raises:
-        PlanError: it cannot be read.
+        PlanError: the file cannot be read.
 
     """
     reason = ""

@@ -1,4 +1,4 @@
-"""What the cells of a plan mean: for each column that has a form of its own, its value, or what is wrong with it."""
+"""Parse the cells of a plan: the value of each column, or its problem."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ REQUIRED: Final = ("razon_social", "rfc", "codpos", "email", "regimen_nomina", "
 FILES: Final = ("cer", "key", "fielcer", "fielkey", "logo")
 PASSWORDS: Final = ("password", "fielpassword")
 _FIELDS: Final = fields_dict(resolve_types(NuevaEmpresa))
-#: What a company has, and is written in a cell as it is.
+#: Attributes of a company whose cells hold their value.
 ATTRIBUTES: Final = _FIELDS.keys() - {"csd", "fiel", "smtp", "logo"}
 FLAGS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == bool | None)
 COUNTS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == int | None)
 _VARIABLES: Final = tuple(f"{password}_env" for password in PASSWORDS)
 COLUMNS: Final = ATTRIBUTES | {*FILES, *PASSWORDS, *_VARIABLES, "series", "existing"}
-#: Columns whose cells no message shows: they hold a password, or stand beside one, and receive it if cells are shifted.
+#: Columns whose cells messages never show: they hold a password, or stand beside one and hold it if cells are shifted.
 HIDDEN: Final = frozenset({*FILES, *PASSWORDS, *_VARIABLES, "series"})
 
 Value = str | int | bool
@@ -51,7 +51,13 @@ _NO_NAMES: Final = frozenset({"N/A", "NA", "N.A.", "N/D", "ND", "S/N", "SN", "TB
 
 
 def parse_cell(name: str, cell: str) -> tuple[Value, str]:
-    """Return what a cell that is not empty means in a column, and what is wrong with it, or ``""``."""
+    """Return the value of a cell, and its problem or ``""``.
+
+    Args:
+        name: name of the column.
+        cell: text of the cell, not empty.
+
+    """
     check = _CHECKS.get(name)
     return check(cell) if check is not None else (cell, "")
 
@@ -70,9 +76,9 @@ def _curp(cell: str) -> tuple[Value, str]:
     return curp, "must be a CURP of 18 characters" if _has_error(identifiers.curp(curp)) else ""
 
 
-@lru_cache  # with `_regimen`, 5 % of reading a plan
+@lru_cache  # together with `_regimen`, saves 5 % of reading a plan
 def _codpos(cell: str) -> tuple[Value, str]:
-    """Give back the leading zero that a spreadsheet took for nothing: Mexico City's códigos begin with it."""
+    """Restore the leading zero that a spreadsheet dropped; the códigos of Mexico City begin with it."""
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
     return restored, "must be a código postal of 5 digits" if _has_error(identifiers.codpos(restored)) else ""
 
@@ -93,7 +99,7 @@ def _razon_social(cell: str) -> tuple[Value, str]:
 
 def _existing(cell: str) -> tuple[Value, str]:
     word = cell.lower()
-    return word, "" if word in EXISTING else "must be adopt, update or fail (or empty: what the run does)"
+    return word, "" if word in EXISTING else "must be adopt, update or fail (or empty for the default of the run)"
 
 
 def _flag(cell: str) -> tuple[Value, str]:
@@ -115,7 +121,7 @@ _CODES: Final[Mapping[str, _Check]] = {
 }
 #: Columns whose values are sent as texts.
 TEXTS: Final = ATTRIBUTES - FLAGS - COUNTS
-#: Those of them that hold what people write, such as names and addresses.
+#: Those of `TEXTS` that hold free text, such as names and addresses.
 FREE_TEXTS: Final = TEXTS - _CODES.keys()
 _CHECKS: Final[Mapping[str, _Check]] = {
     **_CODES,

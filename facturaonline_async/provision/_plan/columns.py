@@ -1,4 +1,4 @@
-"""Findings of a check in the words of a plan: by the column of a row that they are about."""
+"""Map findings of a check to the columns of a plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["as_problem", "in_columns", "refused_in_columns"]
 
 
 def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
-    """Return a finding with the plan's column as its field; it names the variable that a password came from."""
+    """Return a finding whose field is the plan's column; for a password, name its environment variable."""
     kind, _, part = finding.field.rpartition(".")
     column = f"fiel{part}" if kind == "fiel" else part
     variables = row.variables if isinstance(row, (FileRow, FaultyRow)) else {}
@@ -23,13 +23,13 @@ def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
 
 
 def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> PlanProblem:
-    """Return a finding as what is wrong with the plan's column."""
+    """Return a finding as a problem of the plan's column."""
     found = in_columns(row, finding)
     return PlanProblem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")
 
 
 def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:
-    """Return a refusal of a file's row with its findings by the plan's columns; any other as it is."""
+    """Return an error of a file's row whose findings name the plan's columns; other errors are returned unchanged."""
     if not error.findings or not isinstance(row, FileRow):
         return error
     findings = [in_columns(row, finding) for finding in error.findings]

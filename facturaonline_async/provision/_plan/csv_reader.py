@@ -1,6 +1,6 @@
-"""A plan's rows out of a CSV file, as spreadsheets write them.
+"""Read a plan from a CSV file, as spreadsheets write it.
 
-That is: with or without a byte order mark, in UTF-8, UTF-16 or Windows-1252, with commas, semicolons or tabs.
+The file may have a byte order mark, the encoding UTF-8, UTF-16 or Windows-1252, and commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _END_MARK: Final = "\x1a"
 
 _LONGEST_NAME: Final = 40
 _SUGGESTIONS: Final = 20
-"""Unknown columns for which a known one is looked for: that takes about a millisecond each."""
+"""Maximum number of unknown columns with a suggestion; each takes about a millisecond."""
 _SYNONYMS: Final = {
     "cp": "codpos",
     "codigo_postal": "codpos",
@@ -51,10 +51,10 @@ _SYNONYMS: Final = {
     "llave": "key",
     "serie": "series",
 }
-"""What people call some columns."""
+"""Other names that people use for a column."""
 
 _SPANISH: Final = re.compile(
-    # Letters with accents beside another letter, and in the case that a word has there.
+    # Accented letters beside another letter, in the case that fits the word.
     "(?<=[^\\W\\d_])(?:[áéíóúüñ](?![A-ZÁÉÍÓÚÜÑ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ])"
     "|[áéíóúüñ](?=[a-záéíóúüñ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ](?=[^\\W\\d_])"
 )
@@ -67,10 +67,14 @@ _ENCODINGS: Final = {
 
 @name_file_in_problems
 def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
-    """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
+    """Read a CSV file, with the problems of its cells.
+
+    Args:
+        path: the file.
+        any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one.
 
     Raises:
-        PlanError: it is no table of rows: it cannot be read or decoded, is no CSV, or has other columns.
+        PlanError: the file is not a table of rows: it cannot be read or decoded, is not CSV, or has wrong columns.
 
     """
     builder = PlanBuilder()
@@ -91,7 +95,7 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
 
 
 def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> str:
-    """Return what is wrong with the number of a row's cells, or ``""``. No cell is shown: it may be a password."""
+    """Return the problem with the number of cells, or ``""``. It shows no cell: one may be a password."""
     nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
     if any(cell.strip() for cell in record[len(columns) :]):
         is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
@@ -107,7 +111,7 @@ def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> str:
 
 
 def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
-    """Return the file's text, whatever a spreadsheet encoded it in; say so where that had to be guessed."""
+    """Open the file as text, in the encoding that it has; add a notice if the encoding is a guess."""
     start = file.read(4)
     encoding = "utf-8-sig"
     if start == b"PK\x03\x04":
@@ -116,7 +120,7 @@ def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
         encoding = "utf-16"
     elif (row := _first_windows_row(file)) is not None:
         encoding = "cp1252"
-        # The text itself is not shown: it may be a password.
+        # The text is not shown: it may be a password.
         reason = "the file is not UTF-8 from here on, and was read as Windows-1252"
         notices.append(PlanProblem(row=row, column="", reason=reason))
     file.seek(0)
@@ -124,9 +128,9 @@ def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
 
 
 def _first_windows_row(file: BinaryIO) -> int | None:
-    """Return the row in which Windows-1252 begins, if there is one; refuse every other encoding.
+    """Return the first row that is Windows-1252, None if all rows are UTF-8; refuse every other encoding.
 
-    It goes line by line: a byte of a line's end is part of no other character in either encoding.
+    The file is read line by line: in both encodings, the bytes of a line end are part of no other character.
     """
     first: int | None = None
     meant = broken = 0
@@ -135,7 +139,7 @@ def _first_windows_row(file: BinaryIO) -> int | None:
     file.seek(0)
     for row, line in enumerate(file, 1):
         if b"\0" in line:
-            reason = "this is no text in an encoding that is known here: save it as CSV UTF-8"
+            reason = "this is not text in a known encoding: save it as CSV UTF-8"
             raise PlanError.of([file_problem(reason)])
         if line.isascii():
             continue
@@ -156,9 +160,10 @@ def _first_windows_row(file: BinaryIO) -> int | None:
 
 
 def _refuse_other_encodings(row: int, spanish: Counter[str], *, is_windows: bool) -> None:
-    """Refuse a file that makes more Spanish words in another encoding than in Windows-1252.
+    """Refuse a file that has more Spanish words in another encoding than in Windows-1252.
 
-    Each byte is a character in any of them, so that only the words tell: „ and ê of COMPA„êA are Ñ and Í in MacRoman.
+    Every byte is a character in all of them, so that only words distinguish them: the „ and ê of COMPA„êA are Ñ and Í
+    in MacRoman.
     """
     best = max(_ENCODINGS, key=spanish.__getitem__)  # the first of equals
     if best == "cp1252" and is_windows:
@@ -177,7 +182,7 @@ def _decodes_as(line: bytes, encoding: str) -> bool:
 
 
 def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, list[str]]]:
-    """Give the rows that are not empty, with their numbers."""
+    """Yield the rows that are not empty, with their numbers."""
     number = 0
     problem: PlanProblem | None = None
     try:
@@ -187,8 +192,8 @@ def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, li
     except csv.Error as error:
         reason = f"this is not CSV ({error}): is a quotation mark missing or unescaped?"
         problem = PlanProblem(row=number + 1, column="", reason=reason)
-    except UnicodeDecodeError:  # all else was looked through before
-        problem = file_problem("it begins as UTF-16, and holds bytes that are not: save it as CSV UTF-8")
+    except UnicodeDecodeError:  # other encodings were checked before
+        problem = file_problem("it begins as UTF-16, but holds bytes that are not UTF-16: save it as CSV UTF-8")
     if problem is not None:
         raise PlanError.of([problem])
 
@@ -197,22 +202,22 @@ def _csv_rows(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
     first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):
-        delimiter = ordered[1]  # a line that Excel reads as an order, and shows to nobody
+        delimiter = ordered[1]  # a directive that Excel reads and does not show
         first = ""
     else:
         text.seek(0)
     names = first.split(delimiter)[1:]
     is_spaced = bool(names) and all(name.startswith(" ") for name in names)
     if is_spaced:
-        # Without that, a quotation mark behind such a blank opens no quotation.
+        # Without skipinitialspace, a quotation mark behind such a blank opens no quotation.
         notices.append(
-            file_problem("a blank follows each separator of the header, and was left out behind those of all rows")
+            file_problem("a blank follows each separator of the header: such blanks were removed in all rows")
         )
     return csv.reader(_without_end_mark(text), delimiter=delimiter, skipinitialspace=is_spaced, strict=True)
 
 
 def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:
-    """Give the lines without the Ctrl-Z that may end the last one."""
+    """Yield the lines without a Ctrl-Z at the end of the last one."""
     last = ""
     for line in lines:
         if last:
@@ -222,7 +227,7 @@ def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _suggest_column(name: str) -> str:
-    """Return the column that a name is likely meant for, or ``""``."""
+    """Return the column that an unknown name probably means, or ``""``."""
     if len(name) > _LONGEST_NAME:
         return ""
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
@@ -233,16 +238,23 @@ def _suggest_column(name: str) -> str:
 
 
 def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[PlanProblem]:
-    """Give what is wrong with the names of the columns; `header` has them as they are written."""
+    """Yield the problems with the names of the columns.
+
+    Args:
+        columns: names in lower case.
+        number: number of the header's row.
+        header: names as they are written.
+
+    """
 
     def problem(column: str, reason: str) -> PlanProblem:
         return PlanProblem(row=number, column=column, reason=reason)
 
     named = [name for name in columns if name]
     if not set(named) & set(REQUIRED):
-        # Nothing of it is shown: it may be a row, with its password.
+        # The text is not shown: it may be a row with a password.
         yield problem(
-            "", f"is no header: it must name the columns {', '.join(REQUIRED)} and password (or password_env)"
+            "", f"is not a header: it must name the columns {', '.join(REQUIRED)} and password (or password_env)"
         )
         return
     if unknown := sorted(set(named) - COLUMNS):
@@ -254,7 +266,7 @@ def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] 
         if not all(meant.values()):
             yield problem("", f"the columns are {', '.join(sorted(COLUMNS))}")
     for name in sorted(name for name, times in Counter(named).items() if times > 1):
-        yield problem(name, "the column stands there twice")
+        yield problem(name, "the column appears twice")
     for name in REQUIRED:
         if name not in named:
             yield problem(name, "the column is missing")

@@ -1,4 +1,4 @@
-"""Rows of a plan that was read from a file. Their certificates are read when a row is loaded, not before."""
+"""Rows of a plan that was read from a file. Certificates are read only when a row is loaded."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["FaultyRow", "FileRow", "SelloFiles"]
 
 @frozen(kw_only=True)
 class SelloFiles:
-    """Where a certificate, its key and its password come from.
+    """Paths of a certificate and its key, with the password.
 
     Attributes:
         kind: "csd" or "fiel".
         cer: path of the certificate.
         key: path of the private key.
-        password: of the private key.
-        variable: the environment variable that the password came from, or "".
+        password: password of the private key.
+        variable: environment variable that held the password, or "".
 
     """
 
@@ -37,14 +37,14 @@ class SelloFiles:
 
     @property
     def prefix(self) -> str:
-        """What the names of the columns begin with."""
+        """Prefix of the columns' names: "fiel" or ""."""
         return "fiel" if self.kind == "fiel" else ""
 
     def read(self) -> Sello:
         """Read both files.
 
         Raises:
-            InvalidInputError: one of them cannot be read any more.
+            InvalidInputError: a file can no longer be read.
 
         """
         cer, key = read_file(f"{self.prefix}cer", self.cer), read_file(f"{self.prefix}key", self.key)
@@ -53,13 +53,13 @@ class SelloFiles:
 
 @frozen(kw_only=True, eq=False)
 class FileRow:
-    """A row of a file whose cells have no fault. It takes about 1.2 kB.
+    """Row of a file without a faulty cell. It takes about 1.2 kB.
 
     Attributes:
-        number: number of the row as a spreadsheet shows it; of a TOML file, of the table.
+        number: number of the row, as a spreadsheet shows it; in a TOML file, number of the table.
         rfc: the company's RFC, normalised.
         series: the series that the company should have.
-        existing: what to do with the company if it exists; None: what the run does.
+        existing: what to do with the company if it exists; None: the default of the run.
 
     """
 
@@ -74,22 +74,22 @@ class FileRow:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment variables that the row's passwords came from, by the columns of the passwords."""
+        """Environment variables that held the row's passwords, by the passwords' columns."""
         return _variables(self._csd, self._fiel)
 
     @property
     def files(self) -> Iterator[str]:
-        """The paths of all files that the row names."""
+        """Paths of all files that the row names."""
         for sello in filter(None, (self._csd, self._fiel)):
             yield from (sello.cer, sello.key)
         if self._logo:
             yield self._logo
 
     async def load(self) -> NuevaEmpresa:
-        """Read the certificates, in a thread and in one go.
+        """Read the row's files in one thread call, and return the company's data.
 
         Raises:
-            InvalidInputError: a file cannot be read any more.
+            InvalidInputError: a file can no longer be read.
 
         """
         return await anyio.to_thread.run_sync(self._load)
@@ -106,12 +106,12 @@ class FileRow:
 
 @frozen(kw_only=True, eq=False)
 class FaultyRow:
-    """A row with a faulty cell: the parts of it that can be checked all the same.
+    """Row with a faulty cell, reduced to what can still be checked.
 
     Attributes:
-        number: number of the row as a spreadsheet shows it.
-        rfc: the company's RFC, or None where that is faulty.
-        series_count: how many series the row has, those with a fault too.
+        number: number of the row, as a spreadsheet shows it.
+        rfc: the company's RFC; None if it is faulty.
+        series_count: number of series of the row, including faulty ones.
 
     """
 
@@ -123,14 +123,14 @@ class FaultyRow:
 
     @property
     def variables(self) -> dict[str, str]:
-        """As of `FileRow`."""
+        """Environment variables that held the row's passwords, by the passwords' columns."""
         return _variables(self._csd, self._fiel)
 
     async def load_sellos(self) -> list[tuple[Kind, Sello]]:
-        """Read the certificates whose cells have no fault, in a thread.
+        """Read the certificates whose cells are valid, in a thread.
 
         Raises:
-            InvalidInputError: a file cannot be read any more.
+            InvalidInputError: a file can no longer be read.
 
         """
         return await anyio.to_thread.run_sync(self._load)

@@ -1,4 +1,4 @@
-"""The files that a plan names: whether they are there, each looked at once."""
+"""Check that the files that a plan names can be read, each file once."""
 
 from __future__ import annotations
 
@@ -22,29 +22,40 @@ _Names = Mapping[str, Sequence[str]]
 
 
 class FoundFile(NamedTuple):
-    """What was found where a cell names a file."""
+    """Result of the search for a file that a cell names.
+
+    Attributes:
+        path: path of the file; ``""`` if it cannot be read.
+        reason: why it cannot be read, or ``""``.
+
+    """
 
     path: str
-    #: Why it cannot be read, or ``""``.
     reason: str = ""
 
 
 class Files:
-    """The files that a plan names. Their paths start at its folder; one that many rows name is looked at once."""
+    """Files that a plan names, with paths relative to its folder. A file that many rows name is checked once.
+
+    Attributes:
+        find: returns the file that a cell names.
+        is_picture: returns whether a file is a PNG or JPEG picture.
+
+    """
 
     def __init__(self, folder: Path) -> None:
-        # A folder is listed once: with the certificates of all rows in it, a list for each would cost their square.
+        # A folder is listed once: one listing per file would make the cost quadratic.
         names = lru_cache(maxsize=_KEPT)(_names)
-        # Where all rows name the same files, `find` saves a third of reading a plan, and `is_picture` nearly half.
+        # If all rows name the same files, caching `find` saves a third of reading a plan, and `is_picture` nearly half.
         self.find: Callable[[str], FoundFile] = lru_cache(maxsize=_KEPT)(partial(_find, os.fspath(folder), names))
         self.is_picture: Callable[[str], bool] = lru_cache(maxsize=_KEPT)(_is_picture)
 
 
-# With a plan's tens of thousands of files, pathlib would take half of the time: hence os.
+# `os` instead of pathlib, which would take half of the time with tens of thousands of files.
 
 
 def _find(folder: str, names: Callable[[str], _Names], cell: str) -> FoundFile:
-    """Look for a file, and see that it can be read."""
+    """Find a file, and check that it can be read."""
     path = os.path.join(folder, cell)  # noqa: PTH118
     if "\\" in cell and os.sep == "/" and not os.path.exists(path):  # noqa: PTH110
         path = os.path.join(folder, cell.replace("\\", "/"))  # noqa: PTH118  # a plan that was written on Windows
@@ -59,10 +70,10 @@ def _find(folder: str, names: Callable[[str], _Names], cell: str) -> FoundFile:
 
 
 def _find_other_unicode_form(path: str, names: Callable[[str], _Names]) -> str:
-    """Return the path whose names differ from these in their Unicode form alone, if there is one; else the path.
+    """Return the existing path that differs only in its Unicode form, if there is exactly one; else the path.
 
-    A plan that was written on Windows says "compañía.cer" with composed characters (NFC). Out of an archive of macOS
-    the file comes with decomposed ones (NFD), which Linux takes for another name.
+    A plan written on Windows names "compañía.cer" with composed characters (NFC). A macOS archive holds the file with
+    decomposed ones (NFD), which is a different name on Linux.
     """
     head, tail = os.path.split(path)
     if not tail or os.path.lexists(path):
@@ -73,7 +84,7 @@ def _find_other_unicode_form(path: str, names: Callable[[str], _Names]) -> str:
 
 
 def _names(folder: str) -> _Names:
-    """Return the names in a folder by their composed form (NFC), none where it cannot be read."""
+    """Return the names in a folder by their composed form (NFC); no names if it cannot be read."""
     names: dict[str, list[str]] = {}
     try:
         for name in os.listdir(folder):  # noqa: PTH208
@@ -84,7 +95,7 @@ def _names(folder: str) -> _Names:
 
 
 def _is_readable(path: str) -> bool:
-    """Whether the file is what most are, without reading it."""
+    """Return whether the file is a readable regular file of usual size, without reading it."""
     try:
         status = os.stat(path)  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size <= _USUAL_BYTES:

@@ -1,4 +1,4 @@
-"""Rows of a plan: a company with its series, and what may be wrong with it."""
+"""Rows of a plan, and the problems that a plan may have."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from facturaonline_async.series._models import serie_key
 
 __all__ = ["EXISTING", "DuplicateFinder", "Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"]
 
-#: What to do with a company that exists: leave it as it is, change it to what the plan says, or fail.
+#: What to do with a company that exists: "adopt" does not change it, "update" changes it to the plan's data, or "fail".
 Existing: TypeAlias = Literal["adopt", "update", "fail"]
 
 EXISTING: Final[tuple[Existing, ...]] = get_args(Existing)
 
 _SHOWN: Final = 50
-"""Faults in the text of an error; all are in its ``problems``."""
+"""Maximum number of problems in the text of an error; ``problems`` has all."""
 
 
 @frozen(kw_only=True)
 class PlanProblem:
-    """What is wrong with one cell of a plan.
+    """Problem, or notice, about one cell of a plan.
 
     Attributes:
-        row: number of the row as a spreadsheet shows it; the header is row 1. 0 where no row of the plan is meant.
+        row: number of the row, as a spreadsheet shows it; the header is row 1. 0 if the problem has no row.
         column: name of the column, or ``""``.
         reason: what is wrong, and what to do.
-        seen: the cell's text, or None where it does not matter or may be a password: in the columns of passwords, files
-            and series, and in a row with more or fewer cells than columns.
-        file: name of the plan's file where all of it is meant, else ``""``.
+        seen: text of the cell. None if it does not matter or may be a password: in the columns of passwords, files and
+            series, and in a row whose number of cells is wrong.
+        file: name of the plan's file if the problem concerns the whole file, else ``""``.
 
     """
 
@@ -48,11 +48,11 @@ class PlanProblem:
     def __str__(self) -> str:
         row = f"row {self.row}" if self.row else self.file
         where = ", ".join(part for part in (row, self.column) if part)
-        seen = "" if self.seen is None else f", and was {_printable_name(self.seen)}"
+        seen = "" if self.seen is None else f", and was {_quoted(self.seen)}"
         return f"{where}: {self.reason}{seen}" if where else f"{self.reason}{seen}"
 
 
-def _printable_name(cell: str) -> str:
+def _quoted(cell: str) -> str:
     text = printable(cell)
     return f"'{text[:60]}{'…' if len(text) > 60 else ''}'"
 
@@ -61,8 +61,8 @@ class PlanError(InvalidInputError):
     """The plan was refused as a whole; nothing was sent.
 
     Attributes:
-        problems: all of them, in order of their rows.
-        notices: what was mended in the plan's file, which is refused all the same.
+        problems: all problems, ordered by row.
+        notices: corrections that were made while the plan's file was read.
 
     """
 
@@ -73,38 +73,51 @@ class PlanError(InvalidInputError):
 
     @classmethod
     def of(cls, problems: Sequence[PlanProblem], notices: Sequence[PlanProblem] = ()) -> PlanError:
-        """Return the error that shows all problems."""
+        """Return an error whose text lists the problems.
+
+        Args:
+            problems: all problems.
+            notices: corrections that were made while the file was read.
+
+        """
         ordered = sorted(problems, key=lambda problem: problem.row)
         if len(ordered) == 1 and not ordered[0].row and not ordered[0].column:
             return cls(str(ordered[0]), ordered, notices)
-        more = [f"… and {len(ordered) - _SHOWN} faults more"] if len(ordered) > _SHOWN else []
+        more = [f"… and {len(ordered) - _SHOWN} more faults"] if len(ordered) > _SHOWN else []
         return cls("\n".join(["The plan has faults:", *map(str, ordered[:_SHOWN]), *more]), ordered, notices)
 
 
 @frozen(kw_only=True)
 class PlanSerie:
-    """A serie that a company should have; `folio` counts only if it is created."""
+    """Serie that a company should have.
+
+    Attributes:
+        letra: letter of the serie.
+        tipo_documento: kind of document.
+        folio: first folio, from 1; None: the API's default. It is used only if the serie is created.
+
+    """
 
     letra: str
     tipo_documento: str
     folio: int | None = field(default=None, validator=count)
 
     def __attrs_post_init__(self) -> None:
-        _ = self.key  # refuses what is none
+        _ = self.key  # raises for an invalid letra or tipo_documento
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells a company's series apart."""
+        """Key of the serie within its company: (letra, tipo_documento), normalised."""
         return serie_key(self.letra, self.tipo_documento)
 
 
 @runtime_checkable
 class PlanRow(Protocol):
-    """One company of a plan, with its series. Its certificates are read when they are needed, not before."""
+    """Protocol of a row: one company of a plan with its series. Files are read only by `load`."""
 
     @property
     def number(self) -> int:
-        """Number of the row as a spreadsheet shows it."""
+        """Number of the row, as a spreadsheet shows it."""
         ...
 
     @property
@@ -119,14 +132,14 @@ class PlanRow(Protocol):
 
     @property
     def existing(self) -> Existing | None:
-        """What to do with the company if it exists; None: what the run does."""
+        """What to do with the company if it exists; None: the default of the run."""
         ...
 
     async def load(self) -> NuevaEmpresa:
         """Return the company's data with its certificates.
 
         Raises:
-            InvalidInputError: a file cannot be read any more.
+            InvalidInputError: a file can no longer be read.
 
         """
         ...
@@ -136,7 +149,7 @@ def _check_existing(_: object, attribute: Attribute[Any], value: object) -> None
     if value is not None and value not in EXISTING:
         seen = f"{value!r:.40}" if isinstance(value, str) else type_name(value)
         raise InvalidInputError(
-            f"{attribute.name} must be 'adopt', 'update' or 'fail', or None for what the run does; it was {seen}.",
+            f"{attribute.name} must be 'adopt', 'update' or 'fail', or None for the default of the run; it was {seen}.",
             field=attribute.name,
         )
 
@@ -151,13 +164,13 @@ def _check_series(_: object, __: object, value: object) -> None:
 
 @frozen(kw_only=True)
 class ValueRow:
-    """A row that is there already, as a value.
+    """Row of a plan made in Python, with its data in memory.
 
     Attributes:
-        nueva: the company.
-        series: those that the company should have.
-        existing: what to do with the company if it exists, "adopt", "update" or "fail"; None: what the run does.
-        number: the row's in messages and reports; 0: its place in the plan.
+        nueva: the company's data.
+        series: series that the company should have.
+        existing: what to do with the company if it exists, "adopt", "update" or "fail"; None: the default of the run.
+        number: number of the row in messages and reports; 0: its position in the plan.
 
     """
 
@@ -177,22 +190,34 @@ class ValueRow:
 
 
 class DuplicateFinder:
-    """Finds companies, and series of one company, that stand in a plan twice: each is meant to exist once."""
+    """Finds companies, and series of one company, that appear twice in a plan."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def check_rfc(self, rfc: str, number: int) -> Iterator[PlanProblem]:
-        """Tell whether a row before this one has the RFC."""
+        """Yield a problem if an earlier row has the same RFC.
+
+        Args:
+            rfc: RFC of the row.
+            number: number of the row.
+
+        """
         rfc = normalize_rfc(rfc)
         if rfc in self._numbers:
-            yield PlanProblem(row=number, column="rfc", reason=f"{rfc} stands in row {self._numbers[rfc]} already")
+            yield PlanProblem(row=number, column="rfc", reason=f"{rfc} is already in row {self._numbers[rfc]}")
         else:
             self._numbers[rfc] = number
 
     @staticmethod
     def check_series(series: Sequence[PlanSerie], number: int) -> Iterator[PlanProblem]:
-        """Tell which series stand there twice."""
+        """Yield a problem for each serie that appears twice in a row.
+
+        Args:
+            series: series of the row.
+            number: number of the row.
+
+        """
         for key, times in Counter(serie.key for serie in series).items():
             if times > 1:
-                yield PlanProblem(row=number, column="series", reason=f"{':'.join(key)} stands there twice")
+                yield PlanProblem(row=number, column="series", reason=f"{':'.join(key)} appears twice")

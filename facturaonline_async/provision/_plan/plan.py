@@ -1,4 +1,4 @@
-"""Plan: the companies and series that should exist, checked as a whole before anything is sent."""
+"""The public `Plan`: companies and series that should exist, checked as a whole before anything is sent."""
 
 from __future__ import annotations
 
@@ -27,11 +27,20 @@ __all__ = ["Plan"]
 
 
 class Plan:
-    """Rows with distinct RFCs. Make one with `from_file`, or with `from_values`.
+    """Companies and series that should exist: rows with distinct RFCs.
+
+    Make one with `from_file`, or with `from_values`.
+
+    Args:
+        rows: the rows.
+        notices: corrections that were made while the rows were read.
 
     Attributes:
-        rows: the companies, in their order.
-        notices: what was mended while the plan was read, such as a código postal that had lost its leading zero.
+        rows: the companies, in the plan's order.
+        notices: corrections that were made while the plan was read, such as a restored leading zero of a código postal.
+
+    Raises:
+        PlanError: an RFC, or a serie within a company, appears twice.
 
     """
 
@@ -50,19 +59,22 @@ class Plan:
 
     @property
     def series_count(self) -> int:
-        """How many series all companies should have together."""
+        """Number of series of all companies together."""
         return sum(len(row.series) for row in self.rows)
 
     def files(self) -> Iterator[str]:
-        """Give the paths of the files that the rows name: certificates, keys and logos. Rows of values name none."""
+        """Yield the paths of the files that the rows name: certificates, keys and logos. `ValueRow` names none."""
         return (path for row in self.rows if isinstance(row, FileRow) for path in row.files)
 
     @classmethod
     def from_values(cls, rows: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]] | PlanRow]) -> Plan:
-        """Make a plan of companies, each with its series; or of rows, such as `ValueRow`.
+        """Make a plan from values.
+
+        Args:
+            rows: companies, each with its series, or rows such as `ValueRow`.
 
         Raises:
-            PlanError: an RFC, or a serie within a company, stands twice, or something else is no row.
+            PlanError: an RFC, or a serie within a company, appears twice, or an item is not a row.
 
         """
         return cls(_to_row(row, number) for number, row in enumerate(rows, 1))
@@ -71,8 +83,11 @@ class Plan:
     def of(cls, parsed: ParsedPlan) -> Plan:
         """Make a plan of a file that was read with `parse`.
 
+        Args:
+            parsed: contents of the file.
+
         Raises:
-            PlanError: with every faulty row, column and reason at once.
+            PlanError: the file has problems. The error holds all of them: row, column and reason.
 
         """
         if parsed.problems:
@@ -83,15 +98,15 @@ class Plan:
 
     @staticmethod
     def parse(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
-        """Read a plan's file with its faults, to be shown together with those that `provision.check` finds.
+        """Read a plan's file without raising for faulty cells, to show them with the results of `provision.validate`.
 
         Args:
             path: a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
-            any_tipo: let a ``tipo_documento`` pass that looks like a documented one, misspelt.
+            any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one.
 
         Raises:
-            PlanError: the name ends otherwise; or it is no table of rows: it cannot be read or decoded, is no CSV or
-                TOML, or has other columns.
+            PlanError: the name ends otherwise, or the file is not a table of rows: it cannot be read or decoded, is not
+                CSV or TOML, or has wrong columns.
 
         """
         suffix = Path(path).suffix.lower()
@@ -105,36 +120,41 @@ class Plan:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
-        """Read a plan from a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+        """Read a plan from a CSV or TOML file.
+
+        Args:
+            path: a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+            any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one.
 
         Raises:
-            PlanError: with every faulty row, column and reason at once; or the name ends otherwise.
+            PlanError: the name ends otherwise, or the file has problems. The error holds all of them: row, column and
+                reason.
 
         """
         return cls.of(cls.parse(path, any_tipo=any_tipo))
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
-        """Read a plan from a CSV file, as spreadsheets write it, and see that all files it names are there.
+        """Read a plan from a CSV file, as spreadsheets write it, and check that the files it names can be read.
 
-        The README shows the columns. Relative paths start at the plan's folder. The file is not needed any more
-        afterwards; the certificates are. These are not checked here: `provision.check` does that, and so does a run,
-        row by row.
+        The README shows the columns. Relative paths start at the plan's folder. The CSV file is not needed afterwards;
+        the certificates are. Their contents are not checked here, but by `provision.validate`, and by a run before each
+        company is created.
 
         Args:
             path: the file.
-            any_tipo: let a ``tipo_documento`` pass that looks like a documented one, misspelt. A documented one in
-                another case is sent even so only where the company has series of it already.
+            any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one. A documented one in another
+                case is still sent only if the company already has series of it.
 
         Raises:
-            PlanError: with every faulty row, column and reason at once.
+            PlanError: the file has problems. The error holds all of them: row, column and reason.
 
         """
         return cls.of(read_csv(path, any_tipo=any_tipo))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
-        """Read a plan from a TOML file: a table for each company, with the keys that the columns of a CSV file have.
+        """Read a plan from a TOML file: one table per company, with the names of the CSV columns as keys.
 
         ::
 
@@ -149,10 +169,14 @@ class Plan:
             password_env = "CSD_OF_KEMPER"
             series = [{ letra = "F", tipo_documento = "factura", folio = 1 }, { letra = "P", tipo_documento = "pago" }]
 
-        A row of it in messages is the number of its table, from 1 up. All else is as in `from_csv`.
+        In messages, the row is the number of the table, from 1. Everything else is as in `from_csv`.
+
+        Args:
+            path: the file.
+            any_tipo: see `from_csv`.
 
         Raises:
-            PlanError: with every faulty table, key and reason at once; or it is no TOML.
+            PlanError: the file is not TOML, or has problems. The error holds all of them: table, key and reason.
 
         """
         return cls.of(read_toml(path, any_tipo=any_tipo))
@@ -170,7 +194,12 @@ def _to_row(row: object, number: int) -> PlanRow:
 
 
 def _distinct(rows: Iterable[PlanRow]) -> tuple[PlanRow, ...]:
-    """Return the rows, if no company, and no serie within one, stands there twice."""
+    """Return the rows.
+
+    Raises:
+        PlanError: a company, or a serie within one, appears twice.
+
+    """
     found = tuple(rows)
     duplicates = DuplicateFinder()
     problems: list[PlanProblem] = []

@@ -1,4 +1,4 @@
-"""One record of a table, on its way to a row: what each cell may hold, and everything that is wrong with it."""
+"""Parse one record of a plan's file into a row, and collect all its problems."""
 
 from __future__ import annotations
 
@@ -32,7 +32,14 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
 
 
 class SerieCell(NamedTuple):
-    """The parts of a serie as they are written."""
+    """Parts of a serie as they are written in the file.
+
+    Attributes:
+        letra: letter.
+        tipo_documento: kind of document.
+        folio: first folio, or ``""``.
+
+    """
 
     letra: str
     tipo_documento: str
@@ -40,15 +47,21 @@ class SerieCell(NamedTuple):
 
 
 class RowParser:
-    """One record of the table. Collects all that is wrong with it.
+    """Parser of one record.
 
     Args:
-        number: the row's.
-        cells: texts by their columns, as they are written.
-        files: that the plan names.
-        series: None: as their cell has them.
-        is_uneven: whether there are more or fewer of them than columns: then messages show none of them.
-        any_tipo: whether a tipo_documento passes that looks like a documented one, misspelt.
+        number: number of the row.
+        cells: texts of the cells by column, as they are written.
+        files: files that the plan names.
+        series: series of the row; None: parse the cell ``series``.
+        is_uneven: whether the number of cells is wrong; messages show no cell then.
+        any_tipo: whether to accept a ``tipo_documento`` that looks like a misspelt documented one.
+
+    Attributes:
+        number: number of the row.
+        problems: problems so far.
+        notices: corrections so far.
+        rfc: the row's RFC; None until a valid one was parsed.
 
     """
 
@@ -65,10 +78,9 @@ class RowParser:
         self.number = number
         self.problems: list[PlanProblem] = []
         self.notices: list[PlanProblem] = []
-        #: The row's RFC, if that is one.
         self.rfc: str | None = None
         self._raw = cells
-        #: Cells without what a spreadsheet wrote around them, and what that was, to complete "it was read …".
+        #: Cells without the quoting of a spreadsheet, and the changes made, which complete "was read …".
         self._unwrapped: dict[str, tuple[str, list[str]]] = {}
         self._cells = {name: self._stripped(name, cell) for name, cell in cells.items()}
         self._files = files
@@ -80,12 +92,25 @@ class RowParser:
         self._series_count = 0
 
     def reject_column(self, column: str, reason: str) -> None:
-        """Tell what is wrong with a value that is no text, and say no more about its column."""
+        """Add a problem with a value that is not a text, and ignore further problems of its column.
+
+        Args:
+            column: name of the column.
+            reason: the problem.
+
+        """
         self._refused |= {column, column.removesuffix("_env")}
         self.problems.append(PlanProblem(row=self.number, column=column, reason=reason))
 
     def add_problem(self, column: str, reason: str, seen: str | None = None) -> None:
-        """Tell what is wrong with a cell."""
+        """Add a problem with a cell.
+
+        Args:
+            column: name of the column.
+            reason: the problem.
+            seen: text of the cell, if messages may show it.
+
+        """
         if column not in self._refused:
             self.problems.append(self._problem(column, reason, seen))
 
@@ -94,7 +119,7 @@ class RowParser:
         return PlanProblem(row=self.number, column=column, reason=reason, seen=None if is_hidden else seen)
 
     def _stripped(self, name: str, cell: str) -> str:
-        """Return a cell without what a spreadsheet wrote around it; of a password, whether there is one."""
+        """Return a cell without blanks and without the quoting of a spreadsheet, which passwords keep."""
         if name not in PASSWORDS and (cell.startswith("'") or '"' in cell):
             cell, changes = _unwrap(name, cell)
             if changes:
@@ -131,7 +156,7 @@ class RowParser:
 
     @property
     def faulty(self) -> FaultyRow:
-        """What a check of the certificates needs of a row that is not a `row`."""
+        """The parts of a faulty row that the check of its certificates needs."""
         csd, fiel = self._sellos
         return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel, series_count=self._series_count)
 
@@ -139,7 +164,7 @@ class RowParser:
         self.notices.append(self._problem(column, reason, seen))
 
     def _value(self, name: str, cell: str) -> Value:
-        """Return what the cell means for the attribute."""
+        """Return the attribute's value from a cell; add its problems and notices."""
         if fault := _fault(name, cell):
             self.add_problem(name, fault)
             return cell
@@ -158,14 +183,14 @@ class RowParser:
         return value
 
     def _reject_error_value(self, name: str, cell: str) -> bool:
-        """Refuse what a spreadsheet shows in place of a value. Passwords are not asked: one may look like that."""
+        """Add a problem if a cell is a spreadsheet's error value. Not for passwords, which may look like one."""
         if is_error_value(cell):
             self.add_problem(name, _ERROR, seen=cell)
             return True
         return False
 
     def _mended(self, name: str) -> str:
-        """Return a cell's text as it is certainly meant. Each change is noted: no text is sent changed unsaid."""
+        """Return a cell's text with certain corrections, and add a notice for each."""
         raw = self._raw[name]
         inner, unwrapped = self._unwrapped.get(name, (raw, []))
         text, changes = mend(inner)
@@ -194,7 +219,7 @@ class RowParser:
                 continue
             if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
                 remedy = "If the name is right, add --any-tipo (in Python: any_tipo=True)"
-                self.add_problem("series", f"{tipo_documento} is no documented tipo_documento: {found} {remedy}")
+                self.add_problem("series", f"{tipo_documento} is not a documented tipo_documento: {found} {remedy}")
                 continue
             if tipo_documento not in TIPOS_DOCUMENTO:
                 reason = f"the tipo_documento of serie {number} is not documented, and is sent as it is written"
@@ -202,7 +227,7 @@ class RowParser:
             yield letra, tipo_documento, int(folio) if folio else None
 
     def _serie_parts(self, serie: SerieCell) -> Iterator[str]:
-        """Give the parts of a serie as they are certainly meant. Blanks around them are the notation's, and unsaid."""
+        """Yield the parts of a serie with certain corrections, each with a notice, except for blanks around a part."""
         for part in serie:
             text, changes = mend(part.strip())
             if changes:
@@ -239,7 +264,7 @@ class RowParser:
         return path or None
 
     def _password(self, name: str) -> str:
-        """Return the password, from its cell or from the environment. Problems never show it, nor what may be one."""
+        """Return the password, from its cell or from the environment. Problems never show a cell that may be one."""
         cell, variable = self._raw.get(name, ""), self._cells.get(f"{name}_env")
         if cell.strip() and variable:
             self.add_problem(name, f"give {name} or {name}_env, not both")
@@ -251,14 +276,14 @@ class RowParser:
         elif not password:
             self.add_problem(column, "the environment variable that this cell names is not set or is empty")
         elif _CONTROL.search(password) or not _is_encodable(password):
-            self.add_problem(column, "holds a line break or another character that no password has")
+            self.add_problem(column, "holds a line break or a control character")
         else:
             return password
         return ""
 
 
 def _unwrap(name: str, cell: str) -> tuple[str, list[str]]:
-    """Return the cell without what a spreadsheet wrote around it. An apostrophe is part of no RFC and no code."""
+    """Return the cell without the quoting of a spreadsheet. No RFC and no code contains an apostrophe."""
     text, changes = unwrap(cell)
     if not changes and text.startswith("'") and name in TEXTS - FREE_TEXTS:
         return text[1:], ["without the apostrophe before it"]
@@ -266,15 +291,15 @@ def _unwrap(name: str, cell: str) -> tuple[str, list[str]]:
 
 
 def _fault(name: str, cell: str) -> str | None:
-    """Return what no cell may hold, or no text in a column of free texts."""
+    """Return the problem with characters that no cell, or no free text, may hold, or None."""
     if _CONTROL.search(cell):
-        return "holds a line break or another character that no text has: is a quotation mark missing?"
+        return "holds a line break or a control character: is a quotation mark missing?"
     if invisible := find_invisible(cell):
         return f"holds the invisible character {invisible}: delete it, or type the text anew"
     return find_fault(cell) if name in FREE_TEXTS else None
 
 
-# Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s, else in 15 s.
+# Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s instead of 15 s.
 _misspelling: Final = lru_cache(maxsize=256)(misspelling)
 _VALUES: Final = ATTRIBUTES | {"existing"}
 _ERROR: Final = "is the error of a spreadsheet's formula: correct the formula, or give the value"
@@ -287,9 +312,9 @@ _FORM_OF_TABLES: Final = (
 
 @lru_cache(maxsize=256)
 def _plan_series(parts: tuple[tuple[str, str, int | None], ...]) -> tuple[PlanSerie, ...]:
-    """Return the series as values. Most companies have the same ones, and share one value."""
+    """Return the series as values. Cached: most companies have the same series, and share one value."""
     return tuple(
-        # `RowParser` has decided whether it is misspelt.
+        # `RowParser` has checked the spelling.
         PlanSerie(letra=letra, tipo_documento=TipoDocumento.other(tipo_documento), folio=folio)
         for letra, tipo_documento, folio in parts
     )

@@ -1,6 +1,6 @@
-"""A plan's rows out of a TOML file: a table for each company.
+"""Read a plan from a TOML file: one table per company.
 
-A table is read like a CSV file's record, as the texts that would stand in its cells.
+The values of a table are converted to the texts that a CSV file's cells would hold, and parsed like them.
 """
 
 from __future__ import annotations
@@ -34,10 +34,14 @@ _SERIE: Final = frozenset({"letra", "tipo_documento", "folio"})
 
 @name_file_in_problems
 def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
-    """Return what the file says; `any_tipo` lets a tipo_documento pass that may be misspelt.
+    """Read a TOML file, with the problems of its tables.
+
+    Args:
+        path: the file.
+        any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one.
 
     Raises:
-        PlanError: with the place where it is no TOML.
+        PlanError: the file is not TOML; the error names the line.
 
     """
     builder = PlanBuilder()
@@ -64,7 +68,7 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
 
 
 def _parse_toml(content: bytes) -> dict[str, Any]:
-    """Parse the file, or refuse it. Its text is not shown: it may be a password."""
+    """Parse the file. Errors do not show its text, which may be a password."""
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
         return tomllib.loads(content.decode("utf-8"))
@@ -86,7 +90,7 @@ _Faults = list[tuple[str, str]]
 
 
 def _texts(table: Mapping[str, object]) -> tuple[dict[str, str], _Faults]:
-    """Return the values as the texts that a cell would hold, and what is wrong with the others."""
+    """Return the values as texts of cells, and the problems of the others."""
     texts: dict[str, str] = {}
     faults: _Faults = []
     for key, value in table.items():
@@ -107,13 +111,13 @@ def _text(key: str, value: object) -> str | None:
         return value
     if isinstance(value, bool):
         return str(value) if key in FLAGS else None
-    # A password is no number: 1_000 and 0x3e8 would be the same one.
+    # A password is not a number: 1_000 and 0x3e8 would be the same one.
     is_number = isinstance(value, int) and key in ATTRIBUTES and abs(value) < 1 << 63
     return str(value) if is_number else None
 
 
 def _series(value: object) -> tuple[list[SerieCell] | None, _Faults]:
-    """Return the series that are tables, or None if they are a text as in a CSV file; and what is wrong with others."""
+    """Return the series that are tables, or None if they are a text as in a CSV file; and their problems."""
     if value is None or isinstance(value, str):
         return None, []
     if not isinstance(value, list):

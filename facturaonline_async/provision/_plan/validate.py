@@ -1,4 +1,4 @@
-"""A dry run: every row of a plan is made and checked as a run would, and nothing is sent."""
+"""Dry run: load and check every row of a plan like a run, without sending anything."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = ["RowCheck", "validate"]
 
 _CONCURRENCY: Final = 32
 _CHECKS: Final = 2
-"""Threads that check. Nothing is sent meanwhile that a second one could make wait."""
+"""Number of checking threads. A run has one; here no request has to wait for the event loop."""
 
 
 @frozen(kw_only=True)
 class RowCheck:
-    """What is wrong with a row.
+    """Result of the dry run of one row.
 
     Attributes:
-        number: number of the row as a spreadsheet shows it.
-        rfc: the company's RFC, or "" where that is faulty.
-        problems: what would keep it from being sent; empty for a good row.
-        warnings: what somebody should look at.
+        number: number of the row, as a spreadsheet shows it.
+        rfc: the company's RFC; ``""`` if it is faulty.
+        problems: problems for which a run would refuse the row; empty for a valid row.
+        warnings: problems that do not prevent the create, but need attention.
 
     """
 
@@ -53,7 +53,9 @@ _Row: TypeAlias = PlanRow | FaultyRow
 async def validate(
     plan: Plan | ParsedPlan, *, check_sello: bool = True, production: bool = False
 ) -> AsyncIterator[AsyncIterator[RowCheck]]:
-    """Make and check every row, certificates in two threads. Give what was found as it comes, in no order.
+    """Load and check every row of a plan, without sending anything.
+
+    Certificates are checked in two threads. Results come as they are ready, in no particular order.
 
     ::
 
@@ -62,10 +64,13 @@ async def validate(
                 print(row.number, *row.problems)
 
     Args:
-        plan: a plan; or a plan's file as it was read, with its faults. Of a row with a faulty cell the certificates are
-            checked that can be; `ParsedPlan.problems`, which says what is wrong with its cells, is not repeated.
-        check_sello: whether certificates, keys and passwords are checked.
-        production: whether the SAT's test certificates deserve a warning.
+        plan: a plan, or the result of `Plan.parse`. Of a row with a faulty cell, the certificates that can be read are
+            checked; the problems of its cells (`ParsedPlan.problems`) are not repeated.
+        check_sello: whether to check certificates, keys and passwords.
+        production: whether to warn about the SAT's test certificates.
+
+    Yields:
+        An async iterator over the result of each row.
 
     """
     check_in_two = partial(check_in_thread, limiter=anyio.CapacityLimiter(_CHECKS))
@@ -84,13 +89,24 @@ def _rows(plan: Plan | ParsedPlan) -> Iterator[_Row]:
 
 @frozen
 class _Checker:
-    """Checks rows."""
+    """Checks rows.
+
+    Attributes:
+        check_sello: checks certificates; None: no check.
+        production: whether to warn about the SAT's test certificates.
+
+    """
 
     check_sello: CheckSello | None
     production: bool
 
     async def check(self, row: _Row) -> tuple[Finding, ...]:
-        """Return what was found in a row; where a row without a faulty cell would be refused, that is raised."""
+        """Return the findings of a row.
+
+        Raises:
+            InvalidInputError: a run would refuse the row.
+
+        """
         if isinstance(row, FaultyRow):
             return tuple(await self._check_sellos(row)) if self.check_sello is not None else ()
         return await validate_empresa(await row.load(), self.check_sello, production=self.production)

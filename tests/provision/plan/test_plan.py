@@ -111,7 +111,7 @@ def test_a_misspelt_tipo_is_a_fault_unless_every_tipo_is_meant(tmp_path: Path, t
     table = written_toml(tmp_path, [ROW | {"series": [{"letra": "F", "tipo_documento": tipo}]}])
     for read, file in ((Plan.from_csv, path), (Plan.from_toml, table), (Plan.from_file, path)):
         with pytest.raises(
-            PlanError, match=f"series: {tipo} is no documented tipo_documento: did you mean .*--any-tipo"
+            PlanError, match=f"series: {tipo} is not a documented tipo_documento: did you mean .*--any-tipo"
         ):
             read(file)
         plan = read(file, any_tipo=True)
@@ -617,14 +617,14 @@ def test_a_cell_beyond_the_header_is_a_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "row 1: is no header"),
+        (b"", "row 1: is not a header"),
         (table([]).encode(), "no rows"),
         (b'rfc\r\n"x', "the column is missing"),
         (b"PK\x03\x04...", "Excel workbook"),
-        (b"r\0f\0c\0", "no text in an encoding"),
-        (b"Empresa,EKU9003173C9,06500,a@b.mx,601,601,a.cer,a.key,clave-secreta", "row 1: is no header"),
+        (b"r\0f\0c\0", "not text in a known encoding"),
+        (b"Empresa,EKU9003173C9,06500,a@b.mx,601,601,a.cer,a.key,clave-secreta", "row 1: is not a header"),
         (b'rfc,"' + b"x" * 200_000, "this is not CSV"),
-        (table([ROW]).encode("utf-16") + b"\x00\xd8\x00\x00", "it begins as UTF-16, and holds bytes that are not"),
+        (table([ROW]).encode("utf-16") + b"\x00\xd8\x00\x00", "it begins as UTF-16, but holds bytes that are not"),
     ],
 )
 def test_a_file_that_is_no_plan_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -803,7 +803,7 @@ def test_a_plan_may_be_made_of_rows() -> None:
 
 def test_rows_of_one_number_are_told_apart_by_their_rfcs() -> None:
     row = ValueRow(nueva=nueva("EKU9003173C9"), number=1)
-    with pytest.raises(PlanError, match="row 1, rfc: EKU9003173C9 stands in row 1 already"):
+    with pytest.raises(PlanError, match="row 1, rfc: EKU9003173C9 is already in row 1"):
         Plan.from_values([row, row])
 
 
@@ -827,7 +827,7 @@ def test_what_is_no_serie_says_so() -> None:
 
 def test_series_of_a_plan_are_told_apart_as_the_api_does() -> None:
     twice = [PlanSerie(letra=" F", tipo_documento="factura"), PlanSerie(letra="F", tipo_documento="factura ")]
-    with pytest.raises(PlanError, match="F:factura stands there twice"):
+    with pytest.raises(PlanError, match="F:factura appears twice"):
         Plan.from_values([(nueva("EKU9003173C9"), twice)])
     with pytest.raises(InvalidInputError, match="letra"):
         PlanSerie(letra=" ", tipo_documento="factura")
@@ -836,7 +836,7 @@ def test_series_of_a_plan_are_told_apart_as_the_api_does() -> None:
 
 
 def test_a_plan_of_values_knows_no_company_twice() -> None:
-    with pytest.raises(PlanError, match="row 2, rfc: EKU9003173C9 stands in row 1 already"):
+    with pytest.raises(PlanError, match="row 2, rfc: EKU9003173C9 is already in row 1"):
         Plan.from_values([(nueva("EKU9003173C9"), []), (nueva("eku9003173c9"), [])])
 
 

@@ -105,7 +105,7 @@ def test_every_faulty_table_key_and_reason_is_told_at_once(tmp_path: Path) -> No
         "row 1, rfc: must be an RFC of 12 or 13 characters, and was 'EKU'",
         "row 1, cer: cannot be read: No such file or directory",
         "row 3, razon_socal: there is no key razon_socal (is it razon_social?)",
-        "row 3, rfc: EKU9003173C9 stands in row 2 already",
+        "row 3, rfc: EKU9003173C9 is already in row 2",
         *(
             f"row 4, {name}: is required, and empty"
             for name in ("razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key")
@@ -153,7 +153,7 @@ def test_a_date_is_no_text(tmp_path: Path) -> None:
         ([{"letra": "F"}], "serie 1 must have a letra, a tipo_documento, and perhaps a folio from 1 up"),
         ([F | {"letra": "F\nG"}], "serie 1 must have a letra, a tipo_documento, and perhaps a folio from 1 up"),
         ([F | {"folio": 10**12}], "serie 1 must have a letra, a tipo_documento, and perhaps a folio from 1 up"),
-        ([F, F], "F:factura stands there twice"),
+        ([F, F], "F:factura appears twice"),
     ],
 )
 def test_series_of_another_form_are_one_fault(tmp_path: Path, series: object, reason: str) -> None:
