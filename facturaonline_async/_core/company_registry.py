@@ -1,7 +1,7 @@
-"""Registry of the companies that a session has read; detects answers that mix two companies.
+"""Registry of the companies that a session has read.
 
-A company has a uid, one RFC and one key pair. An answer that gives a uid another RFC, or one company's keys to another,
-mixes two companies: its keys would create series in the wrong company.
+It detects answers that mix two companies. A company has a uid, one RFC and one key pair. An answer that gives a uid
+another RFC, or one company's keys to another, mixes two companies: its keys would create series in the wrong company.
 
 Lists are the evidence: a newer list replaces earlier knowledge. Keys that no list has shown are verified before use, by
 a call that returns the company of the keys.
@@ -41,7 +41,10 @@ class Company(Protocol):
 
 
 def same_rfc(one: str, other: str) -> bool:
-    """Return whether two RFCs are equal, ignoring case, surrounding blanks and the Unicode form."""
+    """Return whether two RFCs are equal in normal form.
+
+    Case, surrounding blanks and the Unicode form do not count.
+    """
     return one == other or plain_rfc(one) == plain_rfc(other)
 
 
@@ -51,7 +54,7 @@ def plain_rfc(rfc: str) -> str:
 
 
 class CompanyRegistry:
-    """RFC of each uid, and uid of each API key (by its hash), as a session has read them.
+    """RFC by uid, and uid by hash of the API key, as a session has read them.
 
     It takes about 300 bytes per company.
     """
@@ -95,13 +98,13 @@ class CompanyRegistry:
             self._unlisted.add(mark)
 
     def agrees(self, marks: list[int], uids: list[str], rfcs: list[str]) -> bool:
-        """Return whether all rows of a list agree with the registry: the uid of each key, the RFC of each uid."""
+        """Return whether the registry has the uid of each key and the RFC of each uid."""
         if not self._unlisted.isdisjoint(marks):
             return False
         return list(map(self._owners.get, marks)) == uids and list(map(self._rfcs.get, uids)) == rfcs
 
     def needs_proof(self, company: Company, account: str, own_mark: int) -> bool:
-        """Return whether a company's keys must be verified although nothing contradicts them.
+        """Return whether uncontradicted keys of a company must still be verified.
 
         That is so if no list has shown them (a new company, or lists without keys), or if they are the account's own
         keys.

@@ -54,7 +54,7 @@ _UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Engine:
-    """Sends calls under the rate limits, retries safe ones, and returns or raises one outcome per call.
+    """Sender of calls: applies the limits, retries safe calls, gives one outcome.
 
     An engine belongs to the event loop and the process that use it first. `SessionManager` is its public facade.
 
@@ -96,7 +96,7 @@ class Engine:
         return f"{self._root}: {state}, {self._scheduler!r}"
 
     def start(self) -> None:
-        """Bind the engine to the running loop and this process; the first call does the same.
+        """Bind the engine to the running loop and this process, as the first call does.
 
         Raises:
             NotSentError: The engine is closed, or belongs to another loop or process.
@@ -220,7 +220,9 @@ class Engine:
         body: Body | None = None,
         verify: Verify | None = None,
     ) -> envelope.Reply:
-        """Send a call that changes an object, one at a time per object, so that retries do not overlap.
+        """Send a call that changes an object, one call at a time per object.
+
+        So the retries of two changes cannot overlap.
 
         Args:
             endpoint: Endpoint to call.
@@ -285,7 +287,10 @@ class Engine:
             return None
 
     def _hold(self, call: PreparedRequest, error: FacturaOnlineError, seconds: float) -> None:
-        """Hold all calls with these keys; a hold without ``Retry-After`` does not extend an existing one."""
+        """Hold all calls with these keys.
+
+        Without ``Retry-After``, an existing hold is not extended.
+        """
         if getattr(error, "retry_after", None) is None and self._scheduler.is_held(call.key):
             return
         seconds = min(seconds, _MAX_HOLD)
@@ -335,7 +340,10 @@ class Engine:
             )
 
     def _check_process(self) -> None:
-        """Raise `NotSentError` in a child forked after the first use; it shares the parent's connections."""
+        """Raise `NotSentError` in a child forked after the first use.
+
+        The child shares the parent's connections.
+        """
         if self._is_in_forked_child():
             raise NotSentError(
                 "this session was used before the process was forked, and its connections belong to the parent: "
@@ -343,7 +351,10 @@ class Engine:
             )
 
     def _check_not_forked(self, call: PreparedRequest) -> None:
-        """Raise the call's error in a child forked during the call; the parent continues the call."""
+        """Raise the call's error in a child that was forked during the call.
+
+        The parent continues the call.
+        """
         if self._is_in_forked_child():
             raise call.merge_outcomes(
                 call.annotate(
@@ -404,7 +415,10 @@ class Engine:
             )
 
     async def _reacquire_slot(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
-        """Renew the start of a call that `before_send` delayed; delayed calls could arrive in a burst."""
+        """Renew the start of a call that `before_send` delayed.
+
+        Otherwise delayed calls could arrive in a burst.
+        """
         now, max_wait = loop.time(), self.config.max_wait
         if max_wait is not None:
             max_wait = max(0.0, max_wait - (call.started_at - call.queued_at))

@@ -47,7 +47,7 @@ def log(event: Event) -> None:
 
 
 class RedactingFilter(logging.Filter):
-    """Logging filter that masks keys and passwords of this API in the logs of a whole program.
+    """Logging filter that masks this API's keys and passwords in any log.
 
     This library logs no secrets; the filter covers other libraries, which may log request headers. Add it to a
     **handler**::

@@ -61,13 +61,19 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
 
 
 def _replace(text: str, forms: Iterable[str], pattern: str, flags: int = 0) -> str:
-    """Mask the forms, longest first, where `pattern` matches with the forms in place of its ``%s``."""
+    """Mask the forms, longest first, where they match `pattern`.
+
+    The forms replace the ``%s`` of the pattern.
+    """
     any_of = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
     return re.sub(pattern % f"(?:{any_of})", _MASK, text, flags=flags) if any_of else text
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield the forms in which servers repeat a secret: decoded, in a wrong encoding, escaped, cleaned."""
+    """Yield the forms in which servers repeat a secret.
+
+    These are decoded, misdecoded, escaped and cleaned texts.
+    """
     texts = {secret}
     with suppress(binascii.Error, ValueError):
         texts.add(base64.b64decode(secret, validate=True).decode("ascii"))

@@ -128,7 +128,7 @@ def _max_attempts(error: FacturaOnlineError, endpoint: Endpoint, policy: RetryPo
 def _backoff(
     error: FacturaOnlineError, policy: RetryPolicy, attempt: int, uniform: Callable[[float, float], float]
 ) -> float:
-    """Return the pause in seconds: the server's ``Retry-After``, or exponential backoff with full jitter.
+    """Return the pause in seconds: ``Retry-After``, or backoff with full jitter.
 
     Full jitter draws from 0 to a bound that doubles, so that callers that failed together spread out.
     """
@@ -175,7 +175,7 @@ class Budget:
 
 
 def read_retry_after(header: str, now: float) -> float | None:
-    """Return the pause of a ``Retry-After`` header in seconds, or None if it is malformed.
+    """Return the seconds of a ``Retry-After`` header, or None if it is malformed.
 
     Args:
         header: Seconds, or an HTTP date; a date in the past gives 0.

@@ -1,4 +1,4 @@
-"""Connection pool, and the hook between an open connection and the first byte of a request.
+"""Connection pool, and the checks right before the first byte of a request.
 
 aiohttp calls `Request.send` when the connection is open and nothing has been written. The checks of that moment stand
 there: if it raises, nothing is sent. An aiohttp trace could do the same, but costs a fifth of a call.
@@ -103,7 +103,7 @@ def request_class(deadlines: Deadlines, proxy: Headers | None) -> type[aiohttp.C
 
 
 def proxy_headers(proxy: URL) -> Headers | None:
-    """Return the proxy's authorization header, or None if its URL has no user and password."""
+    """Return the proxy's authorization header, or None if its URL has no user."""
     if proxy.user is None and proxy.password is None:
         return None
     return Headers({PROXY_AUTHORIZATION: aiohttp.encode_basic_auth(proxy.user or "", proxy.password or "", "utf-8")})
@@ -114,7 +114,7 @@ def _current(deadlines: Deadlines, loop: AbstractEventLoop) -> Deadline:
 
 
 def _has_unread(protocol: ResponseHandler) -> bool:
-    """Return whether the kernel holds data, or an end of stream, that the loop has not read yet."""
+    """Return whether the kernel holds data or an end of stream that is unread."""
     poll = getattr(protocol, "poll_unread", None)
     return poll is not None and bool(poll(0))
 
@@ -128,7 +128,7 @@ class Protocol(ResponseHandler):
 
 
 def _has_partial_answer(parser: Any) -> bool:
-    """Return whether a parser holds an incomplete answer; None stands for no parser yet.
+    """Return whether a parser (None: no parser yet) holds an incomplete answer.
 
     `feed_eof` returns the incomplete message or fails. That spoils the parser, but aiohttp makes a new one for each
     answer. aiohttp's pure Python parser reports nothing, but keeps the bytes.
@@ -142,10 +142,11 @@ def _has_partial_answer(parser: Any) -> bool:
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connection pool without a limit; aiohttp's limit starves waiters and counts the wait against the timeout.
+    """Connection pool without a limit.
 
-    A forked child holds copies of the parent's connections and shares the parent's selector. The child neither closes
-    nor unregisters them, because both would affect the parent.
+    aiohttp's limit starves waiters and counts the wait against the timeout. A forked child holds copies of the parent's
+    connections and shares the parent's selector. The child neither closes nor unregisters them, because both would
+    affect the parent.
 
     Args:
         deadlines: Deadlines of the attempts in flight, by task.

@@ -77,7 +77,7 @@ class Deadline:
         self.expire()
 
     def absorb_cancellation(self) -> bool:
-        """Return whether `expire` alone caused a cancellation, and uncancel the task if so."""
+        """Uncancel the task if `expire` alone cancelled it; return whether it did."""
         return self._is_expired and self._task.uncancel() <= self._cancelling
 
     def abort(self) -> None:

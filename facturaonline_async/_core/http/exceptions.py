@@ -37,7 +37,7 @@ class ClosedError(aiohttp.ClientConnectionError):
 
 
 class ForkedError(aiohttp.ClientConnectionError):
-    """The process was forked before the request was written, and this is the child. Nothing was sent."""
+    """This is a child, forked before the request was written. Nothing was sent."""
 
 
 def map_exception(
@@ -73,7 +73,7 @@ def map_exception(
 
 
 def _not_sent(caught: Exception, server: str, proxy: Address | None) -> NotSentError:
-    """Return the error for a failed connection to the server, to the proxy, or through the proxy."""
+    """Return the error for a failed connection to the server or the proxy."""
     route = f"{server} through {_proxy_name(proxy)}" if proxy else server
     match caught:
         case aiohttp.ClientSSLError():
@@ -114,7 +114,7 @@ def strip_frames(caught: E) -> E:
 
 
 def _cancellations(caught: BaseException | None) -> list[asyncio.CancelledError]:
-    """Return the exception and its chain of contexts, as far as they are cancellations."""
+    """Return the exception and its contexts, as far as they are cancellations."""
     found: list[asyncio.CancelledError] = []
     while isinstance(caught, asyncio.CancelledError) and caught not in found:
         found.append(caught)
@@ -137,6 +137,6 @@ def _proxy_name(proxy: Address | None) -> str:
 
 
 def _reason(caught: Exception) -> str:
-    """Return the reason as the operating system or OpenSSL words it; it holds nothing of the request."""
+    """Return the operating system's or OpenSSL's text; it holds no request data."""
     cause = caught.os_error if isinstance(caught, aiohttp.ClientConnectorError) else caught
     return str(getattr(cause, "strerror", None) or getattr(cause, "reason", None) or "")

@@ -1,4 +1,4 @@
-"""HTTP transport: one exchange per attempt over a pool of connections; the only owner of sockets.
+"""HTTP transport: one exchange per attempt; the only owner of sockets.
 
 Problem
     After a failed create, the caller must know whether the request was sent. The API has no idempotency key, so a
@@ -91,7 +91,7 @@ class Transport:
         self._proxy = None if proxy is None else (proxy.raw_host or "", proxy.port or 0)
 
     async def aclose(self) -> None:
-        """Abort all calls in flight, close all connections, and return when the calls have ended.
+        """Abort all calls in flight, wait until they have ended, and close the pool.
 
         Calls end before the pool closes. Otherwise aiohttp would cancel its DNS queries, so that a waiting call looked
         cancelled by its caller, and a TLS handshake would continue.
@@ -198,7 +198,7 @@ class Transport:
             return error.with_traceback(None)
 
     def _map_failure(self, caught: BaseException, call: PreparedRequest, deadline: Deadline) -> BaseException | None:
-        """Return the exception that ends the attempt; None if another connection must be used."""
+        """Return the exception that ends the attempt; None to use another connection."""
         if isinstance(caught, UnexpectedDataError) and deadline.may_be_sent:
             return None  # it was a kept connection, and is closed now
         deadline.abort()
@@ -209,7 +209,7 @@ class Transport:
         return strip_frames(caught)
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int, deadline: Deadline, expires_at: float) -> bytes:
-        """Return the decoded body; above `limit` bytes, stop reading and close the connection."""
+        """Return the decoded body; above `limit` bytes, close the connection."""
         content, loop = response.content, asyncio.get_running_loop()
         whole = io.BytesIO()  # its repr does not show the content
         try:
@@ -225,7 +225,10 @@ class Transport:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return the server-requested pause in seconds, or None; a date is compared with the server's clock."""
+    """Return the server-requested pause in seconds, or None.
+
+    A date is compared with the server's clock.
+    """
     if (header := response.headers.get("Retry-After")) is None:
         return None
     now = retry.read_date(response.headers.get("Date", ""))
@@ -241,7 +244,10 @@ def _headers(call: PreparedRequest) -> dict[str, str] | None:
 
 
 def _data(body: Body | None) -> bytes | io.BytesIO | None:
-    """Return the body for aiohttp: a small one is sent together with the headers, a large one in chunks."""
+    """Return the body for aiohttp.
+
+    A small body is sent together with the headers, a large one in chunks.
+    """
     if body is None:
         return None
     return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)

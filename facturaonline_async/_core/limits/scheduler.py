@@ -1,4 +1,4 @@
-"""Rate limiter and semaphore with one FIFO order: decides when each call may start.
+"""Rate limiter and semaphore in one FIFO order: decides when a call may start.
 
 Problem
     The API limits starts per endpoint and key pair, per key pair, and per host; concurrency is limited as well. A call
@@ -134,7 +134,7 @@ class Scheduler:
         return await self._wait(self._queues[endpoint, key], loop, max_wait)
 
     async def reacquire(self, endpoint: str, key: str, started_at: float, *, max_wait: float | None = None) -> float:
-        """Renew the start of a call whose request was delayed, and return the time of the new start.
+        """Renew the start of a delayed call, and return the time of the new start.
 
         If all windows allow it, the old start is moved to now. Otherwise the call waits ahead of all calls that have
         not started yet, and its slot is free meanwhile. The call occupies a slot again afterwards, also after an
@@ -268,7 +268,7 @@ class Scheduler:
         return self._commit_grant(waiter, loop)
 
     def _set_deadline(self, waiter: Waiter, now: float, max_wait: float, ahead: int) -> None:
-        """Refuse a call whose wait would exceed `max_wait`, or set the deadline of its wait."""
+        """Set the deadline of a wait; refuse a wait that would exceed `max_wait`."""
         left = waiter.queue.seconds_until_start(ahead, now)
         if left > max_wait:
             raise LimiterWaitError(
@@ -287,7 +287,7 @@ class Scheduler:
         return now
 
     def _cancel_grant(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
-        """Give back the reservation and the slot of a caller that was cancelled after its grant."""
+        """Give back the reservation and the slot of a caller cancelled after its grant."""
         queue = waiter.queue
         for window in queue.all_windows:
             window.cancel()
@@ -299,7 +299,7 @@ class Scheduler:
             self._dispatch(loop)
 
     def _unblock_queues(self, queue: EndpointQueue, now: float) -> bool:
-        """Wake the queues that waited for a reservation of `queue`, and return whether a dispatch is due."""
+        """Wake queues that waited for a reservation; return whether a dispatch is due."""
         can_dispatch = bool(self._ready) and self._in_flight < self._slots and self._host_next_start_at(now) < math.inf
         if self._blocked_on_grants:
             for window in queue.windows:
@@ -341,7 +341,7 @@ class Scheduler:
     # ── Granting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Grant every start that is possible now, oldest waiter first, and set the timer for the next one."""
+        """Grant every possible start, oldest waiter first, and set the timer."""
         now = loop.time()
         while self._blocked_until and self._blocked_until[0][0] <= now:
             self._make_ready(heappop(self._blocked_until)[2])
@@ -355,7 +355,7 @@ class Scheduler:
         self._set_timer(loop, host_start_at)
 
     def _serve_queue(self, ticket: int, queue: EndpointQueue, now: float) -> None:
-        """Grant the queue's oldest waiter, or move the queue to the collection of what blocks it."""
+        """Grant the queue's oldest waiter, or file the queue under what blocks it."""
         queue.is_unscheduled = True
         if (waiter := queue.head()) is None:
             return
@@ -442,7 +442,10 @@ class Scheduler:
         return key
 
     def _sweep(self, now: float) -> None:
-        """Drop queues and keys that limit nothing: when the number of keys has doubled, and once a minute."""
+        """Drop queues and keys that limit nothing.
+
+        It runs when the number of keys has doubled, and once a minute.
+        """
 
         def is_spent(windows: Iterable[SlidingWindow]) -> bool:
             return not any(window.next_start_at(now) or window.starts or window.reserved for window in windows)

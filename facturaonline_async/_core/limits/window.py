@@ -98,7 +98,7 @@ class SlidingWindow:
             self._spread(now)
 
     def commit(self, now: float) -> None:
-        """Convert a reservation into a start at `now`, the time at which the caller resumed."""
+        """Convert a reservation into a start at `now`, when the caller resumed."""
         self.reserved -= 1
         self.starts.append(now)
         self._spread(now)
@@ -110,7 +110,7 @@ class SlidingWindow:
             self._next_grid_time -= self._spacing
 
     def restart(self, started_at: float, now: float) -> None:
-        """Move an earlier start to `now`, or record a new one if the window no longer counts it."""
+        """Move an earlier start to `now`; record a new one if the window dropped it."""
         if self.forget(started_at, now):
             self.starts.append(now)
             self._spread(now)
@@ -125,7 +125,7 @@ class SlidingWindow:
         return now - started_at < self.per or not self.next_start_at(now)
 
     def forget(self, started_at: float, now: float) -> bool:
-        """Remove a start that no request followed, and return whether the window still counted it.
+        """Remove a start without a request; return whether the window still counted it.
 
         The start removed is the first one at or after `started_at`.
         """
@@ -194,7 +194,7 @@ class EndpointQueue:
         self.is_unscheduled: bool = True
 
     def next_start_at(self, now: float) -> float:
-        """Return when the next call may start by the limits of its endpoint and key pair; 0 means now."""
+        """Return when endpoint and key pair allow the next start; 0 means now."""
         latest = self.key_pair.held_until if self.key_pair.held_until > now else 0.0
         for window in self.windows:
             if (start_at := window.next_start_at(now)) > latest:
@@ -202,11 +202,11 @@ class EndpointQueue:
         return latest
 
     def blocking_window(self, now: float) -> SlidingWindow:
-        """Return a window whose reservations must be settled before the next call may start."""
+        """Return a window whose reservations block the next call."""
         return next(window for window in self.windows if window.next_start_at(now) == math.inf)
 
     def seconds_until_start(self, ahead: int, now: float, *, host: Iterable[SlidingWindow] = ()) -> float:
-        """Return the least number of seconds until a call may start behind `ahead` others of this queue."""
+        """Return the least seconds until a call may start behind `ahead` others."""
         windows = (*self.windows, *host)
         return max(
             [0.0, self.key_pair.held_until - now, *(window.next_start_behind(ahead, now) - now for window in windows)]
@@ -224,7 +224,7 @@ class EndpointQueue:
         return sum(not each.future.done() for each in takewhile(_is_restart, self.waiters))
 
     def head(self) -> Waiter | None:
-        """Return the oldest waiter, dropping cancelled ones before it; None if there is none."""
+        """Return the oldest waiter, or None; drop cancelled ones before it."""
         while self.waiters and self.waiters[0].future.done():
             self.waiters.popleft()
         return self.waiters[0] if self.waiters else None

@@ -1,4 +1,4 @@
-"""Ensure: find an object, else create it, else poll until it shows; never create it twice.
+"""Ensure: find an object, else create it and poll for it; never create two.
 
 All creates share `send_create`, which records a create as pending, and `look_after_refusal`, which searches after a
 refusal, because a refusal may mean that the object exists.
@@ -51,10 +51,11 @@ async def ensure(
     create: Callable[[BeforeSend], Awaitable[str | None]],
     look: Callable[[str | None], Awaitable[V | None]],
 ) -> V:
-    """Return the object that `find` finds, creating it first if it is missing; one call at a time per `key`.
+    """Return the object of `key`, creating it first if it is missing.
 
-    An object that was created or found stays pending until the API's lists must show it (``Config.settle``), also
-    after a cancellation. Until then, later ensures of the same key search for it and create nothing.
+    Calls with the same key run one at a time. An object that was created or found stays pending until the API's lists
+    must show it (``Config.settle``), also after a cancellation. Until then, later ensures of the same key search for it
+    and create nothing.
 
     Args:
         engine: Engine of the session.
@@ -155,7 +156,7 @@ async def send_create(
 
 
 async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T | None]]) -> T | None:
-    """Search once for an object whose create was refused; a refusal may mean that it exists.
+    """Search once for an object whose create was refused, because it may exist.
 
     Args:
         refusal: Error of the create. It gets a note if the search fails.
@@ -176,10 +177,10 @@ async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T |
 
 
 async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:
-    """Call `look` with growing pauses until it finds an object; after ``Config.deadline`` raise `problem`.
+    """Call `look` with growing pauses until it finds an object.
 
-    "Not found" and transient faults mean "not yet". A lasting fault ends the polling; `problem` is raised nevertheless,
-    because the fault concerns the search and not the object.
+    After ``Config.deadline`` seconds, raise `problem`. "Not found" and transient faults mean "not yet". A lasting fault
+    ends the polling; `problem` is raised nevertheless, because the fault concerns the search and not the object.
 
     Args:
         engine: Engine of the session.

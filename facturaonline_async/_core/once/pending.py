@@ -1,4 +1,4 @@
-"""Pending creates: objects that a session created or saw, and that the API's lists may not show yet.
+"""Pending creates: new or recently seen objects that lists may not show yet.
 
 Lists may show a new object late, and may lack an object that an earlier list showed (replicas, caches). An object that
 no list shows is created only if no pending create says that it exists, or may exist.
@@ -50,7 +50,10 @@ class PendingCreate:
     before: str | None = None
 
     def is_over(self, now: float) -> bool:
-        """Return whether lists are reliable by now; a confirmed create without a uid lasts a day longer."""
+        """Return whether lists must show the object by now.
+
+        A confirmed create without a uid lasts a day longer.
+        """
         return self.until + (_DAY if self.is_sure and self.uid is None else 0.0) <= now
 
     def problem(self, key: Key) -> OutcomeUnknownError | UnreadableAnswerError:
@@ -149,7 +152,7 @@ class PendingCreates:
             self.see(key, uid, 0.0)
 
     def is_pending(self, resource: str, fingerprint: Hashable, uid: int | str) -> bool:
-        """Return whether answers may still lack this uid, so that a "not found" proves nothing."""
+        """Return whether a "not found" for this uid proves nothing yet."""
         number = self._by_uid.get((resource, fingerprint, str(uid)))
         entry = None if number is None else self._entries.get(number)
         now = asyncio.get_running_loop().time()
@@ -171,7 +174,9 @@ class PendingCreates:
             self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
 
     def resolve(self, key: Key, begun: PendingCreate | None, *, before: PendingCreate | None = None) -> None:
-        """Drop the entry of a create that was certainly not done, unless the entry was replaced since.
+        """Drop the entry of a create that was certainly not done.
+
+        An entry that was replaced since stays.
 
         Args:
             key: Key of the object.
@@ -206,10 +211,10 @@ class PendingCreates:
 
     @contextmanager
     def subscribe(self, keys: set[int]) -> Iterator[None]:
-        """Inside the ``with``, add the hash of each key to `keys` for which another caller sends a create.
+        """Inside the ``with``, add the hash of each newly created key to `keys`.
 
-        The keys of all current entries are added first: an entry may expire between a list that lacks its object and
-        the use of that list.
+        Keys of the caller's own creates are not added (`started`). The keys of all current entries are added first: an
+        entry may expire between a list that lacks its object and the use of that list.
         """
         keys.update(self._entries)
         self._subscribers[id(keys)] = keys

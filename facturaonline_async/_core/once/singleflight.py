@@ -1,4 +1,4 @@
-"""Single-flight: callers that ask for the same read at the same time share one request."""
+"""Single-flight: concurrent callers of the same read share one request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _SharedRead:
 
 
 class SingleFlight:
-    """Shares one read among concurrent callers of the same key.
+    """Reads that concurrent callers of the same key share.
 
     A caller gets the result of a read that **began after the caller asked**, so that the result is never older than
     the question. A caller that arrives while a read runs shares the next one. Each key has at most one running read
@@ -39,7 +39,7 @@ class SingleFlight:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def read(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `read`, shared with all callers that ask for `key` before it begins.
+        """Return the result of `read`, shared with all callers that ask in time.
 
         A `FacturaOnlineError` is copied for each caller. A cancelled caller does not affect the others; when all
         callers are cancelled, so is the read.

@@ -1,1 +1,1 @@
-"""The API's envelope, JSON and request bodies (sans-I/O: no asyncio, no aiohttp, no anyio)."""
+"""The API's envelope, JSON and request bodies, without I/O and event loop."""

@@ -83,7 +83,10 @@ def form(fields: Mapping[str, Value]) -> Body:
 def _made(
     make: Callable[[Mapping[str, Value]], tuple[str, bytes]], fields: Mapping[str, Value]
 ) -> tuple[str, bytes] | None:
-    """Return the result of `make`, or None if it fails; its exception would hold the values."""
+    """Return the result of `make`, or None instead of an exception.
+
+    The exception's frames would hold the values.
+    """
     try:
         return make(fields)
     except (UnicodeEncodeError, AttributeError, TypeError):
@@ -130,5 +133,5 @@ def _file_head(name: str, file_name: str, content_type: str) -> bytes:
 
 
 def _escape(name: str) -> bytes:
-    """Escape a name in a part header as the HTML standard says for multipart/form-data."""
+    """Escape a name in a part header, as the HTML standard says for forms."""
     return name.encode().replace(b"\r", b"%0D").replace(b"\n", b"%0A").replace(b'"', b"%22")

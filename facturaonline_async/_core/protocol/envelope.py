@@ -1,4 +1,4 @@
-"""Envelope of the API: request headers, and the verdict, message and payload of an answer. No I/O.
+"""Envelope of the API: headers, verdict, message and payload. No I/O.
 
 Sources: the provider's pages on series and empresas, and recorded traffic of the sister product, which runs the same
 code. An HTTP 2xx does not mean success: the body holds a verdict under one of two names.
@@ -91,7 +91,7 @@ class RawResponse:
     secrets: tuple[Secret, ...] = ()
 
     def error(self, kind: Callable[..., E], message: str, **more: Any) -> E:
-        """Return an error with endpoint, status, uid, and the start of the body with secrets masked."""
+        """Return an error with endpoint, status, uid and a masked start of the body."""
         # NULs are removed: those of a UTF-16 body would hide secrets from the search, but not from a reader.
         text = self.body[:_READ_FOR_SNIPPET].decode("utf-8", "replace").replace("\0", "")
         snippet = redact(text, self.secrets)[:_SNIPPET]
@@ -148,7 +148,10 @@ def parse_envelope(answer: RawResponse) -> Reply:
 
 
 def parse_envelope_chunked(answer: RawResponse) -> Generator[None, None, Reply]:
-    """Parse an answer as `parse_envelope` does, as a generator that pauses during long lists."""
+    """Parse an answer as a generator that pauses during long lists.
+
+    The result is that of `parse_envelope`.
+    """
     if not 200 <= answer.status < 300:
         _check_status(answer)
     is_truncated = False
@@ -214,7 +217,7 @@ def _unwrap(value: list[Any]) -> object:
 
 
 def _verdict(envelope: Mapping[str, object]) -> bool | None:
-    """Return True for yes, False for no, and None for no verdict or two different ones."""
+    """Return True for yes, False for no, None for no verdict or two different ones."""
     yes = no = False
     for key in _VERDICT_KEYS:
         if isinstance(word := envelope.get(key), str):
@@ -224,7 +227,10 @@ def _verdict(envelope: Mapping[str, object]) -> bool | None:
 
 
 def _without_verdict(answer: RawResponse, envelope: object, *, is_truncated: bool) -> Reply:
-    """Return bare data as the reply to a read; raise for a write, whose outcome it does not show."""
+    """Return bare data as the reply to a read; raise for a write.
+
+    Bare data do not show whether a write was done.
+    """
     if answer.endpoint.retry_safety is RetrySafety.READ:
         if isinstance(envelope, list):
             return Reply(answer, envelope)
@@ -247,7 +253,10 @@ def _payload(envelope: Mapping[str, object]) -> object:
 
 
 def _refusal(answer: RawResponse, envelope: Mapping[str, object], *, is_json: bool) -> ApiError:
-    """Return the error of a refusal, by unambiguous texts, then by status, then by loose match."""
+    """Return the error of a refusal.
+
+    Unambiguous texts decide first, then the status, then loose matches.
+    """
     text, by_field = _texts(envelope, answer.secrets)
     kind = _kind(answer, fold(text), has_fields=bool(by_field), is_json=is_json)
     if not text:
@@ -267,7 +276,10 @@ _BY_STATUS: Final = {
 
 
 def _kind(answer: RawResponse, text: str, *, has_fields: bool, is_json: bool) -> type[ApiError]:
-    """Return the class of a refusal; texts first, because authentication failures have several statuses."""
+    """Return the class of a refusal.
+
+    Texts decide first, because authentication failures have several statuses.
+    """
     if "intenta autenticarse" in text:
         return AuthenticationError
     if "plan empresa" in text or "adquirir un plan" in text:
@@ -288,7 +300,7 @@ def _kind(answer: RawResponse, text: str, *, has_fields: bool, is_json: bool) ->
 
 
 def _texts(envelope: Mapping[str, object], secrets: tuple[Secret, ...]) -> tuple[str, dict[str, tuple[str, ...]]]:
-    """Return the message, and the messages by field if the API names fields; secrets are masked."""
+    """Return the message, and messages by field, with secrets masked."""
 
     def show(text: str) -> str:
         # Masked before and after cleaning, which may join the parts of a secret.

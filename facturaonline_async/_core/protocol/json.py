@@ -1,4 +1,4 @@
-"""Strict JSON decoder; decodes long lists in chunks, so that other tasks can run. No I/O.
+"""Strict JSON decoder that can decode long lists in chunks. No I/O.
 
 Strict means UTF-8, no NaN, and nothing behind the value. Anything else raises ValueError, or RecursionError for
 excessive nesting.
@@ -98,7 +98,7 @@ def decode_chunked(body: bytes, decode: Callable[[bytes], Any] = decode) -> Gene
 
 
 def _rows(body: bytes, at: int, decode: Callable[[bytes], Any]) -> Generator[None, None, tuple[list[Any], int]]:
-    """Return the elements of the list whose first element begins at `at`, and the end of the list."""
+    """Return the elements of the list that begins at `at`, and the list's end."""
     rows: list[Any] = []
     begin, by_chunk = at, True
     while True:
@@ -124,7 +124,7 @@ def _rows(body: bytes, at: int, decode: Callable[[bytes], Any]) -> Generator[Non
 
 
 def _elements(text: str) -> tuple[list[Any], int, bool]:
-    """Return the complete elements at the start of the text, their end, and whether the list ends there."""
+    """Return the first complete elements, their end, and whether the list ends."""
     found: list[Any] = []
     at = 0
     while True:

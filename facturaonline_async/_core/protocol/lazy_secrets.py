@@ -14,13 +14,13 @@ __all__ = ["PLACES", "KeepsSecrets", "KeptSecret"]
 
 
 class KeepsSecrets:
-    """Base class of values with secrets from answers; the texts are in no attribute (`hidden_slots`)."""
+    """Base class of values with secrets, stored in no attribute (`hidden_slots`)."""
 
     # Two slots, because keys come in pairs. A tuple would be one more tracked object per value.
     __slots__ = ("_kept_1", "_kept_2")
 
     def __getstate__(self) -> dict[str, object]:
-        """Return the state for copies, with `Secret` objects instead of texts; they refuse pickling."""
+        """Return the state for copies, with `Secret` objects, which refuse pickling."""
         kept = [name for name, each in vars(type(self)).items() if isinstance(each, KeptSecret)]
         return {name: getattr(self, name) for name in kept} | vars(self)
 

@@ -1,8 +1,9 @@
-"""Conversion of JSON objects to attrs values, and of values to form fields; the only user of cattrs. No I/O.
+"""Conversion of JSON objects to attrs values, and of values to form fields.
 
-A list of thousands of companies is the largest input, so that a row of the expected shape takes a fast path: one
-`itemgetter` for all values, one ``"".join`` as the type check of all texts. A row that lacks fields, or has numbers or
-null instead of texts, is read field by field. Any other row is read by cattrs, which converts it or names the field.
+The only user of cattrs. No I/O. A list of thousands of companies is the largest input, so that a row of the expected
+shape takes a fast path: one `itemgetter` for all values, one ``"".join`` as the type check of all texts. A row that
+lacks fields, or has numbers or null instead of texts, is read field by field. Any other row is read by cattrs, which
+converts it or names the field.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 
 class StructureError(ValueError):
-    """A row that cannot be read; the message names the field and the reason, never the value."""
+    """A row that cannot be read; the message never holds its values."""
 
 
 def _text(value: object, _: object = None) -> str:
@@ -46,7 +47,10 @@ def _required_text(value: object, _: object = None) -> str:
 
 
 def _json_text(value: object, _: object = None) -> str:
-    """Return lists and objects as JSON text, as other answers give the field; empty ones as ""."""
+    """Return lists and objects as JSON text, as other answers give the field.
+
+    Empty ones become "".
+    """
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False) if value else ""
     return _text(value)
@@ -184,7 +188,10 @@ def _with_fast_paths(
     pick, are_texts = itemgetter(*texts, *secrets), "".join
 
     def read_whole(row: Any) -> T:
-        """Read a row of texts in less than half the time; the row itself becomes the value's dict."""
+        """Read a row of texts in less than half the time.
+
+        The row itself becomes the value's dict.
+        """
         try:
             values = pick(row)
             are_texts(values)
@@ -203,7 +210,7 @@ def _with_fast_paths(
 
 
 def _prepare(cls: type, names: Mapping[str, str]) -> None:
-    """Put secrets' descriptors, and defaults of fields that an answer may lack, on the class."""
+    """Put descriptors of secrets and defaults of missing fields on the class."""
     secrets = [each for each in fields(cls) if each.type == Secret | None]
     if secrets and not issubclass(cls, KeepsSecrets):
         raise TypeError(f"{cls.__name__} has secrets: derive it from KeepsSecrets")
