@@ -53,11 +53,8 @@ class FacturaOnlineError(Exception):
     """Base class of every error that this library raises on purpose.
 
     Args:
-        message: the text of the error, without the endpoint and the status.
-        endpoint: see the attribute.
-        status: see the attribute.
-        uid: see the attribute.
-        snippet: see the attribute.
+        message: the text of the error, without the endpoint and the status. The other arguments are
+            the attributes below.
 
     Attributes:
         happened: whether the API did what the call asked for: "no", "perhaps" or "yes"; the same for all errors of a
@@ -107,14 +104,6 @@ class NotSentError(FacturaOnlineError):
 class LimiterWaitError(NotSentError):
     """It did not happen: the call would have waited longer than ``Config.max_wait``.
 
-    Args:
-        message: see `FacturaOnlineError`.
-        retry_after: see the attribute.
-        endpoint: see `FacturaOnlineError`.
-        status: see `FacturaOnlineError`.
-        uid: see `FacturaOnlineError`.
-        snippet: see `FacturaOnlineError`.
-
     Attributes:
         retry_after: estimated seconds until the rate limiter would have let the call start; 1 if the call waited for a
             free slot instead of a rate.
@@ -139,14 +128,6 @@ class LimiterWaitError(NotSentError):
 
 class InvalidInputError(NotSentError, ValueError):
     """It did not happen: the input was refused before anything was sent.
-
-    Args:
-        message: see `FacturaOnlineError`.
-        field: see the attribute.
-        endpoint: see `FacturaOnlineError`.
-        uid: see `FacturaOnlineError`.
-        findings: see the attribute.
-        report: see the attribute.
 
     Attributes:
         field: name of the argument or attribute at fault; ``""`` if several are.
@@ -200,14 +181,6 @@ class NotFoundError(ApiError):
 class ValidationError(ApiError):
     """The API refused the data.
 
-    Args:
-        message: see `FacturaOnlineError`.
-        fields: see the attribute; None for empty.
-        endpoint: see `FacturaOnlineError`.
-        status: see `FacturaOnlineError`.
-        uid: see `FacturaOnlineError`.
-        snippet: see `FacturaOnlineError`.
-
     Attributes:
         fields: the API's texts (in Spanish) by the API's own field names; empty if the API named no field.
 
@@ -229,14 +202,6 @@ class ValidationError(ApiError):
 
 class RateLimitError(ApiError):
     """HTTP 429: the server throttled the call and its retries.
-
-    Args:
-        message: see `FacturaOnlineError`.
-        retry_after: see the attribute.
-        endpoint: see `FacturaOnlineError`.
-        status: see `FacturaOnlineError`.
-        uid: see `FacturaOnlineError`.
-        snippet: see `FacturaOnlineError`.
 
     Attributes:
         retry_after: seconds that the server asked to wait, or None if it did not say.
@@ -270,14 +235,6 @@ class OutcomeUnknownError(FacturaOnlineError):
 
 class ServerError(OutcomeUnknownError):
     """HTTP 5xx, with any body: the server may have done the work before it failed.
-
-    Args:
-        message: see `FacturaOnlineError`.
-        retry_after: see the attribute.
-        endpoint: see `FacturaOnlineError`.
-        status: see `FacturaOnlineError`.
-        uid: see `FacturaOnlineError`.
-        snippet: see `FacturaOnlineError`.
 
     Attributes:
         retry_after: seconds that the server asked to wait, or None if it did not say.

@@ -56,7 +56,12 @@ class RedactingFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mask the record's text, traceback and stack, and return True."""
+        """Mask the record's text, traceback and stack, and return True.
+
+        Args:
+            record: the record, which is changed in place.
+
+        """
         message = record.getMessage()
         if (masked := _mask(message)) != message:
             record.msg, record.args = masked, None
