@@ -161,7 +161,7 @@ class RunReport:
         self.earlier_series.update(serie.state for serie in outcome.series if serie.is_earlier)
 
     def rows_in(self, state: State) -> list[RowOutcome]:
-        """Return the rows of `failed` whose company, or one of whose series, is in this state.
+        """Return the rows of `failed` with a company or a serie in this state.
 
         Args:
             state: a state such as `State.CONFLICT`.
@@ -176,7 +176,7 @@ class RunReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything in the plan exists, and the audit (if requested) found it exactly once."""
+        """Whether everything in the plan exists, exactly once if it was audited."""
         there = [
             sum(number for state, number in counts.items() if state.is_there) for counts in (self.empresas, self.series)
         ]

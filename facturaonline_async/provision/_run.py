@@ -1,4 +1,4 @@
-"""Run a plan: create the companies and series that do not exist, each exactly once."""
+"""Run a plan: create what does not exist yet, exactly once."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def provision(
 
 @define(eq=False)
 class Run:
-    """A run in progress: iterate over it for the outcomes, and read `report` afterwards.
+    """Run in progress: iterate over it for the outcomes, then read `report`.
 
     It lives inside the ``async with`` block of `provision`, which makes it.
 
@@ -177,7 +177,7 @@ class Run:
 
     @property
     def audit_wait(self) -> float:
-        """Seconds until the audit of what was created so far can end; 0 if there is nothing to audit."""
+        """Seconds until the audit can end; 0 if there is nothing to audit."""
         return self._audit.wait if self._audit is not None else 0.0
 
     @property
@@ -186,11 +186,17 @@ class Run:
 
     @property
     def caution(self) -> str:
-        """Warning that the run waits before its first row, because the journal may be incomplete; else ``""``."""
+        """Warning that the journal may be incomplete, or ``""``.
+
+        The run waits `settle` seconds before its first row then.
+        """
         return self._settle_wait.caution if self._settle_wait is not None else ""
 
     def stop(self) -> None:
-        """Stop the run: send no further create, wait for the requests in flight, and end the iteration."""
+        """Stop the run: send no further create.
+
+        Requests in flight are waited for; then the iteration ends.
+        """
         self._sender.stopping.set()
         self._waiting.release()
 
@@ -240,7 +246,10 @@ class Run:
             self._waiting.has_news.set()
 
     async def _rows(self) -> AsyncGenerator[RowProgress, None]:
-        """Yield the rows to process: waiting rows that are ready again first, then the plan's next row."""
+        """Yield the rows to process.
+
+        Waiting rows that are ready again come before the plan's next row.
+        """
         for row in self._plan:
             rfc = normalize_rfc(row.rfc)
             if self._resumed is not None and rfc in self._resumed.closed:
@@ -307,7 +316,10 @@ class Run:
         progress.is_new = False
 
     async def _mark_failed(self, progress: RowProgress) -> None:
-        """Record as FAILED the steps that could not be sent: this run does not try them again."""
+        """Record as FAILED the steps that could not be sent.
+
+        This run does not try them again.
+        """
         for step in progress.steps:
             if step.phase is StepState.PLANNED and step.reason and not step.reason.startswith(NOT_TRIED):
                 step.phase = StepState.FAILED

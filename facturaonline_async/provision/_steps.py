@@ -1,4 +1,4 @@
-"""Steps of a run: the create of one company or one serie, its state and its origin."""
+"""Steps of a run: the create of one company or serie, its state and its origin."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Origin(enum.StrEnum):
 
 @define(kw_only=True)
 class Step:
-    """One company or serie of a plan, as the journal stores it. It holds no payload and no secret.
+    """One company or serie of a plan, as the journal stores it.
+
+    It holds no payload and no secret.
 
     Attributes:
         number: number of the plan's row.
@@ -118,12 +120,15 @@ class Step:
 
     @property
     def is_unaudited(self) -> bool:
-        """Whether it was created, and the final audit has not verified yet that it exists exactly once."""
+        """Whether the step was created and waits for its audit."""
         return self.phase is StepState.DONE and self.due > 0 and self.sends > 0 and self.uid is not None
 
     @property
     def may_change(self) -> bool:
-        """Whether a corrected plan may change the step: no create that was sent can have taken effect."""
+        """Whether a corrected plan may change the step.
+
+        It may if no create that was sent can have taken effect.
+        """
         return self.phase in {StepState.PLANNED, StepState.FAILED} or (
             self.phase is StepState.CONFLICT and not self.sends
         )

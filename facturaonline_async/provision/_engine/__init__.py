@@ -1,1 +1,1 @@
-"""Engine of a run: turns rows of a plan into companies and series, each exactly once. Private."""
+"""Engine of a run: create the rows of a plan exactly once. Private."""

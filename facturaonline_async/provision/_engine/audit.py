@@ -1,4 +1,4 @@
-"""Final audit: verify that each company and serie that was created exists exactly once.
+"""Final audit: verify that everything that was created exists exactly once.
 
 A server or a load balancer may execute a POST twice and answer it once. No response shows that; only a list does, read
 after the settle time of the create. So the series of each company whose series were created are listed again with its
@@ -58,7 +58,9 @@ class _Company:
 
 @define(eq=False)
 class Audit:
-    """Audit of a run: lists the series of each company after its settle time, and all companies at the end.
+    """Audit of a run.
+
+    It lists the series of each company after its settle time, and all companies at the end.
 
     Attributes:
         inventory: companies of the account, as the run knows them.
@@ -87,7 +89,9 @@ class Audit:
             self._waiting.put(_Company(progress.empresa.rfc, progress.own, steps), self._waiting.now() + seconds)
 
     async def run(self) -> None:
-        """List the series of each company when it is due, until `finish` is called and no company is left.
+        """List the series of each company when it is due.
+
+        It returns when `finish` was called and no company is left.
 
         Raises:
             JournalError: the journal could not be written.
@@ -101,7 +105,7 @@ class Audit:
                 each.result()
 
     async def finish(self, task: asyncio.Task[None]) -> list[str] | None:
-        """Wait for the last series, read the list of companies, and return all differences.
+        """Wait for the last series, list the companies, and return all differences.
 
         Args:
             task: the task that runs `run`.
@@ -150,7 +154,7 @@ class Audit:
             ]
 
     def _retry_later(self, company: _Company, steps: Sequence[Step]) -> bool:
-        """Schedule another list of these series if there is time left; return whether there is."""
+        """Schedule another list of these series; return False if no time is left."""
         if (now := self._waiting.now()) >= company.until:
             return False
         company.steps = steps
@@ -161,7 +165,10 @@ class Audit:
     # ── Companies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _compare_companies(self) -> list[Duplicate] | None:
-        """Compare the list of companies with the inventory after the settle time; None if the run was stopped."""
+        """Compare the list of companies with the inventory after the settle time.
+
+        Return the differences, or None if the run was stopped first.
+        """
         stopping, now = self.sender.stopping, asyncio.get_running_loop().time
         if await is_set_before(stopping, now() + self._seconds(self.inventory.shows_at)):
             return None
@@ -180,7 +187,10 @@ class Audit:
         return found
 
     async def _record(self, found: Sequence[Duplicate]) -> None:
-        """Record in the journal which companies exist several times, or that all exist exactly once."""
+        """Record in the journal which companies exist several times.
+
+        If there are no differences, record that all companies exist exactly once.
+        """
         journal = self.sender.recorder.journal
         if journal is None:
             return
@@ -195,7 +205,10 @@ class Audit:
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _seconds(self, moment: float) -> float:
-        """Return the seconds until a moment of the wall clock, at most `settle` because that clock may be set."""
+        """Return the seconds until a moment of the wall clock, at most `settle`.
+
+        The bound is needed because the wall clock may be set.
+        """
         return min(max(moment - time.time(), 0.0), self.sender.settle)
 
     async def _is_stopped_first(self, task: asyncio.Task[None]) -> bool:

@@ -1,4 +1,7 @@
-"""Send a create exactly once: record the intent before the first byte, and the result before it is reported."""
+"""Send a create exactly once.
+
+The intent is recorded before the first byte is sent, and the result before it is reported.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def stopped(step: Step) -> str:
 
 
 def describe(error: Exception) -> str:
-    """Return an error's text; only the type of an error of another library, whose text may hold secrets."""
+    """Return an error's text; for an error of another library, only its type.
+
+    The text of another library's error may hold secrets.
+    """
     if not isinstance(error, FacturaOnlineError):
         return f"unexpected {type(error).__name__}"
     return " ".join([str(error), *getattr(error, "__notes__", ())])
@@ -178,7 +184,10 @@ class Sender:
             await self.recorder.save(step)
 
     async def _leave_open(self, step: Step, phase: StepState, error: Exception, seconds: float) -> None:
-        """Record that it may exist (UNKNOWN), or that it was confirmed and is never sent again (UNRESOLVED)."""
+        """Record that the create may have taken effect.
+
+        UNKNOWN: it may exist. UNRESOLVED: it was confirmed, and is never sent again.
+        """
         step.phase, step.reason = phase, describe(error)
         step.due = time.time() + seconds
         await self.recorder.save(step)

@@ -19,7 +19,7 @@ _SHORTEST_WAIT: Final = 0.001
 
 
 async def is_set_before(event: asyncio.Event, moment: float) -> bool:
-    """Wait until an event is set or a deadline passes; return whether the event is set.
+    """Wait for an event or a deadline; return whether the event is set.
 
     Args:
         event: the event.
@@ -34,7 +34,10 @@ async def is_set_before(event: asyncio.Event, moment: float) -> bool:
 
 @define(eq=False, repr=False)
 class DelayQueue(Generic[T]):
-    """Queue of hashable items, each due at a moment of the loop's clock. One task waits for them."""
+    """Queue of hashable items, each due at a moment of the loop's clock.
+
+    One task waits for them.
+    """
 
     _moments: dict[T, float] = field(factory=dict, init=False)
     _next: float = field(default=math.inf, init=False)  # the moment for which the timer is set
@@ -88,7 +91,7 @@ class DelayQueue(Generic[T]):
         self._changed.set()
 
     async def wait(self) -> bool:
-        """Wait until an item is due, and return True; return False if the queue is shut down and empty."""
+        """Wait until an item is due; return False if the queue is shut down and empty."""
         while self._moments or not self._is_shut_down:
             self._changed.clear()
             self._next = min(self._moments.values(), default=math.inf)

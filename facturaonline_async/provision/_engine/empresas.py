@@ -1,4 +1,4 @@
-"""Step handler for companies: adopt, update or create a row's company, then read its own keys."""
+"""Step handler for companies: adopt, update or create, then read their own keys."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class EmpresaSteps:
         return self.inventory.key(step.rfc)
 
     async def _recheck(self, step: Step) -> None:
-        """Check whether a person has resolved a conflict or an unresolved create of an earlier run."""
+        """Check whether a person has resolved the step since an earlier run."""
         if step.phase is StepState.CONFLICT or (step.phase is StepState.UNRESOLVED and not step.due):
             reconcile(step, self.inventory.existing.get(step.rfc, ()), (), is_due=True, several=SEVERAL)
             await self.sender.recorder.save(step)
@@ -123,7 +123,10 @@ class EmpresaSteps:
         step.phase, step.how, step.uid, step.reason = StepState.DONE, how, uid, ""
 
     async def _load_for_digest(self, progress: RowProgress) -> NuevaEmpresa | None:
-        """Load the data for the journal's digest, or None: nothing of it is sent, so that files may be missing."""
+        """Load the data for the journal's digest, or None if they cannot be loaded.
+
+        The data of an adopted company are not sent, so that files may be missing.
+        """
         if self.sender.recorder.journal is None:
             return None
         try:
@@ -189,7 +192,9 @@ class EmpresaSteps:
             await self.sender.recorder.save(step)
 
     async def _verify_uid(self, step: Step, problem: UnreadableAnswerError) -> None:
-        """List by RFC to verify the uid of a create's answer, which may belong to another company.
+        """List by RFC to verify a created company's uid.
+
+        The uid of the create's answer may belong to another company.
 
         Afterwards the step has the uid of the list. If the list has none yet, the step is UNRESOLVED without a uid,
         and is listed again after the settle time.
@@ -246,7 +251,10 @@ class EmpresaSteps:
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:
-    """Return the plan's data of a company as changes. Attributes that are empty in the plan are not changed."""
+    """Return the plan's data of a company as changes.
+
+    Attributes that are empty in the plan are not changed.
+    """
     names = {each.name for each in fields(CambiosEmpresa)}
     given = {each.name: getattr(nueva, each.name) for each in fields(NuevaEmpresa) if each.name in names}
     return CambiosEmpresa(**{name: value for name, value in given.items() if value not in {"", None}})

@@ -1,4 +1,4 @@
-"""Inventory: which companies the account holds, before the run (the baseline) and now."""
+"""Inventory: the account's companies before the run (the baseline) and now."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Duplicate:
 
 @define
 class Inventory:
-    """Companies of the account: those that existed when the run began, and those that exist now.
+    """Companies of the account when the run began, and now.
 
     Attributes:
         client: client with the main keys.
@@ -83,7 +83,7 @@ class Inventory:
         await self._add_main(rfcs)
 
     async def _add_main(self, rfcs: Container[str]) -> None:
-        """Add the main company even if lists omit it: it must not be created a second time."""
+        """Add the main company, which lists may omit, so that it is not created again."""
         try:
             main = await self.client.empresas.current()
         except (NotFoundError, PermissionDeniedError):

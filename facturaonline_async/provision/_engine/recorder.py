@@ -1,4 +1,4 @@
-"""Record the steps of a run in its journal, if it has one, and report them to a listener."""
+"""Record the steps of a run in its journal, and report them to a listener."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ class Recorder:
         self._emit(step)
 
     async def save(self, step: Step) -> None:
-        """Write a step and report it. It is durable when this returns; if cancelled, it is still written."""
+        """Write a step and report it.
+
+        It is durable when this returns; if cancelled, it is still written.
+        """
         await self.write(step)
         self._emit(step)
 

@@ -1,4 +1,4 @@
-"""Resume a run: compare the plan with the journal, and restore the steps of earlier runs."""
+"""Resume a run: compare the plan with the journal, and restore earlier steps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Resumed:
 async def begin(
     journal: Journal, plan: Iterable[PlanRow], inventory: Inventory, report: RunReport, settle: float
 ) -> Resumed | None:
-    """Write the plan into the journal in one transaction, and return the state of earlier runs.
+    """Write the plan into the journal, and return the state of earlier runs.
+
+    Everything is written in one transaction.
 
     Nothing is sent before this returns.
 
@@ -97,7 +99,7 @@ def _baseline(inventory: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]
 
 @define
 class _PlanDiff:
-    """Difference between plan and journal: changes to write, and changes of the plan to refuse."""
+    """Difference between plan and journal: changes to write, and changes to refuse."""
 
     journal: Journal
     inventory: Inventory
@@ -137,7 +139,7 @@ class _PlanDiff:
             self.resumed.open[rfc] = progress
 
     async def _update_step(self, row: PlanRow, step: Step) -> None:
-        """Prepare a step of the journal for this run, and check that its data have not changed."""
+        """Prepare a step of the journal for this run; check that its data are the same."""
         before = step.phase, step.number, step.due, step.reason
         if step.may_change:
             step.phase, step.reason = StepState.PLANNED, ""
@@ -162,7 +164,7 @@ class _PlanDiff:
             self._save.append(step)
 
     async def _digest(self, row: PlanRow, step: Step) -> bytes | None:
-        """Return the digest of the plan's data for a step, or None if the data cannot be loaded."""
+        """Return the digest of the plan's data, or None if they cannot be loaded."""
         if not step.is_empresa:
             (wanted,) = (serie for serie in row.series if serie.key == step.key)
             return self.journal.digest(series.digest(wanted))
@@ -180,7 +182,7 @@ class _PlanDiff:
             self._add_problem(number, step, f"{subject} was removed from the plan, but may exist: put it back")
 
     def _drop_company(self, rfc: str, steps: list[Step]) -> None:
-        """Drop a company that was removed from the plan, or refuse that in one line if it may exist."""
+        """Drop a company that was removed from the plan, or refuse that if it may exist."""
         self._drop += [step for step in steps if step.may_change]
         left = [step for step in steps if not step.may_change]
         if not left:

@@ -64,7 +64,10 @@ class RowProgress:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether a step was not sent and may succeed later, because the network was down or the server busy."""
+        """Whether a step was not sent, but may be sent later.
+
+        For example, the network was down or the server was busy.
+        """
         return any(step.phase is StepState.PLANNED and step.reason for step in self.steps)
 
     @property

@@ -1,4 +1,4 @@
-"""Step handler for series: adopt or create a row's series with their company's own keys."""
+"""Step handler for series: adopt or create with their company's own keys."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class SerieSteps:
     sender: Sender
 
     async def advance(self, progress: RowProgress, *, is_due: bool) -> None:
-        """Advance the row's series as far as possible without waiting: one list, then all creates concurrently.
+        """Advance the row's series as far as possible without waiting.
+
+        One list is read, then all creates are sent concurrently.
 
         Args:
             progress: a row whose company exists and has been read.
@@ -90,7 +92,10 @@ class SerieSteps:
         await self._find_uids(progress, own)
 
     def _restore_pending(self, progress: RowProgress, own: FacturaOnline) -> None:
-        """Register pending creates of earlier runs, so that no task of this session repeats them."""
+        """Register pending creates of earlier runs with this session.
+
+        No task of the session repeats them then.
+        """
         for step in progress.series:
             is_sure = step.phase is StepState.UNRESOLVED or (step.phase is StepState.DONE and step.uid is None)
             if is_sure or step.phase is StepState.UNKNOWN:

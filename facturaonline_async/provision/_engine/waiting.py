@@ -1,4 +1,4 @@
-"""Delay queue of rows that wait for a list, or for a retry, while the other rows continue."""
+"""Delay queue of rows that wait for a list or a retry."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class WaitingRows:
         return self._schedule_retry(progress, now, math.inf)
 
     def _put_unread(self, progress: RowProgress, now: float) -> bool:
-        """Queue a row with a created step that could not be read, until it must be readable."""
+        """Queue a row until a created step that could not be read must be readable."""
         progress.readable_by = progress.readable_by or now + self.settle
         if now >= progress.readable_by:
             return False
@@ -117,7 +117,7 @@ class WaitingRows:
             self.has_news.set()
 
     async def _reconcile_companies(self) -> None:
-        """List the companies once, and reconcile every waiting company with the list, due or not."""
+        """List the companies once, and reconcile all waiting companies, due or not."""
         started_at = self._queue.now()
         rows = {progress.empresa.rfc: progress for progress in self._queue if progress.empresa.phase in _SENT}
         client, sender = self.companies.inventory.client, self.companies.sender

@@ -1,4 +1,4 @@
-"""Digests of a company's data: recognise the data that were sent, without storing them.
+"""Digests of companies: recognise the data that were sent without storing them.
 
 A digest is a salted HMAC of all data, followed by four bytes for each attribute: two of its name and two of its value.
 These show which attribute has changed, and are too short to find a value by trying. Passwords are in the HMAC only,
@@ -45,7 +45,7 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
 
 
 def changed_columns(before: bytes, now: bytes) -> list[str]:
-    """Return the columns of a plan in which two digests differ; ``[]`` if they are equal.
+    """Return the columns of a plan in which two digests differ.
 
     If only the HMAC of all data differs, a password has changed. A certificate is named together with its key.
 

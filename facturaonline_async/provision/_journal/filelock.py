@@ -53,7 +53,10 @@ class FileLock:
         return os.fstat(self._descriptor).st_ino
 
     def read(self) -> str:
-        """Return the file's text, ``""`` if it is empty, with replacement characters for bytes that are not ASCII."""
+        """Return the file's text.
+
+        Bytes that are not ASCII become replacement characters.
+        """
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return os.read(self._descriptor, _LONGEST).decode("ascii", "replace").strip()
 
@@ -94,7 +97,10 @@ def is_locked(path: Path) -> bool:
 
 
 def _lock(file: int) -> bool:
-    """Lock an open file; return whether it was free. Retry, because `is_locked` elsewhere holds it for some 20 µs."""
+    """Lock an open file; return whether it was free.
+
+    It retries, because `is_locked` in another process holds the lock for some 20 µs.
+    """
     # Only a journal needs it: the import takes 200 million instructions, a tenth of aiohttp's.
     from filelock import lock_descriptor  # noqa: PLC0415  # see above
 

@@ -183,7 +183,9 @@ def _entry(step: Step, changed: float | None, texts: dict[str, str], *, is_there
 
 
 def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool]]) -> list[Pace]:
-    """Count what was finished in each span, in intervals of a round length such as 10 s or 5 min.
+    """Count the steps finished in each interval of each span.
+
+    The length of an interval is round, such as 10 s or 5 min.
 
     Args:
         spans: begin and end of each run, ordered by begin.

@@ -1,4 +1,4 @@
-"""Open a journal: lock it, check its owner, and find out whether it may be incomplete."""
+"""Open a journal: lock it, check its owner, and detect lost writes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class JournalInUseError(JournalError):
-    """Another process, or another run of this process, uses the journal. Wait for it, or stop it."""
+    """Another process, or another run of this process, uses the journal.
+
+    Wait for it, or stop it.
+    """
 
 
 @frozen
@@ -95,7 +98,10 @@ def resolve_path(path: str | os.PathLike[str]) -> Path:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode of the file, to notice a replacement; None if it does not exist."""
+    """Return device and inode of the file, or None if it does not exist.
+
+    They show whether the file was replaced.
+    """
     try:
         found = path.stat()
     except OSError:
@@ -174,7 +180,10 @@ def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJ
 
 
 def _make_file(path: Path) -> None:
-    """Create the file if it does not exist, and finish a change of its journal mode that a crash interrupted."""
+    """Create the file if it does not exist.
+
+    Also finish a change of its journal mode that a crash interrupted.
+    """
     # Only its owner may read it, from the first moment; SQLite gives its side files the same mode.
     file = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
@@ -188,7 +197,7 @@ def _make_file(path: Path) -> None:
 
 
 def _check_before_use(path: Path, seal: Seal, account: str, host: str) -> str:
-    """Refuse a journal that cannot be used, without changing it; return why it may be incomplete, or ``""``."""
+    """Check a journal without changing it; return why it may be incomplete, or ``""``."""
     # Without a -wal, SQLite would create one.
     how = "mode=ro" if wal_size(path) else "immutable=1"
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
@@ -200,7 +209,9 @@ def _check_before_use(path: Path, seal: Seal, account: str, host: str) -> str:
 def _start_run(
     connection: sqlite3.Connection, path: Path, seal: Seal, doubt: str, owner: tuple[str, str] | None
 ) -> str:
-    """Begin a run, and create the tables of a new journal; return why the journal may be incomplete, or ``""``.
+    """Begin a run, and create the tables of a new journal.
+
+    Return why the journal may be incomplete, or ``""``.
 
     Args:
         connection: open for writing.
@@ -228,7 +239,10 @@ def _start_run(
 
 
 def leave_wal(connection: sqlite3.Connection) -> None:
-    """Remove the -wal, so that the journal can be read without write access. Readers may keep it there."""
+    """Remove the -wal, so that the journal can be read without write access.
+
+    Readers may keep it there.
+    """
     for _ in range(_TRIES):
         with suppress(sqlite3.OperationalError):
             if connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",):

@@ -1,4 +1,4 @@
-"""Progress of a run, read from its journal: during the run, after it, and after a crash."""
+"""Progress of a run, read from its journal, also during the run."""
 
 from __future__ import annotations
 
@@ -142,14 +142,17 @@ class Status:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything in the plan exists and was read back, and every audit is done."""
+        """Whether everything in the plan exists, was read back and was audited."""
         return not (self.unseen or self.unaudited) and all(
             state in THERE or not number for of in (self.empresas, self.series) for state, number in of.items()
         )
 
     @property
     def left(self) -> int:
-        """Number of companies and series that the run has still to finish. It does not retry failed ones."""
+        """Number of companies and series that the run has still to finish.
+
+        It does not retry failed ones.
+        """
         open_states = ("not_tried", "intent", "unknown")
         return sum(of[state] for of in (self.empresas, self.series) for state in open_states) - self.waiting
 
@@ -168,7 +171,10 @@ class Status:
 
     @property
     def spans(self) -> list[tuple[float, float]]:
-        """Begin and end of each run. An end is never before its begin, even if the clock was set back."""
+        """Begin and end of each run.
+
+        An end is never before its begin, even if the clock was set back.
+        """
         end = self.ended or self.now
         return [(each.began, max(each.began, each.ended or end)) for each in self.runs]
 
@@ -179,7 +185,9 @@ class Status:
 
 
 def read_progress(path: str | os.PathLike[str]) -> Status:
-    """Return the progress of a run. Neither a run in progress nor one that starts is disturbed.
+    """Return the progress of a run.
+
+    Neither a run in progress nor one that starts is disturbed.
 
     Args:
         path: the journal's file.
@@ -194,7 +202,10 @@ def read_progress(path: str | os.PathLike[str]) -> Status:
 
 @contextmanager
 def open_snapshot(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Connection]]:
-    """Read the progress, and keep the journal open to read more of the same moment. See `open_to_read`."""
+    """Read the progress, and keep the journal open for further reads.
+
+    All reads show the same moment. See `open_to_read`.
+    """
     seen = None
     while True:
         with open_to_read(path) as connection:
@@ -235,7 +246,10 @@ def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:
 
 
 def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) -> Status:
-    """Return the totals, without throughput. Whether a run is in progress is for the caller to find out."""
+    """Return the totals of an open journal, without throughput.
+
+    The caller sets `Status.is_running`.
+    """
     now = time.time()
     host, began = read_host(connection)
     counts: dict[bool, Counter[str]] = {kind: Counter(dict.fromkeys(STATES, 0)) for kind in (True, False)}
@@ -288,7 +302,10 @@ def _waiting(connection: sqlite3.Connection) -> int:
 
 
 def _done(connection: sqlite3.Connection, *, since: float) -> tuple[dict[bool, int], int]:
-    """Count the companies (True) and series (False) done since a moment, and how many of both were sent."""
+    """Count the companies (True) and series (False) done since a moment.
+
+    Also return how many of both were sent.
+    """
     rows = connection.execute(
         "SELECT letra = '', count(*), count(began) FROM things WHERE phase = 'done' AND changed >= ? GROUP BY 1",
         (since,),
@@ -328,5 +345,5 @@ def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
 
 
 def alike(reason: str, rfc: str) -> str:
-    """Return a reason without RFCs, uids and long numbers, to group equal reasons of different companies."""
+    """Return a reason without RFCs, uids and long numbers, as a key for groups."""
     return _VARYING.sub("…", reason.replace(rfc, "…"))

@@ -1,4 +1,4 @@
-"""Read a journal from another process, also during a run, without delaying the writer."""
+"""Read a journal, also during a run, without delaying the writer."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _connect(path: Path) -> Iterator[sqlite3.Connection]:
-    """Connect to a journal, or to a copy if SQLite would write beside it, and begin to read."""
+    """Connect to a journal, or to a copy if SQLite would write beside it."""
     if _is_wal_mode(path) and not side_file(path, "-shm").exists():
         # No process has it open. SQLite would create a -shm and a -wal, which a reader cannot remove.
         with _connect_to_copy(path, always=True) as copy:
@@ -118,7 +118,9 @@ def _begin_reading(uri: str) -> sqlite3.Connection:
 
 @contextmanager
 def _connect_to_copy(path: Path, *, always: bool = False) -> Iterator[sqlite3.Connection]:
-    """Connect to a copy of the journal in a temporary folder, or to the file itself if it has no side files.
+    """Connect to a temporary copy of the journal.
+
+    If the file has no side files, it is read in place.
 
     Args:
         path: the journal's file.
@@ -157,7 +159,9 @@ def _is_wal_mode(path: Path) -> bool:
 
 
 def is_without_wal(path: str | os.PathLike[str]) -> bool:
-    """Return whether the file is in WAL mode without its -wal, as a copy of the one file during a run is.
+    """Return whether the file is in WAL mode without its -wal.
+
+    That is so for a copy of the one file, made during a run.
 
     Args:
         path: the journal's file.
@@ -188,12 +192,15 @@ def read_runs(connection: sqlite3.Connection) -> list[RunInfo]:
 
 
 def read_steps(connection: sqlite3.Connection) -> Iterator[tuple[Step, float | None, float | None]]:
-    """Yield all steps in the plan's order, each with the moments when it began and last changed."""
+    """Yield all steps in the plan's order, with the moments of begin and last change."""
     columns = ", ".join((*COLUMNS, "began", "changed"))
     for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
         yield read_step(row[:-2]), row[-2], row[-1]
 
 
 def safe(text: str) -> str:
-    """Return a text that is safe to display: without control characters and without anything like a key."""
+    """Return a text that is safe to display.
+
+    Control characters and everything that looks like a key are removed.
+    """
     return redact(printable(text))

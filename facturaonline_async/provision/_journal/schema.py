@@ -97,11 +97,17 @@ _META: Final[dict[str, type | tuple[type, ...]]] = {
 
 
 class JournalError(NotSentError):
-    """The journal cannot be used or written. Nothing more is sent, and the run can be resumed."""
+    """The journal cannot be used or written.
+
+    Nothing more is sent, and the run can be resumed.
+    """
 
 
 class InvalidJournalError(JournalError, InvalidInputError):
-    """The file is not a journal, belongs to another account, host or version, or is damaged. It is not changed."""
+    """The file is not a usable journal of this account and host.
+
+    It is not a journal, belongs to another account, host or version, or is damaged. The file is not changed.
+    """
 
 
 def create_tables(connection: sqlite3.Connection, account: str, host: str) -> None:
@@ -118,7 +124,7 @@ def create_tables(connection: sqlite3.Connection, account: str, host: str) -> No
 
 
 def examine(connection: sqlite3.Connection, path: Path) -> None:
-    """Check that the database is a journal of this version and that every value is valid.
+    """Check that the database is a journal of this version with valid values.
 
     Raises:
         InvalidJournalError: it is not a journal, has another version, or is damaged.

@@ -47,7 +47,9 @@ def side_file(path: Path, suffix: str) -> Path:
 
 
 class Seal:
-    """Mark that a journal and its lock share; used by the one process that holds the lock.
+    """Mark that a journal and its lock share.
+
+    Only the process that holds the lock uses it.
 
     Args:
         path: the journal's file.
@@ -60,7 +62,10 @@ class Seal:
         self._lock = lock
 
     def doubt(self, connection: sqlite3.Connection) -> str:
-        """Return why the journal may be incomplete, or ``""``. `connection` may be read-only."""
+        """Return why the journal may be incomplete, or ``""``.
+
+        `connection` may be read-only.
+        """
         found = connection.execute("SELECT value FROM meta WHERE name = 'mark'").fetchone()
         mark = self._lock.read()
         if not mark or mark == _BROKEN or found is None or found[0] != self._bound(mark):
@@ -82,13 +87,19 @@ class Seal:
         self._put(connection, mark)
 
     def prepare(self, connection: sqlite3.Connection) -> str:
-        """Write a new mark into the journal only, inside its last transaction; return it for `finish`."""
+        """Write a new mark into the journal only, and return it for `finish`.
+
+        It is part of the last transaction.
+        """
         mark = secrets.token_hex(16)
         self._put(connection, mark)
         return mark
 
     def finish(self, mark: str) -> None:
-        """Set the seal at the end of a run: its last transaction is in the journal, or in the -wal."""
+        """Set the seal at the end of a run.
+
+        The last transaction is in the journal or in its -wal.
+        """
         self._lock.write(mark)
 
     def _put(self, connection: sqlite3.Connection, mark: str) -> None:
@@ -108,14 +119,16 @@ def wal_size(path: Path) -> int:
 
 
 def is_wal_whole(connection: sqlite3.Connection, size: int) -> bool:
-    """Move the -wal into the journal, and return whether all `size` bytes that it had were taken."""
+    """Move the -wal into the journal; return whether all its bytes were valid."""
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
     _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return size == (_WAL_HEADER + frames * (_FRAME_HEADER + page_size) if frames > 0 else 0)
 
 
 def checkpoint(connection: sqlite3.Connection, seal: Seal) -> bool:
-    """Move the -wal into the journal and set a new seal; return whether the -wal is empty.
+    """Move the -wal into the journal, and set a new seal.
+
+    Return whether the -wal is empty.
 
     It does not wait for readers. If one is in the way, the -wal keeps its content, and nothing is lost.
     """

@@ -1,4 +1,6 @@
-"""Journal of a run: record each intent before the request is sent, and each result before it is reported.
+"""Journal of a run.
+
+Each intent is recorded before its request is sent, and each result before it is reported.
 
 SQLite runs in a thread of its own. Jobs that arrive while it writes share one transaction and one sync to the disk
 (group commit): many thousand durable records a second. The journal holds no payload, no answer and no secret, only
@@ -66,7 +68,9 @@ class _Job:
 
 
 class Journal:
-    """Open journal, made with `open`. It owns the file, its lock and the writer's thread until `aclose`.
+    """Open journal, made with `open`.
+
+    It owns the file, its lock and the writer's thread until `aclose`.
 
     Attributes:
         path: the file.
@@ -122,7 +126,10 @@ class Journal:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Write the remaining jobs and close the file, even if the caller is cancelled. Safe to repeat."""
+        """Write the remaining jobs and close the file, even if the caller is cancelled.
+
+        Safe to repeat.
+        """
         self._is_closed = True
         self._jobs.put(None)
         with anyio.CancelScope(shield=True):  # nothing is lost if the caller is cancelled
@@ -199,7 +206,10 @@ class Journal:
             self._seal.finish(mark)
 
     def _submit(self, execute: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Queue statements for the writer's thread; when the future is done, they are on the disk."""
+        """Queue statements for the writer's thread.
+
+        When the future is done, they are on the disk.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._is_closed:
             future.set_exception(JournalError(f"the journal {self.path} is closed."))
@@ -235,7 +245,7 @@ class Journal:
         await self._submit(execute)
 
     async def settle_doubt(self) -> None:
-        """Record that lists have shown everything that earlier runs may have sent, and clear `doubt`."""
+        """Record that lists have shown all earlier creates, and clear `doubt`."""
 
         def execute(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM meta WHERE name = 'doubt'")
@@ -260,7 +270,9 @@ class Journal:
         baseline: Iterable[tuple[str, str, str, str]] = (),
         forget: Iterable[tuple[str, str, str]] = (),
     ) -> None:
-        """Update plan and baseline in one transaction. The writer's thread consumes the iterables.
+        """Update plan and baseline in one transaction.
+
+        The writer's thread consumes the iterables.
 
         Args:
             add: new steps.
@@ -292,7 +304,7 @@ class Journal:
         await self._submit(lambda connection: connection.execute(statement).rowcount)
 
     async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
-        """Return the baseline of one company and its series, or of all companies if `rfc` is None."""
+        """Return the baseline of one company and its series, or of all companies."""
         where, values = ("letra = ''", ()) if rfc is None else ("rfc = ?", (rfc,))
 
         def execute(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
@@ -304,7 +316,10 @@ class Journal:
         return await self._submit(execute)
 
     async def all_steps(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
-        """Return a page of steps in the plan's order, and the cursor of the next page (0: no more)."""
+        """Return a page of steps, and the cursor of the next page (0: no more).
+
+        Steps are in the plan's order.
+        """
 
         def execute(connection: sqlite3.Connection) -> tuple[list[Step], int]:
             steps = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))

@@ -1,1 +1,4 @@
-"""Plans: the companies and series that should exist, from Python, CSV or TOML. Private."""
+"""Plans: companies and series that should exist, from Python, CSV or TOML.
+
+Private.
+"""

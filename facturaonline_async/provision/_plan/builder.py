@@ -100,7 +100,10 @@ class PlanBuilder:
 
 
 def file_problem(reason: str) -> PlanProblem:
-    """Return a problem of the file as a whole; `name_file_in_problems` adds the file's name."""
+    """Return a problem of the file as a whole.
+
+    `name_file_in_problems` adds the file's name.
+    """
     return PlanProblem(row=0, column="", reason=reason)
 
 
@@ -109,7 +112,7 @@ class _Read(Protocol):
 
 
 def name_file_in_problems(read: _Read) -> _Read:
-    """Decorate a reader so that problems and notices of the file as a whole name the file."""
+    """Decorate a reader: problems of the file as a whole name the file."""
 
     @functools.wraps(read)
     def named(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:

@@ -78,7 +78,10 @@ def _curp(cell: str) -> tuple[Value, str]:
 
 @lru_cache  # together with `_regimen`, saves 5 % of reading a plan
 def _codpos(cell: str) -> tuple[Value, str]:
-    """Restore the leading zero that a spreadsheet dropped; the códigos of Mexico City begin with it."""
+    """Restore the leading zero that a spreadsheet dropped.
+
+    The códigos of Mexico City begin with it.
+    """
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
     return restored, "must be a código postal of 5 digits" if _has_error(identifiers.codpos(restored)) else ""
 

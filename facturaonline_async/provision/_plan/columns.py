@@ -13,7 +13,10 @@ __all__ = ["as_problem", "in_columns", "refused_in_columns"]
 
 
 def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
-    """Return a finding whose field is the plan's column; for a password, name its environment variable."""
+    """Return a finding whose field is the plan's column.
+
+    For a password, it names the environment variable.
+    """
     kind, _, part = finding.field.rpartition(".")
     column = f"fiel{part}" if kind == "fiel" else part
     variables = row.variables if isinstance(row, (FileRow, FaultyRow)) else {}
@@ -29,7 +32,10 @@ def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> PlanProblem:
 
 
 def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:
-    """Return an error of a file's row whose findings name the plan's columns; other errors are returned unchanged."""
+    """Return an error whose findings name the plan's columns.
+
+    Errors without findings, and errors of other rows, are returned unchanged.
+    """
     if not error.findings or not isinstance(row, FileRow):
         return error
     findings = [in_columns(row, finding) for finding in error.findings]

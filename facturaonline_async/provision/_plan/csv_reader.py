@@ -95,7 +95,10 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
 
 
 def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> str:
-    """Return the problem with the number of cells, or ``""``. It shows no cell: one may be a password."""
+    """Return the problem with the number of cells, or ``""``.
+
+    It shows no cell: one may be a password.
+    """
     nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
     if any(cell.strip() for cell in record[len(columns) :]):
         is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
@@ -111,7 +114,7 @@ def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> str:
 
 
 def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
-    """Open the file as text, in the encoding that it has; add a notice if the encoding is a guess."""
+    """Open the file as text; add a notice if its encoding is a guess."""
     start = file.read(4)
     encoding = "utf-8-sig"
     if start == b"PK\x03\x04":
@@ -128,7 +131,9 @@ def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
 
 
 def _first_windows_row(file: BinaryIO) -> int | None:
-    """Return the first row that is Windows-1252, None if all rows are UTF-8; refuse every other encoding.
+    """Return the first row that is Windows-1252, or None if all rows are UTF-8.
+
+    Every other encoding is refused.
 
     The file is read line by line: in both encodings, the bytes of a line end are part of no other character.
     """
@@ -160,7 +165,7 @@ def _first_windows_row(file: BinaryIO) -> int | None:
 
 
 def _refuse_other_encodings(row: int, spanish: Counter[str], *, is_windows: bool) -> None:
-    """Refuse a file that has more Spanish words in another encoding than in Windows-1252.
+    """Refuse a file with more Spanish words in another encoding than in Windows-1252.
 
     Every byte is a character in all of them, so that only words distinguish them: the „ and ê of COMPA„êA are Ñ and Í
     in MacRoman.

@@ -1,4 +1,7 @@
-"""Rows of a plan that was read from a file. Certificates are read only when a row is loaded."""
+"""Rows of a plan that was read from a file.
+
+Certificates are read only when a row is loaded.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ class FoundFile(NamedTuple):
 
 
 class Files:
-    """Files that a plan names, with paths relative to its folder. A file that many rows name is checked once.
+    """Files that a plan names, with paths relative to its folder.
+
+    A file that many rows name is checked once.
 
     Attributes:
         find: returns the file that a cell names.
@@ -70,7 +72,7 @@ def _find(folder: str, names: Callable[[str], _Names], cell: str) -> FoundFile:
 
 
 def _find_other_unicode_form(path: str, names: Callable[[str], _Names]) -> str:
-    """Return the existing path that differs only in its Unicode form, if there is exactly one; else the path.
+    """Return the existing path that differs only in its Unicode form, else the path.
 
     A plan written on Windows names "compañía.cer" with composed characters (NFC). A macOS archive holds the file with
     decomposed ones (NFD), which is a different name on Linux.
@@ -84,7 +86,10 @@ def _find_other_unicode_form(path: str, names: Callable[[str], _Names]) -> str:
 
 
 def _names(folder: str) -> _Names:
-    """Return the names in a folder by their composed form (NFC); no names if it cannot be read."""
+    """Return the names in a folder by their composed form (NFC).
+
+    If the folder cannot be read, there are none.
+    """
     names: dict[str, list[str]] = {}
     try:
         for name in os.listdir(folder):  # noqa: PTH208
@@ -95,7 +100,7 @@ def _names(folder: str) -> _Names:
 
 
 def _is_readable(path: str) -> bool:
-    """Return whether the file is a readable regular file of usual size, without reading it."""
+    """Return whether the file is readable, regular and of usual size."""
     try:
         status = os.stat(path)  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size <= _USUAL_BYTES:

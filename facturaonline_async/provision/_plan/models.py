@@ -113,7 +113,10 @@ class PlanSerie:
 
 @runtime_checkable
 class PlanRow(Protocol):
-    """Protocol of a row: one company of a plan with its series. Files are read only by `load`."""
+    """Protocol of a row: one company of a plan with its series.
+
+    Files are read only by `load`.
+    """
 
     @property
     def number(self) -> int:

@@ -1,4 +1,4 @@
-"""The public `Plan`: companies and series that should exist, checked as a whole before anything is sent."""
+"""The public `Plan`: companies and series that should exist."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ class Plan:
         return sum(len(row.series) for row in self.rows)
 
     def files(self) -> Iterator[str]:
-        """Yield the paths of the files that the rows name: certificates, keys and logos. `ValueRow` names none."""
+        """Yield the paths of all certificates, keys and logos that the rows name.
+
+        `ValueRow` names none.
+        """
         return (path for row in self.rows if isinstance(row, FileRow) for path in row.files)
 
     @classmethod
@@ -98,7 +101,9 @@ class Plan:
 
     @staticmethod
     def parse(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
-        """Read a plan's file without raising for faulty cells, to show them with the results of `provision.validate`.
+        """Read a plan's file without raising for faulty cells.
+
+        The problems can be shown together with the results of `provision.validate`.
 
         Args:
             path: a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
@@ -135,7 +140,9 @@ class Plan:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
-        """Read a plan from a CSV file, as spreadsheets write it, and check that the files it names can be read.
+        """Read a plan from a CSV file, as spreadsheets write it.
+
+        It also checks that the files that the plan names can be read.
 
         The README shows the columns. Relative paths start at the plan's folder. The CSV file is not needed afterwards;
         the certificates are. Their contents are not checked here, but by `provision.validate`, and by a run before each
@@ -154,7 +161,9 @@ class Plan:
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
-        """Read a plan from a TOML file: one table per company, with the names of the CSV columns as keys.
+        """Read a plan from a TOML file.
+
+        It has one table per company, with the names of the CSV columns as keys.
 
         ::
 

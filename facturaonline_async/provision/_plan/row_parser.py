@@ -92,7 +92,9 @@ class RowParser:
         self._series_count = 0
 
     def reject_column(self, column: str, reason: str) -> None:
-        """Add a problem with a value that is not a text, and ignore further problems of its column.
+        """Add a problem with a value that is not a text.
+
+        Further problems of its column are ignored.
 
         Args:
             column: name of the column.
@@ -119,7 +121,10 @@ class RowParser:
         return PlanProblem(row=self.number, column=column, reason=reason, seen=None if is_hidden else seen)
 
     def _stripped(self, name: str, cell: str) -> str:
-        """Return a cell without blanks and without the quoting of a spreadsheet, which passwords keep."""
+        """Return a cell without blanks and the quoting of a spreadsheet.
+
+        Passwords keep both.
+        """
         if name not in PASSWORDS and (cell.startswith("'") or '"' in cell):
             cell, changes = _unwrap(name, cell)
             if changes:
@@ -183,7 +188,10 @@ class RowParser:
         return value
 
     def _reject_error_value(self, name: str, cell: str) -> bool:
-        """Add a problem if a cell is a spreadsheet's error value. Not for passwords, which may look like one."""
+        """Add a problem if a cell is a spreadsheet's error value.
+
+        Not for passwords, which may look like one.
+        """
         if is_error_value(cell):
             self.add_problem(name, _ERROR, seen=cell)
             return True
@@ -227,7 +235,10 @@ class RowParser:
             yield letra, tipo_documento, int(folio) if folio else None
 
     def _serie_parts(self, serie: SerieCell) -> Iterator[str]:
-        """Yield the parts of a serie with certain corrections, each with a notice, except for blanks around a part."""
+        """Yield the parts of a serie, corrected where the meaning is certain.
+
+        Each correction adds a notice, except for blanks around a part.
+        """
         for part in serie:
             text, changes = mend(part.strip())
             if changes:
@@ -264,7 +275,10 @@ class RowParser:
         return path or None
 
     def _password(self, name: str) -> str:
-        """Return the password, from its cell or from the environment. Problems never show a cell that may be one."""
+        """Return the password, from its cell or from the environment.
+
+        Problems never show a cell that may be one.
+        """
         cell, variable = self._raw.get(name, ""), self._cells.get(f"{name}_env")
         if cell.strip() and variable:
             self.add_problem(name, f"give {name} or {name}_env, not both")
@@ -283,7 +297,10 @@ class RowParser:
 
 
 def _unwrap(name: str, cell: str) -> tuple[str, list[str]]:
-    """Return the cell without the quoting of a spreadsheet. No RFC and no code contains an apostrophe."""
+    """Return the cell without the quoting of a spreadsheet.
+
+    No RFC and no code contains an apostrophe.
+    """
     text, changes = unwrap(cell)
     if not changes and text.startswith("'") and name in TEXTS - FREE_TEXTS:
         return text[1:], ["without the apostrophe before it"]
@@ -291,7 +308,7 @@ def _unwrap(name: str, cell: str) -> tuple[str, list[str]]:
 
 
 def _fault(name: str, cell: str) -> str | None:
-    """Return the problem with characters that no cell, or no free text, may hold, or None."""
+    """Return the problem with forbidden characters of a cell, or None."""
     if _CONTROL.search(cell):
         return "holds a line break or a control character: is a quotation mark missing?"
     if invisible := find_invisible(cell):
@@ -312,7 +329,10 @@ _FORM_OF_TABLES: Final = (
 
 @lru_cache(maxsize=256)
 def _plan_series(parts: tuple[tuple[str, str, int | None], ...]) -> tuple[PlanSerie, ...]:
-    """Return the series as values. Cached: most companies have the same series, and share one value."""
+    """Return the series as values.
+
+    Cached: most companies have the same series, and share one value.
+    """
     return tuple(
         # `RowParser` has checked the spelling.
         PlanSerie(letra=letra, tipo_documento=TipoDocumento.other(tipo_documento), folio=folio)

@@ -117,7 +117,10 @@ def _text(key: str, value: object) -> str | None:
 
 
 def _series(value: object) -> tuple[list[SerieCell] | None, _Faults]:
-    """Return the series that are tables, or None if they are a text as in a CSV file; and their problems."""
+    """Return the series that are tables, and their problems.
+
+    None instead of series: they are a text, as in a CSV file.
+    """
     if value is None or isinstance(value, str):
         return None, []
     if not isinstance(value, list):

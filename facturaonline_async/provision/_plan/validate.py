@@ -1,4 +1,4 @@
-"""Dry run: load and check every row of a plan like a run, without sending anything."""
+"""Dry run: load and check every row of a plan, without sending anything."""
 
 from __future__ import annotations
 
