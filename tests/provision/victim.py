@@ -119,7 +119,7 @@ POINTS: dict[str, tuple[type, str, Moment, Callable[..., bool]]] = {
     "after a company's answer, before it is read": (Transport, "attempt", "after", sends("empresas.create")),
     "after a company's answer, before it is done": (Journal, "save", "before", saves(StepState.DONE, empresa=True)),
     "after a company is done, before it is read": (Journal, "save", "after", saves(StepState.DONE, empresa=True)),
-    "after a company is read, before its series are listed": (SerieSteps, "bring", "before", always),
+    "after a company is read, before its series are listed": (SerieSteps, "advance", "before", always),
     "before the series' baseline": (Journal, "adjust", "before", is_series_baseline),
     "after the series' baseline": (Journal, "adjust", "after", is_series_baseline),
     "before a serie's intent": (Journal, "save", "before", saves(StepState.INTENT, empresa=False)),
