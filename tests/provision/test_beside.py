@@ -105,7 +105,7 @@ async def test_a_run_makes_nothing_again_that_lists_lack_and_this_session_has_se
 
 @WHATS
 @staged()
-async def test_what_was_seen_and_is_gone_is_made_again_after_settle(
+async def test_a_step_deleted_elsewhere_is_created_again_after_the_settle_time(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     """Somebody deletes it elsewhere: the run waits, looks, and creates it."""
@@ -138,7 +138,7 @@ async def test_a_run_adopts_what_was_ensured_a_moment_ago(stage: Stage, client: 
 
 
 @staged(list_lag=8.0)
-async def test_an_ensure_finds_what_a_run_has_made_a_moment_ago(stage: Stage, client: FacturaOnline) -> None:
+async def test_an_ensure_finds_what_a_run_created_a_moment_ago(stage: Stage, client: FacturaOnline) -> None:
     async with provision(client, plan_of([0]), settle=SETTLE) as under_way:
         async for outcome in under_way:
             empresa = await client.empresas.ensure(nueva(RFC))
@@ -188,7 +188,7 @@ async def test_a_run_that_ends_leaves_the_others_their_ears(stage: Stage, client
 
 
 @staged(list_lag=8.0)
-async def test_a_serie_that_comes_up_while_a_run_waits_for_its_turn_is_not_made_again(
+async def test_a_serie_that_appears_while_a_run_waits_for_a_start_is_not_created_again(
     stage: Stage, client: FacturaOnline
 ) -> None:
     """An ensure has sent it. The run lists, and sees nothing; then the ensure sees it, and nothing is in doubt."""
@@ -202,9 +202,7 @@ async def test_a_serie_that_comes_up_while_a_run_waits_for_its_turn_is_not_made_
 
 
 @staged(list_lag=8.0)
-async def test_a_run_heeds_what_was_in_doubt_when_it_began_however_late_it_comes_to_it(
-    stage: Stage, client: FacturaOnline
-) -> None:
+async def test_a_run_respects_a_create_that_was_pending_when_it_began(stage: Stage, client: FacturaOnline) -> None:
     plan = plan_of([0] * 8)
     *there_before, last = [row.rfc for row in plan]
     for rfc in there_before:
@@ -219,7 +217,7 @@ async def test_a_run_heeds_what_was_in_doubt_when_it_began_however_late_it_comes
 
 
 @staged()
-async def test_an_ensure_whose_list_is_older_than_the_end_of_a_doubt_looks_again(
+async def test_an_ensure_lists_again_if_its_list_is_older_than_the_end_of_a_pending_create(
     stage: Stage, client: FacturaOnline
 ) -> None:
     """A run's create is done late. It is not in the ensure's list yet; the run sees it before that list arrives."""
@@ -239,7 +237,7 @@ async def test_an_ensure_whose_list_is_older_than_the_end_of_a_doubt_looks_again
 )
 @WHATS
 @staged()
-async def test_what_an_earlier_run_has_left_in_doubt_is_made_by_no_ensure_beside_the_next_run(
+async def test_no_ensure_repeats_a_pending_create_of_an_earlier_run(
     stage: Stage, client: FacturaOnline, what: str, fate: str, ending: tuple[int, bool]
 ) -> None:
     """It ends with so many creates, and complete or not."""
@@ -262,7 +260,7 @@ async def test_what_an_earlier_run_has_left_in_doubt_is_made_by_no_ensure_beside
 
 
 @staged()
-async def test_a_run_that_begins_while_another_is_in_doubt_waits_with_it(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_run_waits_for_the_pending_create_of_another_run(stage: Stage, client: FacturaOnline) -> None:
     """The first create is lost, its repeat comes late; the second run settles between the two."""
     stage.on(EMPRESAS, lost(), times=1)
     stage.on(EMPRESAS, lost(done_after=20), times=1)
@@ -281,7 +279,7 @@ async def test_a_run_that_begins_while_another_is_in_doubt_waits_with_it(stage: 
 
 @WHATS
 @staged(settle=200.0)
-async def test_an_ensures_doubt_outlives_a_run_that_settles_sooner(
+async def test_the_pending_create_of_an_ensure_outlives_a_run_with_a_shorter_settle_time(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     """The create of the ensure is done when a run that waits for a few seconds only would have sent its own."""
@@ -295,7 +293,7 @@ async def test_an_ensures_doubt_outlives_a_run_that_settles_sooner(
 
 @pytest.mark.parametrize(("what", "words"), [(EMPRESAS, YES_IN_OTHER_WORDS), (SERIES, YES)], ids=["company", "serie"])
 @staged()
-async def test_what_the_api_says_it_made_is_made_by_nobody_else_though_no_list_shows_it(
+async def test_a_confirmed_create_is_not_repeated_although_no_list_shows_it(
     stage: Stage, client: FacturaOnline, what: str, words: Act
 ) -> None:
     """A yes that cannot be read, or one that tells no uid: long after the run, ensures and runs wait for it."""
@@ -372,7 +370,7 @@ USERS = st.builds(
     list_lag=st.sampled_from((0.0, 1.0, 8.0)),
     read_lag=st.sampled_from((0.0, 2.0)),
 )
-def test_whoever_uses_a_session_and_whatever_goes_wrong_nothing_is_made_twice(
+def test_runs_and_ensures_of_one_session_create_nothing_twice_under_any_faults(
     users: list[User], chance: random.Random, list_lag: float, read_lag: float
 ) -> None:
     stage, plan = Stage(chance=chance, list_lag=list_lag, read_lag=read_lag, script=None), plan_of([1, 2])
@@ -399,7 +397,7 @@ def names_in(folder: Path) -> set[str]:
     return {each.name for each in folder.iterdir()}
 
 
-async def test_a_journal_has_one_lock_whatever_it_is_called(tmp_path: Path) -> None:
+async def test_all_names_of_a_journal_share_one_lock(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "j")
     (tmp_path / "folder").symlink_to(tmp_path, target_is_directory=True)
     names = [tmp_path / "j", tmp_path / "link", tmp_path / "folder" / "j", tmp_path / "folder" / "link"]
@@ -422,7 +420,7 @@ async def test_a_journal_with_two_names_of_its_own_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP])
-async def test_where_files_cannot_be_locked_nobody_else_is_blamed(
+async def test_a_file_system_without_locks_is_not_reported_as_a_journal_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def refuse(_: int, *, blocking: bool) -> bool:
@@ -461,7 +459,7 @@ async def test_a_journal_that_is_taken_away_stops_the_run_before_anything_more_i
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "a?b#c%20.sqlite", "-"])
-async def test_whatever_a_journal_is_called_it_is_a_file(
+async def test_any_name_of_a_journal_is_a_file(
     client: FacturaOnline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -471,7 +469,9 @@ async def test_whatever_a_journal_is_called_it_is_a_file(
 
 
 @pytest.mark.parametrize("name", ["", b"j", "nul\0", 7])
-async def test_what_is_no_path_is_refused_by_name(client: FacturaOnline, emulator: Emulator, name: Any) -> None:
+async def test_a_value_that_is_not_a_path_is_refused_by_name(
+    client: FacturaOnline, emulator: Emulator, name: Any
+) -> None:
     with pytest.raises(InvalidInputError, match="journal must be the path of a file, and was") as caught:
         await run(client, plan_of([1]), journal=name)
     assert (caught.value.field, emulator.count(EMPRESAS)) == ("journal", 0)

@@ -45,7 +45,7 @@ async def duplicates(emulator: Emulator, journal: Path, *, settle: float) -> int
 
 
 @pytest.mark.parametrize("endpoint", ["empresas.create", "series.create"])
-async def test_without_a_settle_time_what_is_done_late_is_done_twice(
+async def test_without_a_settle_time_late_creates_are_duplicated(
     emulator: Emulator, tmp_path: Path, endpoint: str
 ) -> None:
     emulator.inject(Fault.commit_late(LATE), endpoint=endpoint, times=5)

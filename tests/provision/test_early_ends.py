@@ -48,7 +48,7 @@ async def _goes_on(under_way: Run, how: str) -> bool:
 
 
 @pytest.mark.parametrize("how", ["stopped", "left", "cancelled"])
-async def test_the_report_of_a_run_that_ends_early_says_what_the_journal_says(tmp_path: Path, how: str) -> None:
+async def test_the_report_of_a_run_that_ends_early_agrees_with_the_journal(tmp_path: Path, how: str) -> None:
     journal, reports = tmp_path / "j", list[RunReport]()
     async with (
         Emulator(latency=0.01) as emulator,
@@ -70,7 +70,7 @@ async def test_the_report_of_a_run_that_ends_early_says_what_the_journal_says(tm
     assert (reports[-1].is_complete, reports[-1].empresas[State.NOT_TRIED]) == (True, 0)
 
 
-async def test_a_resumed_run_says_what_an_earlier_one_has_created(tmp_path: Path) -> None:
+async def test_a_resumed_run_reports_what_an_earlier_run_created(tmp_path: Path) -> None:
     journal, reports = tmp_path / "j", list[RunReport]()
     async with (
         Emulator(latency=0.01) as emulator,
@@ -88,7 +88,7 @@ async def test_a_resumed_run_says_what_an_earlier_one_has_created(tmp_path: Path
     assert not [outcome.rfc for outcome in first if outcome.is_earlier]
 
 
-async def test_what_could_not_be_sent_has_failed_in_the_journal_as_in_the_report(tmp_path: Path) -> None:
+async def test_unsent_steps_are_failed_in_the_journal_as_in_the_report(tmp_path: Path) -> None:
     journal, reports = tmp_path / "j", list[RunReport]()
     async with (
         Emulator() as emulator,

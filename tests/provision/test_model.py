@@ -115,7 +115,7 @@ def scripted(script: dict[str, list[str]], *, series: int, list_lag: float = 0.0
     return world, virtually(main())
 
 
-def test_what_is_sent_while_others_wait_waits_for_as_long() -> None:
+def test_a_create_sent_while_others_wait_waits_as_long() -> None:
     """A serie that could not be sent at first is sent when its neighbour is looked for, and is due much later."""
     world, report = scripted({"F": ["dropped"], "P": ["not sent"] * 3 + ["done late"]}, series=2, list_lag=8.0)
     assert world.fates == {"ok": 2, "dropped": 1, "not sent": 3, "done late": 1}
@@ -128,7 +128,7 @@ def test_a_refused_serie_is_not_sent_again_in_the_same_run() -> None:
 
 
 @pytest.mark.parametrize(("key", "what"), [("F", "series"), ("AAA010101000", "empresas")])
-def test_what_is_never_done_is_sent_three_times_and_no_more(key: str, what: str) -> None:
+def test_a_create_without_effect_is_sent_three_times_and_no_more(key: str, what: str) -> None:
     world, report = scripted({key: ["dropped"] * 9}, series=1)
     assert (world.fates["dropped"], getattr(report, what)[State.FAILED]) == (3, 1)
     assert "it was sent 3 times, and lists do not show it" in str(report.failed)

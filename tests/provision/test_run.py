@@ -67,7 +67,7 @@ def rows(emulator: Emulator) -> dict[str, list[str]]:
     return {rfc: sorted(series) for rfc, series in found.items()}
 
 
-async def test_what_is_missing_is_created_and_reported(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_missing_companies_and_series_are_created_and_reported(client: FacturaOnline, emulator: Emulator) -> None:
     (outcome,), report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F, P])]))
     assert rows(emulator) == {"EKU9003173C9": ["F:factura", "P:pago"]}
     (uid,) = set(emulator.state["empresas"]) - {MAIN}
@@ -89,7 +89,7 @@ async def test_what_is_missing_is_created_and_reported(client: FacturaOnline, em
     )
 
 
-async def test_what_exists_is_adopted_and_left_as_it_is(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_existing_companies_and_series_are_adopted_unchanged(client: FacturaOnline, emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc="EKU9003173C9", razon_social="VIEJA")
     emulator.add_serie(uid, letra="F", tipo_documento="factura", folio=77, estatus="Pausada")
     before = json.dumps(emulator.state["empresas"][uid])
@@ -351,7 +351,7 @@ async def test_the_list_at_the_end_is_given_time_to_show_all() -> None:
     assert (report.audit, report.is_complete) == ([], True)
 
 
-async def test_what_the_list_at_the_end_shows_otherwise_is_told(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_differences_of_the_final_list_are_reported(client: FacturaOnline, emulator: Emulator) -> None:
     """Somebody creates one of the plan's companies a second time, and deletes another, while the run is at work."""
     plan = Plan.from_values([(nueva(rfc), []) for rfc in ("AAA010101AA1", "AAA010102AA1", "AAA010103AA1")])
     async with provision(client, plan, settle=0.1) as under_way:
@@ -406,7 +406,7 @@ async def test_a_listener_that_breaks_is_logged_and_changes_nothing(
     assert "clave-secreta" not in caplog.text
 
 
-async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_begins_nothing_more(tmp_path: Path) -> None:
+async def test_a_stopped_run_finishes_requests_in_flight_and_starts_no_others(tmp_path: Path) -> None:
     async with (
         Emulator(latency=0.02) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
@@ -425,7 +425,9 @@ async def test_a_run_that_is_stopped_ends_what_is_in_flight_and_begins_nothing_m
         assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 30, 60)
 
 
-async def test_a_row_says_for_itself_what_to_do_with_what_exists(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_row_overrides_what_the_run_does_with_an_existing_company(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
     choices: list[Existing | None] = ["adopt", "update", "fail", None]
     rfcs = [f"AAA010101AA{number}" for number in range(4)]
     uids = [emulator.add_empresa(rfc=rfc, razon_social="VIEJA") for rfc in rfcs]

@@ -47,7 +47,7 @@ def now() -> float:
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 5.0, SETTLE - 9.0])
 @WHATS
 @staged(list_lag=8.0)
-async def test_what_a_server_makes_twice_is_never_complete(
+async def test_a_duplicate_made_by_the_server_is_never_complete(
     stage: Stage, client: FacturaOnline, what: str, seconds: float
 ) -> None:
     """Lists show it a while later, but within the settle time."""
@@ -60,7 +60,7 @@ async def test_what_a_server_makes_twice_is_never_complete(
 
 @WHATS
 @staged()
-async def test_a_conflict_that_the_last_look_found_is_over_when_a_person_has_mended_it(
+async def test_a_conflict_found_by_the_audit_ends_when_a_person_has_resolved_it(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     stage.on(what, twice(5), times=1)
@@ -115,7 +115,7 @@ async def test_each_company_that_was_touched_is_listed_once_more_after_settle_an
 
 
 @staged()
-async def test_companies_are_looked_at_while_a_run_goes_on(stage: Stage, client: FacturaOnline) -> None:
+async def test_companies_are_audited_while_the_run_continues(stage: Stage, client: FacturaOnline) -> None:
     """Its end waits for the last one alone, and nothing is kept of those before."""
     plan = plan_of([1] * 40)
     waiting = []
@@ -199,7 +199,7 @@ async def stopped(stop: Callable[[], None], stage: Stage, number: int) -> None:
 @pytest.mark.parametrize("how", ["left", "stopped"])
 @WHATS
 @staged()
-async def test_what_a_run_that_was_ended_did_not_look_at_is_looked_at_by_the_next(
+async def test_the_next_run_makes_the_audit_that_an_ended_run_did_not(
     stage: Stage, client: FacturaOnline, what: str, how: str
 ) -> None:
     stage.on(what, twice(15), times=1)
@@ -212,7 +212,7 @@ async def test_what_a_run_that_was_ended_did_not_look_at_is_looked_at_by_the_nex
 
 
 @staged()
-async def test_a_journal_is_not_complete_before_the_last_look(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_journal_is_not_complete_before_the_audit(stage: Stage, client: FacturaOnline) -> None:
     def unaudited() -> int:
         statement = "SELECT count(*) FROM things WHERE phase = 'done' AND due > 0"
         return int(stage.book.execute(statement).fetchone()[0])

@@ -29,7 +29,7 @@ def queue() -> DelayQueue[str]:
     return DelayQueue()
 
 
-async def test_items_become_due_at_their_moments_whatever_the_order_in_which_they_came(queue: DelayQueue[str]) -> None:
+async def test_items_become_due_at_their_moments_in_any_order_of_arrival(queue: DelayQueue[str]) -> None:
     queue.put("late", BEGIN + 30)
     queue.put("soon", BEGIN + 10)
     found = []

@@ -35,7 +35,7 @@ def _mains_only(body: Any) -> None:
 @pytest.mark.parametrize("told", [_keyless, _mains_only])
 @pytest.mark.parametrize("is_there", [True, False])
 @staged()
-async def test_keys_that_no_list_tells_are_proved_before_a_serie_is_created_with_them(
+async def test_keys_that_no_list_shows_are_verified_before_a_serie_is_created_with_them(
     stage: Stage,
     client: FacturaOnline,
     told: Callable[[Any], None],
@@ -56,7 +56,7 @@ async def test_keys_that_no_list_tells_are_proved_before_a_serie_is_created_with
 
 
 @staged()
-async def test_keys_that_no_list_tells_are_used_once_they_are_proved(stage: Stage, client: FacturaOnline) -> None:
+async def test_keys_that_no_list_shows_are_used_once_they_are_verified(stage: Stage, client: FacturaOnline) -> None:
     stage.on("empresas.list", edited(_keyless))
     _, report = await run(client, plan_of([1, 2]))
     assert (there(stage), report.is_complete) == (wanted(plan_of([1, 2])), True)
@@ -78,7 +78,7 @@ async def test_the_main_company_is_not_created_though_no_list_has_it(stage: Stag
 
 @pytest.mark.parametrize("what", [EMPRESAS, SERIES])
 @staged()
-async def test_what_was_there_several_times_and_was_never_sent_may_be_taken_out_of_the_plan(
+async def test_a_conflict_that_was_never_sent_may_be_removed_from_the_plan(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     uid = stage.state.add_empresa({"rfc": RFC})
@@ -145,7 +145,7 @@ class Later(NuevaEmpresa):
     is_matriz: bool = False
 
 
-def test_what_later_versions_may_say_of_a_company_does_not_change_what_it_is_known_by() -> None:
+def test_new_attributes_of_later_versions_do_not_change_a_digest() -> None:
     def later(**more: Any) -> Later:
         known = nueva(RFC)
         return Later(**{each.name: getattr(known, each.name) for each in fields(NuevaEmpresa)} | more)

@@ -49,7 +49,7 @@ def found(outcome: RowOutcome, what: str) -> tuple[State, str]:
 
 @WHATS
 @staged()
-async def test_what_never_succeeds_ends_a_run_after_three_sends_and_is_tried_again_by_the_next(
+async def test_a_create_that_never_succeeds_fails_after_three_sends_and_is_tried_by_the_next_run(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     stage.on(what, answered(502), times=4)
@@ -111,7 +111,7 @@ async def test_a_refusal_stays_one_where_nothing_is_there_or_that_cannot_be_seen
 
 
 @staged()
-async def test_refused_rows_share_the_list_that_they_are_looked_for_in(stage: Stage, client: FacturaOnline) -> None:
+async def test_refused_rows_share_one_list(stage: Stage, client: FacturaOnline) -> None:
     stage.on(EMPRESAS, answered(422, {"status": "error", "message": "no"}))
     outcomes, _ = await run(client, plan_of([0] * 64), concurrency=32)
     assert Counter(outcome.state for outcome in outcomes) == {State.FAILED: 64}
@@ -121,7 +121,7 @@ async def test_refused_rows_share_the_list_that_they_are_looked_for_in(stage: St
 @pytest.mark.parametrize("act", [THROTTLED, unconnected], ids=["throttled", "unconnected"])
 @WHATS
 @staged()
-async def test_what_cannot_be_sent_for_a_while_is_sent_after_it(
+async def test_a_create_that_cannot_be_sent_for_a_while_is_sent_later(
     stage: Stage, client: FacturaOnline, what: str, act: Act
 ) -> None:
     stage.on(what, act, until=20)
@@ -133,7 +133,7 @@ async def test_what_cannot_be_sent_for_a_while_is_sent_after_it(
 
 
 @staged()
-async def test_what_can_never_be_sent_ends_the_run_and_is_tried_again_by_the_next(
+async def test_a_create_that_can_never_be_sent_fails_and_is_tried_by_the_next_run(
     stage: Stage, client: FacturaOnline
 ) -> None:
     stage.on(EMPRESAS, unconnected, until=90)
@@ -206,9 +206,7 @@ async def test_lists_that_fail_for_a_while_do_not_end_the_waiting(
 
 
 @staged(settle=200.0)
-async def test_a_look_that_fails_before_a_create_is_that_rows_outcome_and_no_others(
-    stage: Stage, client: FacturaOnline
-) -> None:
+async def test_a_list_that_fails_before_a_create_fails_only_its_row(stage: Stage, client: FacturaOnline) -> None:
     """An ensure's create of a serie is in doubt, and whether it is there cannot be seen when the run comes to it."""
     stage.on(SERIES, lost(), times=1)
     own = client.for_empresa(await client.empresas.ensure(nueva(RFC)))
@@ -233,7 +231,7 @@ async def test_a_look_that_fails_before_a_create_is_that_rows_outcome_and_no_oth
 @pytest.mark.parametrize("how", ["parked", "listed"])
 @WHATS
 @staged()
-async def test_a_look_that_finds_several_leaves_them_to_a_person(
+async def test_a_list_that_shows_several_is_a_conflict(
     stage: Stage, client: FacturaOnline, what: str, how: str
 ) -> None:
     """Somebody else creates one, too, while a create of the run is in doubt, or is not listed yet."""
@@ -255,7 +253,7 @@ async def test_a_look_that_finds_several_leaves_them_to_a_person(
 
 @pytest.mark.parametrize("mode", ["deleted", "another RFC"])
 @staged()
-async def test_series_in_doubt_of_a_company_that_cannot_be_opened_any_more_end_the_run(
+async def test_unknown_series_of_a_company_that_cannot_be_read_do_not_block_the_run(
     stage: Stage, client: FacturaOnline, mode: str
 ) -> None:
     stage.on(SERIES, lost(), times=1)
@@ -298,7 +296,7 @@ async def test_a_serie_with_a_yes_that_never_shows_is_never_complete(
 
 
 @staged()
-async def test_a_run_that_is_stopped_while_it_looks_tells_of_each_row_once(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_run_stopped_while_it_lists_reports_each_row_once(stage: Stage, client: FacturaOnline) -> None:
     """Two rows wait, and a look for them is under way; a third is being created for longer than that."""
     first, second, third = (row.rfc for row in plan_of([0] * 3))
     stage.on(EMPRESAS, lost(done_after=0), about=first)
@@ -323,7 +321,7 @@ async def stopped(under_way: Run, is_so: Callable[[], object]) -> None:
 
 
 @staged(endpoint_rates={SERIES: (Rate(1, 20),)})
-async def test_what_is_on_the_wire_when_a_run_is_stopped_is_waited_for_and_its_siblings_are_not_sent(
+async def test_a_stopped_run_waits_for_requests_in_flight_and_sends_no_others(
     stage: Stage, client: FacturaOnline
 ) -> None:
     """One serie is being created; the others wait for the limiter."""
@@ -341,9 +339,7 @@ async def test_what_is_on_the_wire_when_a_run_is_stopped_is_waited_for_and_its_s
 
 @pytest.mark.parametrize("how", ["not looked at", "stopped"])
 @staged()
-async def test_what_the_list_at_the_end_was_not_asked_for_is_not_complete(
-    stage: Stage, client: FacturaOnline, how: str
-) -> None:
+async def test_a_run_without_its_final_list_is_not_complete(stage: Stage, client: FacturaOnline, how: str) -> None:
     """The journal says that all is done, and all has been deleted since."""
     _, report = await run(client, plan_of([1, 1]), journal="virtual")
     assert report.is_complete
@@ -433,7 +429,7 @@ async def stop_after(ticks: int, under_way: Run) -> None:
 
 
 @staged()
-async def test_a_serie_that_comes_about_later_than_anything_should_is_told_at_the_end(
+async def test_a_serie_that_appears_after_the_settle_time_is_reported_by_the_audit(
     stage: Stage, client: FacturaOnline
 ) -> None:
     """It was sent again when the settle time was over, and then the first one comes; the run still has work."""
@@ -467,7 +463,7 @@ async def test_a_cancelled_run_leaves_nothing_running_and_a_new_one_does_the_res
 
 
 @staged()
-async def test_who_is_cancelled_while_leaving_a_run_is_cancelled(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_task_that_is_cancelled_while_leaving_a_run_is_cancelled(stage: Stage, client: FacturaOnline) -> None:
     """At each moment of it: a look is under way, and is cancelled, too."""
     stage.on(EMPRESAS, lost())
     stage.on("empresas.list", slow(1), skip=2)

@@ -105,7 +105,7 @@ async def test_three_passwords_are_corrected_and_nothing_else_is_touched(
     assert series(emulator) == [f"{rfc} F" for rfc in RFCS]
 
 
-async def test_what_is_done_is_neither_sent_nor_looked_at_one_by_one(
+async def test_finished_rows_are_neither_sent_nor_read_one_by_one(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
     rows = [Row(rfc, (F, P)) for rfc in RFCS]
@@ -174,7 +174,7 @@ async def test_a_row_that_never_was_there_may_be_taken_away(
     assert {name.partition(":")[0] for name in journal(tmp_path / "j")} == {kept[0].rfc}
 
 
-async def test_series_may_be_added_to_what_is_done(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+async def test_series_may_be_added_to_finished_rows(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
     row = Row(RFCS[0], (F,))
     await run(client, plan(row), tmp_path / "j")
     row.series = (P, F, N)
@@ -204,7 +204,7 @@ async def test_a_done_row_whose_files_are_gone_is_still_done(
     assert (report.is_complete, row.loads) == (True, 1)
 
 
-async def test_what_a_person_has_mended_is_taken_up_again(
+async def test_a_conflict_that_a_person_resolved_is_tried_again(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
     """Of two companies and of two series one is deleted in the panel; the next run adopts those that are left."""
@@ -234,7 +234,7 @@ async def refused(client: FacturaOnline, emulator: Emulator, the_plan: Plan, pat
     return [str(problem) for problem in caught.value.problems]
 
 
-async def test_what_was_sent_must_not_change(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+async def test_rows_that_were_sent_must_not_change(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
     rows = [Row(rfc, (F, P)) for rfc in RFCS[:4]]
     await run(client, plan(*rows), tmp_path / "j")
     rows[0].password = "otra-clave-secreta"
@@ -249,7 +249,9 @@ async def test_what_was_sent_must_not_change(client: FacturaOnline, emulator: Em
     ]
 
 
-async def test_what_may_exist_must_stay_in_the_plan(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+async def test_rows_that_may_exist_must_stay_in_the_plan(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
     rows = [Row(rfc, (F, P)) for rfc in RFCS[:3]]
     await run(client, plan(*rows), tmp_path / "j")
     rows[0].series = (F,)
@@ -263,7 +265,7 @@ async def test_what_may_exist_must_stay_in_the_plan(client: FacturaOnline, emula
     )
 
 
-async def test_of_what_is_unknown_nothing_may_change_and_all_is_named(
+async def test_unknown_rows_must_not_change_and_all_changes_are_named(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
     """A run that is asked to stop leaves unknown what nobody knows."""

@@ -152,7 +152,7 @@ _MOMENTS = (("things", "due"), ("things", "changed"), ("things", "began"), ("run
         ("UPDATE things SET number = -1", "things has an invalid value"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_named_in_one_line(tmp_path: Path, statement: str, reason: str) -> None:
+def test_an_invalid_value_is_named_in_one_line(tmp_path: Path, statement: str, reason: str) -> None:
     path = tmp_path / "j"
     asyncio.run(write(path, row(2, StepState.FAILED, series=2)))
     alter(path, statement)
@@ -202,7 +202,7 @@ def test_a_command_says_one_line_and_ends_with_2(
     assert (caught.value.exit_code, out, err.count("\n"), err.rstrip("\n").isprintable()) == (2, "", 1, True)
 
 
-def test_whoever_goes_on_with_a_damaged_journal_has_given_bad_input(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_an_invalid_input(tmp_path: Path) -> None:
     asyncio.run(write(tmp_path / "j", mixed(20)))
     content = bytearray((tmp_path / "j").read_bytes())
     for place in range(4096, len(content), 4096):
@@ -252,7 +252,7 @@ def test_no_text_out_of_a_journal_steers_a_terminal(
     assert "gnp.exe" in shown
 
 
-def test_what_the_page_holds_of_a_hostile_journal_is_text(tmp_path: Path) -> None:
+def test_the_page_shows_a_hostile_journal_as_text(tmp_path: Path) -> None:
     path = tmp_path / "j"
     asyncio.run(write(path, row(2, StepState.FAILED, reason=HOSTILE)))
     with closing(sqlite3.connect(path)) as connection, connection:

@@ -43,7 +43,7 @@ def test_the_columns_that_changed_are_named(before: dict[str, Any], now: dict[st
     assert changed_columns(digest(**before), digest(**now)) == columns
 
 
-def test_what_a_digest_tells_of_an_attribute_does_not_depend_on_a_password() -> None:
+def test_the_digest_of_an_attribute_does_not_depend_on_a_password() -> None:
     one, other = digest(csd=Sello(b"cer", b"key", "12345678a")), digest(csd=Sello(b"cer", b"key", "otra"))
     assert (one[:16] == other[:16], one[16:] == other[16:]) == (False, True)
 

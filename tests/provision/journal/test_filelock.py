@@ -70,12 +70,12 @@ def test_a_forked_child_does_not_release_the_lock_of_its_parent(path: Path) -> N
     assert is_locked(path) is False
 
 
-def test_a_look_waits_for_no_writer_and_makes_no_file(path: Path) -> None:
+def test_reading_waits_for_no_writer_and_creates_no_file(path: Path) -> None:
     assert is_locked(path) is False
     assert not path.exists()
 
 
-def test_a_look_needs_no_right_to_write(path: Path) -> None:
+def test_reading_needs_no_write_access(path: Path) -> None:
     lock = taken(path)
     path.chmod(0o400)
     assert is_locked(path) is True
@@ -83,21 +83,23 @@ def test_a_look_needs_no_right_to_write(path: Path) -> None:
     assert is_locked(path) is False
 
 
-def test_a_look_in_another_process_keeps_no_run_from_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_in_another_process_keeps_no_run_from_the_lock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     look = os.open(path, os.O_RDWR | os.O_CREAT)
     assert filelock.lock_descriptor(look, blocking=False)  # as `is_locked` does, but for longer
     monkeypatch.setattr(time, "sleep", lambda _: os.close(look))
     taken(path).close()
 
 
-def test_two_looks_at_once_do_not_take_each_other_for_a_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_readers_do_not_mistake_each_other_for_a_run(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     look = os.open(path, os.O_RDWR | os.O_CREAT)
     assert filelock.lock_descriptor(look, blocking=False)
     monkeypatch.setattr(time, "sleep", lambda _: os.close(look))
     assert is_locked(path) is False
 
 
-def test_the_text_of_a_lock_is_what_was_written_last(path: Path) -> None:
+def test_a_lock_returns_the_text_that_was_written_last(path: Path) -> None:
     lock = taken(path)
     for text in ("a" * 32, "broken", ""):
         lock.write(text)

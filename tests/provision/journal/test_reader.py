@@ -137,7 +137,7 @@ async def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-async def test_a_journal_at_work_is_read_as_it_is_now(tmp_path: Path) -> None:
+async def test_a_journal_is_read_during_its_run(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
         await journal.adjust(add=[Step(number=2, rfc="AAA")])
         seen = read_progress(tmp_path / "j")

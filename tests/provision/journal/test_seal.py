@@ -235,7 +235,7 @@ async def test_a_new_journal_in_the_place_of_one_that_was_removed_is_doubted(tmp
     assert await doubt(tmp_path / "j") == "an earlier journal of this name was removed"
 
 
-async def test_a_doubt_stays_until_it_was_settled(tmp_path: Path, killed: Kill) -> None:
+async def test_a_journal_keeps_its_doubt_until_it_was_settled(tmp_path: Path, killed: Kill) -> None:
     killed(tmp_path / "j")
     _without_wal(tmp_path / "j")
     assert [await doubt(tmp_path / "j"), await doubt(tmp_path / "j")] == [COPIED, COPIED]

@@ -79,7 +79,7 @@ async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
     assert told(tmp_path / "j") == [step(7), saved]
 
 
-async def test_what_is_ordered_together_is_written_together(tmp_path: Path) -> None:
+async def test_jobs_queued_together_are_written_in_one_transaction(tmp_path: Path) -> None:
     """Two thousand durable records cost a few syncs, not two thousand."""
     commits = 0
 
@@ -127,7 +127,7 @@ _DIES = """
 
 
 @pytest.mark.parametrize("how", ["kill", "exit"])
-async def test_what_save_returned_for_outlives_the_process(tmp_path: Path, how: str) -> None:
+async def test_a_saved_step_survives_a_kill(tmp_path: Path, how: str) -> None:
     died = run(_DIES, tmp_path / "j", how)
     promised = {int(line) for line in died.stdout.split()}
     assert (died.returncode, len(promised)) == (-signal.SIGKILL if how == "kill" else 3, 50), died.stderr
@@ -255,7 +255,7 @@ def _of_something_else(path: Path) -> None:
         (lambda path: path.write_bytes(b"rfc;razon_social\n" * 500), "cannot be opened: file is not a database"),
     ],
 )
-async def test_what_is_no_journal_of_ours_is_left_as_it_is(tmp_path: Path, spoil: Any, reason: str) -> None:
+async def test_a_file_that_is_not_our_journal_is_not_changed(tmp_path: Path, spoil: Any, reason: str) -> None:
     path = tmp_path / "j"
     await begun(path)
     spoil(path)
@@ -280,7 +280,7 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"not a database at all", b""])
-def test_reading_what_is_no_journal_says_so(tmp_path: Path, content: bytes | None) -> None:
+def test_reading_a_file_that_is_not_a_journal_says_so(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "j").write_bytes(content)
     with (
@@ -436,7 +436,7 @@ async def test_a_journal_that_may_only_be_read_is_refused(tmp_path: Path, what: 
 # ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_who_is_cancelled_between_order_and_answer_has_ordered(tmp_path: Path) -> None:
+async def test_a_cancelled_save_is_still_written(tmp_path: Path) -> None:
     await begun(tmp_path / "j")
     journal = await opened(tmp_path / "j")
 
@@ -461,7 +461,7 @@ async def is_free(path: Path) -> bool:
     return True
 
 
-async def test_who_is_cancelled_while_it_opens_leaves_it_free(tmp_path: Path) -> None:
+async def test_cancelling_open_releases_the_lock(tmp_path: Path) -> None:
     for ticks in range(4):
         opening = asyncio.create_task(opened(tmp_path / "j"))
         for _ in range(ticks):
@@ -473,7 +473,7 @@ async def test_who_is_cancelled_while_it_opens_leaves_it_free(tmp_path: Path) ->
             await asyncio.sleep(0.01)
 
 
-async def test_who_is_cancelled_while_it_closes_leaves_it_free(tmp_path: Path) -> None:
+async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
     await begun(tmp_path / "j")
     journal = await opened(tmp_path / "j")
     blocked = asyncio.Event()
@@ -498,7 +498,7 @@ async def test_who_is_cancelled_while_it_closes_leaves_it_free(tmp_path: Path) -
     assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
 
 
-async def test_what_is_asked_of_a_closed_journal_is_refused(tmp_path: Path) -> None:
+async def test_a_closed_journal_refuses_jobs(tmp_path: Path) -> None:
     journal = await opened(tmp_path / "j")
     await journal.aclose()
     await journal.aclose()
@@ -507,7 +507,7 @@ async def test_what_is_asked_of_a_closed_journal_is_refused(tmp_path: Path) -> N
         await journal.save(step())
 
 
-def test_a_loop_that_is_closed_before_its_journal_does_no_harm(tmp_path: Path) -> None:
+def test_a_loop_that_closes_before_its_journal_loses_no_step(tmp_path: Path) -> None:
     async def main() -> Journal:
         await begun(tmp_path / "j")
         journal = await opened(tmp_path / "j")

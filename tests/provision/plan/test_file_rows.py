@@ -131,7 +131,7 @@ def test_every_row_loads_its_own_company(tmp_path: Path) -> None:
     assert asyncio.run(loaded()) == [(row["rfc"], row["razon_social"], row["password"]) for row in rows]
 
 
-def test_a_plan_is_what_was_checked_whatever_becomes_of_its_file(tmp_path: Path) -> None:
+def test_a_plan_does_not_change_with_its_file(tmp_path: Path) -> None:
     path = written(tmp_path, many(40))
     plan = Plan.from_csv(path)
     path.write_text("nothing of a plan", encoding="utf-8")
@@ -159,7 +159,7 @@ def test_equal_series_are_one_value(tmp_path: Path) -> None:
     assert plan.rows[7].series[0] == PlanSerie(letra="F", tipo_documento="factura", folio=1)
 
 
-def test_certificates_that_many_rows_name_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_that_many_rows_name_are_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     path = written(tmp_path, many(300))
     really = os.open
@@ -173,7 +173,7 @@ def test_certificates_that_many_rows_name_are_looked_at_once(tmp_path: Path, mon
     assert sorted(opened) == [str(tmp_path / "c" / name) for name in ("a.cer", "a.key")]
 
 
-def test_a_plan_read_again_looks_again(tmp_path: Path) -> None:
+def test_a_plan_read_again_checks_its_files_again(tmp_path: Path) -> None:
     path = written(tmp_path, many(2))
     Plan.from_csv(path)
     shutil.rmtree(tmp_path / "c")

@@ -244,7 +244,7 @@ def test_no_text_is_sent_changed_without_a_notice(tmp_path: Path, column: str, r
 
 @pytest.mark.parametrize("column", ["razon_social", "calle", "colonia", "mail_conta"])
 @pytest.mark.parametrize("cell", ["#¿NOMBRE?", "####", "nan", "L&amp;O", "COMPAÃ‘IA", "'ACME", "=A1", "COMPA?IA"])
-def test_what_is_no_name_and_no_address_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
+def test_a_placeholder_is_not_a_name_or_an_address(tmp_path: Path, column: str, cell: str) -> None:
     assert problems(tmp_path, ROW | {column: cell}) == [(2, column)]
 
 
@@ -313,7 +313,7 @@ def test_a_ctrl_z_elsewhere_is_a_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
-def test_a_file_is_found_whatever_unicode_form_its_path_has(tmp_path: Path, forms: tuple[Form, Form]) -> None:
+def test_a_file_is_found_in_any_unicode_form_of_its_path(tmp_path: Path, forms: tuple[Form, Form]) -> None:
     there, named = forms
     home = tmp_path / unicodedata.normalize(there, "certificación")
     home.mkdir()
@@ -444,7 +444,7 @@ def test_a_header_of_many_columns_takes_calls_in_linear_number(tmp_path: Path) -
 # ── Faults ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_faulty_row_column_and_reason_is_told_at_once(tmp_path: Path) -> None:
+def test_all_faulty_rows_columns_and_reasons_are_reported_at_once(tmp_path: Path) -> None:
     faulty = ROW | {"rfc": "EKU", "codpos": "42a", "email": "nobody", "cer": "c/none.cer", "series": "F"}
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, [faulty, ROW, ROW | {"rfc": "HAÑ930228SM9", "razon_social": " "}]))
@@ -552,7 +552,7 @@ def test_a_file_in_utf_8_with_a_broken_byte_is_not_taken_for_another_encoding(tm
         Plan.from_csv(path)
 
 
-def test_what_is_odd_but_possible_is_reported(tmp_path: Path) -> None:
+def test_odd_but_possible_values_are_reported(tmp_path: Path) -> None:
     rows = [ROW | {"series": "N:nomina", "razon_social": '"LA MONTAÑA"'}]
     plan = Plan.from_csv(written(tmp_path, rows))
     assert [(notice.row, notice.column) for notice in plan.notices] == [(2, "razon_social"), (2, "series")]
@@ -576,7 +576,7 @@ def test_a_fiel_comes_whole_or_not_at_all(tmp_path: Path, cells: dict[str, str],
     assert {column for _, column in problems(tmp_path, ROW | cells)} == columns
 
 
-def test_columns_that_are_wrong_are_told_before_any_row(tmp_path: Path) -> None:
+def test_wrong_columns_are_reported_before_any_row(tmp_path: Path) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_text("razon_social,rfc,color,rfc,csd\r\nx,y,z,y,w\r\n")
     with pytest.raises(PlanError) as refused:
@@ -660,7 +660,7 @@ def test_the_same_serie_twice_in_a_company_is_a_fault(tmp_path: Path) -> None:
     ("cell", "existing"),
     [("adopt", "adopt"), (" Update ", "update"), ("FAIL", "fail"), ("", None), (" ", None)],
 )
-def test_a_row_may_say_what_becomes_of_a_company_that_exists(tmp_path: Path, cell: str, existing: Existing) -> None:
+def test_a_row_may_override_existing(tmp_path: Path, cell: str, existing: Existing) -> None:
     (row,) = Plan.from_csv(written(tmp_path, [ROW | {"existing": cell}]))
     assert row.existing == existing
 
@@ -675,7 +675,7 @@ def test_anything_else_is_refused(tmp_path: Path) -> None:
 # ── By its name ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_file_is_read_by_what_its_name_ends_in(tmp_path: Path) -> None:
+def test_the_suffix_of_a_file_selects_its_reader(tmp_path: Path) -> None:
     written(tmp_path, [ROW]).rename(tmp_path / "plan.CSV")
     written_toml(tmp_path, [ROW | {"rfc": "HAÑ930228SM9"}])
     assert [row.rfc for name in ("plan.CSV", "plan.toml") for row in Plan.from_file(tmp_path / name)] == [
@@ -729,7 +729,7 @@ def test_a_variable_that_is_not_set_is_not_shown_for_its_cell_may_hold_a_passwor
     assert [str(each) for each in refused.value.problems] == [expected]
 
 
-def test_a_refusal_holds_what_was_mended(tmp_path: Path) -> None:
+def test_a_refusal_holds_the_notices(tmp_path: Path) -> None:
     rows = [ROW | {"calle": " Centro "}, ROW | {"rfc": "HAÑ930228SM9", "codpos": "x", "calle": " Norte "}]
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, rows))
@@ -801,7 +801,7 @@ def test_a_plan_may_be_made_of_rows() -> None:
     assert [each.rfc for each in Plan.from_values(plan)] == [each.rfc for each in plan]
 
 
-def test_rows_of_one_number_are_told_apart_by_their_rfcs() -> None:
+def test_rows_with_one_number_are_distinguished_by_rfc() -> None:
     row = ValueRow(nueva=nueva("EKU9003173C9"), number=1)
     with pytest.raises(PlanError, match="row 1, rfc: EKU9003173C9 is already in row 1"):
         Plan.from_values([row, row])
@@ -810,13 +810,13 @@ def test_rows_of_one_number_are_told_apart_by_their_rfcs() -> None:
 @pytest.mark.parametrize(
     "row", [nueva("EKU9003173C9"), "EKU9003173C9", (nueva("EKU9003173C9"),), (PASSWORD, []), (nueva("X"), 7), None]
 )
-def test_what_is_no_row_says_so(row: Any) -> None:
+def test_a_value_that_is_not_a_row_is_refused(row: Any) -> None:
     with pytest.raises(PlanError, match=r"row 2: must be a NuevaEmpresa with its series") as refused:
         Plan.from_values([(nueva("EKU9003173C9"), []), row])
     assert PASSWORD not in str(refused.value)
 
 
-def test_what_is_no_serie_says_so() -> None:
+def test_a_value_that_is_not_a_serie_is_refused() -> None:
     wrong: Any = ["F"]
     with pytest.raises(InvalidInputError, match="series must be of PlanSerie, and one was a str"):
         Plan.from_values([(nueva("EKU9003173C9"), wrong)])
@@ -825,7 +825,7 @@ def test_what_is_no_serie_says_so() -> None:
         ValueRow(nueva=nueva("EKU9003173C9"), series=wrong)
 
 
-def test_series_of_a_plan_are_told_apart_as_the_api_does() -> None:
+def test_series_of_a_plan_are_distinguished_as_the_api_does() -> None:
     twice = [PlanSerie(letra=" F", tipo_documento="factura"), PlanSerie(letra="F", tipo_documento="factura ")]
     with pytest.raises(PlanError, match="F:factura appears twice"):
         Plan.from_values([(nueva("EKU9003173C9"), twice)])

@@ -46,7 +46,7 @@ def problems(path: Path, **values: Any) -> list[str]:
     return [str(problem) for problem in refused(path, toml([TABLE | values])).problems]
 
 
-def test_a_table_says_what_a_record_says(tmp_path: Path) -> None:
+def test_a_toml_table_gives_the_same_row_as_a_csv_record(tmp_path: Path) -> None:
     (row,) = plan = read(tmp_path, TABLE)
     (same,) = Plan.from_csv(written(tmp_path, [ROW]))
     assert (row.number, row.rfc, row.series, row.existing) == (1, "EKU9003173C9", SERIES, None)
@@ -92,7 +92,7 @@ def test_a_password_may_come_from_the_environment(tmp_path: Path, monkeypatch: p
 # ── Faults ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_faulty_table_key_and_reason_is_told_at_once(tmp_path: Path) -> None:
+def test_all_faulty_tables_keys_and_reasons_are_reported_at_once(tmp_path: Path) -> None:
     tables = [
         TABLE | {"rfc": "EKU", "codpos": 42.5, "cer": "c/none.cer"},
         TABLE,
@@ -194,7 +194,7 @@ def test_a_file_without_companies_says_so(tmp_path: Path, text: str, reason: str
     ],
 )
 @pytest.mark.parametrize("before", [0, 40])
-def test_what_is_no_toml_is_one_fault_with_its_place_and_without_its_text(
+def test_invalid_toml_is_one_problem_with_its_place_and_without_its_text(
     tmp_path: Path, line: str, place: str, before: int
 ) -> None:
     tables = toml([TABLE | {"rfc": f"AAA010101{number:03}"} for number in range(before)])
