@@ -38,7 +38,7 @@ def intent_after_send() -> Iterator[None]:
 async def provision_naively(
     client: FacturaOnline, plan: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]]], *, concurrency: int = 32
 ) -> None:
-    """Create what lists do not show, and try again what got no answer, as everybody would at first."""
+    """Create what lists do not show, and try again what got no answer, as a naive client does."""
     there = {empresa.rfc: empresa for empresa in await client.empresas.list()}
 
     async def bring(row: tuple[NuevaEmpresa, Iterable[PlanSerie]]) -> None:

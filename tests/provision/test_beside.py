@@ -108,7 +108,7 @@ async def test_a_run_makes_nothing_again_that_lists_lack_and_this_session_has_se
 async def test_a_step_deleted_elsewhere_is_created_again_after_the_settle_time(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
-    """Somebody deletes it elsewhere: the run waits, looks, and creates it."""
+    """Another program deletes it: the run waits, lists, and creates it."""
     await ensure(client, SERIES)
     if what == EMPRESAS:
         stage.state.remove_empresa(stage.uid(RFC))
@@ -172,7 +172,7 @@ async def test_two_runs_that_meet_in_the_middle_make_each_once(stage: Stage, cli
 
 @staged()
 async def test_a_run_that_ends_leaves_the_others_their_ears(stage: Stage, client: FacturaOnline) -> None:
-    """Two runs have heard of nothing. One ends; long after what was then made is in no doubt, the other comes to it."""
+    """Two runs have a lost answer. One ends; the other reaches the step long after the pending create is resolved."""
     plan, other = plan_of([0] * 8), Plan.from_values([(nueva("BBB010101000"), [])])
     *there_before, last = [row.rfc for row in plan]
     for rfc in (*there_before, "BBB010101000"):
@@ -191,7 +191,7 @@ async def test_a_run_that_ends_leaves_the_others_their_ears(stage: Stage, client
 async def test_a_serie_that_appears_while_a_run_waits_for_a_start_is_not_created_again(
     stage: Stage, client: FacturaOnline
 ) -> None:
-    """An ensure has sent it. The run lists, and sees nothing; then the ensure sees it, and nothing is in doubt."""
+    """An ensure sent it. The run's list does not show it; then the ensure finds it, and no create is pending."""
     own = client.for_empresa(await client.empresas.ensure(nueva(RFC)))
     ensuring = asyncio.create_task(own.series.ensure(letra="F", tipo_documento="factura"))
     await until(lambda: stage.count(SERIES))
@@ -248,7 +248,7 @@ async def test_no_ensure_repeats_a_pending_create_of_an_earlier_run(
         await asyncio.sleep(2)
     lists = stage.count("series.list")
     async with stage.session() as again, provision(again, plan_of([1]), journal="virtual", settle=SETTLE) as under_way:
-        if what == SERIES:  # whose doubts are known when the company's keys are
+        if what == SERIES:  # their pending creates are known with the company's keys
             await until(lambda: stage.count("series.list") > lists)
         with pytest.raises((OutcomeUnknownError, UnreadableAnswerError)):
             await ensure(again, what)
@@ -296,7 +296,7 @@ async def test_the_pending_create_of_an_ensure_outlives_a_run_with_a_shorter_set
 async def test_a_confirmed_create_is_not_repeated_although_no_list_shows_it(
     stage: Stage, client: FacturaOnline, what: str, words: Act
 ) -> None:
-    """A yes that cannot be read, or one that tells no uid: long after the run, ensures and runs wait for it."""
+    """A confirmation that cannot be read, or has no uid: ensures and runs wait for it long after the run."""
     stage.on(what, words, times=1)
     _, report = await run(client, plan_of([1]))
     await asyncio.sleep(2 * client.session.config.settle)
@@ -312,7 +312,7 @@ async def test_a_confirmed_create_is_not_repeated_although_no_list_shows_it(
 async def test_several_that_are_found_before_a_create_are_for_a_person(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
-    """An ensure of this session is in doubt; when a run comes to create it, two are there that its lists had not."""
+    """An ensure's create is pending. When a run reaches it, two exist that its lists did not show."""
     stage.on(what, lost(), times=1)
     with pytest.raises(OutcomeUnknownError):
         await ensure(client, what)
@@ -334,7 +334,7 @@ async def test_several_that_are_found_before_a_create_are_for_a_person(
 
 @define
 class User:
-    """Somebody who uses the session from a moment on, and perhaps gives up."""
+    """Task that uses the session from a moment on, and may be cancelled."""
 
     begins: float
     patience: float | None

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, whenever a process dies: nothing is ever made twice, and in the end everything is there once."""
+"""Under any faults and kills, nothing is created twice, and in the end everything exists once."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def scripted(script: dict[str, list[str]], *, series: int, list_lag: float = 0.0
 
 
 def test_a_create_sent_while_others_wait_waits_as_long() -> None:
-    """A serie that could not be sent at first is sent when its neighbour is looked for, and is due much later."""
+    """A serie that could not be sent at first is sent when its neighbour is listed, and is due much later."""
     world, report = scripted({"F": ["dropped"], "P": ["not sent"] * 3 + ["done late"]}, series=2, list_lag=8.0)
     assert world.fates == {"ok": 2, "dropped": 1, "not sent": 3, "done late": 1}
     assert (set(there(world).values()), report.series[State.ADOPTED]) == ({1}, 1)

@@ -83,7 +83,7 @@ async def run(emulator: Emulator, journal: Path | None, *, cancel_after: float |
 
 
 def committed_twice(emulator: Emulator) -> list[str]:
-    """Return what the log says was done more often than once, whatever the state is now."""
+    """Return what the log shows as done more than once, in any present state."""
     names = Counter(
         str(request.fields.get("rfc") or request.fields.get("letra"))
         for request in emulator.requests
@@ -120,4 +120,4 @@ async def test_without_a_journal_one_run_makes_nothing_twice(seed: int) -> None:
     there = sum(
         number for counts in (report.empresas, report.series) for state, number in counts.items() if state.is_there
     )
-    assert there <= 4 * EMPRESAS - verdict.lost  # what is told to be there is there
+    assert there <= 4 * EMPRESAS - verdict.lost  # everything reported as existing exists

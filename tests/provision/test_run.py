@@ -352,7 +352,7 @@ async def test_the_list_at_the_end_is_given_time_to_show_all() -> None:
 
 
 async def test_differences_of_the_final_list_are_reported(client: FacturaOnline, emulator: Emulator) -> None:
-    """Somebody creates one of the plan's companies a second time, and deletes another, while the run is at work."""
+    """Another program creates one of the plan's companies again, and deletes another, during the run."""
     plan = Plan.from_values([(nueva(rfc), []) for rfc in ("AAA010101AA1", "AAA010102AA1", "AAA010103AA1")])
     async with provision(client, plan, settle=0.1) as under_way:
         uids = {outcome.rfc: outcome.uid async for outcome in meddled(under_way, emulator)}
@@ -377,7 +377,7 @@ async def meddled(under_way: Run, emulator: Emulator) -> AsyncIterator[RowOutcom
         yield outcome
 
 
-# ── What somebody sees of a run, and does to it ───────────────────────────────────────────────────────────────────────
+# ── Observing and stopping a run ──────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_every_step_of_every_thing_is_an_event_without_secrets(client: FacturaOnline, emulator: Emulator) -> None:

@@ -1,4 +1,4 @@
-"""A process that provisions a plan, and dies at a point of the protocol that it is told: ``victim.py JSON``.
+"""A process that provisions a plan, and dies at a given point of the protocol: ``victim.py JSON``.
 
 It dies by ``os._exit``: nothing is flushed, closed, awaited or cleaned up, as with ``kill -9``.
 """

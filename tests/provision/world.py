@@ -153,7 +153,7 @@ class World:
         self.fates[fate] += 1
         if fate in _DONE:
             self._count(arrival)
-        if fate in {"ok", "slow"}:  # also if nobody waits any more
+        if fate in {"ok", "slow"}:  # also if no task waits any more
             return await asyncio.shield(asyncio.create_task(self._perform_later(call, arrival, slow=fate == "slow")))
         if fate in {"done late", "too slow"}:
             later = self.chance.choice((0.5, 5.0, LATEST))
@@ -271,7 +271,7 @@ class World:
             self.copies[place] = copy
 
     def lose_wal(self) -> None:
-        """Set the journal back to an earlier moment; the next run is told that it proves nothing."""
+        """Set the journal back to an earlier moment; the next run gets a journal that may be incomplete."""
         if self.copies:
             self.book.close()
             self.book = sqlite3.connect(":memory:", isolation_level=None)
@@ -284,7 +284,7 @@ class World:
 
 
 class VirtualJournal(Journal):
-    """The journal on the world's clock: it writes at once, and tells so a little later, if its process lives."""
+    """The journal on the world's clock: it writes at once, and reports it a little later if its process lives."""
 
     def __init__(self, world: World, account: str, host: str) -> None:
         self.path = Path("virtual")

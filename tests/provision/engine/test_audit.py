@@ -1,4 +1,4 @@
-"""The last look: "complete" is never said over duplicates that lists show within the settle time."""
+"""The final audit: a run with duplicates that lists show within the settle time is never complete."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ async def test_a_timer_that_goes_off_a_moment_early_is_not_set_again_and_again(
 
 
 async def left(stage: Stage, client: FacturaOnline, plan: Plan, how: str) -> RunReport:
-    """Run a plan whose rows are all done, and end the run before its last look."""
+    """Run a plan whose rows are all done, and end the run before its audit."""
     number = len(plan) + plan.series_count
     async with provision(client, plan, journal="virtual", settle=SETTLE) as under_way:
         if how == "left":

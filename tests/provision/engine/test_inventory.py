@@ -41,7 +41,7 @@ async def test_keys_that_no_list_shows_are_verified_before_a_serie_is_created_wi
     told: Callable[[Any], None],
     is_there: bool,  # noqa: FBT001
 ) -> None:
-    """Lists tell no keys, or the main ones only, and the API gives those of one company for another."""
+    """Lists show no keys, or the main ones only, and the API returns one company's keys for another."""
     other = stage.state.add_empresa({"rfc": OTHER})
     if is_there:
         stage.state.add_empresa({"rfc": RFC})
@@ -122,7 +122,7 @@ async def test_rows_with_the_same_number_are_rows_of_their_own(stage: Stage, cli
 async def test_a_clock_that_was_set_between_two_runs_shortens_no_wait(
     stage: Stage, client: FacturaOnline, what: str, ahead: float
 ) -> None:
-    """What the first run left in doubt is done nearly a settle time later, and found. So it is with the last look."""
+    """An unknown create of the first run takes effect nearly a settle time later, and is found; the audit, too."""
     stage.on(what, lost(done_after=25), times=1)
     async with provision(client, plan_of([1]), journal="virtual", settle=30):
         while not stage.phases()["unknown"]:  # noqa: ASYNC110  # it rings no bell

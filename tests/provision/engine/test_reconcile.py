@@ -1,4 +1,4 @@
-"""Rows that wait, who looks for them, and how a run ends: by itself, stopped, left or cancelled."""
+"""Waiting rows, their reconciliation, and how a run ends: by itself, stopped, left or cancelled."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def unconnected(_: Stage, call: PreparedRequest, __: Arrival) -> Result:
 async def test_a_first_create_that_is_refused_because_it_is_there_is_taken_for_that(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
-    """Another process was faster: a row is looked for after a refusal as `ensure` does, sent before or not."""
+    """Another process was faster: a refused create is listed as `ensure` does, sent before or not."""
     stage.on(what, answered(409, {"status": "error", "message": "ya existe"}, is_done=True), times=1)
     (outcome,), report = await run(client, plan_of([1]))
     assert (found(outcome, what), report.is_complete) == ((State.ADOPTED, ""), True)
@@ -196,7 +196,7 @@ async def test_main_keys_that_are_refused_on_the_way_are_tried_no_more(stage: St
 async def test_lists_that_fail_for_a_while_do_not_end_the_waiting(
     stage: Stage, client: FacturaOnline, what: str, looks: str, skip: int
 ) -> None:
-    """They fail from the first look on, which is early, until the settle time is nearly over."""
+    """Lists fail from the first, early one on, until the settle time is nearly over."""
     stage.on(what, lost(), times=1)
     stage.on(looks, BROKEN, skip=skip, until=25)
     (outcome,), report = await run(client, plan_of([1]))
@@ -207,7 +207,7 @@ async def test_lists_that_fail_for_a_while_do_not_end_the_waiting(
 
 @staged(settle=200.0)
 async def test_a_list_that_fails_before_a_create_fails_only_its_row(stage: Stage, client: FacturaOnline) -> None:
-    """An ensure's create of a serie is in doubt, and whether it is there cannot be seen when the run comes to it."""
+    """An ensure's create of a serie is pending, and the list fails when the run reaches it."""
     stage.on(SERIES, lost(), times=1)
     own = client.for_empresa(await client.empresas.ensure(nueva(RFC)))
     with pytest.raises(OutcomeUnknownError):
@@ -234,7 +234,7 @@ async def test_a_list_that_fails_before_a_create_fails_only_its_row(stage: Stage
 async def test_a_list_that_shows_several_is_a_conflict(
     stage: Stage, client: FacturaOnline, what: str, how: str
 ) -> None:
-    """Somebody else creates one, too, while a create of the run is in doubt, or is not listed yet."""
+    """Another program creates one, too, while a create of the run is pending, or is not listed yet."""
 
     async def and_another(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
         stage.do(arrival)
@@ -243,7 +243,7 @@ async def test_a_list_that_shows_several_is_a_conflict(
     stage.on(what, and_another, times=1)
     (outcome,), report = await run(client, plan_of([1]))
     state, reason = found(outcome, what)
-    if (what, how) == (EMPRESAS, "listed"):  # its create told its uid: the list at the end tells
+    if (what, how) == (EMPRESAS, "listed"):  # its create returned the uid: the final list shows the other
         assert state is State.CREATED
         assert "there are 2 companies with this RFC" in str(report.audit)
     else:
@@ -297,7 +297,7 @@ async def test_a_serie_with_a_yes_that_never_shows_is_never_complete(
 
 @staged()
 async def test_a_run_stopped_while_it_lists_reports_each_row_once(stage: Stage, client: FacturaOnline) -> None:
-    """Two rows wait, and a look for them is under way; a third is being created for longer than that."""
+    """Two rows wait, and their list is being read; the create of a third takes longer."""
     first, second, third = (row.rfc for row in plan_of([0] * 3))
     stage.on(EMPRESAS, lost(done_after=0), about=first)
     stage.on(EMPRESAS, lost(done_after=0), about=second)
@@ -407,7 +407,7 @@ async def test_a_row_that_a_stopped_run_did_not_send_again_says_so(stage: Stage,
     for ticks in range(12):
         async with stage.session() as again, provision(again, plan_of([0]), settle=SETTLE) as under_way:
             lists = stage.count("empresas.list")
-            # A look lists twice, and the early one finds nothing.
+            # Two lists are read, and the early one finds nothing.
             stage.on("empresas.list", stopping(under_way, ticks), skip=3, times=1)
             reasons |= {outcome.reason async for outcome in under_way if outcome.state is State.NOT_TRIED}
         assert stage.count("empresas.list") == lists + 4
@@ -464,7 +464,7 @@ async def test_a_cancelled_run_leaves_nothing_running_and_a_new_one_does_the_res
 
 @staged()
 async def test_a_task_that_is_cancelled_while_leaving_a_run_is_cancelled(stage: Stage, client: FacturaOnline) -> None:
-    """At each moment of it: a look is under way, and is cancelled, too."""
+    """At each moment: a list that is being read is cancelled, too."""
     stage.on(EMPRESAS, lost())
     stage.on("empresas.list", slow(1), skip=2)
     leaving, left = asyncio.Event(), asyncio.Event()

@@ -268,7 +268,7 @@ async def test_rows_that_may_exist_must_stay_in_the_plan(
 async def test_unknown_rows_must_not_change_and_all_changes_are_named(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """A run that is asked to stop leaves unknown what nobody knows."""
+    """A run that is asked to stop leaves steps without an answer unknown."""
     emulator.inject(Fault.drop_before_commit(), endpoint="empresas.create", times=2)
     rows = [Row(rfc) for rfc in RFCS[:2]]
     seen = Counter[str]()

@@ -1,4 +1,4 @@
-"""A journal that is damaged or is something else: one line that says so, whatever byte it is."""
+"""A damaged journal, or another file, is refused in one line, for any damaged byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A digest tells that a company's data have changed, and which, and nothing of what they are."""
+"""A digest shows which data of a company have changed, and does not reveal them."""
 
 from __future__ import annotations
 

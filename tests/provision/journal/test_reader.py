@@ -66,7 +66,7 @@ def names(folder: Path) -> list[str]:
 
 
 def lock_up(folder: Path) -> None:
-    """Let everybody read a folder, and nobody write in it."""
+    """Make a folder readable and not writable for all users."""
     for file in folder.iterdir():
         file.chmod(0o444)
     folder.chmod(0o555)

@@ -93,7 +93,7 @@ async def ended(path: Path) -> None:
 
 
 async def doubt(path: Path) -> str:
-    """Return what a next run is told, and end that run."""
+    """Return the doubt of a next run, and end that run."""
     async with await Journal.open(path, **KEYS) as journal:
         return journal.doubt
 
@@ -126,7 +126,7 @@ async def test_a_journal_whose_run_ended_proves_itself(tmp_path: Path) -> None:
 
 async def test_a_journal_whose_run_was_killed_proves_itself_with_its_wal(tmp_path: Path, killed: Kill) -> None:
     killed(tmp_path / "j")
-    assert read_progress(tmp_path / "j").empresas["intent"] == 20  # whoever looks takes nothing from it
+    assert read_progress(tmp_path / "j").empresas["intent"] == 20  # reading changes nothing
     assert await doubt(tmp_path / "j") == ""
 
 
@@ -249,7 +249,7 @@ async def test_a_journal_keeps_its_doubt_until_it_was_settled(tmp_path: Path, ki
 async def test_no_moment_of_a_killed_run_lets_its_file_alone_prove_itself(
     tmp_path: Path, seed: int, killed: Kill
 ) -> None:
-    """With a -wal that moves into the file after every few intents: with it all is there, without it is a doubt."""
+    """The -wal moves into the file after every few intents: with it the journal is whole, without it in doubt."""
     intended = random.Random(seed).randrange(40)
     for name in ("with", "without"):
         killed(tmp_path / name, intents=intended, wal_bytes=12_000)

@@ -49,7 +49,7 @@ async def begun(path: Path, steps: int = 3) -> None:
         await journal.adjust(add=[step(number) for number in range(steps)])
 
 
-def told(path: Path) -> list[Step]:
+def recorded(path: Path) -> list[Step]:
     with open_to_read(path) as connection:
         return [each for each, _, _ in read_steps(connection)]
 
@@ -76,7 +76,7 @@ async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
         await journal.adjust(add=[step(7), evolve(saved)])
         await journal.save(saved)
         assert await journal.steps_of_row(saved.rfc) == [step(7), saved]
-    assert told(tmp_path / "j") == [step(7), saved]
+    assert recorded(tmp_path / "j") == [step(7), saved]
 
 
 async def test_jobs_queued_together_are_written_in_one_transaction(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_nothing_secret_stands_in_any_of_its_files(tmp_path: Path) -> None
         found += [path.read_bytes() for path in files(tmp_path)]
         keys = [row[name].encode() for row in emulator.state["empresas"].values() for name in ("api_key", "secret_key")]
     everything = b"".join(found)
-    assert RFC.encode() in everything  # it does look where steps stand
+    assert RFC.encode() in everything  # it does read where steps are stored
     for secret in (*keys, b"clave-muy-secreta-1", sello.key[40:400], sello.cer[40:400]):
         for offset in range(3):
             part = base64.b64encode(secret[offset:])[2:-4]
@@ -324,7 +324,7 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
     save = Journal.save
 
     def save_much(journal: Journal, step: Step) -> Any:
-        padding = "" if step.phase is StepState.DONE else "x" * 2000  # a reason of what is done asks for another look
+        padding = "" if step.phase is StepState.DONE else "x" * 2000  # a DONE step with a reason would be read again
         return save(journal, evolve(step, reason=step.reason or padding))
 
     with monkeypatch.context() as patch:
@@ -449,7 +449,7 @@ async def test_a_cancelled_save_is_still_written(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await saving
     await journal.aclose()
-    assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
+    assert [each.phase for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
 
 
 async def is_free(path: Path) -> bool:
@@ -495,14 +495,14 @@ async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
         await closing_it
     await asyncio.to_thread(journal._thread.join)
     await (await opened(tmp_path / "j")).aclose()
-    assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
+    assert [each.phase for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
 
 
 async def test_a_closed_journal_refuses_jobs(tmp_path: Path) -> None:
     journal = await opened(tmp_path / "j")
     await journal.aclose()
     await journal.aclose()
-    journal.save(step())  # nobody waits for it
+    journal.save(step())  # no task awaits it
     with pytest.raises(JournalError, match="is closed"):
         await journal.save(step())
 
@@ -520,4 +520,4 @@ def test_a_loop_that_closes_before_its_journal_loses_no_step(tmp_path: Path) -> 
     loop.close()
     journal._jobs.put(None)
     journal._thread.join()
-    assert [each.phase for each in told(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
+    assert [each.phase for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
