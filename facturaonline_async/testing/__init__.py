@@ -1,8 +1,8 @@
-"""Tools for tests: an emulator of FacturaOnline's API, and certificates to send to it.
+"""Tools for tests: an emulator of FacturaOnline's API, and test certificates.
 
-The emulator is a real HTTP server on loopback, in the process of the test. It knows all endpoints of series and
-companies with the API's own quirks, it can be told to go wrong, and it keeps a log of what it was asked. With
-pytest-asyncio and ``asyncio_mode = "auto"``::
+The emulator is a real HTTP server on loopback, in the process of the test. It has all endpoints of series and companies
+with the API's own quirks, injects faults on demand, and logs every request. With pytest-asyncio and
+``asyncio_mode = "auto"``::
 
     import pytest_asyncio
     from facturaonline_async import NuevaEmpresa, connect
@@ -39,7 +39,7 @@ pytest-asyncio and ``asyncio_mode = "auto"``::
         )
         assert emulator.state["empresas"][empresa.uid]["rfc"] == "EKU9003173C9"
 
-Every request that the emulator reads shows up in ``emulator.requests``, one `Request` each, without keys and passwords.
+``emulator.requests`` has one `Request` for each request that the emulator read, without keys and passwords.
 """
 
 from facturaonline_async.testing._emulator.emulator import Emulator

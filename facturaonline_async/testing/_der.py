@@ -1,4 +1,4 @@
-"""DER, as much of it as a certificate of the SAT needs."""
+"""DER encoder for certificates like the SAT's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PRINTABLE: Final = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")
 
 
 def _tlv(tag: int, *contents: bytes) -> bytes:
-    """Return one element: its tag, its length, its contents."""
+    """Encode one element: tag, length and contents."""
     content = b"".join(contents)
     length = len(content)
     if length < 0x80:
@@ -37,59 +37,108 @@ def _tlv(tag: int, *contents: bytes) -> bytes:
 
 
 def sequence(*items: bytes) -> bytes:
-    """Return a SEQUENCE."""
+    """Encode a SEQUENCE.
+
+    Args:
+        *items: encoded elements.
+
+    """
     return _tlv(0x30, *items)
 
 
 def set_of(item: bytes) -> bytes:
-    """Return a SET of one item."""
+    """Encode a SET of one element.
+
+    Args:
+        item: the encoded element.
+
+    """
     return _tlv(0x31, item)
 
 
 def explicit(number: int, item: bytes) -> bytes:
-    """Return an item under the context tag of this number."""
+    """Encode an element with an explicit context tag.
+
+    Args:
+        number: number of the tag.
+        item: the encoded element.
+
+    """
     return _tlv(0xA0 | number, item)
 
 
 def integer(value: int) -> bytes:
-    """Return an INTEGER from 0 up."""
+    """Encode a non-negative INTEGER.
+
+    Args:
+        value: integer from 0 up.
+
+    """
     return _tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
-def boolean(value: bool) -> bytes:  # noqa: FBT001  # it is the value itself, not a switch
-    """Return a BOOLEAN."""
+def boolean(value: bool) -> bytes:  # noqa: FBT001  # a value, not a switch
+    """Encode a BOOLEAN.
+
+    Args:
+        value: the value.
+
+    """
     return _tlv(0x01, b"\xff" if value else b"\x00")
 
 
 def null() -> bytes:
-    """Return NULL."""
+    """Encode NULL."""
     return _tlv(0x05)
 
 
 def octets(content: bytes) -> bytes:
-    """Return an OCTET STRING."""
+    """Encode an OCTET STRING.
+
+    Args:
+        content: its bytes.
+
+    """
     return _tlv(0x04, content)
 
 
 def bits(content: bytes, unused: int = 0) -> bytes:
-    """Return a BIT STRING whose last byte has this many unused bits."""
+    """Encode a BIT STRING.
+
+    Args:
+        content: its bytes.
+        unused: number of unused bits in the last byte.
+
+    """
     return _tlv(0x03, bytes((unused,)), content)
 
 
 def oid(dotted: str) -> bytes:
-    """Return an OBJECT IDENTIFIER."""
+    """Encode an OBJECT IDENTIFIER.
+
+    Args:
+        dotted: its dotted form.
+
+    """
     first, second, *others = (int(arc) for arc in dotted.split("."))
     content = bytearray()
     for arc in (40 * first + second, *others):
         groups = [arc & 0x7F]
-        while arc := arc >> 7:  # the arc is taken apart, seven bits at a time
+        while arc := arc >> 7:  # seven bits at a time
             groups.append(0x80 | arc & 0x7F)
         content += bytes(reversed(groups))
     return _tlv(0x06, bytes(content))
 
 
 def text(value: str) -> bytes:
-    """Return a text as the SAT writes it: PrintableString, else T61String in Latin-1 (Ñ, &), else UTF8String."""
+    """Encode a text as the SAT does.
+
+    The type is PrintableString, else T61String in Latin-1 (Ñ, &), else UTF8String.
+
+    Args:
+        value: the text.
+
+    """
     if _PRINTABLE.fullmatch(value):
         return _tlv(0x13, value.encode("ascii"))
     try:
@@ -99,22 +148,43 @@ def text(value: str) -> bytes:
 
 
 def string(tag: int, content: bytes) -> bytes:
-    """Return a string of the type that this tag names, whatever its bytes are."""
+    """Encode a string of any type, valid or not.
+
+    Args:
+        tag: tag of the string type.
+        content: its bytes.
+
+    """
     return _tlv(tag, content)
 
 
 def utf8(value: str) -> bytes:
-    """Return a UTF8String."""
+    """Encode a UTF8String.
+
+    Args:
+        value: the text.
+
+    """
     return _tlv(0x0C, value.encode())
 
 
 def ia5(value: str) -> bytes:
-    """Return an IA5String."""
+    """Encode an IA5String.
+
+    Args:
+        value: the text, in ASCII.
+
+    """
     return _tlv(0x16, value.encode("ascii"))
 
 
 def utc(moment: datetime) -> bytes:
-    """Return a time, in whole seconds: UTCTime until 2049, GeneralizedTime from 2050."""
+    """Encode a time in whole seconds: UTCTime until 2049, GeneralizedTime from 2050.
+
+    Args:
+        moment: an aware datetime.
+
+    """
     moment = moment.astimezone(UTC)
     if 1950 <= moment.year < 2050:
         return _tlv(0x17, moment.strftime("%y%m%d%H%M%SZ").encode("ascii"))

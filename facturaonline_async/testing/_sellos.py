@@ -1,4 +1,4 @@
-"""Certificates with keys, shaped as those of the SAT, that nobody has to ask the SAT for."""
+"""Generator of test certificates and keys in the form of the SAT's."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _UNIQUE_IDENTIFIER: Final = "2.5.4.45"
 _EMAIL: Final = "1.2.840.113549.1.9.1"
 
 _SHA256_WITH_RSA: Final = der.sequence(der.oid("1.2.840.113549.1.1.11"), der.null())
-_EARLIER: Final = timedelta(hours=1)
-"""A certificate is valid from a little before now, so that clocks may differ."""
+_CLOCK_TOLERANCE: Final = timedelta(hours=1)
+"""Validity begins before the current time, so that clocks may differ."""
 
-_PREFIXES: Final = {"uat": "3000100000", "ac6": "000010000006"}
-"""How the certificate numbers of each authority begin."""
+_NUMBER_PREFIXES: Final = {"uat": "3000100000", "ac6": "000010000006"}
+"""Prefix of the certificate numbers of each authority."""
 
 _numbers: Final = itertools.count(secrets.randbelow(10**10))
 
@@ -55,28 +55,32 @@ def make_sello(
     private_key: rsa.RSAPrivateKey | None = None,
     issuer: Literal["uat", "ac6"] = "uat",
 ) -> Sello:
-    """Make a certificate and its key, shaped as the SAT's test files are: a `Sello` to send, or to break.
+    """Make a `Sello` for tests: a certificate with its key, in the form of the SAT's test files.
 
-    The certificate is signed by an authority that this process makes up and forgets, with the name of one of the SAT's.
-    For one that has expired, or is not valid yet, move `now`; for a wrong password, take the bytes of one
-    call and another password.
+    The certificate has the name of one of the SAT's authorities, but is signed with a temporary key of this process.
+    For an expired or not yet valid certificate, change `now`. For a wrong password, combine the bytes of a result with
+    another password.
 
     Args:
-        rfc: taken as it is. One of 12 characters is a company's: its certificate names a representative too.
-        razon_social: name of the holder; default ``"EMPRESA <rfc>"``. Ñ and & are fine, here and in the RFC.
+        rfc: RFC of the holder, not checked. With 12 characters the holder is a company, and the certificate names a
+            representative too.
+        razon_social: name of the holder; default ``"EMPRESA <rfc>"``. Ñ and & are allowed, here and in the RFC.
         kind: ``"csd"`` (with an OU, for sealing invoices) or ``"fiel"`` (the e.firma of the holder).
-        password: the key is encrypted with it.
-        now: an aware datetime; default: the current time. Validity begins an hour earlier.
-        years: of validity, from 1 up.
-        number: 20 ASCII digits; default: another one for each call, such as the issuer gives.
-        private_key: RSA key to use instead of a new one. Making keys is slow (about 0.1 s): with a key given, a call
-            takes some milliseconds, so that a few keys do for thousands of certificates.
-        issuer: ``"uat"``, the SAT's test authority; or ``"ac6"``, its AC6, which issues certificates for production and
-            writes its own name as no standard allows: UTF-8 that was encoded twice, and UTF-8 in a PrintableString.
-            `cryptography` refuses to load such a certificate.
+        password: password that encrypts the key.
+        now: an aware datetime; default: the current time. Validity begins one hour earlier.
+        years: years of validity, from 1 up.
+        number: number of the certificate, 20 ASCII digits; default: a new one for each call, with the issuer's prefix.
+        private_key: RSA key to use instead of a new one. A new key takes about 0.1 s, a call with a given key some
+            milliseconds, so that a few keys suffice for thousands of certificates.
+        issuer: ``"uat"``, the SAT's test authority; or ``"ac6"``, its AC6 for production, which encodes its own name
+            against the standard: double-encoded UTF-8, and UTF-8 in a PrintableString. `cryptography` refuses to load
+            such a certificate.
+
+    Returns:
+        The certificate, its encrypted key and the password.
 
     Raises:
-        InvalidInputError: an argument is none of the above.
+        InvalidInputError: an argument has another value than these.
 
     """
     moment = datetime.now(UTC) if now is None else now
@@ -87,13 +91,13 @@ def make_sello(
         der.integer(int.from_bytes((number or _new_number(issuer)).encode("ascii"), "big")),
         _SHA256_WITH_RSA,
         _issuer() if issuer == "uat" else _issuer_ac6(),
-        _validity(moment - _EARLIER, years),
+        _validity(moment - _CLOCK_TOLERANCE, years),
         _subject(rfc, razon_social or f"EMPRESA {rfc}", kind),
         key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         der.explicit(3, _extensions(kind)),
     )
     signature = _authority_key().sign(body, padding.PKCS1v15(), hashes.SHA256())
-    return Sello(der.sequence(body, _SHA256_WITH_RSA, der.bits(signature)), _encrypted(key, password), password)
+    return Sello(der.sequence(body, _SHA256_WITH_RSA, der.bits(signature)), _encrypt_key(key, password), password)
 
 
 def _check(rfc: str, kind: str, now: datetime, *, years: int, number: str | None, issuer: str) -> None:
@@ -105,22 +109,22 @@ def _check(rfc: str, kind: str, now: datetime, *, years: int, number: str | None
         raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
     if years < 1:
         raise InvalidInputError(f"years must be a number from 1 up, and was {years!r}.", field="years")
-    if issuer not in _PREFIXES:
+    if issuer not in _NUMBER_PREFIXES:
         raise InvalidInputError(f'issuer must be "uat" or "ac6", and was {issuer!r}.', field="issuer")
     if number is not None and not re.fullmatch(r"[0-9]{20}", number):
         raise InvalidInputError(f"number must be 20 ASCII digits, and was {number!r}.", field="number")
 
 
 def _new_number(issuer: str) -> str:
-    """Return a certificate number that no other call of this process gets."""
-    prefix = _PREFIXES[issuer]
+    """Return a certificate number that is unique in this process."""
+    prefix = _NUMBER_PREFIXES[issuer]
     rest = 20 - len(prefix)
     return f"{prefix}{next(_numbers) % 10**rest:0{rest}d}"
 
 
 @functools.cache
 def _authority_key() -> rsa.RSAPrivateKey:
-    """Return the key of the authority. The SAT's has 4096 bits; a throw-away one need not be so slow to make."""
+    """Return the temporary key of the authority; 2048 bits, because the SAT's 4096 are slow to make."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -140,13 +144,13 @@ def _issuer() -> bytes:
         _rdn(_COUNTRY, der.text("MX")),
         _rdn("2.5.4.8", der.utf8("CIUDAD DE MEXICO")),  # state
         _rdn("2.5.4.7", der.utf8("COYOACAN")),  # locality
-        _rdn(_UNIQUE_IDENTIFIER, der.text("2.5.4.45")),  # the SAT's own test authority has this for a value
+        _rdn(_UNIQUE_IDENTIFIER, der.text("2.5.4.45")),  # the value of the SAT's own test authority
         _rdn("1.2.840.113549.1.9.2", der.text("responsable: ACDMA-SAT")),  # unstructured name
     )
 
 
-def _double_encoded(text: str) -> bytes:
-    """Return a UTF8String whose text was read as Latin-1, and encoded once more."""
+def _double_encode(text: str) -> bytes:
+    """Return a UTF8String of double-encoded UTF-8."""
     return der.utf8(text.encode().decode("latin-1"))
 
 
@@ -154,22 +158,25 @@ def _double_encoded(text: str) -> bytes:
 def _issuer_ac6() -> bytes:
     responsible = "responsable: Administración Central de Servicios Tributarios al Contribuyente"
     return der.sequence(
-        _rdn(_COMMON_NAME, _double_encoded("A.C. del Servicio de Administración Tributaria")),
-        _rdn(_ORGANIZATION, _double_encoded("Servicio de Administración Tributaria")),
+        _rdn(_COMMON_NAME, _double_encode("A.C. del Servicio de Administración Tributaria")),
+        _rdn(_ORGANIZATION, _double_encode("Servicio de Administración Tributaria")),
         _rdn(_ORGANIZATIONAL_UNIT, der.utf8("SAT-IES Authority")),
         _rdn(_EMAIL, der.ia5("contacto.tecnico@example.com")),
         _rdn("2.5.4.9", der.utf8("Av. Hidalgo 77, Col. Guerrero")),  # street address
         _rdn("2.5.4.17", der.utf8("06300")),  # postal code
         _rdn(_COUNTRY, der.text("MX")),
-        _rdn("2.5.4.8", _double_encoded("Ciudad de México")),  # state
-        _rdn("2.5.4.7", _double_encoded("Cuauhtémoc")),  # locality
+        _rdn("2.5.4.8", _double_encode("Ciudad de México")),  # state
+        _rdn("2.5.4.7", _double_encode("Cuauhtémoc")),  # locality
         _rdn(_UNIQUE_IDENTIFIER, der.text("SAT970701NN3")),
         _rdn("1.2.840.113549.1.9.2", der.string(0x13, responsible.encode())),  # unstructured name, in a PrintableString
     )
 
 
 def _subject(rfc: str, razon_social: str, kind: str) -> bytes:
-    """Return the holder. A company's RFC and CURP stand before and behind a slash, with its representative's."""
+    """Return the name of the holder.
+
+    A slash separates a company's RFC and CURP from those of its representative.
+    """
     is_company = len(rfc) == 12
     curp = f"{rfc[:10]}HDFRRL09".replace("Ñ", "X").replace("&", "X")  # no CURP has either
     name = [_rdn(attribute, der.text(razon_social)) for attribute in (_COMMON_NAME, _NAME, _ORGANIZATION)]
@@ -193,7 +200,7 @@ def _validity(begin: datetime, years: int) -> bytes:
 
 @functools.cache
 def _extensions(kind: str) -> bytes:
-    """Return the extensions, among which only the basic constraints are critical."""
+    """Return the extensions; only the basic constraints are critical."""
     constraints = der.sequence(der.oid("2.5.29.19"), der.boolean(True), der.octets(der.sequence()))  # noqa: FBT003
     if kind == "csd":
         return der.sequence(constraints, _key_usage(0b11000000, 6))  # digitalSignature, contentCommitment
@@ -210,10 +217,10 @@ def _key_usage(usage: int, unused: int) -> bytes:
     return der.sequence(der.oid("2.5.29.15"), der.octets(der.bits(bytes((usage,)), unused)))
 
 
-def _encrypted(key: rsa.RSAPrivateKey, password: str) -> bytes:
-    """Encrypt a key as the SAT's files are: PBES2 of PBKDF2 (HMAC-SHA1, 2048 rounds) and three-key DES.
+def _encrypt_key(key: rsa.RSAPrivateKey, password: str) -> bytes:
+    """Encrypt a key as the SAT does: PBES2 with PBKDF2 (HMAC-SHA1, 2048 iterations) and three-key DES.
 
-    `cryptography` reads that, and writes AES only.
+    `cryptography` can read this encryption, but writes AES only.
     """
     salt, vector = os.urandom(8), os.urandom(8)
     secret = hashlib.pbkdf2_hmac("sha1", password.encode(), salt, 2048, 24)

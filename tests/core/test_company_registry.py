@@ -23,7 +23,7 @@ from facturaonline_async._core.company_registry import CompanyRegistry, same_rfc
 from facturaonline_async.empresas._models import key_marks
 from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, StepEvent, provision
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.empresa_fields import created, detail, updated
+from facturaonline_async.testing._emulator.empresa_fields import format_created, format_detail, format_updated
 from tests.plans import nueva
 
 MAIN = "607a062eae2bb"
@@ -48,11 +48,11 @@ class Two:
     def lists(self, **changes: Any) -> None:
         """Put these fields into the requested company's row of every list."""
         rows = [self.row(MAIN), self.row(self.mine) | changes, self.row(self.other)]
-        self.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
+        self.answers("empresas.list", {"response": "success", "data": [format_detail(row) for row in rows]})
 
     def tells(self, row: dict[str, Any]) -> None:
         """Return this detail for every company."""
-        self.answers("empresas.get", {"status": "success", "data": detail(row)})
+        self.answers("empresas.get", {"status": "success", "data": format_detail(row)})
 
     def answers(self, endpoint: str, body: dict[str, Any], *, commit: bool = False) -> None:
         self.emulator.inject(Fault.status(200, body=body, commit=commit), endpoint=endpoint, times=None)
@@ -117,7 +117,7 @@ async def test_a_listed_company_with_anothers_uid_or_keys_has_no_credentials(
 async def test_a_list_that_swaps_two_companies_is_detected_by_their_details(client: FacturaOnline, two: Two) -> None:
     """The list is consistent in itself, but each uid leads to the other company's detail."""
     rows = [two.row(two.mine) | {"rfc": OTHER}, two.row(two.other) | {"rfc": RFC}]
-    two.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
+    two.answers("empresas.list", {"response": "success", "data": [format_detail(row) for row in rows]})
     with pytest.raises(UnreadableAnswerError) as refused:
         await client.empresas.ensure(nueva(RFC))
     assert (RFC in str(refused.value), OTHER in str(refused.value)) == (True, True)
@@ -130,7 +130,7 @@ async def test_a_list_that_swaps_two_companies_is_detected_by_their_details(clie
 
 async def test_keys_of_another_company_are_recognised_from_an_earlier_list(client: FacturaOnline, two: Two) -> None:
     await client.empresas.list()
-    row = detail(two.row(two.mine) | two.keys(two.other))
+    row = format_detail(two.row(two.mine) | two.keys(two.other))
     two.answers("empresas.list", {"response": "success", "data": [row]})
     (empresa,) = await client.empresas.list(rfc=RFC)
     with pytest.raises(UnreadableAnswerError, match=two.other):
@@ -207,7 +207,7 @@ async def test_the_main_companys_keys_are_detected_without_a_list(
     has_keys: bool,  # noqa: FBT001
 ) -> None:
     """If lists lack the main company, or all keys, the keys are verified by a call."""
-    rows = [detail(two.row(two.mine)), detail(two.row(two.other))]
+    rows = [format_detail(two.row(two.mine)), format_detail(two.row(two.other))]
     if not has_keys:
         rows = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
     two.answers("empresas.list", {"response": "success", "data": rows})
@@ -220,7 +220,7 @@ async def test_the_main_companys_keys_are_detected_without_a_list(
 
 
 async def test_keys_missing_from_lists_are_verified_once(client: FacturaOnline, two: Two) -> None:
-    rows = [detail(two.row(uid)) for uid in (two.mine, two.other)]
+    rows = [format_detail(two.row(uid)) for uid in (two.mine, two.other)]
     bare = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
     two.answers("empresas.list", {"response": "success", "data": bare})
     two.tells(two.row(two.mine) | two.keys(two.other))
@@ -244,7 +244,7 @@ def tell_other_keys(emulator: Emulator) -> None:
     """Return the detail of `NEW` with the keys of `NEWER`."""
     rows = {row["rfc"]: row for row in emulator.state["empresas"].values()}
     keys = {name: rows[NEWER][name] for name in ("api_key", "secret_key")}
-    body = {"status": "success", "data": detail(rows[NEW]) | keys}
+    body = {"status": "success", "data": format_detail(rows[NEW]) | keys}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.get", times=None)
 
 
@@ -334,7 +334,7 @@ async def test_an_answer_without_an_rfc_verifies_keys_by_its_uid(client: Factura
     emulator.inject(Fault.stale(600), endpoint="empresas.list", times=None)
     uid = (await client.empresas.create(nueva(NEW))).uid
     for owner in (uid, MAIN):
-        body = {"status": "success", "data": detail(emulator.state["empresas"][owner]) | {"rfc": ""}}
+        body = {"status": "success", "data": format_detail(emulator.state["empresas"][owner]) | {"rfc": ""}}
         emulator.clear_faults()
         emulator.inject(Fault.status(200, body=body), endpoint="empresas.current", times=None)
         if owner == uid:
@@ -345,7 +345,7 @@ async def test_an_answer_without_an_rfc_verifies_keys_by_its_uid(client: Factura
 
 
 async def test_a_value_read_before_a_contradiction_is_refused(client: FacturaOnline, two: Two) -> None:
-    row = detail(two.row(two.mine) | two.keys(two.other))
+    row = format_detail(two.row(two.mine) | two.keys(two.other))
     two.answers("empresas.list", {"response": "success", "data": [row]})
     (empresa,) = await client.empresas.list(rfc=RFC)
     assert empresa.keys_problem == ""
@@ -365,7 +365,7 @@ async def test_consistent_answers_cost_no_further_call(client: FacturaOnline, tw
 
 
 def told_of(two: Two, **changes: Any) -> dict[str, Any]:
-    return {"status": "create", "0": created(two.row(two.other) | changes)}
+    return {"status": "create", "0": format_created(two.row(two.other) | changes)}
 
 
 @pytest.mark.parametrize("rfc", [OTHER, "CCC010101AA1", ""])
@@ -443,7 +443,7 @@ async def test_an_updates_answer_about_another_company_is_unreadable(
     client: FacturaOnline, two: Two, answer: Callable[[Two], dict[str, Any]]
 ) -> None:
     await client.empresas.list()
-    two.answers("empresas.update", {"status": "create", "0": updated(answer(two))}, commit=True)
+    two.answers("empresas.update", {"status": "create", "0": format_updated(answer(two))}, commit=True)
     with pytest.raises(UnreadableAnswerError, match=two.mine):
         await client.empresas.update(two.mine, CambiosEmpresa(ciudad="Arandas"))
 
@@ -457,7 +457,7 @@ async def test_a_company_may_change_its_rfc(client: FacturaOnline, two: Two) -> 
 
 async def test_a_plan_changes_no_company_that_a_list_gave_the_wrong_uid(client: FacturaOnline, two: Two) -> None:
     rows = [two.row(two.mine) | {"rfc": OTHER}, two.row(two.other) | {"rfc": RFC}]
-    two.answers("empresas.list", {"response": "success", "data": [detail(row) for row in rows]})
+    two.answers("empresas.list", {"response": "success", "data": [format_detail(row) for row in rows]})
     async with provision(client, Plan.from_values([(nueva(RFC), [])]), existing="update", settle=0.1) as run:
         (outcome,) = [outcome async for outcome in run]
     assert (outcome.state, two.emulator.count("empresas.update")) == (State.FAILED, 0)

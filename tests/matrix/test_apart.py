@@ -24,7 +24,7 @@ from facturaonline_async import (
     connect,
 )
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.empresa_fields import created, detail
+from facturaonline_async.testing._emulator.empresa_fields import format_created, format_detail
 from tests.forks import Child
 from tests.matrix.stage import (
     CREATE,
@@ -354,9 +354,9 @@ async def test_64_an_answer_about_another_company_is_never_taken_for_this_one(wh
         rows = emulator.state["empresas"]
         changes = {"uid": {"uid": other}, "rfc": {"rfc": rows[other]["rfc"]}, "keys": {}}[swapped]
         keys = {name: rows[other][name] for name in ("api_key", "secret_key")} if swapped == "keys" else {}
-        body = {"status": "success", "data": detail(rows[mine] | changes | keys)}
+        body = {"status": "success", "data": format_detail(rows[mine] | changes | keys)}
         emulator.inject(Fault.status(200, body=body), endpoint="empresas.get", times=None)
-        answer = {"status": "create", "0": created(rows[other])}
+        answer = {"status": "create", "0": format_created(rows[other])}
         emulator.inject(Fault.status(200, body=answer, commit=True), endpoint="empresas.create", times=None)
         emulator.inject(Fault.status(200, body=answer, commit=True), endpoint="empresas.update", times=None)
         serie = {"status": "success", "data": {"SerieID": series[1], "SerieName": "G", "SerieType": "factura"}}

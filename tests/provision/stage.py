@@ -18,13 +18,13 @@ from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, OutcomeUnknownError
 from facturaonline_async.provision import Plan, RowOutcome, RunReport, provision
-from facturaonline_async.testing._emulator.dispatch import Arrival
+from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.provision.world import CONFIG, SETTLE, Life, World
 from tests.virtual import virtually
 
 P = ParamSpec("P")
 Result: TypeAlias = envelope.Reply | FacturaOnlineError
-Act: TypeAlias = Callable[["Stage", PreparedRequest, Arrival], Awaitable[Result]]
+Act: TypeAlias = Callable[["Stage", PreparedRequest, ReceivedRequest], Awaitable[Result]]
 
 _LONG = 10_000.0
 """Seconds of the virtual clock: what takes longer never ends."""
@@ -38,7 +38,7 @@ EMPRESAS, SERIES = "empresas.create", "series.create"
 def answered(status: int, body: Mapping[str, Any] | None = None, *, is_done: bool = False) -> Act:
     """Answer this, and do the work or not."""
 
-    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         if is_done:
             stage.do(arrival)
         return stage._read(call, status, json.dumps(body or {}).encode())
@@ -49,7 +49,7 @@ def answered(status: int, body: Mapping[str, Any] | None = None, *, is_done: boo
 def lost(*, done_after: float | None = None) -> Act:
     """Give no answer, and do the work so many seconds later, or never."""
 
-    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         if done_after is not None:
             asyncio.get_running_loop().call_later(done_after, stage.do, arrival)
         return call.annotate(OutcomeUnknownError("no answer"))
@@ -60,7 +60,7 @@ def lost(*, done_after: float | None = None) -> Act:
 def slow(seconds: float) -> Act:
     """Do the work at once, and answer so many seconds later."""
 
-    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         result = stage.do(arrival, call)
         await asyncio.sleep(seconds)
         return result
@@ -71,7 +71,7 @@ def slow(seconds: float) -> Act:
 def edited(edit: Callable[[Any], object]) -> Act:
     """Do the work, and change the answer's JSON."""
 
-    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         body = json.loads(stage.api.perform(arrival).encode()[0])
         edit(body)
         return stage._read(call, 200, json.dumps(body).encode())
@@ -151,7 +151,7 @@ class Stage(World):
         """Return when calls came."""
         return [seen.at for seen in self.calls if seen.endpoint == endpoint and (not about or about in seen.about)]
 
-    def do(self, arrival: Arrival, call: PreparedRequest | None = None) -> Result:
+    def do(self, arrival: ReceivedRequest, call: PreparedRequest | None = None) -> Result:
         """Do the work, and return its answer."""
         if arrival.endpoint in {EMPRESAS, SERIES}:
             self._count(arrival)

@@ -28,7 +28,7 @@ from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.provision import JournalError, Plan, RunReport, State, StepEvent, provision
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing import Emulator
-from facturaonline_async.testing._emulator.dispatch import Arrival
+from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.effort import examples
 from tests.plans import nueva
 from tests.provision.stage import (
@@ -71,7 +71,7 @@ async def ensure(client: FacturaOnline, what: str) -> object:
 def behind(seconds: float) -> Act:
     """Read what was there so many seconds ago."""
 
-    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         return stage._read(call, 200, stage.api.perform(arrival, behind=seconds).encode()[0])
 
     return act

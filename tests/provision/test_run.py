@@ -39,7 +39,7 @@ from facturaonline_async.provision import (
 )
 from facturaonline_async.provision._plan.models import ValueRow
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.empresa_fields import detail
+from facturaonline_async.testing._emulator.empresa_fields import format_detail
 from tests.conftest import QUICK
 from tests.plans import nueva
 
@@ -217,7 +217,7 @@ async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emu
             f"the API gave the same keys for two companies, {uid} and {MAIN}: they are used for neither",
         ),
     ):
-        body = {"status": "success", "data": detail(row)}
+        body = {"status": "success", "data": format_detail(row)}
         emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
         (outcome,), report = await run(client, plan)
         assert reason in outcome.reason
@@ -242,7 +242,7 @@ async def test_keys_that_are_known_as_another_companys_are_not_used(client: Fact
     mine, other = emulator.add_empresa(rfc="EKU9003173C9"), emulator.add_empresa(rfc="AAA010101AA1")
     rows = emulator.state["empresas"]
     keys = {name: rows[other][name] for name in ("api_key", "secret_key")}
-    body = {"status": "success", "data": detail(rows[mine]) | keys}
+    body = {"status": "success", "data": format_detail(rows[mine]) | keys}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.get")
     (outcome,), _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]))
     assert f"the API gave the same keys for two companies, {mine} and {other}" in outcome.reason
@@ -257,7 +257,7 @@ async def test_a_detail_without_keys_is_asked_for_again(
 ) -> None:
     if is_there:
         emulator.add_empresa(rfc="EKU9003173C9")
-    keyless = detail({"uid": "x"} | {"rfc": "EKU9003173C9"})
+    keyless = format_detail({"uid": "x"} | {"rfc": "EKU9003173C9"})
     uid = next((uid for uid, row in emulator.state["empresas"].items() if row["rfc"] == "EKU9003173C9"), None)
     if uid is not None:
         body = {"status": "success", "data": keyless | {"uid": uid, "api_key": "", "secret_key": ""}}

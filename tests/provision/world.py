@@ -30,7 +30,7 @@ from facturaonline_async.provision._engine import audit, create, resume, series 
 from facturaonline_async.provision._journal import schema, writer
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing._emulator import empresas, series, state
-from facturaonline_async.testing._emulator.dispatch import Api, Arrival
+from facturaonline_async.testing._emulator.dispatch import Api, ReceivedRequest
 from facturaonline_async.testing._emulator.fixtures import main_row
 
 T = TypeVar("T")
@@ -142,13 +142,13 @@ class World:
             outcome = self._perform(call, arrival)
         return outcome if life.step() else await _never()
 
-    def arrive(self, call: PreparedRequest) -> Arrival:
+    def arrive(self, call: PreparedRequest) -> ReceivedRequest:
         """Return the call as the API reads it."""
         headers = {**call.headers, **(transport._headers(call) or {})}
         content = bytes(call.body.content) if call.body is not None else b""
         return self.api.read(call.endpoint.method, call.url.path, dict(call.url.query), headers, content)
 
-    async def _create(self, call: PreparedRequest, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
+    async def _create(self, call: PreparedRequest, arrival: ReceivedRequest) -> envelope.Reply | FacturaOnlineError:
         fate = self._fate(arrival)
         self.fates[fate] += 1
         if fate in _DONE:
@@ -168,13 +168,13 @@ class World:
         error.is_transient = True
         return call.annotate(error)
 
-    def _fate(self, arrival: Arrival) -> str:
+    def _fate(self, arrival: ReceivedRequest) -> str:
         if self.script is not None:
             fates = self.script.get(arrival.body.fields.get("letra") or arrival.body.fields["rfc"])
             return fates.pop(0) if fates else "ok"
         return self.chance.choice(self.choices) if self.has_faults else "ok"
 
-    def _count(self, arrival: Arrival) -> None:
+    def _count(self, arrival: ReceivedRequest) -> None:
         """Note that this will be there; nothing may ever be there twice."""
         fields = arrival.body.fields
         if arrival.endpoint == "empresas.create":
@@ -184,12 +184,12 @@ class World:
             key = owner["rfc"], fields["letra"], fields["tipoDocumento"]
         self.sent[key] += 1
 
-    def _perform(self, call: PreparedRequest, arrival: Arrival) -> envelope.Reply | FacturaOnlineError:
+    def _perform(self, call: PreparedRequest, arrival: ReceivedRequest) -> envelope.Reply | FacturaOnlineError:
         body, _ = self.api.perform(arrival).encode()
         return self._read(call, 200, body)
 
     async def _perform_later(
-        self, call: PreparedRequest, arrival: Arrival, *, slow: bool
+        self, call: PreparedRequest, arrival: ReceivedRequest, *, slow: bool
     ) -> envelope.Reply | FacturaOnlineError:
         if slow:
             await asyncio.sleep(self.chance.uniform(0, 4))

@@ -36,7 +36,7 @@ def encrypted(plain: bytes, password: bytes = PASSWORD.encode()) -> bytes:
         def encode(self) -> bytes:
             return password
 
-    return sellos._encrypted(Plain(), Bytes())  # type: ignore[arg-type]
+    return sellos._encrypt_key(Plain(), Bytes())  # type: ignore[arg-type]
 
 
 def encrypted_by(hash_name: str, *parameters: bytes, content: bytes | None = None) -> bytes:

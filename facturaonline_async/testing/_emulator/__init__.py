@@ -1,1 +1,1 @@
-"""The emulator of FacturaOnline's API. It shares no code with the client."""
+"""Emulator of FacturaOnline's API, which shares no code with the client."""

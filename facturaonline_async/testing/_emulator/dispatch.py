@@ -11,11 +11,11 @@ from facturaonline_async.testing._emulator.responses import Answer, permission_d
 from facturaonline_async.testing._emulator.routes import Call, Route, Router
 from facturaonline_async.testing._emulator.state import State
 
-__all__ = ["Api", "Arrival"]
+__all__ = ["Api", "ReceivedRequest"]
 
 
 @frozen(kw_only=True)
-class Arrival:
+class ReceivedRequest:
     """A request that was read to its end and is not answered yet. It holds secrets: it is never logged."""
 
     method: str
@@ -41,18 +41,20 @@ class Api:
     """The API without its server: it waits for nothing. `on_change` is called after each call that changed a row."""
 
     def __init__(
-        self, state: State, routes: Iterable[Route], on_change: Callable[[Arrival], None] | None = None
+        self, state: State, routes: Iterable[Route], on_change: Callable[[ReceivedRequest], None] | None = None
     ) -> None:
         self._state = state
         self._router = Router(routes)
         self._on_change = on_change
 
-    def read(self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], raw: bytes) -> Arrival:
+    def read(
+        self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], raw: bytes
+    ) -> ReceivedRequest:
         """Read a request: its route, its body, its company."""
         route, uid = self._router.find(method, path)
         content_type = headers.get("Content-Type", "")
         api_key, secret_key = headers.get("F-Api-Key", ""), headers.get("F-Secret-Key", "")
-        return Arrival(
+        return ReceivedRequest(
             method=method,
             path=path,
             query=query,
@@ -65,7 +67,7 @@ class Api:
             empresa=self._state.uid_of_keys(api_key, secret_key),
         )
 
-    def perform(self, arrival: Arrival, *, behind: float = 0.0) -> Answer:
+    def perform(self, arrival: ReceivedRequest, *, behind: float = 0.0) -> Answer:
         """Do the work, or refuse it: first the router, then the keys, then the endpoint itself.
 
         What is read lies behind by so many seconds.
@@ -82,6 +84,6 @@ class Api:
             return permission_denied()
         call = Call(uid=arrival.uid, query=arrival.query, body=arrival.body, empresa=arrival.empresa, behind=behind)
         answer = route.handle(self._state, call)
-        if self._on_change is not None and answer.is_yes and route.method != "GET":
+        if self._on_change is not None and answer.is_success and route.method != "GET":
             self._on_change(arrival)
         return answer

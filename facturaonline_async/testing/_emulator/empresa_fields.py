@@ -11,7 +11,7 @@ from facturaonline_async.testing._emulator.regimenes import REGIMENES
 if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.state import Row
 
-__all__ = ["FORM", "created", "detail", "updated"]
+__all__ = ["FORM", "format_created", "format_detail", "format_updated"]
 
 #: Text fields of the request, and where a row keeps each.
 FORM: Final = {
@@ -106,24 +106,24 @@ _ACCO: Final = {
 }
 
 
-def detail(row: Row) -> dict[str, Any]:
+def format_detail(row: Row) -> dict[str, Any]:
     """Spell a company as list and detail do: the regime as a text, the keys ready for headers."""
     first = {"uid": row["uid"], "razon_social": row.get("razon_social", ""), "rfc": row.get("rfc", "")}
     regimen = REGIMENES.get(str(row.get("regimen", "")), "")
     return {**first, "regimen_fiscal": regimen, **{name: row.get(name, "") for name in _DETAIL}}
 
 
-def created(row: Row) -> dict[str, Any]:
+def format_created(row: Row) -> dict[str, Any]:
     """Spell a company as the answer to create does."""
-    return _acco(row, _CREATED)
+    return _format_acco(row, _CREATED)
 
 
-def updated(row: Row) -> dict[str, Any]:
+def format_updated(row: Row) -> dict[str, Any]:
     """Spell a company as the answer to update does, passwords included."""
-    return _acco(row, _UPDATED)
+    return _format_acco(row, _UPDATED)
 
 
-def _acco(row: Row, names: Iterable[str]) -> dict[str, Any]:
+def _format_acco(row: Row, names: Iterable[str]) -> dict[str, Any]:
     """Spell a company as create and update do. Its keys are the raw ones, which no header takes."""
     spelled = {name: row.get(own, "") for name, own in _ACCO.items()} | {
         "acco_user_id": 1364,

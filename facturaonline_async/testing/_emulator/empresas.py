@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from facturaonline_async.testing._emulator.empresa_fields import FORM, created, detail, updated
+from facturaonline_async.testing._emulator.empresa_fields import FORM, format_created, format_detail, format_updated
 from facturaonline_async.testing._emulator.responses import Answer, invalid, not_found, required
 from facturaonline_async.testing._emulator.routes import Route
 
@@ -38,7 +38,7 @@ _TOGETHER: Final = (("cer", "key", "password"), ("fielcer", "fielkey", "fielpass
 def _list(state: State, call: Call) -> Answer:
     rows = state.empresas(call.behind)
     if not state.behaviour.paging:
-        return Answer({"response": "success", "data": [detail(row) for row in rows]})
+        return Answer({"response": "success", "data": [format_detail(row) for row in rows]})
     rfc = call.query.get("rfc", "").casefold()
     razon_social = call.query.get("razon_social", "").casefold()
     found = [
@@ -53,7 +53,7 @@ def _list(state: State, call: Call) -> Answer:
 def _page(rows: list[Row], query: Mapping[str, str]) -> dict[str, Any]:
     """Return the page that was asked for and where it stands; everything where no page was asked for."""
     if query.keys().isdisjoint({"page", "per_page", "perPage"}):
-        return {"data": [detail(row) for row in rows]}
+        return {"data": [format_detail(row) for row in rows]}
     per_page = _number(query.get("per_page") or query.get("perPage"), default=15)
     page = _number(query.get("page"), default=1)
     start = (page - 1) * per_page
@@ -65,7 +65,7 @@ def _page(rows: list[Row], query: Mapping[str, str]) -> dict[str, Any]:
         "to": start + len(shown) if shown else None,
         "from": start + 1 if shown else None,
     }
-    return {"data": [detail(row) for row in shown], "pagination": pagination}
+    return {"data": [format_detail(row) for row in shown], "pagination": pagination}
 
 
 def _number(text: str | None, *, default: int) -> int:
@@ -75,17 +75,17 @@ def _number(text: str | None, *, default: int) -> int:
 
 def _current(state: State, call: Call) -> Answer:
     row = state.empresa(call.empresa)
-    return _unknown() if row is None else Answer({"status": "success", "data": detail(row)})
+    return _refuse_unknown() if row is None else Answer({"status": "success", "data": format_detail(row)})
 
 
 def _get(state: State, call: Call) -> Answer:
     row = state.empresa(call.uid)
     if row is None or not state.is_readable(row, call.behind):
-        return _unknown()
-    return Answer({"status": "success", "data": detail(row)})
+        return _refuse_unknown()
+    return Answer({"status": "success", "data": format_detail(row)})
 
 
-def _unknown() -> Answer:
+def _refuse_unknown() -> Answer:
     return not_found("La empresa no existe")
 
 
@@ -97,14 +97,14 @@ def _create(state: State, call: Call) -> Answer:
     row: Row = {"created_at": time.monotonic()}
     uid = state.add_empresa(row)
     _write(row, call.body, uid)
-    return Answer({"status": "create", "0": created(row)})
+    return Answer({"status": "create", "0": format_created(row)})
 
 
 def _update(state: State, call: Call) -> Answer:
     row = state.empresa(call.uid)
     if row is None:
-        return _unknown()
-    if not _sent(call.body):
+        return _refuse_unknown()
+    if not _sent_names(call.body):
         return invalid("Es necesario enviar al menos un parámetro para actualizar la empresa")
     blank = [name for name in _REQUIRED if name in FORM and not call.body.form.get(name, "sent").strip()]
     refusal = _refuse(call.body, blank)
@@ -112,7 +112,7 @@ def _update(state: State, call: Call) -> Answer:
         return refusal
     _write(row, call.body, call.uid)
     row["lastupdate"] = datetime.now(UTC).date().isoformat()
-    return Answer({"status": "create", "0": updated(row)})  # the word of update, too, is create
+    return Answer({"status": "create", "0": format_updated(row)})  # the word of update, too, is create
 
 
 def _delete(state: State, call: Call) -> Answer:
@@ -122,7 +122,7 @@ def _delete(state: State, call: Call) -> Answer:
     return Answer({"status": "success", "0": "La cuenta ha sido eliminada con exito"})
 
 
-def _sent(body: Body) -> set[str]:
+def _sent_names(body: Body) -> set[str]:
     """Return the names of the known fields and files that came, blank texts included."""
     files = {name for name, as_text in _FILES.items() if name in body.files or as_text in body.form}
     return files | (body.form.keys() & FORM.keys())
@@ -130,7 +130,7 @@ def _sent(body: Body) -> set[str]:
 
 def _refuse(body: Body, names: Iterable[str]) -> Answer | None:
     """Refuse what lacks one of these fields, or sends a part of what travels together; None: all is well."""
-    filled = {name for name in _sent(body) if str(body.form.get(name, "file")).strip()}
+    filled = {name for name in _sent_names(body) if str(body.form.get(name, "file")).strip()}
     wanted = list(names)
     for group in _TOGETHER:
         if filled & set(group):

@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong, and for which requests."""
+"""Injected faults, and the requests that they apply to."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def _seconds(name: str, value: float) -> float:
 
 @frozen(kw_only=True, repr=False)
 class Fault:
-    """One thing that goes wrong with one request. Make it with a named constructor, such as ``Fault.delay(2.5)``.
+    """Fault of one request. Make it with a named constructor, such as ``Fault.delay(2.5)``.
 
-    Whether the work was done in spite of it stands in the log: `Request.committed`.
+    `Request.committed` in the log says whether the work was done all the same.
 
     Attributes:
-        label: how the fault was made, such as ``"delay(2.5)"``.
-        before: seconds of waiting before the work.
-        commit: whether the work is done at its ordinary time.
-        after: seconds of waiting between the work and the answer.
-        late: seconds after which the work is done although the connection was dropped; None: it is not.
-        again: seconds after the work until it is done once more; None: once is all.
-        behind: seconds by which what is read lies behind: what was created since is not there.
-        drop: whether the connection is aborted instead of an answer.
-        answer: sent instead of the API's own answer; None: the API's own.
+        label: constructor call of the fault, such as ``"delay(2.5)"``.
+        before: delay before the work, in seconds.
+        commit: whether the work is done at the usual time.
+        after: delay between the work and the response, in seconds.
+        late: delay of the work after the connection was dropped, in seconds; None: no late work.
+        again: delay until the work is done a second time, in seconds; None: no second time.
+        behind: age of the data that is read, in seconds; rows created later are missing.
+        drop: whether the connection is aborted instead of a response.
+        answer: response to send instead of the API's own; None: the API's own.
 
     """
 
@@ -54,12 +54,28 @@ class Fault:
 
     @classmethod
     def delay(cls, seconds: float) -> Fault:
-        """Wait `seconds`, then do the work and answer. The work is done even if the client has gone by then."""
+        """Wait, then do the work and respond. The work is done even if the client disconnects.
+
+        Args:
+            seconds: delay before the work.
+
+        Raises:
+            InvalidInputError: `seconds` is not a number from 0 up.
+
+        """
         return cls(label=f"delay({seconds})", before=_seconds("seconds", seconds))
 
     @classmethod
     def delay_answer(cls, seconds: float) -> Fault:
-        """Do the work at once, wait `seconds`, then answer."""
+        """Do the work, wait, then respond.
+
+        Args:
+            seconds: delay between the work and the response.
+
+        Raises:
+            InvalidInputError: `seconds` is not a number from 0 up.
+
+        """
         return cls(label=f"delay_answer({seconds})", after=_seconds("seconds", seconds))
 
     @classmethod
@@ -71,16 +87,16 @@ class Fault:
         headers: Mapping[str, str] | None = None,
         commit: bool = False,
     ) -> Fault:
-        """Answer this HTTP status.
+        """Respond with an HTTP status.
 
         Args:
             code: HTTP status, 200 to 599.
-            body: a mapping or a list is sent as JSON, a text as HTML, bytes as they are; None: a short HTML page.
+            body: a mapping or a list is sent as JSON, a text as HTML, bytes unchanged; None: a short HTML page.
             headers: further headers, such as ``{"Location": "https://…"}``.
             commit: whether the work is done all the same.
 
         Raises:
-            InvalidInputError: `code` is no such status.
+            InvalidInputError: `code` is not a status from 200 to 599.
 
         """
         if not 200 <= code <= 599:
@@ -90,11 +106,11 @@ class Fault:
 
     @classmethod
     def throttle(cls, retry_after: str | float | None = None) -> Fault:
-        """Answer HTTP 429; the work is not done.
+        """Respond with HTTP 429, without doing the work.
 
         Args:
-            retry_after: sent as the header ``Retry-After``, as it is: a number of seconds, an HTTP date, or nonsense.
-                None: no such header.
+            retry_after: value of the header ``Retry-After``, sent unchanged: a number of seconds, an HTTP date, or
+                invalid text. None: no such header.
 
         """
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
@@ -103,55 +119,85 @@ class Fault:
 
     @classmethod
     def drop_before_commit(cls) -> Fault:
-        """Read the request, then abort the connection: the work is not done and there is no answer."""
+        """Read the request, then abort the connection without work or response."""
         return cls(label="drop_before_commit()", commit=False, drop=True)
 
     @classmethod
     def drop_after_commit(cls) -> Fault:
-        """Do the work, then abort the connection: there is no answer."""
+        """Do the work, then abort the connection without a response."""
         return cls(label="drop_after_commit()", drop=True)
 
     @classmethod
     def garbage(cls, *, commit: bool = True) -> Fault:
-        """Answer HTTP 200 with a body that breaks off in the middle of its JSON."""
+        """Respond with HTTP 200 and truncated JSON.
+
+        Args:
+            commit: whether the work is done.
+
+        """
         return cls(label=f"garbage(commit={commit})", commit=commit, answer=Answer(b'{"status":"succ'))
 
     @classmethod
     def html_page(cls, *, commit: bool = True, status: int = 200) -> Fault:
-        """Answer an HTML page, such as a maintenance notice, instead of JSON."""
+        """Respond with an HTML page, such as a maintenance notice, instead of JSON.
+
+        Args:
+            commit: whether the work is done.
+            status: HTTP status.
+
+        """
         answer = Answer(html_page(status), status)
         return cls(label=f"html_page(commit={commit}, status={status})", commit=commit, answer=answer)
 
     @classmethod
     def commit_late(cls, seconds: float) -> Fault:
-        """Abort the connection now, and do the work `seconds` later.
+        """Abort the connection, and do the work later. Stopping the emulator cancels the work.
 
-        Work that is still to be done when the emulator stops is not done.
+        Args:
+            seconds: delay of the work after the abort.
+
+        Raises:
+            InvalidInputError: `seconds` is not a number from 0 up.
+
         """
         late = _seconds("seconds", seconds)
         return cls(label=f"commit_late({seconds})", commit=False, drop=True, late=late)
 
     @classmethod
     def work_twice(cls, seconds: float = 0.0) -> Fault:
-        """Do the work and answer, and do it once more `seconds` later, as a balancer does that repeats a POST.
+        """Do the work twice and respond once, like a load balancer that repeats a POST.
 
-        Work that is still to be done when the emulator stops is not done.
+        Stopping the emulator cancels the second time.
+
+        Args:
+            seconds: delay of the second time after the first.
+
+        Raises:
+            InvalidInputError: `seconds` is not a number from 0 up.
+
         """
         return cls(label=f"work_twice({seconds})", again=_seconds("seconds", seconds))
 
     @classmethod
     def stale(cls, seconds: float) -> Fault:
-        """Read what was there `seconds` ago, as a replica or a cache does that lies behind.
+        """Read old data, like a lagging replica or cache.
 
-        Lists and details lack what was created since, though earlier ones had it. What was changed or deleted meanwhile
-        is as it is, and what has no ``created_at`` has been there long ago.
+        Lists and details lack all rows created since, even if earlier responses had them. Updates and deletions are not
+        hidden. A row without ``created_at`` is never hidden.
+
+        Args:
+            seconds: age of the data.
+
+        Raises:
+            InvalidInputError: `seconds` is not a number from 0 up.
+
         """
         return cls(label=f"stale({seconds})", behind=_seconds("seconds", seconds))
 
 
 @define(eq=False)
-class _Order:
-    """Which requests a fault is to meet."""
+class _Injection:
+    """A fault and the requests that it applies to; see `Emulator.inject`."""
 
     fault: Fault
     endpoint: str | None
@@ -161,14 +207,14 @@ class _Order:
 
 
 class FaultPlan:
-    """The faults that were ordered and have not happened yet. The first order that fits a request meets it."""
+    """Injected faults that still apply to later requests, in order of injection."""
 
     def __init__(self, seed: float | str) -> None:
-        self._orders: list[_Order] = []
+        self._injections: list[_Injection] = []
         self._random = random.Random(seed)
 
     def add(self, fault: Fault, *, endpoint: str | None, times: int | None, probability: float, skip: int) -> None:
-        """Order a fault; see `Emulator.inject`."""
+        """Add a fault; see `Emulator.inject`."""
         if times is not None and times < 1:
             raise InvalidInputError(f"times must be None or a number from 1 up, and was {times!r}.", field="times")
         if not 0 <= probability <= 1:
@@ -177,28 +223,28 @@ class FaultPlan:
             )
         if skip < 0:
             raise InvalidInputError(f"skip must be a number from 0 up, and was {skip!r}.", field="skip")
-        self._orders.append(_Order(fault, endpoint, times, probability, skip))
+        self._injections.append(_Injection(fault, endpoint, times, probability, skip))
 
     def clear(self) -> None:
-        """Forget every order."""
-        self._orders.clear()
+        """Remove all faults."""
+        self._injections.clear()
 
     def take(self, endpoint: str) -> Fault | None:
-        """Return the fault that meets this request, or None."""
-        for order in self._orders:
-            if order.endpoint in {None, endpoint} and self._fits(order):
-                return order.fault
+        """Return the first fault that applies to a request, or None, and count it."""
+        for injection in self._injections:
+            if injection.endpoint in {None, endpoint} and self._applies(injection):
+                return injection.fault
         return None
 
-    def _fits(self, order: _Order) -> bool:
-        """Tell whether the order meets this request, and count it if so."""
-        if order.skip:
-            order.skip -= 1
+    def _applies(self, injection: _Injection) -> bool:
+        """Return whether the fault applies to this request, and count it if so."""
+        if injection.skip:
+            injection.skip -= 1
             return False
-        if self._random.random() >= order.probability:
+        if self._random.random() >= injection.probability:
             return False
-        if order.times is not None:
-            order.times -= 1
-            if not order.times:
-                self._orders.remove(order)
+        if injection.times is not None:
+            injection.times -= 1
+            if not injection.times:
+                self._injections.remove(injection)
         return True

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["empresa_row", "main_row"]
 
 #: What a row of a company may hold besides the fields of a request.
-_MORE: Final = frozenset(
+_ROW_KEYS: Final = frozenset(
     {
         *("uid", "id", "main", "api_key", "secret_key", "api_access", "created_at", "create", "lastupdate"),
         *("cer", "key", "fielcer", "fielkey", "logo_path"),
@@ -38,7 +38,7 @@ def main_row() -> Row:
 
 def empresa_row(rfc: str, razon_social: str | None, **more: Any) -> Row:
     """Return a row with what no real company lacks; see `Emulator.add_empresa`."""
-    unknown = sorted(more.keys() - set(FORM.values()) - _MORE)
+    unknown = sorted(more.keys() - set(FORM.values()) - _ROW_KEYS)
     if unknown:
         raise InvalidInputError(f"A company's row has no {', '.join(unknown)}. See Emulator.state.", field=unknown[0])
     regimen = "601" if len(rfc) == 12 else "612"

@@ -1,4 +1,4 @@
-"""What was asked: a row for each request, without its keys and passwords."""
+"""Log of the requests, without their keys and passwords."""
 
 from __future__ import annotations
 
@@ -20,25 +20,23 @@ _FILE_NAME: Final = re.compile(r"_b64$|^(?:fiel)?(?:cer|key)$", re.IGNORECASE)
 
 @frozen(kw_only=True)
 class Request:
-    """One request that the emulator read to its end. It never holds a key or a password.
+    """One request that the emulator read completely. It never holds a key or a password.
 
     Attributes:
-        number: 1 for the first request, and so on.
+        number: number of the request, from 1.
         at: ``time.monotonic()`` of its arrival, in seconds.
-        endpoint: name such as ``"series.create"``; ``""`` where the emulator has no such endpoint.
+        endpoint: name such as ``"series.create"``; ``""`` for an unknown path.
         method: HTTP method.
-        path: path as it came, with its ``/api``.
+        path: path of the request, including ``/api``.
         query: query parameters, secrets masked.
-        empresa: uid of the company whose keys came, or None where nobody has them.
-        content_type: the Content-Type header; ``""`` where there was none.
-        fields: fields of the body as the API understood them; empty where the Content-Type did not fit. Passwords are
-            ``"***"``, files that came as text are ``"<file>"``.
-        files: files by field name: file name, size and SHA-256. Files that came as base64 text stand here too.
-        status: HTTP status of the answer; None while there is none, where the connection was dropped, or where the
-            client had gone.
-        committed: whether the work was done: for a call that writes, that the state was changed. False where the API
-            refused.
-        fault: the injected fault that met it, or None.
+        empresa: uid of the company with these keys; None for unknown keys.
+        content_type: the Content-Type header; ``""`` if it is missing.
+        fields: fields of the body as the API parses them; empty if the Content-Type does not match the body. Passwords
+            are ``"***"``, and files sent as text are ``"<file>"``.
+        files: files by field name, also those sent as base64 text: file name, size and SHA-256.
+        status: HTTP status of the response; None before the response, and if the connection was lost.
+        committed: whether the API did the work; for a write call, whether it changed the state.
+        fault: the injected fault that applied, or None.
 
     """
 
@@ -58,7 +56,7 @@ class Request:
 
 
 def without_secrets(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with passwords, keys and files replaced by markers."""
+    """Return the fields with masked passwords, keys and files."""
     return {name: _masked(name, value) for name, value in fields.items()}
 
 
@@ -67,12 +65,17 @@ def _masked(name: str, value: Any) -> Any:
         return "<file>"
     if _SECRET_NAME.search(name):
         return "***"
-    # No field of the API is nested; what a stray client nests here could be anything.
+    # No field of the API is nested, so a nested value is unknown and may hold secrets.
     return f"<{type(value).__name__}>" if isinstance(value, (dict, list)) else value
 
 
 class RequestLog:
-    """The requests in the order of their arrival; the last `limit` of them, where there is a limit."""
+    """Requests in order of arrival, bounded by a limit if there is one.
+
+    Args:
+        limit: number of the last requests to keep; None: all.
+
+    """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
@@ -89,14 +92,14 @@ class RequestLog:
             self._rows.popitem(last=False)
 
     def change(self, number: int, **changes: Any) -> None:
-        """Note what became of a request. A row that has been dropped stays dropped."""
+        """Update a row; ignore a row beyond the limit."""
         row = self._rows.get(number)
         if row is not None:
             self._rows[number] = evolve(row, **changes)
 
     @property
     def rows(self) -> tuple[Request, ...]:
-        """The rows as they are now."""
+        """Snapshot of the rows."""
         return tuple(self._rows.values())
 
     @property
@@ -105,5 +108,5 @@ class RequestLog:
         return self._last_number + 1
 
     def count(self, endpoint: str) -> int:
-        """Return how many requests came for the endpoint, those beyond the limit included."""
+        """Return the number of requests for an endpoint, including those beyond the limit."""
         return self._counts[endpoint]

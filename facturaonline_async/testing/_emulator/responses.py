@@ -20,8 +20,8 @@ __all__ = [
     "invalid",
     "not_found",
     "permission_denied",
+    "refusal_statuses_of",
     "required",
-    "statuses",
     "unknown_keys",
 ]
 
@@ -49,7 +49,7 @@ class Answer:
     refusal: Refusal | None = None
 
     @property
-    def is_yes(self) -> bool:
+    def is_success(self) -> bool:
         """Whether the work was done."""
         return self.refusal is None and self.status < 300
 
@@ -107,7 +107,7 @@ def required(*names: str) -> Answer:
     return invalid({name: [f"El campo {name} es requerido"] for name in names})
 
 
-def statuses(chosen: Mapping[str, int]) -> dict[Refusal, int]:
+def refusal_statuses_of(chosen: Mapping[str, int]) -> dict[Refusal, int]:
     """Return the HTTP status of each kind of refusal: the chosen one, or 200."""
     unknown = sorted(chosen.keys() - set(REFUSALS))
     if unknown:

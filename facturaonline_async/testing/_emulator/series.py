@@ -38,7 +38,7 @@ _DESCRIPTIONS: Final = {
 _FOLIO: Final = re.compile(r"[0-9]{1,18}")
 
 
-def _shown(serie_id: Any, row: Row) -> dict[str, Any]:
+def _format_serie(serie_id: Any, row: Row) -> dict[str, Any]:
     tipo = str(row.get("tipo_documento", "factura"))
     return {
         "SerieID": serie_id,
@@ -49,18 +49,18 @@ def _shown(serie_id: Any, row: Row) -> dict[str, Any]:
     }
 
 
-def _unknown() -> Answer:
+def _refuse_unknown() -> Answer:
     return not_found("La serie no existe")
 
 
 def _list(state: State, call: Call) -> Answer:
-    rows = [_shown(serie_id, row) for serie_id, row in state.series(call.empresa, call.behind)]
+    rows = [_format_serie(serie_id, row) for serie_id, row in state.series(call.empresa, call.behind)]
     return Answer({"status": "success", "data": rows})
 
 
 def _get(state: State, call: Call) -> Answer:
     found = state.serie(call.empresa, call.uid, call.behind)
-    return _unknown() if found is None else Answer({"status": "success", "data": _shown(*found)})
+    return _refuse_unknown() if found is None else Answer({"status": "success", "data": _format_serie(*found)})
 
 
 def _create(state: State, call: Call) -> Answer:
@@ -86,26 +86,26 @@ def _create(state: State, call: Call) -> Answer:
     return Answer({"response": "success", "message": "Serie creada correctamente"})
 
 
-def _turn(state: State, call: Call, estatus: str, text: str) -> Answer:
+def _set_estatus(state: State, call: Call, estatus: str, text: str) -> Answer:
     found = state.serie(call.empresa, call.uid)
     if found is None:
-        return _unknown()
+        return _refuse_unknown()
     found[1]["estatus"] = estatus
     return Answer({"status": "success", "messsage": text})  # three s: so the API spells it
 
 
 def _activate(state: State, call: Call) -> Answer:
-    return _turn(state, call, ACTIVE, "La serie se activó correctamente")
+    return _set_estatus(state, call, ACTIVE, "La serie se activó correctamente")
 
 
 def _deactivate(state: State, call: Call) -> Answer:
-    return _turn(state, call, PAUSED, "La serie se pausó correctamente")
+    return _set_estatus(state, call, PAUSED, "La serie se pausó correctamente")
 
 
 def _delete(state: State, call: Call) -> Answer:
     found = state.serie(call.empresa, call.uid)
     if found is None:
-        return _unknown()
+        return _refuse_unknown()
     state.remove_serie(found[0])
     return Answer({"status": "success", "message": "Serie eliminada correctamente"})
 

@@ -18,7 +18,7 @@ from facturaonline_async.testing._emulator.responses import Answer, Refusal
 if TYPE_CHECKING:
     import ssl
 
-    from facturaonline_async.testing._emulator.dispatch import Api, Arrival
+    from facturaonline_async.testing._emulator.dispatch import Api, ReceivedRequest
 
 __all__ = ["Server"]
 
@@ -76,7 +76,7 @@ class Server:
         return f"{'https' if self._ssl_context else 'http'}://{host}:{self._port}"
 
     @property
-    def is_foreign(self) -> bool:
+    def is_forked_child(self) -> bool:
         """Whether another process listens, of which this one is a forked child."""
         return self._process not in (0, os.getpid())
 
@@ -95,7 +95,7 @@ class Server:
 
         A forked child closes nothing: its sockets and its loop's selector are shared with the parent.
         """
-        if self.is_foreign:
+        if self.is_forked_child:
             return
         runner, self._runner, self._process = self._runner, None, 0
         if runner is None:
@@ -113,7 +113,7 @@ class Server:
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Keep count of what is in flight: a call goes on when its client has gone, so that it must be cancelled."""
-        if self.is_foreign:
+        if self.is_forked_child:
             if http.transport is not None:
                 http.transport.abort()
             return web.Response()  # never sent
@@ -138,7 +138,7 @@ class Server:
         query = dict(http.query.items()) if http.query_string else {}
         arrival = self._api.read(http.method, http.path, query, http.headers, raw)
         fault = self._faults.take(arrival.endpoint)
-        number = self._note(arrival, at, fault)
+        number = self._log_request(arrival, at, fault)
         plan = fault or _NO_FAULT
         await _pause(self._latency + plan.before)
         answer = self._perform(number, arrival, plan.behind) if plan.commit else Answer(b"")
@@ -156,7 +156,7 @@ class Server:
             return web.Response()  # never sent
         return self._response(number, plan.answer or answer)
 
-    def _note(self, arrival: Arrival, at: float, fault: Fault | None) -> int:
+    def _log_request(self, arrival: ReceivedRequest, at: float, fault: Fault | None) -> int:
         number = self._log.next_number
         row = Request(
             number=number,
@@ -174,13 +174,13 @@ class Server:
         self._log.add(row)
         return number
 
-    def _perform(self, number: int, arrival: Arrival, behind: float = 0.0) -> Answer:
+    def _perform(self, number: int, arrival: ReceivedRequest, behind: float = 0.0) -> Answer:
         answer = self._api.perform(arrival, behind=behind)
-        if answer.is_yes:
+        if answer.is_success:
             self._log.change(number, committed=True)
         return answer
 
-    async def _perform_late(self, number: int, arrival: Arrival, seconds: float) -> None:
+    async def _perform_late(self, number: int, arrival: ReceivedRequest, seconds: float) -> None:
         await _pause(seconds)
         self._perform(number, arrival)
 

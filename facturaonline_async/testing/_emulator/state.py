@@ -20,7 +20,7 @@ _BCRYPT_ALPHABET: Final = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 _FIRST_UID: Final = 0x64EFDCDCE7927
 _FIRST_SERIE: Final = 19846
 _FIRST_ID: Final = 1521
-_VITAL: Final = frozenset({"id", "api_key", "secret_key", "create"})
+_REQUIRED_KEYS: Final = frozenset({"id", "api_key", "secret_key", "create"})
 
 
 @frozen(kw_only=True)
@@ -45,14 +45,14 @@ class State:
         self.behaviour = behaviour
         self.tables: Tables = {resource: {} for resource in sorted(resources)}
         #: Set whenever somebody else gets hold of the tables.
-        self.touched: bool = True
+        self.is_stale: bool = True
         self._random = random.Random(f"keys {seed}")
         self._next_uid = _FIRST_UID
         self._next_serie = _FIRST_SERIE
         self._next_id = _FIRST_ID
         self._uid_of_key: dict[str, str] = {}
         self._series_of: dict[str | None, dict[Any, Row]] = {}
-        self._seen: tuple[object, ...] = ()
+        self._last_snapshot: tuple[object, ...] = ()
 
     # Empresas
 
@@ -62,7 +62,7 @@ class State:
         uid = str(row.get("uid") or self._new_uid())
         self.tables["empresas"][uid] = row
         self._uid_of_key[self._complete(uid, row)["api_key"]] = uid
-        self._seen = self._look()
+        self._last_snapshot = self._take_snapshot()
         return uid
 
     def empresa(self, uid: str) -> Row | None:
@@ -75,7 +75,7 @@ class State:
         """Yield the companies that lists show by now, or that they showed so many seconds ago."""
         self._sync()
         rows = self.tables["empresas"].items()
-        return (self._complete(uid, row) for uid, row in rows if self._is_shown(row, behind))
+        return (self._complete(uid, row) for uid, row in rows if self._is_listed(row, behind))
 
     def remove_empresa(self, uid: str) -> None:
         """Remove the company and all that belongs to it."""
@@ -87,7 +87,7 @@ class State:
             if table is not self.tables["series"]:
                 for key in [key for key, row in table.items() if row.get("empresa") == uid]:
                     del table[key]
-        self._seen = self._look()
+        self._last_snapshot = self._take_snapshot()
 
     def main_uid(self) -> str | None:
         """Return the uid of the main company, or None where it has been deleted."""
@@ -123,7 +123,7 @@ class State:
         serie_id = self._next_serie
         self.tables["series"][serie_id] = row
         self._series_of.setdefault(row["empresa"], {})[serie_id] = row
-        self._seen = self._look()
+        self._last_snapshot = self._take_snapshot()
         return serie_id
 
     def series(self, empresa: str, behind: float = 0.0) -> list[tuple[Any, Row]]:
@@ -136,7 +136,7 @@ class State:
         if any(row.get("empresa") != empresa for row in found.values()):
             self._index()
             found = self._series_of.get(empresa, {})
-        return [(serie_id, row) for serie_id, row in reversed(found.items()) if self._is_shown(row, behind)]
+        return [(serie_id, row) for serie_id, row in reversed(found.items()) if self._is_listed(row, behind)]
 
     def serie(self, empresa: str, uid: str, behind: float = 0.0) -> tuple[Any, Row] | None:
         """Return the id and the row of a serie of this company, or None if there is none, or was so long ago."""
@@ -155,11 +155,11 @@ class State:
         self._sync()
         row = self.tables["series"].pop(serie_id)
         self._series_of.get(row["empresa"], {}).pop(serie_id, None)
-        self._seen = self._look()
+        self._last_snapshot = self._take_snapshot()
 
     # Time
 
-    def _is_shown(self, row: Row, behind: float) -> bool:
+    def _is_listed(self, row: Row, behind: float) -> bool:
         return self._age(row) >= self.behaviour.list_lag + behind
 
     @staticmethod
@@ -169,7 +169,7 @@ class State:
 
     # Indexes
 
-    def _look(self) -> tuple[object, ...]:
+    def _take_snapshot(self) -> tuple[object, ...]:
         """Return a sketch of the tables, cheap to take, that changes with nearly every change by another hand."""
         empresas, series = self.tables["empresas"], self.tables["series"]
         return (
@@ -182,7 +182,7 @@ class State:
         )
 
     def _sync(self) -> None:
-        if self.touched or self._look() != self._seen:
+        if self.is_stale or self._take_snapshot() != self._last_snapshot:
             self._index()
 
     def _index(self) -> None:
@@ -196,13 +196,13 @@ class State:
             self._series_of.setdefault(owner, {})[serie_id] = row
             if isinstance(serie_id, int):
                 self._next_serie = max(self._next_serie, serie_id + 1)
-        self._seen = self._look()
-        self.touched = False
+        self._last_snapshot = self._take_snapshot()
+        self.is_stale = False
 
     def _complete(self, uid: str, row: Row) -> Row:
         """Give a company what it cannot be without, its uid, its keys and its number, and return its row."""
         row["uid"] = uid
-        if row.keys() >= _VITAL:
+        if row.keys() >= _REQUIRED_KEYS:
             return row
         for name in ("api_key", "secret_key"):
             row.setdefault(name, self._new_key())

@@ -51,7 +51,7 @@ class StateFile:
         end = content.rfind(b"\n") + 1
         try:
             for number, line in enumerate(content[:end].splitlines()):
-                self._take(json.loads(line), is_first=number == 0)
+                self._apply_line(json.loads(line), is_first=number == 0)
         except (ValueError, KeyError, TypeError):
             end = 0
         if content and not end:
@@ -60,7 +60,7 @@ class StateFile:
             )
         file.truncate(end)  # the process was killed while it wrote the last line
 
-    def _take(self, entry: dict[str, Any], *, is_first: bool) -> None:
+    def _apply_line(self, entry: dict[str, Any], *, is_first: bool) -> None:
         if is_first and entry["format"] != _FORMAT:
             raise ValueError
         if "format" in entry:
@@ -72,7 +72,7 @@ class StateFile:
         else:
             table[key] = dict(row)
 
-    def fill(self, state: State) -> bool:
+    def restore_into(self, state: State) -> bool:
         """Give the state all rows of the file, as rows of long ago, and return whether there are any."""
         for name, table in state.tables.items():
             table.update({key: row | {"created_at": None} for key, row in self._tables.get(name, {}).items()})
@@ -82,10 +82,10 @@ class StateFile:
         for key in orphans:
             del state.tables["series"][key]
         self._tables = {}
-        state.touched = True
+        state.is_stale = True
         return found
 
-    def begin(self, port: int, state: State) -> None:
+    def record_start(self, port: int, state: State) -> None:
         """Note a start, and at the first one all rows that are there."""
         is_first = not self.starts
         self.port, self.starts = port, self.starts + 1
@@ -93,9 +93,9 @@ class StateFile:
         if is_first:
             for name, table in state.tables.items():
                 for key in table:
-                    self.note(state, name, key)
+                    self.record_row(state, name, key)
 
-    def note(self, state: State, table: str, key: object) -> None:
+    def record_row(self, state: State, table: str, key: object) -> None:
         """Note how a row is now, or that it is gone. Before the first start nothing is noted: `begin` notes all."""
         if not self.starts:
             return

@@ -12,7 +12,7 @@ from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.provision import Plan, PlanSerie, RunReport, State, provision
 from facturaonline_async.provision._engine.delay_queue import DelayQueue
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.dispatch import Arrival
+from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.conftest import QUICK
 from tests.plans import nueva
 from tests.provision.stage import BROKEN, EMPRESAS, SERIES, Act, Result, Stage, lost, run, staged, until
@@ -29,7 +29,7 @@ LISTS = {EMPRESAS: "empresas.list", SERIES: "series.list"}
 def twice(seconds: float) -> Act:
     """Do the work, answer, and do it once more so many seconds later."""
 
-    async def act(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def act(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         result = stage.do(arrival, call)
         asyncio.get_running_loop().call_later(seconds, stage.api.perform, arrival)
         return result

@@ -13,7 +13,7 @@ from facturaonline_async import FacturaOnline, NotSentError, OutcomeUnknownError
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.config import Rate
 from facturaonline_async.provision import Plan, RowOutcome, Run, State, provision
-from facturaonline_async.testing._emulator.dispatch import Arrival
+from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.plans import nueva
 from tests.provision.stage import (
     BROKEN,
@@ -75,7 +75,7 @@ async def test_a_repeat_that_is_refused_because_it_is_there_by_now_is_taken_for_
     assert (stage.count(what), there(stage)) == (2, wanted(plan_of([1])))
 
 
-async def unconnected(_: Stage, call: PreparedRequest, __: Arrival) -> Result:
+async def unconnected(_: Stage, call: PreparedRequest, __: ReceivedRequest) -> Result:
     error = NotSentError("connection refused")
     error.is_transient = True
     return call.annotate(error)
@@ -155,7 +155,7 @@ def longer_than(least: float, moments: list[float]) -> list[float]:
 REFUSED_KEYS = answered(200, {"status": "error", "message": "La cuenta que intenta autenticarse no existe"})
 
 
-async def refused_later(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+async def refused_later(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
     await asyncio.sleep(5)
     return await REFUSED_KEYS(stage, call, arrival)
 
@@ -215,7 +215,7 @@ async def test_a_list_that_fails_before_a_create_fails_only_its_row(stage: Stage
     tries = 4  # of a read
     looks = stage.count("series.list", RFC)
 
-    async def fails(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def fails(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         is_rows_own = (stage.count("series.list", RFC) - looks - 1) % (1 + tries) == 0
         return stage.do(arrival, call) if is_rows_own else await BROKEN(stage, call, arrival)
 
@@ -236,7 +236,7 @@ async def test_a_list_that_shows_several_is_a_conflict(
 ) -> None:
     """Another program creates one, too, while a create of the run is pending, or is not listed yet."""
 
-    async def and_another(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def and_another(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         stage.do(arrival)
         return await (lost(done_after=0) if how == "parked" else slow(0))(stage, call, arrival)
 
@@ -415,7 +415,7 @@ async def test_a_row_that_a_stopped_run_did_not_send_again_says_so(stage: Stage,
 
 
 def stopping(under_way: Run, ticks: int) -> Act:
-    async def look(stage: Stage, call: PreparedRequest, arrival: Arrival) -> Result:
+    async def look(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
         asyncio.create_task(stop_after(ticks, under_way))  # noqa: RUF006  # it ends at once
         return stage.do(arrival, call)
 
