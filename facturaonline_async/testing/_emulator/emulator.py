@@ -32,8 +32,8 @@ _ROUTES: Final[tuple[Route, ...]] = (*series.ROUTES, *empresas.ROUTES)
 class Emulator:
     """Emulator of FacturaOnline's API: a real HTTP server in this process, on loopback.
 
-    It follows the provider's documentation, not this package's client, so that it can contradict the client. The account
-    starts with one main company (RFC ``EMU200101PP5``) and no series. Certificates and passwords are never checked.
+    It follows the provider's documentation, not this package's client, so that it can contradict the client. The
+    account starts with one main company (RFC ``EMU200101PP5``) and no series. Certificates and passwords are never checked.
 
     ::
 
@@ -41,8 +41,8 @@ class Emulator:
             await client.series.create(letra="F", tipo_documento="factura")
             assert emulator.count("series.create") == 1
 
-    An emulator can be stopped and started again: it keeps its state, its log and its port. A running emulator belongs to
-    the process that started it. A forked child has a copy of its state that no request reaches. So every member raises
+    An emulator can be stopped and started again: it keeps its state, its log and its port. A running emulator belongs
+    to the process that started it. A forked child has a copy of its state that no request reaches. So every member raises
     `NotSentError` there, except `base_url`. Read ``credentials`` before the fork.
     With a `state_file`, another process continues with the same state, also after ``kill -9``.
 

@@ -38,7 +38,7 @@ class State:
     A row of every table but ``"empresas"`` belongs to the company that it names under ``empresa``.
 
     The tables are plain dictionaries that their owner may change at any time, so that the indexes are only a memory of
-    them: they are made anew when `touched` is set, when a table has visibly changed, and when a lookup fails.
+    them: they are rebuilt when `is_stale` is set, when a table has visibly changed, and when a lookup fails.
     """
 
     def __init__(self, seed: float | str, behaviour: Behaviour, resources: Iterable[str]) -> None:
