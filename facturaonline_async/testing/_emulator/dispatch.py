@@ -1,4 +1,4 @@
-"""One call from its headers to its answer: who asks, for what, and whether the answer is no before the work starts."""
+"""Dispatch of one request: its route, its company, and its handler or a refusal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,23 @@ __all__ = ["Api", "ReceivedRequest"]
 
 @frozen(kw_only=True)
 class ReceivedRequest:
-    """A request that was read to its end and is not answered yet. It holds secrets: it is never logged."""
+    """A request that was read completely and has no response yet.
+
+    It holds secrets and is never logged.
+
+    Attributes:
+        method: HTTP method.
+        path: path of the request, including ``/api``.
+        query: query parameters.
+        content_type: the Content-Type header; ``""`` if it is missing.
+        body: the body, parsed by its Content-Type.
+        api_key: the F-Api-Key header.
+        secret_key: the F-Secret-Key header.
+        route: route of the endpoint; None if the router knows none.
+        uid: uid in the path; ``""`` if there is none.
+        empresa: uid of the company with these keys; None for unknown keys.
+
+    """
 
     method: str
     path: str
@@ -25,20 +41,25 @@ class ReceivedRequest:
     body: Body = field(repr=False)
     api_key: str = field(repr=False)
     secret_key: str = field(repr=False)
-    #: None where the router sends the request to no handler.
     route: Route | None
     uid: str
-    #: The company whose keys came; None where nobody has them.
     empresa: str | None
 
     @property
     def endpoint(self) -> str:
-        """Name of the endpoint; "" where there is none."""
+        """Name of the endpoint; ``""`` for an unknown path."""
         return "" if self.route is None else self.route.name
 
 
 class Api:
-    """The API without its server: it waits for nothing. `on_change` is called after each call that changed a row."""
+    """The API without its server. It never waits.
+
+    Args:
+        state: tables of the account.
+        routes: routes of all endpoints.
+        on_change: called after each call that changed a row.
+
+    """
 
     def __init__(
         self, state: State, routes: Iterable[Route], on_change: Callable[[ReceivedRequest], None] | None = None
@@ -50,7 +71,7 @@ class Api:
     def read(
         self, method: str, path: str, query: dict[str, str], headers: Mapping[str, str], raw: bytes
     ) -> ReceivedRequest:
-        """Read a request: its route, its body, its company."""
+        """Parse a request: find its route and its company, and read its body."""
         route, uid = self._router.find(method, path)
         content_type = headers.get("Content-Type", "")
         api_key, secret_key = headers.get("F-Api-Key", ""), headers.get("F-Secret-Key", "")
@@ -68,9 +89,12 @@ class Api:
         )
 
     def perform(self, arrival: ReceivedRequest, *, behind: float = 0.0) -> Answer:
-        """Do the work, or refuse it: first the router, then the keys, then the endpoint itself.
+        """Do the work or refuse it: first by the router, then by the keys, then by the endpoint.
 
-        What is read lies behind by so many seconds.
+        Args:
+            arrival: the request.
+            behind: age of the data that is read, in seconds; see `Fault.stale`.
+
         """
         route = arrival.route
         if route is None:

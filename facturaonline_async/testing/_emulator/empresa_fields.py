@@ -1,4 +1,7 @@
-"""How one company is spelled: three ways on the wire, and a fourth in a row of the state, mostly the detail's."""
+"""Field names of a company: in requests, in three forms of responses, and in a row.
+
+A row of the state mostly has the names of the detail.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORM", "format_created", "format_detail", "format_updated"]
 
-#: Text fields of the request, and where a row keeps each.
+#: Text fields of the request, and the key of each in a row.
 FORM: Final = {
     "razons": "razon_social",
     "rfc": "rfc",
@@ -44,7 +47,7 @@ FORM: Final = {
     "fielpassword": "fielpassword",
 }
 
-#: The keys of an answer to create, in the order of the documented sample.
+#: Keys of the response to create, in the order of the documented sample.
 _CREATED: Final = (
     *("acco_uid", "acco_create", "acco_user_id", "acco_api_key", "acco_secret_key", "acco_regimen", "acco_regimen_33"),
     *("acco_razon_social", "acco_rfc", "acco_calle", "acco_numero", "acco_interior", "acco_colonia", "acco_codpos"),
@@ -53,7 +56,7 @@ _CREATED: Final = (
     *("acco_id", "acco_fiel_key", "acco_fiel_cer", "acco_cer_path", "acco_key_path"),
 )
 
-#: The keys of an answer to update, in the order of the documented sample.
+#: Keys of the response to update, in the order of the documented sample.
 _UPDATED: Final = (
     *("acco_id", "acco_uid", "acco_razon_social", "acco_rfc", "acco_regimen", "acco_regimen_33", "acco_calle"),
     *("acco_numero", "acco_interior", "acco_colonia", "acco_codpos", "acco_estado", "acco_delegacion", "acco_ciudad"),
@@ -64,13 +67,13 @@ _UPDATED: Final = (
     *("acco_fiel_cer", "acco_fiel_key", "acco_fiel_pwd", "acco_apps", "acco_folios_alert"),
 )
 
-#: Keys of list and detail that a row has under the same name; `regimen_fiscal` stands between the first and the rest.
+#: Keys of list and detail with the same name in a row; `regimen_fiscal` comes before them.
 _DETAIL: Final = (
     *("curp", "calle", "exterior", "interior", "colonia", "codpos", "ciudad", "estado", "email", "logo_path"),
     *("api_key", "secret_key", "cer", "key", "fielcer", "fielkey"),
 )
 
-#: ``acco_`` keys whose value a row has under another name, or under the same.
+#: ``acco_`` keys, and the key of each in a row.
 _ACCO: Final = {
     "acco_uid": "uid",
     "acco_id": "id",
@@ -85,7 +88,7 @@ _ACCO: Final = {
     "acco_colonia": "colonia",
     "acco_codpos": "codpos",
     "acco_estado": "estado",
-    "acco_delegacion": "ciudad",  # what was sent as delegacion does not come back: the samples show the city
+    "acco_delegacion": "ciudad",  # the samples show the city here, not the delegacion that was sent
     "acco_ciudad": "ciudad",
     "acco_telefono": "telefono",
     "acco_email": "email",
@@ -107,25 +110,25 @@ _ACCO: Final = {
 
 
 def format_detail(row: Row) -> dict[str, Any]:
-    """Spell a company as list and detail do: the regime as a text, the keys ready for headers."""
+    """Return a company as in lists and details: régimen as text, keys ready for headers."""
     first = {"uid": row["uid"], "razon_social": row.get("razon_social", ""), "rfc": row.get("rfc", "")}
     regimen = REGIMENES.get(str(row.get("regimen", "")), "")
     return {**first, "regimen_fiscal": regimen, **{name: row.get(name, "") for name in _DETAIL}}
 
 
 def format_created(row: Row) -> dict[str, Any]:
-    """Spell a company as the answer to create does."""
+    """Return a company as in the response to create."""
     return _format_acco(row, _CREATED)
 
 
 def format_updated(row: Row) -> dict[str, Any]:
-    """Spell a company as the answer to update does, passwords included."""
+    """Return a company as in the response to update, including passwords."""
     return _format_acco(row, _UPDATED)
 
 
 def _format_acco(row: Row, names: Iterable[str]) -> dict[str, Any]:
-    """Spell a company as create and update do. Its keys are the raw ones, which no header takes."""
-    spelled = {name: row.get(own, "") for name, own in _ACCO.items()} | {
+    """Return a company with ``acco_`` names and with raw keys, which do not work in headers."""
+    fields = {name: row.get(own, "") for name, own in _ACCO.items()} | {
         "acco_user_id": 1364,
         "acco_api_key": _raw_key(row["api_key"]),
         "acco_secret_key": _raw_key(row["secret_key"]),
@@ -139,7 +142,7 @@ def _format_acco(row: Row, names: Iterable[str]) -> dict[str, Any]:
         "acco_email_settings": None,
         "acco_apps": None,
     }
-    return {name: spelled[name] for name in names}
+    return {name: fields[name] for name in names}
 
 
 def _raw_key(key: str) -> str:

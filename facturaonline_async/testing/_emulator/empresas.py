@@ -1,6 +1,6 @@
-"""Empresas: what the API's six endpoints of companies do and answer.
+"""Handlers of the six endpoints of companies.
 
-How a company is spelled in requests and answers stands in ``spellings``.
+``empresa_fields`` has the field names of requests and responses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
-#: Files of the request, and the text field that may carry each in base64 instead.
+#: Files of the request, and the text field for each in base64.
 _FILES: Final = {
     "cer": "csd_cer_b64",
     "key": "csd_key_b64",
@@ -51,7 +51,7 @@ def _list(state: State, call: Call) -> Answer:
 
 
 def _page(rows: list[Row], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the page that was asked for and where it stands; everything where no page was asked for."""
+    """Return the requested page with its pagination; all rows if no page was requested."""
     if query.keys().isdisjoint({"page", "per_page", "perPage"}):
         return {"data": [format_detail(row) for row in rows]}
     per_page = _number(query.get("per_page") or query.get("perPage"), default=15)
@@ -69,7 +69,7 @@ def _page(rows: list[Row], query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _number(text: str | None, *, default: int) -> int:
-    """Return the number from 1 to 999,999 that a text says, or the default."""
+    """Parse a number from 1 to 999,999; return the default for any other text."""
     return int(text) if text is not None and re.fullmatch(r"0*[1-9][0-9]{0,5}", text) else default
 
 
@@ -90,7 +90,7 @@ def _refuse_unknown() -> Answer:
 
 
 def _create(state: State, call: Call) -> Answer:
-    """Create a company. Nobody asks whether the account has one of this RFC already."""
+    """Create a company, also if the account has one with this RFC, as the real API does."""
     refusal = _refuse(call.body, _REQUIRED)
     if refusal is not None:
         return refusal
@@ -112,7 +112,7 @@ def _update(state: State, call: Call) -> Answer:
         return refusal
     _write(row, call.body, call.uid)
     row["lastupdate"] = datetime.now(UTC).date().isoformat()
-    return Answer({"status": "create", "0": format_updated(row)})  # the word of update, too, is create
+    return Answer({"status": "create", "0": format_updated(row)})  # the API says "create" for an update, too
 
 
 def _delete(state: State, call: Call) -> Answer:
@@ -123,13 +123,13 @@ def _delete(state: State, call: Call) -> Answer:
 
 
 def _sent_names(body: Body) -> set[str]:
-    """Return the names of the known fields and files that came, blank texts included."""
+    """Return the names of the known fields and files in the body, including blank texts."""
     files = {name for name, as_text in _FILES.items() if name in body.files or as_text in body.form}
     return files | (body.form.keys() & FORM.keys())
 
 
 def _refuse(body: Body, names: Iterable[str]) -> Answer | None:
-    """Refuse what lacks one of these fields, or sends a part of what travels together; None: all is well."""
+    """Refuse a body without one of these fields, or with an incomplete group; else return None."""
     filled = {name for name in _sent_names(body) if str(body.form.get(name, "file")).strip()}
     wanted = list(names)
     for group in _TOGETHER:
@@ -144,7 +144,7 @@ def _refuse(body: Body, names: Iterable[str]) -> Answer | None:
 
 
 def _write(row: Row, body: Body, uid: str) -> None:
-    """Take over what was sent, and nothing else."""
+    """Copy the sent fields and files into the row."""
     for name, own in FORM.items():
         if name in body.form:
             value = body.form[name]

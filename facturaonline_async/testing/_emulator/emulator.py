@@ -33,7 +33,8 @@ class Emulator:
     """Emulator of FacturaOnline's API: a real HTTP server in this process, on loopback.
 
     It follows the provider's documentation, not this package's client, so that it can contradict the client. The
-    account starts with one main company (RFC ``EMU200101PP5``) and no series. Certificates and passwords are never checked.
+    account starts with one main company (RFC ``EMU200101PP5``) and no series. Certificates and passwords are never
+    checked.
 
     ::
 
@@ -42,8 +43,8 @@ class Emulator:
             assert emulator.count("series.create") == 1
 
     An emulator can be stopped and started again: it keeps its state, its log and its port. A running emulator belongs
-    to the process that started it. A forked child has a copy of its state that no request reaches. So every member raises
-    `NotSentError` there, except `base_url`. Read ``credentials`` before the fork.
+    to the process that started it. A forked child has a copy of its state that no request reaches, so its members raise
+    `NotSentError` there; only `base_url` and `aclose` work. Read ``credentials`` before the fork.
     With a `state_file`, another process continues with the same state, also after ``kill -9``.
 
     Args:

@@ -1,4 +1,4 @@
-"""What an account starts with, and what a company that is added by hand looks like."""
+"""Initial company of an account, and default values of a company added by a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["empresa_row", "main_row"]
 
-#: What a row of a company may hold besides the fields of a request.
+#: Keys of a company's row besides the fields of a request.
 _ROW_KEYS: Final = frozenset(
     {
         *("uid", "id", "main", "api_key", "secret_key", "api_access", "created_at", "create", "lastupdate"),
@@ -22,7 +22,7 @@ _ROW_KEYS: Final = frozenset(
 
 
 def main_row() -> Row:
-    """Return the company that an account starts with: one that nobody else will want to create."""
+    """Return the initial company of an account, with an RFC that no test is likely to use."""
     return empresa_row(
         "EMU200101PP5",
         "EMPRESA PRINCIPAL DEL EMULADOR",
@@ -37,10 +37,11 @@ def main_row() -> Row:
 
 
 def empresa_row(rfc: str, razon_social: str | None, **more: Any) -> Row:
-    """Return a row with what no real company lacks; see `Emulator.add_empresa`."""
+    """Return a company's row with default values; see `Emulator.add_empresa`."""
     unknown = sorted(more.keys() - set(FORM.values()) - _ROW_KEYS)
     if unknown:
-        raise InvalidInputError(f"A company's row has no {', '.join(unknown)}. See Emulator.state.", field=unknown[0])
+        text = f"A company's row has no key {', '.join(unknown)}. See Emulator.state."
+        raise InvalidInputError(text, field=unknown[0])
     regimen = "601" if len(rfc) == 12 else "612"
     return {
         "razon_social": razon_social or f"EMPRESA {rfc}",

@@ -1,4 +1,4 @@
-"""The SAT's tax regimes (c_RegimenFiscal): the text of each code."""
+"""Descriptions of the SAT's regímenes fiscales (c_RegimenFiscal)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What came in: the body of a request, read as strictly as PHP reads it.
+"""Parser of request bodies, as strict as PHP.
 
-A body whose Content-Type does not fit is **not parsed**: its fields are missing, all of them.
+A body that does not match its Content-Type is **not parsed**: all of its fields are missing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _DISPOSITION: Final = re.compile(r"^content-disposition:\s*form-data\s*(;.*)$", 
 
 @frozen
 class UploadedFile:
-    """What is kept of a file that was sent: enough to tell whether it arrived whole.
+    """Fingerprint of an uploaded file, which shows whether it arrived intact.
 
     Attributes:
-        filename: name that the client gave it; ``""`` for a file that came as base64 text.
-        size: number of bytes.
+        filename: name given by the client; ``""`` for a file sent as base64 text.
+        size: size in bytes.
         sha256: SHA-256 of the bytes, in hexadecimal.
 
     """
@@ -41,12 +41,12 @@ class UploadedFile:
 
 @frozen
 class Body:
-    """A body as the API understands it.
+    """A body as the API parses it.
 
     Attributes:
-        kind: ``"json"``, ``"form"`` (multipart or urlencoded), or ``"unread"`` where the Content-Type did not fit.
-        fields: texts by name; values of any JSON type where `kind` is ``"json"``. Of equal names the last one counts.
-        files: files by name; those that came as base64 text too, by the name of their text field.
+        kind: ``"json"``, ``"form"`` (multipart or urlencoded), or ``"unread"`` if the Content-Type does not match.
+        fields: texts by name; values of any JSON type for ``"json"``. For a repeated name, the last value.
+        files: files by name; files sent as base64 text by the name of their text field.
 
     """
 
@@ -56,12 +56,12 @@ class Body:
 
     @property
     def form(self) -> dict[str, Any]:
-        """The fields of a form; none where the body is anything else."""
+        """Fields of a form; empty for any other body."""
         return self.fields if self.kind == "form" else {}
 
 
 def read_body(content_type: str, raw: bytes) -> Body:
-    """Read a body by its Content-Type."""
+    """Parse a body by its Content-Type."""
     media_type = content_type.partition(";")[0].strip().lower()
     if not raw:
         return Body()
@@ -86,7 +86,7 @@ def _read_json(raw: bytes) -> Body:
 
 
 def _read_multipart(raw: bytes, boundary: str) -> Body:
-    """Read the parts of a form. A form that does not end with its closing delimiter is not parsed."""
+    """Parse the parts of a multipart form; a form without its closing delimiter is unread."""
     _preamble, *parts = (b"\r\n" + raw).split(b"\r\n--" + boundary.encode())
     if not parts or not parts[-1].startswith(b"--") or not all(part.startswith(b"\r\n") for part in parts[:-1]):
         return Body()
@@ -101,7 +101,7 @@ def _read_multipart(raw: bytes, boundary: str) -> Body:
         filename = _parameter(_FILENAME, disposition[1])
         if filename is None:
             fields[name] = content.decode(errors="replace")
-        elif filename:  # an empty name is a file field that nobody filled
+        elif filename:  # an empty name is a file field without a file
             files[name] = _fingerprint(filename, content)
     return _with_base64(fields, files)
 
@@ -115,7 +115,7 @@ def _parameter(pattern: re.Pattern[str], disposition: str) -> str | None:
 
 
 def _with_base64(fields: dict[str, Any], files: dict[str, UploadedFile]) -> Body:
-    """Add the files that came as base64 text."""
+    """Return a form's body, with the files that were sent as base64 text."""
     for name, text in fields.items():
         if name.endswith("_b64"):
             try:

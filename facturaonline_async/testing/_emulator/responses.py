@@ -1,4 +1,4 @@
-"""What the API says: envelopes, refusals and pages, and how they become bytes."""
+"""Responses of the API: envelopes, refusals and HTML pages, and their encoding."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ __all__ = [
 ]
 
 Refusal = Literal["authentication", "validation", "not_found", "permission"]
-"""Why the API says no: each kind can be given an HTTP status of its own."""
+"""Kind of a refusal; each kind can have its own HTTP status."""
 
 REFUSALS: Final[tuple[Refusal, ...]] = ("authentication", "validation", "not_found", "permission")
 
 
 @frozen
 class Answer:
-    """One answer before it is sent.
+    """A response before it is sent.
 
     Attributes:
-        content: a mapping or a list is sent as JSON, a text as an HTML page, bytes as they are.
-        status: HTTP status; the emulator's ``refusal_statuses`` go before it where `refusal` is set.
-        headers: further headers; they go before the emulator's own.
-        refusal: why the API says no, or None.
+        content: a mapping or a list is sent as JSON, a text as an HTML page, bytes unchanged.
+        status: HTTP status; for a refusal, the emulator's ``refusal_statuses`` override it.
+        headers: further headers, which override the emulator's own.
+        refusal: kind of the refusal, or None.
 
     """
 
@@ -63,12 +63,12 @@ class Answer:
 
 
 def _php_json(content: Mapping[str, Any] | list[Any]) -> bytes:
-    r"""Write JSON as PHP's json_encode does: ``\u00f3`` for ó, ``\/`` for a slash, no blanks."""
+    r"""Encode JSON like PHP's json_encode: ``\u00f3`` for ó, ``\/`` for a slash, no blanks."""
     return json.dumps(content, separators=(",", ":")).replace("/", "\\/").encode("ascii")
 
 
 def _echo(key: str) -> str:
-    """Return what the API echoes of a key that it does not know: the key decoded, or "" where it does not decode."""
+    """Return the API's echo of an unknown key: the decoded key, or ``""`` if it is not base64."""
     try:
         return base64.b64decode(key, validate=True).decode()
     except ValueError:
@@ -76,7 +76,7 @@ def _echo(key: str) -> str:
 
 
 def unknown_keys(api_key: str, secret_key: str) -> Answer:
-    """Refuse the key pair, and echo it, as the API does."""
+    """Refuse an unknown key pair, and echo it, as the API does."""
     content = {
         "status": "error",
         "message": "La cuenta que intenta autenticarse no existe",
@@ -87,38 +87,39 @@ def unknown_keys(api_key: str, secret_key: str) -> Answer:
 
 
 def permission_denied() -> Answer:
-    """Refuse good keys whose plan has no API access."""
+    """Refuse valid keys of a plan without API access."""
     text = "Para utilizar la API necesitas adquirir un plan Empresa"
     return Answer({"status": "error", "message": text}, refusal="permission")
 
 
 def not_found(text: str) -> Answer:
-    """Refuse a uid that nobody, or another company, has."""
+    """Refuse a uid that does not exist or belongs to another company."""
     return Answer({"status": "error", "message": text}, refusal="not_found")
 
 
 def invalid(message: str | Mapping[str, list[str]]) -> Answer:
-    """Refuse data: a text, or the texts for each field."""
+    """Refuse invalid data, with one message or with messages for each field."""
     return Answer({"status": "error", "message": message}, refusal="validation")
 
 
 def required(*names: str) -> Answer:
-    """Refuse data in which these fields are missing, all at once."""
+    """Refuse data without these required fields."""
     return invalid({name: [f"El campo {name} es requerido"] for name in names})
 
 
 def refusal_statuses_of(chosen: Mapping[str, int]) -> dict[Refusal, int]:
-    """Return the HTTP status of each kind of refusal: the chosen one, or 200."""
+    """Return the HTTP status of each kind of refusal: the chosen status, or 200."""
     unknown = sorted(chosen.keys() - set(REFUSALS))
     if unknown:
         raise InvalidInputError(
-            f"refusal_statuses knows {', '.join(REFUSALS)}, and not {', '.join(unknown)}.", field="refusal_statuses"
+            f"refusal_statuses takes the kinds {', '.join(REFUSALS)}, and not {', '.join(unknown)}.",
+            field="refusal_statuses",
         )
     return {kind: chosen.get(kind, 200) for kind in REFUSALS}
 
 
 def html_page(status: int) -> str:
-    """Return a page such as a router, a proxy or a maintenance notice answers instead of an envelope."""
+    """Return an HTML page like that of a router, a proxy or a maintenance notice."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:

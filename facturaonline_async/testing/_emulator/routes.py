@@ -1,4 +1,4 @@
-"""Which endpoint a request is for, and what a handler is given."""
+"""Routing of requests to endpoints, and the argument of their handlers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "Call", "Route", "Router"]
 
 PREFIX: Final = "/api"
-"""Every endpoint is mounted below it."""
+"""Prefix of the path of every endpoint."""
 
 
 @frozen(kw_only=True)
 class Call:
-    """A request that was read, as a handler sees it.
+    """A parsed request, as its handler receives it.
 
     Attributes:
-        uid: uid in the path; ``""`` where the path has none.
-        query: query parameters; of equal names the last one counts.
-        body: the body, read by its Content-Type.
-        empresa: uid of the company whose keys came.
-        behind: seconds by which what is read lies behind; see `Fault.stale`.
+        uid: uid in the path; ``""`` if there is none.
+        query: query parameters; for a repeated name, the last value.
+        body: the body, parsed by its Content-Type.
+        empresa: uid of the company with these keys.
+        behind: age of the data that is read, in seconds; see `Fault.stale`.
 
     """
 
@@ -41,7 +41,7 @@ class Call:
 
 
 Handler = Callable[["State", Call], Answer]
-"""Does the work of one call, at once and without waiting, and answers."""
+"""Function that does the work of one call without waiting, and returns the response."""
 
 
 @frozen
@@ -49,11 +49,11 @@ class Route:
     """One endpoint.
 
     Attributes:
-        name: such as ``"series.create"``.
+        name: name of the endpoint, such as ``"series.create"``.
         method: HTTP method.
         path: path below `PREFIX`; ``{uid}`` stands for a uid.
-        handle: does the work.
-        form_method: what the form field ``_method`` must say, where the router asks for it.
+        handle: function that does the work.
+        form_method: required value of the form field ``_method``; None: no such field is needed.
 
     """
 
@@ -65,7 +65,7 @@ class Route:
 
 
 class Router:
-    """Finds the route of a request, as the API's own router does: before it looks at any key."""
+    """Router that finds the route of a request before any key is read, like the API's own."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._fixed: dict[tuple[str, str], Route] = {}
@@ -79,7 +79,7 @@ class Router:
         self._fixed_paths = {path for _, path in self._fixed}
 
     def find(self, method: str, path: str) -> tuple[Route | None, str]:
-        """Return the route and the uid in its path; no route where the method and the path fit none."""
+        """Return the route of a method and a path, or None, and the uid in the path."""
         route = self._fixed.get((method, path))
         if route is not None:
             return route, ""
@@ -90,7 +90,7 @@ class Router:
         return None, ""
 
     def refuse(self, path: str) -> Answer:
-        """Return the router's own page for a request that it can give to no handler: HTTP 405 or 404."""
+        """Return the HTML page for a request without a route: HTTP 405 or 404."""
         known = path in self._fixed_paths or any(pattern.fullmatch(path) for pattern, _ in self._patterns)
         status = 405 if known else 404
         return Answer(html_page(status), status)

@@ -1,4 +1,4 @@
-"""Series: what the API's six endpoints of series do and answer."""
+"""Handlers of the six endpoints of series."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ACTIVE", "PAUSED", "ROUTES"]
 
 ACTIVE: Final = "Activa"
 PAUSED: Final = "Pausada"
-"""A guess: only "Activa" is documented. A client may rely on nothing but the difference."""
+"""A guess: only "Activa" is documented. Clients may rely only on another value than "Activa"."""
 
 _DESCRIPTIONS: Final = {
     "factura": "Factura",
@@ -64,7 +64,7 @@ def _get(state: State, call: Call) -> Answer:
 
 
 def _create(state: State, call: Call) -> Answer:
-    """Create a serie. The answer has no id, and nobody asks whether the company has such a serie already."""
+    """Create a serie, also if the company has an equal one. As in the real API, the response has no id."""
     sent = call.body.fields if call.body.kind == "json" else {}
     missing = [name for name in ("letra", "tipoDocumento") if not str(sent.get(name) or "").strip()]
     if missing:
@@ -91,7 +91,7 @@ def _set_estatus(state: State, call: Call, estatus: str, text: str) -> Answer:
     if found is None:
         return _refuse_unknown()
     found[1]["estatus"] = estatus
-    return Answer({"status": "success", "messsage": text})  # three s: so the API spells it
+    return Answer({"status": "success", "messsage": text})  # three s, as in the API
 
 
 def _activate(state: State, call: Call) -> Answer:

@@ -1,4 +1,7 @@
-"""The server: sockets, waiting, faults, and the log of what came. What is answered is `Api`'s business."""
+"""HTTP server of the emulator: sockets, delays, faults and the request log.
+
+`Api` decides the responses.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ __all__ = ["Server"]
 
 _NO_FAULT: Final = Fault(label="none")
 _GRACE: Final = 0.1
-"""Seconds that stopping waits for a connection. Calls that wait are cancelled before that."""
+"""Seconds to wait for a connection when the server stops. Waiting calls are cancelled before."""
 
 
 async def _pause(seconds: float) -> None:
@@ -33,7 +36,7 @@ async def _pause(seconds: float) -> None:
 
 
 class Server:
-    """Serves an `Api` on one socket. It can be stopped and started again, on the same port."""
+    """Server of an `Api` on one socket. It can be stopped, and started again on the same port."""
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class Server:
         self._refusal_statuses = refusal_statuses
         self._ssl_context = ssl_context
         self._runner: web.ServerRunner | None = None
-        self._process = 0  # while it does not listen
+        self._process = 0  # id of the listening process; 0: not listening
         self._tasks: set[asyncio.Task[object]] = set()
         self._random = random.Random()
         self._in_flight = 0
@@ -64,12 +67,17 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Where it listens; 0 where that is not known yet."""
+        """Port of the server; 0 if it is not known yet."""
         return self._port
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port; RuntimeError where the port is not known yet."""
+        """Scheme, host and port.
+
+        Raises:
+            RuntimeError: the port is not known yet.
+
+        """
         if not self._port:
             raise RuntimeError("The emulator has not been started: use `async with`, or await start().")
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -77,11 +85,17 @@ class Server:
 
     @property
     def is_forked_child(self) -> bool:
-        """Whether another process listens, of which this one is a forked child."""
+        """Whether this process is a forked child of the listening process."""
         return self._process not in (0, os.getpid())
 
     async def start(self) -> None:
-        """Listen. Raises RuntimeError where it does so already, and OSError where the port is taken."""
+        """Start to listen.
+
+        Raises:
+            RuntimeError: the server is running.
+            OSError: the port is in use.
+
+        """
         if self._runner is not None:
             raise RuntimeError("The emulator has been started already.")
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_GRACE)
@@ -93,7 +107,7 @@ class Server:
     async def aclose(self) -> None:
         """Stop listening, cancel every call and all late work, and close every connection.
 
-        A forked child closes nothing: its sockets and its loop's selector are shared with the parent.
+        A forked child closes nothing, because its parent shares its sockets and its event loop's selector.
         """
         if self.is_forked_child:
             return
@@ -101,7 +115,7 @@ class Server:
         if runner is None:
             return
         for site in runner.sites:
-            await site.stop()  # first of all, so that no call comes in meanwhile
+            await site.stop()  # first, so that no further call arrives
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -112,7 +126,7 @@ class Server:
         await runner.cleanup()
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Keep count of what is in flight: a call goes on when its client has gone, so that it must be cancelled."""
+        """Serve a request, and track its task, which continues after the client disconnects."""
         if self.is_forked_child:
             if http.transport is not None:
                 http.transport.abort()
@@ -134,7 +148,7 @@ class Server:
         try:
             raw = await http.content.read()
         except (ConnectionError, web.RequestPayloadError):
-            return web.Response()  # the client went away in the middle of its request: nobody reads this
+            return web.Response()  # never sent: the client disconnected during its request
         query = dict(http.query.items()) if http.query_string else {}
         arrival = self._api.read(http.method, http.path, query, http.headers, raw)
         fault = self._faults.take(arrival.endpoint)
@@ -190,7 +204,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     def _response(self, number: int, answer: Answer) -> web.Response:
-        """Make the response. Every answer sets a session cookie, a new one, as the API's do."""
+        """Return the HTTP response, with a new session cookie, as the API sets it every time."""
         status = answer.status
         if answer.refusal is not None:
             status = self._refusal_statuses.get(answer.refusal, 200)

@@ -1,4 +1,4 @@
-"""What the API knows: plain tables that users may seed and inspect, and the indexes that keep them fast."""
+"""State of the emulator: plain tables that tests may change, and their indexes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ _REQUIRED_KEYS: Final = frozenset({"id", "api_key", "secret_key", "create"})
 
 @frozen(kw_only=True)
 class Behaviour:
-    """What the handlers must know of how this emulator behaves; see `Emulator` for each attribute."""
+    """Settings of the emulator that the handlers need; see `Emulator`.
+
+    Attributes:
+        list_lag: seconds until lists include a new row.
+        read_lag: seconds until a new company can be read.
+        paging: whether the list of companies obeys its query.
+
+    """
 
     list_lag: float
     read_lag: float
@@ -33,18 +40,28 @@ class Behaviour:
 
 
 class State:
-    """A table for each resource, and what the handlers ask of them.
+    """Tables of all resources, with the queries of the handlers.
 
-    A row of every table but ``"empresas"`` belongs to the company that it names under ``empresa``.
+    A row of every table except ``"empresas"`` belongs to the company in its key ``empresa``.
 
-    The tables are plain dictionaries that their owner may change at any time, so that the indexes are only a memory of
-    them: they are rebuilt when `is_stale` is set, when a table has visibly changed, and when a lookup fails.
+    Tests may change the tables at any time, so the indexes may be outdated. They are rebuilt when `is_stale` is set,
+    when the snapshot of a table has changed, and when a lookup fails.
+
+    Args:
+        seed: seed of the generated keys and uids.
+        behaviour: settings of the emulator.
+        resources: names of the tables.
+
+    Attributes:
+        behaviour: settings of the emulator.
+        tables: the rows of each resource by their ids.
+        is_stale: whether a test may have changed the tables, so that the indexes must be rebuilt.
+
     """
 
     def __init__(self, seed: float | str, behaviour: Behaviour, resources: Iterable[str]) -> None:
         self.behaviour = behaviour
         self.tables: Tables = {resource: {} for resource in sorted(resources)}
-        #: Set whenever somebody else gets hold of the tables.
         self.is_stale: bool = True
         self._random = random.Random(f"keys {seed}")
         self._next_uid = _FIRST_UID
@@ -72,13 +89,13 @@ class State:
         return None if row is None else self._complete(uid, row)
 
     def empresas(self, behind: float = 0.0) -> Iterator[Row]:
-        """Yield the companies that lists show by now, or that they showed so many seconds ago."""
+        """Yield the companies that lists include now, or included so many seconds ago."""
         self._sync()
         rows = self.tables["empresas"].items()
         return (self._complete(uid, row) for uid, row in rows if self._is_listed(row, behind))
 
     def remove_empresa(self, uid: str) -> None:
-        """Remove the company and all that belongs to it."""
+        """Remove the company and all of its rows."""
         self._sync()
         del self.tables["empresas"][uid]
         for serie_id in self._series_of.pop(uid, {}):
@@ -90,11 +107,11 @@ class State:
         self._last_snapshot = self._take_snapshot()
 
     def main_uid(self) -> str | None:
-        """Return the uid of the main company, or None where it has been deleted."""
+        """Return the uid of the main company, or None if it was deleted."""
         return next((uid for uid, row in self.tables["empresas"].items() if row.get("main")), None)
 
     def uid_of_keys(self, api_key: str, secret_key: str) -> str | None:
-        """Return the uid of the company that has this pair of keys, or None."""
+        """Return the uid of the company with this key pair, or None."""
         self._sync()
         uid = self._uid_of_known_keys(api_key, secret_key)
         if uid is None:
@@ -110,13 +127,13 @@ class State:
         return uid
 
     def is_readable(self, row: Row, behind: float = 0.0) -> bool:
-        """Tell whether the detail of a company can be read by now, or could be so many seconds ago."""
+        """Return whether the detail of a company can be read now, or could be so many seconds ago."""
         return self._age(row) >= self.behaviour.read_lag + behind
 
     # Series
 
     def add_serie(self, row: Row) -> int:
-        """Add a serie to the company that its row names, and return its id."""
+        """Add a serie to the company in its row, and return its id."""
         self._sync()
         while self._next_serie in self.tables["series"]:
             self._next_serie += 1
@@ -127,9 +144,9 @@ class State:
         return serie_id
 
     def series(self, empresa: str, behind: float = 0.0) -> list[tuple[Any, Row]]:
-        """Return the company's series that lists show by now, or showed so many seconds ago, the newest first.
+        """Return the ids and rows of a company's listed series, newest first.
 
-        Each comes with its id.
+        These are the series that lists include now, or included so many seconds ago.
         """
         self._sync()
         found = self._series_of.get(empresa, {})
@@ -139,7 +156,10 @@ class State:
         return [(serie_id, row) for serie_id, row in reversed(found.items()) if self._is_listed(row, behind)]
 
     def serie(self, empresa: str, uid: str, behind: float = 0.0) -> tuple[Any, Row] | None:
-        """Return the id and the row of a serie of this company, or None if there is none, or was so long ago."""
+        """Return the id and the row of a company's serie, or None if it does not exist.
+
+        With `behind`, a serie must have existed so many seconds ago.
+        """
         self._sync()
         table = self.tables["series"]
         serie_id: Any = int(uid) if uid.isascii() and uid.isdigit() and len(uid) < 20 else uid
@@ -170,7 +190,7 @@ class State:
     # Indexes
 
     def _take_snapshot(self) -> tuple[object, ...]:
-        """Return a sketch of the tables, cheap to take, that changes with nearly every change by another hand."""
+        """Return a cheap snapshot that differs after almost every change of the tables."""
         empresas, series = self.tables["empresas"], self.tables["series"]
         return (
             id(empresas),
@@ -186,7 +206,7 @@ class State:
             self._index()
 
     def _index(self) -> None:
-        """Read both tables: complete the companies, and make the indexes anew."""
+        """Complete the companies and rebuild the indexes."""
         empresas = self.tables["empresas"]
         self._uid_of_key = {self._complete(uid, row)["api_key"]: uid for uid, row in empresas.items()}
         self._series_of = {}
@@ -200,7 +220,7 @@ class State:
         self.is_stale = False
 
     def _complete(self, uid: str, row: Row) -> Row:
-        """Give a company what it cannot be without, its uid, its keys and its number, and return its row."""
+        """Add the uid, the keys, the date and the id to a company's row if missing; return the row."""
         row["uid"] = uid
         if row.keys() >= _REQUIRED_KEYS:
             return row
@@ -213,7 +233,7 @@ class State:
         return row
 
     def _new_uid(self) -> str:
-        """Return a uid as PHP's uniqid makes them: the time in microseconds, in 13 hexadecimal digits."""
+        """Return a uid like PHP's uniqid: the time in microseconds, in 13 hexadecimal digits."""
         while True:
             self._next_uid += self._random.randrange(1, 50_000)
             uid = f"{self._next_uid:013x}"
@@ -221,6 +241,6 @@ class State:
                 return uid
 
     def _new_key(self) -> str:
-        """Return a key as headers carry it: base64 of what looks like a bcrypt hash."""
+        """Return a key as headers carry it: base64 of a text like a bcrypt hash."""
         raw = "$2y$10$" + "".join(self._random.choices(_BCRYPT_ALPHABET, k=53))
         return base64.b64encode(raw.encode()).decode()

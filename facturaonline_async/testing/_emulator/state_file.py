@@ -1,4 +1,4 @@
-"""The state of an emulator in a file: a process that is killed loses nothing that the API has answered."""
+"""State file of the emulator: a killed process loses no change that it has confirmed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _FORMAT: Final = "facturaonline-emulator-1"
 
 
 class StateFile:
-    """JSON lines that are only ever added: one for each start, with the port; one for each row that changed.
+    """Append-only file of JSON lines: one for each start, with the port, and one for each changed row.
 
-    A line is written in one go, so that `kill -9` leaves all lines or all but the last. It is not synced: a power cut
-    may lose some. Rows hold keys and passwords; the file is its owner's alone.
+    Each line is a single write, so that `kill -9` can damage only the last line. The file is not synced: a power failure
+    may lose lines. Only its owner can read it, because rows hold keys and passwords.
 
     Args:
-        path: made where it is not there.
+        path: path of the file, which is created if missing.
 
     Attributes:
-        port: where the emulator listened before, or 0.
-        starts: how often it was started before.
+        port: port of the last start, or 0.
+        starts: number of earlier starts.
 
     Raises:
-        InvalidInputError: the file is something else.
-        OSError: it cannot be opened.
+        InvalidInputError: the file is not a state file.
+        OSError: the file cannot be opened.
 
     """
 
@@ -56,7 +56,7 @@ class StateFile:
             end = 0
         if content and not end:
             raise InvalidInputError(
-                f"{self._path} is there already, and is no state of an emulator: give another file.", field="state_file"
+                f"{self._path} exists, and is not the state file of an emulator: give another file.", field="state_file"
             )
         file.truncate(end)  # the process was killed while it wrote the last line
 
@@ -73,7 +73,7 @@ class StateFile:
             table[key] = dict(row)
 
     def restore_into(self, state: State) -> bool:
-        """Give the state all rows of the file, as rows of long ago, and return whether there are any."""
+        """Copy all rows of the file into the state, without their lags; return whether there are any."""
         for name, table in state.tables.items():
             table.update({key: row | {"created_at": None} for key, row in self._tables.get(name, {}).items()})
         found = bool(self._tables)
@@ -86,7 +86,7 @@ class StateFile:
         return found
 
     def record_start(self, port: int, state: State) -> None:
-        """Note a start, and at the first one all rows that are there."""
+        """Write a start, and at the first start all rows."""
         is_first = not self.starts
         self.port, self.starts = port, self.starts + 1
         self._write({"format": _FORMAT, "port": port})
@@ -96,7 +96,10 @@ class StateFile:
                     self.record_row(state, name, key)
 
     def record_row(self, state: State, table: str, key: object) -> None:
-        """Note how a row is now, or that it is gone. Before the first start nothing is noted: `begin` notes all."""
+        """Write the current row, or its deletion.
+
+        Before the first start it does nothing, because `record_start` writes all rows.
+        """
         if not self.starts:
             return
         row = state.tables[table].get(key)
