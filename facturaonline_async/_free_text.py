@@ -1,4 +1,4 @@
-"""Repair and checks of typed names and addresses, as spreadsheets deliver them. No I/O.
+"""Repair and checks of names and addresses that people typed. No I/O.
 
 Spreadsheets, scripts and other systems leave artifacts around and inside a text. The SAT compares a legal name
 character by character, so that an artifact becomes part of the company's name. `unwrap` and `mend` repair unambiguous
@@ -28,7 +28,9 @@ _BLANKS: Final = re.compile(" {2,}")
 
 
 def unwrap(text: str) -> tuple[str, list[str]]:
-    """Remove the formula, quotation marks or apostrophe that a spreadsheet put around a text.
+    """Remove a formula, quotation marks or an apostrophe around a text.
+
+    Spreadsheets add them.
 
     Args:
         text: text of a cell.
@@ -96,7 +98,7 @@ _ESCAPE: Final = re.compile(r"\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|(?:%[89A-Fa-f]
 
 
 def _read_as(encoding: str) -> str:
-    """Return, for a regular expression, the characters of UTF-8's trailing bytes in an encoding."""
+    """Return a regular expression's set of UTF-8 trailing bytes, read in an encoding."""
     characters = {bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0xC0)}
     return re.escape("".join(sorted(characters)))
 

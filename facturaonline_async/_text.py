@@ -1,4 +1,4 @@
-"""Text functions: Unicode normal forms, mojibake, loose matches, printable text. No I/O."""
+"""Text functions: normal forms, mojibake, loose matches, printable text. No I/O."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TAG: Final = re.compile(r"<[^<>]*+>")
 
 
 def plain_text(text: str) -> str:
-    """Return a server's text for people: no tags, entities or mojibake, and single blanks.
+    """Return a server's text without tags, entities, mojibake and extra blanks.
 
     Args:
         text: text of a response, with or without HTML.
@@ -104,7 +104,9 @@ _INVISIBLE: Final = re.compile(
 
 
 def find_invisible(text: str) -> str | None:
-    """Return the code point, name and position of the first invisible character, or None.
+    """Return a description of the first invisible character, or None.
+
+    It has the code point, the name and the position.
 
     Invisible are zero-width characters, soft hyphens, bidirectional marks, variation selectors, private-use characters
     and the replacement character.
@@ -192,7 +194,9 @@ _MAX_ROUNDS: Final = 3
 
 
 def repair_mojibake(text: str) -> str:
-    """Repair UTF-8 that was read in an 8-bit encoding, once or several times ("AdministraciÃ³n").
+    """Repair UTF-8 that was read in an 8-bit encoding ("AdministraciÃ³n").
+
+    Text that was garbled several times is repaired, too.
 
     The text is garbled if its bytes in Latin-1 or Windows-1252 are valid UTF-8, which is never so for text
     that a person wrote.

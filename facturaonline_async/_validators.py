@@ -1,4 +1,7 @@
-"""Validators for attrs fields. Each error names the field and the value's type or text."""
+"""Validators for attrs fields. Each error names the field and its type or value.
+
+Each function is a validator: attrs calls it with the instance, the attribute and the value.
+"""
 
 from __future__ import annotations
 

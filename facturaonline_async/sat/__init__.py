@@ -1,4 +1,4 @@
-"""Rules of the SAT: identifiers, regímenes fiscales, and findings about data. No I/O."""
+"""Rules of the SAT: identifiers, regímenes fiscales and findings. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings about data that is going to be sent: their codes, severities and remedies."""
+"""Findings about data to be sent: their codes, severities and remedies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Sello (CSD or FIEL): a certificate with its key and password, and their check.
 
-Which certificate can be sent to the API, and what is wrong with one that cannot?
+Can a certificate be sent to the API, and if not, why?
 """
 
 from __future__ import annotations

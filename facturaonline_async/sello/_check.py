@@ -39,7 +39,16 @@ _KIND_NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 def check_sello(
     sello: Sello, *, rfc: str | None, kind: Kind | None, now: datetime | None, production: bool
 ) -> CheckReport:
-    """Find every fault of a Sello; see `facturaonline_async.sello.check`."""
+    """Find every fault of a Sello; see `facturaonline_async.sello.check`.
+
+    Args:
+        sello: certificate, key and password.
+        rfc: RFC of the company; None: not compared.
+        kind: expected kind; None: either.
+        now: time at which the certificate must be valid; None: the current time.
+        production: whether to warn of the SAT's test certificates.
+
+    """
     _check_arguments(sello, rfc, kind, now)
     findings: list[Finding] = []
     chosen = select(SecretBytes(sello.cer), SecretBytes(sello.key), sello.password)
@@ -88,7 +97,7 @@ def _file_findings(content: Content, field: str) -> Iterator[Finding]:
 def _read_certificado(
     content: Content, findings: list[Finding]
 ) -> tuple[Certificado, PublicNumbers | None] | tuple[None, None]:
-    """Return the certificate's facts and its public key; None for each that cannot be read."""
+    """Return the certificate's facts and its public key, or None and None."""
     if content.is_unrecoverable:
         return None, None
     if content.kind is not FileKind.CERTIFICATE:

@@ -15,7 +15,7 @@ _filters_lock = threading.Lock()
 
 
 def _replace_lock() -> None:
-    """Replace the lock in a forked child, where the thread that holds it does not exist."""
+    """Replace the lock in a forked child, which may lack the thread that holds it."""
     global _filters_lock  # noqa: PLW0603  # one lock for each process
     _filters_lock = threading.Lock()
 

@@ -70,7 +70,7 @@ def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
 
 @frozen
 class Sello:
-    """A certificate (``.cer``), its encrypted private key (``.key``) and the key's password.
+    """A certificate (``.cer``), its encrypted key (``.key``) and the key's password.
 
     The constructor does not validate the contents; `facturaonline_async.sello.check` does. ``repr`` hides the key and
     the password, and they cannot be pickled.
@@ -119,7 +119,7 @@ class Sello:
         return Sello(bytes(cer.der or self.cer), SecretBytes(key.der or self.key), self.password)
 
     def refuse_unsendable(self, cer: str, key: str, password: str) -> None:
-        """Refuse contents that the API cannot take at all, without checking the certificate.
+        """Refuse contents that cannot be sent, without checking the certificate.
 
         Args:
             cer: name of the certificate's field, for the error.

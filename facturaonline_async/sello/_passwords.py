@@ -1,4 +1,4 @@
-"""Diagnosis of a password that does not open its key: wrong, or garbled on its way."""
+"""Diagnosis of a password that does not open its key: wrong, or garbled."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _garbled_finding(remedies: tuple[str, ...]) -> Finding:
 
 
 def _candidates(password: Secret) -> Iterator[_Candidate]:
-    """Yield each possible original of a password: one change undone, then two, then three."""
+    """Yield the possible originals of a password: up to three changes are undone."""
     changes = _CHANGES if len(password.reveal()) <= _MAX_LENGTH else _CHANGES[:2]
     waiting = deque([_Candidate(password)])
     seen = {password}
@@ -191,7 +191,7 @@ def _undo(change: _Change, text: Secret) -> Secret | None:
 
 
 def _encode_cp1252(password: Secret) -> SecretBytes | None:
-    """Return the password in Windows-1252; None if that is the same as UTF-8, or impossible."""
+    """Return the password in Windows-1252; None if impossible or the same as UTF-8."""
     if password.reveal().isascii():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Recognition of a file's kind: DER, DER in PEM or base64 text, or DER sent in text mode."""
+"""Recognition of a file's kind, for DER, PEM, base64 and text-mode transfers."""
 
 from __future__ import annotations
 

@@ -33,8 +33,9 @@ class Selection:
 
 
 def select(cer: SecretBytes, key: SecretBytes, password: Secret) -> Selection:
-    """Return the certificate and the key of two files, also if they are swapped. Never raises.
+    """Return the certificate and the key of two files, also if they are swapped.
 
+    Never raises.
     The key is opened only if there are certificates of several holders. CA certificates are recognised without it.
 
     Args:

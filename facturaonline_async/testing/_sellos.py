@@ -55,7 +55,7 @@ def make_sello(
     private_key: rsa.RSAPrivateKey | None = None,
     issuer: Literal["uat", "ac6"] = "uat",
 ) -> Sello:
-    """Make a `Sello` for tests: a certificate with its key, in the form of the SAT's test files.
+    """Make a `Sello` for tests, in the form of the SAT's test files.
 
     The certificate has the name of one of the SAT's authorities, but is signed with a temporary key of this process.
     For an expired or not yet valid certificate, change `now`. For a wrong password, combine the bytes of a result with
@@ -124,7 +124,10 @@ def _new_number(issuer: str) -> str:
 
 @functools.cache
 def _authority_key() -> rsa.RSAPrivateKey:
-    """Return the temporary key of the authority; 2048 bits, because the SAT's 4096 are slow to make."""
+    """Return the temporary key of the authority.
+
+    It has 2048 bits, because the SAT's 4096 are slow to make.
+    """
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -218,9 +221,10 @@ def _key_usage(usage: int, unused: int) -> bytes:
 
 
 def _encrypt_key(key: rsa.RSAPrivateKey, password: str) -> bytes:
-    """Encrypt a key as the SAT does: PBES2 with PBKDF2 (HMAC-SHA1, 2048 iterations) and three-key DES.
+    """Encrypt a key as the SAT does.
 
-    `cryptography` can read this encryption, but writes AES only.
+    The scheme is PBES2 with PBKDF2 (HMAC-SHA1, 2048 iterations) and three-key DES. `cryptography`
+    can read this encryption, but writes AES only.
     """
     salt, vector = os.urandom(8), os.urandom(8)
     secret = hashlib.pbkdf2_hmac("sha1", password.encode(), salt, 2048, 24)

@@ -92,7 +92,7 @@ async def test_a_state_file_is_private(tmp_path: Path) -> None:
 )
 def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "state").write_bytes(line)
-    with pytest.raises(InvalidInputError, match="is no state of an emulator"):
+    with pytest.raises(InvalidInputError, match="is not the state file of an emulator"):
         Emulator(state_file=tmp_path / "state")
     assert (tmp_path / "state").read_bytes() == line
 

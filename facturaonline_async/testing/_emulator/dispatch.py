@@ -89,7 +89,9 @@ class Api:
         )
 
     def perform(self, arrival: ReceivedRequest, *, behind: float = 0.0) -> Answer:
-        """Do the work or refuse it: first by the router, then by the keys, then by the endpoint.
+        """Do the work or refuse it.
+
+        The router may refuse it first, then the keys, then the endpoint.
 
         Args:
             arrival: the request.

@@ -1,4 +1,4 @@
-"""Field names of a company: in requests, in three forms of responses, and in a row.
+"""Field names of a company in requests, in responses and in a row of the state.
 
 A row of the state mostly has the names of the detail.
 """
@@ -110,7 +110,7 @@ _ACCO: Final = {
 
 
 def format_detail(row: Row) -> dict[str, Any]:
-    """Return a company as in lists and details: régimen as text, keys ready for headers."""
+    """Return a company as in lists and details: régimen as text, usable keys."""
     first = {"uid": row["uid"], "razon_social": row.get("razon_social", ""), "rfc": row.get("rfc", "")}
     regimen = REGIMENES.get(str(row.get("regimen", "")), "")
     return {**first, "regimen_fiscal": regimen, **{name: row.get(name, "") for name in _DETAIL}}
@@ -127,7 +127,10 @@ def format_updated(row: Row) -> dict[str, Any]:
 
 
 def _format_acco(row: Row, names: Iterable[str]) -> dict[str, Any]:
-    """Return a company with ``acco_`` names and with raw keys, which do not work in headers."""
+    """Return a company with ``acco_`` names and raw keys.
+
+    Raw keys do not work in headers.
+    """
     fields = {name: row.get(own, "") for name, own in _ACCO.items()} | {
         "acco_user_id": 1364,
         "acco_api_key": _raw_key(row["api_key"]),

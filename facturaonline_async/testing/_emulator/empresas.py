@@ -51,7 +51,7 @@ def _list(state: State, call: Call) -> Answer:
 
 
 def _page(rows: list[Row], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the requested page with its pagination; all rows if no page was requested."""
+    """Return the requested page with its pagination; without a page, all rows."""
     if query.keys().isdisjoint({"page", "per_page", "perPage"}):
         return {"data": [format_detail(row) for row in rows]}
     per_page = _number(query.get("per_page") or query.get("perPage"), default=15)
@@ -90,7 +90,7 @@ def _refuse_unknown() -> Answer:
 
 
 def _create(state: State, call: Call) -> Answer:
-    """Create a company, also if the account has one with this RFC, as the real API does."""
+    """Create a company, also with an RFC that exists, as the real API does."""
     refusal = _refuse(call.body, _REQUIRED)
     if refusal is not None:
         return refusal
@@ -123,13 +123,13 @@ def _delete(state: State, call: Call) -> Answer:
 
 
 def _sent_names(body: Body) -> set[str]:
-    """Return the names of the known fields and files in the body, including blank texts."""
+    """Return the names of the known fields and files in the body, also blank ones."""
     files = {name for name, as_text in _FILES.items() if name in body.files or as_text in body.form}
     return files | (body.form.keys() & FORM.keys())
 
 
 def _refuse(body: Body, names: Iterable[str]) -> Answer | None:
-    """Refuse a body without one of these fields, or with an incomplete group; else return None."""
+    """Refuse a body without these fields or with an incomplete group, or return None."""
     filled = {name for name in _sent_names(body) if str(body.form.get(name, "file")).strip()}
     wanted = list(names)
     for group in _TOGETHER:

@@ -30,7 +30,7 @@ _ROUTES: Final[tuple[Route, ...]] = (*series.ROUTES, *empresas.ROUTES)
 
 
 class Emulator:
-    """Emulator of FacturaOnline's API: a real HTTP server in this process, on loopback.
+    """Emulator of FacturaOnline's API: an HTTP server in this process, on loopback.
 
     It follows the provider's documentation, not this package's client, so that it can contradict the client. The
     account starts with one main company (RFC ``EMU200101PP5``) and no series. Certificates and passwords are never
@@ -139,9 +139,9 @@ class Emulator:
             self._file.record_start(self._server.port, self._state)
 
     async def aclose(self) -> None:
-        """Stop the server: cancel calls in flight and late work, and close every connection.
+        """Stop the server and close every connection.
 
-        It is quick and may be repeated. In a forked child it does nothing.
+        Calls in flight and late work are cancelled. It is quick and may be repeated. In a forked child it does nothing.
         """
         await self._server.aclose()
 
@@ -175,7 +175,9 @@ class Emulator:
 
     @property
     def state(self) -> Tables:
-        """Tables that tests may read and change: ``{"empresas": {uid: row}, "series": {serie_id: row}}``.
+        """Tables that tests may read and change.
+
+        Their form is ``{"empresas": {uid: row}, "series": {serie_id: row}}``.
 
         Every row is a plain dictionary. Every key may be missing; a missing text counts as ``""``. Read this property
         before each change: the emulator may notice a change through an older reference late.
@@ -326,12 +328,14 @@ class Emulator:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Snapshot of the requests so far, in order of arrival, without keys and passwords."""
+        """Snapshot of the requests so far, in order of arrival, without secrets."""
         self._check_process()
         return self._log.rows
 
     def count(self, endpoint: str) -> int:
-        """Return the number of requests for an endpoint, including those beyond ``log_limit``.
+        """Return the number of requests for an endpoint.
+
+        Requests beyond ``log_limit`` are included.
 
         Args:
             endpoint: name such as ``"series.create"``; ``""``: requests for unknown paths.

@@ -22,7 +22,7 @@ def _seconds(name: str, value: float) -> float:
 
 @frozen(kw_only=True, repr=False)
 class Fault:
-    """Fault of one request. Make it with a named constructor, such as ``Fault.delay(2.5)``.
+    """Fault of one request, made with a constructor such as ``Fault.delay(2.5)``.
 
     `Request.committed` in the log says whether the work was done all the same.
 
@@ -54,7 +54,9 @@ class Fault:
 
     @classmethod
     def delay(cls, seconds: float) -> Fault:
-        """Wait, then do the work and respond. The work is done even if the client disconnects.
+        """Wait, then do the work and respond.
+
+        The work is done even if the client disconnects.
 
         Args:
             seconds: delay before the work.
@@ -151,7 +153,9 @@ class Fault:
 
     @classmethod
     def commit_late(cls, seconds: float) -> Fault:
-        """Abort the connection, and do the work later. Stopping the emulator cancels the work.
+        """Abort the connection, and do the work later.
+
+        Stopping the emulator cancels the work.
 
         Args:
             seconds: delay of the work after the abort.
@@ -197,7 +201,16 @@ class Fault:
 
 @define(eq=False)
 class _Injection:
-    """A fault and the requests that it applies to; see `Emulator.inject`."""
+    """A fault and the requests that it applies to; see `Emulator.inject`.
+
+    Attributes:
+        fault: the fault.
+        endpoint: name of the endpoint; None: all requests.
+        times: number of requests that it still applies to; None: unlimited.
+        probability: probability for each request, from 0 to 1.
+        skip: number of matching requests that still pass first.
+
+    """
 
     fault: Fault
     endpoint: str | None

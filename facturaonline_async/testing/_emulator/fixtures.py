@@ -22,7 +22,7 @@ _ROW_KEYS: Final = frozenset(
 
 
 def main_row() -> Row:
-    """Return the initial company of an account, with an RFC that no test is likely to use."""
+    """Return the initial company of an account; no test is likely to use its RFC."""
     return empresa_row(
         "EMU200101PP5",
         "EMPRESA PRINCIPAL DEL EMULADOR",

@@ -86,7 +86,7 @@ def _read_json(raw: bytes) -> Body:
 
 
 def _read_multipart(raw: bytes, boundary: str) -> Body:
-    """Parse the parts of a multipart form; a form without its closing delimiter is unread."""
+    """Parse a multipart form; a form without its closing delimiter is unread."""
     _preamble, *parts = (b"\r\n" + raw).split(b"\r\n--" + boundary.encode())
     if not parts or not parts[-1].startswith(b"--") or not all(part.startswith(b"\r\n") for part in parts[:-1]):
         return Body()

@@ -20,7 +20,7 @@ _FILE_NAME: Final = re.compile(r"_b64$|^(?:fiel)?(?:cer|key)$", re.IGNORECASE)
 
 @frozen(kw_only=True)
 class Request:
-    """One request that the emulator read completely. It never holds a key or a password.
+    """One request that the emulator read completely, without keys and passwords.
 
     Attributes:
         number: number of the request, from 1.

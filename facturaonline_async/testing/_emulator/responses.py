@@ -63,12 +63,12 @@ class Answer:
 
 
 def _php_json(content: Mapping[str, Any] | list[Any]) -> bytes:
-    r"""Encode JSON like PHP's json_encode: ``\u00f3`` for ó, ``\/`` for a slash, no blanks."""
+    r"""Encode JSON like PHP's json_encode: ``\u00f3`` for ó, ``\/`` for /, no blanks."""
     return json.dumps(content, separators=(",", ":")).replace("/", "\\/").encode("ascii")
 
 
 def _echo(key: str) -> str:
-    """Return the API's echo of an unknown key: the decoded key, or ``""`` if it is not base64."""
+    """Return the API's echo of an unknown key: decoded, or ``""`` if it is not base64."""
     try:
         return base64.b64decode(key, validate=True).decode()
     except ValueError:

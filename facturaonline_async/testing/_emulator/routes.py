@@ -65,7 +65,7 @@ class Route:
 
 
 class Router:
-    """Router that finds the route of a request before any key is read, like the API's own."""
+    """Router that, like the API's, finds the route before the keys are verified."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._fixed: dict[tuple[str, str], Route] = {}

@@ -64,7 +64,7 @@ def _get(state: State, call: Call) -> Answer:
 
 
 def _create(state: State, call: Call) -> Answer:
-    """Create a serie, also if the company has an equal one. As in the real API, the response has no id."""
+    """Create a serie, also if an equal one exists. Like the API, return no id."""
     sent = call.body.fields if call.body.kind == "json" else {}
     missing = [name for name in ("letra", "tipoDocumento") if not str(sent.get(name) or "").strip()]
     if missing:

@@ -36,7 +36,7 @@ async def _pause(seconds: float) -> None:
 
 
 class Server:
-    """Server of an `Api` on one socket. It can be stopped, and started again on the same port."""
+    """Restartable server of an `Api`, which keeps its port."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Server:
         await runner.cleanup()
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Serve a request, and track its task, which continues after the client disconnects."""
+        """Serve a request and track its task, which goes on if the client disconnects."""
         if self.is_forked_child:
             if http.transport is not None:
                 http.transport.abort()
@@ -204,7 +204,7 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     def _response(self, number: int, answer: Answer) -> web.Response:
-        """Return the HTTP response, with a new session cookie, as the API sets it every time."""
+        """Return the HTTP response, with a new session cookie every time, as the API does."""
         status = answer.status
         if answer.refusal is not None:
             status = self._refusal_statuses.get(answer.refusal, 200)

@@ -74,7 +74,7 @@ class State:
     # Empresas
 
     def add_empresa(self, row: Row) -> str:
-        """Add a company under its ``uid``, or under a new one, complete its row and return the uid."""
+        """Add a company, complete its row, and return its uid; a missing uid is generated."""
         self._sync()
         uid = str(row.get("uid") or self._new_uid())
         self.tables["empresas"][uid] = row
@@ -127,7 +127,7 @@ class State:
         return uid
 
     def is_readable(self, row: Row, behind: float = 0.0) -> bool:
-        """Return whether the detail of a company can be read now, or could be so many seconds ago."""
+        """Return whether a company can be read now, or could be `behind` seconds ago."""
         return self._age(row) >= self.behaviour.read_lag + behind
 
     # Series
@@ -220,7 +220,7 @@ class State:
         self.is_stale = False
 
     def _complete(self, uid: str, row: Row) -> Row:
-        """Add the uid, the keys, the date and the id to a company's row if missing; return the row."""
+        """Add the missing uid, keys, date and id to a company's row, and return the row."""
         row["uid"] = uid
         if row.keys() >= _REQUIRED_KEYS:
             return row
@@ -233,7 +233,7 @@ class State:
         return row
 
     def _new_uid(self) -> str:
-        """Return a uid like PHP's uniqid: the time in microseconds, in 13 hexadecimal digits."""
+        """Return a uid like PHP's uniqid: microseconds in 13 hexadecimal digits."""
         while True:
             self._next_uid += self._random.randrange(1, 50_000)
             uid = f"{self._next_uid:013x}"

@@ -1,4 +1,4 @@
-"""State file of the emulator: a killed process loses no change that it has confirmed."""
+"""State file of the emulator: a killed process loses no confirmed change."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _FORMAT: Final = "facturaonline-emulator-1"
 
 
 class StateFile:
-    """Append-only file of JSON lines: one for each start, with the port, and one for each changed row.
+    """Append-only file of JSON lines with the changes of the state.
 
-    Each line is a single write, so that `kill -9` can damage only the last line. The file is not synced: a power failure
-    may lose lines. Only its owner can read it, because rows hold keys and passwords.
+    There is one line for each start, with the port, and one for each changed row. Each line is a single write, so that
+    `kill -9` can damage only the last line. The file is not synced: a power failure may lose lines.
+    Only its owner can read it, because rows hold keys and passwords.
 
     Args:
         path: path of the file, which is created if missing.
@@ -73,7 +74,10 @@ class StateFile:
             table[key] = dict(row)
 
     def restore_into(self, state: State) -> bool:
-        """Copy all rows of the file into the state, without their lags; return whether there are any."""
+        """Copy the rows of the file into the state, and return whether there are any.
+
+        The lags do not apply to these rows.
+        """
         for name, table in state.tables.items():
             table.update({key: row | {"created_at": None} for key, row in self._tables.get(name, {}).items()})
         found = bool(self._tables)
