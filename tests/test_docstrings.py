@@ -38,11 +38,6 @@ UNDOCUMENTED = {
     *("Plan.from_toml(path)", "Plan.from_values(rows)", "Plan.of(parsed)", "PlanError(notices)", "PlanError(problems)"),
     *("PlanError.of(notices)", "PlanError.of(problems)", "PlanSerie.folio", "PlanSerie.letra"),
     "PlanSerie.tipo_documento",
-    *("Emulator.add_serie(empresa_uid)", "Emulator.add_serie(estatus)", "Emulator.add_serie(folio)"),
-    *("Emulator.add_serie(letra)", "Emulator.add_serie(tipo_documento)", "Emulator.count(endpoint)"),
-    *("Emulator.credentials_of(uid)", "Fault.commit_late(seconds)", "Fault.delay(seconds)"),
-    *("Fault.delay_answer(seconds)", "Fault.garbage(commit)", "Fault.html_page(commit)", "Fault.html_page(status)"),
-    *("Fault.stale(seconds)", "Fault.work_twice(seconds)"),
 }
 
 

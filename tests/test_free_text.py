@@ -74,7 +74,7 @@ def test_an_error_value_is_recognised_in_every_language(text: str) -> None:
         ("COMPA?IA", "holds 'A?I', a letter that was read in a wrong encoding"),
     ],
 )
-def test_what_is_no_text_says_why(text: str, reason: str) -> None:
+def test_a_faulty_text_is_refused_with_the_reason(text: str, reason: str) -> None:
     assert reason in (find_fault(text) or "")
 
 
@@ -146,7 +146,7 @@ def test_a_sign_between_letters_is_a_letter_that_was_garbled(text: str) -> None:
         ),
     ],
 )
-def test_names_and_addresses_that_people_have_pass(text: str) -> None:
+def test_real_names_and_addresses_pass(text: str) -> None:
     assert (find_fault(text), find_invisible(text), mend(text), unwrap(text)) == (None, None, (text, []), (text, []))
 
 
@@ -186,13 +186,13 @@ def test_values_are_composed_and_the_logger_says_so(caplog: pytest.LogCaptureFix
     assert [record.getMessage().split()[0] for record in caplog.records] == 2 * ["razon_social", "colonia"]
 
 
-def test_values_that_are_composed_are_not_spoken_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_composed_values_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     nueva("EKU9003173C9", razon_social="COMPAÑÍA  DE\u00a0MÉXICO ")
     assert caplog.records == []
 
 
 @given(st.text())
-def test_a_text_that_was_mended_is_left_as_it_is(text: str) -> None:
+def test_a_mended_text_stays_unchanged(text: str) -> None:
     mended, changes = mend(text)
     assert mend(mended) == (mended, [])
     assert bool(changes) == (mended != text)

@@ -1,4 +1,4 @@
-"""The page of findings says what the code says."""
+"""The page of findings matches the table in the code."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def test_the_page_has_every_finding_with_its_severity_and_remedy() -> None:
     ]
 
 
-def test_a_finding_is_told_in_one_line() -> None:
+def test_a_finding_is_one_line_of_text() -> None:
     finding = Finding("expired", "csd.cer", "The certificate expired.")
     assert str(finding) == f"csd.cer: The certificate expired. {FINDINGS['expired'][1]} [expired]"

@@ -1,4 +1,4 @@
-"""The company's data are checked for their form; a digit or a catalogue that speaks against them only warns."""
+"""A company's data is checked; a wrong check digit or an unknown code is only a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private keys that no key maker makes."""
+"""Private keys with unusual encryption or numbers, for the tests."""
 
 from __future__ import annotations
 

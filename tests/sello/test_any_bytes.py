@@ -1,4 +1,4 @@
-"""Whatever the bytes, a check gives findings, and raises nothing."""
+"""A check of any bytes returns findings and raises nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.sello.certificates import NOW, made, needs_sat, sat
 
 @pytest.fixture(autouse=True)
 def _strange_certificates() -> Iterator[None]:
-    """Let the library below warn of what is strange in bytes that were broken on purpose."""
+    """Ignore the warnings of `cryptography` about bytes that were damaged on purpose."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         yield
@@ -54,7 +54,7 @@ def test_a_changed_byte_raises_nothing(data: st.DataObject) -> None:
 
 
 def untold_truncations(sello: Sello) -> list[tuple[str, int]]:
-    """Cut each file at every byte, and return where that is not told."""
+    """Cut each file at every byte, and return the cuts without a finding."""
     sello = evolve(sello, password="")
     return [
         (name, end)
@@ -64,10 +64,10 @@ def untold_truncations(sello: Sello) -> list[tuple[str, int]]:
     ]
 
 
-def test_every_truncation_of_a_made_pair_is_told() -> None:
+def test_every_truncation_of_a_made_pair_is_reported() -> None:
     assert untold_truncations(made()) == []
 
 
 @needs_sat
-def test_every_truncation_of_a_real_pair_is_told() -> None:
+def test_every_truncation_of_a_real_pair_is_reported() -> None:
     assert untold_truncations(sat("csd-HAN930228SM9-2019.cer", "csd-HAN930228SM9-2019.key")) == []

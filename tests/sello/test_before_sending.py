@@ -1,4 +1,4 @@
-"""What would be refused is refused here, before a byte is sent; what is doubtful is logged, and sent."""
+"""Errors are refused before any request; data with warnings is logged and sent."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_the_check_can_be_switched_off(way: str, emulator: Emulator) -> No
     assert len(emulator.requests) > 0
 
 
-async def test_all_that_is_wrong_is_told_at_once(emulator: Emulator) -> None:
+async def test_all_errors_are_reported_at_once(emulator: Emulator) -> None:
     faulty = nueva(
         rfc="XIQB891116QE",
         codpos="650",
@@ -104,7 +104,7 @@ async def test_all_that_is_wrong_is_told_at_once(emulator: Emulator) -> None:
     assert emulator.requests == ()
 
 
-async def test_an_update_is_checked_for_what_it_sets_and_no_more(emulator: Emulator) -> None:
+async def test_an_update_is_checked_only_for_the_fields_it_sets(emulator: Emulator) -> None:
     async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
         with pytest.raises(InvalidInputError, match="codpos"):
             await client.empresas.update("607a062eae2bb", CambiosEmpresa(codpos="1"))
@@ -114,8 +114,8 @@ async def test_an_update_is_checked_for_what_it_sets_and_no_more(emulator: Emula
         await client.empresas.update("607a062eae2bb", CambiosEmpresa(curp="", calle="Centro"))
 
 
-async def test_a_curp_is_taken_as_people_write_it(emulator: Emulator) -> None:
-    """As the RFC is: in small letters, or with blanks around it."""
+async def test_a_curp_may_have_small_letters_and_blanks(emulator: Emulator) -> None:
+    """Like an RFC, it may be in lower case or have blanks around it."""
     written, curp = " pepj901010hjcrrn03\n", "PEPJ901010HJCRRN03"
     assert (nueva(curp=written).curp, CambiosEmpresa(curp=written).curp) == (curp, curp)
     assert (nueva().curp, CambiosEmpresa().curp, CambiosEmpresa(curp="").curp) == ("", None, "")
@@ -129,8 +129,8 @@ async def test_a_curp_is_taken_as_people_write_it(emulator: Emulator) -> None:
         assert (await client.empresas.get(empresa.uid)).curp == curp
 
 
-async def test_what_create_refuses_the_check_finds(emulator: Emulator) -> None:
-    """A password that no form carries."""
+async def test_the_check_finds_a_password_that_create_refuses(emulator: Emulator) -> None:
+    """The password has a control character."""
     tabbed = make_sello(RFC, private_key=private_key(), password="con\ttab")
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
         with pytest.raises(InvalidInputError, match="password"):
@@ -138,7 +138,7 @@ async def test_what_create_refuses_the_check_finds(emulator: Emulator) -> None:
     assert [each.code for each in check(tabbed).errors] == ["password_unsendable"]
 
 
-async def test_what_is_doubtful_is_logged_and_sent(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_data_with_warnings_is_logged_and_sent(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "facturaonline_async"):
         async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
             await client.empresas.create(nueva(regimen="612"))
@@ -146,7 +146,7 @@ async def test_what_is_doubtful_is_logged_and_sent(emulator: Emulator, caplog: p
     assert len(emulator.requests) == 1
 
 
-async def test_what_was_checked_is_not_checked_again(emulator: Emulator) -> None:
+async def test_a_checked_sello_is_not_checked_again(emulator: Emulator) -> None:
     async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
         empresa = await client.empresas.ensure(nueva(csd=Sello(b"cer", b"key", "x")), validate=False)
         assert (await client.empresas.get(empresa.uid)).rfc == RFC

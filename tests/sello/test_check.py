@@ -1,4 +1,4 @@
-"""A check states the certificate's facts and finds everything that is wrong, each by its own code."""
+"""A check returns the certificate's facts and finds every fault by its own code."""
 
 from __future__ import annotations
 
@@ -87,19 +87,19 @@ NEGATIVE = {
 
 @needs_sat
 @pytest.mark.parametrize("case", manifest("negative_cases"), ids=lambda case: case["case"])
-def test_every_negative_case_is_told_by_its_own_code(case: dict[str, Any]) -> None:
+def test_every_negative_case_has_its_own_code(case: dict[str, Any]) -> None:
     assert codes(sat(case["cer"], case["key"], case.get("password", "12345678a"))) == NEGATIVE[case["case"]]
 
 
 @needs_sat
-def test_no_wrong_password_of_1500_is_told_for_anything_else() -> None:
-    """Six of them, or so, decrypt to something with good padding, and fail in another way."""
+def test_each_of_1500_wrong_passwords_is_reported_as_wrong() -> None:
+    """About six of them decrypt to valid padding, and fail in another way."""
     good = sat("csd-EKU9003173C9-2023.cer", "csd-EKU9003173C9-2023.key")
     found = {tuple(codes(Sello(good.cer, good.key, f"wrong {number}"))) for number in range(1500)}
     assert found == {("wrong_password",)}
 
 
-def test_no_wrong_password_of_a_made_key_is_told_for_anything_else() -> None:
+def test_each_wrong_password_of_a_generated_key_is_reported_as_wrong() -> None:
     good = made()
     found = {tuple(codes(Sello(good.cer, good.key, f"wrong {number}"))) for number in range(1500)}
     assert found == {("wrong_password",)}
@@ -131,7 +131,7 @@ def elliptic() -> bytes:
 
 
 def damaged() -> bytes:
-    """Encrypt a key whose first prime is none."""
+    """Encrypt a key whose first prime is not prime."""
     content = bytearray(plain())
     prime = private_key().private_numbers().p.to_bytes(128, "big")
     at = content.index(prime)
@@ -210,14 +210,14 @@ def test_everything_is_found_and_nothing_else(case: str) -> None:
     assert codes(sello(), **how) == expected
 
 
-def test_every_finding_about_a_sello_is_made_by_some_case() -> None:
+def test_every_finding_about_a_sello_has_a_case() -> None:
     made_by_cases = {code for _, _, expected in FOUND.values() for code in expected}
     of_data = {code for code in FINDINGS if code.startswith(("curp", "codpos", "regimen"))}
     of_commands = {"unreadable_file", "unpaired", "ambiguous"}
     assert made_by_cases == FINDINGS.keys() - of_data - of_commands
 
 
-def test_a_finding_says_what_was_seen_how_bad_it_is_and_what_to_do() -> None:
+def test_a_finding_has_a_description_a_severity_and_a_remedy() -> None:
     (finding,) = check(made(), rfc="XIQB891116QE4", now=NOW).findings
     assert (finding.code, finding.field, finding.severity) == ("rfc_mismatch", "cer", Severity.ERROR)
     assert finding.seen == "The certificate belongs to EKU9003173C9, and the company's RFC is XIQB891116QE4."
@@ -262,7 +262,7 @@ def test_no_text_of_a_certificate_drives_a_terminal_or_forges_a_line() -> None:
 
 
 @pytest.mark.parametrize("how", [{"kind": "otro"}, {"now": datetime(2026, 1, 1)}])  # noqa: DTZ001  # that is what is wrong with it
-def test_arguments_that_are_none_are_refused(how: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(how: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError) as refused:
         check(made(), **how)
     assert refused.value.field == next(iter(how))
@@ -322,7 +322,7 @@ DRESSES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("dress", DRESSES)
-def test_text_is_read_checked_and_told_not_to_be_der(dress: str) -> None:
+def test_text_is_read_checked_and_reported_as_not_der(dress: str) -> None:
     sello = made()
     dressed = Sello(DRESSES[dress](sello.cer), DRESSES[dress](sello.key), sello.password)
     report = check(dressed, rfc="XIQB891116QE4", now=NOW)
@@ -335,7 +335,7 @@ def test_text_is_read_checked_and_told_not_to_be_der(dress: str) -> None:
 
 
 @pytest.mark.parametrize("dress", DRESSES)
-def test_from_base64_reads_what_a_file_may_hold(dress: str) -> None:
+def test_from_base64_reads_each_form_of_a_file(dress: str) -> None:
     sello = made()
     texts = [DRESSES[dress](content) for content in (sello.cer, bytes(sello.key))]
     assert Sello.from_base64(*texts, password=sello.password) == sello
@@ -353,7 +353,7 @@ def test_a_plus_sign_that_became_a_blank_is_found_at_the_end_too(end: bytes) -> 
     assert Sello.from_base64(text.replace(b"+", b" "), text, password="x") == Sello(cer, cer, "x")
 
 
-def test_to_der_leaves_alone_what_it_does_not_know() -> None:
+def test_to_der_keeps_unknown_content_unchanged() -> None:
     sello = Sello(b"something", b"else", "x")
     assert sello.to_der() == sello
 
@@ -363,7 +363,7 @@ def test_to_der_leaves_alone_what_it_does_not_know() -> None:
 
 @pytest.mark.parametrize("kind", ["csd", "fiel"])
 @pytest.mark.parametrize("rfc", ["EKU9003173C9", "XIQB891116QE4", "HAÑ930228SM9", "L&O950913MSA"])
-def test_what_make_sello_makes_passes(rfc: str, kind: Literal["csd", "fiel"]) -> None:
+def test_a_sello_from_make_sello_passes(rfc: str, kind: Literal["csd", "fiel"]) -> None:
     report = check(made(rfc, kind=kind, number="30001000000500003416"), rfc=rfc, kind=kind, now=NOW)
     facts = report.certificado
     assert (report.findings, facts and facts.numero, facts and facts.kind) == ((), "30001000000500003416", kind)

@@ -25,7 +25,7 @@ GIVEN: dict[str, Any] = {"rfc": RFC, "kind": "csd", "now": NOW}
 
 
 class Held:
-    """Stands for `check`, and holds each call until it may go on."""
+    """Replacement for `check` that blocks each call until it is released."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -44,7 +44,7 @@ class Held:
         return CheckReport(None, ())
 
     async def reaches(self, number: int) -> None:
-        """Wait until at least so many are under way, and let any others begin that would."""
+        """Wait until at least so many checks run, and let further checks start."""
         async with asyncio.timeout(10):
             while self.under_way < number:  # noqa: ASYNC110  # threads count
                 await asyncio.sleep(0.001)
@@ -59,7 +59,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     found.open.set()
 
 
-async def test_a_thread_finds_what_a_check_finds() -> None:
+async def test_a_check_in_a_thread_has_the_same_findings() -> None:
     sellos = [made(), evolve(made(), password="otra"), Sello(b"cer", b"key", "\udcff ñ"), made(kind="fiel")]
     reports = await asyncio.gather(*(check_in_thread(sello, rfc=RFC, kind="csd") for sello in sellos))
     assert list(reports) == [sello_check(sello, rfc=RFC) for sello in sellos]
@@ -146,7 +146,7 @@ async def test_a_cancelled_scope_ends_with_the_check_under_way(held: Held) -> No
     assert (held.under_way, held.done, held.most) == (0, 1, 1)
 
 
-async def test_a_dry_run_that_is_left_early_leaves_no_check(held: Held) -> None:
+async def test_a_dry_run_that_ends_early_leaves_no_check(held: Held) -> None:
     plan = Plan.from_values([(nueva(f"AAA010101{number:03}", csd=made()), []) for number in range(6)])
     before = asyncio.all_tasks()
     async with validate(plan):
@@ -173,7 +173,7 @@ ODD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "field"), ODD)
-async def test_an_argument_that_is_none_is_refused_by_name(given: dict[str, Any], field: str) -> None:
+async def test_an_invalid_argument_is_refused_by_name(given: dict[str, Any], field: str) -> None:
     arguments = {"sello": made(), **GIVEN} | given
     with pytest.raises(InvalidInputError, match=field) as refused:
         sello_check(**arguments)
@@ -203,7 +203,7 @@ class Text(str):
     __slots__ = ()
 
 
-def test_arguments_of_subclasses_count_as_what_they_are() -> None:
+def test_arguments_of_subclasses_are_accepted() -> None:
     now = Moment(2026, 6, 1, 5, tzinfo=Zone())  # 11:00 UTC, where a made one begins to be valid
     for moment, expected in ((now, []), (now - timedelta(microseconds=1), ["not_yet_valid"])):
         report = sello_check(made(), rfc=Text(RFC), kind=Text("csd"), now=moment)  # type: ignore[arg-type]
@@ -239,7 +239,7 @@ async def test_a_run_checks_every_new_company_and_only_the_faulty_rows_fail(emul
     assert {each.reason.rpartition(" ")[2] for row in outcomes for each in row.warnings} == {"[rfc_check_digit]"}
 
 
-async def test_a_dry_run_finds_what_a_run_would() -> None:
+async def test_a_dry_run_has_the_findings_of_a_run() -> None:
     good = make_sello(RFC, private_key=private_key())
     plan = Plan.from_values([(nueva(RFC, csd=good, fiel=good), []), (nueva("XIQB891116QE4", csd=good), [])])
     async with validate(plan) as rows:

@@ -83,20 +83,20 @@ def assert_linear(small: Callable[[], object], large: Callable[[], object]) -> N
 
 @pytest.mark.parametrize("work", OF_FILES, ids=name_of)
 @pytest.mark.parametrize("file", FILES)
-def test_no_file_takes_more_than_its_length(file: str, work: Callable[[bytes], object]) -> None:
+def test_the_work_for_a_file_is_linear(file: str, work: Callable[[bytes], object]) -> None:
     small, large = FILES[file](SMALL), FILES[file](LARGE)
     assert_linear(lambda: work(small), lambda: work(large))
 
 
 @pytest.mark.parametrize("work", OF_TEXTS, ids=name_of)
 @pytest.mark.parametrize("text", TEXTS)
-def test_no_text_takes_more_than_its_length(text: str, work: Callable[[str], object]) -> None:
+def test_the_work_for_a_text_is_linear(text: str, work: Callable[[str], object]) -> None:
     small, large = ((TEXTS[text] * size)[:size] for size in (SMALL, LARGE))
     assert_linear(lambda: work(small), lambda: work(large))
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_no_long_text_has_its_accents_composed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_accents_of_a_long_text_are_not_composed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths: list[int] = []
     normalize = unicodedata.normalize
 
@@ -116,14 +116,14 @@ def test_no_long_text_has_its_accents_composed(text: str, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
-def test_a_hostile_file_of_a_mebibyte_is_told_for_something(file: str) -> None:
+def test_a_hostile_file_of_a_mebibyte_has_a_finding(file: str) -> None:
     content = FILES[file](WHOLE)
     assert check(Sello(content, content, "12345678a"), now=NOW).errors
     for work in OF_FILES:
         work(content)
 
 
-def test_this_test_would_see_a_square() -> None:
+def test_this_test_detects_quadratic_work() -> None:
     def square(size: int) -> None:
         for _ in range(size):
             for _ in range(size):

@@ -1,4 +1,4 @@
-"""A Sello is read from files or texts, whole or not at all, and never validated on the way."""
+"""A Sello is read from files or texts, completely or not at all, without validation."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_text_that_is_not_base64_is_refused_by_name(text: str | bytes) -> None
         ((CER, KEY, None), "password"),
     ],
 )
-def test_anything_else_than_bytes_and_a_text_is_refused_by_name(arguments: tuple[Any, Any, Any], field: str) -> None:
+def test_arguments_of_other_types_are_refused_by_name(arguments: tuple[Any, Any, Any], field: str) -> None:
     with pytest.raises(InvalidInputError, match=field) as refused:
         Sello(*arguments)
     assert refused.value.field == field

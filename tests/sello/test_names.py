@@ -1,4 +1,4 @@
-"""A certificate's names are read whatever string type and bytes they have, as its other facts are."""
+"""A certificate's names are read with any string type and any bytes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def codes(sello: Sello, **how: Any) -> list[str]:
 
 
 def certificate_codes(sello: Sello, kind: str = "csd") -> list[str]:
-    """Return what is found in the certificate; the key is not opened, which saves most of the time."""
+    """Return the findings about the certificate; not opening the key saves most of the time."""
     found = codes(evolve(sello, password=""), kind=kind)
     found.remove("no_password")
     return found
@@ -98,7 +98,7 @@ def test_an_rfc_that_was_encoded_twice_is_the_companys() -> None:
 
 
 @given(st.text(max_size=30))
-def test_a_text_that_was_garbled_comes_back(text: str) -> None:
+def test_a_garbled_text_is_repaired(text: str) -> None:
     for encoding in ("latin-1", "cp1252"):
         try:
             garbled = text.encode().decode(encoding)
@@ -108,7 +108,7 @@ def test_a_text_that_was_garbled_comes_back(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "ACME", "PEÑA & HIJOS, Nº 5", "CAFÉ “LA ESTRELLA” — 3½ €", "ÃÃ", "漢字"])
-def test_a_text_that_people_write_stays(text: str) -> None:
+def test_a_correct_text_stays_unchanged(text: str) -> None:
     assert repair_mojibake(text) == text
 
 
@@ -121,7 +121,7 @@ NAMES: list[tuple[Name, str]] = [("issuer", each) for each, _ in attributes(made
 
 @given(st.sampled_from(NAMES), st.sampled_from(list(STRINGS.values())), st.binary(max_size=60))
 @examples(1000)
-def test_no_bytes_of_a_name_are_worse_than_a_warning(where: tuple[Name, str], tag: int, content: bytes) -> None:
+def test_no_bytes_of_a_name_cause_more_than_a_warning(where: tuple[Name, str], tag: int, content: bytes) -> None:
     for kind in ("csd", "fiel"):
         name, identifier = where
         if kind == "fiel" and (name, identifier) == ("subject", OU):
@@ -134,7 +134,7 @@ def test_no_bytes_of_a_name_are_worse_than_a_warning(where: tuple[Name, str], ta
 
 @given(st.sampled_from(list(STRINGS.values())), st.binary(max_size=60))
 @examples(500)
-def test_no_bytes_of_the_rfc_hide_that_it_is_a_certificate(tag: int, content: bytes) -> None:
+def test_a_certificate_with_any_bytes_as_rfc_is_recognised(tag: int, content: bytes) -> None:
     sello = renamed(base(), "subject", RFC_ATTRIBUTE, der.string(tag, content))
     assert set(certificate_codes(sello)) <= {"rfc_mismatch", "rfc_format", "unknown_kind"}
 
@@ -150,7 +150,7 @@ def test_an_rfc_is_read_out_of_any_string_type(string: str, rfc: str) -> None:
         assert (certificado.rfc, certificado.rfc_representante, codes(sello, rfc=rfc)) == (rfc, "VADA800927DJ3", [])
 
 
-def test_a_value_that_is_no_string_is_no_text() -> None:
+def test_a_value_of_another_type_has_no_text() -> None:
     sello = renamed(made(), "issuer", ORGANIZATION, der.sequence(der.integer(1)))
     assert (codes(sello), facts(sello).issuer_organization) == (["unknown_issuer"], "")
 

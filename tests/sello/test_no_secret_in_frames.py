@@ -1,4 +1,4 @@
-"""Whatever ends a check, no frame of its traceback shows the key or its password."""
+"""No error or interruption of a check shows the key or its password in a frame."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def assert_hidden(error: BaseException) -> None:
 
 
 class Interrupts:
-    """Calls a function, and is interrupted at the nth time."""
+    """Wrapper of a function that raises KeyboardInterrupt in the nth call."""
 
     def __init__(self, function: Callable[..., Any], number: int) -> None:
         self.function = function
@@ -87,7 +87,7 @@ def interruption_points() -> Iterator[tuple[Any, str, int]]:
 
 
 def dressed() -> Iterator[Sello]:
-    """Give a good and a wrong password, with a key in each dress, at its place and at the other."""
+    """Yield a right and a wrong password for a key in each encoding, in its own or the other field."""
     for password in (GOOD.password, PASSWORD):
         for key in (GOOD.key, PEM, base64.b64encode(GOOD.key)):
             yield Sello(GOOD.cer, key, password)
@@ -97,7 +97,7 @@ def dressed() -> Iterator[Sello]:
 @pytest.mark.parametrize(
     ("where", "name", "number"), list(interruption_points()), ids=lambda each: getattr(each, "__name__", each)
 )
-def test_an_interrupted_check_shows_nothing(
+def test_an_interrupted_check_shows_no_secret(
     where: Any, name: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted = 0
@@ -112,7 +112,7 @@ def test_an_interrupted_check_shows_nothing(
     assert interrupted > 0
 
 
-async def test_a_cancelled_call_shows_nothing() -> None:
+async def test_a_cancelled_call_shows_no_secret() -> None:
     task = asyncio.ensure_future(check_in_thread(GOOD, rfc=None, kind="csd"))
     await asyncio.sleep(0)
     task.cancel()
@@ -121,7 +121,7 @@ async def test_a_cancelled_call_shows_nothing() -> None:
     assert_hidden(error.value)
 
 
-async def test_an_error_in_the_thread_shows_nothing_and_no_thread_is_named_after_a_secret(
+async def test_an_error_in_the_thread_and_the_names_of_threads_show_no_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names: list[str] = []
@@ -138,7 +138,7 @@ async def test_an_error_in_the_thread_shows_nothing_and_no_thread_is_named_after
     assert "secreta" not in "".join(names)
 
 
-def test_this_test_would_see_it() -> None:
+def test_this_test_detects_a_secret_in_a_frame() -> None:
     def careless(password: str, key: bytes) -> None:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""A password that was garbled on its way is told from a wrong one, with what was done to it; it never shows."""
+"""A garbled password is distinguished from a wrong one, with its remedy, and never shown."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ CER = made().cer
 
 
 @pytest.mark.parametrize("how", GARBLED)
-def test_what_was_done_to_a_password_is_said_with_what_to_do(how: str) -> None:
+def test_a_garbled_password_is_reported_with_its_remedy(how: str) -> None:
     change, remedy = GARBLED[how]
     finding = found("Contraseña<1&2 3", change("Contraseña<1&2 3"))
     assert (finding.code, finding.seen) == ("password_garbled", f"{SAID}{remedy}.")
     assert "Give it as it was chosen in Certifica" in finding.remedy
 
 
-def test_a_zero_behind_a_password_is_told_as_a_blank() -> None:
+def test_a_nul_after_a_password_is_reported_as_a_blank() -> None:
     """HTML has no escape for it, so that it is not in the table."""
     assert found("contraseña1", "contraseña1\0").seen == f"{SAID}the blanks around it are removed."
 
@@ -100,8 +100,8 @@ def test_a_form_that_wrote_plus_signs_for_blanks_is_undone() -> None:
     assert "its URL escapes (%…) are undone" in finding.seen
 
 
-def test_a_key_whose_password_is_decomposed_says_so() -> None:
-    """As macOS may have given it when the key was made."""
+def test_a_key_with_a_decomposed_password_is_reported() -> None:
+    """The key was made on macOS, which may decompose a password."""
     decomposed = unicodedata.normalize("NFD", "contraseña1")
     assert found(decomposed, "contraseña1").seen == f"{SAID}its accents are decomposed (Unicode NFD)."
 
@@ -155,7 +155,7 @@ def test_a_wrong_password_is_wrong(password: str, given: str) -> None:
     assert found(password, given).code == "wrong_password"
 
 
-def test_blanks_around_a_long_password_are_told_too() -> None:
+def test_blanks_around_a_long_password_are_reported() -> None:
     assert found("x" * 2000, "x" * 2000 + "\n").code == "password_garbled"
 
 
@@ -168,8 +168,8 @@ def test_a_key_whose_password_is_in_windows_1252_needs_another_one(given: str) -
     assert "Give the key another password" in finding.remedy
 
 
-def test_a_password_that_cannot_be_sent_and_was_not_tried_is_told_by_that() -> None:
-    """The key has no password, or is encrypted in a way that is not known."""
+def test_an_untried_password_that_cannot_be_sent_is_reported() -> None:
+    """The key has no password, or an unsupported encryption."""
     for content, code in ((plain(), "key_not_encrypted"), (derived(ARIA, 2048), "unsupported_key")):
         found = check(Sello(CER, content, "a\tb\n"), now=NOW).findings
         assert [each.code for each in found] == [code, "password_unsendable"]
@@ -181,7 +181,7 @@ WORST = "'=\"  %25C3%2583%25C2%25B1&amp;ntilde;\\\\u00f1+ñÃ±" + "\u0303" + ' 
 
 
 class Opener:
-    """Counts what is tried, and opens nothing."""
+    """Replacement for `open_private_key` that records each try and opens no key."""
 
     def __init__(self) -> None:
         self.tried: list[bytes] = []
@@ -219,8 +219,8 @@ def test_a_plain_wrong_password_is_tried_once(given: str, monkeypatch: pytest.Mo
     assert opener.tried == []
 
 
-def test_a_right_password_is_not_re_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one that looks garbled."""
+def test_a_right_password_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This includes a right password that looks garbled."""
     monkeypatch.setattr(passwords, "explain_wrong_password", None)
     for password in ("contraseÃ±a1", '"x y"', "a%20b", "&amp;", " x "):
         assert check(Sello(CER, key(password), password), now=NOW).findings == ()

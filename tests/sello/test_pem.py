@@ -106,7 +106,7 @@ def test_pem_in_one_line_of_json_and_crlf_are_read_alike(blocks: tuple[str, ...]
         assert Sello(content, content, GOOD.password).to_der() == GOOD
 
 
-def test_two_files_with_everything_the_wrong_way_round_are_swapped() -> None:
+def test_two_files_with_swapped_contents_are_swapped_back() -> None:
     sello = Sello(file("key"), file("authority", "certificate"), GOOD.password)
     assert [each.code for each in check(sello, rfc=RFC, now=NOW).findings] == ["swapped", "not_der", "not_der"]
     assert sello.to_der() == Sello(bytes(GOOD.key), GOOD.cer, GOOD.password)
@@ -120,7 +120,7 @@ def test_two_files_with_everything_the_wrong_way_round_are_swapped() -> None:
         (file("garbage"), "not_a_certificate", "The file is some other text."),
     ],
 )
-def test_a_file_without_the_wanted_block_is_told_by_what_it_has(cer: bytes, code: str, seen: str) -> None:
+def test_a_file_without_the_wanted_block_is_reported_by_its_content(cer: bytes, code: str, seen: str) -> None:
     found = check(Sello(cer, GOOD.key, GOOD.password), rfc=RFC, now=NOW).findings
     assert (code, seen) in [(each.code, each.seen) for each in found]
 
@@ -134,13 +134,13 @@ def test_certificates_of_several_holders_with_a_key_that_does_not_open_give_the_
 
 
 def test_a_chain_opens_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an authority is, its certificate states: opening the key may take half a second."""
+    """CA certificates are recognised by their content: opening the key may take half a second."""
     monkeypatch.setattr(private_keys, "open_private_key", None)
     assert Sello(file("authority", "certificate"), file("key"), "otra").to_der() == evolve(GOOD, password="otra")
 
 
-def test_a_holder_whose_certificate_names_itself_as_issuer_is_not_lost() -> None:
-    """A single certificate is taken whatever it is."""
+def test_a_single_self_issued_certificate_is_taken() -> None:
+    """A single certificate is taken even if it looks like a CA's."""
     cer = with_attributes(GOOD.cer, "subject", [("2.5.4.3", der.utf8("x"))])
     cer = with_attributes(cer, "issuer", [("2.5.4.3", der.utf8("x"))])
     assert Sello(pem("CERTIFICATE", cer), GOOD.key, "x").to_der().cer == cer

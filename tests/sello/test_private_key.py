@@ -1,4 +1,4 @@
-"""A key may ask for any amount of work, and hold any numbers: neither stops the process, nor ends it."""
+"""A key with any iteration count and any numbers neither blocks nor ends the process."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def simple(count: int) -> bytes:
         (lambda: wrapped(ARIA, der.null()), "encryption is not supported"),
     ],
 )
-def test_a_key_that_asks_for_too_much_or_for_what_nobody_knows_is_not_tried(
+def test_a_key_with_a_costly_or_unsupported_encryption_is_not_tried(
     key: Callable[[], bytes], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(private_key, "load_der_private_key", None)  # not even tried
@@ -78,11 +78,11 @@ def test_a_key_that_asks_for_too_much_or_for_what_nobody_knows_is_not_tried(
         lambda: simple(2048),
     ],
 )
-def test_what_other_programs_ask_for_is_tried(key: Callable[[], bytes]) -> None:
+def test_the_encryption_of_other_programs_is_tried(key: Callable[[], bytes]) -> None:
     assert [code for code, _ in found(key())] == ["wrong_password"]
 
 
-def test_a_panic_below_is_about_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panic_in_the_library_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's Rust code panics at a count that is too large for C, with an error that is no Exception."""
     monkeypatch.setattr(key_encryption, "_MAX_ITERATIONS", 2**40)
     key = derived(PBKDF2, 2**31)
@@ -93,7 +93,7 @@ def test_a_panic_below_is_about_the_bytes(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, asyncio.CancelledError])
-def test_what_is_about_this_process_goes_on(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_process_is_raised(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise error
 
@@ -110,7 +110,7 @@ def test_a_key_made_of_its_primes_is_good() -> None:
 
 
 MERSENNE = 2**21701 - 1
-"""A prime that takes minutes to be proven one."""
+"""A prime whose proof takes minutes."""
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ MERSENNE = 2**21701 - 1
         lambda p, q: made_of(MERSENNE, q, n=p * q, d=65537, dmp1=1, dmq1=1, iqmp=1),
     ],
 )
-def test_numbers_that_are_no_key_are_damage_and_are_not_used(
+def test_inconsistent_numbers_are_damage_and_are_not_used(
     key: Callable[[int, int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -139,25 +139,25 @@ def test_numbers_that_are_no_key_are_damage_and_are_not_used(
     assert what[0] == "damaged_key"
 
 
-def test_a_prime_that_is_none_is_damage_though_all_else_fits_it() -> None:
+def test_a_composite_prime_is_damage_even_if_all_else_is_consistent() -> None:
     p, q = primes()
     (what,) = found(made_of(p + 2, q))
     assert what[0] == "damaged_key"
 
 
 @pytest.mark.parametrize("size", ["huge", "tiny"])
-def test_a_key_of_a_size_that_nobody_uses_is_not_tried(size: str) -> None:
+def test_a_key_of_an_unusual_size_is_not_tried(size: str) -> None:
     (what,) = found(made_of(MERSENNE if size == "huge" else 3, 5))
     assert (what[0], "bits" in what[1]) == ("unsupported_key", True)
 
 
-def test_a_million_bits_are_no_work() -> None:
+def test_numbers_of_a_million_bits_are_refused_quickly() -> None:
     """Proving this one prime, or multiplying with it, would take for ever."""
     (what,) = found(made_of(2**1_000_000 + 1, 1, n=primes()[0] * primes()[1], d=2**1_000_000 + 1))
     assert what[0] == "damaged_key"
 
 
-def test_an_elliptic_key_that_is_not_encrypted_is_told_for_what_it_is() -> None:
+def test_an_unencrypted_elliptic_key_is_recognised() -> None:
     assert [code for code, _ in found(edwards())] == ["key_not_encrypted", "unsupported_key"]
 
 
@@ -168,7 +168,7 @@ def edwards() -> bytes:
     return ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
-def test_an_identifier_of_many_bytes_is_none() -> None:
+def test_a_very_long_object_identifier_is_refused() -> None:
     """Reading one of a million would take minutes."""
     content = b"\xff" * 99 + b"\x01"
     with pytest.raises(DerError):
@@ -237,13 +237,13 @@ def test_a_key_with_other_parameters_is_not_supported(parameters: tuple[bytes, .
         (der.sequence(der.oid(RC2), der.sequence(der.octets(bytes(8)))), ["unsupported_key"]),
     ],
 )
-def test_a_key_whose_cipher_is_not_known_as_it_is_given_is_not_supported(cipher: bytes, codes: list[str]) -> None:
+def test_a_key_with_an_unknown_cipher_is_not_supported(cipher: bytes, codes: list[str]) -> None:
     derivation = der.sequence(der.oid(PBKDF2), der.sequence(der.octets(bytes(8)), der.integer(2048)))
     assert [code for code, _ in found(wrapped(PBES2, der.sequence(derivation, cipher)))] == codes
 
 
 @pytest.mark.parametrize("missing", [1, 7])
-def test_a_key_whose_encrypted_content_is_not_whole_is_damaged(missing: int) -> None:
+def test_a_key_with_incomplete_encrypted_content_is_damaged(missing: int) -> None:
     algorithm, content = map(whole, read.first_element(made().key))
     key = der.sequence(algorithm, der.octets(read.first_element(content).content[:-missing]))
     assert found(key) == [

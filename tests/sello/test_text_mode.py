@@ -76,7 +76,7 @@ def test_a_transfer_that_cannot_be_undone_is_the_only_finding(how: str) -> None:
 
 @needs_sat
 @pytest.mark.parametrize("how", MENDED | LOST)
-def test_no_real_file_that_was_transferred_as_text_is_told_for_anything_else(how: str) -> None:
+def test_each_real_file_in_text_mode_is_reported_as_such(how: str) -> None:
     """A file without a line feed is not changed by what changes line feeds."""
     change = (MENDED | LOST)[how]
     for pair in manifest("pairs"):
@@ -86,12 +86,12 @@ def test_no_real_file_that_was_transferred_as_text_is_told_for_anything_else(how
             assert (bool(found.text_mode), found.is_unrecoverable) == (change(content) != content, how in LOST)
 
 
-def test_line_feeds_that_were_changed_only_where_no_cr_stood_are_told() -> None:
+def test_line_feeds_changed_only_without_a_cr_are_reported() -> None:
     sello = Sello(git_crlf(GOOD.cer), GOOD.key, GOOD.password)
     assert codes(sello) == [("cer", "text_mode")]
 
 
-def test_what_was_done_is_said() -> None:
+def test_the_finding_describes_the_damage() -> None:
     seen = [check(Sello(change(GOOD.cer), GOOD.key, "x"), now=NOW).findings[0].seen for change in MENDED.values()]
     line_ends = "a carriage return (0x0D) was inserted before each line feed (0x0A)"
     utf8 = "the bytes above 0x7F were rewritten as UTF-8"
@@ -141,7 +141,7 @@ BAGS = {
 
 
 @pytest.mark.parametrize("form", ENVELOPES)
-def test_an_envelope_is_told_in_whatever_encoding(form: str) -> None:
+def test_an_envelope_is_recognised_in_any_encoding(form: str) -> None:
     for content in (ENVELOPES[form], base64.b64encode(ENVELOPES[form])):
         assert recognise(content).kind is FileKind.ENVELOPE
     found = check(Sello(ENVELOPES[form], GOOD.key, GOOD.password), now=NOW).findings
@@ -151,7 +151,7 @@ def test_an_envelope_is_told_in_whatever_encoding(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", BAGS)
-def test_a_key_store_is_told_in_whatever_encoding(form: str) -> None:
+def test_a_key_store_is_recognised_in_any_encoding(form: str) -> None:
     assert recognise(BAGS[form]).kind is FileKind.BAG
 
 

@@ -1,4 +1,4 @@
-"""Bodies: read as strictly as PHP reads them, whoever wrote them."""
+"""Request bodies are parsed as strictly as PHP does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def text(name: str, value: str) -> str:
     return f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'
 
 
-def test_texts_and_files_are_told_by_their_file_names() -> None:
+def test_a_part_with_a_file_name_is_a_file() -> None:
     file = 'Content-Disposition: form-data; name="cer"; filename="a.cer"\r\nContent-Type: x/y\r\n\r\n\r\nab\r\n'
     body = read_body(MULTIPART, parts(text("rfc", "Ñ&A\r\nx"), file))
 
@@ -74,7 +74,7 @@ def test_parts_without_a_name_or_a_blank_line_are_skipped() -> None:
     assert {"a": "1"} == body.form
 
 
-def test_a_file_field_that_nobody_filled_is_no_file() -> None:
+def test_an_empty_file_field_is_not_a_file() -> None:
     body = read_body(MULTIPART, parts('Content-Disposition: form-data; name="cer"; filename=""\r\n\r\n'))
 
     assert Body("form") == body

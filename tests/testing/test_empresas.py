@@ -176,7 +176,7 @@ async def test_certificates_may_come_as_base64_text(emulator: Emulator, caller: 
     assert all(answer["0"][name] for name in ("acco_cer_path", "acco_key_path", "acco_fiel_cer", "acco_fiel_key"))
 
 
-async def test_base64_text_that_is_none_is_refused(caller: Caller) -> None:
+async def test_invalid_base64_text_is_refused(caller: Caller) -> None:
     answer = await caller.post("/v4/account/create", data={**SMALL_FORM, "csd_cer_b64": "%%", "csd_key_b64": "YQ=="})
 
     assert {"csd_cer_b64": ["El campo csd_cer_b64 no es un archivo en base64"]} == answer["message"]
@@ -190,7 +190,7 @@ async def test_a_certificate_in_a_text_field_is_no_file(caller: Caller) -> None:
 
 @pytest.mark.parametrize("group", [("cer", "key", "password"), ("fielcer", "fielkey", "fielpassword")])
 @pytest.mark.parametrize("left_out", [0, 1, 2])
-async def test_certificate_key_and_password_travel_together(
+async def test_certificate_key_and_password_are_required_together(
     caller: Caller, group: tuple[str, str, str], left_out: int
 ) -> None:
     sent = [name for name in group if name != group[left_out]]
@@ -205,7 +205,7 @@ async def test_a_fiel_without_its_password_is_refused_on_create_too(caller: Call
     assert required("fielpassword") == await caller.post("/v4/account/create", data=upload(SMALL_FORM))
 
 
-async def test_an_update_changes_what_was_sent_and_nothing_else(emulator: Emulator, caller: Caller) -> None:
+async def test_an_update_changes_only_the_sent_fields(emulator: Emulator, caller: Caller) -> None:
     uid = await caller.create_empresa()
     before = dict(emulator.state["empresas"][uid])
     await caller.post(f"/v4/account/{uid}/update", data={"calle": "", "numero_exterior": "99"})
@@ -223,7 +223,7 @@ async def test_an_update_needs_at_least_one_known_field(caller: Caller) -> None:
         assert {"status": "error", "message": text} == await caller.post(f"/v4/account/{MAIN}/update", data=body)
 
 
-async def test_an_update_cannot_blank_what_is_required(emulator: Emulator, caller: Caller) -> None:
+async def test_an_update_cannot_blank_required_fields(emulator: Emulator, caller: Caller) -> None:
     assert required("rfc") == await caller.post(f"/v4/account/{MAIN}/update", data={"rfc": "", "calle": "x"})
     assert "Calle del Emulador" == emulator.state["empresas"][MAIN]["calle"]
 

@@ -1,4 +1,4 @@
-"""Faults: each goes wrong in its own way, the log says whether the work was done, and orders are kept to the letter."""
+"""Each fault has its own effect, the log says whether the work was done, and limits hold."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_a_fault_that_drops_gives_no_answer(
     assert [(None, bool(committed), fault)] == [(row.status, row.committed, row.fault) for row in emulator.requests]
 
 
-async def test_work_that_is_refused_is_not_committed_whatever_the_fault(emulator: Emulator, caller: Caller) -> None:
+async def test_refused_work_is_not_committed_with_any_fault(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.garbage(commit=True))
     await caller.raw("POST", "/v4/series/create", json={})
 
@@ -139,7 +139,7 @@ async def test_late_work_is_dropped_when_the_emulator_stops() -> None:
         ("٣", "٣"),
     ],
 )
-async def test_a_throttle_sends_its_header_as_it_is(
+async def test_a_throttle_sends_its_header_unchanged(
     emulator: Emulator, caller: Caller, retry_after: str | int | None, header: str | None
 ) -> None:
     emulator.inject(Fault.throttle(retry_after))
@@ -281,7 +281,7 @@ def test_a_fault_shows_how_it_was_made_and_is_a_value() -> None:
     assert Fault.delay(1) == pickle.loads(pickle.dumps(Fault.delay(1)))  # our own bytes
 
 
-async def test_latency_is_what_each_call_takes() -> None:
+async def test_each_call_takes_the_latency() -> None:
     async with Emulator(latency=0.1) as emulator, Caller(emulator) as caller:
         began = asyncio.get_running_loop().time()
         await asyncio.gather(create(caller), create(caller), create(caller))
@@ -299,7 +299,7 @@ async def test_work_is_done_twice_and_answered_once(emulator: Emulator, caller: 
     assert (2, 1) == (len(emulator.state["series"]), emulator.count("series.create"))
 
 
-async def test_a_stale_read_lacks_what_was_created_lately(emulator: Emulator, caller: Caller) -> None:
+async def test_a_stale_read_lacks_recent_rows(emulator: Emulator, caller: Caller) -> None:
     uid = emulator.add_serie("607a062eae2bb", letra="A", tipo_documento="factura")
     await create(caller)
     empresa = emulator.add_empresa(rfc="EKU9003173C9", created_at=asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""Life: the emulator starts and stops cleanly, on loopback, whatever its clients do."""
+"""The emulator starts and stops cleanly on loopback, even if clients misbehave."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_a_client_that_does_not_read_its_answer_cannot_hold_the_socket() -
     assert took < 0.5
 
 
-async def test_a_client_that_leaves_in_the_middle_makes_no_noise(
+async def test_a_client_that_disconnects_early_causes_no_error(
     emulator: Emulator, caller: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -179,7 +179,7 @@ async def test_a_client_that_leaves_in_the_middle_makes_no_noise(
     assert 1 == len(emulator.requests)
 
 
-async def test_a_hundred_emulators_come_and_go() -> None:
+async def test_a_hundred_emulators_start_and_stop() -> None:
     before = asyncio.all_tasks()
     for _ in range(100):
         async with Emulator() as emulator, Caller(emulator) as caller:
@@ -250,7 +250,7 @@ def test_the_endpoints_are_the_twelve_documented_ones() -> None:
 
 
 def test_it_imports_nothing_of_the_client() -> None:
-    """A second witness shares no notes with the first."""
+    """The emulator can contradict the client only if they share no code."""
     folder = Path(__file__).parents[2] / "facturaonline_async" / "testing"
     nodes = [node for file in folder.rglob("*.py") for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

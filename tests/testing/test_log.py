@@ -1,4 +1,4 @@
-"""The log: everything that was asked, in order, and nothing secret."""
+"""The log holds every request in order, and no secret."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.virtual_clock
 MAIN = "607a062eae2bb"
 
 
-async def test_a_row_says_what_was_asked_and_what_became_of_it(emulator: Emulator, caller: Caller) -> None:
+async def test_a_row_has_the_request_and_its_outcome(emulator: Emulator, caller: Caller) -> None:
     before = asyncio.get_running_loop().time()
     await caller.post("/v4/series/create?a=1&a=2", json={"letra": "F", "tipoDocumento": "factura", "folio": 7})
     (row,) = emulator.requests
@@ -111,7 +111,7 @@ async def test_the_log_holds_no_key_and_no_password(emulator: Emulator, caller: 
     assert "a@example.com" == emulator.requests[0].fields["smtp_email"]
 
 
-async def test_fields_that_were_not_understood_are_not_logged(emulator: Emulator, caller: Caller) -> None:
+async def test_fields_of_an_unread_body_are_not_logged(emulator: Emulator, caller: Caller) -> None:
     await caller.raw(
         "POST", "/v4/account/create", data="razons=x", headers={**caller.headers, "Content-Type": "text/x"}
     )
@@ -142,7 +142,7 @@ def test_a_negative_limit_is_refused() -> None:
         Emulator(log_limit=-1)
 
 
-async def test_the_highest_number_in_flight_is_kept(emulator: Emulator, caller: Caller) -> None:
+async def test_the_highest_number_of_concurrent_requests_is_kept(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.delay(0.05), times=3)
     await asyncio.gather(*(caller.create_serie(letra) for letra in "ABC"))
     await caller.create_serie("D")

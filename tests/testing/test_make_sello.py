@@ -1,4 +1,4 @@
-"""make_sello: shaped as the SAT's own test files, byte by byte where the bytes are not the holder's."""
+"""make_sello has the form of the SAT's test files, equal in all bytes but the holder's."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_by_default_a_certificate_is_valid_now(private_key: rsa.RSAPrivateKey) -
     assert cer.not_valid_before_utc < dt.datetime.now(dt.UTC) < cer.not_valid_after_utc
 
 
-def test_both_kinds_are_told_by_their_ou_and_their_key_usage(private_key: rsa.RSAPrivateKey) -> None:
+def test_the_kinds_differ_in_their_ou_and_their_key_usage(private_key: rsa.RSAPrivateKey) -> None:
     csd = certificate(make_sello("EKU9003173C9", private_key=private_key))
     fiel = certificate(make_sello("EKU9003173C9", kind="fiel", private_key=private_key))
     usages = [cer.extensions.get_extension_for_class(x509.KeyUsage).value for cer in (csd, fiel)]

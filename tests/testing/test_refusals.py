@@ -1,4 +1,4 @@
-"""Refusals: who is let in, in which words the others are sent away, and with which HTTP status."""
+"""Refusals: which keys are accepted, and the text and HTTP status of each refusal."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ async def test_the_keys_of_two_companies_are_no_pair(emulator: Emulator, caller:
 
 
 @pytest.mark.parametrize("plugin", [{}, {"F-PLUGIN": "x"}])
-async def test_any_plugin_is_let_in(caller: Caller, plugin: dict[str, str]) -> None:
+async def test_any_plugin_is_accepted(caller: Caller, plugin: dict[str, str]) -> None:
     assert "success" == (await caller.get("/v4/series", headers={**caller.headers, **plugin}))["status"]
 
 
-async def test_keys_of_another_emulator_are_unknown_unless_it_has_the_same_seed(emulator: Emulator) -> None:
+async def test_keys_of_another_emulator_are_unknown_unless_the_seed_is_equal(emulator: Emulator) -> None:
     assert Emulator(seed=0).credentials == emulator.credentials
     assert Emulator(seed=1).credentials != emulator.credentials
 

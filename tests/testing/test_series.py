@@ -64,7 +64,7 @@ async def test_a_folio_may_be_a_number_or_its_digits(emulator: Emulator, caller:
 
 
 @pytest.mark.parametrize("folio", ["x", -1, 1.5, True, [], "\u0661"])
-async def test_a_folio_that_is_no_number_is_refused(emulator: Emulator, caller: Caller, folio: object) -> None:
+async def test_a_folio_that_is_not_a_number_is_refused(emulator: Emulator, caller: Caller, folio: object) -> None:
     answer = await caller.post("/v4/series/create", json={"letra": "F", "tipoDocumento": "factura", "folio": folio})
 
     assert {"status": "error", "message": {"folio": ["El campo folio debe ser numérico"]}} == answer
@@ -81,7 +81,7 @@ async def test_a_folio_that_is_no_number_is_refused(emulator: Emulator, caller: 
         (["letra"], ["letra", "tipoDocumento"]),
     ],
 )
-async def test_a_create_names_everything_that_is_missing(
+async def test_a_create_names_all_missing_fields(
     emulator: Emulator, caller: Caller, body: object, missing: list[str]
 ) -> None:
     answer = await caller.post("/v4/series/create", json=body)

@@ -1,4 +1,4 @@
-"""The state: two plain tables that anyone may change by hand."""
+"""The state has two plain tables that tests may change."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ async def test_a_company_removed_by_hand_is_gone(emulator: Emulator, caller: Cal
         emulator.credentials_of(MAIN)
 
 
-async def test_a_company_is_seeded_with_what_no_real_one_lacks(emulator: Emulator, caller: Caller) -> None:
+async def test_a_seeded_company_has_all_usual_values(emulator: Emulator, caller: Caller) -> None:
     uid = emulator.add_empresa(rfc="XIQB891116QE4", razon_social="Berenice", curp="XIQB891116MGRMZR05")
     row = (await caller.get(f"/v1/account/{uid}"))["data"]
 
@@ -166,7 +166,7 @@ async def test_a_company_can_be_seeded_under_a_uid(emulator: Emulator) -> None:
     assert "5670a524cfc65" == emulator.add_empresa(rfc="XIQB891116QE4", uid="5670a524cfc65")
 
 
-async def test_a_serie_is_seeded_as_ordered(emulator: Emulator, caller: Caller) -> None:
+async def test_a_serie_is_seeded_with_the_given_values(emulator: Emulator, caller: Caller) -> None:
     uid = emulator.add_serie(MAIN, letra="F", tipo_documento="pago", folio=9, estatus="Inactiva")
 
     row = (await caller.get(f"/v4/series/{uid}"))["data"]
@@ -174,10 +174,10 @@ async def test_a_serie_is_seeded_as_ordered(emulator: Emulator, caller: Caller) 
     assert 9 == emulator.state["series"][uid]["folio"]
 
 
-def test_seeding_names_what_is_wrong() -> None:
+def test_seeding_names_the_unknown_key() -> None:
     emulator = Emulator()
 
-    with pytest.raises(InvalidInputError, match="has no razons"):
+    with pytest.raises(InvalidInputError, match="has no key razons"):
         emulator.add_empresa(rfc="XIQB891116QE4", razons="x")
     with pytest.raises(LookupError, match="'nobody'"):
         emulator.add_serie("nobody", letra="F", tipo_documento="factura")

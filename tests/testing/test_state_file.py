@@ -42,7 +42,7 @@ async def change_everything(client: FacturaOnline) -> None:
     await client.empresas.get(first.uid)
 
 
-async def test_another_process_goes_on_with_what_was_answered(tmp_path: Path) -> None:
+async def test_another_process_continues_with_the_confirmed_changes(tmp_path: Path) -> None:
     """The file alone is what the other one has: nothing is written when the first one ends."""
     async with Emulator(state_file=tmp_path / "state") as emulator:
         emulator.add_empresa(rfc="BBB010101AAA")
@@ -58,7 +58,7 @@ async def test_another_process_goes_on_with_what_was_answered(tmp_path: Path) ->
             assert len(await client.empresas.list()) == len(expected["empresas"])
 
 
-async def test_what_a_later_process_makes_has_keys_and_uids_of_its_own(tmp_path: Path) -> None:
+async def test_a_later_process_generates_other_keys_and_uids(tmp_path: Path) -> None:
     for number in range(3):
         async with Emulator(state_file=tmp_path / "state") as emulator, client_of(emulator) as client:
             await client.empresas.create(nueva(f"AAA01010100{number}"))
@@ -90,7 +90,7 @@ async def test_a_state_file_is_private(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", [b"rfc;razon_social\n", b"x", b"[]\n", b'{"format": 7}\n', b'{"table": "empresas"}\n', b"\xff\xfe\n"]
 )
-def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path, line: bytes) -> None:
+def test_another_file_is_refused_and_stays_unchanged(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "state").write_bytes(line)
     with pytest.raises(InvalidInputError, match="is not the state file of an emulator"):
         Emulator(state_file=tmp_path / "state")
