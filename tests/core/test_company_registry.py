@@ -50,7 +50,7 @@ class Two:
         rows = [self.row(MAIN), self.row(self.mine) | changes, self.row(self.other)]
         self.answers("empresas.list", {"response": "success", "data": [format_detail(row) for row in rows]})
 
-    def tells(self, row: dict[str, Any]) -> None:
+    def set_detail(self, row: dict[str, Any]) -> None:
         """Return this detail for every company."""
         self.answers("empresas.get", {"status": "success", "data": format_detail(row)})
 
@@ -154,13 +154,13 @@ async def test_a_later_consistent_list_replaces_an_earlier_one(client: FacturaOn
 async def test_a_detail_of_another_company_or_with_its_keys_is_never_used(
     client: FacturaOnline, two: Two, swapped: Callable[[Two], dict[str, Any]], call: str
 ) -> None:
-    two.tells(swapped(two))
+    two.set_detail(swapped(two))
     if call == "provision":
         plan = Plan.from_values([(nueva(RFC), [F])])
         async with provision(client, plan, settle=0.1) as run:
             (outcome,) = [outcome async for outcome in run]
         assert (outcome.ok, outcome.credentials, run.report.is_complete) == (False, None, False)
-        told = outcome.reason
+        message = outcome.reason
     else:
         await client.empresas.list()
         with pytest.raises(UnreadableAnswerError) as refused:
@@ -169,10 +169,10 @@ async def test_a_detail_of_another_company_or_with_its_keys_is_never_used(
                 if call == "ensure"
                 else client.empresas.get_verified(two.mine, rfc=RFC)
             )
-        told = str(refused.value)
-    assert two.mine in told
+        message = str(refused.value)
+    assert two.mine in message
     if swapped(two)["uid"] == two.other or two.keys(two.other).items() <= swapped(two).items():
-        assert two.other in told
+        assert two.other in message
     assert (two.emulator.count("empresas.create"), len(two.emulator.state["series"])) == (0, 0)
 
 
@@ -183,7 +183,7 @@ async def test_get_with_another_companys_answer_warns_and_has_no_credentials(
     found = await client.empresas.find(RFC)
     assert found is not None
     row = SWAPPED_DETAILS[name](two)
-    two.tells(row)
+    two.set_detail(row)
     empresa = await client.empresas.get(found.uid)
     assert (empresa.uid, empresa.rfc) == (row["uid"], row["rfc"])
     (record,) = caplog.records
@@ -194,7 +194,7 @@ async def test_get_with_another_companys_answer_warns_and_has_no_credentials(
 
 
 async def test_copies_of_a_mixed_up_value_have_no_credentials(client: FacturaOnline, two: Two) -> None:
-    two.tells(two.row(two.other))
+    two.set_detail(two.row(two.other))
     empresa = await client.empresas.get(two.mine)
     with pytest.raises(UnreadableAnswerError):
         _ = evolve(empresa, email="x@example.com").credentials
@@ -211,7 +211,7 @@ async def test_the_main_companys_keys_are_detected_without_a_list(
     if not has_keys:
         rows = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
     two.answers("empresas.list", {"response": "success", "data": rows})
-    two.tells(two.row(two.mine) | two.keys(MAIN))
+    two.set_detail(two.row(two.mine) | two.keys(MAIN))
     with pytest.raises(UnreadableAnswerError) as refused:
         await client.empresas.ensure(nueva(RFC))
     assert (MAIN in str(refused.value), two.mine in str(refused.value)) == (True, True)
@@ -223,7 +223,7 @@ async def test_keys_missing_from_lists_are_verified_once(client: FacturaOnline, 
     rows = [format_detail(two.row(uid)) for uid in (two.mine, two.other)]
     bare = [{name: value for name, value in row.items() if "_key" not in name} for row in rows]
     two.answers("empresas.list", {"response": "success", "data": bare})
-    two.tells(two.row(two.mine) | two.keys(two.other))
+    two.set_detail(two.row(two.mine) | two.keys(two.other))
     with pytest.raises(UnreadableAnswerError, match=two.other):
         await client.empresas.ensure(nueva(RFC))
     two.emulator.clear_faults()
@@ -525,7 +525,7 @@ def test_a_known_list_is_only_compared() -> None:
 
 
 async def test_an_error_about_mixed_companies_shows_no_key(client: FacturaOnline, two: Two) -> None:
-    two.tells(two.row(two.other))
+    two.set_detail(two.row(two.other))
     with pytest.raises(FacturaOnlineError) as refused:
         await client.empresas.ensure(nueva(RFC))
     for secret in (*two.keys(two.mine).values(), *two.keys(two.other).values(), *two.keys(MAIN).values()):

@@ -185,7 +185,7 @@ CALLS: dict[str, Callable[[FacturaOnline], Awaitable[object]]] = {
     "a read": lambda client: client.series.list(),
     "a write": lambda client: client.series.create(letra="F", tipo_documento="factura"),
     "an ensure": lambda client: client.series.ensure(letra="F", tipo_documento="factura"),
-    "a repeated read": lambda client: client.series.get(1),
+    "a retried read": lambda client: client.series.get(1),
 }
 
 
@@ -194,7 +194,7 @@ async def test_a_call_cancelled_at_any_await_leaves_no_state_behind(call: str) -
     """Cancel after 1, 2, 3 … loop iterations, until the call is done before its cancellation."""
     config = evolve(QUICK, rates=(Rate(1000, 1),), concurrency=2)
     async with Emulator() as emulator:
-        if call == "a repeated read":
+        if call == "a retried read":
             emulator.add_serie(MAIN, letra="F", tipo_documento="x")
             emulator.inject(Fault.status(502), endpoint="series.get", times=None, probability=0.5)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:

@@ -55,7 +55,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def forked_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Fork as Python does, or as C code does (uWSGI), which calls no hook of `os.register_at_fork`."""
     if request.param == "C":
-        monkeypatch.setattr(connections, "_sockets", MagicMock())  # an empty one, whatever is added
+        monkeypatch.setattr(connections, "_sockets", MagicMock())  # it stays empty
     return str(request.param)
 
 
@@ -92,19 +92,19 @@ def test_a_session_that_was_used_before_a_fork_is_refused_in_every_child(
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
         children = [Child(lambda: [ended(loop, USES[use](client)) for _ in range(3)]) for _ in range(2)]
-        said = [each for child in children for each in child.result()]
+        errors = [each for child in children for each in child.result()]
         loop.run_until_complete(client.session.aclose())
-    assert [each.partition(":")[0] for each in said] == ["NotSentError"] * 6
-    assert all("make a new SessionManager in each child, after the fork" in each for each in said)
+    assert [each.partition(":")[0] for each in errors] == ["NotSentError"] * 6
+    assert all("make a new SessionManager in each child, after the fork" in each for each in errors)
 
 
 def test_a_child_is_refused_though_it_has_a_loop_of_its_own(loop: asyncio.AbstractEventLoop) -> None:
     with served() as base_url:
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
-        said = in_child(lambda: ended(asyncio.new_event_loop(), client.series.get(7)))
+        errors = in_child(lambda: ended(asyncio.new_event_loop(), client.series.get(7)))
         loop.run_until_complete(client.session.aclose())
-    assert "after the fork" in said
+    assert "after the fork" in errors
 
 
 def test_a_lock_held_by_the_parent_does_not_block_a_child(loop: asyncio.AbstractEventLoop) -> None:
@@ -177,11 +177,11 @@ def test_a_call_pausing_at_a_fork_is_retried_by_the_parent_only(use: str, loop: 
         call = loop.create_task(USES[use](client))
         while not is_held(client):
             step(loop)
-        said = in_child(lambda: ended(loop, call))
+        errors = in_child(lambda: ended(loop, call))
         assert ended(loop, call) == ""
         loop.run_until_complete(client.session.aclose())
-    assert said.startswith("NotSentError")
-    assert "forked before the call was sent" in said
+    assert errors.startswith("NotSentError")
+    assert "forked before the call was sent" in errors
 
 
 def test_a_fork_during_a_pause_keeps_the_unknown_outcome_of_the_earlier_attempt(
@@ -198,10 +198,10 @@ def test_a_fork_during_a_pause_keeps_the_unknown_outcome_of_the_earlier_attempt(
                 loop.run_until_complete(call)
             return unknown.value.__notes__
 
-        said = in_child(notes)
+        errors = in_child(notes)
         assert ended(loop, call) == ""
         loop.run_until_complete(client.session.aclose())
-    assert ["forked before the call was sent" in each for each in said] == [True]
+    assert ["forked before the call was sent" in each for each in errors] == [True]
 
 
 def test_a_create_in_before_send_at_a_fork_is_sent_by_the_parent_only(

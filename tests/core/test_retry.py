@@ -29,8 +29,8 @@ from facturaonline_async._core.retry import Action, Budget, Decision, decide, re
 SATURDAY = 1795219200.0  # Sat, 21 Nov 2026 00:00:00 GMT
 
 
-def endpoint(repeat: RetrySafety) -> Endpoint:
-    return Endpoint(name="series.create", method="POST", path="/things", retry_safety=repeat)
+def endpoint(retry_safety: RetrySafety) -> Endpoint:
+    return Endpoint(name="series.create", method="POST", path="/things", retry_safety=retry_safety)
 
 
 def transient(error: FacturaOnlineError) -> FacturaOnlineError:
@@ -40,7 +40,7 @@ def transient(error: FacturaOnlineError) -> FacturaOnlineError:
 
 def decided(
     error: FacturaOnlineError,
-    repeat: RetrySafety,
+    retry_safety: RetrySafety,
     *,
     attempt: int = 0,
     left: float = 90.0,
@@ -50,7 +50,7 @@ def decided(
 ) -> Decision:
     return decide(
         error,
-        endpoint(repeat),
+        endpoint(retry_safety),
         policy or RetryPolicy(),
         budget or Budget(500),
         attempt=attempt,
@@ -85,7 +85,7 @@ REFUSALS = [ApiError, AuthenticationError, NotFoundError, ValidationError, Unrea
 def test_only_safe_calls_are_retried(
     error: FacturaOnlineError, read: Action, idempotent: Action, state: Action, never: Action
 ) -> None:
-    assert [decided(error, repeat).action for repeat in RetrySafety] == [read, idempotent, state, never]
+    assert [decided(error, retry_safety).action for retry_safety in RetrySafety] == [read, idempotent, state, never]
 
 
 def test_reads_have_four_attempts_and_writes_three() -> None:

@@ -1,4 +1,4 @@
-"""One lock per key, so that writers of one object take turns."""
+"""Locks by key, which serialize the writers of one object."""
 
 from __future__ import annotations
 

@@ -123,7 +123,9 @@ class Reply:
 
     def unreadable(self, reason: str) -> UnreadableAnswerError:
         """Return the error for a payload that a reader cannot convert."""
-        return self.answer.error(UnreadableAnswerError, f"the API said yes, but its answer cannot be read: {reason}")
+        return self.answer.error(
+            UnreadableAnswerError, f"the API accepted the call, but its answer cannot be read: {reason}"
+        )
 
 
 def parse_envelope(answer: RawResponse) -> Reply:
@@ -185,9 +187,9 @@ def _check_status(answer: RawResponse) -> None:
     status = answer.status
     if not 200 <= status < 600:
         kind = UnreadableAnswerError if answer.endpoint.retry_safety is RetrySafety.READ else OutcomeUnknownError
-        raise answer.error(kind, "the answer's HTTP status means nothing, and its body counts for nothing")
+        raise answer.error(kind, "the answer's HTTP status is invalid, and its body was ignored")
     if status >= 500:
-        text = "the server failed; the work may have been done"
+        text = "the server failed; the call may have been done"
         raise _transient(answer.error(ServerError, text, retry_after=answer.retry_after))
     if status == 429:
         raise _transient(
@@ -196,9 +198,7 @@ def _check_status(answer: RawResponse) -> None:
     if status == 408:
         raise _transient(answer.error(RequestTimeoutError, "the server waited too long for the request"))
     if status < 400:
-        raise answer.error(
-            OutcomeUnknownError, "the server points elsewhere, and is not followed: is the base URL right?"
-        )
+        raise answer.error(OutcomeUnknownError, "the server redirects, which is not followed: is the base URL right?")
 
 
 def _transient(error: E) -> E:

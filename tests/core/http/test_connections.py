@@ -177,19 +177,19 @@ async def test_data_on_a_new_connection_before_the_request_means_not_sent(
         return protocol
 
     monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", create_slowly)
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(serie("EARLY"))
-        heard.append(await reader.read(65536))
+        received.append(await reader.read(65536))
         writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listener, opened(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api") as client:
         with pytest.raises(NotSentError, match=r"127\.0\.0\.1 answered before the request was sent"):
             await client.series.create(letra="F", tipo_documento="factura")
-        await until(lambda: heard)
-    assert heard == [b""]
+        await until(lambda: received)
+    assert received == [b""]
 
 
 @pytest.mark.virtual_clock
@@ -300,11 +300,11 @@ PROXIES: dict[str, tuple[Any, str, str]] = {
 @pytest.mark.virtual_clock
 @pytest.mark.parametrize("case", PROXIES)
 async def test_an_unreachable_proxy_is_named_without_its_password(case: str) -> None:
-    serve, proxy, said = PROXIES[case]
+    serve, proxy, message = PROXIES[case]
     async with listening(serve or drop) as port:
         config = evolve(QUICK, proxy=proxy.format(port), deadline=0.3)
         async with opened(SANDBOX, config) as client:
-            with pytest.raises(NotSentError, match=said) as refused:
+            with pytest.raises(NotSentError, match=message) as refused:
                 await client.series.create(letra="F", tipo_documento="factura")
     assert "hush" not in str(refused.value)
 

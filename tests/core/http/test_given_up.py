@@ -81,7 +81,7 @@ def stopped() -> Iterator[tuple[subprocess.Popen[str], str]]:
             server.kill()
 
 
-async def woken(server: subprocess.Popen[str]) -> str:
+async def resume(server: subprocess.Popen[str]) -> str:
     """Resume the server, and return its report after the connection has ended."""
     server.send_signal(signal.SIGCONT)
     assert server.stdout is not None
@@ -125,9 +125,9 @@ async def test_the_rest_of_an_abandoned_request_is_never_sent(
     with stopped() as (server, base_url):
         async with opened(base_url, evolve(QUICK, upload_timeout=60)) as client:
             await end(client, asyncio.ensure_future(client.empresas.create(HUGE)))
-            said = await woken(server)
-    assert said.startswith("reset after ")
-    assert int(said.split()[-1]) < 1_048_000
+            report = await resume(server)
+    assert report.startswith("reset after ")
+    assert int(report.split()[-1]) < 1_048_000
 
 
 class PausedServer(asyncio.Protocol):
@@ -183,8 +183,8 @@ async def test_the_kernel_of_a_killed_client_stops_sending_after_the_timeout() -
         await client.wait()
         while is_known_to_the_kernel(port):  # noqa: ASYNC110  # the kernel sends no notification
             await asyncio.sleep(0.05)
-        said = await woken(server)
-    assert int(said.split()[-1]) < 120_000
+        report = await resume(server)
+    assert int(report.split()[-1]) < 120_000
 
 
 def is_known_to_the_kernel(port: int) -> bool:

@@ -324,7 +324,7 @@ def test_a_grant_cancelled_in_the_same_loop_iteration_goes_to_the_next_at_once(b
         if by == "a slot":
             await limiter.acquire("series.list", "k")
             loop.call_at(1.0, limiter.release, "k")
-        tasks = [asyncio.create_task(wait(*who)) for who in (("leaving", 0.0), ("next", 0.0), ("late", 3.0))]
+        tasks = [asyncio.create_task(wait(*waiter)) for waiter in (("leaving", 0.0), ("next", 0.0), ("late", 3.0))]
         await asyncio.sleep(0.5)
         loop.call_at(1.0 + 5e-10, tasks[0].cancel)
         await asyncio.sleep(4)
@@ -358,13 +358,13 @@ def test_no_timing_lets_a_waiter_overtake_or_get_lost() -> None:
         await asyncio.sleep(100)
         return served, repr(limiter)
 
-    for who in range(3):
+    for cancelled in range(3):
         for when in (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0):
             for hold in (0.0, 1.0):
                 for per in (0.5, 1.0):
-                    served, state = virtually(main((who, when), hold, per))
+                    served, state = virtually(main((cancelled, when), hold, per))
                     assert served == sorted(served)
-                    assert {0, 1, 2, 3, 4, 5, 6} - set(served) <= {who}
+                    assert {0, 1, 2, 3, 4, 5, 6} - set(served) <= {cancelled}
                     assert "0 waiting, 0 in flight" in state
 
 

@@ -110,9 +110,9 @@ async def test_a_failed_search_never_denies_a_create(kind: Kind, answer: str, lo
         for endpoint in ("series.list", "empresas.list", "empresas.get"):
             emulator.inject(look, endpoint=endpoint, times=None, skip=int(endpoint.endswith("list")))
         expected = UnreadableAnswerError if answer == "yes" else OutcomeUnknownError
-        with pytest.raises(expected) as told:
+        with pytest.raises(expected) as caught:
             await kind.ensure(client)
-        assert (type(told.value), created(emulator, kind)) == (expected, 1)
+        assert (type(caught.value), created(emulator, kind)) == (expected, 1)
 
 
 @each_kind
@@ -186,8 +186,8 @@ async def test_the_next_ensure_creates_nothing_while_the_outcome_of_the_first_is
     """The first create commits after the deadline of both."""
     async with ready() as (client, emulator):
         emulator.inject(Fault.commit_late(1.3), endpoint=kind.create)
-        told = await asyncio.gather(kind.ensure(client), kind.ensure(client), return_exceptions=True)
-        assert [type(error) for error in told] == [OutcomeUnknownError, OutcomeUnknownError]
+        outcomes = await asyncio.gather(kind.ensure(client), kind.ensure(client), return_exceptions=True)
+        assert [type(error) for error in outcomes] == [OutcomeUnknownError, OutcomeUnknownError]
         await asyncio.sleep(0.5)
         await kind.ensure(client)
         assert (emulator.count(kind.create), created(emulator, kind)) == (1, 1)
@@ -196,8 +196,8 @@ async def test_the_next_ensure_creates_nothing_while_the_outcome_of_the_first_is
 @each_kind
 async def test_a_list_that_lags_beyond_the_deadline_causes_no_second_create(kind: Kind) -> None:
     async with ready(list_lag=1.2, read_lag=1.2) as (client, emulator):
-        told = await asyncio.gather(kind.ensure(client), kind.ensure(client), return_exceptions=True)
-        assert all(isinstance(error, UnreadableAnswerError) for error in told)
+        outcomes = await asyncio.gather(kind.ensure(client), kind.ensure(client), return_exceptions=True)
+        assert all(isinstance(error, UnreadableAnswerError) for error in outcomes)
         await asyncio.sleep(0.4)
         await kind.ensure(client)
         assert (emulator.count(kind.create), created(emulator, kind)) == (1, 1)
@@ -462,7 +462,7 @@ async def test_a_delete_that_a_stale_read_calls_done_is_sent_again(kind: Kind) -
 @pytest.mark.parametrize("read", ["list", "get"])
 async def test_a_read_supplies_the_uid_of_a_pending_create(kind: Kind, read: str) -> None:
     async with ready(evolve(BRIEF, settle=100)) as (client, emulator):
-        if kind.table == "empresas":  # else its create tells the uid
+        if kind.table == "empresas":  # the create of a company returns its uid
             body = {"status": "create", "0": {"acco_uid": None}}
             emulator.inject(Fault.status(200, body=body, commit=True), endpoint=kind.create)
         with contextlib.suppress(UnreadableAnswerError):

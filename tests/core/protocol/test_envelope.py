@@ -300,12 +300,12 @@ def test_a_snippet_is_short() -> None:
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524, 599])
 @pytest.mark.parametrize("body", [{"status": "success", "data": 1}, {"status": "error"}, HTML, b""])
-def test_a_5xx_is_a_server_error_whatever_its_body_says(status: int, body: object) -> None:
+def test_a_5xx_is_a_server_error_with_any_body(status: int, body: object) -> None:
     error = refused(body, status=status)
     assert (type(error), error.is_transient) == (ServerError, True)
 
 
-def test_a_408_is_a_timeout_whatever_its_body_says() -> None:
+def test_a_408_is_a_timeout_with_any_body() -> None:
     assert type(refused({"status": "success"}, status=408)) is RequestTimeoutError
 
 
