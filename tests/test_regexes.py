@@ -23,7 +23,7 @@ for module in modules():
     PATTERNS |= {f"{name}-{number}{each.name}": each for number, each in enumerate(found, 1)}
 
 #: Patterns made of literal texts as the program runs: alternatives of literals, or a path with one placeholder.
-LITERAL = {"_core.redaction: place % f'(?:{any_of})'", "testing._emulator.routes: pattern"}
+LITERAL = {"_core.redaction: pattern % f'(?:{any_of})'", "testing._emulator.routes: pattern"}
 
 OTHER = "\x01!"
 """What few patterns take."""
