@@ -303,6 +303,7 @@ class Run:
                 await self._sender.recorder.write(step)
 
     async def _advance(self, progress: RowProgress) -> None:
+        """Advance the row's company, then its series."""
         journal = self._sender.recorder.journal
         if progress.is_new and self._resumed is not None and journal is not None:
             await resume.restore(journal, progress)

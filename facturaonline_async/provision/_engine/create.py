@@ -136,6 +136,7 @@ class Sender:
         send: Callable[[BeforeSend], Awaitable[str | None]],
         find_uids: FindUids,
     ) -> None:
+        """Record the intent when a start is granted, send the create, and record its result."""
         sends = step.sends
 
         async def before() -> None:

@@ -153,6 +153,7 @@ class EmpresaSteps:
         return nueva
 
     async def _create(self, progress: RowProgress) -> None:
+        """Validate the company's data, and create it."""
         step, client = progress.empresa, self.inventory.client
         nueva = await self._load_validated(progress)
         step.digest = self.sender.recorder.empresa_digest(nueva)
@@ -243,11 +244,11 @@ class EmpresaSteps:
             uid=uid,
         )
 
-        async def find_uids() -> Empresa | None:
+        async def read_empresa() -> Empresa | None:
             empresa = await client.empresas.get_verified(uid, rfc=rfc)
             return empresa if empresa.api_key and empresa.secret_key else None
 
-        return client.for_empresa(await poll_until(engine_of(client), find_uids, problem=problem))
+        return client.for_empresa(await poll_until(engine_of(client), read_empresa, problem=problem))
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:

@@ -87,6 +87,7 @@ class Recorder:
         return empresa_digest(self.journal, nueva) if self.journal is not None else None
 
     def _emit(self, step: Step) -> None:
+        """Report a step to the listener, if there is one."""
         if self._on_event is None:
             return
         event = StepEvent(

@@ -86,9 +86,9 @@ async def restore(journal: Journal, progress: RowProgress) -> None:
     for step in progress.steps:
         step.earlier, step.is_earlier = step.sends, step.phase is StepState.DONE
     if any(not step.may_change for step in progress.series):
-        progress.before = {}
+        progress.baseline = {}
         for _, letra, tipo_documento, uid in await journal.baseline(progress.empresa.rfc):
-            progress.before.setdefault((letra, tipo_documento), []).append(uid)
+            progress.baseline.setdefault((letra, tipo_documento), []).append(uid)
 
 
 def _baseline(inventory: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]:

@@ -23,7 +23,7 @@ class RowProgress:
         empresa: step of the company.
         series: steps of the series, in the row's order.
         own: client with the company's own keys; None until they have been read.
-        before: baseline of the series: uids that existed before the first create, by (letra, tipo_documento).
+        baseline: uids of the series that existed before the first create, by (letra, tipo_documento).
         warnings: findings of the check that did not prevent the create.
         due: moment of the loop's clock when lists certainly show every unknown create; 0 if there is none.
         failed_lists: number of failed lists in a row.
@@ -39,7 +39,7 @@ class RowProgress:
     empresa: Step
     series: list[Step]
     own: FacturaOnline | None = None
-    before: dict[tuple[str, str], list[str]] | None = None
+    baseline: dict[tuple[str, str], list[str]] | None = None
     warnings: tuple[Finding, ...] = ()
     due: float = 0.0
     failed_lists: int = 0

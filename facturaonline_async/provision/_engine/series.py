@@ -77,7 +77,7 @@ class SerieSteps:
             if _apply_list(
                 step,
                 listed.get(step.key, ()),
-                progress.before or {},
+                progress.baseline or {},
                 is_due=is_revisited if step.phase is StepState.CONFLICT else is_due,
             ):
                 self._publish(own, step)
@@ -118,14 +118,15 @@ class SerieSteps:
     async def _save_baseline(self, progress: RowProgress, listed: _Listed) -> None:
         """Write the baseline of the series that were never sent, before any of them is."""
         unsent = [step for step in progress.series if step.phase is StepState.PLANNED]
-        before = progress.before = progress.before or {}
-        before |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
+        baseline = progress.baseline = progress.baseline or {}
+        baseline |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
         if unsent:
             await self.sender.recorder.save_baseline(
-                unsent, [(*step.name, uid) for step in unsent for uid in before[step.key]]
+                unsent, [(*step.name, uid) for step in unsent for uid in baseline[step.key]]
             )
 
     async def _create(self, own: FacturaOnline, to_create: tuple[PlanSerie, Step]) -> None:
+        """Create one serie with the company's own keys."""
         wanted, step = to_create
 
         async def send(before_send: BeforeSend) -> None:
@@ -160,22 +161,22 @@ class SerieSteps:
         problem = UnreadableAnswerError(
             "it was created, but was not listed before the deadline", endpoint="series.list"
         )
-        before = progress.before or {}
+        baseline = progress.baseline or {}
 
-        async def find_uids() -> bool | None:
+        async def list_once() -> bool | None:
             listed = by_key(await own.series.list())
             for step in progress.series:
                 seen = listed.get(step.key, ())
                 if step in without_uid:
                     _assign_uid(
-                        step, [str(serie.uid) for serie in seen if str(serie.uid) not in before.get(step.key, ())]
+                        step, [str(serie.uid) for serie in seen if str(serie.uid) not in baseline.get(step.key, ())]
                     )
                 elif step.phase is StepState.UNKNOWN:  # the same list may show it
-                    _apply_list(step, seen, before, is_due=False)
+                    _apply_list(step, seen, baseline, is_due=False)
             return None if any(step.uid is None and step.phase is StepState.DONE for step in without_uid) else True
 
         try:
-            await poll_until(engine_of(own), find_uids, problem=problem)
+            await poll_until(engine_of(own), list_once, problem=problem)
         except UnreadableAnswerError as error:
             progress.is_unread = error.is_transient
             for step in without_uid:
@@ -200,13 +201,13 @@ def _assign_uid(step: Step, uids: Sequence[str]) -> None:
 
 
 def _apply_list(
-    step: Step, listed: Sequence[Serie], before: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
+    step: Step, listed: Sequence[Serie], baseline: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
 ) -> bool:
     """Update a serie from a list; return whether the step changed."""
     was = step.phase, step.uid, step.reason, step.due
     uids = [str(serie.uid) for serie in listed]
     if step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.phase is StepState.CONFLICT and is_due):
-        reconcile(step, uids, before.get(step.key, ()), is_due=is_due, several=SEVERAL)
+        reconcile(step, uids, baseline.get(step.key, ()), is_due=is_due, several=SEVERAL)
     if step.phase is StepState.DONE and step.uid is None:
         _assign_uid(step, uids)
     if step.phase is StepState.DONE and step.uid in uids:

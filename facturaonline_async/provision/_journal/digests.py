@@ -70,6 +70,7 @@ def payload(nueva: NuevaEmpresa) -> bytes:
 
 
 def _plain(value: Any, *, passwords: bool) -> Any:
+    """Convert a value to JSON types, without attributes that have their default."""
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, bytes):

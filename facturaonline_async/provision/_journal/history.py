@@ -143,6 +143,7 @@ def read_history(path: str | os.PathLike[str]) -> History:
 
 
 def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
+    """Group the steps by company."""
     grouped: dict[str, list[tuple[Step, float | None]]] = {}
     for step, changed in steps:
         grouped.setdefault(step.rfc, []).append((step, changed))

@@ -162,6 +162,7 @@ def open_journal(path: Path, account: str, host: str) -> OpenedJournal:
 
 
 def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJournal:
+    """Open the journal; the caller holds its lock."""
     seal = Seal(path, lock)
     _make_file(path)
     if is_new := not path.stat().st_size:

@@ -155,6 +155,7 @@ class Journal:
             self._finish(connection)
 
     def _execute(self, connection: sqlite3.Connection, jobs: Sequence[_Job]) -> tuple[list[Any], JournalError | None]:
+        """Execute the jobs in one transaction; return their results, or the error."""
         if self._problem is not None:
             return [], self._problem
         try:
@@ -177,6 +178,8 @@ class Journal:
             self._checkpoint_at = _WAL_BYTES if is_done else size + _WAL_BYTES
 
     def _deliver(self, jobs: Sequence[_Job], results: Sequence[Any], problem: JournalError | None) -> None:
+        """Set the results, or the error, on the futures in the event loop."""
+
         def deliver() -> None:
             for place, job in enumerate(jobs):
                 if job.future.done():
@@ -193,6 +196,7 @@ class Journal:
             return
 
     def _finish(self, connection: sqlite3.Connection) -> None:
+        """Record the end of the run, empty the -wal and set the seal."""
         if self._problem is not None:
             return
         with suppress(sqlite3.Error, OSError):  # the journal is intact without a seal

@@ -204,6 +204,7 @@ def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, li
 
 
 def _csv_rows(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
+    """Return the records, split at the delimiter that the header uses."""
     first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):

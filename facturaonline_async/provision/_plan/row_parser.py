@@ -209,6 +209,7 @@ class RowParser:
         return text
 
     def _series(self) -> Iterator[tuple[str, str, int | None]]:
+        """Yield the parts of each valid serie; add the problems of the others."""
         form = _FORM if self._given is None else _FORM_OF_TABLES
         if "series" in self._unwrapped and self._given is None:
             self._notice("series", f"was read {self._unwrapped['series'][1][0]}")
@@ -246,6 +247,7 @@ class RowParser:
             yield text
 
     def _sello(self, kind: Kind) -> SelloFiles | None:
+        """Return the paths and the password of a certificate, or None if one is faulty."""
         cer, key, password = ("cer", "key", "password") if kind == "csd" else ("fielcer", "fielkey", "fielpassword")
         path_of_cer, path_of_key = self._file(cer), self._file(key)
         secret = self._password(password)

@@ -136,6 +136,7 @@ def _series(value: object) -> tuple[list[SerieCell] | None, _Faults]:
 
 
 def _serie_problems(serie: object) -> list[str]:
+    """Return the problems of a serie's table."""
     if not isinstance(serie, dict):
         return [f"must be tables, and one is {_kind(serie)}"]
     problems = [_unknown(key, _SERIE) for key in serie.keys() - _SERIE]

@@ -121,6 +121,7 @@ class _Checker:
 
 
 async def _row_checks(outcomes: AsyncIterator[bulk.Outcome[_Row, tuple[Finding, ...]]]) -> AsyncIterator[RowCheck]:
+    """Yield the result of each row, with findings as problems of its columns."""
     async for outcome in outcomes:
         row, error = outcome.item, outcome.error
         problems: list[PlanProblem] = []
