@@ -168,7 +168,7 @@ def test_a_run_that_ends_while_it_waits_does_not_shorten_the_wait_of_the_next_on
             world.copies = world.copies[1:2]
             world.lose_wal()
             await world.run(plan, stop_after=1.0)
-            world.doubt = ""  # its file is the one that this run wrote
+            world.gap = ""  # its file is the one that this run wrote
             return await world.run(plan)
 
     report = virtually(main())

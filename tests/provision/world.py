@@ -97,7 +97,7 @@ class World:
         sent: how many creates of each key have been done, or will be: never two.
         fates: how many creates and lists met which fate.
         copies: what the journal's own file may hold where its -wal is lost: some earlier moments of it.
-        doubt: what the next run is told of its journal.
+        gap: what the next run is told of its journal.
 
     """
 
@@ -111,7 +111,7 @@ class World:
     sent: Counter[tuple[str, ...]] = field(factory=Counter)
     fates: Counter[str] = field(factory=Counter)
     copies: list[bytes] = field(factory=list)
-    doubt: str = ""
+    gap: str = ""
     state: state.State = field(init=False)
     api: Api = field(init=False)
     book: sqlite3.Connection = field(init=False)
@@ -276,7 +276,7 @@ class World:
             self.book.close()
             self.book = sqlite3.connect(":memory:", isolation_level=None)
             self.book.deserialize(self.chance.choice(self.copies))
-            self.doubt = "without its -wal"
+            self.gap = "without its -wal"
 
     def phases(self) -> Counter[str]:
         """Count the journal's steps by their phase."""
@@ -298,7 +298,7 @@ class VirtualJournal(Journal):
         schema.examine(world.book, self.path)
         schema.check_owner(world.book, self.path, account, host)
         self._salt = schema.read_meta(world.book, self.path)["salt"]
-        self.doubt = schema.begin_run(world.book, world.doubt)
+        self.gap = schema.begin_run(world.book, world.gap)
 
     async def aclose(self) -> None:
         """Leave the tables for the next one."""

@@ -3,7 +3,7 @@
 A journal without a `seal` may record a step as PLANNED although its create was sent: by a run whose -wal is lost, or by
 a run that continued with the original of a copied journal. The rule: no row starts before the settle time has passed
 since this run opened the journal. The API's lists show every earlier create by then; they are read again, and what they
-show is adopted. The journal keeps its `doubt` until that list was read, so that a run that is killed while it waits
+show is adopted. The journal keeps its `gap` until that list was read, so that a run that is killed while it waits
 does not shorten the wait of the next one.
 """
 
@@ -27,7 +27,7 @@ class SettleWait:
     """Delays the first row until lists certainly show every create of earlier runs.
 
     Attributes:
-        journal: the open journal; there is no wait if its `doubt` is ``""``.
+        journal: the open journal; there is no wait if its `gap` is ``""``.
         inventory: companies of the account, listed again after the wait.
         settle: seconds to wait, from the opening of the journal.
         stopping: ends the wait when it is set.
@@ -46,10 +46,10 @@ class SettleWait:
     @property
     def caution(self) -> str:
         """Warning about the wait for the user, or ``""`` if there is no wait."""
-        if not self.journal.doubt:
+        if not self.journal.gap:
             return ""
         return (
-            f"the journal {self.journal.path} may be incomplete: {self.journal.doubt}. The run waits "
+            f"the journal {self.journal.path} may be incomplete: {self.journal.gap}. The run waits "
             f"{self.settle:g} s, lists what exists, adopts it, and then creates the rest."
         )
 
@@ -64,11 +64,11 @@ class SettleWait:
             JournalError: the journal could not be written.
 
         """
-        if not self.journal.doubt:
+        if not self.journal.gap:
             return
         LOGGER.warning("%s", self.caution)
         if await is_set_before(self.stopping, self._until):
             return
         self.inventory.existing.clear()
         await self.inventory.read(rfcs)
-        await self.journal.settle_doubt()
+        await self.journal.clear_gap()

@@ -62,7 +62,7 @@ class OpenedJournal:
         lock: the lock, acquired.
         seal: the seal of the file.
         salt: salt of the digests.
-        doubt: why more may have been sent than the journal records, or ``""``.
+        gap: why more may have been sent than the journal records, or ``""``.
 
     """
 
@@ -71,7 +71,7 @@ class OpenedJournal:
     lock: FileLock
     seal: Seal
     salt: bytes
-    doubt: str
+    gap: str
 
     def close(self) -> None:
         """Close the connection and release the lock."""
@@ -168,13 +168,13 @@ def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJ
     if is_new := not path.stat().st_size:
         if wal_size(path):
             raise InvalidJournalError(f"{path} is empty, but its -wal is not: restore the file that belongs to it.")
-        doubt = seal.doubt_of_new()
+        gap = seal.gap_of_new()
     else:
-        doubt = _check_before_use(path, seal, account, host)
+        gap = _check_before_use(path, seal, account, host)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        doubt = _start_run(connection, path, seal, doubt, (account, host) if is_new else None)
-        return OpenedJournal(path, connection, lock, seal, read_meta(connection, path)["salt"], doubt)
+        gap = _start_run(connection, path, seal, gap, (account, host) if is_new else None)
+        return OpenedJournal(path, connection, lock, seal, read_meta(connection, path)["salt"], gap)
     except BaseException:
         connection.close()
         raise
@@ -204,12 +204,10 @@ def _check_before_use(path: Path, seal: Seal, account: str, host: str) -> str:
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
         examine(connection, path)
         check_owner(connection, path, account, host)
-        return seal.doubt(connection)
+        return seal.gap(connection)
 
 
-def _start_run(
-    connection: sqlite3.Connection, path: Path, seal: Seal, doubt: str, owner: tuple[str, str] | None
-) -> str:
+def _start_run(connection: sqlite3.Connection, path: Path, seal: Seal, gap: str, owner: tuple[str, str] | None) -> str:
     """Begin a run, and create the tables of a new journal.
 
     Return why the journal may be incomplete, or ``""``.
@@ -218,7 +216,7 @@ def _start_run(
         connection: open for writing.
         path: the journal's file.
         seal: its seal.
-        doubt: why it may be incomplete, as known so far.
+        gap: why it may be incomplete, as known so far.
         owner: account and host of a new journal; None: the tables exist.
 
     """
@@ -232,11 +230,11 @@ def _start_run(
     connection.execute("PRAGMA synchronous = FULL")
     seal.break_()
     if not is_wal_whole(connection, size):
-        doubt = doubt or "its -wal is not whole"
-    doubt = begin_run(connection, doubt)
+        gap = gap or "its -wal is not whole"
+    gap = begin_run(connection, gap)
     connection.execute("PRAGMA busy_timeout = 0")
     checkpoint(connection, seal)
-    return doubt
+    return gap
 
 
 def leave_wal(connection: sqlite3.Connection) -> None:

@@ -201,23 +201,23 @@ def damaged(path: Path, what: str) -> InvalidJournalError:
     )
 
 
-def begin_run(connection: sqlite3.Connection, doubt: str) -> str:
+def begin_run(connection: sqlite3.Connection, gap: str) -> str:
     """Record the begin of a run of this process.
 
     Args:
         connection: open for writing.
-        doubt: why more may have been sent than the journal records, or ``""``.
+        gap: why more may have been sent than the journal records, or ``""``.
 
     Returns:
-        `doubt`, or the doubt of an earlier run that did not settle it.
+        `gap`, or the gap of an earlier run that did not clear it.
 
     """
     connection.execute("BEGIN IMMEDIATE")
     # The end of a killed run is the moment of the last step that it wrote.
     connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
     connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
-    if doubt:
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('doubt', ?)", (doubt,))
+    if gap:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('doubt', ?)", (gap,))
     kept = connection.execute("SELECT value FROM meta WHERE name = 'doubt'").fetchone()
     connection.execute("COMMIT")
     return str(kept[0]) if kept is not None else ""

@@ -20,7 +20,7 @@ Invariants:
 4. A -wal with bytes that SQLite ignores (truncated or damaged) is not whole. SQLite does not report that.
 
 An interruption between any two of these steps leaves no seal. A missing seal only costs a wait (`settle_wait`), so that
-every doubtful case may count as missing. Not detectable: a whole disk that was restored to an earlier moment, and
+every uncertain case may count as missing. Not detectable: a whole disk that was restored to an earlier moment, and
 copies of both files written into the existing ones, which keep their inodes. File times would show the second case, but
 not on every file system, and not for the lock, which is written after the journal's last transaction.
 """
@@ -61,7 +61,7 @@ class Seal:
         self._path = path
         self._lock = lock
 
-    def doubt(self, connection: sqlite3.Connection) -> str:
+    def gap(self, connection: sqlite3.Connection) -> str:
         """Return why the journal may be incomplete, or ``""``.
 
         `connection` may be read-only.
@@ -72,7 +72,7 @@ class Seal:
             return "it may be a copy, an earlier state, or without its -wal"
         return ""
 
-    def doubt_of_new(self) -> str:
+    def gap_of_new(self) -> str:
         """Return why creates may have been sent although the journal is new, or ``""``."""
         return "an earlier journal of this name was removed" if self._lock.read() else ""
 

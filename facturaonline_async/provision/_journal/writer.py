@@ -74,13 +74,13 @@ class Journal:
 
     Attributes:
         path: the file.
-        doubt: why more may have been sent than the journal records, or ``""``; see `settle_doubt`.
+        gap: why more may have been sent than the journal records, or ``""``; see `clear_gap`.
 
     """
 
     def __init__(self, found: OpenedJournal) -> None:
         self.path: Path = found.path
-        self.doubt: str = found.doubt
+        self.gap: str = found.gap
         self._connection = found.connection
         self._lock = found.lock
         self._seal = found.seal
@@ -248,14 +248,14 @@ class Journal:
 
         await self._submit(execute)
 
-    async def settle_doubt(self) -> None:
-        """Record that lists have shown all earlier creates, and clear `doubt`."""
+    async def clear_gap(self) -> None:
+        """Record that lists have shown all earlier creates, and clear `gap`."""
 
         def execute(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM meta WHERE name = 'doubt'")
 
         await self._submit(execute)
-        self.doubt = ""
+        self.gap = ""
 
     async def is_empty(self) -> bool:
         """Return whether the journal holds no plan yet."""

@@ -92,10 +92,10 @@ async def ended(path: Path) -> None:
         await journal.adjust(add=[Step(number=number, rfc=str(number)) for number in range(3)])
 
 
-async def doubt(path: Path) -> str:
-    """Return the doubt of a next run, and end that run."""
+async def gap(path: Path) -> str:
+    """Return the gap that a next run finds, and end that run."""
     async with await Journal.open(path, **KEYS) as journal:
-        return journal.doubt
+        return journal.gap
 
 
 async def intents(path: Path) -> int:
@@ -116,25 +116,25 @@ def copied(path: Path, folder: Path, *suffixes: str) -> Path:
 
 
 async def test_a_new_journal_proves_itself(tmp_path: Path) -> None:
-    assert await doubt(tmp_path / "j") == ""
+    assert await gap(tmp_path / "j") == ""
 
 
 async def test_a_journal_whose_run_ended_proves_itself(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
-    assert await doubt(tmp_path / "j") == ""
+    assert await gap(tmp_path / "j") == ""
 
 
 async def test_a_journal_whose_run_was_killed_proves_itself_with_its_wal(tmp_path: Path, killed: Kill) -> None:
     killed(tmp_path / "j")
     assert read_progress(tmp_path / "j").empresas["intent"] == 20  # reading changes nothing
-    assert await doubt(tmp_path / "j") == ""
+    assert await gap(tmp_path / "j") == ""
 
 
 async def test_a_journal_in_a_folder_that_was_renamed_proves_itself(tmp_path: Path, killed: Kill) -> None:
     (tmp_path / "old").mkdir()
     killed(tmp_path / "old" / "j")
     (tmp_path / "old").rename(tmp_path / "new")
-    assert await doubt(tmp_path / "new" / "j") == ""
+    assert await gap(tmp_path / "new" / "j") == ""
 
 
 async def test_a_journal_that_another_program_has_tidied_up_proves_itself(tmp_path: Path, killed: Kill) -> None:
@@ -143,7 +143,7 @@ async def test_a_journal_that_another_program_has_tidied_up_proves_itself(tmp_pa
     with closing(sqlite3.connect(tmp_path / "j")) as connection:
         connection.execute("SELECT count(*) FROM things").fetchone()
     assert not side_file(tmp_path / "j", "-wal").exists()
-    assert (await doubt(tmp_path / "j"), await intents(tmp_path / "j")) == ("", 20)
+    assert (await gap(tmp_path / "j"), await intents(tmp_path / "j")) == ("", 20)
 
 
 # ── What does not ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -207,60 +207,60 @@ def _flipped(path: Path) -> Path:
         (_flipped, TORN),
     ],
 )
-async def test_a_killed_journal_that_is_not_what_its_run_wrote_is_doubted(
+async def test_a_killed_journal_that_is_not_what_its_run_wrote_has_a_gap(
     tmp_path: Path, spoil: Callable[[Path], Path], reason: str, killed: Kill
 ) -> None:
     killed(tmp_path / "j")
-    assert await doubt(spoil(tmp_path / "j")) == reason
+    assert await gap(spoil(tmp_path / "j")) == reason
 
 
 @pytest.mark.parametrize("spoil", [_copy_of_the_one_file, _without_lock])
-async def test_an_ended_journal_that_may_be_a_copy_is_doubted(tmp_path: Path, spoil: Callable[[Path], Path]) -> None:
+async def test_an_ended_journal_that_may_be_a_copy_has_a_gap(tmp_path: Path, spoil: Callable[[Path], Path]) -> None:
     """The run may have gone on with the other one."""
     await ended(tmp_path / "j")
-    assert await doubt(spoil(tmp_path / "j")) == COPIED
+    assert await gap(spoil(tmp_path / "j")) == COPIED
 
 
-async def test_an_earlier_state_that_was_put_back_into_the_same_file_is_doubted(tmp_path: Path) -> None:
+async def test_an_earlier_state_that_was_put_back_into_the_same_file_has_a_gap(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     backup = (tmp_path / "j").read_bytes()
-    assert await doubt(tmp_path / "j") == ""
+    assert await gap(tmp_path / "j") == ""
     (tmp_path / "j").write_bytes(backup)
-    assert await doubt(tmp_path / "j") == COPIED
+    assert await gap(tmp_path / "j") == COPIED
 
 
-async def test_a_new_journal_in_the_place_of_one_that_was_removed_is_doubted(tmp_path: Path) -> None:
+async def test_a_new_journal_in_the_place_of_one_that_was_removed_has_a_gap(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     (tmp_path / "j").unlink()
-    assert await doubt(tmp_path / "j") == "an earlier journal of this name was removed"
+    assert await gap(tmp_path / "j") == "an earlier journal of this name was removed"
 
 
-async def test_a_journal_keeps_its_doubt_until_it_was_settled(tmp_path: Path, killed: Kill) -> None:
+async def test_a_journal_keeps_its_gap_until_it_was_cleared(tmp_path: Path, killed: Kill) -> None:
     killed(tmp_path / "j")
     _without_wal(tmp_path / "j")
-    assert [await doubt(tmp_path / "j"), await doubt(tmp_path / "j")] == [COPIED, COPIED]
+    assert [await gap(tmp_path / "j"), await gap(tmp_path / "j")] == [COPIED, COPIED]
     async with await Journal.open(tmp_path / "j", **KEYS) as journal:
-        await journal.settle_doubt()
-        assert journal.doubt == ""
-    assert await doubt(tmp_path / "j") == ""
+        await journal.clear_gap()
+        assert journal.gap == ""
+    assert await gap(tmp_path / "j") == ""
 
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_moment_of_a_killed_run_lets_its_file_alone_prove_itself(
     tmp_path: Path, seed: int, killed: Kill
 ) -> None:
-    """The -wal moves into the file after every few intents: with it the journal is whole, without it in doubt."""
+    """The -wal moves into the file after every few intents: with it the journal is whole, without it there is a gap."""
     intended = random.Random(seed).randrange(40)
     for name in ("with", "without"):
         killed(tmp_path / name, intents=intended, wal_bytes=12_000)
-    assert (await doubt(tmp_path / "with"), await intents(tmp_path / "with")) == ("", intended)
-    assert await doubt(_without_wal(tmp_path / "without")) == COPIED
+    assert (await gap(tmp_path / "with"), await intents(tmp_path / "with")) == ("", intended)
+    assert await gap(_without_wal(tmp_path / "without")) == COPIED
 
 
-def test_a_run_that_is_killed_while_its_wal_moves_into_the_file_leaves_a_doubt(tmp_path: Path, killed: Kill) -> None:
+def test_a_run_that_is_killed_while_its_wal_moves_into_the_file_leaves_a_gap(tmp_path: Path, killed: Kill) -> None:
     """The file may have the mark by then, and not all that stood behind it."""
     killed(tmp_path / "j", in_checkpoint=True)
-    assert asyncio.run(doubt(tmp_path / "j")) == COPIED
+    assert asyncio.run(gap(tmp_path / "j")) == COPIED
 
 
 async def test_a_reader_that_is_in_the_way_of_a_checkpoint_costs_no_seal(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ async def test_a_reader_that_is_in_the_way_of_a_checkpoint_costs_no_seal(tmp_pat
             copy = copied(tmp_path / "j", tmp_path / "copy", "-wal")
     assert read_progress(tmp_path / "j").empresas["created"] == 1
     assert read_progress(copy).empresas["created"] == 1
-    assert await doubt(tmp_path / "j") == ""
+    assert await gap(tmp_path / "j") == ""
 
 
 async def test_a_reader_that_stays_to_the_end_leaves_the_wal_and_a_journal_that_proves_itself(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ async def test_a_reader_that_stays_to_the_end_leaves_the_wal_and_a_journal_that_
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM things").fetchone()
         assert side_file(tmp_path / "j", "-wal").exists()
-    assert await doubt(tmp_path / "j") == ""
+    assert await gap(tmp_path / "j") == ""
 
 
 # ── What is refused ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -345,7 +345,7 @@ def test_a_journal_that_has_bytes_has_tables_wherever_its_first_run_dies(tmp_pat
     if copy is not None and copy.stat().st_size:
         with closing(sqlite3.connect(f"file:{copy}?immutable=1", uri=True)) as connection:
             assert connection.execute("SELECT count(*) FROM meta").fetchone()[0] >= 4
-    asyncio.run(doubt(tmp_path / "j"))
+    asyncio.run(gap(tmp_path / "j"))
 
 
 async def test_another_process_at_work_has_an_error_of_its_own(tmp_path: Path) -> None:
