@@ -1,7 +1,8 @@
-"""Docstrings name every field of a public value and every parameter of a public function."""
+"""Docstrings name every public field and parameter, and open with a short line."""
 
 from __future__ import annotations
 
+import ast
 import enum
 import importlib
 import inspect
@@ -111,6 +112,18 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_docstring_names_every_field_and_parameter(name: str) -> None:
     assert sorted(missing_in(importlib.import_module(name))) == []
+
+
+def test_the_first_line_of_a_docstring_has_at_most_80_characters() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    first_lines = {
+        (path.relative_to(PACKAGE).as_posix(), docstring.splitlines()[0])
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, kinds) and (docstring := ast.get_docstring(node))
+    }
+    assert len(first_lines) > 1000
+    assert sorted(each for each in first_lines if len(each[1]) > 80) == []
 
 
 def test_an_undocumented_field_or_parameter_is_found() -> None:

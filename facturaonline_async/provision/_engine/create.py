@@ -136,7 +136,7 @@ class Sender:
         send: Callable[[BeforeSend], Awaitable[str | None]],
         find_uids: FindUids,
     ) -> None:
-        """Record the intent when a start is granted, send the create, and record its result."""
+        """Record the intent when a start is granted, send the create, record its result."""
         sends = step.sends
 
         async def before() -> None:
