@@ -98,7 +98,7 @@ def decide(
 
 
 def _safe_action(error: FacturaOnlineError, endpoint: Endpoint) -> Action:
-    """Return the action that is safe after this error, whatever the limits allow."""
+    """Return the action that is safe after this error, before limits apply."""
     if isinstance(error, RateLimitError):
         return Action.REPEAT
     if isinstance(error, NotSentError):

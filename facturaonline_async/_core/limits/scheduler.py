@@ -26,8 +26,8 @@ Algorithm
                                         ▼
                                      caller resumes: commit, the start counts from now
 
-    A `SlidingWindow` keeps the times of its last starts, so that any interval of its length is bounded, whatever its
-    phase. Under load it spreads starts over a grid, so that two bursts cannot meet at the server. One timer serves the
+    A `SlidingWindow` keeps the times of its last starts, so that any interval of its length is bounded.
+    Under load it spreads starts over a grid, so that two bursts cannot meet at the server. One timer serves the
     earliest of all waits. A grant is a reservation until its caller resumes, and becomes a start only then: a stall of
     the event loop cannot bunch the starts of two windows. Endpoints and keys do not block each other; only what they
     share (`total_rates`, `host_rates`, slots) is granted by ticket.
