@@ -1,9 +1,9 @@
 """Repair and checks of names and addresses that people typed. No I/O.
 
 Spreadsheets, scripts and other systems leave artifacts around and inside a text. The SAT compares a legal name
-character by character, so that an artifact becomes part of the company's name. `unwrap` and `mend` repair unambiguous
-artifacts and return each change in words. `find_fault` recognises all others, which a person must correct. Values made
-in Python only use `compose` and `find_invisible` of ``_text``; the rules of this module are for typed texts.
+character by character, so that an artifact becomes part of the company's name. `unwrap` and `clean_text` repair
+unambiguous artifacts and return each change in words. `find_fault` recognises all others, which a person must correct.
+Values made in Python only use `compose` and `find_invisible` of ``_text``; the rules of this module are for typed texts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from facturaonline_async._text import compose
 
-__all__ = ["find_fault", "is_error_value", "mend", "unwrap"]
+__all__ = ["clean_text", "find_fault", "is_error_value", "unwrap"]
 
 # ── Repair ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -46,7 +46,7 @@ def unwrap(text: str) -> tuple[str, list[str]]:
     return text, []
 
 
-def mend(text: str) -> tuple[str, list[str]]:
+def clean_text(text: str) -> tuple[str, list[str]]:
     """Normalize the characters and blanks of a text.
 
     Characters are composed (NFC), no-break and other wide blanks become spaces, blanks around the text are removed, and
@@ -132,7 +132,7 @@ def find_fault(text: str) -> str | None:
     The answer quotes only the faulty part of the text.
 
     Args:
-        text: text of a cell, unwrapped and mended.
+        text: text of a cell, after `unwrap` and `clean_text`.
 
     """
     if text in _MISSING:

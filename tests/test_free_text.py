@@ -1,4 +1,4 @@
-"""What free text may hold: marks of spreadsheets are recognised, and names that people have are let pass."""
+"""Artifacts of spreadsheets in free text are recognised, and real names pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import CambiosEmpresa, InvalidInputError
 from facturaonline_async._core.company_registry import plain_rfc
-from facturaonline_async._free_text import find_fault, mend, unwrap
+from facturaonline_async._free_text import clean_text, find_fault, unwrap
 from facturaonline_async._text import compose, find_invisible, fold
 from facturaonline_async.sat._regimenes import find_regimen
 from facturaonline_async.series._models import key_part, serie_key
@@ -147,7 +147,12 @@ def test_a_sign_between_letters_is_a_letter_that_was_garbled(text: str) -> None:
     ],
 )
 def test_real_names_and_addresses_pass(text: str) -> None:
-    assert (find_fault(text), find_invisible(text), mend(text), unwrap(text)) == (None, None, (text, []), (text, []))
+    assert (find_fault(text), find_invisible(text), clean_text(text), unwrap(text)) == (
+        None,
+        None,
+        (text, []),
+        (text, []),
+    )
 
 
 INVISIBLE = [
@@ -193,8 +198,8 @@ def test_composed_values_are_not_logged(caplog: pytest.LogCaptureFixture) -> Non
 
 @given(st.text())
 def test_a_mended_text_stays_unchanged(text: str) -> None:
-    mended, changes = mend(text)
-    assert mend(mended) == (mended, [])
+    mended, changes = clean_text(text)
+    assert clean_text(mended) == (mended, [])
     assert bool(changes) == (mended != text)
 
 
@@ -213,7 +218,7 @@ BLANKS, QUOTES = " " * 1_000_000, '"' * 1_000_000
 def test_a_megabyte_of_adversarial_text_is_read(text: str) -> None:
     """A regular expression that takes the square of it would not end within hours."""
     inner, _ = unwrap(text)
-    assert len(mend(inner)[0]) <= len(text)
+    assert len(clean_text(inner)[0]) <= len(text)
     assert isinstance(find_fault(inner), str | None)
 
 
@@ -223,7 +228,7 @@ def test_a_long_text_is_composed_unless_it_has_more_marks_in_a_row_than_any_lang
     assert compose(long + "n" + "\u0303" * 31) == long + "n" + "\u0303" * 31
 
 
-@pytest.mark.parametrize("read", [compose, find_regimen, fold, key_part, mend, plain_rfc])
+@pytest.mark.parametrize("read", [compose, find_regimen, fold, key_part, clean_text, plain_rfc])
 def test_a_megabyte_of_combining_marks_is_read_in_linear_time(read: Callable[[str], object]) -> None:
     # Composed, it would take hours, and end with the limit that every test has.
     read("n" + "\u0303\u0316" * 250_000)

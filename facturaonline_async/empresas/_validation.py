@@ -65,13 +65,13 @@ def _data(empresa: NuevaEmpresa | CambiosEmpresa) -> list[Finding]:
     """Return the findings about the texts that are not empty."""
     findings: list[Finding] = []
     if empresa.rfc:
-        findings += identifiers.rfc(empresa.rfc)
+        findings += identifiers.check_rfc(empresa.rfc)
     if empresa.curp:
-        findings += identifiers.curp(empresa.curp)
+        findings += identifiers.check_curp(empresa.curp)
     if empresa.codpos:
-        findings += identifiers.codpos(empresa.codpos)
+        findings += identifiers.check_codpos(empresa.codpos)
     if empresa.regimen:
-        findings += identifiers.regimen(empresa.regimen, empresa.rfc)
+        findings += identifiers.check_regimen(empresa.regimen, empresa.rfc)
     if empresa.regimen_nomina:
-        findings += identifiers.regimen(empresa.regimen_nomina, empresa.rfc, "regimen_nomina")
+        findings += identifiers.check_regimen(empresa.regimen_nomina, empresa.rfc, "regimen_nomina")
     return findings

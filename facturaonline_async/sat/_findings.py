@@ -33,7 +33,7 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "not_a_certificate": (_E, "Give the .cer file that the SAT's CertiSAT lets you download."),
     "not_a_key": (_E, "Give the .key file that the SAT's Certifica made together with the request."),
     "not_der": (_E, "The API takes the SAT's own binary files (DER): give those, or what sello.to_der() returns."),
-    "truncated": (_E, "The file breaks off: copy or download it again, in binary mode."),
+    "truncated": (_E, "The file is incomplete: copy or download it again, in binary mode."),
     "text_mode": (_E, "Transfer the file again in binary mode (FTP: binary, not ascii; e-mail: as an attachment)."),
     "trailing_bytes": (_E, "Give the file as the SAT gave it: copy or download it again, or use sello.to_der()."),
     "unreadable_file": (_E, "Look at the file and at its permissions, or copy or download it again."),
@@ -45,7 +45,7 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "damaged_key": (_E, "The file was changed: take it from a backup, or request a new certificate from the SAT."),
     "no_password": (_E, "Give the password chosen in Certifica for this key (contraseña de la clave privada)."),
     "wrong_password": (_E, "Give the password chosen in Certifica for this very key, not the portal's (CIEC)."),
-    "password_garbled": (_E, "Give it as it was chosen in Certifica: undo this where the password is kept, or read."),
+    "password_garbled": (_E, "Give the password as chosen in Certifica: correct it where it is stored or read."),
     "password_unsendable": (_E, "Give the key another password: one line of visible characters, at best ASCII ones."),
     "key_mismatch": (_E, "Give the key that was made with this certificate's request: each sucursal has its own."),
     # The certificate
@@ -59,7 +59,7 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "expires_soon": (_W, "Request the next certificate from the SAT now, and update the company with it."),
     "weak_key": (_W, "Request a new certificate from the SAT, with a key of 2048 bits."),
     "weak_signature": (_W, "Request a new certificate from the SAT: this one is of an old kind."),
-    "unknown_issuer": (_W, "Make sure that it is the SAT's: its issuer was recognised by name only, and was not."),
+    "unknown_issuer": (_W, "Make sure that the SAT issued it: the issuer's name is not the SAT's."),
     "test_certificate": (_W, "Give a certificate for production: the SAT's test certificates have no fiscal validity."),
     # The company's data
     "rfc_format": (_E, "Give the RFC as the SAT has it on record: 12 characters (moral) or 13 (física), no hyphens."),
@@ -70,7 +70,7 @@ FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
     "regimen_format": (_E, "Give the SAT's code of 3 digits (c_RegimenFiscal), such as 601."),
     "regimen_unknown": (_W, "Compare it with the SAT's catalogue c_RegimenFiscal."),
     "regimen_retired": (_W, "CFDI 4.0 does not list this code: compare it with the Constancia de Situación Fiscal."),
-    "regimen_person": (_W, "Compare it with the Constancia de Situación Fiscal: RFC or régimen may be another's."),
+    "regimen_person": (_W, "Compare it with the Constancia de Situación Fiscal: the RFC or the régimen may be wrong."),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from stdnum.mx import curp as stdnum_curp, rfc as stdnum_rfc
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sat._regimenes import REGIMENES
 
-__all__ = ["codpos", "curp", "regimen", "rfc"]
+__all__ = ["check_codpos", "check_curp", "check_regimen", "check_rfc"]
 
 
 # For an RFC and a CURP, python-stdnum's `validate` takes 248,000 instructions, a quarter of a create. Most values match
@@ -30,7 +30,7 @@ _CODPOS: Final = re.compile(r"(?!00000)[0-9]{5}")
 _REGIMEN: Final = re.compile(r"[0-9]{3}")
 
 
-def rfc(value: str, field: str = "rfc") -> list[Finding]:
+def check_rfc(value: str, field: str = "rfc") -> list[Finding]:
     """Check the letters, the date, the homoclave and the check digit of an RFC.
 
     A wrong check digit is only a warning, because 1.5 % of the RFCs in use have one.
@@ -63,7 +63,7 @@ def _is_common_curp(value: str) -> bool:
     return bool(_COMMON_CURP.fullmatch(value)) and value[-1] == stdnum_curp.calc_check_digit(value)
 
 
-def curp(value: str, field: str = "curp") -> list[Finding]:
+def check_curp(value: str, field: str = "curp") -> list[Finding]:
     """Check the form, the date, the state, the sex and the check digit of a CURP.
 
     All but a wrong form are only warnings, because the official catalogues grow.
@@ -87,7 +87,7 @@ def curp(value: str, field: str = "curp") -> list[Finding]:
     return [Finding("curp_format", field, f"{value!r:.60} is not a CURP.")]
 
 
-def codpos(value: str, field: str = "codpos") -> list[Finding]:
+def check_codpos(value: str, field: str = "codpos") -> list[Finding]:
     """Check a código postal.
 
     Args:
@@ -100,7 +100,7 @@ def codpos(value: str, field: str = "codpos") -> list[Finding]:
     return [Finding("codpos_format", field, f"{value!r:.60} is not a código postal.")]
 
 
-def regimen(value: str, rfc: str | None = None, field: str = "regimen") -> list[Finding]:
+def check_regimen(value: str, rfc: str | None = None, field: str = "regimen") -> list[Finding]:
     """Check the code of a régimen fiscal, and whether it fits the company's RFC.
 
     Args:

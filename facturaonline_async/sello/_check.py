@@ -160,7 +160,7 @@ def _certificate_findings(
     """Yield the findings about the certificate's facts."""
     yield from _kind_findings(certificado, kind)
     if certificado.rfc:
-        yield from identifiers.rfc(certificado.rfc, "cer")
+        yield from identifiers.check_rfc(certificado.rfc, "cer")
     if rfc is not None:
         wanted = unicodedata.normalize("NFC", rfc.strip()[:_MAX_RFC_LENGTH]).strip().upper()
         if wanted != certificado.rfc:

@@ -129,12 +129,12 @@ def explain_wrong_password(key: SecretBytes, password: Secret) -> Finding:
 
     """
     tries = min(_MAX_TRIES, _MAX_ITERATIONS // max(1, key_encryption.inspect_encryption(key).iterations))
-    if (in_windows := _encode_cp1252(password)) is not None:
+    if (in_cp1252 := _encode_cp1252(password)) is not None:
         tries -= 1
     for candidate in islice(_candidates(password), tries):
         if _opens(key, encode_password(candidate.text)):
             return _garbled_finding(candidate.remedies)
-    if in_windows is not None and _opens(key, in_windows):
+    if in_cp1252 is not None and _opens(key, in_cp1252):
         seen = "The password opens the key only if it is encoded in Windows-1252, and the API takes UTF-8."
         return Finding("password_unsendable", "password", seen)
     return Finding("wrong_password", "password", "The password does not open the key.")
@@ -174,10 +174,10 @@ def _candidates(password: Secret) -> Iterator[_Candidate]:
             if not text or text in seen:
                 continue
             seen.add(text)
-            before = _Candidate(text, (*candidate.remedies, change.remedy))
-            yield before
-            if len(before.remedies) < _MAX_CHANGES:
-                waiting.append(before)
+            original = _Candidate(text, (*candidate.remedies, change.remedy))
+            yield original
+            if len(original.remedies) < _MAX_CHANGES:
+                waiting.append(original)
 
 
 def _undo(change: _Change, text: Secret) -> Secret | None:

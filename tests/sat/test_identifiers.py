@@ -33,7 +33,7 @@ from facturaonline_async.sat._regimenes import REGIMENES, find_regimen
     ],
 )
 def test_an_rfc(rfc: str, codes: list[str]) -> None:
-    assert [finding.code for finding in identifiers.rfc(rfc)] == codes
+    assert [finding.code for finding in identifiers.check_rfc(rfc)] == codes
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_an_rfc(rfc: str, codes: list[str]) -> None:
     ],
 )
 def test_a_curp(curp: str, codes: list[str]) -> None:
-    assert [finding.code for finding in identifiers.curp(curp)] == codes
+    assert [finding.code for finding in identifiers.check_curp(curp)] == codes
 
 
 # ── The common forms, without the library's checks ────────────────────────────────────────────────────────────────────
@@ -120,7 +120,7 @@ def test_many_curps_have_the_common_form(curp: str) -> None:
     ],
 )
 def test_a_codigo_postal(codpos: str, codes: list[str]) -> None:
-    assert [finding.code for finding in identifiers.codpos(codpos)] == codes
+    assert [finding.code for finding in identifiers.check_codpos(codpos)] == codes
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_codigo_postal(codpos: str, codes: list[str]) -> None:
     ],
 )
 def test_a_regimen(regimen: str, rfc: str | None, codes: list[str]) -> None:
-    assert [finding.code for finding in identifiers.regimen(regimen, rfc)] == codes
+    assert [finding.code for finding in identifiers.check_regimen(regimen, rfc)] == codes
 
 
 def test_the_catalogue_has_19_regimenes_of_cfdi_4_and_4_older_ones() -> None:

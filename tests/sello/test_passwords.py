@@ -85,7 +85,7 @@ def test_a_garbled_password_is_reported_with_its_remedy(how: str) -> None:
     change, remedy = GARBLED[how]
     finding = found("Contraseña<1&2 3", change("Contraseña<1&2 3"))
     assert (finding.code, finding.seen) == ("password_garbled", f"{SAID}{remedy}.")
-    assert "Give it as it was chosen in Certifica" in finding.remedy
+    assert "Give the password as chosen in Certifica" in finding.remedy
 
 
 def test_a_nul_after_a_password_is_reported_as_a_blank() -> None:

@@ -68,12 +68,12 @@ def _has_error(findings: Iterable[Finding]) -> bool:
 
 def _rfc(cell: str) -> tuple[Value, str]:
     rfc = normalize_rfc(cell)
-    return rfc, "must be an RFC of 12 or 13 characters" if _has_error(identifiers.rfc(rfc)) else ""
+    return rfc, "must be an RFC of 12 or 13 characters" if _has_error(identifiers.check_rfc(rfc)) else ""
 
 
 def _curp(cell: str) -> tuple[Value, str]:
     curp = cell.upper()
-    return curp, "must be a CURP of 18 characters" if _has_error(identifiers.curp(curp)) else ""
+    return curp, "must be a CURP of 18 characters" if _has_error(identifiers.check_curp(curp)) else ""
 
 
 @lru_cache  # together with `_regimen`, saves 5 % of reading a plan
@@ -83,12 +83,12 @@ def _codpos(cell: str) -> tuple[Value, str]:
     The códigos of Mexico City begin with it.
     """
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
-    return restored, "must be a código postal of 5 digits" if _has_error(identifiers.codpos(restored)) else ""
+    return restored, "must be a código postal of 5 digits" if _has_error(identifiers.check_codpos(restored)) else ""
 
 
 @lru_cache
 def _regimen(cell: str) -> tuple[Value, str]:
-    return cell, "must be a code of 3 digits, such as 601" if _has_error(identifiers.regimen(cell)) else ""
+    return cell, "must be a code of 3 digits, such as 601" if _has_error(identifiers.check_regimen(cell)) else ""
 
 
 def _email(cell: str) -> tuple[Value, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from facturaonline_async._free_text import find_fault, is_error_value, mend, unwrap
+from facturaonline_async._free_text import clean_text, find_fault, is_error_value, unwrap
 from facturaonline_async._text import find_invisible
 from facturaonline_async.provision._plan.cell_values import (
     ATTRIBUTES,
@@ -201,7 +201,7 @@ class RowParser:
         """Return a cell's text with certain corrections, and add a notice for each."""
         raw = self._raw[name]
         inner, unwrapped = self._unwrapped.get(name, (raw, []))
-        text, changes = mend(inner)
+        text, changes = clean_text(inner)
         if changes := [*unwrapped, *changes]:
             self._notice(name, f"was read {', '.join(changes)}", seen=raw)
         if text[0] == text[-1] == '"' and name in FREE_TEXTS:
@@ -241,7 +241,7 @@ class RowParser:
         Each correction adds a notice, except for blanks around a part.
         """
         for part in serie:
-            text, changes = mend(part.strip())
+            text, changes = clean_text(part.strip())
             if changes:
                 self._notice("series", f"was read {', '.join(changes)}")
             yield text
