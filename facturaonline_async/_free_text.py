@@ -3,7 +3,7 @@
 Spreadsheets, scripts and other systems leave artifacts around and inside a text. The SAT compares a legal name
 character by character, so that an artifact becomes part of the company's name. `unwrap` and `clean_text` repair
 unambiguous artifacts and return each change in words. `find_fault` recognises all others, which a person must correct.
-Values made in Python only use `compose` and `find_invisible` of ``_text``; the rules of this module are for typed texts.
+Values made in Python only use `compose` and `find_invisible` of ``_text``.
 """
 
 from __future__ import annotations

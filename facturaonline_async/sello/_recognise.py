@@ -247,8 +247,8 @@ def _classify_signed(tags: list[int]) -> FileKind:
 
 def _classify_truncated(start: bytes) -> FileKind:
     """Return the kind of a truncated file, by its bytes from the fifth on."""
-    # SEQUENCE (with a length of two bytes) { SEQUENCE (with a length of two bytes) { version … is how certificates
-    # begin, and { SEQUENCE (with a length of one byte) { identifier … is how encrypted keys do.
+    # A certificate begins with SEQUENCE (length of two bytes) { SEQUENCE (length of two bytes) { version …, and an
+    # encrypted key with SEQUENCE (length of two bytes) { SEQUENCE (length of one byte) { identifier …
     if re.match(rb"\x30\x82..[\xa0\x02]", start, re.DOTALL):
         return FileKind.CERTIFICATE
     if re.match(rb"\x30[\x0b-\x7f]\x06", start, re.DOTALL):

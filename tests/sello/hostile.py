@@ -1,4 +1,4 @@
-"""Files and texts of any length that are made to take as much work as they can. Sizes are in bytes, or characters."""
+"""Files and texts of any length that cause as much work as possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.sello.keys import DES3, PBES2, PBKDF2, encrypted, plain, wrapped
 Maker = Callable[[int], bytes]
 
 MARKS = "\u0301\u0323"
-"""Two marks in the wrong order. Composing many of them takes the square of their number."""
+"""Two combining marks in the wrong order. Composing many of them takes quadratic time."""
 ORGANIZATION = "2.5.4.10"
 NOTHING = b"\x05\0"
 
@@ -33,7 +33,7 @@ def pem(content: bytes) -> bytes:
 
 
 def deep(size: int) -> bytes:
-    """Return well-formed elements, one within the other."""
+    """Return well-formed elements, each nested in the one before."""
     headers: list[bytes] = []
     length = 0
     while length < size:
@@ -43,7 +43,7 @@ def deep(size: int) -> bytes:
 
 
 def with_part(number: int, part: Maker) -> Maker:
-    """Return a certificate one of whose parts (number, algorithm, issuer, validity and so on) is another one."""
+    """Return a certificate with one element (number, algorithm, issuer, …) replaced."""
 
     def content(size: int) -> bytes:
         body, algorithm, signature = read.first_element(good().cer)

@@ -92,7 +92,7 @@ for line in sys.stdin:
 @needs_sat
 @pytest.mark.parametrize("warning", ["error", "always"])
 def test_no_warning_is_shown_or_changes_the_findings(warning: str) -> None:
-    """On all certificates of the SAT with their negative cases, and on all that is strange."""
+    """All certificates of the SAT, their negative cases and all unusual files are checked."""
     sellos = of_the_sat() + strange() + [case() for case, *_ in FOUND.values()]
     sellos = [each for each in sellos if each.password.reveal().isascii()]
     assert len(sellos) > 60

@@ -1,4 +1,4 @@
-"""Empresas: the six endpoints answer as the documentation shows, oddities included."""
+"""Empresas: the six endpoints respond as documented, quirks included."""
 
 from __future__ import annotations
 
