@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async import CambiosEmpresa, InvalidInputError
-from facturaonline_async._core.company_registry import plain_rfc
+from facturaonline_async._core.known_companies import plain_rfc
 from facturaonline_async._free_text import clean_text, find_fault, unwrap
 from facturaonline_async._text import compose, find_invisible, fold
 from facturaonline_async.sat._regimenes import find_regimen

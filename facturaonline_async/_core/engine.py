@@ -14,9 +14,9 @@ from typing import Final
 from yarl import URL
 
 from facturaonline_async._core import retry
-from facturaonline_async._core.company_registry import CompanyRegistry
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.http.transport import Transport
+from facturaonline_async._core.known_companies import KnownCompanies
 from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.window import CATCH_UP
 from facturaonline_async._core.logging import LOGGER, log
@@ -78,7 +78,7 @@ class Engine:
         self._single_flight = SingleFlight()
         self._locks = KeyedLock()
         self.pending: PendingCreates = PendingCreates()
-        self.companies: CompanyRegistry = CompanyRegistry()
+        self.companies: KnownCompanies = KnownCompanies()
         self._scheduler = Scheduler(config)
         self._transport = Transport(config)
         self._on_event = config.on_event

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from facturaonline_async.cli import signals
+from facturaonline_async.cli import run_until_interrupted
 from facturaonline_async.testing import Emulator
 
 __all__ = ["command"]
@@ -33,7 +33,7 @@ def command(
     It prints the environment variables with which this library and this command use it. Its state is in memory, and
     lost when it stops, unless --state names a file.
     """
-    signals.run(_serve(port, latency, list_lag, state))
+    run_until_interrupted.run(_serve(port, latency, list_lag, state))
 
 
 async def _serve(port: int, latency: float, list_lag: float, state: Path | None) -> None:

@@ -19,9 +19,9 @@ from rich.console import Console
 
 from facturaonline_async import bulk
 from facturaonline_async._text import printable
-from facturaonline_async.cli import output, progress, signals
-from facturaonline_async.cli.keys_file import KeysFile
-from facturaonline_async.cli.output_files import journal_files, same_file
+from facturaonline_async.cli import output, progress, run_until_interrupted
+from facturaonline_async.cli.keys_out import KeysFile
+from facturaonline_async.cli.output_path_checks import journal_files, same_file
 from facturaonline_async.cli.runner import check_environment
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
@@ -165,7 +165,7 @@ def command(
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
-        signals.run(checked)
+        run_until_interrupted.run(checked)
         return
     read = Plan.of(parsed)
     if journal is not None:
@@ -201,7 +201,7 @@ def command(
             "audit": not no_audit,
         },
     )
-    report = signals.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
+    report = run_until_interrupted.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
     if not report.is_complete:
         raise typer.Exit(1)
 
@@ -320,7 +320,7 @@ class _Job:
                     report = run.report
                     if run.caution:
                         sys.stderr.write(f"warning: {printable(run.caution)}\n")
-                    with signals.interruptible(run.stop) as interrupt:
+                    with run_until_interrupted.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
                             await _add_missing_keys(keys, client, self.options["journal"])

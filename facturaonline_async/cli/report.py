@@ -16,8 +16,8 @@ from rich.text import Text
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable
 from facturaonline_async.cli import output, report_html, status
-from facturaonline_async.cli.format import format_timestamp, state_name
-from facturaonline_async.cli.output_files import journal_files, same_file, unwritable
+from facturaonline_async.cli.output_path_checks import journal_files, same_file, unwritable
+from facturaonline_async.cli.run_texts import format_timestamp, state_name
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.history import History, HistoryEntry, HistoryRow, read_history
 from facturaonline_async.provision._journal.opening import JournalError

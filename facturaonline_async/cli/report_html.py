@@ -11,8 +11,8 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from facturaonline_async.cli.format import format_duration, format_example, format_moment, next_steps, state_name
 from facturaonline_async.cli.report_chart import chart
+from facturaonline_async.cli.run_texts import format_duration, format_example, format_moment, next_steps, state_name
 from facturaonline_async.provision._journal.history import History, HistoryEntry
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, alike
 

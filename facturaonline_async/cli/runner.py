@@ -15,7 +15,7 @@ from attrs import define
 
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._text import printable
-from facturaonline_async.cli import signals
+from facturaonline_async.cli import run_until_interrupted
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import Empresa, normalize_rfc
@@ -76,7 +76,7 @@ def run(
     call = _Call(change)
     with show_warnings():
         try:
-            return signals.run(call.run(work, base_url, empresa, credentials))
+            return run_until_interrupted.run(call.run(work, base_url, empresa, credentials))
         except typer.Exit:
             sys.stderr.write(f"Interrupted. {call.outcome}\n")
             raise

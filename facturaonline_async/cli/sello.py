@@ -19,7 +19,7 @@ from rich.text import Text
 
 from facturaonline_async import bulk
 from facturaonline_async._text import printable_path
-from facturaonline_async.cli import output, progress, sello_pairs, signals
+from facturaonline_async.cli import output, progress, run_until_interrupted, sello_pairs
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
@@ -84,7 +84,7 @@ def command(
         files = read_file("CER", path), read_file("KEY", key)
         sello = Sello(*files, _password(as_stdin=password_stdin))
         pairs = [_Pair(printable_path(path), rfc, kind or "csd", sello)]
-    checked = signals.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
+    checked = run_until_interrupted.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
     if as_json:
         output.print_json([_as_json(*each) for each in checked])
     elif len(checked) == 1:

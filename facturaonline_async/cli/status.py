@@ -15,7 +15,7 @@ from rich.text import Text
 
 from facturaonline_async._text import printable
 from facturaonline_async.cli import output
-from facturaonline_async.cli.format import (
+from facturaonline_async.cli.run_texts import (
     format_duration,
     format_example,
     format_moment,

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from attrs import Attribute, field, fields, frozen
 
-from facturaonline_async._core.company_registry import plain_rfc
+from facturaonline_async._core.known_companies import plain_rfc
 from facturaonline_async._core.logging import LOGGER
-from facturaonline_async._core.protocol.lazy_secrets import PLACES, KeepsSecrets
+from facturaonline_async._core.protocol.unread_secrets import PLACES, KeepsSecrets
 from facturaonline_async._text import compose, is_latin
 from facturaonline_async._validators import count, instance_of, positive_int, required_text, text, type_name
 from facturaonline_async.config import Credentials, Secret, to_secret

@@ -10,13 +10,13 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from facturaonline_async._core.company_registry import Listing, same_rfc
 from facturaonline_async._core.engine import Engine
+from facturaonline_async._core.known_companies import Listing, same_rfc
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.once.create import BeforeSend, ensure, poll_until, send_create
 from facturaonline_async._core.once.pending import Key
+from facturaonline_async._core.payload import read_all, read_one
 from facturaonline_async._core.protocol.envelope import Reply
-from facturaonline_async._core.read import read_all, read_one
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas import _wire as wire
 from facturaonline_async.empresas._models import (

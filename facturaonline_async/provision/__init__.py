@@ -8,9 +8,9 @@ from __future__ import annotations
 from facturaonline_async.provision._engine.recorder import StepEvent
 from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, JournalInUseError
 from facturaonline_async.provision._plan.builder import ParsedPlan
+from facturaonline_async.provision._plan.dry_run import RowCheck, validate
 from facturaonline_async.provision._plan.models import Existing, PlanError, PlanProblem, PlanRow, PlanSerie, ValueRow
 from facturaonline_async.provision._plan.plan import Plan
-from facturaonline_async.provision._plan.validate import RowCheck, validate
 from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
 from facturaonline_async.provision._run import Run, provision
 

@@ -18,13 +18,13 @@ from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.audit import Audit
 from facturaonline_async.provision._engine.create import Sender, stopped
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
+from facturaonline_async.provision._engine.first_create_wait import FirstCreateWait
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.recorder import Recorder, StepEvent
 from facturaonline_async.provision._engine.resume import Resumed
-from facturaonline_async.provision._engine.row import RowProgress, outcome
+from facturaonline_async.provision._engine.row_progress import RowProgress, outcome
 from facturaonline_async.provision._engine.series import SerieSteps
-from facturaonline_async.provision._engine.settle_wait import SettleWait
-from facturaonline_async.provision._engine.waiting import WaitingRows
+from facturaonline_async.provision._engine.waiting_rows import WaitingRows
 from facturaonline_async.provision._journal.writer import Journal, JournalError
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._plan.plan import Plan
@@ -130,7 +130,7 @@ async def provision(
         sender = Sender(engine, Recorder(opened, on_event), settle)
         stack.enter_context(engine.pending.subscribe(sender.others))
         inventory = Inventory(client)
-        settle_wait = SettleWait(opened, inventory, settle, sender.stopping) if opened is not None else None
+        settle_wait = FirstCreateWait(opened, inventory, settle, sender.stopping) if opened is not None else None
         await inventory.read({normalize_rfc(row.rfc) for row in plan})
         resumed = await resume.begin(opened, plan, inventory, report, settle) if opened is not None else None
         check_sello = check_in_thread if engine.config.check_sello else None
@@ -159,7 +159,7 @@ class Run:
     _resumed: Resumed | None = field(alias="resumed")
     _companies: EmpresaSteps = field(alias="companies")
     _settle: float = field(alias="settle")
-    _settle_wait: SettleWait | None = field(alias="settle_wait")
+    _settle_wait: FirstCreateWait | None = field(alias="settle_wait")
     _series: SerieSteps = field(init=False)
     _waiting: WaitingRows = field(init=False)
     _open: int = field(default=0, init=False)

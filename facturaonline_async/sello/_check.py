@@ -15,7 +15,7 @@ from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello._certificate import PublicNumbers, UnreadableSubjectError, read_certificate
 from facturaonline_async.sello._models import Sello
-from facturaonline_async.sello._passwords import explain_unsendable, explain_wrong_password
+from facturaonline_async.sello._password_diagnosis import explain_unsendable, explain_wrong_password
 from facturaonline_async.sello._private_key import (
     DamagedKeyError,
     UnsupportedKeyError,

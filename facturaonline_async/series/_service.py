@@ -14,8 +14,8 @@ from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.once.create import BeforeSend, ensure, send_create
 from facturaonline_async._core.once.pending import Key
+from facturaonline_async._core.payload import read_all, read_one
 from facturaonline_async._core.protocol.bodies import Body
-from facturaonline_async._core.read import read_all, read_one
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.series import _wire as wire

@@ -24,7 +24,7 @@ from attrs import frozen
 from cryptography import x509
 
 from facturaonline_async import Credentials, Rate, Sello, connect
-from facturaonline_async.cli import example, provision, signals
+from facturaonline_async.cli import example, provision, run_until_interrupted
 from facturaonline_async.cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
 from facturaonline_async.sat import _identifiers as identifiers
@@ -393,7 +393,7 @@ def test_the_rate_is_kept_and_takes_the_place_of_the_courtesy_limit(
         return emulators[0]
 
     monkeypatch.setattr(provision, "Emulator", logged)
-    monkeypatch.setattr(signals.asyncio, "run", virtually)  # type: ignore[attr-defined]
+    monkeypatch.setattr(run_until_interrupted.asyncio, "run", virtually)  # type: ignore[attr-defined]
     with clocks():
         provision.command(plan(tmp_path, 20), rate=Rate(40, 0.5), use_emulator=True, as_json=True)
     times = [request.at for request in emulators[0].requests]

@@ -24,9 +24,9 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError
 from facturaonline_async.cli import main, report
-from facturaonline_async.cli.format import format_duration, next_steps
 from facturaonline_async.cli.report_chart import chart
 from facturaonline_async.cli.report_html import MARK, render, templates
+from facturaonline_async.cli.run_texts import format_duration, next_steps
 from facturaonline_async.provision._journal import progress
 from facturaonline_async.provision._journal.history import Pace, paces, read_history
 from facturaonline_async.provision._journal.progress import read_progress

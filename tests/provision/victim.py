@@ -21,7 +21,7 @@ from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.series import SerieSteps
-from facturaonline_async.provision._engine.waiting import WaitingRows
+from facturaonline_async.provision._engine.waiting_rows import WaitingRows
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.provision._steps import Step, StepState
 from tests.conftest import QUICK

@@ -17,7 +17,7 @@ from facturaonline_async.sello import (
     _check,
     _der as der,
     _key_encryption as key_encryption,
-    _passwords as passwords,
+    _password_diagnosis as passwords,
     _private_key as private_key,
     _recognise as recognise,
     _selection,

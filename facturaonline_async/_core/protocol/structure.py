@@ -17,7 +17,7 @@ from attrs import NOTHING, fields, resolve_types
 from cattrs import ClassValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from facturaonline_async._core.protocol.lazy_secrets import PLACES, KeepsSecrets, KeptSecret
+from facturaonline_async._core.protocol.unread_secrets import PLACES, KeepsSecrets, KeptSecret
 from facturaonline_async.config import Secret
 
 __all__ = ["StructureError", "make_reader", "make_writer"]

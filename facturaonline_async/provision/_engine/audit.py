@@ -23,7 +23,7 @@ from facturaonline_async.errors import FacturaOnlineError
 from facturaonline_async.provision._engine.create import Sender, describe
 from facturaonline_async.provision._engine.delay_queue import DelayQueue, is_set_before
 from facturaonline_async.provision._engine.inventory import Duplicate, Inventory
-from facturaonline_async.provision._engine.row import RowProgress
+from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import SEVERAL
 from facturaonline_async.provision._journal.writer import JournalError
 from facturaonline_async.provision._steps import Step, StepState

@@ -22,9 +22,9 @@ from facturaonline_async.errors import (
 from facturaonline_async.provision._engine.create import Sender, describe
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.reconcile import reconcile
-from facturaonline_async.provision._engine.row import RowProgress
+from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
-from facturaonline_async.provision._plan.columns import refused_in_columns
+from facturaonline_async.provision._plan.finding_columns import refused_in_columns
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._steps import Origin, Step, StepState
 

@@ -11,7 +11,7 @@ from facturaonline_async.client import engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
-from facturaonline_async.provision._engine.row import RowProgress, state
+from facturaonline_async.provision._engine.row_progress import RowProgress, state
 from facturaonline_async.provision._journal.digests import changed_columns, empresa_digest
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow

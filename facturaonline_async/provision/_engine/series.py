@@ -17,7 +17,7 @@ from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.provision._engine.create import Sender, describe
 from facturaonline_async.provision._engine.reconcile import reconcile
-from facturaonline_async.provision._engine.row import RowProgress
+from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.models import PlanSerie
 from facturaonline_async.provision._steps import Origin, Step, StepState

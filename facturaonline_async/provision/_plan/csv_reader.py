@@ -25,8 +25,8 @@ from facturaonline_async.provision._plan.builder import (
     open_plan,
 )
 from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
-from facturaonline_async.provision._plan.files import Files
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
+from facturaonline_async.provision._plan.named_files import Files
 from facturaonline_async.provision._plan.row_parser import RowParser
 
 __all__ = ["read_csv"]

@@ -21,8 +21,8 @@ from facturaonline_async.provision._plan.cell_values import (
     parse_cell,
 )
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow, SelloFiles
-from facturaonline_async.provision._plan.files import Files
 from facturaonline_async.provision._plan.models import PlanProblem, PlanSerie
+from facturaonline_async.provision._plan.named_files import Files
 from facturaonline_async.sello import Kind
 from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
 

@@ -22,8 +22,8 @@ from facturaonline_async.provision._plan.builder import (
     open_plan,
 )
 from facturaonline_async.provision._plan.cell_values import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
-from facturaonline_async.provision._plan.files import Files
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
+from facturaonline_async.provision._plan.named_files import Files
 from facturaonline_async.provision._plan.row_parser import RowParser, SerieCell
 
 __all__ = ["read_toml"]

@@ -11,7 +11,7 @@ from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.testing._emulator import empresas, series
 from facturaonline_async.testing._emulator.dispatch import Api, ReceivedRequest
 from facturaonline_async.testing._emulator.faults import Fault, FaultPlan
-from facturaonline_async.testing._emulator.fixtures import empresa_row, main_row
+from facturaonline_async.testing._emulator.initial_data import empresa_row, main_row
 from facturaonline_async.testing._emulator.request_log import Request, RequestLog
 from facturaonline_async.testing._emulator.responses import refusal_statuses_of
 from facturaonline_async.testing._emulator.routes import PREFIX, Route

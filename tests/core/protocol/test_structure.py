@@ -13,8 +13,8 @@ from attrs import evolve, field, frozen
 from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
-from facturaonline_async._core.protocol.lazy_secrets import KeepsSecrets
 from facturaonline_async._core.protocol.structure import StructureError, _cattrs_reader, make_reader, make_writer
+from facturaonline_async._core.protocol.unread_secrets import KeepsSecrets
 
 
 @frozen(kw_only=True, slots=False)

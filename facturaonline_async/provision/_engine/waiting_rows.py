@@ -15,7 +15,7 @@ from facturaonline_async.provision._engine.delay_queue import DelayQueue
 from facturaonline_async.provision._engine.empresas import SEVERAL, EmpresaSteps
 from facturaonline_async.provision._engine.inventory import list_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
-from facturaonline_async.provision._engine.row import RowProgress
+from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._steps import StepState
 
 __all__ = ["WaitingRows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define
 
 from facturaonline_async.client import FacturaOnline
-from facturaonline_async.provision._plan.columns import as_problem
+from facturaonline_async.provision._plan.finding_columns import as_problem
 from facturaonline_async.provision._plan.models import PlanRow
 from facturaonline_async.provision._report import RowOutcome, SerieOutcome, State
 from facturaonline_async.provision._steps import COMPANY_FIRST, Step, StepState

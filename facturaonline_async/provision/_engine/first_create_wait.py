@@ -19,11 +19,11 @@ from facturaonline_async.provision._engine.delay_queue import is_set_before
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._journal.writer import Journal
 
-__all__ = ["SettleWait"]
+__all__ = ["FirstCreateWait"]
 
 
 @define(eq=False)
-class SettleWait:
+class FirstCreateWait:
     """Delays the first row until lists certainly show every create of earlier runs.
 
     Attributes:

@@ -14,7 +14,7 @@ from hypothesis import assume, given, strategies as st
 
 from facturaonline_async.config import SecretBytes
 from facturaonline_async.sat._findings import Finding
-from facturaonline_async.sello import Sello, _passwords as passwords, check
+from facturaonline_async.sello import Sello, _password_diagnosis as passwords, check
 from facturaonline_async.sello._private_key import WrongPasswordError
 from tests.effort import examples
 from tests.sello.certificates import NOW, RFC, made

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from facturaonline_async._text import compose
 
-__all__ = ["Company", "CompanyRegistry", "Listing", "plain_rfc", "same_rfc"]
+__all__ = ["Company", "KnownCompanies", "Listing", "plain_rfc", "same_rfc"]
 
 
 _uid: Final = attrgetter("uid")
@@ -53,7 +53,7 @@ def plain_rfc(rfc: str) -> str:
     return compose(rfc).strip().upper()
 
 
-class CompanyRegistry:
+class KnownCompanies:
     """RFC by uid, and uid by hash of the API key, as a session has read them.
 
     It takes about 300 bytes per company.
@@ -154,7 +154,7 @@ class Listing:
 
     """
 
-    def __init__(self, registry: CompanyRegistry, account: str) -> None:
+    def __init__(self, registry: KnownCompanies, account: str) -> None:
         self.rfcs: dict[str, str] = {}
         self.owners: dict[int, str | tuple[str, str]] = {}
         self.lacks_keys: bool = False

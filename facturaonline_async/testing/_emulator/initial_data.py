@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.testing._emulator.empresa_fields import FORM
+from facturaonline_async.testing._emulator.empresa_spellings import FORM
 
 if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.state import Row

@@ -19,11 +19,11 @@ from facturaonline_async import (
     Secret,
     UnreadableAnswerError,
 )
-from facturaonline_async._core.company_registry import CompanyRegistry, same_rfc
+from facturaonline_async._core.known_companies import KnownCompanies, same_rfc
 from facturaonline_async.empresas._models import key_marks
 from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, StepEvent, provision
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.empresa_fields import format_created, format_detail, format_updated
+from facturaonline_async.testing._emulator.empresa_spellings import format_created, format_detail, format_updated
 from tests.plans import nueva
 
 MAIN = "607a062eae2bb"
@@ -489,7 +489,7 @@ def test_rfcs_are_compared_in_normal_form(one: str, other: str, same: bool) -> N
 
 
 def test_three_companies_with_the_same_keys_are_each_reported_with_another() -> None:
-    identities = CompanyRegistry()
+    identities = KnownCompanies()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret("k" * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
     listing = identities.listing("account")
     listing.add(rows, key_marks(rows))
@@ -497,9 +497,9 @@ def test_three_companies_with_the_same_keys_are_each_reported_with_another() -> 
     assert all(listing.problem(row) and identities.problem(row) for row in rows)
 
 
-def _known(*uids: str) -> tuple[CompanyRegistry, list[Empresa]]:
+def _known(*uids: str) -> tuple[KnownCompanies, list[Empresa]]:
     """Return the registry after one list, and the list's companies."""
-    identities = CompanyRegistry()
+    identities = KnownCompanies()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)) for uid in uids]
     listing = identities.listing("account")
     listing.add(rows, key_marks(rows))

@@ -14,8 +14,8 @@ from facturaonline_async import bulk
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.builder import ParsedPlan
-from facturaonline_async.provision._plan.columns import as_problem
 from facturaonline_async.provision._plan.file_rows import FaultyRow
+from facturaonline_async.provision._plan.finding_columns import as_problem
 from facturaonline_async.provision._plan.models import PlanProblem, PlanRow
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.sat._findings import Finding
