@@ -1,7 +1,7 @@
-"""A hostile file of 1 MiB, or a text as long, takes work in proportion to its length.
+"""The work for a hostile file of 1 MiB, or for a text as long, is linear in its length.
 
-Counted, not timed: the lines of Python that run. What runs in C is linear in itself, but for two things: regular
-expressions, whose steps `tests.test_regexes` counts, and composing accents, whose texts are looked at here.
+The tests count executed lines of Python instead of measuring time. C code is linear, with two exceptions: regular
+expressions, whose steps `tests.test_regexes` counts, and the composition of accents, whose input is verified here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SMALL, LARGE, WHOLE = 1 << 15, 1 << 17, (1 << 20) - 4096
 
 
 def lines(work: Callable[[], object]) -> int:
-    """Return how many lines of Python some work takes."""
+    """Return the number of Python lines that a function executes."""
     count = 0
 
     def trace(_frame: FrameType, event: str, _argument: object) -> Any:
