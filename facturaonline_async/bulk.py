@@ -179,6 +179,7 @@ class _Source(Generic[ItemT]):
         self._lock = asyncio.Lock()  # an asynchronous generator refuses concurrent callers
         self._permits = permits
         self._index = count()
+        self._is_exhausted = False  # an iterator need not say its end twice
         #: Returns items without a coroutine, where taking one never waits.
         self.now: Iterator[tuple[int, ItemT]] = enumerate(() if isinstance(items, AsyncIterable) else items)
         self.is_quick: bool = self._later is None and permits is None
@@ -190,8 +191,10 @@ class _Source(Generic[ItemT]):
         if self._later is None:
             return next(self.now, None)
         async with self._lock:
-            async for item in self._later:
-                return next(self._index), item
+            if not self._is_exhausted:
+                async for item in self._later:
+                    return next(self._index), item
+                self._is_exhausted = True
             return None
 
 

@@ -424,3 +424,31 @@ def test_memory_does_not_grow_with_the_number_of_items(ordered: bool) -> None:  
 
     peak(100)
     assert peak(50_000) <= 1.1 * peak(5_000)
+
+
+class _EndsOnce:
+    """An iterator that waits for ever if it is asked for an item after its end, as one over a queue may."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+
+    def __aiter__(self) -> _EndsOnce:
+        return self
+
+    async def __anext__(self) -> int:
+        await asyncio.sleep(0)
+        self._left -= 1
+        if self._left == -1:
+            raise StopAsyncIteration
+        if self._left < -1:
+            await asyncio.Event().wait()
+        return self._left
+
+
+def test_an_iterator_is_asked_for_nothing_after_its_end() -> None:
+    async def double(item: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * item
+
+    outcomes = asyncio.run(bulk.run(_EndsOnce(5), double, concurrency=3))
+    assert sorted(outcome.result() for outcome in outcomes) == [0, 2, 4, 6, 8]

@@ -50,3 +50,19 @@ def test_stats_show_the_remaining_pause_of_a_throttled_key_pair() -> None:
     held, is_closed = virtually(main())
     assert list(held.values()) == [20]
     assert is_closed
+
+
+def test_stats_are_read_without_a_running_loop() -> None:
+    async def main() -> SessionManager:
+        async with Emulator() as emulator:
+            emulator.inject(Fault.status(429, headers={"Retry-After": "30"}))
+            session = SessionManager(Config(base_url=emulator.base_url))
+            call = asyncio.ensure_future(FacturaOnline(session, emulator.credentials).series.list())
+            await asyncio.sleep(10)
+            assert len((await asyncio.to_thread(lambda: session.stats)).held_keys) == 1
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            await session.aclose()
+            return session
+
+    assert virtually(main()).stats.is_closed

@@ -102,12 +102,14 @@ class Engine:
             NotSentError: The engine is closed, or belongs to another loop or process.
 
         """
+        self._check_process()
         self._check_usable(asyncio.get_running_loop())
 
     @property
     def stats(self) -> SessionStats:
         """Current numbers of waiting calls and calls in flight, and the held keys."""
-        return self._scheduler.stats(is_closed=self._is_closed)
+        now = self._loop.time() if self._loop is not None else 0.0
+        return self._scheduler.stats(now, is_closed=self._is_closed)
 
     async def aclose(self) -> None:
         """End all calls, and close all connections.
@@ -170,6 +172,7 @@ class Engine:
             FacturaOnlineError: The kind of the error says whether the call was done.
 
         """
+        self._check_process()  # first, because asyncio refuses the parent's loop with an error of its own
         loop = asyncio.get_running_loop()
         self._check_usable(loop)
         call = self._prepare(endpoint, credentials, uid, query, body)
@@ -332,8 +335,6 @@ class Engine:
             raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
         if self._loop is None:
             self._loop, self._process, self._closing = loop, getpid(), loop.create_future()
-        elif getpid() != self._process:
-            self._check_process()
         elif loop is not self._loop:
             raise NotSentError(
                 "this session belongs to another event loop: make one SessionManager inside each loop that calls"

@@ -211,7 +211,7 @@ class EmpresaService:
         if not (wanted := normalize_rfc(rfc)):
             raise InvalidInputError("rfc is empty.", field="rfc")
         empresas = await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
-        found = empresas.get(wanted, [])
+        found = builtins.list(empresas.get(wanted, []))  # the index is shared
         for empresa in found:
             if empresa.keys_problem:
                 raise UnreadableAnswerError(empresa.keys_problem, endpoint=wire.LIST.name, uid=empresa.uid)

@@ -94,7 +94,7 @@ class SeriesService:
 
         """
         key = serie_key(letra, tipo_documento)  # raises for invalid input before anything is sent
-        found = (await self._shared_index()).get(key, [])
+        found = builtins.list((await self._shared_index()).get(key, []))  # the index is shared
         if found:
             self._engine.pending.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
         return found

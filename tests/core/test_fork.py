@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
+import resource
+import socket
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -168,6 +173,33 @@ def test_a_child_that_runs_the_loop_leaves_the_parents_answer_unread(loop: async
         in_child(lambda: loop.run_until_complete(asyncio.sleep(0.5)))
         assert loop.run_until_complete(call).letra == "C1"
         loop.run_until_complete(client.session.aclose())
+
+
+def test_every_connection_is_replaced_in_a_child_that_has_no_descriptor_left() -> None:
+    pairs = [socket.socketpair() for _ in range(3)]
+
+    def replace() -> list[bool]:
+        connections._sockets.update(one for one, _ in pairs)
+        highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        with suppress(OSError):
+            while True:
+                os.dup(0)
+        connections._detach_in_child()
+        return [is_connected(one) for one, _ in pairs]
+
+    assert in_child(replace) == [False, False, False]
+    assert [is_connected(one) for one, _ in pairs] == [True, True, True]
+    for each in itertools.chain(*pairs):
+        each.close()
+
+
+def is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("use", ["read", "create", "change"])

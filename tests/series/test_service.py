@@ -166,6 +166,13 @@ async def test_find_all_gives_active_series_first(client: FacturaOnline, emulato
     assert await client.series.find_all(letra="G", tipo_documento="factura") == []
 
 
+async def test_each_caller_of_find_all_gets_a_list_of_its_own(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.add_serie(MAIN, letra="F", tipo_documento="factura")
+    both = await asyncio.gather(*(client.series.find_all(letra="F", tipo_documento="factura") for _ in range(2)))
+    both[0].clear()
+    assert [serie.letra for serie in both[1]] == ["F"]
+
+
 @pytest.mark.parametrize(("stored", "asked"), [("F ", "F"), ("Ñ", "N\u0303"), ("N\u0303", "Ñ")])
 async def test_blanks_and_decomposed_accents_make_no_second_serie(
     client: FacturaOnline, emulator: Emulator, stored: str, asked: str

@@ -46,9 +46,16 @@ def _detach_in_child() -> None:
     A child that continues to run the parent's loop shares its selector, and would read the parent's answers.
     """
     for sock in list(_sockets):
-        if sock.fileno() >= 0:
-            with socket.socket() as unconnected:
-                os.dup2(unconnected.fileno(), sock.fileno(), inheritable=False)
+        number = sock.fileno()
+        if number < 0:
+            continue
+        os.close(number)  # first, because the process may have no descriptor left
+        unconnected = socket.socket()
+        if unconnected.fileno() == number:
+            unconnected.detach()
+        else:
+            os.dup2(unconnected.fileno(), number, inheritable=False)
+            unconnected.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -225,12 +225,15 @@ class Scheduler:
         key_pair = self._keys.get(key)
         return key_pair is not None and key_pair.held_until > asyncio.get_running_loop().time()
 
-    def stats(self, *, is_closed: bool) -> SessionStats:
-        """Return the numbers of waiting calls and calls in flight, and the held key pairs."""
-        held = {}
-        if any(key_pair.held_until for key_pair in self._keys.values()):
-            now = asyncio.get_running_loop().time()
-            held = {name: each.held_until - now for name, each in self._keys.items() if each.held_until > now}
+    def stats(self, now: float, *, is_closed: bool) -> SessionStats:
+        """Return the numbers of waiting calls and calls in flight, and the held key pairs.
+
+        Args:
+            now: current time of the loop's clock.
+            is_closed: whether the session is closed.
+
+        """
+        held = {name: each.held_until - now for name, each in self._keys.copy().items() if each.held_until > now}
         return SessionStats(waiting=self._waiting, in_flight=self._in_flight, held_keys=held, is_closed=is_closed)
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from attrs import evolve
+
 from facturaonline_async._free_text import clean_text, find_fault, is_error_value, unwrap
 from facturaonline_async._text import find_invisible
 from facturaonline_async.provision._plan.cell_values import (
@@ -55,6 +57,8 @@ class RowParser:
         files: files that the plan names.
         series: series of the row; None: parse the cell ``series``.
         is_uneven: whether the number of cells is wrong; messages show no cell then.
+        may_be_shifted: whether cells may stand in the wrong columns. Messages then show no cell of a row in which a
+            column that holds or surrounds a password has a problem.
         any_tipo: whether to accept a ``tipo_documento`` that looks like a misspelt documented one.
 
     Attributes:
@@ -73,6 +77,7 @@ class RowParser:
         *,
         series: Iterable[SerieCell] | None = None,
         is_uneven: bool = False,
+        may_be_shifted: bool = True,
         any_tipo: bool = False,
     ) -> None:
         self.number = number
@@ -86,6 +91,7 @@ class RowParser:
         self._files = files
         self._given = series
         self._is_uneven = is_uneven
+        self._may_be_shifted = may_be_shifted
         self._any_tipo = any_tipo
         self._sellos: tuple[SelloFiles | None, SelloFiles | None] = None, None
         self._refused: set[str] = set()
@@ -146,6 +152,8 @@ class RowParser:
             fiel = self._sello("fiel")
         logo = self._logo()
         self._sellos = csd, fiel
+        if self._may_be_shifted and any(problem.column in HIDDEN for problem in self.problems):
+            self._hide_cells()
         if self.problems or csd is None:
             return None
         return FileRow(
@@ -158,6 +166,11 @@ class RowParser:
             fiel=fiel,
             logo=logo,
         )
+
+    def _hide_cells(self) -> None:
+        """Hide all cells: they may be shifted, and a password may stand in any column."""
+        self.problems[:] = [evolve(problem, seen=None) for problem in self.problems]
+        self.notices[:] = [evolve(notice, seen=None) for notice in self.notices]
 
     @property
     def faulty(self) -> FaultyRow:

@@ -60,7 +60,7 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
             continue
         texts, faults = _texts(table)
         series, more = _series(table.get("series"))
-        parser = RowParser(number, texts, files, series=series, any_tipo=any_tipo)
+        parser = RowParser(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
         for key, reason in (*faults, *more):
             parser.reject_column(key, reason)
         builder.add(parser)
