@@ -218,5 +218,5 @@ def wheel(session: nox.Session) -> None:
         session.run(python, "-m", "pip", "install", "-q", f"{built}[cli]", external=True)
         session.run(str(out / "empty" / "bin" / "facturaonline"), "--help", silent=True, external=True)
         templates = "'report.html', 'report_chart.html', 'report.css', 'report.js'"
-        read = f"from facturaonline_async.cli.report_html import template_text; [*map(template_text, [{templates}])]"
+        read = f"from facturaonline_async._cli.report_html import template_text; [*map(template_text, [{templates}])]"
         session.run(python, "-c", read, external=True)

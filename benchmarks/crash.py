@@ -27,7 +27,7 @@ import anyio
 from attrs import define, field, frozen
 
 from facturaonline_async import Config, FacturaOnlineError, RetryPolicy, connect
-from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan
 from facturaonline_async.testing import Emulator, Fault, Request
 from tests.plans import ROW, nueva, written
@@ -119,7 +119,7 @@ class Fight:
     folder: Path
     size: Size
     seed: int
-    module: str = "facturaonline_async.cli"
+    module: str = "facturaonline_async"
     settle: float = _SETTLE
     list_lag: float = _LIST_LAG
     latest: float = _LATEST

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan
 
 SERIES = (("F", "factura", 1), ("NC", "nota_credito", 1), ("P", "pago", 1))

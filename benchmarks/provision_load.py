@@ -94,7 +94,7 @@ def write_plan(folder: Path, rows: int, series: int, *, certified: bool) -> None
     """Write a plan; with certificates of their own where they are checked, else with the same two files for all."""
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
 
-    from facturaonline_async.cli.example import example_rfcs  # noqa: PLC0415
+    from facturaonline_async._cli.example import example_rfcs  # noqa: PLC0415
     from facturaonline_async.testing import make_sello  # noqa: PLC0415
 
     keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(16)]

@@ -26,8 +26,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from facturaonline_async.cli import main
-from facturaonline_async.cli.app import app
+from facturaonline_async._cli import main
+from facturaonline_async._cli.app import app
 
 __all__ = ["command", "read", "start"]
 

@@ -28,7 +28,7 @@ PUBLIC = sorted(
     | {
         module.name
         for module in pkgutil.walk_packages([str(PACKAGE)], "facturaonline_async.")
-        if not any(part.startswith("_") or part == "cli" for part in module.name.split("."))
+        if not any(part.startswith("_") for part in module.name.split("."))
     }
 )
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from facturaonline_async import Credentials
+from facturaonline_async._cli import empresas, example, report
+from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._private_files import make_private_folder, open_private
-from facturaonline_async.cli import empresas, example, report
-from facturaonline_async.cli.keys_out import KeysFile
 from facturaonline_async.provision._journal.writer import Journal
 from tests.journals import HOST, row, write
 

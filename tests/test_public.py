@@ -97,7 +97,7 @@ def test_importing_the_package_loads_neither_the_command_nor_the_emulator() -> N
     env = {name: value for name, value in os.environ.items() if "COV" not in name}  # coverage loads more
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     loaded = ran.stdout.split()
-    unwanted = ("typer", "rich", "facturaonline_async.testing", "facturaonline_async.cli", "cryptography", "sqlite3")
+    unwanted = ("typer", "rich", "facturaonline_async.testing", "facturaonline_async._cli", "cryptography", "sqlite3")
     assert [name for name in unwanted if name in loaded] == []
 
 
@@ -151,6 +151,6 @@ def test_the_map_of_contributing_has_a_question_for_every_folder() -> None:
 def test_the_tree_of_contributing_names_every_module_and_folder_of_its_two_levels() -> None:
     tree = CONTRIBUTING.split("## The tree")[1].split("\n```")[1]
     words = set(re.findall(r"\w+", tree))
-    modules = {path.stem for path in [*PACKAGE.glob("*.py"), *PACKAGE.glob("*/*.py")] if "cli" not in path.parts}
+    modules = {path.stem for path in [*PACKAGE.glob("*.py"), *PACKAGE.glob("*/*.py")] if "_cli" not in path.parts}
     folders = {path.parent.name for path in [*PACKAGE.glob("*/__init__.py"), *PACKAGE.glob("*/*/__init__.py")]}
     assert (modules | folders) - words == set()

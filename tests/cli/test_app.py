@@ -24,8 +24,8 @@ from attrs import frozen
 from cryptography import x509
 
 from facturaonline_async import Credentials, Rate, Sello, connect
-from facturaonline_async.cli import example, provision, run_until_interrupted
-from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async._cli import example, provision, run_until_interrupted
+from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.testing import Emulator, Fault
@@ -34,7 +34,7 @@ from tests.forkserver import command
 from tests.plans import HEADER, ROW, certify, written
 from tests.virtual import clocks, virtually
 
-COMMAND = [sys.executable, "-m", "facturaonline_async.cli"]
+COMMAND = [sys.executable, "-m", "facturaonline_async"]
 
 
 @frozen
@@ -456,7 +456,7 @@ async def started(
     """
     code = (
         f"{first}\nimport signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from facturaonline_async.cli import main; main()"
+        "from facturaonline_async._cli import main; main()"
     )
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -540,7 +540,7 @@ async def test_every_command_and_option_has_help(command: str) -> None:
 
 
 async def test_without_its_extra_the_command_says_how_to_get_it() -> None:
-    code = "import sys; sys.modules['typer'] = None; from facturaonline_async.cli import main; main()"
+    code = "import sys; sys.modules['typer'] = None; from facturaonline_async._cli import main; main()"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, env=environment()
     )

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from facturaonline_async.cli import progress
+from facturaonline_async._cli import progress
 from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, SerieOutcome, State
 
 

@@ -18,8 +18,8 @@ import pytest
 import typer
 
 from facturaonline_async import InvalidInputError
-from facturaonline_async.cli.keys_out import KeysFile
-from facturaonline_async.cli.provision import command as provision_command
+from facturaonline_async._cli.keys_out import KeysFile
+from facturaonline_async._cli.provision import command as provision_command
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import Ran, environment, run, started

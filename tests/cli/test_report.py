@@ -23,10 +23,10 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError
-from facturaonline_async.cli import main, report
-from facturaonline_async.cli.report_chart import chart
-from facturaonline_async.cli.report_html import MARK, render, templates
-from facturaonline_async.cli.run_texts import format_duration, next_steps
+from facturaonline_async._cli import main, report
+from facturaonline_async._cli.report_chart import chart
+from facturaonline_async._cli.report_html import MARK, render, templates
+from facturaonline_async._cli.run_texts import format_duration, next_steps
 from facturaonline_async.provision._journal import progress
 from facturaonline_async.provision._journal.history import Pace, paces, read_history
 from facturaonline_async.provision._journal.progress import read_progress

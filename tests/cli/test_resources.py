@@ -14,8 +14,8 @@ import attrs
 import pytest
 
 from facturaonline_async import CambiosEmpresa, Empresa, NuevaEmpresa
+from facturaonline_async._cli.output import attributes
 from facturaonline_async._text import printable
-from facturaonline_async.cli.output import attributes
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.cli.test_app import COMMAND, Ran, environment, interrupted, run
 from tests.plans import certify, private_key
@@ -211,7 +211,7 @@ async def test_what_is_too_wide_for_a_terminal_is_shown_in_blocks(emulator: Emul
 
 async def test_what_is_not_read_at_a_terminal_is_never_broken(emulator: Emulator) -> None:
     emulator.add_empresa(rfc=RFC, razon_social="C" * 300)
-    code = "import os; os.environ.pop('COLUMNS'); from facturaonline_async.cli import main; main()"
+    code = "import os; os.environ.pop('COLUMNS'); from facturaonline_async._cli import main; main()"
     process = await asyncio.create_subprocess_exec(
         COMMAND[0], "-c", code, "empresas", "list", stdout=asyncio.subprocess.PIPE, env=environment(emulator)
     )
@@ -483,7 +483,7 @@ async def test_a_folder_for_keys_that_does_not_exist_is_named(tmp_path: Path, em
 
 async def test_keys_that_cannot_be_written_leave_no_file(tmp_path: Path, emulator: Emulator) -> None:
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
-    code = f"{full} from facturaonline_async.cli import main; main()"
+    code = f"{full} from facturaonline_async._cli import main; main()"
     process = await asyncio.create_subprocess_exec(
         *(COMMAND[0], "-c", code, "empresas", "get", MAIN, "--keys-out", str(tmp_path / "keys")),
         stdout=asyncio.subprocess.PIPE,

@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa
-from facturaonline_async.cli import sello as command, sello_pairs
+from facturaonline_async._cli import sello as command, sello_pairs
 from facturaonline_async.config import Secret
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Sello
@@ -206,7 +206,7 @@ async def test_a_password_of_the_environment_in_another_encoding_is_told(tmp_pat
 AT_A_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "facturaonline_async.cli", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, "-m", "facturaonline_async", *sys.argv[1:]])
 """
 
 

@@ -63,7 +63,7 @@ async def provision_naively(
 
 
 if __name__ == "__main__":
-    from facturaonline_async.cli import main
+    from facturaonline_async._cli import main
 
     with intent_after_send():
         main()

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, evolve, field
 
 from facturaonline_async import FacturaOnline, InvalidInputError, NuevaEmpresa, Sello, connect
-from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import (
     Existing,
     Plan,

@@ -17,7 +17,7 @@ import typer
 from hypothesis import example, given, strategies as st
 from rich.console import Console
 
-from facturaonline_async.cli import report, report_html, status as status_command
+from facturaonline_async._cli import report, report_html, status as status_command
 from facturaonline_async.provision import InvalidJournalError, JournalError
 from facturaonline_async.provision._journal.history import read_history
 from facturaonline_async.provision._journal.progress import read_progress

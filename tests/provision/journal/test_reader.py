@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from facturaonline_async.cli.run_texts import format_run, next_steps
+from facturaonline_async._cli.run_texts import format_run, next_steps
 from facturaonline_async.provision import JournalError
 from facturaonline_async.provision._journal.progress import Status, read_progress
 from facturaonline_async.provision._journal.writer import Journal

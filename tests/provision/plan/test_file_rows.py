@@ -18,7 +18,7 @@ import attrs
 import cattrs
 import pytest
 
-from facturaonline_async.cli.example import example_rfcs
+from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, PlanSerie
 from facturaonline_async.provision._plan.file_rows import FileRow
 from tests.plans import ROW, folder, table, toml, written

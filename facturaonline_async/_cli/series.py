@@ -7,10 +7,10 @@ from typing import Annotated, Final
 
 import typer
 
+from facturaonline_async._cli import output, runner
+from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async._cli.typer_groups import command_group
 from facturaonline_async._text import printable
-from facturaonline_async.cli import output, runner
-from facturaonline_async.cli.runner import AsJson, BaseUrl, Uid, Yes
-from facturaonline_async.cli.typer_groups import command_group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError

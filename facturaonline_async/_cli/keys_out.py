@@ -12,8 +12,8 @@ from typing import Final, Self
 
 from attrs import define, field
 
+from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._private_files import open_private
-from facturaonline_async.cli.output_path_checks import unwritable
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
-from facturaonline_async.cli.run_texts import format_duration, format_moment
+from facturaonline_async._cli.run_texts import format_duration, format_moment
 from facturaonline_async.provision._journal.history import Pace
 
 __all__ = ["Chart", "chart"]

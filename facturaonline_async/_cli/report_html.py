@@ -11,8 +11,8 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from facturaonline_async.cli.report_chart import chart
-from facturaonline_async.cli.run_texts import format_duration, format_example, format_moment, next_steps, state_name
+from facturaonline_async._cli.report_chart import chart
+from facturaonline_async._cli.run_texts import format_duration, format_example, format_moment, next_steps, state_name
 from facturaonline_async.provision._journal.history import History, HistoryEntry
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, alike
 
@@ -65,7 +65,7 @@ def render(ledger: History) -> str:
 
 def template_text(name: str) -> str:
     """Return the text of a template, of the style sheet or of the script."""
-    text = (files("facturaonline_async.cli") / "templates" / name).read_text(encoding="utf-8")
+    text = (files("facturaonline_async._cli") / "templates" / name).read_text(encoding="utf-8")
     return text.replace("\r\n", "\n")  # browsers compute the hash of this form
 
 

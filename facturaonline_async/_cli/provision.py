@@ -18,11 +18,11 @@ import typer
 from rich.console import Console
 
 from facturaonline_async import bulk
+from facturaonline_async._cli import output, progress, run_until_interrupted
+from facturaonline_async._cli.keys_out import KeysFile
+from facturaonline_async._cli.output_path_checks import journal_files, same_file
+from facturaonline_async._cli.runner import check_environment
 from facturaonline_async._text import printable
-from facturaonline_async.cli import output, progress, run_until_interrupted
-from facturaonline_async.cli.keys_out import KeysFile
-from facturaonline_async.cli.output_path_checks import journal_files, same_file
-from facturaonline_async.cli.runner import check_environment
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError

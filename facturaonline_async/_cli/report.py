@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from facturaonline_async._cli import output, report_html, status
+from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
+from facturaonline_async._cli.run_texts import format_timestamp, state_name
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable
-from facturaonline_async.cli import output, report_html, status
-from facturaonline_async.cli.output_path_checks import journal_files, same_file, unwritable
-from facturaonline_async.cli.run_texts import format_timestamp, state_name
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.history import History, HistoryEntry, HistoryRow, read_history
 from facturaonline_async.provision._journal.opening import JournalError

@@ -11,12 +11,12 @@ from typing import Annotated, Final
 
 import typer
 
+from facturaonline_async._cli import empresa_options as options, output, runner
+from facturaonline_async._cli.output_path_checks import unwritable
+from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async._cli.typer_groups import command_group
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import fold, printable
-from facturaonline_async.cli import empresa_options as options, output, runner
-from facturaonline_async.cli.output_path_checks import unwritable
-from facturaonline_async.cli.runner import AsJson, BaseUrl, Uid, Yes
-from facturaonline_async.cli.typer_groups import command_group
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc

@@ -9,10 +9,10 @@ from typing import Annotated, Final
 
 import typer
 
+from facturaonline_async._cli import empresas, emulator, example, provision, report, sello, series, status
+from facturaonline_async._cli.typer_groups import add_command as _add
 from facturaonline_async._endpoints import ENDPOINTS
 from facturaonline_async._text import printable
-from facturaonline_async.cli import empresas, emulator, example, provision, report, sello, series, status
-from facturaonline_async.cli.typer_groups import add_command as _add
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from attrs import frozen
 
-from facturaonline_async.cli.passwords import read_password
+from facturaonline_async._cli.passwords import read_password
 from facturaonline_async.config import Secret
 from facturaonline_async.empresas._models import CorreoSmtp
 from facturaonline_async.sello import Sello, read_file

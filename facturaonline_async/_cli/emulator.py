@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from facturaonline_async.cli import run_until_interrupted
+from facturaonline_async._cli import run_until_interrupted
 from facturaonline_async.testing import Emulator
 
 __all__ = ["command"]

@@ -13,9 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from facturaonline_async._text import printable
-from facturaonline_async.cli import output
-from facturaonline_async.cli.run_texts import (
+from facturaonline_async._cli import output
+from facturaonline_async._cli.run_texts import (
     format_duration,
     format_example,
     format_moment,
@@ -24,6 +23,7 @@ from facturaonline_async.cli.run_texts import (
     next_steps,
     state_name,
 )
+from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, Throughput, read_progress
 

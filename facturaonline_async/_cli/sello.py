@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
+from facturaonline_async._cli import output, progress, run_until_interrupted, sello_pairs
 from facturaonline_async._text import printable_path
-from facturaonline_async.cli import output, progress, run_until_interrupted, sello_pairs
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow

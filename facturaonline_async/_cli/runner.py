@@ -13,9 +13,9 @@ from typing import Annotated, Final, TypeVar
 import typer
 from attrs import define
 
+from facturaonline_async._cli import run_until_interrupted
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._text import printable
-from facturaonline_async.cli import run_until_interrupted
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import Empresa, normalize_rfc

@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command and exit with its code."""
     try:
-        from facturaonline_async.cli.app import run  # noqa: PLC0415  # the extra may be missing
+        from facturaonline_async._cli.app import run  # noqa: PLC0415  # the extra may be missing
 
         run()
     except ModuleNotFoundError as problem:
