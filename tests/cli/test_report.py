@@ -319,11 +319,11 @@ def no_journals(folder: Path) -> Iterator[tuple[Path, str]]:
     yield folder / "none", "does not exist"
     yield folder, "cannot be read"
     (folder / "empty").touch()
-    yield folder / "empty", "no journal of this library"
+    yield folder / "empty", "not a journal of this library"
     (folder / "text").write_text("a text, and no database at all\n" * 100)
     yield folder / "text", "is not a journal: give the file that you gave to --journal"
     alter(folder / "other", "CREATE TABLE t (a)")
-    yield folder / "other", "no journal of this library"
+    yield folder / "other", "not a journal of this library"
 
 
 async def test_what_is_no_journal_is_one_clear_line(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> 
         if step.phase is not StepState.PLANNED:
             return step.reason
         has_turn = step.is_empresa or empresas[step.rfc].phase is StepState.DONE
-        return f"not tried: {'its turn did not come yet' if has_turn else 'its company comes first'}"
+        return f"not tried: {'its row was not started yet' if has_turn else 'its company comes first'}"
 
     assert found == [(step.number, step.rfc, step.letra, state(step), step.uid, reason(step)) for step in steps]
     assert [row["ok"] for row in rows] == [
@@ -402,8 +402,8 @@ async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
     missing = [line.split("│")[1:6] for line in ran.out.splitlines() if re.match(r"│ [0-9]", line)]
     assert [[cell.strip() for cell in line] for line in missing] == [
         ["2", rfc(2), "empresa", "failed", "no"],
-        ["3", rfc(3), "F:factura", "not tried", "not tried: its turn did not come yet"],
-        ["3", rfc(3), "P:pago", "not tried", "not tried: its turn did not come yet"],
+        ["3", rfc(3), "F:factura", "not tried", "not tried: its row was not started yet"],
+        ["3", rfc(3), "P:pago", "not tried", "not tried: its row was not started yet"],
     ]
 
 
