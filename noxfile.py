@@ -26,12 +26,12 @@ nox.options.sessions = ["check"]
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
-# pyenv hides its interpreters from those who do not name them.
+# pyenv hides every interpreter that PYENV_VERSION does not name, and its shims pin the variable to one version.
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-if "PYENV_VERSION" not in os.environ and _PYENV.is_dir():
-    os.environ["PYENV_VERSION"] = ":".join(
-        sorted(path.name for path in _PYENV.iterdir() if re.fullmatch(r"3\.1[1-9]\.\d+", path.name))
-    )
+if _PYENV.is_dir():
+    pinned = [name for name in os.environ.get("PYENV_VERSION", "").split(":") if name]
+    found = sorted(path.name for path in _PYENV.iterdir() if re.fullmatch(r"3\.1[1-9]\.\d+", path.name))
+    os.environ["PYENV_VERSION"] = ":".join(dict.fromkeys([*pinned, *found]))
 PYTEST = ("pytest", "-q", "-p", "no:randomly", "-p", "tests.progress", "--numprocesses=auto", "--dist=worksteal")
 EAGER = (f"eager-{PYTHONS[2]}(factory='custom')",)
 QUICK = (*PYTEST, "-m", "not slow")

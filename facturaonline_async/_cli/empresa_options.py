@@ -69,7 +69,15 @@ SMTP_ENCRYPTION: Final = _option("Encryption of the mail server: ssl, tls or non
 
 @frozen(kw_only=True)
 class Enclosures:
-    """Certificates, mail server and logo of a company; None was not given."""
+    """Certificates, mail server and logo that the options name.
+
+    Attributes:
+        csd: certificate for invoices with its key and password; None if not given.
+        fiel: e.firma with its key and password; None if not given.
+        smtp: the company's own mail server; None if not given.
+        logo: content of a PNG or JPEG file; None if not given.
+
+    """
 
     csd: Sello | None
     fiel: Sello | None

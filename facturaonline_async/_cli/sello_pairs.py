@@ -29,7 +29,13 @@ _SUFFIXES: Final = (".cer", ".key")
 
 @frozen
 class SelloPair:
-    """The files of a certificate and its key, or the finding on a file without a pair."""
+    """The files of a certificate and its key, or the finding on a file without a pair.
+
+    Attributes:
+        name: printable path of the first file, below the folder.
+        content: paths of the certificate and of the key, or the finding.
+
+    """
 
     name: str
     content: tuple[Path, Path] | Finding

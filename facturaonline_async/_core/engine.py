@@ -63,7 +63,6 @@ class Engine:
 
     Attributes:
         config: The configuration.
-        pending: Creates that lists may not show yet; their keys must not be created again.
         companies: RFCs and API keys of the companies, as far as answers have shown them.
 
     Raises:
@@ -77,7 +76,7 @@ class Engine:
         self.config = config
         self._single_flight = SingleFlight()
         self._locks = KeyedLock()
-        self.pending: PendingCreates = PendingCreates()
+        self._pending = PendingCreates()
         self.companies: KnownCompanies = KnownCompanies()
         self._scheduler = Scheduler(config)
         self._transport = Transport(config)
@@ -130,6 +129,12 @@ class Engine:
             await self._single_flight.aclose()
         finally:
             await self._transport.aclose()
+
+    @property
+    def pending(self) -> PendingCreates:
+        """Creates that lists may not show yet; their keys must not be created again."""
+        self._check_process()
+        return self._pending
 
     @property
     def single_flight(self) -> SingleFlight:

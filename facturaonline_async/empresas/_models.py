@@ -1,4 +1,4 @@
-"""The models of a company: as the API returns it, and as it is created or changed."""
+"""Models of a company: as an answer, as a new company, and as changes."""
 
 from __future__ import annotations
 

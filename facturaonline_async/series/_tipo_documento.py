@@ -45,7 +45,7 @@ class TipoDocumento(StrEnum):
         A documented kind in another case, with accents, blanks or hyphens is still refused when it is used.
 
         Args:
-            text: the kind, as it is to be sent.
+            text: the kind, sent unchanged.
 
         Returns:
             The same text, marked.

@@ -175,6 +175,30 @@ def test_a_child_that_runs_the_loop_leaves_the_parents_answer_unread(loop: async
         loop.run_until_complete(client.session.aclose())
 
 
+@pytest.mark.parametrize("use", USES)
+def test_a_child_forked_inside_the_running_loop_is_refused(use: str, loop: asyncio.AbstractEventLoop) -> None:
+    """There, asyncio finds no running loop, and would raise an error of its own."""
+    with served() as base_url:
+        client = opened(base_url)
+
+        async def fork_inside() -> str:
+            await client.series.get(7)
+            return in_child(lambda: first_step(USES[use](client)))
+
+        assert "after the fork" in loop.run_until_complete(fork_inside())
+        loop.run_until_complete(client.session.aclose())
+
+
+def first_step(work: Coroutine[Any, Any, object]) -> str:
+    try:
+        work.send(None)
+    except FacturaOnlineError as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        work.close()
+    return ""
+
+
 def test_every_connection_is_replaced_in_a_child_that_has_no_descriptor_left() -> None:
     pairs = [socket.socketpair() for _ in range(3)]
 

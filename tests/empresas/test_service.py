@@ -454,6 +454,13 @@ async def test_a_large_logo_is_sent_without_a_warning(client: FacturaOnline, emu
     assert emulator.requests[-1].files["logo"].sha256 == sha(picture)
 
 
+async def test_each_caller_of_find_all_gets_a_list_of_its_own(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.add_empresa(rfc="EKU9003173C9")
+    both = await asyncio.gather(*(client.empresas.find_all("EKU9003173C9") for _ in range(2)))
+    both[0].clear()
+    assert [empresa.rfc for empresa in both[1]] == ["EKU9003173C9"]
+
+
 async def test_find_refuses_an_empty_rfc(client: FacturaOnline, emulator: Emulator) -> None:
     emulator.state["empresas"][MAIN]["rfc"] = ""
     with pytest.raises(InvalidInputError, match="rfc is empty"):
