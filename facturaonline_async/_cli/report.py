@@ -102,7 +102,7 @@ def _write(path: Path, text: str) -> None:
 
 def _show(ledger: History) -> None:
     console = Console(highlight=False)
-    console.print(status.shown(ledger.status))
+    console.print(status.render_status(ledger.status))
     rows = [row for row in ledger.rows if not row.ok]
     if not rows:
         return

@@ -27,7 +27,7 @@ from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, Throughput, read_progress
 
-__all__ = ["as_json", "command", "readable", "shown"]
+__all__ = ["as_json", "command", "readable", "render_status"]
 
 _REASONS: Final = 5
 _SECOND: Final = 1.0
@@ -63,7 +63,7 @@ def command(
     if in_json:
         output.print_json(as_json(status))
     else:
-        Console(highlight=False).print(shown(status))
+        Console(highlight=False).print(render_status(status))
 
 
 def readable(journal: Path) -> Status:
@@ -85,17 +85,19 @@ def _watch(journal: Path, *, in_json: bool) -> None:
                 return
             time.sleep(_SECOND)
     status = readable(journal)
-    with Live(shown(status), console=Console(highlight=False), auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(
+        render_status(status), console=Console(highlight=False), auto_refresh=False, vertical_overflow="crop"
+    ) as live:
         while status.is_running:
             time.sleep(_SECOND)
             status = readable(journal)
-            live.update(shown(status), refresh=True)
+            live.update(render_status(status), refresh=True)
 
 
 # ── For people ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def shown(status: Status) -> RenderableType:
+def render_status(status: Status) -> RenderableType:
     """Return the status for people."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")

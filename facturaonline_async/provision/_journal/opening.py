@@ -24,7 +24,7 @@ from facturaonline_async.provision._journal.schema import (
     examine,
     read_meta,
 )
-from facturaonline_async.provision._journal.seal import Seal, checkpoint, is_wal_whole, side_file, wal_size
+from facturaonline_async.provision._journal.seal import Seal, checkpoint, merge_wal, side_file, wal_size
 
 __all__ = [
     "InvalidJournalError",
@@ -229,7 +229,7 @@ def _start_run(connection: sqlite3.Connection, path: Path, seal: Seal, gap: str,
     connection.execute("PRAGMA wal_autocheckpoint = 0")  # automatic checkpoints would ignore the seal
     connection.execute("PRAGMA synchronous = FULL")
     seal.break_()
-    if not is_wal_whole(connection, size):
+    if not merge_wal(connection, size):
         gap = gap or "its -wal is not whole"
     gap = begin_run(connection, gap)
     connection.execute("PRAGMA busy_timeout = 0")

@@ -34,7 +34,7 @@ from typing import Final
 
 from facturaonline_async.provision._journal.filelock import FileLock
 
-__all__ = ["Seal", "checkpoint", "is_wal_whole", "side_file", "wal_size"]
+__all__ = ["Seal", "checkpoint", "merge_wal", "side_file", "wal_size"]
 
 _BROKEN: Final = "broken"
 _WAL_HEADER: Final = 32
@@ -118,7 +118,7 @@ def wal_size(path: Path) -> int:
         return 0
 
 
-def is_wal_whole(connection: sqlite3.Connection, size: int) -> bool:
+def merge_wal(connection: sqlite3.Connection, size: int) -> bool:
     """Move the -wal into the journal; return whether all its bytes were valid."""
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
     _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

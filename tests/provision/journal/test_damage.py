@@ -53,7 +53,7 @@ def read_all(path: Path) -> None:
     """Read and show a journal in every way, without a process for each."""
     seen, ledger = read_progress(path), read_history(path)
     console = Console(file=io.StringIO(), width=120)
-    console.print(status_command.shown(seen))
+    console.print(status_command.render_status(seen))
     json.dumps([status_command.as_json(seen), report._as_json(ledger)])
     report_html.render(ledger)
 
