@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from facturaonline_async._messages import code_of
 from facturaonline_async.sat._findings import Finding
 
 __all__ = [
@@ -84,6 +85,11 @@ class FacturaOnlineError(Exception):
         self.status = status
         self.uid = uid
         self.snippet = snippet
+
+    @property
+    def code(self) -> str:
+        """Stable name of the text, such as ``"calls.no_connection"``, or ``""``."""
+        return code_of(self.args[0])
 
     def __str__(self) -> str:
         message = str(self.args[0])

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 
 from attrs import Attribute, field, frozen
 
+from facturaonline_async._messages import code_of
 from facturaonline_async._text import printable
 from facturaonline_async._validators import count, instance_of, type_name
 from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
@@ -44,6 +45,11 @@ class PlanProblem:
     reason: str
     seen: str | None = None
     file: str = ""
+
+    @property
+    def code(self) -> str:
+        """Stable name of the reason, such as ``"plan.required"``."""
+        return code_of(self.reason)
 
     def __str__(self) -> str:
         row = f"row {self.row}" if self.row else self.file

@@ -1,0 +1,79 @@
+"""Texts for people, each with a stable code and named parameters.
+
+``english`` holds the texts by code. A translation is another table with the same codes and the same parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from facturaonline_async._messages.english import TEXTS
+from facturaonline_async._messages.plural import Plural
+
+__all__ = ["Message", "Parameter", "code_of", "message"]
+
+
+class Message(str):
+    """Text for a person, with what it was made of.
+
+    It is a str in every respect; a str method returns a plain str.
+
+    Attributes:
+        code: stable name, such as ``"plan.required"``; its part before the dot is the area.
+        parameters: values in the text, by name; never a secret.
+        following: messages appended with `then`, in their order.
+
+    """
+
+    __slots__ = ("code", "following", "parameters")
+
+    code: str
+    parameters: Mapping[str, Parameter]
+    following: tuple[Message, ...]
+
+    def then(self, other: Message) -> Message:
+        """Return this message followed by another one.
+
+        The code and the parameters stay those of this message.
+
+        Args:
+            other: sentences that complete this message.
+
+        """
+        return _message(f"{self} {other}", self.code, self.parameters, (*self.following, other))
+
+
+#: A value in a text. Several messages are joined by commas.
+Parameter: TypeAlias = str | int | float | tuple[Message, ...]
+
+
+def message(code: str, /, **parameters: Parameter) -> Message:
+    """Return the text with this code, in English.
+
+    Args:
+        code: code of the text. A text with a singular and a plural is chosen by the parameter ``count``.
+        **parameters: values for the text's placeholders, never secret; a test compares their names with the text's.
+
+    """
+    template = TEXTS[code]
+    if isinstance(template, Plural):
+        template = template.one if parameters["count"] == 1 else template.other
+    shown = {name: ", ".join(each) if isinstance(each, tuple) else each for name, each in parameters.items()}
+    return _message(template.format_map(shown), code, parameters, ())
+
+
+def _message(text: str, code: str, parameters: Mapping[str, Parameter], following: tuple[Message, ...]) -> Message:
+    result = Message(text)
+    result.code, result.parameters, result.following = code, parameters, following
+    return result
+
+
+def code_of(text: object) -> str:
+    """Return the code of a message, or ``""`` for any other text.
+
+    Args:
+        text: text of an error or of a problem.
+
+    """
+    return text.code if isinstance(text, Message) else ""

@@ -1,0 +1,40 @@
+"""English texts by area, which is the part of a code before its dot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from facturaonline_async._messages.english import (
+    calls,
+    cli,
+    empresas,
+    findings,
+    journal,
+    plan,
+    run,
+    sat,
+    sello,
+    series,
+    testing,
+    values,
+)
+from facturaonline_async._messages.plural import Plural
+
+__all__ = ["TEXTS"]
+
+#: All texts by code.
+TEXTS: Final[Mapping[str, str | Plural]] = {
+    **values.TEXTS,
+    **calls.TEXTS,
+    **series.TEXTS,
+    **empresas.TEXTS,
+    **sat.TEXTS,
+    **findings.TEXTS,
+    **sello.TEXTS,
+    **plan.TEXTS,
+    **journal.TEXTS,
+    **run.TEXTS,
+    **cli.TEXTS,
+    **testing.TEXTS,
+}

@@ -1,0 +1,156 @@
+"""Texts for people stand in one place, each with a code and named parameters."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import string
+from collections import Counter
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import pytest
+
+import facturaonline_async
+from facturaonline_async import InvalidInputError
+from facturaonline_async._messages import Message, english, message
+from facturaonline_async._messages.plural import Plural
+from facturaonline_async.provision import PlanProblem
+
+PACKAGE = Path(facturaonline_async.__file__).parent
+AREAS = sorted(module.name for module in iter_modules(english.__path__))
+
+#: Modules whose texts are not in ``_messages``, by the start of their path.
+ELSEWHERE = {
+    "_messages",
+    "_cli",
+    "_core",
+    "empresas",
+    "provision",
+    "sat",
+    "sello",
+    "series",
+    "testing",
+    "_",
+    "b",
+    "c",
+    "e",
+}
+
+#: Codes that are made from another code: "remedy.expired" of the finding "expired".
+COMPOSED = ("remedy.",)
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Yield each call in the package, with the file's path."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                yield path.relative_to(PACKAGE).as_posix(), node
+
+
+def name_of(call: ast.Call) -> str:
+    return (
+        call.func.id
+        if isinstance(call.func, ast.Name)
+        else call.func.attr
+        if isinstance(call.func, ast.Attribute)
+        else ""
+    )
+
+
+def placeholders(template: str | Plural) -> list[set[str]]:
+    texts = template if isinstance(template, Plural) else [template]
+    return [{name for _, name, _, _ in string.Formatter().parse(text) if name is not None} for text in texts]
+
+
+def is_text(node: ast.expr) -> bool:
+    """Return whether an expression is a text of at least two words that is written in place."""
+    if isinstance(node, ast.JoinedStr):
+        return True
+    if isinstance(node, ast.BinOp):
+        return is_text(node.left) or is_text(node.right)
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+
+
+MESSAGES = [(path, call) for path, call in calls() if name_of(call) == "message"]
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_an_areas_codes_begin_with_its_name_and_are_its_own(area: str) -> None:
+    texts = import_module(f"facturaonline_async._messages.english.{area}").TEXTS
+
+    assert {code for code in texts if code.split(".")[0] not in {area, "remedy"}} == set()
+    assert {code for code in texts if english.TEXTS[code] is not texts[code]} == set()
+
+
+def test_every_message_has_a_text_with_the_same_parameters() -> None:
+    wrong = []
+    for path, call in MESSAGES:
+        [code] = call.args
+        if isinstance(code, ast.Constant) and isinstance(code.value, str):
+            given = {each.arg for each in call.keywords}
+            used = placeholders(english.TEXTS[code.value]) if code.value in english.TEXTS else []
+            counted = {"count"} if isinstance(english.TEXTS.get(code.value), Plural) else set()
+            if not used or any(given - counted != names - counted or not names <= given for names in used):
+                wrong.append(f"{path}:{call.lineno}: {code.value}")
+
+    assert wrong == []
+
+
+def test_every_text_is_used() -> None:
+    used = {code.value for _, call in MESSAGES for code in ast.walk(call.args[0]) if isinstance(code, ast.Constant)}
+
+    assert {code for code in english.TEXTS if not code.startswith(COMPOSED)} - used == set()
+
+
+def test_every_text_for_people_is_a_message() -> None:
+    """Errors, findings, plan problems and the command's sentences are written nowhere else."""
+    places: dict[str, tuple[int, str]] = {"Finding": (2, "seen"), "PlanProblem": (9, "reason")}
+    elsewhere: Counter[str] = Counter()
+    for path, call in calls():
+        name = name_of(call)
+        place, keyword = places.get(name, (0, ""))
+        if not (name.endswith("Error") or name in places) or path.startswith(tuple(ELSEWHERE)):
+            continue
+        given = [*call.args[place : place + 1], *(each.value for each in call.keywords if each.arg == keyword)]
+        if any(map(is_text, given)):
+            elsewhere[f"{path}:{call.lineno}"] += 1
+
+    assert sorted(elsewhere) == []
+
+
+def test_a_message_is_its_english_text_with_its_code_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        english.TEXTS, "run.left", Plural("{count} row is left in {file}.", "{count} rows are left in {file}.")
+    )
+    monkeypatch.setitem(english.TEXTS, "run.again", "Run it again.")
+    one, many = message("run.left", count=1, file="a.csv"), message("run.left", count=2, file="a.csv")
+    both = many.then(message("run.again"))
+
+    assert (one, many) == ("1 row is left in a.csv.", "2 rows are left in a.csv.")
+    assert both == "2 rows are left in a.csv. Run it again."
+    assert (both.code, both.parameters) == ("run.left", {"count": 2, "file": "a.csv"})
+    assert [each.code for each in both.following] == ["run.again"]
+    copy = pickle.loads(pickle.dumps(both))
+    assert (copy, copy.code, copy.following[0].code) == (both, "run.left", "run.again")
+
+
+def test_several_messages_in_one_are_joined_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(english.TEXTS, "plan.changed", "was read {changes}")
+    monkeypatch.setitem(english.TEXTS, "plan.trimmed", "without blanks")
+    changes = (message("plan.trimmed"), message("plan.trimmed"))
+
+    assert message("plan.changed", changes=changes) == "was read without blanks, without blanks"
+
+
+def test_errors_and_plan_problems_have_the_code_of_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(english.TEXTS, "plan.required", "is required, and empty")
+    reason = message("plan.required")
+
+    assert isinstance(reason, Message)
+    assert InvalidInputError(reason).code == "plan.required"
+    assert PlanProblem(row=2, column="rfc", reason=reason).code == "plan.required"
+    assert (InvalidInputError("own text").code, PlanProblem(row=2, column="rfc", reason="own").code) == ("", "")
