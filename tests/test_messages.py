@@ -27,7 +27,6 @@ ELSEWHERE = {
     "_messages",
     "_cli",
     "_core",
-    "empresas",
     "provision",
     "sat",
     "sello",
@@ -36,7 +35,8 @@ ELSEWHERE = {
     "_",
     "b",
     "c",
-    "e",
+    "errors.py",
+    "events.py",
 }
 
 #: Codes that are made from another code: "remedy.expired" of the finding "expired".

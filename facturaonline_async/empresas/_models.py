@@ -11,6 +11,7 @@ from attrs import Attribute, field, fields, frozen
 from facturaonline_async._core.known_companies import plain_rfc
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.protocol.unread_secrets import PLACES, KeepsSecrets
+from facturaonline_async._messages import message
 from facturaonline_async._text import compose, is_latin
 from facturaonline_async._validators import count, instance_of, positive_int, required_text, text, type_name
 from facturaonline_async.config import Credentials, Secret, to_secret
@@ -34,7 +35,7 @@ def normalize_rfc(rfc: str) -> str:
 
     """
     if not isinstance(rfc, str):
-        raise InvalidInputError(f"rfc must be a text, and was {type_name(rfc)}.", field="rfc")
+        raise InvalidInputError(message("values.not_text", name="rfc", kind=type_name(rfc)), field="rfc")
     return plain_rfc(rfc)
 
 
@@ -170,12 +171,7 @@ class Empresa(KeepsSecrets):
         if self.keys_problem:
             raise UnreadableAnswerError(self.keys_problem, uid=self.uid)
         if not self.api_key or not self.secret_key:
-            raise InvalidInputError(
-                "This Empresa has no keys: only list(), get(), find(), current() and ensure() return them. "
-                f"Read it with get({self.uid!r}).",
-                field="credentials",
-                uid=self.uid,
-            )
+            raise InvalidInputError(message("empresas.no_keys", uid=repr(self.uid)), field="credentials", uid=self.uid)
         return Credentials(api_key=self.api_key, secret_key=self.secret_key)
 
     def key_mark(self) -> int:
@@ -239,9 +235,9 @@ def _check_logo(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
     if not isinstance(value, bytes) or logo_extension(value) is None:
-        raise InvalidInputError("logo must hold the bytes of a PNG or JPEG picture.", field=attribute.name)
+        raise InvalidInputError(message("empresas.logo_not_a_picture"), field=attribute.name)
     if len(value) > _MAX_LOGO_BYTES:
-        raise InvalidInputError(f"logo must have {_MAX_LOGO_BYTES:,} bytes at most.", field=attribute.name)
+        raise InvalidInputError(message("empresas.logo_too_large", limit=_MAX_LOGO_BYTES), field=attribute.name)
 
 
 def _optional_rfc(rfc: str | None) -> str | None:

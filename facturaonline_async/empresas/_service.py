@@ -17,6 +17,7 @@ from facturaonline_async._core.once.create import BeforeSend, ensure, poll_until
 from facturaonline_async._core.once.pending import Key
 from facturaonline_async._core.payload import read_all, read_one
 from facturaonline_async._core.protocol.envelope import Reply
+from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas import _wire as wire
 from facturaonline_async.empresas._models import (
@@ -102,7 +103,8 @@ class EmpresaService:
 
         """
         if isinstance(per_page, bool) or not isinstance(per_page, int) or per_page < 1:
-            raise InvalidInputError(f"per_page must be a whole number above 0, and was {per_page!r}.", field="per_page")
+            reason = message("values.not_positive_int", name="per_page", value=f"{per_page!r:.40}")
+            raise InvalidInputError(reason, field="per_page")
         seen: set[str] = set()
         listing = self._engine.companies.listing(self._credentials.fingerprint)
         page = 0
@@ -169,8 +171,9 @@ class EmpresaService:
         problem = self._problem(empresa, str(uid))
         if not problem and not same_rfc(empresa.rfc, rfc):
             problem = (
-                f"asked for the company {uid} with the RFC {rfc}, the API answered with the company {empresa.uid} "
-                f"with the RFC {empresa.rfc or '(none)'}"
+                message("empresas.other_rfc", uid=uid, rfc=rfc, other=empresa.uid, other_rfc=empresa.rfc)
+                if empresa.rfc
+                else message("empresas.without_rfc", uid=uid, rfc=rfc, other=empresa.uid)
             )
         registry, account = self._engine.companies, self._credentials.fingerprint
         if not problem and registry.needs_proof(empresa, account, self._own_key_mark):
@@ -209,7 +212,7 @@ class EmpresaService:
 
         """
         if not (wanted := normalize_rfc(rfc)):
-            raise InvalidInputError("rfc is empty.", field="rfc")
+            raise InvalidInputError(message("values.empty", name="rfc"), field="rfc")
         empresas = await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
         found = builtins.list(empresas.get(wanted, []))  # the index is shared
         for empresa in found:
@@ -399,11 +402,7 @@ class EmpresaService:
         found = await self.find(rfc)
         if found is None:
             return None
-        problem = UnreadableAnswerError(
-            "the company exists, but was not readable before the deadline: read it with get(uid) later",
-            endpoint=wire.GET.name,
-            uid=found.uid,
-        )
+        problem = UnreadableAnswerError(message("empresas.not_readable_yet"), endpoint=wire.GET.name, uid=found.uid)
         return await poll_until(self._engine, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
 
     async def _get_with_keys(self, rfc: str, uid: str) -> Empresa | None:
@@ -447,7 +446,7 @@ class EmpresaService:
     def _problem(self, empresa: Empresa, uid: str) -> str:
         """Return why this company is not the requested one, or ``""``."""
         if empresa.uid != uid:
-            return f"asked for the company {uid}, the API answered with the company {empresa.uid}"
+            return message("empresas.other_company", uid=uid, other=empresa.uid)
         return self._engine.companies.problem(empresa)
 
     def _flag_mismatch(self, empresa: Empresa, endpoint: str, *, uid: str = "") -> Empresa:
@@ -462,9 +461,9 @@ class EmpresaService:
         empresa = read_one(reply, wire.read_written_empresa)
         problem = ""
         if uid and empresa.uid != uid:
-            problem = f"the company {uid} was changed, and it is about the company {empresa.uid}"
+            problem = message("empresas.other_company_changed", uid=uid, other=empresa.uid)
         elif rfc and empresa.rfc and not same_rfc(empresa.rfc, rfc):
-            problem = f"the RFC sent was {rfc}, and it is about the company {empresa.uid} with the RFC {empresa.rfc}"
+            problem = message("empresas.other_rfc_written", rfc=rfc, other=empresa.uid, other_rfc=empresa.rfc)
         if problem := problem or self._engine.companies.problem(empresa):
             raise reply.unreadable(problem)
         self._engine.companies.learn(empresa)
@@ -478,13 +477,13 @@ class EmpresaService:
         except FacturaOnlineError as error:
             if error.is_transient:
                 raise
-            unverified = f"the owner of the keys of the company {empresa.uid} could not be verified: {error}"
+            unverified = message("empresas.owner_not_verified", uid=empresa.uid, reason=str(error))
             if not isinstance(error, (AuthenticationError, NotFoundError)):
                 return unverified
         else:
             if owner.uid == empresa.uid and (not owner.rfc or same_rfc(owner.rfc, empresa.rfc)):
                 return ""
-            return f"the API gave the keys of the company {owner.uid} for the company {empresa.uid}"
+            return message("empresas.keys_of_another", uid=empresa.uid, owner=owner.uid)
         problem = UnreadableAnswerError(unverified, endpoint=wire.CURRENT.name, uid=empresa.uid)
         problem.is_transient = True
         raise problem

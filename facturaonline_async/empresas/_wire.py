@@ -12,6 +12,7 @@ from typing import Final
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.bodies import Body, File, Value, form
 from facturaonline_async._core.protocol.structure import make_reader, make_writer
+from facturaonline_async._messages import message
 from facturaonline_async._validators import is_one_line, one_line, type_name
 from facturaonline_async.config import Secret, Upload
 from facturaonline_async.empresas._models import (
@@ -142,7 +143,7 @@ def write_cambios(cambios: CambiosEmpresa, upload: Upload) -> Body:
     """
     fields: dict[str, Value] = {**_write_cambios(cambios), **_attachments(cambios, upload)}
     if not fields:
-        raise InvalidInputError("cambios is empty: give at least one attribute to change.", field="cambios")
+        raise InvalidInputError(message("empresas.no_changes"), field="cambios")
     return form(fields)
 
 
@@ -171,7 +172,7 @@ def list_query(*, rfc: str | None, razon_social: str | None) -> dict[str, str]:
     given = {name: value for name, value in filters.items() if value is not None}
     for name, value in given.items():
         if not isinstance(value, str):
-            raise InvalidInputError(f"{name} must be a text, and was {type_name(value)}.", field=name)
+            raise InvalidInputError(message("values.not_text", name=name, kind=type_name(value)), field=name)
         one_line(name, value)
     return given
 
@@ -225,9 +226,7 @@ def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
 
 def _smtp(smtp: CorreoSmtp) -> dict[str, Value]:
     if not is_one_line(smtp.password.reveal()):
-        raise InvalidInputError(
-            "smtp.password is empty, or holds a line break or another control character.", field="smtp.password"
-        )
+        raise InvalidInputError(message("values.password_not_one_line", name="smtp.password"), field="smtp.password")
     return {
         "smtp": "1",
         "smtp_email": smtp.email,

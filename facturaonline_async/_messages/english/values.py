@@ -10,4 +10,11 @@ from facturaonline_async._messages.plural import Plural
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural]] = {}
+TEXTS: Final[Mapping[str, str | Plural]] = {
+    # Texts.
+    "values.not_text": "{name} must be a text, and was {kind}.",
+    "values.empty": "{name} is empty.",
+    "values.password_not_one_line": "{name} is empty, or holds a line break or another control character.",
+    # Numbers.
+    "values.not_positive_int": "{name} must be a whole number above 0, and was {value}.",
+}
