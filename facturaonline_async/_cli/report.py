@@ -112,7 +112,7 @@ def _show(ledger: History) -> None:
     for row in rows[:_ROWS_SHOWN]:
         for entry in row.missing:
             state = state_name(entry.state)
-            table.add_row(*map(Text, (str(row.number), row.rfc, entry.name, state, entry.reason)))
+            table.add_row(*map(Text, (str(row.number), row.rfc, entry.label, state, entry.reason)))
     if len(rows) > _ROWS_SHOWN:
         table.caption = f"and {len(rows) - _ROWS_SHOWN} rows more; --html and --json show all"
     console.print(table)
@@ -120,15 +120,15 @@ def _show(ledger: History) -> None:
 
 def _as_json(ledger: History) -> dict[str, Any]:
     return status.as_json(ledger.status) | {
-        "pace": [
+        "throughput": [
             {
                 "began": format_timestamp(each.began),
                 "ended": format_timestamp(each.ended),
-                "step": each.interval,
+                "interval": each.interval,
                 "empresas": each.empresas,
                 "series": each.series,
             }
-            for each in ledger.pace
+            for each in ledger.throughput
         ],
         "rows": [_row(row) for row in ledger.rows],
     }

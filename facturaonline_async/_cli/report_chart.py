@@ -10,7 +10,7 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async._cli.run_texts import format_duration, format_moment
-from facturaonline_async.provision._journal.history import Pace
+from facturaonline_async.provision._journal.history import RunThroughput
 
 __all__ = ["Chart", "chart"]
 
@@ -132,20 +132,20 @@ class _Scale:
         return _HEIGHT - _BOTTOM - number / self.top * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def chart(pace: Sequence[Pace], zone: tzinfo) -> Chart | None:
+def chart(throughput: Sequence[RunThroughput], zone: tzinfo) -> Chart | None:
     """Return the chart, or None if nothing was done."""
-    if not pace:
+    if not throughput:
         return None
-    most = max(max(map(sum, zip(each.empresas, each.series, strict=True))) for each in pace)
-    pauses = len(pace) - 1
+    most = max(max(map(sum, zip(each.empresas, each.series, strict=True))) for each in throughput)
+    pauses = len(throughput) - 1
     gap = min(_GAP, (_WIDTH - _LEFT - _RIGHT) * 0.3 / pauses) if pauses else 0.0
-    bars = sum(len(each.empresas) for each in pace)
+    bars = sum(len(each.empresas) for each in throughput)
     scale = _Scale((_WIDTH - _LEFT - _RIGHT - gap * pauses) / bars, gap, _ceiling(most))
     return Chart(
-        interval=format_duration(pace[0].interval).removeprefix("1 "),
+        interval=format_duration(throughput[0].interval).removeprefix("1 "),
         most=most,
         grid=tuple((scale.y(number), number) for number in (scale.top * part // 4 for part in range(5))),
-        runs=tuple(_runs(pace, scale, zone)),
+        runs=tuple(_runs(throughput, scale, zone)),
     )
 
 
@@ -156,11 +156,11 @@ def _ceiling(most: int) -> int:
     return 4 * next(step for step in steps if 4 * step >= most)
 
 
-def _runs(pace: Sequence[Pace], scale: _Scale, zone: tzinfo) -> Iterator[Run]:
+def _runs(throughput: Sequence[RunThroughput], scale: _Scale, zone: tzinfo) -> Iterator[Run]:
     x = _LEFT
-    before: Pace | None = None
+    before: RunThroughput | None = None
     tick: Tick | None = None
-    for each in pace:
+    for each in throughput:
         pause = None
         if before is not None:
             text = f"pause of {format_duration(each.began - before.ended)}"
@@ -173,22 +173,22 @@ def _runs(pace: Sequence[Pace], scale: _Scale, zone: tzinfo) -> Iterator[Run]:
         tick = ticks[-1] if ticks else tick
 
 
-def _bars(pace: Pace, left: float, scale: _Scale, zone: tzinfo) -> Iterator[Bar]:
+def _bars(throughput: RunThroughput, left: float, scale: _Scale, zone: tzinfo) -> Iterator[Bar]:
     inner = max(scale.bar * 0.84, scale.bar - 2)
-    for place, (empresas, series) in enumerate(zip(pace.empresas, pace.series, strict=True)):
+    for place, (empresas, series) in enumerate(zip(throughput.empresas, throughput.series, strict=True)):
         if empresas or series:
             x = left + place * scale.bar + (scale.bar - inner) / 2
-            when = format_moment(pace.began + place * pace.interval, zone)
+            when = format_moment(throughput.began + place * throughput.interval, zone)
             heights = scale.y(0), scale.y(empresas), scale.y(empresas + series)
             yield Bar(x, inner, when, empresas, series, *heights)
 
 
-def _ticks(pace: Pace, left: float, scale: _Scale, zone: tzinfo, last: Tick | None) -> Iterator[Tick]:
+def _ticks(throughput: RunThroughput, left: float, scale: _Scale, zone: tzinfo, last: Tick | None) -> Iterator[Tick]:
     """Return the ticks of a run, as many as fit after the last one."""
-    for place in range(0, len(pace.empresas), max(1, math.ceil(_LABEL / scale.bar))):
+    for place in range(0, len(throughput.empresas), max(1, math.ceil(_LABEL / scale.bar))):
         x = left + place * scale.bar
         if (last is None or x >= last.x + _LABEL) and x <= _WIDTH - _LABEL / 2:
-            when = datetime.fromtimestamp(pace.began + place * pace.interval, UTC).astimezone(zone)
-            day, time = f"{when:%Y-%m-%d}", f"{when:%H:%M:%S}" if pace.interval < 60 else f"{when:%H:%M}"
+            when = datetime.fromtimestamp(throughput.began + place * throughput.interval, UTC).astimezone(zone)
+            day, time = f"{when:%Y-%m-%d}", f"{when:%H:%M:%S}" if throughput.interval < 60 else f"{when:%H:%M}"
             last = Tick(x, day, time, is_new_day=last is None or day != last.day)
             yield last

@@ -52,7 +52,7 @@ def render(ledger: History) -> str:
             kinds={"Empresas": status.empresas, "Series": status.series},
             states=[state for state in STATES if status.empresas[state] or status.series[state]],
             next_steps=next_steps(status),
-            chart=chart(ledger.pace, zone),
+            chart=chart(ledger.throughput, zone),
             reasons=status.reasons[:_REASONS],
             unfinished=unfinished,
             rows_without_script=unfinished[:_ROWS_WITHOUT_SCRIPT],

@@ -118,7 +118,7 @@ class RunReport:
         earlier_series: how many of `series` an earlier run with the same journal had finished.
         failed: rows that are not `ok`, in the order in which they finished, without rows that were never started.
         seconds: duration of the run.
-        pace: companies and series finished in each interval of ten seconds; key 0 is the first interval.
+        throughput: companies and series finished in each interval of ten seconds; key 0 is the first interval.
         audit: differences found by the final audit, as sentences. Empty if everything exists exactly once; None if the
             audit was not completed.
         has_audit: whether the final audit was requested; see the ``audit`` argument of `provision`.
@@ -133,7 +133,7 @@ class RunReport:
     earlier_series: Counter[State] = field(factory=Counter)
     failed: list[RowOutcome] = field(factory=list)
     seconds: float = 0.0
-    pace: Counter[int] = field(factory=Counter)
+    throughput: Counter[int] = field(factory=Counter)
     audit: list[str] | None = None
     has_audit: bool = True
 

@@ -35,7 +35,7 @@ from facturaonline_async.sello._check_in_thread import check_in_thread
 __all__ = ["Run", "provision"]
 
 _TICK = 10
-"""Interval of `RunReport.pace`, in seconds."""
+"""Interval of `RunReport.throughput`, in seconds."""
 
 
 @asynccontextmanager
@@ -208,7 +208,7 @@ class Run:
                 self._not_counted.discard(each.item)
                 self.report.add(row)
                 done = [row.state, *(serie.state for serie in row.series)]
-                self.report.pace[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
+                self.report.throughput[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
                 yield row
         if self._audit is not None and self._audit_task is not None and not self._sender.stopping.is_set():
             self.report.audit = await self._audit.finish(self._audit_task)

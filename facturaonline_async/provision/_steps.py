@@ -109,7 +109,7 @@ class Step:
         return not self.letra
 
     @property
-    def name(self) -> tuple[str, str, str]:
+    def primary_key(self) -> tuple[str, str, str]:
         """Primary key: (rfc, letra, tipo_documento)."""
         return self.rfc, self.letra, self.tipo_documento
 

@@ -28,7 +28,7 @@ from facturaonline_async._cli.report_chart import chart
 from facturaonline_async._cli.report_html import MARK, render, templates
 from facturaonline_async._cli.run_texts import format_duration, next_steps
 from facturaonline_async.provision._journal import progress
-from facturaonline_async.provision._journal.history import Pace, paces, read_history
+from facturaonline_async.provision._journal.history import RunThroughput, read_history, throughput_of_runs
 from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps, safe
 from facturaonline_async.provision._journal.writer import Journal, JournalError
@@ -254,7 +254,7 @@ async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> Non
     assert (seen.is_complete, seen.unseen, [reason.state for reason in seen.reasons]) == (False, 1, ["created"])
     assert [step[:9] for step in next_steps(seen)] == ["To finish", "1 row wit"]
     first, second = read_history(path).rows
-    assert (first.ok, [entry.name for entry in first.missing], second.ok) == (False, ["empresa"], True)
+    assert (first.ok, [entry.label for entry in first.missing], second.ok) == (False, ["empresa"], True)
 
 
 async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: Path) -> None:
@@ -407,10 +407,10 @@ async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
     ]
 
 
-def draw(pace: list[Pace]) -> str:
+def draw(throughput: list[RunThroughput]) -> str:
     """Draw a chart as the page does."""
     template: Any = templates().get_template("report_chart.html").module
-    return str(template.draw(chart(pace, UTC)))
+    return str(template.draw(chart(throughput, UTC)))
 
 
 @given(
@@ -424,17 +424,17 @@ def test_the_picture_has_all_that_was_done_wherever_the_clock_went(
     began = CLOCK
     for pause, length in sessions:
         spans.append((began := began + pause, began + length))  # also those that overlap: a clock was set back
-    pace = paces(spans, [(CLOCK + moment, is_empresa) for moment, is_empresa in done])
-    assert sum(sum(each.empresas) for each in pace) == sum(is_empresa for _, is_empresa in done)
-    assert sum(sum(each.empresas) + sum(each.series) for each in pace) == len(done)
-    drawn = draw(pace)
+    throughput = throughput_of_runs(spans, [(CLOCK + moment, is_empresa) for moment, is_empresa in done])
+    assert sum(sum(each.empresas) for each in throughput) == sum(is_empresa for _, is_empresa in done)
+    assert sum(sum(each.empresas) + sum(each.series) for each in throughput) == len(done)
+    drawn = draw(throughput)
     assert (drawn.count('class="pause"'), re.findall(r"\b(?:nan|inf)\b|-[0-9.]+\"", drawn)) == (len(sessions) - 1, [])
 
 
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=60))
 def test_the_picture_has_no_more_bars_than_fit(lengths: list[float]) -> None:
-    pace = paces([(CLOCK, CLOCK + length) for length in lengths], [])
-    assert sum(len(each.empresas) for each in pace) <= 96 + len(lengths)
+    throughput = throughput_of_runs([(CLOCK, CLOCK + length) for length in lengths], [])
+    assert sum(len(each.empresas) for each in throughput) <= 96 + len(lengths)
 
 
 async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(path: Path) -> None:
@@ -448,7 +448,7 @@ async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(p
         "UPDATE things SET phase = 'done', changed = :at + 3625.5 WHERE number = 5 AND letra <> ''",
         at=CLOCK,
     )
-    first, second = read_history(path).pace
+    first, second = read_history(path).throughput
     assert (first.empresas, first.series) == ((3, *[0] * 18, 3), (3, *[0] * 19))
     assert (second.empresas, second.series) == ((0,) * 10, (0, 0, 0, 0, 0, 1, 0, 0, 0, 0))
     drawn = draw([first, second])
@@ -462,14 +462,14 @@ async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(p
 
 
 def test_the_chart_shows_each_day_once() -> None:
-    drawn = draw(paces([(CLOCK, CLOCK + 30 * 3600)], []))
+    drawn = draw(throughput_of_runs([(CLOCK, CLOCK + 30 * 3600)], []))
     assert re.findall(r">(2023-[0-9-]+)<", drawn) == ["2023-11-14", "2023-11-15", "2023-11-16"]
 
 
 @given(st.integers(0, 10**7))
 def test_the_axis_has_round_steps_and_room_for_the_highest_bar(most: int) -> None:
-    pace = paces([(CLOCK, CLOCK + 1)], [])
-    drawn = draw([evolve(pace[0], empresas=(most,))])
+    throughput = throughput_of_runs([(CLOCK, CLOCK + 1)], [])
+    drawn = draw([evolve(throughput[0], empresas=(most,))])
     labels = [int(each.replace(",", "")) for each in re.findall(r'text-anchor="end">([0-9,.]+)<', drawn)]
     assert labels == [labels[1] * place for place in range(5)]
     assert most <= labels[-1] <= max(4, 2 * most)

@@ -76,7 +76,7 @@ class Recorder:
     async def save_baseline(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
         """Write the uids that exist for these steps, before any of them is sent."""
         if self.journal is not None:
-            await self.journal.adjust(forget=[step.name for step in steps], baseline=list(uids))
+            await self.journal.adjust(forget=[step.primary_key for step in steps], baseline=list(uids))
 
     def digest(self, content: Callable[[], bytes]) -> bytes | None:
         """Return the digest of a payload, or None without a journal."""

@@ -79,9 +79,9 @@ async def begin(
 
 async def restore(journal: Journal, progress: RowProgress) -> None:
     """Load the steps of a row, and its baseline, from the journal."""
-    known = {step.name: step for step in await journal.steps_of_row(progress.empresa.rfc)}
-    progress.empresa = known[progress.empresa.name]
-    progress.series = [known[step.name] for step in progress.series]
+    known = {step.primary_key: step for step in await journal.steps_of_row(progress.empresa.rfc)}
+    progress.empresa = known[progress.empresa.primary_key]
+    progress.series = [known[step.primary_key] for step in progress.series]
     progress.is_restored = True
     for step in progress.steps:
         step.earlier, step.is_earlier = step.sends, step.phase is StepState.DONE
@@ -117,9 +117,9 @@ class _PlanDiff:
         """Compare one row with its steps in the journal."""
         rfc = normalize_rfc(row.rfc)
         self._seen.add(rfc)
-        known = {step.name: step for step in await self.journal.steps_of_row(rfc)}
+        known = {step.primary_key: step for step in await self.journal.steps_of_row(rfc)}
         progress = RowProgress.of(row, rfc)
-        steps = [known.pop(step.name, None) for step in progress.steps]
+        steps = [known.pop(step.primary_key, None) for step in progress.steps]
         self._add += [fresh for fresh, step in zip(progress.steps, steps, strict=True) if step is None]
         recorded = [step for step in steps if step is not None]
         for step in recorded:

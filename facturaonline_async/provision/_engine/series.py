@@ -122,7 +122,7 @@ class SerieSteps:
         baseline |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
         if unsent:
             await self.sender.recorder.save_baseline(
-                unsent, [(*step.name, uid) for step in unsent for uid in baseline[step.key]]
+                unsent, [(*step.primary_key, uid) for step in unsent for uid in baseline[step.key]]
             )
 
     async def _create(self, own: FacturaOnline, to_create: tuple[PlanSerie, Step]) -> None:

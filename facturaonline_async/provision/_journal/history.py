@@ -1,4 +1,4 @@
-"""History of a journal: the state of every row and the pace of every run."""
+"""History of a journal: the state of every row and the throughput of every run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facturaonline_async.provision._journal.progress import THERE, Status, open_
 from facturaonline_async.provision._journal.reader import read_steps, safe
 from facturaonline_async.provision._steps import COMPANY_FIRST, NOT_TRIED, Step, StepState
 
-__all__ = ["History", "HistoryEntry", "HistoryRow", "Pace", "paces", "read_history"]
+__all__ = ["History", "HistoryEntry", "HistoryRow", "RunThroughput", "read_history", "throughput_of_runs"]
 
 _NOT_STARTED = f"{NOT_TRIED}: its row was not started yet"
 _MOST_BARS = 96
@@ -48,8 +48,8 @@ class HistoryEntry:
         return self.state in THERE and not self.reason
 
     @property
-    def name(self) -> str:
-        """Name for people: "empresa", or letra:tipo_documento."""
+    def label(self) -> str:
+        """Label for people: "empresa", or letra:tipo_documento."""
         return f"{self.letra}:{self.tipo_documento}" if self.letra else "empresa"
 
 
@@ -89,7 +89,7 @@ class HistoryRow:
 
 
 @frozen(kw_only=True)
-class Pace:
+class RunThroughput:
     """Companies and series finished in each interval of a run.
 
     Attributes:
@@ -115,13 +115,13 @@ class History:
     Attributes:
         status: the totals.
         rows: the state of every row.
-        pace: the pace of every run.
+        throughput: the throughput of every run.
 
     """
 
     status: Status
     rows: list[HistoryRow] = field(repr=False)
-    pace: list[Pace] = field(repr=False)
+    throughput: list[RunThroughput] = field(repr=False)
 
 
 def read_history(path: str | os.PathLike[str]) -> History:
@@ -139,7 +139,7 @@ def read_history(path: str | os.PathLike[str]) -> History:
     done = [
         (changed, step.is_empresa) for step, changed in steps if step.phase is StepState.DONE and changed is not None
     ]
-    return History(status=status, rows=_rows(steps), pace=paces(status.spans, done))
+    return History(status=status, rows=_rows(steps), throughput=throughput_of_runs(status.spans, done))
 
 
 def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
@@ -183,7 +183,7 @@ def _entry(step: Step, changed: float | None, texts: dict[str, str], *, is_there
     )
 
 
-def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool]]) -> list[Pace]:
+def throughput_of_runs(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool]]) -> list[RunThroughput]:
     """Count the steps finished in each interval of each span.
 
     The length of an interval is round, such as 10 s or 5 min.
@@ -203,7 +203,7 @@ def paces(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool
         run = max((run for run, (began, _) in enumerate(spans) if began <= moment), default=0)
         counts[run, _interval(spans[run], moment, interval), is_empresa] += 1
     return [
-        Pace(
+        RunThroughput(
             began=began,
             ended=end,
             interval=interval,

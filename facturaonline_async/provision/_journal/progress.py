@@ -240,8 +240,9 @@ def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:
     seconds = min(_MINUTE, max(status.now - began, 1.0))
     done, sent = _done(connection, since=max(began, status.now - _MINUTE))
     # Adopting is quick: once something was created, only creates count for the estimate.
-    pace = (sent or sum(done.values())) / seconds
-    eta = max(status.left / pace, status.due[1] if status.due else 0.0) if status.left and pace else None
+    per_second = (sent or sum(done.values())) / seconds
+    rest = status.left / per_second if per_second else 0.0
+    eta = max(rest, status.due[1] if status.due else 0.0) if rest else None
     return evolve(status, minute=_rate(done, seconds), eta=eta)
 
 

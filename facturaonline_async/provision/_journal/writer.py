@@ -289,7 +289,8 @@ class Journal:
 
         def execute(connection: sqlite3.Connection) -> None:
             connection.executemany(
-                "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", (step.name for step in drop)
+                "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?",
+                (step.primary_key for step in drop),
             )
             connection.executemany("DELETE FROM baseline WHERE rfc = ? AND letra = ? AND tipo_documento = ?", forget)
             connection.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
@@ -297,7 +298,7 @@ class Journal:
             connection.executemany(
                 "INSERT INTO things (rfc, letra, tipo_documento, number, phase, due, sends, reason) "
                 "VALUES (?, ?, ?, ?, ?, 0, 0, '')",
-                ((*step.name, step.number, step.phase.value) for step in add),
+                ((*step.primary_key, step.number, step.phase.value) for step in add),
             )
 
         await self._submit(execute)
@@ -330,7 +331,7 @@ class Journal:
             if len(steps) < limit:
                 return steps, 0
             last = connection.execute(
-                "SELECT rowid FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", steps[-1].name
+                "SELECT rowid FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", steps[-1].primary_key
             ).fetchone()
             return steps, int(last[0])
 
@@ -344,7 +345,7 @@ def _values(step: Step) -> tuple[object, ...]:
     return (
         step.number, phase, step.how.value if step.how else None, step.uid, min(step.due, LATEST), step.sends,
         step.digest,
-        step.reason, phase, now, phase, now, *step.name,
+        step.reason, phase, now, phase, now, *step.primary_key,
     )  # fmt: skip
 
 

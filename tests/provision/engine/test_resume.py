@@ -76,7 +76,7 @@ async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: floa
 def journal(path: Path) -> dict[str, StepState]:
     """Return the phases by what stands in the plan."""
     with open_to_read(path) as connection:
-        return {":".join(filter(None, step.name)): step.phase for step, _, _ in read_steps(connection)}
+        return {":".join(filter(None, step.primary_key)): step.phase for step, _, _ in read_steps(connection)}
 
 
 def series(emulator: Emulator) -> list[str]:
