@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from facturaonline_async._messages import code_of
+from facturaonline_async._messages import code_of, message
 from facturaonline_async.sat._findings import Finding
 
 __all__ = [
@@ -92,9 +92,22 @@ class FacturaOnlineError(Exception):
         return code_of(self.args[0])
 
     def __str__(self) -> str:
-        message = str(self.args[0])
-        status = "" if self.status is None else f" (HTTP {self.status})"
-        return f"{self.endpoint}: {message}{status}" if self.endpoint else f"{message}{status}"
+        return str(text_of(self))
+
+
+def text_of(error: FacturaOnlineError) -> str:
+    """Return the text of an error with its endpoint and status, as a message if the text is one.
+
+    Args:
+        error: error that another text quotes.
+
+    """
+    text: str = error.args[0]
+    if error.status is not None:
+        text = message("calls.with_status", text=text, status=error.status)
+    if error.endpoint:
+        text = message("calls.with_endpoint", endpoint=error.endpoint, text=text)
+    return text
 
 
 class NotSentError(FacturaOnlineError):

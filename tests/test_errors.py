@@ -9,6 +9,7 @@ import re
 import pytest
 
 from facturaonline_async import errors
+from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import (
     ApiError,
     FacturaOnlineError,
@@ -20,6 +21,7 @@ from facturaonline_async.errors import (
     RequestTimeoutError,
     UnreadableAnswerError,
     ValidationError,
+    text_of,
 )
 from facturaonline_async.provision import JournalError, PlanError
 
@@ -43,6 +45,21 @@ SAMPLES: list[FacturaOnlineError] = [
 def test_every_error_survives_pickling_and_copying_unchanged(error: FacturaOnlineError, duplicate: object) -> None:
     again = duplicate(error)  # type: ignore[operator]
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+@pytest.mark.parametrize("kind", [*(getattr(errors, name) for name in errors.__all__), JournalError, PlanError])
+@pytest.mark.parametrize("duplicate", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+def test_every_error_keeps_its_code_and_parameters_in_copies(kind: type[FacturaOnlineError], duplicate: object) -> None:
+    error = kind(message("calls.earlier_create", seconds=5.0).then(message("calls.not_searched", error="no")))
+    error.add_note(message("calls.sent_again", error="no"))
+    again = duplicate(error)  # type: ignore[operator]
+    text, note = again.args[0], again.__notes__[0]
+    assert (again.code, text, note) == ("calls.earlier_create", error.args[0], error.__notes__[0])
+    assert (text.parameters, text.following[0].code, note.code) == (
+        {"seconds": 5.0},
+        "calls.not_searched",
+        "calls.sent_again",
+    )
 
 
 def test_the_tree_in_the_docstring_matches_the_classes() -> None:
@@ -84,3 +101,12 @@ def test_every_error_has_its_groups_word_in_happened(error: FacturaOnlineError) 
 def test_an_error_names_its_endpoint_and_status() -> None:
     assert str(ApiError("no", endpoint="series.get", status=404)) == "series.get: no (HTTP 404)"
     assert str(NotSentError("no connection")) == "no connection"
+
+
+def test_the_text_of_an_error_in_another_text_keeps_the_codes_inside() -> None:
+    reason = message("calls.session_closed")
+    text = text_of(NotSentError(reason, endpoint="series.get", status=404))
+    assert isinstance(text, Message)
+    assert (text, text.code) == (f"series.get: {reason} (HTTP 404)", "calls.with_endpoint")
+    assert text.parameters["text"].parameters == {"text": reason, "status": 404}  # type: ignore[union-attr]
+    assert (text_of(NotSentError(reason)), text_of(NotSentError("own text"))) == (reason, "own text")

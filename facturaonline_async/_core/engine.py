@@ -26,6 +26,7 @@ from facturaonline_async._core.once.singleflight import SingleFlight
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest
+from facturaonline_async._messages import message
 from facturaonline_async._validators import type_name
 from facturaonline_async.config import Config, Credentials, Secret
 from facturaonline_async.errors import (
@@ -35,6 +36,7 @@ from facturaonline_async.errors import (
     NotSentError,
     OutcomeUnknownError,
     RateLimitError,
+    text_of,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionStats
 
@@ -72,7 +74,7 @@ class Engine:
 
     def __init__(self, config: Config) -> None:
         if config.base_url is None:
-            raise InvalidInputError("Config.base_url is missing. Give SANDBOX or PRODUCTION.", field="base_url")
+            raise InvalidInputError(message("values.config_without_base_url"), field="base_url")
         self.config = config
         self._single_flight = SingleFlight()
         self._locks = KeyedLock()
@@ -291,7 +293,7 @@ class Engine:
         try:
             return await verify(call.deadline)
         except FacturaOnlineError as error:
-            problem.add_note(f"(could not verify whether it was done: {error})")
+            problem.add_note(message("calls.not_verified", error=text_of(error)))
             return None
 
     def _hold(self, call: PreparedRequest, error: FacturaOnlineError, seconds: float) -> None:
@@ -337,13 +339,11 @@ class Engine:
     def _check_usable(self, loop: asyncio.AbstractEventLoop) -> None:
         """Raise `NotSentError` if the engine is closed, forked, or used from another loop."""
         if self._is_closed:
-            raise NotSentError("this session is closed: make a new SessionManager, and keep it open while you call")
+            raise NotSentError(message("calls.session_closed"))
         if self._loop is None:
             self._loop, self._process, self._closing = loop, getpid(), loop.create_future()
         elif loop is not self._loop:
-            raise NotSentError(
-                "this session belongs to another event loop: make one SessionManager inside each loop that calls"
-            )
+            raise NotSentError(message("calls.other_event_loop"))
 
     def _check_process(self) -> None:
         """Raise `NotSentError` in a child forked after the first use.
@@ -351,10 +351,7 @@ class Engine:
         The child shares the parent's connections.
         """
         if self._is_in_forked_child():
-            raise NotSentError(
-                "this session was used before the process was forked, and its connections belong to the parent: "
-                "make a new SessionManager in each child, after the fork"
-            )
+            raise NotSentError(message("calls.session_forked"))
 
     def _check_not_forked(self, call: PreparedRequest) -> None:
         """Raise the call's error in a child that was forked during the call.
@@ -362,11 +359,7 @@ class Engine:
         The parent continues the call.
         """
         if self._is_in_forked_child():
-            raise call.merge_outcomes(
-                call.annotate(
-                    NotSentError("the process was forked before the call was sent: the parent process sends it")
-                )
-            )
+            raise call.merge_outcomes(call.annotate(NotSentError(message("calls.forked_before_sent"))))
 
     def _is_in_forked_child(self) -> bool:
         # os.register_at_fork misses forks by C code (uWSGI's workers); getpid costs 0.2 % of a call.
@@ -384,11 +377,7 @@ class Engine:
         if "{uid}" in path:
             if not (text := _uid_text(uid)):
                 seen = f"{uid!r:.80}" if isinstance(uid, str) else type_name(uid)
-                raise InvalidInputError(
-                    f"uid must be 1 to 64 letters, digits, '-' or '_', and was {seen}.",
-                    field="uid",
-                    endpoint=endpoint.name,
-                )
+                raise InvalidInputError(message("values.invalid_uid", value=seen), field="uid", endpoint=endpoint.name)
             path = path.replace("{uid}", text)
         url = self._root.with_path(self._prefix + path, encoded=True)  # half the cost of a new URL
         # Cached: building them costs 2 % of a read and 3 % of a create.
@@ -415,10 +404,8 @@ class Engine:
             raise call.merge_outcomes(call.annotate(error)) from None
         if self._is_closed or self._is_in_forked_child():
             self._scheduler.release(call.key)
-            event = "closed" if self._is_closed else "forked into another process"
-            raise call.merge_outcomes(
-                call.annotate(NotSentError(f"the session was {event} while the call was waiting"))
-            )
+            reason = message("calls.closed_while_waiting" if self._is_closed else "calls.forked_while_waiting")
+            raise call.merge_outcomes(call.annotate(NotSentError(reason)))
 
     async def _reacquire_slot(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
         """Renew the start of a call that `before_send` delayed.

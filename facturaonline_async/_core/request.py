@@ -10,6 +10,7 @@ from yarl import URL
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
+from facturaonline_async._messages import message
 from facturaonline_async.config import Secret
 from facturaonline_async.errors import (
     AuthenticationError,
@@ -18,6 +19,7 @@ from facturaonline_async.errors import (
     NotSentError,
     PermissionDeniedError,
     RateLimitError,
+    text_of,
 )
 
 __all__ = ["PreparedRequest"]
@@ -73,7 +75,7 @@ class PreparedRequest:
         is_gone = self.endpoint.is_delete and isinstance(error, NotFoundError)
         if self.unknown_outcome is None or not (is_gone or isinstance(error, _REJECTED_FIRST)):
             return error
-        self.unknown_outcome.add_note(f"(it was sent again, and that attempt failed: {error})")
+        self.unknown_outcome.add_note(message("calls.sent_again", error=text_of(error)))
         return self.unknown_outcome
 
     def done(self) -> envelope.Reply:

@@ -15,6 +15,7 @@ from attrs import evolve
 
 from facturaonline_async._core.engine import BeforeSend, Engine
 from facturaonline_async._core.once.pending import Key, PendingCreate
+from facturaonline_async._messages import message
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,
@@ -24,6 +25,7 @@ from facturaonline_async.errors import (
     OutcomeUnknownError,
     RateLimitError,
     UnreadableAnswerError,
+    text_of,
 )
 
 __all__ = ["BeforeSend", "ensure", "look_after_refusal", "poll_until", "send_create"]
@@ -172,7 +174,7 @@ async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T |
     try:
         return await look()
     except FacturaOnlineError as error:
-        refusal.add_note(f"(whether it is there could not be seen: {error})")
+        refusal.add_note(message("calls.refused_and_not_searched", error=text_of(error)))
         return None
 
 
@@ -213,7 +215,7 @@ def _with_reason(problem: FacturaOnlineError, look: FacturaOnlineError) -> Factu
         look, UnreadableAnswerError
     ):  # both mean that it exists
         return UnreadableAnswerError(
-            f"it is there, but not readable: {look.args[0]}", endpoint=problem.endpoint, uid=problem.uid
+            message("calls.created_and_unreadable", reason=look.args[0]), endpoint=problem.endpoint, uid=problem.uid
         )
-    problem.add_note(f"(it could not be looked for: {look})")
+    problem.add_note(message("calls.not_searched", error=text_of(look)))
     return problem

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from attrs import define, evolve
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import OutcomeUnknownError, UnreadableAnswerError
 
 __all__ = ["Key", "PendingCreate", "PendingCreates"]
@@ -61,21 +62,11 @@ class PendingCreate:
         left = max(0.0, self.until - asyncio.get_running_loop().time())
         if self.is_seen:
             return OutcomeUnknownError(
-                f"it was there a moment ago (uid {self.uid}), and neither a list nor get(uid) shows it now: either the "
-                "API's answers are late, or it was deleted elsewhere. Nothing was created. Try again in "
-                f"{left:.0f} s",
-                endpoint=key[0],
-                uid=self.uid,
+                message("calls.not_shown_any_more", uid=self.uid or "", seconds=left), endpoint=key[0], uid=self.uid
             )
         if self.is_sure:
-            return UnreadableAnswerError(
-                "it was created, but has not shown up before the deadline: look for it later",
-                endpoint=key[0],
-                uid=self.uid,
-            )
-        return OutcomeUnknownError(
-            f"an earlier create of it may still show up, so that none is made for another {left:.0f} s", endpoint=key[0]
-        )
+            return UnreadableAnswerError(message("calls.created_and_not_shown"), endpoint=key[0], uid=self.uid)
+        return OutcomeUnknownError(message("calls.earlier_create", seconds=left), endpoint=key[0])
 
 
 class PendingCreates:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any, TypeVar
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import FacturaOnlineError, NotSentError
 
 __all__ = ["SingleFlight"]
@@ -86,9 +87,7 @@ class SingleFlight:
         """Deliver the result, or a copy of the error, to every waiter."""
         self._tasks.discard(task)
         self._discard(key, shared_read)
-        error = (
-            NotSentError("the session was closed while the call was waiting") if task.cancelled() else task.exception()
-        )
+        error = NotSentError(message("calls.closed_while_waiting")) if task.cancelled() else task.exception()
         for waiter in shared_read.waiters:
             if waiter.done():
                 continue

@@ -17,4 +17,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "values.password_not_one_line": "{name} is empty, or holds a line break or another control character.",
     # Numbers.
     "values.not_positive_int": "{name} must be a whole number above 0, and was {value}.",
+    # The base URL, the keys and the uid of a call.
+    "values.config_without_base_url": "Config.base_url is missing. Give SANDBOX or PRODUCTION.",
+    "values.invalid_uid": "uid must be 1 to 64 letters, digits, '-' or '_', and was {value}.",
 }
