@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async._text import compose
 from facturaonline_async._validators import one_line, type_name
 from facturaonline_async.errors import InvalidInputError
@@ -61,7 +62,7 @@ def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str
     for name, value in (("letra", letra), ("tipo_documento", tipo_documento)):
         if not isinstance(value, str) or not value.strip():
             seen = f"{value!r}" if isinstance(value, str) else type_name(value)
-            raise InvalidInputError(f"{name} must be a text, and not empty; it was {seen}.", field=name)
+            raise InvalidInputError(message("series.key_missing", name=name, value=seen), field=name)
         one_line(name, value.strip())
     return _key(letra, tipo_documento)
 

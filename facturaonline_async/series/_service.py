@@ -16,6 +16,7 @@ from facturaonline_async._core.once.create import BeforeSend, ensure, send_creat
 from facturaonline_async._core.once.pending import Key
 from facturaonline_async._core.payload import read_all, read_one
 from facturaonline_async._core.protocol.bodies import Body
+from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.series import _wire as wire
@@ -229,7 +230,7 @@ class SeriesService:
         reply = await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
         serie = read_one(reply, wire.read_serie)
         if str(serie.uid) != str(uid):
-            raise reply.unreadable(f"asked for the serie {uid}, it is about the serie {serie.uid}")
+            raise reply.unreadable(message("series.other_uid", uid=uid, answered=serie.uid))
         return serie.is_active is wanted
 
     async def _is_gone(self, uid: int | str, until: float) -> bool:
@@ -260,8 +261,13 @@ class SeriesService:
                 serie = await self.get(uid)
                 if (str(serie.uid), serie.key) != (uid, serie_key(letra, tipo_documento)):
                     raise UnreadableAnswerError(
-                        f"asked for the serie {uid}, {letra}:{tipo_documento}, the API answered with the serie "
-                        f"{serie.uid}, {':'.join(serie.key)}",
+                        message(
+                            "series.other_key",
+                            uid=uid,
+                            key=f"{letra}:{tipo_documento}",
+                            answered=serie.uid,
+                            answered_key=":".join(serie.key),
+                        ),
                         endpoint=wire.GET.name,
                         uid=uid,
                     )
@@ -284,7 +290,7 @@ class SeriesService:
             LOGGER.warning("tipo_documento %.80r is not documented, and is sent unchanged: %s", tipo_documento, found)
         elif not await self._has_tipo(tipo_documento):
             raise InvalidInputError(
-                f"tipo_documento {tipo_documento!r:.80} is not documented: {found} Nothing was created.",
+                message("series.misspelt_tipo", value=f"{tipo_documento!r:.80}", meant=found.meant.value),
                 field="tipo_documento",
             )
 

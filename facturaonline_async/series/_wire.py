@@ -10,6 +10,7 @@ from typing import Final
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.bodies import Body, json_body
 from facturaonline_async._core.protocol.structure import make_reader
+from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import Serie, serie_key
 from facturaonline_async.series._tipo_documento import TipoDocumento
@@ -62,6 +63,6 @@ def write_nueva_serie(letra: str, tipo_documento: TipoDocumento | str, folio: in
     """
     letra, tipo_documento = serie_key(letra, tipo_documento)
     if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or not 0 < folio < _FOLIO_END):
-        raise InvalidInputError("folio must be a whole number from 1 to 999,999,999,999.", field="folio")
+        raise InvalidInputError(message("series.folio_out_of_range"), field="folio")
     fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}
     return json_body(fields if folio is None else {**fields, "folio": folio})

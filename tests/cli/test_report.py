@@ -321,7 +321,7 @@ def no_journals(folder: Path) -> Iterator[tuple[Path, str]]:
     (folder / "empty").touch()
     yield folder / "empty", "not a journal of this library"
     (folder / "text").write_text("a text, and no database at all\n" * 100)
-    yield folder / "text", "is not a journal: give the file that you gave to --journal"
+    yield folder / "text", "is not a journal of this library: it is not an SQLite file"
     alter(folder / "other", "CREATE TABLE t (a)")
     yield folder / "other", "not a journal of this library"
 

@@ -15,6 +15,7 @@ from collections.abc import Container
 from attrs import define, field
 
 from facturaonline_async._core.logging import LOGGER
+from facturaonline_async._messages import message
 from facturaonline_async.provision._engine.delay_queue import is_set_before
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._journal.writer import Journal
@@ -48,10 +49,8 @@ class FirstCreateWait:
         """Warning about the wait for the user, or ``""`` if there is no wait."""
         if not self.journal.gap:
             return ""
-        return (
-            f"the journal {self.journal.path} may be incomplete: {self.journal.gap}. The run waits "
-            f"{self.settle:g} s, lists what exists, adopts it, and then creates the rest."
-        )
+        path, gap = str(self.journal.path), self.journal.gap
+        return message("journal.may_be_incomplete", path=path, gap=gap, settle=self.settle)
 
     async def wait(self, rfcs: Container[str]) -> None:
         """Wait if the journal may be incomplete, then list the companies again.

@@ -11,6 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.filelock import FileLock
@@ -23,6 +24,8 @@ from facturaonline_async.provision._journal.schema import (
     damaged,
     examine,
     read_meta,
+    reason_of,
+    unusable,
 )
 from facturaonline_async.provision._journal.seal import Seal, checkpoint, merge_wal, side_file, wal_size
 
@@ -35,14 +38,12 @@ __all__ = [
     "leave_wal",
     "open_journal",
     "resolve_path",
-    "unusable",
 ]
 
 _PATIENCE: Final = 5000
 """Time that the first statements wait for readers, in milliseconds."""
 _TRIES: Final = 50
 _PAUSE: Final = 0.02  # seconds
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class JournalInUseError(JournalError):
@@ -91,10 +92,10 @@ def resolve_path(path: str | os.PathLike[str]) -> Path:
         if str(path):
             return Path(path).resolve()
     except OSError as error:
-        raise JournalError(f"the journal {path} cannot be opened: {error.strerror}.") from None
+        raise JournalError(message("journal.cannot_be_opened", path=str(path), reason=reason_of(error))) from None
     except (TypeError, ValueError, RuntimeError):
         pass
-    raise InvalidInputError(f"journal must be the path of a file, and was {path!r:.200}.", field="journal")
+    raise InvalidInputError(message("journal.not_a_path", value=f"{path!r:.200}"), field="journal")
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -107,21 +108,6 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def unusable(path: Path, what: str, error: sqlite3.Error) -> JournalError:
-    """Return the error for a journal that cannot be opened or read.
-
-    Args:
-        path: the journal's file.
-        what: "opened" or "read".
-        error: the error of SQLite.
-
-    """
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    kind = InvalidJournalError if code in _DAMAGED else JournalError
-    reason = " ".join(str(error).split())  # SQLite shows a damaged schema on several lines
-    return kind(f"the journal {path} cannot be {what}: {reason}.")
 
 
 def open_journal(path: Path, account: str, host: str) -> OpenedJournal:
@@ -142,20 +128,20 @@ def open_journal(path: Path, account: str, host: str) -> OpenedJournal:
     try:
         is_free = lock.acquire()
     except OSError as error:
-        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
+        raise JournalError(message("journal.cannot_be_opened", path=str(path), reason=reason_of(error))) from None
     if not is_free:
-        raise JournalInUseError(f"another process uses the journal {path}. Wait for it, or stop it.")
+        raise JournalInUseError(message("journal.in_use", path=str(path)))
     try:
         return _open_locked(path, lock, account, host)
     except sqlite3.Error as error:
         lock.close()
-        raise unusable(path, "opened", error) from None
+        raise unusable(path, "journal.cannot_be_opened", error) from None
     except UnicodeDecodeError:  # from an error message of SQLite that quotes a damaged text
         lock.close()
-        raise damaged(path, "it holds a text that is not UTF-8") from None
+        raise damaged(path, message("journal.not_utf8")) from None
     except OSError as error:
         lock.close()
-        raise JournalError(f"the journal {path} cannot be opened: {error.strerror or error}.") from None
+        raise JournalError(message("journal.cannot_be_opened", path=str(path), reason=reason_of(error))) from None
     except BaseException:
         lock.close()
         raise
@@ -167,7 +153,7 @@ def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJ
     _make_file(path)
     if is_new := not path.stat().st_size:
         if wal_size(path):
-            raise InvalidJournalError(f"{path} is empty, but its -wal is not: restore the file that belongs to it.")
+            raise InvalidJournalError(message("journal.empty_beside_wal", path=str(path)))
         gap = seal.gap_of_new()
     else:
         gap = _check_before_use(path, seal, account, host)
@@ -189,7 +175,7 @@ def _make_file(path: Path) -> None:
     file = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         if os.fstat(file).st_nlink > 1:  # another name would have another lock
-            raise JournalError(f"the journal {path} cannot be opened: it has several names (hard links).")
+            raise JournalError(message("journal.hard_links", path=str(path)))
     finally:
         os.close(file)
     if side_file(path, "-journal").exists():
@@ -230,7 +216,7 @@ def _start_run(connection: sqlite3.Connection, path: Path, seal: Seal, gap: str,
     connection.execute("PRAGMA synchronous = FULL")
     seal.break_()
     if not merge_wal(connection, size):
-        gap = gap or "its -wal is not whole"
+        gap = gap or message("journal.torn_wal")
     gap = begin_run(connection, gap)
     connection.execute("PRAGMA busy_timeout = 0")
     checkpoint(connection, seal)

@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.filelock import is_locked
 from facturaonline_async.provision._journal.opening import JournalError
@@ -25,6 +26,7 @@ from facturaonline_async.provision._journal.reader import (
     read_runs,
     safe,
 )
+from facturaonline_async.provision._journal.schema import reason_of
 
 __all__ = [
     "STATES",
@@ -227,7 +229,9 @@ def _is_locked(path: str | os.PathLike[str]) -> bool:
     try:
         return is_locked(Path(f"{Path(path).resolve()}.lock"))
     except OSError as error:
-        raise JournalError(f"{os.fspath(path)}.lock cannot be read: {error.strerror or error}.") from None
+        raise JournalError(
+            message("journal.lock_cannot_be_read", path=f"{os.fspath(path)}.lock", reason=reason_of(error))
+        ) from None
 
 
 def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:

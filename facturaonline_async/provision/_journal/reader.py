@@ -14,9 +14,10 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async._core.redaction import redact
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable
-from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, unusable
-from facturaonline_async.provision._journal.schema import damaged, examine
+from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._journal.schema import damaged, examine, reason_of, unusable
 from facturaonline_async.provision._journal.seal import side_file, wal_size
 from facturaonline_async.provision._journal.writer import COLUMNS, read_step
 from facturaonline_async.provision._steps import Step
@@ -67,19 +68,17 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     problem: JournalError
     try:
         if not file.exists():
-            raise JournalError(f"the journal {path} does not exist.")
+            raise JournalError(message("journal.missing", path=str(path)))
         with _connect(file.resolve()) as connection:
             examine(connection, file)
             yield connection
             return
     except OSError as error:
-        problem = JournalError(f"the journal {path} cannot be read: {error.strerror or error}.")
+        problem = JournalError(message("journal.cannot_be_read", path=str(path), reason=reason_of(error)))
     except UnicodeDecodeError:  # from an error message of SQLite that quotes a damaged text
-        problem = damaged(file, "it holds a text that is not UTF-8")
+        problem = damaged(file, message("journal.not_utf8"))
     except sqlite3.Error as error:
-        problem = unusable(file, "read", error)
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            problem = InvalidJournalError(f"{path} is not a journal: give the file that you gave to --journal.")
+        problem = unusable(file, "journal.cannot_be_read", error)
     raise problem
 
 
@@ -140,7 +139,7 @@ def _connect_to_copy(path: Path, *, always: bool = False) -> Iterator[sqlite3.Co
             if before == [(name.stat().st_mtime_ns, name.stat().st_size) for name in names]:
                 break
         else:
-            raise OSError(errno.EBUSY, "it is being written, and this user cannot write to its folder")
+            raise OSError(errno.EBUSY, message("journal.being_written"))
         with closing(_begin_reading(Path(folder, path.name).as_uri())) as connection:
             yield connection
 
@@ -174,7 +173,7 @@ def is_without_wal(path: str | os.PathLike[str]) -> bool:
     try:
         return _is_wal_mode(file) and not wal_size(file)
     except OSError as error:
-        raise JournalError(f"the journal {path} cannot be read: {error.strerror or error}.") from None
+        raise JournalError(message("journal.cannot_be_read", path=str(path), reason=reason_of(error))) from None
 
 
 def read_host(connection: sqlite3.Connection) -> tuple[str, float]:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.provision._steps import Origin, StepState
 
@@ -18,10 +19,13 @@ __all__ = [
     "JournalError",
     "begin_run",
     "check_owner",
+    "check_schema",
     "create_tables",
     "damaged",
     "examine",
     "read_meta",
+    "reason_of",
+    "unusable",
 ]
 
 #: Identification in the header of the SQLite file: "FOJ1", and the version of the schema.
@@ -131,25 +135,57 @@ def examine(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: it cannot be read.
 
     """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if not tables:
-        raise InvalidJournalError(
-            f"{path} has no tables, and is not a journal of this library. If it is a copy of one, its -wal is missing "
-            f"({path.name}-wal): copy it too."
-        )
-    if application != _APPLICATION:
-        raise InvalidJournalError(f"{path} is a database of another program, not a journal of this library.")
-    if version != _VERSION:
-        raise InvalidJournalError(
-            f"{path} was written by another version of this library (schema {version}, not {_VERSION})."
-        )
+    check_schema(connection, path)
     read_meta(connection, path)
     for table, (name, condition) in _SOUND.items():
         found = connection.execute(f"SELECT {name} FROM {table} WHERE NOT coalesce(({condition}), 0) LIMIT 1")  # noqa: S608
         if (row := found.fetchone()) is not None:
-            raise damaged(path, f"{table} has an invalid value where {name} is {row[0]!r:.40}")
+            raise damaged(path, message("journal.invalid_value", table=table, column=name, value=f"{row[0]!r:.40}"))
+
+
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that is not a journal of this schema.
+
+    Args:
+        connection: open for reading.
+        path: the journal's file.
+
+    Raises:
+        InvalidJournalError: it is not a journal, or has another version.
+        sqlite3.Error: it cannot be read. `unusable` makes the refusal of a file that is not a database.
+
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables:
+        raise InvalidJournalError(message("journal.no_tables", path=str(path), wal=f"{path.name}-wal"))
+    if application != _APPLICATION:
+        raise InvalidJournalError(message("journal.another_program", path=str(path)))
+    if version != _VERSION:
+        raise InvalidJournalError(message("journal.another_version", path=str(path), schema=version, known=_VERSION))
+
+
+def unusable(path: Path, code: str, error: sqlite3.Error) -> JournalError:
+    """Return the error for a journal that cannot be opened or read.
+
+    Args:
+        path: the journal's file.
+        code: "journal.cannot_be_opened" or "journal.cannot_be_read".
+        error: the error of SQLite.
+
+    """
+    result = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if result == sqlite3.SQLITE_NOTADB:
+        return InvalidJournalError(message("journal.not_a_database", path=str(path)))
+    kind = InvalidJournalError if result == sqlite3.SQLITE_CORRUPT else JournalError
+    # SQLite shows a damaged schema on several lines.
+    return kind(message(code, path=str(path), reason=" ".join(str(error).split())))
+
+
+def reason_of(error: OSError) -> str:
+    """Return the operating system's text for an error, without its number and the file's name."""
+    return error.strerror or str(error)
 
 
 def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
@@ -162,9 +198,9 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     for name, kind in _META.items():
         if not isinstance(meta.get(name), kind):
-            raise damaged(path, f"its {name} is missing")
+            raise damaged(path, message("journal.missing_value", name=name))
     if not 0 <= meta["began"] <= LATEST:
-        raise damaged(path, f"its begin, {meta['began']!r}, is not a valid moment")
+        raise damaged(path, message("journal.invalid_begin", value=repr(meta["began"])))
     return meta
 
 
@@ -177,28 +213,23 @@ def check_owner(connection: sqlite3.Connection, path: Path, account: str, host: 
     """
     (problem,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if problem != "ok":
-        raise damaged(path, str(problem))
+        raise damaged(path, " ".join(str(problem).split()))
     meta = read_meta(connection, path)
     if meta["host"] != host:
-        raise InvalidJournalError(f"the journal {path} belongs to {meta['host']}, but this run uses {host}.")
+        raise InvalidJournalError(message("journal.another_host", path=str(path), host=meta["host"], used=host))
     if not hmac.compare_digest(meta["account"], _account_mark(meta["salt"], account)):
-        raise InvalidJournalError(
-            f"the journal {path} belongs to another account: it was created with other main keys."
-        )
+        raise InvalidJournalError(message("journal.another_account", path=str(path)))
 
 
-def damaged(path: Path, what: str) -> InvalidJournalError:
+def damaged(path: Path, damage: Message | str) -> InvalidJournalError:
     """Return the error for a damaged journal.
 
     Args:
         path: the journal's file.
-        what: the damage.
+        damage: the damage; a plain text is SQLite's own.
 
     """
-    return InvalidJournalError(
-        f"the journal {path} is damaged: {' '.join(what.split())}. Use a copy of it. Without a copy, wait until the "
-        "settle time since its last use has passed, and start with a new journal."
-    )
+    return InvalidJournalError(message("journal.damaged", path=str(path), damage=damage))
 
 
 def begin_run(connection: sqlite3.Connection, gap: str) -> str:

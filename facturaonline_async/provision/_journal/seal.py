@@ -32,6 +32,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from facturaonline_async._messages import message
 from facturaonline_async.provision._journal.filelock import FileLock
 
 __all__ = ["Seal", "checkpoint", "merge_wal", "side_file", "wal_size"]
@@ -69,12 +70,12 @@ class Seal:
         found = connection.execute("SELECT value FROM meta WHERE name = 'mark'").fetchone()
         mark = self._lock.read()
         if not mark or mark == _BROKEN or found is None or found[0] != self._bound(mark):
-            return "it may be a copy, an earlier state, or without its -wal"
+            return message("journal.unsealed")
         return ""
 
     def gap_of_new(self) -> str:
         """Return why creates may have been sent although the journal is new, or ``""``."""
-        return "an earlier journal of this name was removed" if self._lock.read() else ""
+        return message("journal.earlier_removed") if self._lock.read() else ""
 
     def break_(self) -> None:
         """Remove the mark from the lock, before the -wal moves into the journal."""

@@ -28,6 +28,7 @@ import anyio
 import anyio.to_thread
 from attrs import frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async.provision._journal.opening import (
     JournalError,
     OpenedJournal,
@@ -163,10 +164,11 @@ class Journal:
             results = [job.execute(connection) for job in jobs]
             connection.execute("COMMIT")
             if identity(self.path) != self._identity:
-                raise OSError("the file was removed or replaced")  # noqa: TRY301
+                raise JournalError(message("journal.replaced"))  # noqa: TRY301
             self._checkpoint_if_due(connection)
         except Exception as error:  # noqa: BLE001  # sqlite3.Error, or rows of a plan that cannot be read
-            self._problem = JournalError(f"the journal {self.path} cannot be written: {error}. Nothing more is sent.")
+            reason = error.args[0] if isinstance(error, JournalError) else str(error)
+            self._problem = JournalError(message("journal.cannot_be_written", path=str(self.path), reason=reason))
             return [], self._problem
         return results, None
 
@@ -187,7 +189,7 @@ class Journal:
                 if problem is None:
                     job.future.set_result(results[place])
                 else:
-                    job.future.set_exception(JournalError(str(problem)))
+                    job.future.set_exception(JournalError(problem.args[0]))
                     job.future.exception()  # mark it as retrieved: a cancelled caller never awaits it
 
         try:
@@ -216,7 +218,7 @@ class Journal:
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._is_closed:
-            future.set_exception(JournalError(f"the journal {self.path} is closed."))
+            future.set_exception(JournalError(message("journal.closed", path=str(self.path))))
             future.exception()  # mark it as retrieved: not every caller awaits it
         else:
             self._jobs.put(_Job(execute, future))

@@ -252,16 +252,24 @@ def _of_something_else(path: Path) -> None:
     [
         (_of_another_version, r"was written by another version of this library \(schema 99, not 1\)"),
         (_of_something_else, "is a database of another program, not a journal"),
-        (lambda path: path.write_bytes(b"rfc;razon_social\n" * 500), "cannot be opened: file is not a database"),
+        (
+            lambda path: path.write_bytes(b"rfc;razon_social\n" * 500),
+            "is not a journal of this library: it is not an SQLite file",
+        ),
     ],
 )
-async def test_a_file_that_is_not_our_journal_is_not_changed(tmp_path: Path, spoil: Any, reason: str) -> None:
+async def test_a_file_that_is_not_our_journal_is_refused_in_one_wording_and_not_changed(
+    tmp_path: Path, spoil: Any, reason: str
+) -> None:
     path = tmp_path / "j"
     await begun(path)
     spoil(path)
     before = path.read_bytes() if path.is_file() else None
-    with pytest.raises(JournalError, match=reason):
+    with pytest.raises(JournalError, match=reason) as to_write:
         await opened(path)
+    with pytest.raises(JournalError) as to_read, open_to_read(path):
+        pass
+    assert (str(to_read.value), to_read.value.code) == (str(to_write.value), to_write.value.code)
     assert (path.read_bytes() if path.is_file() else None) == before
     assert [each.name for each in files(tmp_path)] == ["j", "j.lock"]
 
