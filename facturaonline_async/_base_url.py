@@ -7,6 +7,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["FACTURA_COM_PRODUCTION", "FACTURA_COM_SANDBOX", "PRODUCTION", "SANDBOX", "normalize"]
@@ -17,7 +18,6 @@ FACTURA_COM_PRODUCTION: Final = "https://api.factura.com"
 FACTURA_COM_SANDBOX: Final = "https://sandbox.factura.com/api"
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-_REMEDY: Final = f"Give a full prefix such as {SANDBOX}."
 _NOT_IN_A_URL: Final = re.compile(r"[^\x21-\x7e]|\\")
 _HOST_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
@@ -44,21 +44,22 @@ def normalize(value: str | None) -> str | None:
         port = parts.port
         host = _host(parts)
     except (ValueError, TypeError, AttributeError):
-        raise InvalidInputError(f"base_url is not a URL. {_REMEDY}", field="base_url") from None
+        raise _error(message("values.base_url_not_url")) from None
     if parts.scheme not in _DEFAULT_PORTS or not host or port == 0 or _NOT_IN_A_URL.search(value):
-        raise InvalidInputError(f"base_url is not an http(s) URL in ASCII. {_REMEDY}", field="base_url")
+        raise _error(message("values.base_url_not_http"))
     if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
-        raise InvalidInputError(f"base_url must not hold a user, a query or a fragment. {_REMEDY}", field="base_url")
+        raise _error(message("values.base_url_with_query"))
     if parts.scheme == "http" and not _is_loopback(host):
-        raise InvalidInputError(
-            "base_url must be https, because http sends the keys unencrypted. Only loopback addresses may use http.",
-            field="base_url",
-        )
+        raise InvalidInputError(message("values.base_url_unencrypted"), field="base_url")
     if any(segment in {".", ".."} for segment in parts.path.split("/")):
-        raise InvalidInputError(f"base_url holds the path segment '.' or '..'. {_REMEDY}", field="base_url")
+        raise _error(message("values.base_url_with_dots"))
     address = f"[{host}]" if ":" in host else host
     suffix = "" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}"
     return f"{parts.scheme}://{address}{suffix}{parts.path.rstrip('/')}"
+
+
+def _error(reason: Message) -> InvalidInputError:
+    return InvalidInputError(reason.then(message("values.base_url_example", url=SANDBOX)), field="base_url")
 
 
 def _host(parts: SplitResult) -> str:

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import Final, Literal
 
+from facturaonline_async._messages import Message, message
+
 __all__ = [
     "TO_LATIN",
     "compose",
@@ -103,7 +105,7 @@ _INVISIBLE: Final = re.compile(
 )
 
 
-def find_invisible(text: str) -> str | None:
+def find_invisible(text: str) -> Message | None:
     """Return a description of the first invisible character, or None.
 
     It has the code point, the name and the position.
@@ -118,8 +120,12 @@ def find_invisible(text: str) -> str | None:
     found = None if text.isascii() else _INVISIBLE.search(text)
     if found is None:
         return None
-    name = unicodedata.name(found[0], "no character").lower()
-    return f"U+{ord(found[0]):04X} ({name}) at place {found.start() + 1}"
+    return message(
+        "values.character",
+        code_point=f"U+{ord(found[0]):04X}",
+        unicode_name=unicodedata.name(found[0], "no character").lower(),
+        place=found.start() + 1,
+    )
 
 
 def is_latin(text: str) -> bool:

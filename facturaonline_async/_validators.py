@@ -11,12 +11,17 @@ from typing import Any, Final
 
 from attrs import Attribute
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import find_invisible, is_latin
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = [
+    "check_seconds",
     "count",
+    "find_unsendable",
     "instance_of",
+    "is_one_line",
+    "one_line",
     "positive",
     "positive_int",
     "required_text",
@@ -37,73 +42,81 @@ def type_name(value: object) -> str:
         value: a value that may be secret.
 
     """
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else message("values.type", name=type(value).__name__)
 
 
 class instance_of:  # noqa: N801  # named as attrs' own validator: validator=instance_of(bytes)
-    """Validator that accepts instances of some types, or None if that is allowed.
+    """Validator that accepts instances of a type, or None if that is allowed.
 
     Args:
-        *types: accepted types.
+        accepted: the type.
         or_none: whether None is accepted, too.
 
     """
 
-    def __init__(self, *types: type, or_none: bool = False) -> None:
-        self._types = types
+    def __init__(self, accepted: type, *, or_none: bool = False) -> None:
+        self._type = accepted
         self._or_none = or_none
 
     def __call__(self, _: object, attribute: Attribute[Any], value: object) -> None:
         """Raise `InvalidInputError` for a value of another type."""
-        if isinstance(value, self._types) or (self._or_none and value is None):
+        if isinstance(value, self._type) or (self._or_none and value is None):
             return
-        names = " or ".join(each.__name__ for each in self._types)
-        raise InvalidInputError(f"{attribute.name} must be {names}, and was {type_name(value)}.", field=attribute.name)
+        name = attribute.name
+        reason = message("values.wrong_type", name=name, wanted=self._type.__name__, kind=type_name(value))
+        raise InvalidInputError(reason, field=name)
 
 
 def positive(_: object, attribute: Attribute[Any], value: object) -> None:
     """Accept a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise InvalidInputError(
-            f"{attribute.name} must be a number above 0, and was {value!r:.40}.", field=attribute.name
-        )
+        reason = message("values.not_positive", name=attribute.name, value=f"{value!r:.40}")
+        raise InvalidInputError(reason, field=attribute.name)
 
 
 def positive_int(_: object, attribute: Attribute[Any], value: object) -> None:
     """Accept an integer above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInputError(
-            f"{attribute.name} must be a whole number above 0, and was {value!r:.40}.", field=attribute.name
-        )
+        reason = message("values.not_positive_int", name=attribute.name, value=f"{value!r:.40}")
+        raise InvalidInputError(reason, field=attribute.name)
 
 
 def count(_: object, attribute: Attribute[Any], value: object) -> None:
     """Accept None or an integer from 0 up."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9):
-        raise InvalidInputError(
-            f"{attribute.name} must be a whole number from 0 up, and was {type_name(value)}.", field=attribute.name
-        )
+        reason = message("values.not_count", name=attribute.name, kind=type_name(value))
+        raise InvalidInputError(reason, field=attribute.name)
 
 
 def seconds(_: object, attribute: Attribute[Any], value: object) -> None:
     """Accept None or a finite number of seconds from 0 up."""
+    check_seconds(attribute.name, value)
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Refuse all values but None and a finite number of seconds from 0 up.
+
+    Args:
+        name: name of the field, for the error.
+        value: the value.
+
+    Raises:
+        InvalidInputError: it is neither.
+
+    """
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is not None and not (is_number and 0 <= value < math.inf):  # type: ignore[operator]
-        raise InvalidInputError(
-            f"{attribute.name} must be None or a number of seconds from 0 up, and was {value!r:.40}.",
-            field=attribute.name,
-        )
+        raise InvalidInputError(message("values.not_seconds", name=name, value=f"{value!r:.40}"), field=name)
 
 
 def text(_: object, attribute: Attribute[Any], value: object) -> None:
     """Accept a text on one line, and None if the field's default is None."""
-    if isinstance(value, str) and value.isprintable() and (value.isascii() or is_latin(value)):
-        return  # true of nearly all texts; a search takes three times as long
-    if value is None and attribute.default is None:
-        return
-    if not isinstance(value, str):
-        raise InvalidInputError(f"{attribute.name} must be a text, and was {type_name(value)}.", field=attribute.name)
-    one_line(attribute.name, value)
+    if isinstance(value, str):
+        if not value.isprintable() or not (value.isascii() or is_latin(value)):  # without the cost of a call
+            one_line(attribute.name, value)
+    elif value is not None or attribute.default is not None:
+        reason = message("values.not_text", name=attribute.name, kind=type_name(value))
+        raise InvalidInputError(reason, field=attribute.name)
 
 
 def one_line(name: str, value: str) -> None:
@@ -117,16 +130,26 @@ def one_line(name: str, value: str) -> None:
         InvalidInputError: the text holds such a character.
 
     """
+    if reason := find_unsendable(value, name):
+        raise InvalidInputError(reason, field=name)
+
+
+def find_unsendable(value: str, name: str = "") -> Message | None:
+    """Return why the API does not take a text, or None.
+
+    Args:
+        value: the text.
+        name: name of the field; ``""`` for a cell of a plan.
+
+    """
+    if value.isprintable() and (value.isascii() or is_latin(value)):
+        return None  # true of nearly all texts; a search takes three times as long
     if found := _UNPRINTABLE.search(value):
-        raise InvalidInputError(
-            f"{name} holds the character U+{ord(found[0]):04X} at place {found.start() + 1}: "
-            "the API takes no line breaks, tabs or control characters.",
-            field=name,
-        )
+        character, place = f"U+{ord(found[0]):04X}", found.start() + 1
+        return message("values.control_character", name=name, character=character, place=place)
     if invisible := find_invisible(value):
-        raise InvalidInputError(
-            f"{name} holds the invisible character {invisible}: delete it, or type the text anew.", field=name
-        )
+        return message("values.invisible_character", name=name, character=invisible)
+    return None
 
 
 def is_one_line(secret: str) -> bool:
@@ -145,12 +168,11 @@ def required_text(instance: object, attribute: Attribute[Any], value: object) ->
     """Accept a text on one line that is not blank."""
     text(instance, attribute, value)
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(f"{attribute.name} is required, and was empty.", field=attribute.name)
+        raise InvalidInputError(message("values.required", name=attribute.name), field=attribute.name)
 
 
 def visible_ascii(_: object, attribute: Attribute[Any], value: object) -> None:
     """Accept visible ASCII characters only, as an HTTP header needs."""
     if not isinstance(value, str) or not VISIBLE_ASCII.fullmatch(value):
-        raise InvalidInputError(
-            f"{attribute.name} must be visible ASCII, and not empty; it was {type_name(value)}.", field=attribute.name
-        )
+        reason = message("values.not_visible_ascii", name=attribute.name, kind=type_name(value))
+        raise InvalidInputError(reason, field=attribute.name)

@@ -16,6 +16,7 @@ from attrs.converters import optional
 from facturaonline_async import _base_url as urls
 from facturaonline_async._base_url import FACTURA_COM_PRODUCTION, FACTURA_COM_SANDBOX, PRODUCTION, SANDBOX
 from facturaonline_async._endpoint_names import ENDPOINT_NAMES
+from facturaonline_async._messages import message
 from facturaonline_async._validators import (
     VISIBLE_ASCII,
     count,
@@ -101,11 +102,11 @@ class Secret(_NotSerializable):
 
     __slots__ = ("_text",)
 
-    _refusal = "A Secret cannot be pickled. If the text must be stored, pass the result of .reveal()."
+    _refusal = message("values.secret_pickled")
 
     def __init__(self, value: str | Secret) -> None:
         if not isinstance(value, (str, Secret)):
-            raise InvalidInputError(f"a key or password must be a text, and was {type_name(value)}", field="secret")
+            raise InvalidInputError(message("values.secret_not_text", kind=type_name(value)), field="secret")
         _TEXT.__set__(self, value if isinstance(value, str) else value.reveal())
 
     def reveal(self) -> str:
@@ -147,7 +148,7 @@ class SecretBytes(_NotSerializable, bytes):
 
     __slots__ = ()
 
-    _refusal = "Secret bytes cannot be pickled. If they must be stored, pass bytes(value)."
+    _refusal = message("values.secret_bytes_pickled")
 
     def __repr__(self) -> str:
         return f"<{len(self)} secret bytes>"
@@ -190,15 +191,12 @@ def to_secret_bytes(value: bytes) -> bytes:
 def _check_key(_: Credentials, attribute: Attribute[Secret], value: Secret) -> None:
     name = attribute.name
     if not isinstance(value, Secret):
-        raise InvalidInputError(f"{name} must be a text, and was {type_name(value)}.", field=name)
+        raise InvalidInputError(message("values.not_text", name=name, kind=type_name(value)), field=name)
     if not value:
-        raise InvalidInputError(f"{name} is empty. Give the key that the panel shows.", field=name)
+        reason = message("values.required", name=name).then(message("values.keys_in_panel"))
+        raise InvalidInputError(reason, field=name)
     if not VISIBLE_ASCII.fullmatch(value.reveal()):
-        raise InvalidInputError(
-            f"{name} holds a blank, a line break or another character that never occurs in a key. "
-            "Copy the whole key, and nothing else, from the panel.",
-            field=name,
-        )
+        raise InvalidInputError(message("values.invalid_key", name=name), field=name)
 
 
 @frozen(kw_only=True)
@@ -283,22 +281,21 @@ def _check_rates(_: object, attribute: Attribute[Any], value: object) -> None:
     """Refuse values that are not rates, in a tuple or in a mapping of tuples."""
     groups: Iterable[object] = value.values() if isinstance(value, Mapping) else (value,)
     if not all(isinstance(group, tuple) and all(isinstance(rate, Rate) for rate in group) for group in groups):
-        raise InvalidInputError(f"{attribute.name} takes Rate values, such as Rate(10, 1).", field=attribute.name)
+        raise InvalidInputError(message("values.not_rates", name=attribute.name), field=attribute.name)
 
 
 def _check_endpoint_rates(instance: object, attribute: Attribute[Any], value: Mapping[str, object]) -> None:
     """Refuse limits of unknown endpoints: a misspelt name would limit nothing."""
     _check_rates(instance, attribute, value)
     if unknown := sorted(repr(name)[:40] for name in value if name not in ENDPOINT_NAMES):
-        raise InvalidInputError(
-            f"endpoint_rates names {', '.join(unknown)}, but the endpoints are {', '.join(sorted(ENDPOINT_NAMES))}.",
-            field=attribute.name,
-        )
+        known = ", ".join(sorted(ENDPOINT_NAMES))
+        reason = message("values.unknown_endpoints", unknown=", ".join(unknown), known=known)
+        raise InvalidInputError(reason, field=attribute.name)
 
 
 def _check_upload(_: object, attribute: Attribute[Any], value: object) -> None:
     if value not in ("multipart", "base64"):
-        raise InvalidInputError(f'upload must be "multipart" or "base64", and was {value!r:.40}.', field=attribute.name)
+        raise InvalidInputError(message("values.invalid_upload", value=f"{value!r:.40}"), field=attribute.name)
 
 
 def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
@@ -311,14 +308,12 @@ def _check_proxy(_: object, attribute: Attribute[Any], value: object) -> None:
     except ValueError:
         is_proxy = False
     if not is_proxy:
-        raise InvalidInputError("proxy must be a URL such as http://127.0.0.1:3128.", field=attribute.name)
+        raise InvalidInputError(message("values.invalid_proxy"), field=attribute.name)
 
 
 def _check_on_event(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and not callable(value):
-        raise InvalidInputError(
-            f"on_event must be a function of one event, not {type_name(value)}.", field=attribute.name
-        )
+        raise InvalidInputError(message("values.invalid_on_event", kind=type_name(value)), field=attribute.name)
 
 
 @frozen(kw_only=True)

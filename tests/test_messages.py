@@ -17,6 +17,7 @@ import pytest
 import facturaonline_async
 from facturaonline_async import InvalidInputError
 from facturaonline_async._messages import Message, english, message
+from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async.provision import PlanProblem
 
@@ -36,9 +37,8 @@ ELSEWHERE = {
     "sat",
     "sello",
     "testing",
-    "_",
     "b",
-    "c",
+    "client",
 }
 
 #: Codes that are made from another code: "remedy.expired" of the finding "expired".
@@ -69,8 +69,8 @@ def codes_of(call: ast.Call) -> list[str]:
     return [text for text in texts if isinstance(text, str) and re.fullmatch(r"[\w.]*\w", text)]
 
 
-def placeholders(template: str | Plural) -> list[set[str]]:
-    texts = template if isinstance(template, Plural) else [template]
+def placeholders(template: str | Plural | Fault) -> list[set[str]]:
+    texts = [template] if isinstance(template, str) else template
     return [{name for _, name, _, _ in string.Formatter().parse(text) if name is not None} for text in texts]
 
 
@@ -100,8 +100,9 @@ def test_every_message_has_a_text_with_the_same_parameters() -> None:
         for code in codes_of(call):
             given = {each.arg for each in call.keywords}
             used = placeholders(english.TEXTS[code]) if code in english.TEXTS else []
-            counted = {"count"} if isinstance(english.TEXTS.get(code), Plural) else set()
-            if not used or any(given - counted != names - counted or not names <= given for names in used):
+            template = english.TEXTS.get(code)
+            choice = {"count"} if isinstance(template, Plural) else {"name"} if isinstance(template, Fault) else set()
+            if not used or any(given - choice != names - choice or not names <= given for names in used):
                 wrong.append(f"{path}:{call.lineno}: {code}")
 
     assert wrong == []
@@ -143,6 +144,13 @@ def test_a_message_is_its_english_text_with_its_code_and_parameters(monkeypatch:
     assert [each.code for each in both.following] == ["run.again"]
     copy = pickle.loads(pickle.dumps(both))
     assert (copy, copy.code, copy.following[0].code) == (both, "run.left", "run.again")
+
+
+def test_a_fault_names_its_field_and_no_cell() -> None:
+    cell, field = message("values.required", name=""), message("values.required", name="rfc")
+
+    assert (cell, field) == ("is required, and empty", "rfc is required, and empty.")
+    assert (cell.code, field.code) == ("values.required", "values.required")
 
 
 def test_several_messages_in_one_are_joined_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

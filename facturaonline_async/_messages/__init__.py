@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from facturaonline_async._messages.english import TEXTS
+from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
 
 __all__ = ["Message", "Parameter", "code_of", "message"]
@@ -52,13 +53,16 @@ def message(code: str, /, **parameters: Parameter) -> Message:
     """Return the text with this code, in English.
 
     Args:
-        code: code of the text. A text with a singular and a plural is chosen by the parameter ``count``.
+        code: code of the text. A text with a singular and a plural is chosen by the parameter ``count``; a fault's text
+            by the parameter ``name``, which is ``""`` for a cell of a plan.
         **parameters: values for the text's placeholders, never secret; a test compares their names with the text's.
 
     """
     template = TEXTS[code]
     if isinstance(template, Plural):
         template = template.one if parameters["count"] == 1 else template.other
+    elif isinstance(template, Fault):
+        template = template.field if parameters["name"] else template.cell
     shown = {name: ", ".join(each) if isinstance(each, tuple) else each for name, each in parameters.items()}
     return _message(template.format_map(shown), code, parameters, ())
 

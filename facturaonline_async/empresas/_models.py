@@ -235,7 +235,7 @@ def _check_logo(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         return
     if not isinstance(value, bytes) or logo_extension(value) is None:
-        raise InvalidInputError(message("empresas.logo_not_a_picture"), field=attribute.name)
+        raise InvalidInputError(message("values.not_picture", name=attribute.name), field=attribute.name)
     if len(value) > _MAX_LOGO_BYTES:
         raise InvalidInputError(message("empresas.logo_too_large", limit=_MAX_LOGO_BYTES), field=attribute.name)
 

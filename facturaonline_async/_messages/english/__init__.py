@@ -19,12 +19,13 @@ from facturaonline_async._messages.english import (
     testing,
     values,
 )
+from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
 
 __all__ = ["TEXTS"]
 
 #: All texts by code.
-TEXTS: Final[Mapping[str, str | Plural]] = {
+TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
     **values.TEXTS,
     **calls.TEXTS,
     **series.TEXTS,

@@ -12,7 +12,6 @@ __all__ = ["TEXTS"]
 #: Text by code, in str.format's syntax.
 TEXTS: Final[Mapping[str, str | Plural]] = {
     # A company that a caller gives.
-    "empresas.logo_not_a_picture": "logo must hold the bytes of a PNG or JPEG picture.",
     "empresas.logo_too_large": "logo must have {limit:,} bytes at most.",
     "empresas.no_changes": "cambios is empty: give at least one attribute to change.",
     # Reading a company and its keys.

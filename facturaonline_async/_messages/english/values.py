@@ -5,19 +5,67 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
 
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural]] = {
+TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
+    # Faults of a value, in a cell of a plan or in a field.
+    "values.required": Fault(
+        cell="is required, and empty",
+        field="{name} is required, and empty.",
+    ),
+    "values.control_character": Fault(
+        cell="holds the character {character} at place {place}: the API takes no line breaks, tabs or control "
+        "characters. Is a quotation mark missing?",
+        field="{name} holds the character {character} at place {place}: the API takes no line breaks, tabs or control "
+        "characters.",
+    ),
+    "values.invisible_character": Fault(
+        cell="holds the invisible character {character}: delete it, or type the text anew",
+        field="{name} holds the invisible character {character}: delete it, or type the text anew.",
+    ),
+    "values.character": "{code_point} ({unicode_name}) at place {place}",
+    "values.not_picture": Fault(
+        cell="must be a PNG or JPEG picture",
+        field="{name} must be a PNG or JPEG picture.",
+    ),
+    # Types.
+    "values.wrong_type": "{name} must be {wanted}, and was {kind}.",
+    "values.type": "a {name}",
     # Texts.
     "values.not_text": "{name} must be a text, and was {kind}.",
     "values.empty": "{name} is empty.",
+    "values.not_visible_ascii": "{name} must be visible ASCII, and not empty; it was {kind}.",
     "values.password_not_one_line": "{name} is empty, or holds a line break or another control character.",
     # Numbers.
+    "values.not_positive": "{name} must be a number above 0, and was {value}.",
     "values.not_positive_int": "{name} must be a whole number above 0, and was {value}.",
-    # The base URL, the keys and the uid of a call.
+    "values.not_count": "{name} must be a whole number from 0 up, and was {kind}.",
+    "values.not_seconds": "{name} must be None or a number of seconds from 0 up, and was {value}.",
+    # Keys and secrets.
+    "values.keys_in_panel": "Give the key that the panel shows.",
+    "values.invalid_key": "{name} holds a blank, a line break or another character that never occurs in a key. "
+    "Copy the whole key, and nothing else, from the panel.",
+    "values.secret_not_text": "a key or password must be a text, and was {kind}",
+    "values.secret_pickled": "A Secret cannot be pickled. If the text must be stored, pass the result of .reveal().",
+    "values.secret_bytes_pickled": "Secret bytes cannot be pickled. If they must be stored, pass bytes(value).",
+    # The base URL.
     "values.config_without_base_url": "Config.base_url is missing. Give SANDBOX or PRODUCTION.",
+    "values.base_url_not_url": "base_url is not a URL.",
+    "values.base_url_not_http": "base_url is not an http(s) URL in ASCII.",
+    "values.base_url_with_query": "base_url must not hold a user, a query or a fragment.",
+    "values.base_url_with_dots": "base_url holds the path segment '.' or '..'.",
+    "values.base_url_example": "Give a full prefix such as {url}.",
+    "values.base_url_unencrypted": "base_url must be https, because http sends the keys unencrypted. "
+    "Only loopback addresses may use http.",
+    # Other settings, and the uid of a call.
+    "values.not_rates": "{name} takes Rate values, such as Rate(10, 1).",
+    "values.unknown_endpoints": "endpoint_rates names {unknown}, but the endpoints are {known}.",
+    "values.invalid_upload": 'upload must be "multipart" or "base64", and was {value}.',
+    "values.invalid_proxy": "proxy must be a URL such as http://127.0.0.1:3128.",
+    "values.invalid_on_event": "on_event must be a function of one event, not {kind}.",
     "values.invalid_uid": "uid must be 1 to 64 letters, digits, '-' or '_', and was {value}.",
 }
