@@ -19,7 +19,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Final, Generic, TypeVar, cast
 
@@ -86,7 +86,12 @@ async def stream(
     """Run a coroutine function over items concurrently; yield outcomes as they come.
 
     Leaving the ``async with`` early, or being cancelled, cancels the items in progress. Workers pause while outcomes
-    are not fetched.
+    are not fetched. A time-out around ``anext(outcomes)`` ends only the wait: the items go on, and the next ``anext``
+    continues without a lost outcome::
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                outcome = await anext(outcomes)
 
     Args:
         items: any iterable, also an asynchronous or an endless one. An item is taken when a worker is free. An
@@ -108,12 +113,14 @@ async def stream(
     permits = asyncio.Semaphore(_LOOKAHEAD * concurrency) if ordered else None
     source = _Source(items, permits)
     send, receive = anyio.create_memory_object_stream[Outcome[ItemT, ResultT]](_BUFFER * concurrency)
-    workers = _Workers(source, coroutine_function, send, limit=concurrency, catch=catch, stop_on=stop_on)
+    changed = asyncio.Event()
+    workers = _Workers(source, coroutine_function, send, changed, limit=concurrency, catch=catch, stop_on=stop_on)
     is_cancelled = _cancellation_probe()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(workers.work, group)
-            yield _as_completed(receive) if permits is None else _in_order(receive, permits)
+            completed = _Completed(receive, changed)
+            yield completed if permits is None else _InOrder(completed, permits)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as problems:
         problem = problems.exceptions[0]
@@ -124,6 +131,7 @@ async def stream(
     finally:
         receive.close()  # before send: a task that still waits for an outcome gets an error, not the end of the stream
         send.close()
+        changed.set()
         if isinstance(items, AsyncGenerator):
             await items.aclose()  # the garbage collector would end it at any time
     raise problem
@@ -210,6 +218,7 @@ class _Workers(Generic[ItemT, ResultT]):
         source: _Source[ItemT],
         coroutine_function: Callable[[ItemT], Awaitable[ResultT]],
         send: MemoryObjectSendStream[Outcome[ItemT, ResultT]],
+        changed: asyncio.Event,
         *,
         limit: int,
         catch: tuple[type[Exception], ...],
@@ -218,6 +227,7 @@ class _Workers(Generic[ItemT, ResultT]):
         self._source = source
         self._coroutine_function = coroutine_function
         self._send = send
+        self._changed = changed
         self._limit = limit
         self._catch = catch
         self._stop_on = stop_on
@@ -226,7 +236,7 @@ class _Workers(Generic[ItemT, ResultT]):
     async def work(self, group: TaskGroup) -> None:
         """Run one worker until the source is exhausted."""
         source, coroutine_function, send_nowait = self._source, self._coroutine_function, self._send.send_nowait
-        now = source.now
+        now, set_changed = source.now, self._changed.set
         while (taken := next(now, None) if source.is_quick else await source.take()) is not None:
             if self._running < self._limit:
                 self._running += 1
@@ -252,34 +262,49 @@ class _Workers(Generic[ItemT, ResultT]):
                 send_nowait(outcome)  # `send` always yields to the event loop
             except anyio.WouldBlock:
                 await self._send.send(outcome)
+            set_changed()
         self._running -= 1
         if not self._running:
             self._send.close()
+            set_changed()
 
 
-async def _as_completed(outcomes: MemoryObjectReceiveStream[T]) -> AsyncIterator[T]:
-    while True:
-        try:
+class _Completed(AsyncIterator[T]):
+    """Outcomes in the order in which they complete.
+
+    `MemoryObjectReceiveStream.receive` drops the outcome that it was given if its task is cancelled at that moment.
+    This class waits for an event instead, and takes outcomes without waiting, so that none is lost.
+    """
+
+    def __init__(self, outcomes: MemoryObjectReceiveStream[T], changed: asyncio.Event) -> None:
+        self._outcomes = outcomes
+        self._changed = changed
+
+    async def __anext__(self) -> T:
+        while True:
             try:
-                outcome = outcomes.receive_nowait()  # `receive` always yields to the event loop
+                return self._outcomes.receive_nowait()
+            except anyio.EndOfStream:
+                raise StopAsyncIteration from None
             except anyio.WouldBlock:
-                outcome = await outcomes.receive()
-        except anyio.EndOfStream:
-            with suppress(anyio.EndOfStream):
-                # Raises if the ``async with`` block has ended; anyio before 4.16 reports that as the end of the stream.
-                outcomes.receive_nowait()
-            return
-        yield outcome
+                self._changed.clear()
+            await self._changed.wait()
 
 
-async def _in_order(
-    outcomes: MemoryObjectReceiveStream[Outcome[ItemT, ResultT]], permits: asyncio.Semaphore
-) -> AsyncIterator[Outcome[ItemT, ResultT]]:
-    pending: dict[int, Outcome[ItemT, ResultT]] = {}
-    next_index = 0
-    async for outcome in _as_completed(outcomes):
-        pending[outcome.index] = outcome
-        while next_index in pending:
-            yield pending.pop(next_index)
-            next_index += 1
-            permits.release()
+class _InOrder(AsyncIterator[Outcome[ItemT, ResultT]]):
+    """Outcomes in input order; `permits` bounds how many wait for an earlier one."""
+
+    def __init__(self, completed: _Completed[Outcome[ItemT, ResultT]], permits: asyncio.Semaphore) -> None:
+        self._completed = completed
+        self._permits = permits
+        self._waiting: dict[int, Outcome[ItemT, ResultT]] = {}
+        self._index = 0
+
+    async def __anext__(self) -> Outcome[ItemT, ResultT]:
+        while self._index not in self._waiting:
+            outcome = await anext(self._completed)
+            self._waiting[outcome.index] = outcome
+        outcome = self._waiting.pop(self._index)
+        self._index += 1
+        self._permits.release()
+        return outcome

@@ -327,6 +327,52 @@ def test_a_task_that_waits_for_an_outcome_at_the_end_gets_an_error() -> None:
     virtually(main())
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_timeout_of_anext_loses_no_outcome_and_stops_no_item(ordered: bool) -> None:  # noqa: FBT001
+    async def main() -> tuple[list[int], int]:
+        indexes: list[int] = []
+        timeouts = 0
+        async with bulk.stream(range(50), double, concurrency=3, ordered=ordered) as outcomes:
+            while len(indexes) < 50:
+                try:
+                    async with asyncio.timeout(1):
+                        indexes.append((await anext(outcomes)).index)
+                except TimeoutError:
+                    timeouts += 1
+            with pytest.raises(StopAsyncIteration):
+                await anext(outcomes)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return indexes, timeouts
+
+    indexes, timeouts = virtually(main())
+    assert sorted(indexes) == list(range(50))
+    assert timeouts > 10
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_anext_cancelled_in_the_moment_of_an_outcome_does_not_lose_it(ordered: bool) -> None:  # noqa: FBT001
+    async def main() -> list[int]:
+        waiting: asyncio.Task[Outcome[int, int]] | None = None
+
+        async def work(number: int) -> int:
+            await asyncio.sleep(1)
+            # The outcome of this item is sent in the same iteration of the event loop, before the task wakes up.
+            asyncio.get_running_loop().call_soon(waiting.cancel) if waiting is not None else None
+            return number
+
+        indexes: list[int] = []
+        async with bulk.stream(range(9), work, concurrency=1, ordered=ordered) as outcomes:
+            while len(indexes) < 9:
+                waiting = asyncio.ensure_future(anext(outcomes))
+                done = (await asyncio.gather(waiting, return_exceptions=True))[0]
+                waiting = None
+                assert isinstance(done, asyncio.CancelledError)
+                indexes.append((await anext(outcomes)).index)
+        return indexes
+
+    assert virtually(main()) == list(range(9))
+
+
 def test_leaving_early_cancels_the_items_in_progress() -> None:
     async def main() -> tuple[float, int]:
         async with bulk.stream([0, 1000, 1000], asyncio.sleep, concurrency=3) as outcomes:
