@@ -96,7 +96,7 @@ class FacturaOnlineError(Exception):
 
 
 def text_of(error: FacturaOnlineError) -> str:
-    """Return the text of an error with its endpoint and status, as a message if the text is one.
+    """Return the text of an error, with its endpoint and status if it has them.
 
     Args:
         error: error that another text quotes.
