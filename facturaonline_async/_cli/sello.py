@@ -24,7 +24,7 @@ from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
 from facturaonline_async.provision._plan.file_rows import FaultyRow
-from facturaonline_async.sat._findings import FINDINGS, Finding
+from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
@@ -245,9 +245,8 @@ def _show_all(checked: Sequence[tuple[_Pair, CheckReport]]) -> None:
         ]
         table.add_row(Text(pair.name), *map(Text, cells), Text("\n").join(found))
     console.print(table)
-    for code in dict.fromkeys(finding.code for _, report in checked for finding in report.findings):
-        severity, remedy = FINDINGS[code]
-        console.print(Text.assemble((code, _STYLES[severity]), f": {remedy}"), soft_wrap=True)
+    for each in {finding.code: finding for _, report in checked for finding in report.findings}.values():
+        console.print(Text.assemble((each.code, _STYLES[each.severity]), f": {each.remedy}"), soft_wrap=True)
 
 
 def _line(finding: Finding) -> Text:

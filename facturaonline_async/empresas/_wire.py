@@ -24,6 +24,7 @@ from facturaonline_async.empresas._models import (
 )
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import Sello
+from facturaonline_async.sello._models import refuse_unsendable
 
 LIST: Final = Endpoint(
     name="empresas.list", method="GET", path="/v1/accounts", retry_safety=RetrySafety.READ, listing=True
@@ -210,7 +211,7 @@ def _attachments(empresa: NuevaEmpresa | CambiosEmpresa, upload: Upload) -> dict
 def _sello(sello: Sello, upload: Upload, name: str) -> dict[str, Value]:
     """Return the form fields of a certificate, its key and its password."""
     cer, key, password = _SELLO_FIELDS[name]
-    sello.refuse_unsendable(cer, key, password)
+    refuse_unsendable(sello, cer, key, password)
     if upload == "base64":
         return {
             f"{name}_cer_b64": base64.b64encode(sello.cer).decode(),

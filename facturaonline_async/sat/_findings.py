@@ -1,12 +1,15 @@
-"""Findings about data to be sent: their codes, severities and remedies."""
+"""Findings about data to be sent: their codes and severities."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from functools import reduce
 from typing import Final
 
 from attrs import frozen
+
+from facturaonline_async._messages import Message, message
 
 __all__ = ["FINDINGS", "Finding", "Severity", "format_findings"]
 
@@ -24,54 +27,52 @@ class Severity(enum.StrEnum):
     WARNING = "warning"
 
 
-_E, _W = Severity.ERROR, Severity.WARNING
-
-#: Severity and remedy of each code, in the order in which people correct the faults.
-FINDINGS: Final[dict[str, tuple[Severity, str]]] = {
+#: Severity of each code, in the order in which people correct the faults. Each code has a text "remedy.<code>".
+FINDINGS: Final[dict[str, Severity]] = {
     # The two files
-    "swapped": (_E, "Exchange them: cer is the .cer file, key is the .key file."),
-    "not_a_certificate": (_E, "Give the .cer file that the SAT's CertiSAT lets you download."),
-    "not_a_key": (_E, "Give the .key file that the SAT's Certifica made together with the request."),
-    "not_der": (_E, "The API takes the SAT's own binary files (DER): give those, or what sello.to_der() returns."),
-    "truncated": (_E, "The file is incomplete: copy or download it again, in binary mode."),
-    "text_mode": (_E, "Transfer the file again in binary mode (FTP: binary, not ascii; e-mail: as an attachment)."),
-    "trailing_bytes": (_E, "Give the file as the SAT gave it: copy or download it again, or use sello.to_der()."),
-    "unreadable_file": (_E, "Look at the file and at its permissions, or copy or download it again."),
-    "unpaired": (_E, "Put a .cer and its .key into one folder, with one name; other names need the key's password."),
-    "ambiguous": (_E, "Leave one .cer and one .key of a name, or give the two files themselves."),
+    "swapped": Severity.ERROR,
+    "not_a_certificate": Severity.ERROR,
+    "not_a_key": Severity.ERROR,
+    "not_der": Severity.ERROR,
+    "truncated": Severity.ERROR,
+    "text_mode": Severity.ERROR,
+    "trailing_bytes": Severity.ERROR,
+    "unreadable_file": Severity.ERROR,
+    "unpaired": Severity.ERROR,
+    "ambiguous": Severity.ERROR,
     # Key and password
-    "key_not_encrypted": (_E, "Give the .key file as the SAT's Certifica made it, with its password."),
-    "unsupported_key": (_E, "Give the .key file as the SAT's Certifica made it: an RSA key in PKCS#8."),
-    "damaged_key": (_E, "The file was changed: take it from a backup, or request a new certificate from the SAT."),
-    "no_password": (_E, "Give the password chosen in Certifica for this key (contraseña de la clave privada)."),
-    "wrong_password": (_E, "Give the password chosen in Certifica for this very key, not the portal's (CIEC)."),
-    "password_garbled": (_E, "Give the password as chosen in Certifica: correct it where it is stored or read."),
-    "password_unsendable": (_E, "Give the key another password: one line of visible characters, at best ASCII ones."),
-    "key_mismatch": (_E, "Give the key that was made with this certificate's request: each sucursal has its own."),
+    "key_not_encrypted": Severity.ERROR,
+    "unsupported_key": Severity.ERROR,
+    "damaged_key": Severity.ERROR,
+    "no_password": Severity.ERROR,
+    "wrong_password": Severity.ERROR,
+    "password_garbled": Severity.ERROR,
+    "password_unsendable": Severity.ERROR,
+    "key_mismatch": Severity.ERROR,
     # The certificate
-    "fiel_as_csd": (_E, "Give the CSD (Certificado de Sello Digital), not the e.firma (FIEL)."),
-    "csd_as_fiel": (_E, "Give the e.firma (FIEL), not the CSD (Certificado de Sello Digital)."),
-    "unknown_kind": (_E, "Give a CSD or e.firma that the SAT issued."),
-    "unreadable_subject": (_E, "Give the .cer file as the SAT gave it: copy or download it again."),
-    "rfc_mismatch": (_E, "Give the certificate of this company, or correct its RFC."),
-    "expired": (_E, "Request a new certificate from the SAT (CSD in CertiSAT; e.firma at an office, or by SAT ID)."),
-    "not_yet_valid": (_E, "Wait until then, or set this machine's clock."),
-    "expires_soon": (_W, "Request the next certificate from the SAT now, and update the company with it."),
-    "weak_key": (_W, "Request a new certificate from the SAT, with a key of 2048 bits."),
-    "weak_signature": (_W, "Request a new certificate from the SAT: this one is of an old kind."),
-    "unknown_issuer": (_W, "Make sure that the SAT issued it: the issuer's name is not the SAT's."),
-    "test_certificate": (_W, "Give a certificate for production: the SAT's test certificates have no fiscal validity."),
+    "fiel_as_csd": Severity.ERROR,
+    "csd_as_fiel": Severity.ERROR,
+    "unknown_kind": Severity.ERROR,
+    "unreadable_subject": Severity.ERROR,
+    "rfc_mismatch": Severity.ERROR,
+    "expired": Severity.ERROR,
+    "not_yet_valid": Severity.ERROR,
+    "expires_soon": Severity.WARNING,
+    "weak_key": Severity.WARNING,
+    "weak_signature": Severity.WARNING,
+    "unknown_issuer": Severity.WARNING,
+    "test_certificate": Severity.WARNING,
     # The company's data
-    "rfc_format": (_E, "Give the RFC as the SAT has it on record: 12 characters (moral) or 13 (física), no hyphens."),
-    "rfc_check_digit": (_W, "Compare it with the Constancia de Situación Fiscal: its check digit does not fit."),
-    "curp_format": (_E, "Give the CURP's 18 characters, no blanks."),
-    "curp_doubtful": (_W, "Compare it with the CURP's certificate: its date, state or check digit does not fit."),
-    "codpos_format": (_E, "Give 5 digits, such as 06500: spreadsheets drop the zero in front."),
-    "regimen_format": (_E, "Give the SAT's code of 3 digits (c_RegimenFiscal), such as 601."),
-    "regimen_unknown": (_W, "Compare it with the SAT's catalogue c_RegimenFiscal."),
-    "regimen_retired": (_W, "CFDI 4.0 does not list this code: compare it with the Constancia de Situación Fiscal."),
-    "regimen_person": (_W, "Compare it with the Constancia de Situación Fiscal: the RFC or the régimen may be wrong."),
-}  # fmt: skip
+    "rfc_format": Severity.ERROR,
+    "rfc_check_digit": Severity.WARNING,
+    "curp_format": Severity.ERROR,
+    "curp_doubtful": Severity.WARNING,
+    "codpos_format": Severity.ERROR,
+    "regimen_format": Severity.ERROR,
+    "regimen_unknown": Severity.WARNING,
+    "regimen_retired": Severity.WARNING,
+    "regimen_person": Severity.WARNING,
+}
 
 
 @frozen
@@ -92,12 +93,12 @@ class Finding:
     @property
     def severity(self) -> Severity:
         """Whether the finding is an error or a warning."""
-        return FINDINGS[self.code][0]
+        return FINDINGS[self.code]
 
     @property
     def remedy(self) -> str:
         """Instruction for correcting the fault, one sentence."""
-        return FINDINGS[self.code][1]
+        return message("remedy." + self.code)
 
     @property
     def is_error(self) -> bool:
@@ -105,14 +106,18 @@ class Finding:
         return self.severity is Severity.ERROR
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.seen} {self.remedy} [{self.code}]"
+        return str(_describe(self))
 
 
-def format_findings(findings: Iterable[Finding]) -> str:
+def _describe(finding: Finding) -> Message:
+    return message("findings.finding", field=finding.field, seen=finding.seen, remedy=finding.remedy, code=finding.code)
+
+
+def format_findings(findings: Iterable[Finding]) -> Message:
     """Join all findings into one text.
 
     Args:
-        findings: findings in the order in which they appear.
+        findings: findings in the order in which they appear, at least one.
 
     """
-    return " ".join(map(str, findings))
+    return reduce(Message.then, map(_describe, findings))

@@ -8,10 +8,11 @@ from typing import Final
 from stdnum.exceptions import InvalidChecksum, InvalidComponent, ValidationError
 from stdnum.mx import curp as stdnum_curp, rfc as stdnum_rfc
 
+from facturaonline_async._messages import message
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sat._regimenes import REGIMENES
 
-__all__ = ["check_codpos", "check_curp", "check_regimen", "check_rfc"]
+__all__ = ["check_codpos", "check_curp", "check_regimen", "check_rfc", "rfc_check_digit"]
 
 
 # For an RFC and a CURP, python-stdnum's `validate` takes 248,000 instructions, a quarter of a create. Most values match
@@ -43,13 +44,22 @@ def check_rfc(value: str, field: str = "rfc") -> list[Finding]:
     if _is_common_rfc(value) or _is_rfc(value, validate_check_digits=True):
         return []
     if _is_rfc(value):
-        text = f"{value} has a check digit that does not match its other characters."
-        return [Finding("rfc_check_digit", field, text)]
-    return [Finding("rfc_format", field, f"{value!r:.60} is not an RFC.")]
+        return [Finding("rfc_check_digit", field, message("findings.rfc_check_digit", value=value))]
+    return [Finding("rfc_format", field, message("findings.rfc_format", value=f"{value!r:.60}"))]
+
+
+def rfc_check_digit(body: str) -> str:
+    """Return the check digit of an RFC: 0 to 9 or A.
+
+    Args:
+        body: RFC without its last character, in upper case; 11 characters of a company's, 12 of a person's.
+
+    """
+    return stdnum_rfc.calc_check_digit(body)
 
 
 def _is_common_rfc(value: str) -> bool:
-    return bool(_COMMON_RFC.fullmatch(value)) and value[-1] == stdnum_rfc.calc_check_digit(value[:-1])
+    return bool(_COMMON_RFC.fullmatch(value)) and value[-1] == rfc_check_digit(value[:-1])
 
 
 def _is_rfc(value: str, *, validate_check_digits: bool = False) -> bool:
@@ -80,11 +90,10 @@ def check_curp(value: str, field: str = "curp") -> list[Finding]:
             return []
     except (InvalidComponent, InvalidChecksum):
         if stdnum_curp.compact(value) == value:
-            seen = f"{value} has the form of a CURP, but an impossible date, state, sex or check digit."
-            return [Finding("curp_doubtful", field, seen)]
+            return [Finding("curp_doubtful", field, message("findings.curp_doubtful", value=value))]
     except ValidationError:
         pass
-    return [Finding("curp_format", field, f"{value!r:.60} is not a CURP.")]
+    return [Finding("curp_format", field, message("findings.curp_format", value=f"{value!r:.60}"))]
 
 
 def check_codpos(value: str, field: str = "codpos") -> list[Finding]:
@@ -97,7 +106,7 @@ def check_codpos(value: str, field: str = "codpos") -> list[Finding]:
     """
     if _CODPOS.fullmatch(value):
         return []
-    return [Finding("codpos_format", field, f"{value!r:.60} is not a código postal.")]
+    return [Finding("codpos_format", field, message("findings.codpos_format", value=f"{value!r:.60}"))]
 
 
 def check_regimen(value: str, rfc: str | None = None, field: str = "regimen") -> list[Finding]:
@@ -110,15 +119,19 @@ def check_regimen(value: str, rfc: str | None = None, field: str = "regimen") ->
 
     """
     if not _REGIMEN.fullmatch(value):
-        return [Finding("regimen_format", field, f"{value!r:.60} is not a code of a régimen fiscal.")]
+        return [Finding("regimen_format", field, message("findings.regimen_format", value=f"{value!r:.60}"))]
     if (known := REGIMENES.get(value)) is None:
-        return [Finding("regimen_unknown", field, f"{value} is not in the catalogue that this library knows.")]
+        return [Finding("regimen_unknown", field, message("findings.regimen_unknown", value=value))]
     findings: list[Finding] = []
     if not known.is_current:
-        text = f"{value} ({known.descripcion}) is in older catalogues only."
-        findings.append(Finding("regimen_retired", field, text))
+        seen = message("findings.regimen_retired", value=value, descripcion=known.descripcion)
+        findings.append(Finding("regimen_retired", field, seen))
     if rfc is not None and len(rfc) in {12, 13} and not known.fits(rfc):
-        person = "una persona moral" if len(rfc) == 12 else "una persona física"
-        text = f"{value} ({known.descripcion}) is not for {person}, such as {rfc}."
-        findings.append(Finding("regimen_person", field, text))
+        seen = message(
+            "findings.regimen_not_for_moral" if len(rfc) == 12 else "findings.regimen_not_for_fisica",
+            value=value,
+            descripcion=known.descripcion,
+            rfc=rfc,
+        )
+        findings.append(Finding("regimen_person", field, seen))
     return findings

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
 from facturaonline_async._validators import is_one_line, type_name
 from facturaonline_async.config import SecretBytes
@@ -17,8 +18,8 @@ from facturaonline_async.sello._certificate import PublicNumbers, UnreadableSubj
 from facturaonline_async.sello._models import Sello
 from facturaonline_async.sello._password_diagnosis import explain_unsendable, explain_wrong_password
 from facturaonline_async.sello._private_key import (
-    DamagedKeyError,
     UnsupportedKeyError,
+    UnusableKeyError,
     WrongPasswordError,
     encode_password,
     open_private_key,
@@ -33,7 +34,6 @@ _EXPIRES_SOON: Final = timedelta(days=30)
 _MIN_BITS: Final = 2048
 _MAX_RFC_LENGTH: Final = 200
 """Characters. NFC may take quadratic time; a real RFC has 13."""
-_KIND_NAMES: Final = {"csd": "a CSD", "fiel": "an e.firma (FIEL)"}
 
 
 def check_sello(
@@ -54,9 +54,7 @@ def check_sello(
     chosen = select(SecretBytes(sello.cer), SecretBytes(sello.key), sello.password)
     cer, key = chosen.cer, chosen.key
     if chosen.is_swapped:
-        findings.append(
-            Finding("swapped", "cer", "The file given as cer holds the private key, the one given as key the .cer.")
-        )
+        findings.append(Finding("swapped", "cer", message("findings.swapped")))
     findings += _file_findings(cer, "cer")
     findings += _file_findings(key, "key")
     certificado, certified = _read_certificado(cer, findings)
@@ -64,34 +62,36 @@ def check_sello(
     if certificado is not None:
         findings += _certificate_findings(certificado, rfc, kind, now or datetime.now(UTC), production=production)
         if public is not None and public != certified:
-            findings.append(Finding("key_mismatch", "key", "The private key does not belong to the certificate."))
+            findings.append(Finding("key_mismatch", "key", message("findings.key_mismatch")))
     return CheckReport(certificado, tuple(sorted(findings, key=lambda finding: not finding.is_error)))
 
 
 def _check_arguments(sello: object, rfc: object, kind: object, now: object) -> None:
     """Raise `InvalidInputError` where an argument is not what `check` takes."""
     if not isinstance(sello, Sello):
-        raise InvalidInputError(f"sello must be a Sello, and was {type_name(sello)}.", field="sello")
+        raise InvalidInputError(
+            message("values.wrong_type", name="sello", wanted=Sello.__name__, kind=type_name(sello)), field="sello"
+        )
     if rfc is not None and not isinstance(rfc, str):
-        raise InvalidInputError(f"rfc must be a text or None, and was {type_name(rfc)}.", field="rfc")
-    if kind is not None and not (isinstance(kind, str) and kind in _KIND_NAMES):
-        raise InvalidInputError(f'kind must be "csd", "fiel" or None, and was {kind!r:.40}.', field="kind")
+        raise InvalidInputError(message("values.not_text_or_none", name="rfc", kind=type_name(rfc)), field="rfc")
+    if kind is not None and not (isinstance(kind, str) and kind in {"csd", "fiel"}):
+        raise InvalidInputError(message("sello.not_a_kind_or_none", name="kind", value=f"{kind!r:.40}"), field="kind")
     if now is not None and not isinstance(now, datetime):
-        raise InvalidInputError(f"now must be a datetime or None, and was {type_name(now)}.", field="now")
+        raise InvalidInputError(message("values.not_datetime_or_none", name="now", kind=type_name(now)), field="now")
     if now is not None and now.utcoffset() is None:
-        raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
+        raise InvalidInputError(message("values.without_time_zone", name="now"), field="now")
 
 
 def _file_findings(content: Content, field: str) -> Iterator[Finding]:
     """Yield the findings about how a file was stored or transferred."""
     if content.is_truncated:
-        yield Finding("truncated", field, f"The file is incomplete: it ends after {len(content.der)} bytes.")
-    if content.text:
-        yield Finding("not_der", field, f"The file is {content.text}.")
+        yield Finding("truncated", field, message("findings.truncated", count=len(content.der)))
+    if content.text_form:
+        yield Finding("not_der", field, message("findings.not_der", form=content.text_form))
     if content.text_mode:
-        yield Finding("text_mode", field, f"The file was transferred as text: {content.text_mode}.")
+        yield Finding("text_mode", field, content.text_mode)
     if content.extra:
-        yield Finding("trailing_bytes", field, f"The file has {content.extra} extra bytes after its content.")
+        yield Finding("trailing_bytes", field, message("findings.trailing_bytes", count=content.extra))
 
 
 def _read_certificado(
@@ -102,17 +102,19 @@ def _read_certificado(
         return None, None
     if content.kind is not FileKind.CERTIFICATE:
         if not content.is_truncated or content.kind is not FileKind.OTHER:
-            findings.append(Finding("not_a_certificate", "cer", f"The file is {content.kind}."))
+            findings.append(Finding("not_a_certificate", "cer", _describe_kind(content)))
     elif not content.is_truncated:
         try:
             return read_certificate(content.der)
         except UnreadableSubjectError:
-            seen = "The subject or the issuer of the certificate cannot be read."
-            findings.append(Finding("unreadable_subject", "cer", seen))
+            findings.append(Finding("unreadable_subject", "cer", message("findings.unreadable_subject")))
         except ValueError:
-            seen = "The file begins like a certificate, but cannot be read as one."
-            findings.append(Finding("not_a_certificate", "cer", seen))
+            findings.append(Finding("not_a_certificate", "cer", message("findings.certificate_unreadable")))
     return None, None
+
+
+def _describe_kind(content: Content) -> Message:
+    return message(f"findings.file_is_{content.kind}")
 
 
 def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> PublicNumbers | None:
@@ -123,21 +125,21 @@ def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> Public
 
     password = sello.password
     if content.kind is FileKind.LEGACY_KEY:
-        add("unsupported_key", "key", f"The file is {content.kind}.")
+        add("unsupported_key", "key", _describe_kind(content))
         return None
     if content.is_unrecoverable:
         return None
     if not content.kind.is_key:
         if not content.is_truncated or content.kind is not FileKind.OTHER:
-            add("not_a_key", "key", f"The file is {content.kind}.")
+            add("not_a_key", "key", _describe_kind(content))
         return None
     if content.is_truncated:
         return None
     is_plain = content.kind is FileKind.PLAIN_KEY
     if is_plain:
-        add("key_not_encrypted", "key", f"The file is {content.kind}.")
+        add("key_not_encrypted", "key", _describe_kind(content))
     elif not password:
-        add("no_password", "password", "The password is empty.")
+        add("no_password", "password", message("findings.no_password"))
         return None
     public = None
     try:
@@ -145,10 +147,10 @@ def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> Public
     except WrongPasswordError:
         findings.append(explain_wrong_password(content.der, password))
         return None
-    except UnsupportedKeyError as error:
-        add("unsupported_key", "key", f"The file is {content.kind}, but {error}.")
-    except DamagedKeyError as error:
-        add("damaged_key", "key", f"The file is {content.kind}, but {error}.")
+    except UnusableKeyError as error:
+        code = "unsupported_key" if isinstance(error, UnsupportedKeyError) else "damaged_key"
+        seen = message("findings.plain_key_but" if is_plain else "findings.encrypted_key_but", fault=error.fault)
+        add(code, "key", seen)
     if password and not is_one_line(password.reveal()):
         findings.append(explain_unsendable(None if is_plain or public is None else content.der, password))
     return public
@@ -164,45 +166,54 @@ def _certificate_findings(
     if rfc is not None:
         wanted = unicodedata.normalize("NFC", rfc.strip()[:_MAX_RFC_LENGTH]).strip().upper()
         if wanted != certificado.rfc:
-            holder = f"{certificado.rfc or 'no RFC':.60}"
-            seen = f"The certificate belongs to {holder}, and the company's RFC is {printable(wanted):.20}."
+            shown = f"{printable(wanted):.20}"
+            if certificado.rfc:
+                seen = message("findings.rfc_mismatch", holder=f"{certificado.rfc:.60}", rfc=shown)
+            else:
+                seen = message("findings.rfc_mismatch_without_holder", rfc=shown)
             yield Finding("rfc_mismatch", "cer", seen)
     yield from _validity_findings(certificado, now)
     if certificado.key_bits < _MIN_BITS:
-        key = f"an RSA key of {certificado.key_bits} bits" if certificado.key_bits else "no RSA key"
-        yield Finding("weak_key", "cer", f"The certificate has {key}.")
+        bits = certificado.key_bits
+        seen = message("findings.weak_key", bits=bits) if bits else message("findings.without_rsa_key")
+        yield Finding("weak_key", "cer", seen)
     if certificado.signature_hash in {"md5", "sha1"}:
-        yield Finding("weak_signature", "cer", f"The certificate is signed with {certificado.signature_hash}.")
+        yield Finding("weak_signature", "cer", message("findings.weak_signature", hash=certificado.signature_hash))
     if not certificado.is_from_sat:
         issuer = certificado.issuer or certificado.issuer_organization
-        seen = f"The certificate names {issuer!r:.80} as its issuer." if issuer else "The certificate names no issuer."
+        shown = f"{issuer!r:.80}"
+        seen = message("findings.unknown_issuer", issuer=shown) if issuer else message("findings.without_issuer")
         yield Finding("unknown_issuer", "cer", seen)
     elif production and certificado.is_test:
-        yield Finding("test_certificate", "cer", f"{certificado.issuer!r:.80} is a test authority of the SAT.")
+        yield Finding(
+            "test_certificate", "cer", message("findings.test_certificate", issuer=f"{certificado.issuer!r:.80}")
+        )
 
 
 def _kind_findings(certificado: Certificado, kind: Kind | None) -> Iterator[Finding]:
     if certificado.kind is None:
-        faults = [
-            fault
-            for fault, applies in (
-                ("no RFC", not certificado.rfc),
-                ("no number of 20 digits", not certificado.numero),
-                ("a sucursal and a key usage that contradict each other", certificado.rfc and certificado.numero),
-            )
-            if applies
-        ]
-        yield Finding("unknown_kind", "cer", f"The certificate has {' and '.join(faults)}: it is neither CSD nor FIEL.")
-    elif kind is not None and certificado.kind != kind:
-        code = "fiel_as_csd" if kind == "csd" else "csd_as_fiel"
-        yield Finding(code, "cer", f"The certificate is {_KIND_NAMES[certificado.kind]}, given as {_KIND_NAMES[kind]}.")
+        match bool(certificado.rfc), bool(certificado.numero):
+            case False, False:
+                seen = message("findings.without_rfc_and_number")
+            case False, True:
+                seen = message("findings.without_rfc")
+            case True, False:
+                seen = message("findings.without_number")
+            case _:
+                seen = message("findings.sucursal_contradicts_key_usage")
+        yield Finding("unknown_kind", "cer", seen)
+    elif certificado.kind == "fiel" and kind == "csd":
+        yield Finding("fiel_as_csd", "cer", message("findings.fiel_as_csd"))
+    elif certificado.kind == "csd" and kind == "fiel":
+        yield Finding("csd_as_fiel", "cer", message("findings.csd_as_fiel"))
 
 
 def _validity_findings(certificado: Certificado, now: datetime) -> Iterator[Finding]:
     if now > certificado.not_after:
-        yield Finding("expired", "cer", f"The certificate expired on {certificado.not_after:%Y-%m-%d %H:%M} UTC.")
+        yield Finding("expired", "cer", message("findings.expired", moment=f"{certificado.not_after:%Y-%m-%d %H:%M}"))
     elif now < certificado.not_before:
-        begin = f"{certificado.not_before:%Y-%m-%d %H:%M} UTC"
-        yield Finding("not_yet_valid", "cer", f"The certificate is not valid before {begin}.")
+        seen = message("findings.not_yet_valid", moment=f"{certificado.not_before:%Y-%m-%d %H:%M}")
+        yield Finding("not_yet_valid", "cer", seen)
     elif certificado.not_after - now <= _EXPIRES_SOON:
-        yield Finding("expires_soon", "cer", f"The certificate expires on {certificado.not_after:%Y-%m-%d %H:%M} UTC.")
+        seen = message("findings.expires_soon", moment=f"{certificado.not_after:%Y-%m-%d %H:%M}")
+        yield Finding("expires_soon", "cer", seen)

@@ -11,6 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.config import SecretBytes
 from facturaonline_async.sello import _der as der
 
@@ -49,8 +50,6 @@ _MAX_ITERATIONS: Final = 1_000_000
 _MAX_SCRYPT_COST: Final = 1 << 20
 """Limit of N·r·p: half a second and 128 MiB. OpenSSL's keys have an eighth of it."""
 
-_UNSUPPORTED: Final = "its encryption is not supported"
-
 
 @frozen
 class Encryption:
@@ -58,13 +57,13 @@ class Encryption:
 
     Attributes:
         iterations: cost of one password, in iterations of PBKDF2: 1,000,000 take half a second.
-        refusal: why the key is not opened; ``""`` if it can be.
+        refusal: why the key is not opened, a clause about the key; None if it can be.
         is_block_aligned: whether the encrypted content is a whole number of cipher blocks.
 
     """
 
     iterations: int = 0
-    refusal: str = ""
+    refusal: Message | None = None
     is_block_aligned: bool = True
 
 
@@ -83,7 +82,7 @@ def inspect_encryption(content: bytes) -> Encryption:
             (parameter,) = parameters
             return _pbkdf2(_read_iterations(parameter), is_aligned=_is_block_aligned(encrypted, _LEGACY_BLOCK_SIZE))
         if scheme != _PBES2:
-            return Encryption(refusal=_UNSUPPORTED)
+            return _unsupported()
         ((derivation, cipher),) = parameters
         is_aligned = _is_block_aligned(encrypted, _block_size(cipher))
         identifier, parameter = derivation
@@ -91,9 +90,9 @@ def inspect_encryption(content: bytes) -> Encryption:
         if function == _PBKDF2:
             _check_hmac(parameter)
             return _pbkdf2(_read_iterations(parameter), is_aligned=is_aligned)
-        return _scrypt(parameter, is_aligned=is_aligned) if function == _SCRYPT else Encryption(refusal=_UNSUPPORTED)
+        return _scrypt(parameter, is_aligned=is_aligned) if function == _SCRYPT else _unsupported()
     except ValueError:  # a DerError, or too few or too many parts
-        return Encryption(refusal=_UNSUPPORTED)
+        return _unsupported()
 
 
 def to_canonical(content: SecretBytes) -> SecretBytes:
@@ -158,13 +157,15 @@ def _read_iterations(parameter: der.Element) -> int:
     return der.integer(count)
 
 
+def _unsupported() -> Encryption:
+    return Encryption(refusal=message("findings.unknown_encryption"))
+
+
 def _pbkdf2(iterations: int, *, is_aligned: bool) -> Encryption:
     if 1 <= iterations <= _MAX_ITERATIONS:
         return Encryption(iterations, is_block_aligned=is_aligned)
-    return Encryption(
-        refusal=f"its encryption has {iterations:,} iterations, and a key of the SAT has 2,048",
-        is_block_aligned=is_aligned,
-    )
+    refusal = message("findings.many_iterations", iterations=iterations)
+    return Encryption(refusal=refusal, is_block_aligned=is_aligned)
 
 
 def _scrypt(parameter: der.Element, *, is_aligned: bool) -> Encryption:
@@ -172,7 +173,4 @@ def _scrypt(parameter: der.Element, *, is_aligned: bool) -> Encryption:
     n, r, p = map(der.integer, (cost, block_size, parallelism))
     if min(n, r, p) >= 1 and n * r * p <= _MAX_SCRYPT_COST:
         return Encryption(n * r * p, is_block_aligned=is_aligned)
-    return Encryption(
-        refusal=f"its encryption uses scrypt with N={n}, r={r} and p={p}, and no key of the SAT does",
-        is_block_aligned=is_aligned,
-    )
+    return Encryption(refusal=message("findings.costly_scrypt", n=n, r=r, p=p), is_block_aligned=is_aligned)

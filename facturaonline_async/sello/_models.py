@@ -9,6 +9,7 @@ from typing import Final
 import anyio.to_thread
 from attrs import field, frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable_path
 from facturaonline_async._validators import instance_of, is_one_line, type_name
 from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
@@ -17,7 +18,7 @@ from facturaonline_async.sello._recognise import decode_base64_text
 from facturaonline_async.sello._selection import select
 from facturaonline_async.sello._text_encodings import decode_text
 
-__all__ = ["Sello", "read_file"]
+__all__ = ["Sello", "read_file", "refuse_unsendable"]
 
 _MAX_FILE_BYTES: Final = 1 << 20
 """A file of the SAT has about 1.5 kB; a much larger one is some other file."""
@@ -34,18 +35,45 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
         InvalidInputError: the file is missing, unreadable, empty or larger than 1 MiB.
 
     """
+    shown = printable_path(path)
     try:
         if Path(path).exists() and not Path(path).is_file():
-            reason = "it is not a file"
+            fault = message("sello.not_a_file", name=field_name, path=shown)
         else:
             with Path(path).open("rb") as file:
                 content = file.read(_MAX_FILE_BYTES + 1)
             if 0 < len(content) <= _MAX_FILE_BYTES:
                 return content
-            reason = f"it is larger than {_MAX_FILE_BYTES} bytes" if content else "it is empty"
+            if content:
+                fault = message("sello.file_too_large", name=field_name, path=shown, limit=_MAX_FILE_BYTES)
+            else:
+                fault = message("sello.file_empty", name=field_name, path=shown)
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the path
         reason = getattr(problem, "strerror", None) or type(problem).__name__
-    raise InvalidInputError(f"{field_name}: {printable_path(path)} cannot be read: {reason}.", field=field_name)
+        fault = message("sello.file_unreadable", name=field_name, path=shown, reason=reason)
+    raise InvalidInputError(fault, field=field_name)
+
+
+def refuse_unsendable(sello: Sello, cer: str, key: str, password: str) -> None:
+    """Refuse contents that cannot be sent, without checking the certificate.
+
+    Args:
+        sello: certificate, key and password.
+        cer: name of the certificate's field, for the error.
+        key: name of the key's field, for the error.
+        password: name of the password's field, for the error.
+
+    Raises:
+        InvalidInputError: a file is empty or larger than 1 MiB, or the password is empty or holds a control
+            character.
+
+    """
+    for name, content in ((cer, sello.cer), (key, sello.key)):
+        if not 0 < len(content) <= _MAX_FILE_BYTES:
+            fault = message("sello.wrong_size", name=name, size=len(content), limit=_MAX_FILE_BYTES)
+            raise InvalidInputError(fault, field=name)
+    if not is_one_line(sello.password.reveal()):
+        raise InvalidInputError(message("values.password_not_one_line", name=password), field=password)
 
 
 def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
@@ -60,11 +88,11 @@ def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
     elif isinstance(text, (str, Secret)):
         given = Secret(Secret(text).reveal().removeprefix("\ufeff"))
     else:
-        raise InvalidInputError(f"{field_name} must be base64 text, and was {type_name(text)}.", field=field_name)
+        raise InvalidInputError(message("sello.not_text", name=field_name, kind=type_name(text)), field=field_name)
     content = None if given is None else decode_base64_text(given)
     del text
     if not content:
-        raise InvalidInputError(f"{field_name} is not base64 text, or is incomplete.", field=field_name)
+        raise InvalidInputError(message("sello.not_base64", name=field_name), field=field_name)
     return content
 
 
@@ -117,29 +145,6 @@ class Sello:
         chosen = select(SecretBytes(self.cer), SecretBytes(self.key), self.password)
         cer, key = (chosen.key, chosen.cer) if chosen.is_swapped else (chosen.cer, chosen.key)
         return Sello(bytes(cer.der or self.cer), SecretBytes(key.der or self.key), self.password)
-
-    def refuse_unsendable(self, cer: str, key: str, password: str) -> None:
-        """Refuse contents that cannot be sent, without checking the certificate.
-
-        Args:
-            cer: name of the certificate's field, for the error.
-            key: name of the key's field, for the error.
-            password: name of the password's field, for the error.
-
-        Raises:
-            InvalidInputError: a file is empty or larger than 1 MiB, or the password is empty or holds a control
-                character.
-
-        """
-        for name, content in ((cer, self.cer), (key, self.key)):
-            if not 0 < len(content) <= _MAX_FILE_BYTES:
-                raise InvalidInputError(
-                    f"{name} has {len(content)} bytes, and must have 1 to {_MAX_FILE_BYTES}.", field=name
-                )
-        if not is_one_line(self.password.reveal()):
-            raise InvalidInputError(
-                f"{password} is empty, or holds a line break or another control character.", field=password
-            )
 
     @classmethod
     def from_base64(cls, cer: str | bytes, key: str | bytes, *, password: str | Secret) -> Sello:

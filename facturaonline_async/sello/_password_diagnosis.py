@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import field, frozen
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import TO_LATIN
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sat._findings import Finding
@@ -25,7 +26,7 @@ _MAX_TRIES: Final = 32
 _MAX_ITERATIONS: Final = 3_000_000
 """PBKDF2 iterations of all tries together: one and a half seconds. A key of the SAT takes 2048 for each."""
 _MAX_CHANGES: Final = 3
-"""Changes that are undone in sequence."""
+"""Changes that are undone in sequence. Each number has a text of its own."""
 _MAX_LENGTH: Final = 1000
 """Characters. Unicode normalization may take quadratic time."""
 
@@ -45,12 +46,12 @@ class _Change:
     """A way in which texts get garbled.
 
     Attributes:
-        remedy: how to undo the change, a clause that completes "the key opens after this: …".
+        remedy: how to undo the change, a clause that completes "it opens the key after this: …".
         undo: returns the original text; raises `ValueError` or returns the same text if the change did not happen.
 
     """
 
-    remedy: str
+    remedy: Message
     undo: Callable[[str], str] = field(repr=False)
 
 
@@ -65,7 +66,7 @@ class _Candidate:
     """
 
     text: Secret
-    remedies: tuple[str, ...] = ()
+    remedies: tuple[Message, ...] = ()
 
 
 def _without_quotes(text: str) -> str:
@@ -89,31 +90,31 @@ def _without_percents(text: str) -> str:
         return content.decode("cp1252")
 
 
-_STRIP_REMEDY: Final = "the blanks around it are removed"
+_STRIP_REMEDY: Final = message("findings.undo_blanks")
 _CHANGES: Final = (
     _Change(_STRIP_REMEDY, lambda text: text.strip(_BLANKS)),
     _Change(_STRIP_REMEDY, lambda text: text.strip(_LATIN_BLANKS)),
-    _Change("the quotation marks around it are removed", _without_quotes),
-    _Change("the apostrophe before it is removed", lambda text: text.removeprefix("'")),
-    _Change('the ="…" around it is removed', _without_formula),
+    _Change(message("findings.undo_quotes"), _without_quotes),
+    _Change(message("findings.undo_apostrophe"), lambda text: text.removeprefix("'")),
+    _Change(message("findings.undo_formula"), _without_formula),
     _Change(
-        "it is read as UTF-8 (it was read as Latin-1 or Windows-1252)",
+        message("findings.undo_latin"),
         lambda text: text.translate(TO_LATIN).encode("latin-1").decode("utf-8"),
     ),
-    _Change("it is read as UTF-8 (it was read in code page 850)", _misread("cp850")),
-    _Change("it is read as UTF-8 (it was read in code page 437)", _misread("cp437")),
-    _Change("it is read as UTF-8 (it was read as MacRoman)", _misread("mac_roman")),
+    _Change(message("findings.undo_code_page", page=850), _misread("cp850")),
+    _Change(message("findings.undo_code_page", page=437), _misread("cp437")),
+    _Change(message("findings.undo_mac_roman"), _misread("mac_roman")),
     # Environment variables hold bytes that are not UTF-8 as surrogates.
     _Change(
-        "it is given in UTF-8 (it was given in Windows-1252)",
+        message("findings.undo_windows_1252"),
         lambda text: text.encode("utf-8", "surrogateescape").decode("cp1252"),
     ),
-    _Change("its accents are composed (Unicode NFC)", lambda text: unicodedata.normalize("NFC", text)),
-    _Change("its accents are decomposed (Unicode NFD)", lambda text: unicodedata.normalize("NFD", text)),
-    _Change("its HTML escapes (&…;) are undone", html.unescape),
-    _Change("its URL escapes (%…) are undone", _without_percents),
-    _Change("the plus signs of its URL escapes are blanks again", lambda text: text.replace("+", " ")),
-    _Change("its backslash escapes are undone", lambda text: str(json.loads(f'"{text}"', strict=False))),
+    _Change(message("findings.undo_decomposition"), lambda text: unicodedata.normalize("NFC", text)),
+    _Change(message("findings.undo_composition"), lambda text: unicodedata.normalize("NFD", text)),
+    _Change(message("findings.undo_html"), html.unescape),
+    _Change(message("findings.undo_url"), _without_percents),
+    _Change(message("findings.undo_plus_signs"), lambda text: text.replace("+", " ")),
+    _Change(message("findings.undo_backslashes"), lambda text: str(json.loads(f'"{text}"', strict=False))),
 )
 
 
@@ -135,9 +136,8 @@ def explain_wrong_password(key: SecretBytes, password: Secret) -> Finding:
         if _opens(key, encode_password(candidate.text)):
             return _garbled_finding(candidate.remedies)
     if in_cp1252 is not None and _opens(key, in_cp1252):
-        seen = "The password opens the key only if it is encoded in Windows-1252, and the API takes UTF-8."
-        return Finding("password_unsendable", "password", seen)
-    return Finding("wrong_password", "password", "The password does not open the key.")
+        return Finding("password_unsendable", "password", message("findings.password_in_windows_1252"))
+    return Finding("wrong_password", "password", message("findings.wrong_password"))
 
 
 def explain_unsendable(key: SecretBytes | None, password: Secret) -> Finding:
@@ -153,13 +153,19 @@ def explain_unsendable(key: SecretBytes | None, password: Secret) -> Finding:
     bare = Secret(password.reveal().strip(_BLANKS))
     if key is not None and bare and bare != password and _opens(key, encode_password(bare)):
         return _garbled_finding((_STRIP_REMEDY,))
-    seen = "The password holds a tab or another control character."
-    return Finding("password_unsendable", "password", seen)
+    return Finding("password_unsendable", "password", message("findings.password_with_control_character"))
 
 
-def _garbled_finding(remedies: tuple[str, ...]) -> Finding:
-    seen = "The password is right, but was garbled on its way. It opens the key after this: "
-    return Finding("password_garbled", "password", f"{seen}{'; then '.join(remedies)}.")
+def _garbled_finding(remedies: tuple[Message, ...]) -> Finding:
+    match remedies:
+        case (first,):
+            seen = message("findings.garbled_once", first=first)
+        case (first, second):
+            seen = message("findings.garbled_twice", first=first, second=second)
+        case _:
+            first, second, third = remedies
+            seen = message("findings.garbled_thrice", first=first, second=second, third=third)
+    return Finding("password_garbled", "password", seen)
 
 
 def _candidates(password: Secret) -> Iterator[_Candidate]:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello import _key_encryption as key_encryption
 from facturaonline_async.sello._certificate import PublicNumbers
@@ -25,11 +26,24 @@ class WrongPasswordError(ValueError):
     """The password does not open the key."""
 
 
-class UnsupportedKeyError(ValueError):
+class UnusableKeyError(ValueError):
+    """The key cannot be used, with any password.
+
+    Args:
+        fault: clause about the key, which completes "the file is an encrypted private key, but …".
+
+    """
+
+    def __init__(self, fault: Message) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+class UnsupportedKeyError(UnusableKeyError):
     """The key has another kind, size or encryption than the SAT's keys."""
 
 
-class DamagedKeyError(ValueError):
+class DamagedKeyError(UnusableKeyError):
     """The key or its encrypted content is not intact."""
 
 
@@ -67,16 +81,16 @@ def open_private_key(content: SecretBytes, password: SecretBytes | None) -> Publ
         if encryption.refusal:
             raise UnsupportedKeyError(encryption.refusal)
         if not encryption.is_block_aligned:
-            raise DamagedKeyError("its encrypted content is incomplete")
+            raise DamagedKeyError(message("findings.encrypted_content_incomplete"))
         content = key_encryption.to_canonical(content)
     key = _load(content, password)
     if isinstance(key, ValueError):
         raise key  # outside the handler: without the context of the library's error
     public = key.public_key().public_numbers()
     if not _MIN_BITS <= public.n.bit_length() <= _MAX_BITS:
-        raise UnsupportedKeyError(f"it is an RSA key of {public.n.bit_length():,} bits")
+        raise UnsupportedKeyError(message("findings.unusual_key_size", bits=public.n.bit_length()))
     if not (_is_consistent(key.private_numbers()) and _signs_and_verifies(key)):
-        raise DamagedKeyError("its numbers are not a valid RSA key")
+        raise DamagedKeyError(message("findings.invalid_rsa_numbers"))
     return PublicNumbers(public.n, public.e)
 
 
@@ -90,14 +104,14 @@ def _load(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivateK
         with suppress_warnings():
             key = load_der_private_key(content, password, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm:
-        return UnsupportedKeyError("its kind or its encryption is not supported")
+        return UnsupportedKeyError(message("findings.unknown_key_kind"))
     except BaseException as error:
         if not is_input_error(error):
             raise
     else:
-        return key if isinstance(key, rsa.RSAPrivateKey) else UnsupportedKeyError("it is not an RSA key")
+        return key if isinstance(key, rsa.RSAPrivateKey) else UnsupportedKeyError(message("findings.not_rsa"))
     if password is None:
-        return DamagedKeyError("its content is not a private key")
+        return DamagedKeyError(message("findings.no_private_key"))
     return WrongPasswordError("the password does not open the key")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from facturaonline_async._messages import Message
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello import _der as der, _text_encodings as text_encodings, _text_mode as text_mode
 
@@ -17,20 +18,20 @@ __all__ = ["Content", "FileKind", "decode_base64_text", "first_recognised", "rec
 
 
 class FileKind(enum.StrEnum):
-    """Kind of a file; each value completes the sentence "the file is …"."""
+    """Kind of a file; the text "findings.file_is_<value>" describes it."""
 
-    CERTIFICATE = "a certificate"
-    KEY = "an encrypted private key"
-    PLAIN_KEY = "a private key without a password"
-    LEGACY_KEY = "a private key in OpenSSL's traditional format"
-    PUBLIC_KEY = "a public key"
-    REQUEST = "a certificate request (.req)"
-    ENVELOPE = "an envelope (.sdg, .p7b)"
-    BAG = "a key store (.pfx, .p12)"
+    CERTIFICATE = "certificate"
+    KEY = "key"
+    PLAIN_KEY = "plain_key"
+    LEGACY_KEY = "legacy_key"
+    PUBLIC_KEY = "public_key"
+    REQUEST = "request"
+    ENVELOPE = "envelope"
+    BAG = "bag"
     EMPTY = "empty"
-    ARCHIVE = "a ZIP archive"
-    TEXT = "some other text"
-    OTHER = "something else"
+    ARCHIVE = "archive"
+    TEXT = "text"
+    OTHER = "other"
 
     @property
     def is_key(self) -> bool:
@@ -45,8 +46,8 @@ class Content:
     Attributes:
         kind: kind of the content; for a truncated file, as its first bytes indicate.
         der: the content in DER. The repr hides it, because it may be a private key.
-        text: ``"PEM text"`` or ``"base64 text"``; ``""`` for a binary file.
-        text_mode: damage by a transfer in text mode, as a clause; ``""`` if there is none.
+        text_form: ``"PEM"`` or ``"base64"``; ``""`` for a binary file.
+        text_mode: damage by a transfer in text mode, one sentence; None if there is none.
         extra: number of bytes after the content.
         is_truncated: whether the content is incomplete.
 
@@ -54,8 +55,8 @@ class Content:
 
     kind: FileKind
     der: SecretBytes = field(converter=SecretBytes)
-    text: str = ""
-    text_mode: str = ""
+    text_form: str = ""
+    text_mode: Message | None = None
     extra: int = 0
     is_truncated: bool = False
 
@@ -146,14 +147,14 @@ def _recognise_text(text: Secret) -> tuple[Content, ...]:
         return tuple(
             _recognise_block(block) for block in text_encodings.pem_blocks(Secret(contents[0].decode("latin-1")))
         )
-    return (_choose_candidate(contents, "base64 text"),)
+    return (_choose_candidate(contents, "base64"),)
 
 
 def _recognise_block(block: text_encodings.PemBlock) -> Content:
     contents = _decode_candidates(block.body)
     if contents and block.is_legacy:
-        return Content(FileKind.LEGACY_KEY, contents[0], "PEM text")
-    return _choose_candidate(contents, "PEM text")
+        return Content(FileKind.LEGACY_KEY, contents[0], "PEM")
+    return _choose_candidate(contents, "PEM")
 
 
 def _decode_candidates(text: Secret) -> list[SecretBytes]:
@@ -164,7 +165,7 @@ def _decode_candidates(text: Secret) -> list[SecretBytes]:
 
 def _choose_candidate(contents: list[SecretBytes], form: str) -> Content:
     """Return the first complete decoding of one text, or else the first decoding."""
-    candidates = [evolve(_recognise_binary(content), text=form) for content in contents]
+    candidates = [evolve(_recognise_binary(content), text_form=form) for content in contents]
     found = next((each for each in candidates if each.is_complete), candidates[0] if candidates else None)
     is_unknown = found is None or (found.kind is FileKind.OTHER and not found.is_truncated and not found.text_mode)
     return Content(FileKind.TEXT, b"") if found is None or is_unknown else found

@@ -11,14 +11,11 @@ from typing import Final
 
 from attrs import field, frozen
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import TO_LATIN
 from facturaonline_async.config import SecretBytes
 
 __all__ = ["Restoration", "describe_loss", "undo_text_mode"]
-
-_LINE_ENDS: Final = "a carriage return (0x0D) was inserted before each line feed (0x0A)"
-_UTF8: Final = "the bytes above 0x7F were rewritten as UTF-8"
-_LOST: Final = "the bytes above 0x7F are lost"
 
 _REWRITTEN: Final = re.compile(rb"0(?:\xc2[\x81-\x83]|\xe2\x80\x9a|\xef\xbf\xbd)")
 """SEQUENCE, and the first byte of its length (0x81 to 0x83) in UTF-8, or replaced by U+FFFD."""
@@ -34,12 +31,12 @@ class Restoration:
 
     Attributes:
         content: bytes of the possible original.
-        damage: damage by the transfer, as a clause.
+        damage: damage by the transfer, one sentence.
 
     """
 
     content: SecretBytes = field(repr=False)
-    damage: str
+    damage: Message
 
 
 def undo_text_mode(content: bytes) -> Iterator[Restoration]:
@@ -55,35 +52,37 @@ def undo_text_mode(content: bytes) -> Iterator[Restoration]:
         return
     has_line_ends = 0 < content.count(b"\n") == content.count(b"\r\n")
     if has_line_ends:
-        yield Restoration(SecretBytes(content.replace(b"\r\n", b"\n")), _LINE_ENDS)
+        yield Restoration(SecretBytes(content.replace(b"\r\n", b"\n")), message("findings.line_ends_inserted"))
     if not _REWRITTEN.match(content):
         return
     try:
         latin = SecretBytes(content.decode("utf-8").translate(TO_LATIN).encode("latin-1"))
     except UnicodeError:
         return
-    yield Restoration(latin, _UTF8)
+    yield Restoration(latin, message("findings.rewritten_as_utf8"))
     if has_line_ends:
-        yield Restoration(SecretBytes(latin.replace(b"\r\n", b"\n")), f"{_UTF8}, and {_LINE_ENDS}")
+        damage = message("findings.rewritten_as_utf8_and_line_ends_inserted")
+        yield Restoration(SecretBytes(latin.replace(b"\r\n", b"\n")), damage)
 
 
-def describe_loss(content: bytes) -> str:
-    """Return the irreparable damage by a transfer in text mode, as a clause.
+def describe_loss(content: bytes) -> Message | None:
+    """Return the irreparable damage by a transfer in text mode, one sentence.
 
     Args:
         content: bytes of the file.
 
     Returns:
-        The damage, or ``""`` if there is none.
+        The damage, or None if there is none.
 
     """
     if content[:1] != b"0" or len(content) < _MIN_LENGTH:
-        return ""
+        return None
     if _REWRITTEN.match(content):
-        return _LOST
+        return message("findings.high_bytes_lost")
     if content.isascii():
         controls = len(content) - len(content.translate(None, _CONTROLS))
         is_utf16 = content.count(0) * 3 > len(content)
-        return _LOST if controls * 20 > len(content) and not is_utf16 else ""
+        is_lost = controls * 20 > len(content) and not is_utf16
+        return message("findings.high_bytes_lost") if is_lost else None
     has_line_ends = _MIN_LINES <= content.count(b"\n") == content.count(b"\r\n")
-    return _LINE_ENDS if has_line_ends else ""
+    return message("findings.line_ends_inserted") if has_line_ends else None

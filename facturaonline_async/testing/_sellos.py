@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import Sello
 from facturaonline_async.testing import _der as der
@@ -102,17 +103,21 @@ def make_sello(
 
 def _check(rfc: str, kind: str, now: datetime, *, years: int, number: str | None, issuer: str) -> None:
     if not rfc:
-        raise InvalidInputError("rfc is empty.", field="rfc")
+        raise InvalidInputError(message("values.empty", name="rfc"), field="rfc")
     if kind not in {"csd", "fiel"}:
-        raise InvalidInputError(f'kind must be "csd" or "fiel", and was {kind!r}.', field="kind")
+        raise InvalidInputError(message("testing.not_a_kind", name="kind", value=f"{kind!r}"), field="kind")
     if now.tzinfo is None:
-        raise InvalidInputError("now must be an aware datetime: give it a time zone.", field="now")
+        raise InvalidInputError(message("values.without_time_zone", name="now"), field="now")
     if years < 1:
-        raise InvalidInputError(f"years must be a number from 1 up, and was {years!r}.", field="years")
+        raise InvalidInputError(
+            message("testing.too_small", name="years", minimum=1, value=f"{years!r}"), field="years"
+        )
     if issuer not in _NUMBER_PREFIXES:
-        raise InvalidInputError(f'issuer must be "uat" or "ac6", and was {issuer!r}.', field="issuer")
+        raise InvalidInputError(message("testing.unknown_issuer", name="issuer", value=f"{issuer!r}"), field="issuer")
     if number is not None and not re.fullmatch(r"[0-9]{20}", number):
-        raise InvalidInputError(f"number must be 20 ASCII digits, and was {number!r}.", field="number")
+        raise InvalidInputError(
+            message("testing.not_a_certificate_number", name="number", value=f"{number!r}"), field="number"
+        )
 
 
 def _new_number(issuer: str) -> str:

@@ -104,6 +104,11 @@ def test_most_rfcs_have_the_common_form(rfc: str) -> None:
     assert _is_common_rfc(rfc)
 
 
+@pytest.mark.parametrize("rfc", ["EKU9003173C9", "XIQB891116QE4", "L&O950913MSA", "HAÑ930228SM9", "CACX7605101P8"])
+def test_the_check_digit_of_an_rfc_follows_from_its_other_characters(rfc: str) -> None:
+    assert identifiers.rfc_check_digit(rfc[:-1]) == rfc[-1]
+
+
 @pytest.mark.parametrize("curp", ["BOXW310820HNERXN09", "PEPJ901010HJCRRN03"])
 def test_many_curps_have_the_common_form(curp: str) -> None:
     assert _is_common_curp(curp)

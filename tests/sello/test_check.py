@@ -20,8 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from facturaonline_async import InvalidInputError
+from facturaonline_async._messages import code_of
+from facturaonline_async._messages.english import TEXTS
 from facturaonline_async.sat._findings import FINDINGS, Severity
 from facturaonline_async.sello import Sello, _der as sello_der, check
+from facturaonline_async.sello._recognise import FileKind
 from facturaonline_async.testing import _der as der, make_sello
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat, whole
 from tests.sello.keys import encrypted, plain
@@ -208,6 +211,23 @@ FOUND: dict[str, tuple[Callable[[], Sello], dict[str, Any], list[str]]] = {
 def test_everything_is_found_and_nothing_else(case: str) -> None:
     sello, how, expected = FOUND[case]
     assert codes(sello(), **how) == expected
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_each_description_has_a_code_and_its_area_is_findings(case: str) -> None:
+    sello, how, _ = FOUND[case]
+    findings = check(sello(), **({"now": NOW} | how)).findings
+    assert {code_of(each.seen).partition(".")[0] for each in findings} <= {"findings"}
+
+
+def test_every_kind_of_file_has_a_sentence() -> None:
+    described = {code.removeprefix("findings.file_is_") for code in TEXTS if code.startswith("findings.file_is_")}
+    assert described == set(FileKind)
+
+
+def test_one_extra_byte_and_several_are_counted() -> None:
+    seen = [check(evolve(made(), cer=made().cer + b"\n" * count), now=NOW).findings[0].seen for count in (1, 2)]
+    assert seen == ["The file has 1 extra byte after its content.", "The file has 2 extra bytes after its content."]
 
 
 def test_every_finding_about_a_sello_has_a_case() -> None:

@@ -112,7 +112,7 @@ def test_the_finding_describes_the_damage() -> None:
 )
 def test_other_files_were_not_transferred_as_text(content: bytes, what: FileKind) -> None:
     found = recognise(content)
-    assert (found.kind, found.text_mode) == (what, "")
+    assert (found.kind, found.text_mode) == (what, None)
 
 
 # ── BER ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,4 +10,16 @@ from facturaonline_async._messages.plural import Plural
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural]] = {}
+TEXTS: Final[Mapping[str, str | Plural]] = {
+    # Arguments of a check.
+    "sello.not_a_kind_or_none": '{name} must be "csd", "fiel" or None, and was {value}.',
+    # Files and base64 texts to read.
+    "sello.file_unreadable": "{name}: {path} cannot be read: {reason}.",
+    "sello.not_a_file": "{name}: {path} cannot be read: it is not a file.",
+    "sello.file_too_large": "{name}: {path} cannot be read: it is larger than {limit} bytes.",
+    "sello.file_empty": "{name}: {path} cannot be read: it is empty.",
+    "sello.not_text": "{name} must be base64 text, and was {kind}.",
+    "sello.not_base64": "{name} is not base64 text, or is incomplete.",
+    # Contents that cannot be sent.
+    "sello.wrong_size": "{name} has {size} bytes, and must have 1 to {limit}.",
+}

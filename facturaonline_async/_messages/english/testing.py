@@ -10,4 +10,27 @@ from facturaonline_async._messages.plural import Plural
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural]] = {}
+TEXTS: Final[Mapping[str, str | Plural]] = {
+    # Test certificates.
+    "testing.not_a_kind": '{name} must be "csd" or "fiel", and was {value}.',
+    "testing.unknown_issuer": '{name} must be "uat" or "ac6", and was {value}.',
+    "testing.not_a_certificate_number": "{name} must be 20 ASCII digits, and was {value}.",
+    # Numbers.
+    "testing.too_small": "{name} must be a number from {minimum} up, and was {value}.",
+    "testing.too_small_or_none": "{name} must be None or a number from {minimum} up, and was {value}.",
+    "testing.not_seconds": "{name} must be a number of seconds from 0 up, and was {value}.",
+    "testing.not_a_probability": "{name} must be a number from 0 to 1, and was {value}.",
+    "testing.not_a_status": "{name} must be an HTTP status from 200 to 599, and was {value}.",
+    # Settings and state of the emulator.
+    "testing.unknown_refusals": "{name} takes the kinds {known}, and not {unknown}.",
+    "testing.not_a_state_file": "{path} exists, and is not the state file of an emulator: give another file.",
+    "testing.unknown_row_keys": "A company's row has no key {keys}. See Emulator.state.",
+    "testing.no_main_empresa": "There is no main company any more.",
+    "testing.no_empresa": "There is no company with uid {uid}.",
+    "testing.no_endpoint": "There is no endpoint {endpoint}. There are: {known}.",
+    # Start and stop of the emulator.
+    "testing.not_started": "The emulator has not been started: use `async with`, or await start().",
+    "testing.started_already": "The emulator has been started already.",
+    "testing.forked": "this emulator runs in the process that this one was forked from: call it over HTTP at its "
+    "base_url, with credentials taken before the fork, or start another Emulator here",
+}

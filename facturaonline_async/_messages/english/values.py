@@ -37,6 +37,7 @@ TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
     "values.type": "a {name}",
     # Texts.
     "values.not_text": "{name} must be a text, and was {kind}.",
+    "values.not_text_or_none": "{name} must be a text or None, and was {kind}.",
     "values.empty": "{name} is empty.",
     "values.not_visible_ascii": "{name} must be visible ASCII, and not empty; it was {kind}.",
     "values.password_not_one_line": "{name} is empty, or holds a line break or another control character.",
@@ -45,6 +46,9 @@ TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
     "values.not_positive_int": "{name} must be a whole number above 0, and was {value}.",
     "values.not_count": "{name} must be a whole number from 0 up, and was {kind}.",
     "values.not_seconds": "{name} must be None or a number of seconds from 0 up, and was {value}.",
+    # Times.
+    "values.not_datetime_or_none": "{name} must be a datetime or None, and was {kind}.",
+    "values.without_time_zone": "{name} must be an aware datetime: give it a time zone.",
     # Keys and secrets.
     "values.keys_in_panel": "Give the key that the panel shows.",
     "values.invalid_key": "{name} holds a blank, a line break or another character that never occurs in a key. "

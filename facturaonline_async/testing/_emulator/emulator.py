@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError, NotSentError
 from facturaonline_async.testing._emulator import empresas, series
 from facturaonline_async.testing._emulator.dispatch import Api, ReceivedRequest
-from facturaonline_async.testing._emulator.faults import Fault, FaultPlan
+from facturaonline_async.testing._emulator.faults import Fault, FaultPlan, check_seconds
 from facturaonline_async.testing._emulator.initial_data import empresa_row, main_row
 from facturaonline_async.testing._emulator.request_log import Request, RequestLog
 from facturaonline_async.testing._emulator.responses import refusal_statuses_of
@@ -93,10 +94,12 @@ class Emulator:
         state_file: str | os.PathLike[str] | None = None,
     ) -> None:
         for name, value in {"latency": latency, "list_lag": list_lag, "read_lag": read_lag}.items():
-            if not 0 <= value < float("inf"):
-                raise InvalidInputError(f"{name} must be a number of seconds from 0 up, and was {value!r}.", field=name)
+            check_seconds(name, value)
         if log_limit is not None and log_limit < 0:
-            raise InvalidInputError("log_limit must be None or a number from 0 up.", field="log_limit")
+            raise InvalidInputError(
+                message("testing.too_small_or_none", name="log_limit", minimum=0, value=f"{log_limit!r}"),
+                field="log_limit",
+            )
         resources = {route.name.partition(".")[0] for route in _ROUTES}
         self._file = StateFile(state_file) if state_file is not None else None
         if self._file is not None:
@@ -166,10 +169,7 @@ class Emulator:
 
     def _check_process(self) -> None:
         if self._server.is_forked_child:
-            raise NotSentError(
-                "this emulator runs in the process that this one was forked from: call it over HTTP at its base_url, "
-                "with credentials taken before the fork, or start another Emulator here"
-            )
+            raise NotSentError(message("testing.forked"))
 
     # State
 
@@ -264,7 +264,7 @@ class Emulator:
         self._check_process()
         uid = self._state.main_uid()
         if uid is None:
-            raise LookupError("There is no main company any more.")
+            raise LookupError(message("testing.no_main_empresa"))
         return self.credentials_of(uid)
 
     def credentials_of(self, uid: str) -> Credentials:
@@ -284,7 +284,7 @@ class Emulator:
     def _empresa(self, uid: str) -> Row:
         row = self._state.empresa(uid)
         if row is None:
-            raise LookupError(f"There is no company with uid {uid!r}.")
+            raise LookupError(message("testing.no_empresa", uid=f"{uid!r}"))
         return row
 
     # Faults
@@ -316,7 +316,8 @@ class Emulator:
         self._check_process()
         if endpoint is not None and endpoint not in self.ENDPOINTS:
             known = ", ".join(self.ENDPOINTS)
-            raise InvalidInputError(f"There is no endpoint {endpoint!r}. There are: {known}.", field="endpoint")
+            text = message("testing.no_endpoint", endpoint=f"{endpoint!r}", known=known)
+            raise InvalidInputError(text, field="endpoint")
         self._faults.add(fault, endpoint=endpoint, times=times, probability=probability, skip=skip)
 
     def clear_faults(self) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing._emulator.responses import Answer, html_page
 
-__all__ = ["Fault", "FaultPlan"]
+__all__ = ["Fault", "FaultPlan", "check_seconds"]
 
 
-def _seconds(name: str, value: float) -> float:
+def check_seconds(name: str, value: float) -> float:
+    """Return a duration, or refuse it if it is not a number of seconds from 0 up."""
     if not 0 <= value < float("inf"):
-        raise InvalidInputError(f"{name} must be a number of seconds from 0 up, and was {value!r}.", field=name)
+        raise InvalidInputError(message("testing.not_seconds", name=name, value=f"{value!r}"), field=name)
     return float(value)
 
 
@@ -65,7 +67,7 @@ class Fault:
             InvalidInputError: `seconds` is not a number from 0 up.
 
         """
-        return cls(label=f"delay({seconds})", before=_seconds("seconds", seconds))
+        return cls(label=f"delay({seconds})", before=check_seconds("seconds", seconds))
 
     @classmethod
     def delay_answer(cls, seconds: float) -> Fault:
@@ -78,7 +80,7 @@ class Fault:
             InvalidInputError: `seconds` is not a number from 0 up.
 
         """
-        return cls(label=f"delay_answer({seconds})", after=_seconds("seconds", seconds))
+        return cls(label=f"delay_answer({seconds})", after=check_seconds("seconds", seconds))
 
     @classmethod
     def status(
@@ -102,7 +104,7 @@ class Fault:
 
         """
         if not 200 <= code <= 599:
-            raise InvalidInputError(f"code must be an HTTP status from 200 to 599, and was {code!r}.", field="code")
+            raise InvalidInputError(message("testing.not_a_status", name="code", value=f"{code!r}"), field="code")
         content = html_page(code) if body is None else body
         return cls(label=f"status({code})", commit=commit, answer=Answer(content, code, dict(headers or {})))
 
@@ -164,7 +166,7 @@ class Fault:
             InvalidInputError: `seconds` is not a number from 0 up.
 
         """
-        late = _seconds("seconds", seconds)
+        late = check_seconds("seconds", seconds)
         return cls(label=f"commit_late({seconds})", commit=False, drop=True, late=late)
 
     @classmethod
@@ -180,7 +182,7 @@ class Fault:
             InvalidInputError: `seconds` is not a number from 0 up.
 
         """
-        return cls(label=f"work_twice({seconds})", again=_seconds("seconds", seconds))
+        return cls(label=f"work_twice({seconds})", again=check_seconds("seconds", seconds))
 
     @classmethod
     def stale(cls, seconds: float) -> Fault:
@@ -196,7 +198,7 @@ class Fault:
             InvalidInputError: `seconds` is not a number from 0 up.
 
         """
-        return cls(label=f"stale({seconds})", behind=_seconds("seconds", seconds))
+        return cls(label=f"stale({seconds})", behind=check_seconds("seconds", seconds))
 
 
 @define(eq=False)
@@ -229,13 +231,17 @@ class FaultPlan:
     def add(self, fault: Fault, *, endpoint: str | None, times: int | None, probability: float, skip: int) -> None:
         """Add a fault; see `Emulator.inject`."""
         if times is not None and times < 1:
-            raise InvalidInputError(f"times must be None or a number from 1 up, and was {times!r}.", field="times")
+            raise InvalidInputError(
+                message("testing.too_small_or_none", name="times", minimum=1, value=f"{times!r}"), field="times"
+            )
         if not 0 <= probability <= 1:
             raise InvalidInputError(
-                f"probability must be a number from 0 to 1, and was {probability!r}.", field="probability"
+                message("testing.not_a_probability", name="probability", value=f"{probability!r}"), field="probability"
             )
         if skip < 0:
-            raise InvalidInputError(f"skip must be a number from 0 up, and was {skip!r}.", field="skip")
+            raise InvalidInputError(
+                message("testing.too_small", name="skip", minimum=0, value=f"{skip!r}"), field="skip"
+            )
         self._injections.append(_Injection(fault, endpoint, times, probability, skip))
 
     def clear(self) -> None:

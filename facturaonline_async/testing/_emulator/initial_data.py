@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing._emulator.empresa_spellings import FORM
 
@@ -40,8 +41,7 @@ def empresa_row(rfc: str, razon_social: str | None, **more: Any) -> Row:
     """Return a company's row with default values; see `Emulator.add_empresa`."""
     unknown = sorted(more.keys() - set(FORM.values()) - _ROW_KEYS)
     if unknown:
-        text = f"A company's row has no key {', '.join(unknown)}. See Emulator.state."
-        raise InvalidInputError(text, field=unknown[0])
+        raise InvalidInputError(message("testing.unknown_row_keys", keys=", ".join(unknown)), field=unknown[0])
     regimen = "601" if len(rfc) == 12 else "612"
     return {
         "razon_social": razon_social or f"EMPRESA {rfc}",

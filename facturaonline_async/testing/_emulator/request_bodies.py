@@ -74,7 +74,7 @@ def read_body(content_type: str, raw: bytes) -> Body:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(name)
 
 
 def _read_json(raw: bytes) -> Body:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = [
@@ -111,10 +112,9 @@ def refusal_statuses_of(chosen: Mapping[str, int]) -> dict[Refusal, int]:
     """Return the HTTP status of each kind of refusal: the chosen status, or 200."""
     unknown = sorted(chosen.keys() - set(REFUSALS))
     if unknown:
-        raise InvalidInputError(
-            f"refusal_statuses takes the kinds {', '.join(REFUSALS)}, and not {', '.join(unknown)}.",
-            field="refusal_statuses",
-        )
+        name, known = "refusal_statuses", ", ".join(REFUSALS)
+        fault = message("testing.unknown_refusals", name=name, known=known, unknown=", ".join(unknown))
+        raise InvalidInputError(fault, field=name)
     return {kind: chosen.get(kind, 200) for kind in REFUSALS}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from facturaonline_async._messages import message
 from facturaonline_async.testing._emulator.faults import Fault, FaultPlan
 from facturaonline_async.testing._emulator.request_log import Request, RequestLog, without_secrets
 from facturaonline_async.testing._emulator.responses import Answer, Refusal
@@ -79,7 +80,7 @@ class Server:
 
         """
         if not self._port:
-            raise RuntimeError("The emulator has not been started: use `async with`, or await start().")
+            raise RuntimeError(message("testing.not_started"))
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'https' if self._ssl_context else 'http'}://{host}:{self._port}"
 
@@ -97,7 +98,7 @@ class Server:
 
         """
         if self._runner is not None:
-            raise RuntimeError("The emulator has been started already.")
+            raise RuntimeError(message("testing.started_already"))
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_GRACE)
         await runner.setup()
         await web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl_context).start()

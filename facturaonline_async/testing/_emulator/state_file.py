@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async.errors import InvalidInputError
 
@@ -56,9 +57,7 @@ class StateFile:
         except (ValueError, KeyError, TypeError):
             end = 0
         if content and not end:
-            raise InvalidInputError(
-                f"{self._path} exists, and is not the state file of an emulator: give another file.", field="state_file"
-            )
+            raise InvalidInputError(message("testing.not_a_state_file", path=str(self._path)), field="state_file")
         file.truncate(end)  # the process was killed while it wrote the last line
 
     def _apply_line(self, entry: dict[str, Any], *, is_first: bool) -> None:
