@@ -17,6 +17,7 @@ from rich.progress import track
 
 from facturaonline_async._private_files import make_private_folder, open_private
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.sat._identifiers import rfc_check_digit
 from facturaonline_async.testing import make_sello
 
 __all__ = ["command", "example_rfcs"]
@@ -88,13 +89,5 @@ def example_rfcs() -> Iterator[str]:
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     for homoclave in "123456789ABCDEFGHIJKLMNOPQRSTUV":
         for name in product(letters, repeat=3):
-            yield _with_check_digit(f"{''.join(name)}200101{homoclave}A")
-
-
-def _with_check_digit(body: str) -> str:
-    """Return an RFC from its first eleven characters (SAT: anexo on the homoclave)."""
-    values = "0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ Ñ"
-    total = sum(
-        values.index(character) * weight for character, weight in zip(f" {body}", range(13, 1, -1), strict=True)
-    )
-    return f"{body}{'0123456789A'[-total % 11]}"
+            body = f"{''.join(name)}200101{homoclave}A"
+            yield body + rfc_check_digit(body)
