@@ -31,7 +31,6 @@ ELSEWHERE = {
     "_core/h",
     "_core/l",
     "_core/p",
-    "provision/_engine",
     "provision/_plan",
     "provision/_run",
     "b",

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from attrs import define, field
 
 from facturaonline_async import bulk
+from facturaonline_async._messages import code_of
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import InvalidInputError
@@ -322,7 +323,7 @@ class Run:
         This run does not try them again.
         """
         for step in progress.steps:
-            if step.phase is StepState.PLANNED and step.reason and not step.reason.startswith(NOT_TRIED):
+            if step.phase is StepState.PLANNED and step.reason and not code_of(step.reason).startswith(NOT_TRIED):
                 step.phase = StepState.FAILED
                 await self._sender.recorder.save(step)
 

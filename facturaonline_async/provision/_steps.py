@@ -7,11 +7,10 @@ from typing import Final
 
 from attrs import define
 
-__all__ = ["COMPANY_FIRST", "NOT_TRIED", "Origin", "Step", "StepState"]
+__all__ = ["NOT_TRIED", "Origin", "Step", "StepState"]
 
-#: First words of the reason of a step that is PLANNED because it was not tried.
-NOT_TRIED: Final = "not tried"
-COMPANY_FIRST: Final = f"{NOT_TRIED}: its company comes first"
+#: Start of the code of the reason of a step that is PLANNED because it was not tried.
+NOT_TRIED: Final = "run.not_tried_"
 
 
 class StepState(enum.StrEnum):

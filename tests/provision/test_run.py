@@ -362,7 +362,7 @@ async def test_differences_of_the_final_list_are_reported(client: FacturaOnline,
         3,
         False,
         [
-            f"AAA010101AA1: there are 2 companies with this RFC: {uids['AAA010101AA1']}, {second}",
+            f"AAA010101AA1: the account has 2 companies with this RFC: {uids['AAA010101AA1']}, {second}",
             f"AAA010102AA1: the list does not show its company {uids['AAA010102AA1']}",
         ],
     )

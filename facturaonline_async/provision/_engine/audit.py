@@ -18,13 +18,14 @@ from typing import Final
 from attrs import define, field
 
 from facturaonline_async import bulk
+from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.errors import FacturaOnlineError
 from facturaonline_async.provision._engine.create import Sender, describe
 from facturaonline_async.provision._engine.delay_queue import DelayQueue, is_set_before
 from facturaonline_async.provision._engine.inventory import Duplicate, Inventory
 from facturaonline_async.provision._engine.row_progress import RowProgress
-from facturaonline_async.provision._engine.series import SEVERAL
+from facturaonline_async.provision._engine.series import several_series
 from facturaonline_async.provision._journal.writer import JournalError
 from facturaonline_async.provision._steps import Step, StepState
 from facturaonline_async.series._models import by_key
@@ -71,7 +72,7 @@ class Audit:
 
     inventory: Inventory
     sender: Sender
-    problems: list[str] = field(factory=list, init=False)
+    problems: list[Message] = field(factory=list, init=False)
     _waiting: DelayQueue[_Company] = field(factory=DelayQueue, init=False)
 
     @property
@@ -122,7 +123,9 @@ class Audit:
             return None
         task.result()
         found = await self._compare_companies()
-        return None if found is None else [*(each.text for each in found), *self.problems]
+        if found is None:
+            return None
+        return [*(_audited(each.rfc, each.text) if each.rfc else each.text for each in found), *self.problems]
 
     # ── Series ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -133,15 +136,18 @@ class Audit:
             listed = by_key(await company.own.series.list())
         except FacturaOnlineError as error:
             if not self._retry_later(company, company.steps):
-                self.problems.append(f"{company.rfc}: its series could not be listed at the end: {describe(error)}")
+                difference = message("run.audit_series_not_listed", error=describe(error))
+                self.problems.append(_audited(company.rfc, difference))
             return
         missing = []
         for step in company.steps:
             uids = [str(serie.uid) for serie in listed.get(step.key, ())]
             if len(uids) > 1:
-                step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
-                several = f"{SEVERAL.format(len(uids))} ({':'.join(step.key)}): {', '.join(uids)}"
-                self.problems.append(f"{company.rfc}: {several}")
+                step.phase, step.reason = StepState.CONFLICT, several_series(uids)
+                several = message(
+                    "run.audit_several_series", count=len(uids), serie=":".join(step.key), uids=", ".join(uids)
+                )
+                self.problems.append(_audited(company.rfc, several))
                 await self.sender.recorder.save(step)
             elif step.uid in uids:
                 step.due = 0.0
@@ -150,7 +156,11 @@ class Audit:
                 missing.append(step)
         if missing and not self._retry_later(company, missing):
             self.problems += [
-                f"{company.rfc}: the list does not show its serie {':'.join(step.key)} ({step.uid})" for step in missing
+                _audited(
+                    company.rfc,
+                    message("run.audit_serie_not_listed", serie=":".join(step.key), uid=step.uid or ""),
+                )
+                for step in missing
             ]
 
     def _retry_later(self, company: _Company, steps: Sequence[Step]) -> bool:
@@ -177,7 +187,7 @@ class Audit:
             try:
                 found = await self.inventory.audit()
             except FacturaOnlineError as error:
-                found = [Duplicate("", f"the list at the end could not be read: {describe(error)}")]
+                found = [Duplicate("", message("run.audit_companies_not_listed", error=describe(error)))]
             if not found or now() >= until:
                 break
             if await is_set_before(stopping, min(now() + pause, until)):
@@ -199,7 +209,7 @@ class Audit:
         for each in found:
             if each.is_several:
                 (step,) = [step for step in await journal.steps_of_row(each.rfc) if step.is_empresa]
-                step.phase, step.reason = StepState.CONFLICT, each.text.removeprefix(f"{each.rfc}: ")
+                step.phase, step.reason = StepState.CONFLICT, each.text
                 await self.sender.recorder.save(step)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,3 +229,8 @@ class Audit:
         finally:
             stopping.cancel()
         return not task.done()
+
+
+def _audited(rfc: str, difference: Message) -> Message:
+    """Return a difference with the RFC of its company."""
+    return message("run.audited", rfc=rfc, difference=difference)

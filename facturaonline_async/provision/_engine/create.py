@@ -15,6 +15,7 @@ from attrs import define, field
 from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.once.create import BeforeSend, look_after_refusal, send_create
 from facturaonline_async._core.once.pending import Key, PendingCreate
+from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,
@@ -22,10 +23,11 @@ from facturaonline_async.errors import (
     NotSentError,
     RateLimitError,
     UnreadableAnswerError,
+    text_of,
 )
 from facturaonline_async.provision._engine.recorder import Recorder
 from facturaonline_async.provision._journal.opening import JournalError
-from facturaonline_async.provision._steps import NOT_TRIED, Origin, Step, StepState
+from facturaonline_async.provision._steps import Origin, Step, StepState
 
 __all__ = ["FindUids", "Sender", "StoppedError", "describe", "stopped"]
 
@@ -38,19 +40,22 @@ class StoppedError(NotSentError):
     """The run was stopped before this request was sent."""
 
 
-def stopped(step: Step) -> str:
+def stopped(step: Step) -> Message:
     """Return the reason of a step that a stopped run has not sent."""
-    return f"{NOT_TRIED}{' again' if step.sends else ''}: the run was stopped"
+    return message("run.not_tried_again_stopped" if step.sends else "run.not_tried_stopped")
 
 
 def describe(error: Exception) -> str:
-    """Return an error's text; for an error of another library, only its type.
+    """Return an error's text with its notes; for an error of another library, only its type.
 
     The text of another library's error may hold secrets.
     """
     if not isinstance(error, FacturaOnlineError):
-        return f"unexpected {type(error).__name__}"
-    return " ".join([str(error), *getattr(error, "__notes__", ())])
+        return message("run.unexpected_error", type=type(error).__name__)
+    text = text_of(error)
+    for note in getattr(error, "__notes__", ()):
+        text = text.then(note) if isinstance(text, Message) and isinstance(note, Message) else f"{text} {note}"
+    return text
 
 
 @define
@@ -106,7 +111,7 @@ class Sender:
         try:
             uids = await find_uids(pending.uid if pending is not None else None)
         except FacturaOnlineError as error:
-            step.reason = f"whether it is there could not be seen: {describe(error)}"
+            step.reason = message("run.not_searched", error=describe(error))
             await self.recorder.save(step)
             return
         if uids:
@@ -125,7 +130,7 @@ class Sender:
         if len(uids) == 1:
             step.phase, step.how, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, uids[0], ""
         else:
-            several = f"it exists {len(uids)} times: {', '.join(uids)}"
+            several = message("run.several", count=len(uids), uids=", ".join(uids))
             step.phase, step.how, step.uid, step.reason = StepState.CONFLICT, None, None, several
         await self.recorder.save(step)
 
@@ -162,7 +167,11 @@ class Sender:
             await self._leave_open(step, phase, error, self.settle)
         except BaseException:  # cancelled: the answer will not be read
             if step.phase is StepState.INTENT:
-                step.phase, step.due, step.reason = StepState.UNKNOWN, time.time() + self.settle, "interrupted"
+                step.phase, step.due, step.reason = (
+                    StepState.UNKNOWN,
+                    time.time() + self.settle,
+                    message("run.interrupted"),
+                )
                 self.recorder.save_nowait(step)
             raise
         else:

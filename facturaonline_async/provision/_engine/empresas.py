@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
 from attrs import define, field, fields
 
 from facturaonline_async._core.once.create import BeforeSend, poll_until
 from facturaonline_async._core.once.pending import Key
+from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
@@ -20,7 +20,7 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
 )
 from facturaonline_async.provision._engine.create import Sender, describe
-from facturaonline_async.provision._engine.inventory import Inventory
+from facturaonline_async.provision._engine.inventory import Inventory, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
@@ -28,11 +28,7 @@ from facturaonline_async.provision._plan.finding_columns import refused_in_colum
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._steps import Origin, Step, StepState
 
-__all__ = ["SEVERAL", "EmpresaSteps"]
-
-SEVERAL: Final = "the account has {} companies with this RFC"
-_REFUSED: Final = "not tried: the API refused the main keys"
-_REFUSED_LATER: Final = "it was sent, lists do not show it, and it is not sent again: the API refused the main keys"
+__all__ = ["EmpresaSteps"]
 
 
 @define
@@ -89,7 +85,7 @@ class EmpresaSteps:
     async def _recheck(self, step: Step) -> None:
         """Check whether a person has resolved the step since an earlier run."""
         if step.phase is StepState.CONFLICT or (step.phase is StepState.UNRESOLVED and not step.due):
-            reconcile(step, self.inventory.existing.get(step.rfc, ()), (), is_due=True, several=SEVERAL)
+            reconcile(step, self.inventory.existing.get(step.rfc, ()), (), is_due=True, several=several_companies)
             await self.sender.recorder.save(step)
 
     async def _ensure(self, progress: RowProgress) -> None:
@@ -97,9 +93,10 @@ class EmpresaSteps:
         step = progress.empresa
         uids = self.inventory.existing.get(step.rfc, ())
         if self.is_refused:
-            step.phase, step.reason = StepState.PLANNED, _REFUSED_LATER if step.sends else _REFUSED
+            step.phase = StepState.PLANNED
+            step.reason = message("run.sent_and_keys_refused" if step.sends else "run.not_tried_keys_refused")
         elif len(uids) > 1:
-            step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+            step.phase, step.reason = StepState.CONFLICT, several_companies(uids)
         elif uids:
             await self._adopt_or_update(progress, uids[0])
         else:
@@ -111,7 +108,7 @@ class EmpresaSteps:
         """Adopt, update or refuse a company that exists, as the plan says."""
         step, existing = progress.empresa, progress.row.existing or self.existing
         if existing == "fail":
-            step.phase, step.reason = StepState.FAILED, f"the company exists (uid {uid}), and the plan forbids that"
+            step.phase, step.reason = StepState.FAILED, message("run.company_exists", uid=uid)
             return
         nueva = await (self._load_validated(progress) if existing == "update" else self._load_for_digest(progress))
         if nueva is not None:
@@ -219,7 +216,7 @@ class EmpresaSteps:
             step.uid, step.how, step.reason = uids[0], Origin.ADOPTED, ""
         elif uids:
             step.phase, step.how, step.uid = StepState.CONFLICT, None, None
-            step.reason = f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+            step.reason = several_companies(uids)
         else:
             step.phase, step.how, step.uid = StepState.UNRESOLVED, None, None
             step.reason, step.due = describe(problem), time.time() + self.sender.settle
@@ -239,9 +236,7 @@ class EmpresaSteps:
         """
         client = self.inventory.client
         problem = UnreadableAnswerError(
-            f"the company exists (uid {uid}), but was not readable before the deadline",
-            endpoint="empresas.get",
-            uid=uid,
+            message("run.company_not_readable_yet", uid=uid), endpoint="empresas.get", uid=uid
         )
 
         async def read_empresa() -> Empresa | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from attrs import define, field, frozen
 
 from facturaonline_async._core.once.pending import Key
+from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
 
-__all__ = ["Duplicate", "Inventory", "list_companies"]
+__all__ = ["Duplicate", "Inventory", "list_companies", "several_companies"]
 
 _PER_PAGE = 500
 
@@ -30,19 +31,24 @@ async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[st
     return found
 
 
+def several_companies(uids: Sequence[str]) -> Message:
+    """Return the reason of a conflict: these companies have one RFC."""
+    return message("run.several_companies", count=len(uids), uids=", ".join(uids))
+
+
 @frozen
 class Duplicate:
     """Difference between the list of companies and the run.
 
     Attributes:
         rfc: the company's RFC; ``""`` if the list could not be read.
-        text: the difference as a sentence.
+        text: the difference, without the RFC.
         is_several: whether several companies have this RFC.
 
     """
 
     rfc: str
-    text: str
+    text: Message
     is_several: bool = False
 
 
@@ -112,19 +118,11 @@ class Inventory:
                     with_other_keys.append(rfc)
             else:
                 others.setdefault(rfc, []).append(empresa.uid)
-        found = [
-            Duplicate(
-                rfc,
-                f"{rfc}: the list gives its company {self.done[rfc]} other keys than those that the run used: its "
-                "series may have been created in another company",
-            )
-            for rfc in with_other_keys
-        ]
+        found = [Duplicate(rfc, message("run.audit_other_keys", uid=self.done[rfc])) for rfc in with_other_keys]
         for rfc, uid in self.done.items():
             uids = [*([] if rfc in unlisted else [uid]), *others.get(rfc, ())]
             if rfc in unlisted:
-                found.append(Duplicate(rfc, f"{rfc}: the list does not show its company {uid}"))
+                found.append(Duplicate(rfc, message("run.audit_company_not_listed", uid=uid)))
             if len(uids) > 1:
-                text = f"{rfc}: there are {len(uids)} companies with this RFC: {', '.join(uids)}"
-                found.append(Duplicate(rfc, text, is_several=True))
+                found.append(Duplicate(rfc, several_companies(uids), is_several=True))
         return found

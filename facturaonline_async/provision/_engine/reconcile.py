@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._steps import Origin, Step, StepState
 
 __all__ = ["reconcile"]
@@ -12,7 +13,14 @@ __all__ = ["reconcile"]
 _MOST_SENDS: Final = 3
 
 
-def reconcile(step: Step, listed: Sequence[str], before: Collection[str], *, is_due: bool, several: str) -> None:
+def reconcile(
+    step: Step,
+    listed: Sequence[str],
+    before: Collection[str],
+    *,
+    is_due: bool,
+    several: Callable[[Sequence[str]], Message],
+) -> None:
     """Update a step from the uids that a list shows for its key.
 
     Args:
@@ -20,20 +28,20 @@ def reconcile(step: Step, listed: Sequence[str], before: Collection[str], *, is_
         listed: uids in the list with the step's key.
         before: uids with that key that existed before the create was first sent.
         is_due: whether lists certainly show every create by now. If not, an absent uid proves nothing.
-        several: reason of a conflict, with ``{}`` for the number, such as "there are {} companies with this RFC".
+        several: returns the reason of a conflict from the uids.
 
     """
     new = [uid for uid in dict.fromkeys(listed) if uid not in before]
     if len(new) == 1:
         step.phase, step.how, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, new[0], ""
     elif len(new) > 1:
-        step.phase, step.reason = StepState.CONFLICT, f"{several.format(len(new))}: {', '.join(new)}"
+        step.phase, step.reason = StepState.CONFLICT, several(new)
     elif not is_due:
         pass
     elif step.phase is StepState.UNRESOLVED:
         step.due = 0.0  # it will not appear any more
     elif step.sends - step.earlier >= _MOST_SENDS:
         step.phase = StepState.FAILED
-        step.reason = f"it was sent {step.sends} times, and lists do not show it: {step.reason}"
+        step.reason = message("run.sent_and_not_listed", count=step.sends, reason=step.reason)
     else:
         step.phase, step.reason = StepState.PLANNED, ""

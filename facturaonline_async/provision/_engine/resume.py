@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from attrs import define, field
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.client import engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.provision._engine import series
@@ -144,15 +145,9 @@ class _PlanDiff:
         if step.may_change:
             step.phase, step.reason = StepState.PLANNED, ""
         elif step.digest is not None and (digest := await self._digest(row, step)) not in {step.digest, None}:
-            columns = changed_columns(step.digest, digest or b"") if step.is_empresa else []
-            # Only the folio of a serie can change: letra and tipo_documento are its key.
-            serie = "" if step.is_empresa else f"serie {':'.join(step.key)}: "
-            subject = " and ".join(columns) if columns else "data" if step.is_empresa else "folio"
-            verb = "have" if len(columns) > 1 else "has"
-            remedy = "restore the old value, or use a new journal"
-            self._add_problem(row.number, step, f"{serie}its {subject} {verb} changed since it was sent: {remedy}")
+            self._add_problem(row.number, step, _changed(step, digest or b""))
         if step.phase is StepState.INTENT:
-            step.phase, step.reason = StepState.UNKNOWN, "the run ended before there was an answer"
+            step.phase, step.reason = StepState.UNKNOWN, message("run.ended_before_answer")
         if step.phase is StepState.UNKNOWN:
             # Counted from now: the wall clock may have been set since the earlier moment was written.
             step.due = time.time() + self.settle
@@ -174,12 +169,11 @@ class _PlanDiff:
             return None
 
     def _drop_step(self, step: Step, number: int) -> None:
-        """Drop a step that was removed from the plan, or refuse that if it may exist."""
+        """Drop a serie that was removed from its row, or refuse that if it may exist."""
         if step.may_change:
             self._drop.append(step)
         else:
-            subject = f"its serie {':'.join(step.key)}" if not step.is_empresa else f"the company {step.rfc}"
-            self._add_problem(number, step, f"{subject} was removed from the plan, but may exist: put it back")
+            self._add_problem(number, step, message("run.serie_removed", rfc=step.rfc, serie=":".join(step.key)))
 
     def _drop_company(self, rfc: str, steps: list[Step]) -> None:
         """Drop a company that was removed from the plan, or refuse that if it may exist."""
@@ -188,13 +182,15 @@ class _PlanDiff:
         if not left:
             return
         series = sum(not step.is_empresa for step in left)
-        also = f" and its {series} series" if series else ""
-        reason = f"{rfc}: the company{also} {'were' if series else 'was'} removed from the plan, but may exist"
-        self._problems.append(PlanProblem(row=0, column="rfc", reason=f"{reason}: put the row back"))
+        if series:
+            reason = message("run.company_and_series_removed", rfc=rfc, count=series)
+        else:
+            reason = message("run.company_removed", rfc=rfc)
+        self._problems.append(PlanProblem(row=0, column="rfc", reason=reason))
 
-    def _add_problem(self, number: int, step: Step, reason: str) -> None:
+    def _add_problem(self, number: int, step: Step, reason: Message) -> None:
         column = "" if step.is_empresa else "series"
-        self._problems.append(PlanProblem(row=number, column=column, reason=f"{step.rfc}: {reason}"))
+        self._problems.append(PlanProblem(row=number, column=column, reason=reason))
 
     def _close_row(self, steps: list[Step]) -> None:
         """Count a row that earlier runs finished."""
@@ -238,3 +234,11 @@ class _PlanDiff:
             forget=[(rfc, "", "") for rfc in self._unsent],
             baseline=_baseline(self.inventory, self._unsent),
         )
+
+
+def _changed(step: Step, digest: bytes) -> Message:
+    """Return the problem of a step that was sent with other data than the plan's."""
+    if not step.is_empresa:  # only the folio can change: letra and tipo_documento are the key
+        return message("run.folio_changed", rfc=step.rfc, serie=":".join(step.key))
+    columns = changed_columns(step.digest or b"", digest)
+    return message("run.company_changed", rfc=step.rfc, columns=", ".join(columns), count=len(columns))

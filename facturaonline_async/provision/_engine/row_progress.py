@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from attrs import define
 
+from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.provision._plan.finding_columns import as_problem
 from facturaonline_async.provision._plan.models import PlanRow
 from facturaonline_async.provision._report import RowOutcome, SerieOutcome, State
-from facturaonline_async.provision._steps import COMPANY_FIRST, Step, StepState
+from facturaonline_async.provision._steps import Step, StepState
 from facturaonline_async.sat._findings import Finding
 
 __all__ = ["RowProgress", "outcome"]
@@ -100,7 +101,7 @@ def state(step: Step) -> State:
 def outcome(progress: RowProgress) -> RowOutcome:
     """Return the outcome of a row."""
     empresa = progress.empresa
-    comes_first = "" if empresa.phase is StepState.DONE else COMPANY_FIRST
+    comes_first = "" if empresa.phase is StepState.DONE else message("run.not_tried_company_first")
     series = tuple(
         SerieOutcome(
             letra=wanted.letra,

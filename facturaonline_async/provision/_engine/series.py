@@ -13,6 +13,7 @@ from attrs import define
 from facturaonline_async import bulk
 from facturaonline_async._core.once.create import BeforeSend, poll_until
 from facturaonline_async._core.once.pending import Key
+from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
 from facturaonline_async.provision._engine.create import Sender, describe
@@ -23,11 +24,15 @@ from facturaonline_async.provision._plan.models import PlanSerie
 from facturaonline_async.provision._steps import Origin, Step, StepState
 from facturaonline_async.series._models import Serie, by_key
 
-__all__ = ["SEVERAL", "SerieSteps", "digest"]
+__all__ = ["SerieSteps", "digest", "several_series"]
 
-SEVERAL: Final = "the company has {} series of this kind"
 _CONCURRENCY: Final = 8
 _Listed = Mapping[tuple[str, str], Sequence[Serie]]
+
+
+def several_series(uids: Sequence[str]) -> Message:
+    """Return the reason of a conflict: these series have one letra and one tipo_documento."""
+    return message("run.several_series", count=len(uids), uids=", ".join(uids))
 
 
 def digest(serie: PlanSerie) -> bytes:
@@ -144,7 +149,7 @@ class SerieSteps:
                 return []
             if str(serie.uid) != uid:
                 raise UnreadableAnswerError(
-                    f"asked for the serie {uid}, the API answered with the serie {serie.uid}",
+                    message("series.other_uid", uid=uid, answered=serie.uid),
                     endpoint="series.get",
                     uid=uid,
                 )
@@ -158,9 +163,7 @@ class SerieSteps:
         """Poll the list until it shows all created series: their creates return no uid."""
         if not (without_uid := [step for step in progress.series if step.phase is StepState.DONE and step.uid is None]):
             return
-        problem = UnreadableAnswerError(
-            "it was created, but was not listed before the deadline", endpoint="series.list"
-        )
+        problem = UnreadableAnswerError(message("run.serie_not_listed_yet"), endpoint="series.list")
         baseline = progress.baseline or {}
 
         async def list_once() -> bool | None:
@@ -197,7 +200,7 @@ def _assign_uid(step: Step, uids: Sequence[str]) -> None:
     if len(uids) == 1:
         step.uid, step.reason = uids[0], ""
     elif uids:
-        step.phase, step.reason = StepState.CONFLICT, f"{SEVERAL.format(len(uids))}: {', '.join(uids)}"
+        step.phase, step.reason = StepState.CONFLICT, several_series(uids)
 
 
 def _apply_list(
@@ -207,7 +210,7 @@ def _apply_list(
     was = step.phase, step.uid, step.reason, step.due
     uids = [str(serie.uid) for serie in listed]
     if step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.phase is StepState.CONFLICT and is_due):
-        reconcile(step, uids, baseline.get(step.key, ()), is_due=is_due, several=SEVERAL)
+        reconcile(step, uids, baseline.get(step.key, ()), is_due=is_due, several=several_series)
     if step.phase is StepState.DONE and step.uid is None:
         _assign_uid(step, uids)
     if step.phase is StepState.DONE and step.uid in uids:
@@ -219,8 +222,5 @@ def _apply_list(
         if len(candidates) == 1:
             step.phase, step.how, step.uid = StepState.DONE, Origin.ADOPTED, str(candidates[0].uid)
         elif listed:
-            step.phase, step.reason = (
-                StepState.CONFLICT,
-                f"{SEVERAL.format(len(uids))}: {', '.join(sorted(uids, key=int))}",
-            )
+            step.phase, step.reason = StepState.CONFLICT, several_series(sorted(uids, key=int))
     return was != (step.phase, step.uid, step.reason, step.due)

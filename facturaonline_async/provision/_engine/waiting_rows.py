@@ -9,11 +9,12 @@ from collections import deque
 
 from attrs import define, field
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import AuthenticationError, FacturaOnlineError
 from facturaonline_async.provision._engine.create import describe
 from facturaonline_async.provision._engine.delay_queue import DelayQueue
-from facturaonline_async.provision._engine.empresas import SEVERAL, EmpresaSteps
-from facturaonline_async.provision._engine.inventory import list_companies
+from facturaonline_async.provision._engine.empresas import EmpresaSteps
+from facturaonline_async.provision._engine.inventory import list_companies, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._steps import StepState
@@ -138,7 +139,7 @@ class WaitingRows:
             if progress not in self._queue:  # released while the list was read
                 continue
             step, was = progress.empresa, progress.empresa.phase
-            reconcile(step, listed.get(rfc, ()), (), is_due=started_at >= progress.due, several=SEVERAL)
+            reconcile(step, listed.get(rfc, ()), (), is_due=started_at >= progress.due, several=several_companies)
             progress.failed_lists = 0
             if step.phase is not was:
                 if step.uid is not None:
@@ -157,6 +158,6 @@ class WaitingRows:
                 self._queue.put(progress, progress.due)
                 continue
             progress.failed_lists = _MAX_FAILED_LISTS if self.companies.is_refused else progress.failed_lists + 1
-            progress.empresa.reason = f"the companies could not be listed: {describe(error)}"
+            progress.empresa.reason = message("run.companies_not_listed", error=describe(error))
             self._queue.put(progress, self._queue.now() + 2.0 ** (progress.failed_lists - 1))
         self._resume([progress for progress in rows if progress.failed_lists >= _MAX_FAILED_LISTS])

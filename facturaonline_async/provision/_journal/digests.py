@@ -101,6 +101,6 @@ def _tags(digest: bytes) -> dict[bytes, bytes]:
 
 
 _COLUMNS: Final = {each.name: each.name for each in fields(NuevaEmpresa)} | {
-    "csd": "cer or key",
-    "fiel": "fielcer or fielkey",
+    "csd": "cer/key",
+    "fiel": "fielcer/fielkey",
 }

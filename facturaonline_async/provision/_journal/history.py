@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from attrs import field, frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.progress import THERE, Status, open_snapshot
 from facturaonline_async.provision._journal.reader import read_steps, safe
-from facturaonline_async.provision._steps import COMPANY_FIRST, NOT_TRIED, Step, StepState
+from facturaonline_async.provision._steps import Step, StepState
 
 __all__ = ["History", "HistoryEntry", "HistoryRow", "RunThroughput", "read_history", "throughput_of_runs"]
 
-_NOT_STARTED = f"{NOT_TRIED}: its row was not started yet"
 _MOST_BARS = 96
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
@@ -148,10 +148,14 @@ def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
     for step, changed in steps:
         grouped.setdefault(step.rfc, []).append((step, changed))
     texts: dict[str, str] = {"": ""}  # thousands of rows share a few reasons
+    not_started, company_first = message("run.not_tried_not_started"), message("run.not_tried_company_first")
     rows = []
     for rfc, group in grouped.items():
         is_there = any(step.is_empresa and step.phase is StepState.DONE for step, _ in group)
-        entries = [_entry(step, changed, texts, is_there=is_there) for step, changed in group]
+        entries = [
+            _entry(step, changed, texts, not_started if step.is_empresa or is_there else company_first)
+            for step, changed in group
+        ]
         empresas = [entry for entry in entries if not entry.letra]
         rows.append(
             HistoryRow(
@@ -164,12 +168,12 @@ def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
     return rows
 
 
-def _entry(step: Step, changed: float | None, texts: dict[str, str], *, is_there: bool) -> HistoryEntry:
-    """Return the entry of a step; `is_there` says whether its company exists."""
+def _entry(step: Step, changed: float | None, texts: dict[str, str], not_tried: str) -> HistoryEntry:
+    """Return the entry of a step; `not_tried` is its reason if it was not tried."""
     if (reason := texts.get(step.reason)) is None:
         reason = texts[step.reason] = safe(step.reason)
     if not reason and step.phase is StepState.PLANNED:
-        reason = _NOT_STARTED if step.is_empresa or is_there else COMPANY_FIRST
+        reason = not_tried
     state = "not_tried" if step.phase is StepState.PLANNED else step.phase.value
     if step.phase is StepState.DONE:
         state = step.how.value if step.how else "created"

@@ -245,7 +245,7 @@ async def test_a_list_that_shows_several_is_a_conflict(
     state, reason = found(outcome, what)
     if (what, how) == (EMPRESAS, "listed"):  # its create returned the uid: the final list shows the other
         assert state is State.CREATED
-        assert "there are 2 companies with this RFC" in str(report.audit)
+        assert "the account has 2 companies with this RFC" in str(report.audit)
     else:
         assert (state, "has 2 " in reason) == (State.CONFLICT, True)
     assert (stage.count(what), report.is_complete) == (1, False)

@@ -244,7 +244,7 @@ async def test_rows_that_were_sent_must_not_change(client: FacturaOnline, emulat
     changed = "changed since it was sent: restore the old value, or use a new journal"
     assert reasons == [
         f"row 2: {RFCS[0]}: its password has {changed}",
-        f"row 3: {RFCS[1]}: its codpos and calle have {changed}",
+        f"row 3: {RFCS[1]}: its codpos, calle have {changed}",
         f"row 4, series: {RFCS[2]}: serie P:factura: its folio has {changed}",
     ]
 
