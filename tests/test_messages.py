@@ -32,7 +32,6 @@ ELSEWHERE = {
     "_core/l",
     "_core/p",
     "provision/_plan",
-    "provision/_run",
     "b",
     "client",
 }

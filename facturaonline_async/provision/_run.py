@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from attrs import define, field
 
 from facturaonline_async import bulk
-from facturaonline_async._messages import code_of
+from facturaonline_async._messages import code_of, message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import InvalidInputError
@@ -110,13 +110,9 @@ async def provision(
 
     """
     if existing not in {"adopt", "update", "fail"}:
-        raise InvalidInputError(
-            f'existing must be "adopt", "update" or "fail", and was {existing!r:.40}.', field="existing"
-        )
+        raise InvalidInputError(message("run.invalid_existing", value=f"{existing!r:.40}"), field="existing")
     if settle is not None and not (isinstance(settle, (int, float)) and 0 <= settle < math.inf):
-        raise InvalidInputError(
-            f"settle must be a number of seconds from 0 up, and was {settle!r:.40}.", field="settle"
-        )
+        raise InvalidInputError(message("values.not_seconds", name="settle", value=f"{settle!r:.40}"), field="settle")
     engine = engine_of(client)
     settle = engine.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time
