@@ -37,7 +37,7 @@ async def test_each_benchmark_runs(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["asyncio", "nginx"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_all_contenders_are_given_the_same_answers(kind: str, scheme: str) -> None:
+async def test_the_server_sends_every_contender_the_same_answers(kind: str, scheme: str) -> None:
     with serve(companies=30, nginx=kind == "nginx") as site:
         if site.kind != kind:
             pytest.skip(f"{kind} is not installed")
@@ -76,7 +76,7 @@ def _typed(work: str, answer: object) -> None:
         assert answer.uid == UIDS[7]
 
 
-async def test_contenders_take_turns_and_the_order_is_reversed_every_other_round() -> None:
+async def test_contenders_run_in_rounds_and_every_other_round_is_in_reverse_order() -> None:
     turns: list[str] = []
 
     def batch(name: str) -> Callable[[], object]:
@@ -115,7 +115,7 @@ def test_a_figure_is_the_median_between_its_quartiles() -> None:
         (1.0, True, "reached"),
     ],
 )
-def test_a_target_says_whether_it_is_met(value: float, least: bool, verdict: str) -> None:  # noqa: FBT001
+def test_a_target_is_shown_as_met_or_missed(value: float, least: bool, verdict: str) -> None:  # noqa: FBT001
     must, reach = (0.9, 1.0) if least else (1.0, 0.5)
     target = Target("a", "bench_x", "a *", "CPU", must, reach, least=least)
     found = target.find([_figure(9, case="another"), _figure(value)])
@@ -123,7 +123,7 @@ def test_a_target_says_whether_it_is_met(value: float, least: bool, verdict: str
     assert target.verdict(found) == verdict
 
 
-def test_what_was_not_measured_is_said_so() -> None:
+def test_a_target_without_a_measurement_is_shown_as_not_measured() -> None:
     assert judged([]).count("not measured") == len(TARGETS)
 
 
@@ -138,7 +138,7 @@ def test_numbers_tables_and_pictures_are_written(tmp_path: Path) -> None:
     assert "| a case |" in (tmp_path / "README.md").read_text()
 
 
-def test_a_full_run_has_the_rounds_that_medians_need() -> None:
+def test_a_full_run_has_enough_rounds_for_a_median() -> None:
     assert FULL.rounds >= 11
     assert 3 <= QUICK.rounds < FULL.rounds
 

@@ -95,7 +95,7 @@ def test_the_repr_of_a_sello_masks_key_and_password() -> None:
 
 @pytest.mark.parametrize("name", ["api_key", "secret_key"])
 @pytest.mark.parametrize("value", ["", " ", "two words", "line\nbreak", "ñ", "nul\0", "tab\t", "del\x7f"])
-def test_a_key_that_no_header_could_carry_is_refused_without_showing_it(name: str, value: str) -> None:
+def test_a_key_that_is_no_valid_header_value_is_refused_without_showing_it(name: str, value: str) -> None:
     with pytest.raises(InvalidInputError, match=name) as refused:
         Credentials(**{"api_key": "k", "secret_key": "v", name: value})
     text = "".join(traceback.format_exception(refused.value))
@@ -159,7 +159,9 @@ def test_a_base_url_is_https_or_loopback_and_normalised(given: str | None, kept:
     st.sampled_from(["", ":", ":443", ":0443"]),
     st.sampled_from(["", "/", "//"]),
 )
-def test_all_spellings_of_a_host_are_equal(url: str, is_upper: list[bool], dot: str, port: str, slashes: str) -> None:
+def test_all_spellings_of_a_host_give_the_same_base_url(
+    url: str, is_upper: list[bool], dot: str, port: str, slashes: str
+) -> None:
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     origin = "".join(

@@ -82,7 +82,7 @@ def test_builtin_exceptions_catch_the_matching_errors(error: type[Exception], bu
     assert issubclass(error, builtin)
 
 
-def test_each_error_is_of_exactly_one_of_the_four_groups() -> None:
+def test_each_error_belongs_to_exactly_one_of_the_four_groups() -> None:
     answers = (NotSentError, ApiError, OutcomeUnknownError, UnreadableAnswerError)
     kinds = [getattr(errors, name) for name in errors.__all__ if name != "FacturaOnlineError"]
     assert {sum(issubclass(kind, answer) for answer in answers) for kind in kinds} == {1}
@@ -93,7 +93,7 @@ ANSWERS = {NotSentError: "no", ApiError: "no", OutcomeUnknownError: "perhaps", U
 
 
 @pytest.mark.parametrize("error", [*SAMPLES, JournalError("x"), PlanError("x")], ids=lambda error: type(error).__name__)
-def test_every_error_has_its_groups_word_in_happened(error: FacturaOnlineError) -> None:
+def test_happened_of_an_error_is_that_of_its_group(error: FacturaOnlineError) -> None:
     expected = next((word for kind, word in ANSWERS.items() if isinstance(error, kind)), "perhaps")
     assert (expected, expected) == (error.happened, pickle.loads(pickle.dumps(error)).happened)
 

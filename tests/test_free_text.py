@@ -89,7 +89,7 @@ def test_utf_8_that_was_read_in_another_encoding_is_recognised(text: str, encodi
     "text",
     ["COMPA¥IA", "compa¤ia", "COMPAÐIA", "COMPA„IA", "MƒXICO", "M…XICO", "ma¡z", "Canc£n", "Le¢n", "AVI?N", "a†b"],
 )
-def test_a_sign_between_letters_is_a_letter_that_was_garbled(text: str) -> None:
+def test_a_symbol_between_letters_is_refused_as_a_garbled_letter(text: str) -> None:
     assert "a letter that was read in a wrong encoding" in (find_fault(text) or "")
 
 
@@ -183,7 +183,7 @@ def test_no_value_holds_an_invisible_character(code: int) -> None:
         serie_key(text, "factura")
 
 
-def test_values_are_composed_and_the_logger_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_decomposed_values_are_composed_with_a_warning_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     decomposed: dict[str, Any] = {"razon_social": "COMPAN\u0303I\u0301A", "colonia": "Me\u0301xico"}
     with caplog.at_level(logging.WARNING, "facturaonline_async"):
         for made in (nueva("EKU9003173C9", **decomposed), CambiosEmpresa(**decomposed)):
@@ -191,13 +191,13 @@ def test_values_are_composed_and_the_logger_says_so(caplog: pytest.LogCaptureFix
     assert [record.getMessage().split()[0] for record in caplog.records] == 2 * ["razon_social", "colonia"]
 
 
-def test_composed_values_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_values_that_are_composed_already_cause_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     nueva("EKU9003173C9", razon_social="COMPAÑÍA  DE\u00a0MÉXICO ")
     assert caplog.records == []
 
 
 @given(st.text())
-def test_a_mended_text_stays_unchanged(text: str) -> None:
+def test_a_cleaned_text_stays_unchanged_when_it_is_cleaned_again(text: str) -> None:
     mended, changes = clean_text(text)
     assert clean_text(mended) == (mended, [])
     assert bool(changes) == (mended != text)
@@ -222,7 +222,7 @@ def test_a_megabyte_of_adversarial_text_is_read(text: str) -> None:
     assert isinstance(find_fault(inner), str | None)
 
 
-def test_a_long_text_is_composed_unless_it_has_more_marks_in_a_row_than_any_language() -> None:
+def test_a_long_text_is_composed_unless_more_combining_marks_follow_each_other_than_in_any_language() -> None:
     long = "compan\u0303i\u0301a " * 100
     assert compose(long) == "compañía " * 100
     assert compose(long + "n" + "\u0303" * 31) == long + "n" + "\u0303" * 31

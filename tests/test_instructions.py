@@ -42,7 +42,7 @@ CEILINGS: dict[tuple[str, type[Contender]], float] = {
 }
 
 
-async def test_calls_take_no_more_instructions_than_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_instruction_count_of_a_call_stays_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PLAIN, "1")
     works: dict[type[Contender], list[str]] = {Library: list(dict.fromkeys(work for work, _ in CEILINGS))}
     for work, base in CEILINGS:
@@ -53,7 +53,7 @@ async def test_calls_take_no_more_instructions_than_they_did(monkeypatch: pytest
     assert all(found[each] <= ceiling for each, ceiling in CEILINGS.items()), found
 
 
-async def test_the_parts_of_a_call_are_parts_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_shares_of_the_parts_of_a_call_add_up_to_100_percent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PLAIN, "1")
     shares = [figure.median for figure in await bench_parts.measure(TINY)]
     assert (round(sum(shares), 6), min(shares) > 0) == (100, True)

@@ -88,7 +88,7 @@ MESSAGES = [(path, call) for path, call in calls() if name_of(call) == "message"
 
 
 @pytest.mark.parametrize("area", AREAS)
-def test_an_areas_codes_begin_with_its_name_and_are_its_own(area: str) -> None:
+def test_the_codes_of_an_area_begin_with_its_name_and_are_unique(area: str) -> None:
     texts = import_module(f"facturaonline_async._messages.english.{area}").TEXTS
 
     assert {code for code in texts if code.split(".")[0] not in {area, "remedy"}} == set()
@@ -154,7 +154,7 @@ def test_a_fault_names_its_field_and_no_cell() -> None:
     assert (cell.code, field.code) == ("values.required", "values.required")
 
 
-def test_several_messages_in_one_are_joined_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_as_a_parameter_are_joined_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(english.TEXTS, "plan.changed", "was read {changes}")
     monkeypatch.setitem(english.TEXTS, "plan.trimmed", "without blanks")
     changes = (message("plan.trimmed"), message("plan.trimmed"))

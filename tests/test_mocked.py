@@ -64,7 +64,7 @@ def url(path: str) -> re.Pattern[str]:
 
 
 @pytest.mark.parametrize(("raised", "kind", "reads", "creates"), FAULTS, ids=lambda value: type(value).__name__)
-async def test_every_exception_is_told_for_what_it_means_and_repeated_where_harmless(
+async def test_each_aiohttp_exception_becomes_its_error_and_is_retried_only_where_safe(
     mocked: aioresponses, raised: Exception, kind: type[FacturaOnlineError], reads: int, creates: int
 ) -> None:
     mocked.get(url("/v4/series"), exception=raised, repeat=True)
@@ -83,21 +83,21 @@ async def test_every_exception_is_told_for_what_it_means_and_repeated_where_harm
             assert "the-secret-key" not in shown
 
 
-async def test_an_incomplete_chain_of_certificates_comes_with_the_remedy(mocked: aioresponses) -> None:
+async def test_an_error_about_an_incomplete_certificate_chain_names_ssl_context(mocked: aioresponses) -> None:
     mocked.get(url("/v4/series"), exception=aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE))
     async with connect(PAIR, base_url=BASE) as client:
         with pytest.raises(NotSentError, match="ssl_context"):
             await client.series.list()
 
 
-async def test_a_read_succeeds_after_a_repeat(mocked: aioresponses) -> None:
+async def test_a_read_succeeds_on_its_retry(mocked: aioresponses) -> None:
     mocked.get(url("/v4/series"), exception=aiohttp.ServerDisconnectedError())
     mocked.get(url("/v4/series"), payload={"status": "success", "data": []})
     async with connect(PAIR, base_url=BASE, config=QUICK) as client:
         assert await client.series.list() == []
 
 
-async def test_production_and_sandbox_are_asked_at_their_full_prefixes(mocked: aioresponses) -> None:
+async def test_the_constants_of_production_and_sandbox_are_the_full_url_prefixes(mocked: aioresponses) -> None:
     prefixes = (PRODUCTION, SANDBOX, FACTURA_COM_PRODUCTION, FACTURA_COM_SANDBOX)
     for prefix in prefixes:
         mocked.get(f"{prefix}/v4/series", payload={"status": "success", "data": []})

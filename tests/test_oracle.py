@@ -38,18 +38,18 @@ async def accounts(seed: int, trouble: float, steps: list[tuple[str, int]]) -> O
 
 @examples(150)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.03, 0.1, 0.3]), STEPS)
-def test_no_account_is_wrong(seed: int, trouble: float, steps: list[tuple[str, int]]) -> None:
+def test_the_outcomes_that_the_client_reports_are_true(seed: int, trouble: float, steps: list[tuple[str, int]]) -> None:
     assert asyncio.run(accounts(seed, trouble, steps)).wrong == []
 
 
-def test_the_oracle_sees_a_policy_that_repeats_creates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oracle_detects_a_policy_that_retries_creates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control."""
     monkeypatch.setattr(retry, "_safe_action", lambda error, endpoint: retry.Action.REPEAT)
     oracle = asyncio.run(accounts(1, 0.1, [("create", each) for each in range(60)]))
     assert oracle.wrong != []
 
 
-def test_the_oracle_sees_a_last_attempt_that_speaks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oracle_detects_a_client_that_reports_only_its_last_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """A negative control: the last attempt was throttled, and those before it are forgotten."""
     monkeypatch.setattr("facturaonline_async._core.engine.PreparedRequest.merge_outcomes", lambda call, error: error)
     steps = [("create empresa", 0)] * 5 + [("update", each) for each in range(400)]

@@ -47,7 +47,7 @@ def test_a_journal_its_lock_and_its_wal_are_private(tmp_path: Path, umask: int) 
     assert modes(tmp_path) == PRIVATE
 
 
-def test_a_page_of_a_report_is_private_and_stays_so(tmp_path: Path, umask: int) -> None:
+def test_an_html_report_is_private_and_stays_private_when_replaced(tmp_path: Path, umask: int) -> None:
     asyncio.run(write(tmp_path / "j", row(2)))
     for _ in range(2):
         report.command(tmp_path / "j", tmp_path / "run.html")
@@ -59,14 +59,14 @@ def test_an_example_and_its_folders_are_private(tmp_path: Path, umask: int) -> N
     assert modes(tmp_path) == {("file", "0o600"), ("folder", "0o700")}
 
 
-def test_files_of_keys_are_private(tmp_path: Path, umask: int) -> None:
+def test_key_files_are_private(tmp_path: Path, umask: int) -> None:
     with KeysFile.open(tmp_path / "keys.csv") as keys:
         keys.add("AAA010101AAA", "1", CREDENTIALS)
     empresas._write_keys(CREDENTIALS, tmp_path / "keys.env")
     assert modes(tmp_path) == PRIVATE
 
 
-def test_a_folder_that_was_there_and_a_file_that_was_there_keep_their_modes(tmp_path: Path) -> None:
+def test_an_existing_folder_and_an_existing_file_keep_their_modes(tmp_path: Path) -> None:
     (tmp_path / "file").touch(0o640)
     (tmp_path / "file").chmod(0o640)
     os.close(open_private(tmp_path / "file", os.O_RDWR | os.O_CREAT))

@@ -123,7 +123,7 @@ def texts() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("word", WIRE_WORDS)
-def test_a_wire_word_is_in_one_file(word: str) -> None:
+def test_each_name_of_the_api_is_written_in_one_file_only(word: str) -> None:
     files = [
         path
         for path, found in texts().items()
@@ -137,18 +137,18 @@ CONTRIBUTING = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAP = CONTRIBUTING.split("## Where to look")[1].split("\n## ")[0]
 
 
-def test_the_map_of_contributing_names_files_that_exist() -> None:
+def test_the_question_table_of_contributing_names_existing_files() -> None:
     named = re.findall(r"`([\w/]+(?:\.py|\.html|/))`", MAP)
     assert len(named) > 50
     assert [path for path in named if path != "facturaonline_async/" and not (PACKAGE / path).exists()] == []
 
 
-def test_the_map_of_contributing_has_a_question_for_every_folder() -> None:
+def test_the_question_table_of_contributing_covers_every_folder() -> None:
     folders = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")} - {"."}
     assert {folder for folder in folders if f"**`{folder}/`**" not in MAP} == set()
 
 
-def test_the_tree_of_contributing_names_every_module_and_folder_of_its_two_levels() -> None:
+def test_the_tree_of_contributing_names_every_module_and_folder_of_the_first_two_levels() -> None:
     tree = CONTRIBUTING.split("## The tree")[1].split("\n```")[1]
     words = set(re.findall(r"\w+", tree))
     modules = {path.stem for path in [*PACKAGE.glob("*.py"), *PACKAGE.glob("*/*.py")] if "_cli" not in path.parts}

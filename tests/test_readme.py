@@ -111,13 +111,13 @@ STATUSES = {
 
 
 @pytest.mark.parametrize("name", errors.__all__)
-async def test_the_fastapi_example_knows_every_error(name: str) -> None:
+async def test_the_fastapi_example_maps_every_error_class(name: str) -> None:
     async with Emulator() as emulator:
         response = await fastapi_example(emulator)["answer"](None, getattr(errors, name)("text"))
     assert STATUSES[name] == response.status_code
 
 
-async def test_the_notebook_example_lives_over_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_client_of_the_notebook_example_works_across_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Emulator() as emulator:
         monkeypatch.setenv("FACTURAONLINE_API_KEY", emulator.credentials.api_key.reveal())
         monkeypatch.setenv("FACTURAONLINE_SECRET_KEY", emulator.credentials.secret_key.reveal())

@@ -88,12 +88,12 @@ REFUSALS: dict[str, tuple[type[FacturaOnlineError], set[int]]] = {
 }
 
 
-def test_there_are_twelve_endpoints_and_each_is_called_here() -> None:
+def test_the_twelve_endpoints_are_all_called_by_these_tests() -> None:
     assert len(ENDPOINTS) == 12
     assert set(CALLS) == set(ENDPOINTS)
 
 
-def test_the_endpoints_are_those_of_the_emulator() -> None:
+def test_the_client_and_the_emulator_have_the_same_endpoints() -> None:
     """Both tables were written by hand, from the same pages."""
     ours = {name: (endpoint.method, endpoint.path) for name, endpoint in ENDPOINTS.items()}
     assert ours == dict(Emulator.ENDPOINTS)
@@ -105,7 +105,7 @@ def case(endpoint: str, refused: str = "") -> str:
 
 
 @pytest.mark.parametrize("endpoint", CALLS)
-async def test_every_recorded_success_is_a_success_of_one_request(endpoint: str) -> None:
+async def test_each_recorded_success_is_read_after_one_request(endpoint: str) -> None:
     uid, call = CALLS[endpoint]
     async with replaying(case(endpoint)) as (client, server):
         await call(client)
@@ -122,7 +122,7 @@ async def test_every_recorded_success_is_a_success_of_one_request(endpoint: str)
         if status not in REFUSALS.get(endpoint, (None, set[int]()))[1]
     ],
 )
-async def test_every_recorded_refusal_is_told_for_what_it_is_at_any_status(endpoint: str, status: int) -> None:
+async def test_each_recorded_refusal_raises_its_error_at_any_status(endpoint: str, status: int) -> None:
     expected = REFUSALS[endpoint][0] if endpoint in REFUSALS else AuthenticationError
     async with replaying(case(endpoint, ".refused"), status=status) as (client, server):
         with pytest.raises(FacturaOnlineError) as refused:
@@ -183,14 +183,14 @@ async def test_an_updated_empresa_is_read_from_the_recorded_answer_without_its_p
     assert not {"password", "apikey", "secretkey"} & set(repr(updated).split("'"))
 
 
-async def test_the_recorded_missing_field_is_named() -> None:
+async def test_a_validation_error_names_the_recorded_missing_field() -> None:
     async with replaying(case("empresas.create", ".refused")) as (client, _):
         with pytest.raises(ValidationError) as refused:
             await client.empresas.create(NUEVA, validate=False)
     assert refused.value.fields == {"razons": ("El campo razons es requerido",)}
 
 
-async def test_wrong_keys_are_told_from_a_missing_empresa() -> None:
+async def test_wrong_keys_and_a_missing_empresa_raise_different_errors() -> None:
     async with replaying(case("empresas.delete", ".wrong_keys")) as (client, _):
         with pytest.raises(AuthenticationError):
             await client.empresas.delete("64efdcdce7927")

@@ -82,7 +82,7 @@ def is_linear(pattern: Counting, kind: Kind, *, is_anchored: bool) -> bool:
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_a_pattern_takes_linear_time_whatever_the_text(name: str) -> None:
+def test_a_pattern_takes_linear_time_for_any_text(name: str) -> None:
     """That it reads a megabyte has no time limit: more than linear time would be hours."""
     found = PATTERNS[name]
     pattern = Counting(found.pattern)
@@ -97,11 +97,11 @@ def test_a_pattern_takes_linear_time_whatever_the_text(name: str) -> None:
         assert count <= len(given) + 1
 
 
-def test_patterns_that_are_made_as_the_program_runs_are_known() -> None:
+def test_every_pattern_that_is_built_at_run_time_is_listed_here() -> None:
     assert set(MADE) - LITERAL == set()
 
 
-def test_the_search_for_patterns_finds_them() -> None:
+def test_the_patterns_of_the_package_are_found() -> None:
     assert len(PATTERNS) > 40
     assert {
         "_text-1_TAG",
@@ -122,7 +122,7 @@ def test_the_search_for_patterns_finds_them() -> None:
         r"x.*y.*z",
     ],
 )
-def test_a_pattern_that_is_not_linear_is_noticed(pattern: str) -> None:
+def test_a_pattern_of_more_than_linear_time_is_detected(pattern: str) -> None:
     counting = Counting(re.compile(pattern))
     assert not all(is_linear(counting, kind, is_anchored=False) for kind in worst(counting, is_anchored=False))
 

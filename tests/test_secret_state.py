@@ -160,7 +160,7 @@ SERIALISERS: dict[str, Callable[[Any], str]] = {
 
 @pytest.mark.parametrize("name", SERIALISERS)
 @pytest.mark.parametrize("value", EACH)
-def test_no_serialiser_gets_a_secret(value: Any, name: str) -> None:
+def test_no_serialiser_writes_a_secret(value: Any, name: str) -> None:
     if name in {"jsonpickle", "dill", "cloudpickle"}:
         pytest.importorskip(name)
     written = str(_attempt(SERIALISERS[name], value))
@@ -208,7 +208,7 @@ def holds_a_secret(each: object) -> bool:
     return any(secret in text for secret in SECRETS)
 
 
-def test_every_public_value_class_is_tried() -> None:
+def test_every_public_value_class_is_tested_here() -> None:
     modules = [facturaonline_async, provision, sello, bulk]
     public = {getattr(module, name) for module in modules for name in module.__all__}
     values = {each for each in public if isinstance(each, type) and attrs.has(each)}
@@ -216,7 +216,7 @@ def test_every_public_value_class_is_tried() -> None:
     assert values - services - WITHOUT - set(VALUES) == set()
 
 
-def test_the_search_finds_what_is_kept_in_the_open() -> None:
+def test_the_search_finds_a_secret_in_a_plain_attribute() -> None:
     class Open:
         __slots__ = ("_key",)
 
@@ -225,7 +225,7 @@ def test_the_search_finds_what_is_kept_in_the_open() -> None:
     assert [path for path, each in members([{"x": made}]) if holds_a_secret(each)] == ["[0]['x']._key"]
 
 
-def test_a_part_of_secret_bytes_does_not_show_itself() -> None:
+def test_a_slice_of_secret_bytes_is_masked_too() -> None:
     value = SecretBytes(KEY)
     assert (repr(value[:9]), value[:9] == KEY[:9], value[0], FORMS[0] in repr(value)) == (
         "<9 secret bytes>",

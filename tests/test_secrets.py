@@ -125,7 +125,7 @@ def shown(error: BaseException) -> list[str]:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_no_answer_makes_an_error_or_a_log_show_a_secret(answer: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_errors_and_logs_show_no_secret_after_any_answer(answer: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for name in ("aiohttp", "asyncio", "facturaonline_async"):
         caplog.set_level(logging.DEBUG, name)
@@ -177,7 +177,7 @@ async def test_a_call_that_is_cancelled_in_flight_shows_no_secret(name: str, hal
             assert shown(caught.value) == []
 
 
-async def test_nobody_there_shows_no_secret() -> None:
+async def test_a_refused_connection_shows_no_secret() -> None:
     async with SessionManager(evolve(QUICK, base_url="http://127.0.0.1:9")) as session:
         for call in CALLS.values():
             with pytest.raises(FacturaOnlineError) as caught:
@@ -247,7 +247,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from([200, 201, 400, 401, 404, 422, 429, 500, 302]), st.sampled_from(READINGS))
-def test_whatever_the_api_says_only_our_errors_come_and_none_shows_a_secret(
+def test_any_json_raises_only_package_errors_and_none_shows_a_secret(
     said: object, status: int, reading: Reading
 ) -> None:
     answer = RawResponse(reading.endpoint, status, body(said), "7", None, (KEYS.api_key, KEYS.secret_key))

@@ -23,7 +23,7 @@ def slow_kernel(loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(loop, "_is_anything_sent", lambda: True)
 
 
-def test_hours_pass_at_once_where_everybody_waits() -> None:
+def test_hours_pass_at_once_while_every_task_waits() -> None:
     async def main() -> float:
         await asyncio.sleep(3600)
         return asyncio.get_running_loop().time()
@@ -31,7 +31,7 @@ def test_hours_pass_at_once_where_everybody_waits() -> None:
     assert virtually(main()) == 3600
 
 
-def test_no_time_passes_while_bytes_are_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_time_passes_while_sent_bytes_have_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.readline())
         writer.close()
@@ -49,7 +49,7 @@ def test_no_time_passes_while_bytes_are_on_their_way(monkeypatch: pytest.MonkeyP
     assert virtually(main()) == (b"hello\n", 0)
 
 
-def test_no_time_passes_while_a_thread_works() -> None:
+def test_no_time_passes_while_a_thread_runs() -> None:
     async def main() -> float:
         may_end = threading.Event()
         threading.Timer(0.3, may_end.set).start()
@@ -60,7 +60,7 @@ def test_no_time_passes_while_a_thread_works() -> None:
     assert virtually(main()) == 0
 
 
-def test_bytes_that_nobody_reads_hold_the_time_only_for_a_while() -> None:
+def test_time_passes_again_if_sent_bytes_are_never_read() -> None:
     async def main() -> float:
         async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await asyncio.sleep(60)

@@ -101,7 +101,7 @@ async def test_the_example_goes_into_an_empty_folder_and_no_other(tmp_path: Path
     assert (again.code, "is not an empty folder" in again.err) == (2, True)
 
 
-def test_an_example_that_cannot_be_finished_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example_that_fails_removes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> Sello:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -113,14 +113,14 @@ def test_an_example_that_cannot_be_finished_leaves_nothing(tmp_path: Path, monke
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
-async def test_an_example_may_lie_anywhere_and_tells_how_to_use_it(tmp_path: Path) -> None:
+async def test_the_command_that_an_example_prints_quotes_its_path(tmp_path: Path) -> None:
     folder = tmp_path / "mi carpeta [red]"
     ran = await run("plan", "example", folder, "--empresas", 1)
     assert f"provision '{folder}/plan.csv' --emulator" in ran.out
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*.*")} == {0o600}
 
 
-async def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+async def test_an_error_while_creating_the_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ran = await run("plan", "example", tmp_path / "file" / "demo")
     assert (ran.code, ran.err) == (1, f"Not a directory: {tmp_path / 'file' / 'demo'}\n")
@@ -132,7 +132,7 @@ def test_example_rfcs_are_distinct_and_well_formed() -> None:
     assert [rfc for rfc in rfcs if len(rfc) != 12 or identifiers.check_rfc(rfc)] == []
 
 
-async def test_an_example_has_no_fault_and_no_warning(tmp_path: Path) -> None:
+async def test_a_dry_run_of_an_example_has_no_problem_and_no_warning(tmp_path: Path) -> None:
     await run("plan", "example", tmp_path, "--empresas", 20)
     ran = await run("provision", tmp_path / "plan.csv", "--dry-run", "--json")
     assert (ran.code, ran.json) == (0, {"dry_run": True, "empresas": 20, "series": 60, "notices": [], "warnings": []})
@@ -187,7 +187,7 @@ async def test_a_second_run_adopts_everything(tmp_path: Path, emulator: Emulator
     assert len(emulator.state["empresas"]) == 4
 
 
-async def test_what_failed_is_shown_with_its_reason_and_the_exit_code_is_1(tmp_path: Path, emulator: Emulator) -> None:
+async def test_failed_rows_are_shown_with_the_reason_and_the_exit_code_is_1(tmp_path: Path, emulator: Emulator) -> None:
     body = {"status": "error", "message": {"cer": ["El certificado no es [válido]"]}}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
     emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="series.create")
@@ -232,7 +232,7 @@ async def test_a_plan_with_faults_is_refused_before_anything_is_sent(tmp_path: P
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
-async def test_faulty_cells_and_certificates_of_all_rows_are_shown_at_once_and_what_was_mended_beside_them(
+async def test_all_faulty_cells_certificates_and_corrections_are_shown_at_once(
     tmp_path: Path, emulator: Emulator, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CSD_OF_KEMPER", "wrong")
@@ -261,7 +261,7 @@ async def test_faulty_cells_and_certificates_of_all_rows_are_shown_at_once_and_w
     assert "row 5, password_env: CSD_OF_KEMPER: " in ran.err
 
 
-async def test_certificates_are_not_checked_where_they_are_not_to_be(tmp_path: Path, emulator: Emulator) -> None:
+async def test_no_check_skips_the_check_of_certificates(tmp_path: Path, emulator: Emulator) -> None:
     path = written(tmp_path, [ROW | {"codpos": "y"}, ROW | {"rfc": "XIQB891116QE4"}])
     ran = await run("provision", path, "--no-check", "--json", emulator=emulator)
     assert (ran.code, [(each["row"], each["column"]) for each in ran.json["problems"]]) == (2, [(2, "codpos")])
@@ -287,7 +287,7 @@ async def test_notices_of_one_column_and_reason_are_one_line(tmp_path: Path, emu
 
 
 @pytest.mark.parametrize(("options", "code"), [((), 2), (("--any-tipo",), 0)])
-async def test_a_misspelt_tipo_is_refused_unless_it_is_meant(
+async def test_a_misspelt_tipo_is_refused_without_the_option_any_tipo(
     tmp_path: Path, emulator: Emulator, options: tuple[str, ...], code: int
 ) -> None:
     path = plan(tmp_path, 1, series="F:facturas")
@@ -304,7 +304,7 @@ async def test_a_misspelt_tipo_is_refused_unless_it_is_meant(
         ("plan.txt", "", "the name of a plan must end in .csv or .toml"),
     ],
 )
-async def test_what_is_wrong_with_a_whole_plan_names_its_file_and_no_row(
+async def test_a_problem_of_a_whole_plan_names_its_file_and_no_row(
     tmp_path: Path, name: str, content: str, reason: str
 ) -> None:
     path = tmp_path / name
@@ -314,7 +314,7 @@ async def test_what_is_wrong_with_a_whole_plan_names_its_file_and_no_row(
     assert (await run("provision", path)).err.strip() == f"{name}: {reason}"
 
 
-async def test_a_note_about_a_whole_plan_names_its_file(tmp_path: Path) -> None:
+async def test_a_correction_of_a_whole_plan_names_its_file(tmp_path: Path) -> None:
     path = plan(tmp_path, 1)
     path.write_text(path.read_text(encoding="utf-8").replace(",", ", "), encoding="utf-8")
     ran = await run("provision", path, "--dry-run")
@@ -336,7 +336,7 @@ async def test_a_dry_run_reads_everything_and_sends_nothing(tmp_path: Path, emul
     assert sorted(set(warned)) == [(row, column, "[rfc_check_digit]") for row in (2, 3, 4) for column in ("cer", "rfc")]
 
 
-async def test_a_dry_run_tells_of_every_row_that_makes_no_company(
+async def test_a_dry_run_reports_every_row_whose_certificate_is_gone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = plan(tmp_path, 3)
@@ -366,7 +366,7 @@ async def test_no_output_shows_a_key_or_a_password(tmp_path: Path, emulator: Emu
             assert "Traceback" not in shown
 
 
-async def test_refused_keys_end_with_what_to_check(tmp_path: Path, emulator: Emulator) -> None:
+async def test_an_error_about_refused_keys_ends_with_a_remedy(tmp_path: Path, emulator: Emulator) -> None:
     ran = await run(
         "provision", plan(tmp_path, 1), emulator=emulator, env={"FACTURAONLINE_API_KEY": "JDJ5JDEwJG5vbmU="}
     )
@@ -382,9 +382,7 @@ async def test_refused_keys_end_with_what_to_check(tmp_path: Path, emulator: Emu
     assert (listed.code, listed.err.splitlines()[1:]) == (1, ran.err.splitlines()[2:])
 
 
-def test_the_rate_is_kept_and_takes_the_place_of_the_courtesy_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_option_rate_replaces_the_default_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a virtual clock, where calls arrive when they are sent."""
     emulators: list[Emulator] = []
 
@@ -426,13 +424,13 @@ async def test_the_concurrency_bounds_the_calls_in_flight(
         (["--emulator", "--base-url", "https://a.example.mx"], "exclude"),
     ],
 )
-async def test_an_option_that_cannot_work_is_refused_by_name(tmp_path: Path, arguments: list[str], hint: str) -> None:
+async def test_an_invalid_option_is_refused_by_name(tmp_path: Path, arguments: list[str], hint: str) -> None:
     ran = await run("provision", plan(tmp_path, 1), *arguments)
     assert (ran.code, hint in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("missing", ["FACTURAONLINE_API_KEY", "FACTURAONLINE_BASE_URL"])
-async def test_what_is_missing_from_the_environment_is_named(tmp_path: Path, emulator: Emulator, missing: str) -> None:
+async def test_a_missing_environment_variable_is_named(tmp_path: Path, emulator: Emulator, missing: str) -> None:
     ran = await run("provision", plan(tmp_path, 1), emulator=emulator, env={missing: ""})
     assert (ran.code, missing in ran.err, ran.err.count("\n")) == (2, True, 1)
 
@@ -490,7 +488,7 @@ async def test_ctrl_c_ends_a_run_and_the_next_one_finishes_it(tmp_path: Path) ->
 # ── emulator ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_emulator_prints_what_makes_clients_talk_to_it() -> None:
+async def test_the_emulator_prints_the_environment_variables_for_clients() -> None:
     async with started("emulator", "--port", "0", env=environment()) as process:
         assert process.stdout is not None
         lines = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
@@ -506,12 +504,12 @@ async def test_the_emulator_prints_what_makes_clients_talk_to_it() -> None:
 # ── The command itself ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_it_tells_its_version() -> None:
+async def test_the_option_version_prints_the_version() -> None:
     ran = await run("--version")
     assert (ran.code, ran.out) == (0, f"facturaonline {version('facturaonline-async')}\n")
 
 
-async def test_help_teaches_what_to_do_first() -> None:
+async def test_help_names_the_first_commands() -> None:
     ran = await run("--help")
     assert ran.code == 0
     assert all(word in ran.out for word in ("provision", "emulator", "plan", "plan example demo"))
@@ -539,7 +537,7 @@ async def test_every_command_and_option_has_help(command: str) -> None:
     assert all(len(re.findall(r"[a-z]{2,}", line)) >= 4 for line in options)
 
 
-async def test_without_its_extra_the_command_says_how_to_get_it() -> None:
+async def test_without_the_extra_cli_the_command_names_it() -> None:
     code = "import sys; sys.modules['typer'] = None; from facturaonline_async._cli import main; main()"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE, env=environment()
@@ -570,14 +568,14 @@ async def test_a_good_pair_shows_its_facts(pair: tuple[Path, Path]) -> None:
     assert ran.out.splitlines()[-1] == "It can be sent."
 
 
-async def test_what_is_wrong_with_a_pair_is_told_with_its_remedy(pair: tuple[Path, Path]) -> None:
+async def test_each_finding_about_a_pair_is_shown_with_its_remedy(pair: tuple[Path, Path]) -> None:
     ran = await check(*reversed(pair), "--rfc", "XIQB891116QE4", "--kind", "fiel")
     found = re.findall(r"^(error|warning) (\w+):", ran.out, re.MULTILINE)
     assert (ran.code, found) == (1, [("error", "swapped"), ("error", "csd_as_fiel"), ("error", "rfc_mismatch")])
     assert "Exchange them" in ran.out
 
 
-async def test_a_warning_is_no_failure(pair: tuple[Path, Path]) -> None:
+async def test_a_pair_with_only_warnings_has_exit_code_0(pair: tuple[Path, Path]) -> None:
     ran = await check(*pair, "--production", "--json")
     ((certificate,),) = [ran.json]
     assert (ran.code, certificate["ok"], certificate["certificado"]["rfc"]) == (0, True, "EKU9003173C9")
@@ -590,12 +588,12 @@ async def test_the_password_comes_from_the_standard_input(pair: tuple[Path, Path
         assert (ran.code, "wrong_password" in ran.out) == (code, code == 1)
 
 
-async def test_without_a_password_and_without_a_terminal_it_says_what_to_give(pair: tuple[Path, Path]) -> None:
+async def test_without_a_password_and_a_terminal_the_error_names_the_options(pair: tuple[Path, Path]) -> None:
     ran = await check(*pair, env={})
     assert (ran.code, "--password-stdin" in ran.err, "FACTURAONLINE_SELLO_PASSWORD" in ran.err) == (2, True, True)
 
 
-async def test_all_pairs_of_a_folder_are_checked_and_what_has_no_partner_is_told(tmp_path: Path) -> None:
+async def test_all_pairs_of_a_folder_are_checked_and_single_files_reported(tmp_path: Path) -> None:
     certify(tmp_path, ["EKU9003173C9", "XIQB891116QE4"])
     (tmp_path / "c" / "EKU9003173C9.cer").rename(tmp_path / "c" / "other.cer")
     (tmp_path / "alone").mkdir()
@@ -624,7 +622,7 @@ async def test_all_certificates_of_a_plan_are_checked(tmp_path: Path) -> None:
     assert "otra-secreta" not in bad.out + bad.err
 
 
-async def test_certificates_are_checked_beside_the_faulty_cells_of_their_plan(tmp_path: Path) -> None:
+async def test_the_certificates_of_a_plan_with_faulty_cells_are_checked(tmp_path: Path) -> None:
     path = plan(tmp_path, 3)
     text = path.read_text(encoding="utf-8")
     last = re.findall(r"c/(\w+)\.cer", text)[-1]
@@ -635,7 +633,9 @@ async def test_certificates_are_checked_beside_the_faulty_cells_of_their_plan(tm
 
 
 @pytest.mark.parametrize("arguments", [("nowhere.cer", "nowhere.key"), ("nowhere.csv",), ("nowhere.cer",), (".",)])
-async def test_what_cannot_be_read_is_one_clear_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+async def test_a_path_that_cannot_be_read_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     ran = await check(*(tmp_path / "empty" / argument for argument in arguments))
     assert (ran.code, "Traceback" in ran.err, ran.out) == (2, False, "")

@@ -26,7 +26,7 @@ def test_the_bar_of_a_resumed_run_begins_where_the_earlier_one_ended() -> None:
     ]
 
 
-def test_the_estimate_of_a_resumed_run_is_made_of_its_own_rows_alone() -> None:
+def test_the_estimate_of_a_resumed_run_uses_only_its_own_rows() -> None:
     """Of 20 rows 10 are done in 10 seconds: the rest takes 10 more."""
     now = 0.0
     bars = progress.bars_of(resumed(), lambda: now)
@@ -38,7 +38,7 @@ def test_the_estimate_of_a_resumed_run_is_made_of_its_own_rows_alone() -> None:
     assert (empresas.completed, empresas.time_remaining) == (90, 10)
 
 
-def test_progress_shows_what_was_done_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_includes_the_rows_of_earlier_runs(capsys: pytest.CaptureFixture[str]) -> None:
     report = resumed()
     with progress.run_bars(report, quiet=False) as advance:
         for number in range(20):
@@ -49,7 +49,7 @@ def test_progress_shows_what_was_done_before(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.NOT_TRIED, State.UNKNOWN])
-def test_the_bars_count_what_exists_as_the_table_does(capsys: pytest.CaptureFixture[str], state: State) -> None:
+def test_the_bars_count_only_companies_and_series_that_exist(capsys: pytest.CaptureFixture[str], state: State) -> None:
     """A row of which nothing exists is reported, too, and moves no bar."""
     report = RunReport(planned_empresas=2, planned_series=2)
     done, not_done = (
@@ -68,7 +68,7 @@ def words(text: str) -> list[list[str]]:
     return [re.findall(r"\w+", line) for line in text.splitlines() if "empresas" in line or "series" in line]
 
 
-def test_the_table_says_what_earlier_runs_have_done_and_what_was_not_tried(
+def test_the_table_has_columns_for_earlier_runs_and_for_rows_not_tried(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
@@ -84,7 +84,7 @@ def test_the_table_says_what_earlier_runs_have_done_and_what_was_not_tried(
     ]
 
 
-def test_rows_that_a_stopped_run_did_not_try_are_told_in_numbers_alone(
+def test_rows_that_a_stopped_run_did_not_try_are_counted_and_not_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")

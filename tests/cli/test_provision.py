@@ -55,7 +55,7 @@ async def until(emulator: Emulator, endpoint: str, times: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path: Path) -> None:
+async def test_ctrl_c_waits_for_calls_in_flight_and_names_the_command_to_resume(tmp_path: Path) -> None:
     async with Emulator(latency=0.05) as emulator:
         command = ("provision", plan(tmp_path, 30), "--journal", tmp_path / "run.sqlite", *QUICK, "--concurrency", "4")
         async with started(*command, env=environment(emulator)) as process:
@@ -74,7 +74,7 @@ async def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path:
 @pytest.mark.parametrize(
     "signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGKILL]]
 )
-async def test_a_run_that_is_ended_at_once_goes_on_and_makes_nothing_twice(
+async def test_a_run_ended_by_two_signals_or_a_kill_resumes_and_creates_nothing_twice(
     tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
     async with Emulator(latency=0.3) as emulator:
@@ -90,7 +90,7 @@ async def test_a_run_that_is_ended_at_once_goes_on_and_makes_nothing_twice(
         assert (again.code, made(emulator)) == (0, (12, 24, {2}))
 
 
-async def test_a_call_that_never_ends_is_given_up_and_written_down(tmp_path: Path, emulator: Emulator) -> None:
+async def test_a_call_without_an_answer_does_not_block_ctrl_c(tmp_path: Path, emulator: Emulator) -> None:
     emulator.inject(Fault.delay(30), endpoint="empresas.create")
     command = ("provision", plan(tmp_path, 2), "--journal", tmp_path / "run.sqlite", *QUICK)
     async with started(*command, env=environment(emulator)) as process:
@@ -100,7 +100,7 @@ async def test_a_call_that_never_ends_is_given_up_and_written_down(tmp_path: Pat
     assert (ran.code, "Traceback" in ran.err) == (130, False)
 
 
-async def test_new_companies_keys_go_to_the_file_that_was_asked_for_and_nowhere_else(
+async def test_keys_of_new_companies_are_written_only_to_the_file_of_keys_out(
     tmp_path: Path, emulator: Emulator
 ) -> None:
     emulator.add_empresa(rfc="AAA010101001")
@@ -128,7 +128,7 @@ async def test_new_companies_keys_go_to_the_file_that_was_asked_for_and_nowhere_
 @pytest.mark.parametrize(
     ("mode", "content", "hint"), [(0o644, "", "chmod 600"), (0o600, "rfc,nombre\n", "not a file of keys")]
 )
-async def test_a_file_that_is_not_for_keys_is_refused_before_anything_is_sent(
+async def test_keys_out_refuses_an_unsuitable_file_before_anything_is_sent(
     tmp_path: Path, emulator: Emulator, mode: int, content: str, hint: str
 ) -> None:
     keys = tmp_path / "keys.csv"
@@ -138,7 +138,7 @@ async def test_a_file_that_is_not_for_keys_is_refused_before_anything_is_sent(
     assert (ran.code, hint in ran.err, len(emulator.requests), keys.read_text()) == (2, True, 0, content)
 
 
-async def test_a_file_for_keys_that_cannot_be_made_is_named_with_its_option(tmp_path: Path, emulator: Emulator) -> None:
+async def test_an_error_about_the_keys_file_names_the_option_keys_out(tmp_path: Path, emulator: Emulator) -> None:
     keys = tmp_path / "none" / "keys.csv"
     ran = await run("provision", plan(tmp_path, 1), *QUICK, "--keys-out", keys, emulator=emulator)
     remedy = f"the folder {tmp_path / 'none'} does not exist. Create it, or give another path."
@@ -150,7 +150,7 @@ async def test_a_file_for_keys_that_cannot_be_made_is_named_with_its_option(tmp_
     ("name", "what"), [("plan.csv", "the plan"), ("c/AAA010101000.cer", "a file that the plan names")]
 )
 @pytest.mark.parametrize("use_emulator", [False, True])
-def test_a_file_of_the_plan_is_refused_as_the_journal_by_its_name(
+def test_the_journal_cannot_be_a_file_of_the_plan(
     tmp_path: Path,
     name: str,
     what: str,
@@ -191,7 +191,7 @@ OF_THE_RUN: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("has_run", [False, True])
 @pytest.mark.parametrize("name", OF_THE_RUN)
-def test_keys_are_not_written_into_a_file_of_the_run(tmp_path: Path, name: str, has_run: bool) -> None:  # noqa: FBT001
+def test_keys_out_refuses_every_file_that_the_run_reads_or_writes(tmp_path: Path, name: str, has_run: bool) -> None:  # noqa: FBT001
     """None of them is touched, by whatever name; neither before the first run, nor after it."""
     path = plan(tmp_path, 2)
     for each in tmp_path.rglob("*"):
@@ -206,7 +206,7 @@ def test_keys_are_not_written_into_a_file_of_the_run(tmp_path: Path, name: str, 
     assert {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} == before
 
 
-def test_another_file_takes_the_keys(tmp_path: Path) -> None:
+def test_keys_out_writes_a_line_for_each_new_company(tmp_path: Path) -> None:
     path, seen = plan(tmp_path, 2), []
     with contextlib.suppress(typer.Exit):
         provision_command(path, keys_out=tmp_path / "keys.csv", use_emulator=True, no_check=True, as_json=True)
@@ -215,7 +215,7 @@ def test_another_file_takes_the_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x80", b"x" * 200_000])
-def test_a_file_of_something_else_takes_no_keys(tmp_path: Path, content: bytes) -> None:
+def test_keys_out_refuses_a_file_with_other_content(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "picture").write_bytes(content)
     (tmp_path / "picture").chmod(0o600)
     with pytest.raises(InvalidInputError, match="is not a file of keys"), KeysFile.open(tmp_path / "picture"):
@@ -232,7 +232,7 @@ async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path,
     assert (emulator.count("empresas.create"), (await run(*command, emulator=emulator)).code) == (0, 0)
 
 
-async def test_a_copied_journal_is_warned_of_in_a_line_of_its_own(tmp_path: Path, emulator: Emulator) -> None:
+async def test_a_copied_journal_causes_one_warning(tmp_path: Path, emulator: Emulator) -> None:
     command = ("provision", plan(tmp_path, 1), *QUICK, "--journal")
     assert (await run(*command, tmp_path / "run.sqlite", emulator=emulator)).code == 0
     (tmp_path / "copy").mkdir()
@@ -250,7 +250,7 @@ async def test_a_journal_of_another_account_is_refused(tmp_path: Path, emulator:
     assert (ran.code, "belongs to" in ran.err, other.count("empresas.create")) == (2, True, 0)
 
 
-async def test_failed_rows_are_corrected_and_changed_ones_are_named(tmp_path: Path, emulator: Emulator) -> None:
+async def test_failed_rows_may_be_corrected_and_sent_rows_must_not_change(tmp_path: Path, emulator: Emulator) -> None:
     body = {"status": "error", "message": {"password": ["La contraseña no es correcta"]}}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
     command = ("provision", plan(tmp_path, 3), "--journal", tmp_path / "run.sqlite", *QUICK, "--concurrency", "1")
@@ -271,7 +271,7 @@ async def test_failed_rows_are_corrected_and_changed_ones_are_named(tmp_path: Pa
 @pytest.mark.parametrize(
     ("existing", "code", "name"), [("adopt", 0, "VIEJA"), ("update", 0, None), ("fail", 1, "VIEJA")]
 )
-async def test_a_company_that_exists_is_left_changed_or_refused(
+async def test_existing_decides_whether_a_company_is_adopted_updated_or_refused(
     tmp_path: Path, emulator: Emulator, existing: str, code: int, name: str | None
 ) -> None:
     uid = emulator.add_empresa(rfc="AAA010101000", razon_social="VIEJA")
@@ -282,7 +282,7 @@ async def test_a_company_that_exists_is_left_changed_or_refused(
     assert (ran.json["rows"][0]["state"], ran.json["empresas"][state]) == (state, 1)
 
 
-async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
+async def test_a_journal_in_a_missing_folder_is_refused_before_anything_is_sent(
     tmp_path: Path, emulator: Emulator
 ) -> None:
     ran = await run("provision", plan(tmp_path, 1), *QUICK, "--journal", tmp_path / "none" / "r", emulator=emulator)
@@ -318,7 +318,7 @@ StateFile._write = write_and_die
 """
 
 
-async def test_the_readmes_line_is_killed_goes_on_and_makes_everything_once(tmp_path: Path) -> None:
+async def test_a_run_with_the_emulator_resumes_after_kills_and_creates_everything_once(tmp_path: Path) -> None:
     """Killed again and again at some change more; then to its end. The emulator dies with the command, and goes on."""
     journal, state = tmp_path / "run.sqlite", tmp_path / "run.sqlite.emulator"
     command = ("provision", plan(tmp_path, 12), "--emulator", "--journal", journal, "--rate", "40/1", "--no-check")
@@ -333,7 +333,7 @@ async def test_the_readmes_line_is_killed_goes_on_and_makes_everything_once(tmp_
     assert (again.code, emulated(state)) == (0, made_once)
 
 
-async def test_a_journal_without_the_state_of_its_emulator_is_named(tmp_path: Path) -> None:
+async def test_an_emulator_journal_without_its_state_file_is_refused(tmp_path: Path) -> None:
     journal = tmp_path / "run.sqlite"
     command = ("provision", plan(tmp_path, 1), "--emulator", "--journal", journal, "--no-check")
     assert (await run(*command)).code == 0

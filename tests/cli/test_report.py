@@ -59,7 +59,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> float:
 # ── status ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_status_counts_what_the_journal_holds(path: Path) -> None:
+async def test_status_counts_the_states_of_the_journal(path: Path) -> None:
     steps = mixed(200)
     await write(path, steps)
     told = (await run("status", path, "--json")).json
@@ -71,7 +71,7 @@ async def test_status_counts_what_the_journal_holds(path: Path) -> None:
     assert (told["host"], told["running"], told["complete"], told["broken_off"]) == (HOST, False, False, False)
 
 
-async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) -> None:
+async def test_status_shows_the_counts_the_reasons_and_the_next_steps(path: Path) -> None:
     await write(
         path, [*row(2, StepState.DONE, Origin.CREATED), *row(3, StepState.FAILED, reason="no: la contraseña"), *row(4)]
     )
@@ -83,32 +83,32 @@ async def test_status_tells_people_what_became_of_it_and_what_to_do(path: Path) 
     assert "1 row failed. Read the reason above, correct the row in the plan, and run again." in ran.out
 
 
-async def test_what_was_not_tried_has_a_reason_in_every_report(path: Path) -> None:
+async def test_rows_that_were_not_tried_have_a_reason_in_every_report(path: Path) -> None:
     done, new = row(2, StepState.DONE, Origin.CREATED, series=1), row(3, series=2)
     await write(path, [*done, *new])
     first, second = (await run("report", path, "--json")).json["rows"]
-    turn, company = "not tried: its row was not started yet", "not tried: its company comes first"
-    assert [serie["reason"] for serie in first["series"]] == [turn]
-    assert (second["reason"], [serie["reason"] for serie in second["series"]]) == (turn, [company] * 2)
-    assert turn in (await run("report", path)).out
+    not_started, company = "not tried: its row was not started yet", "not tried: its company comes first"
+    assert [serie["reason"] for serie in first["series"]] == [not_started]
+    assert (second["reason"], [serie["reason"] for serie in second["series"]]) == (not_started, [company] * 2)
+    assert not_started in (await run("report", path)).out
     page = data(render(read_history(path)))
-    assert page["reasons"] == ["", turn, company]
+    assert page["reasons"] == ["", not_started, company]
 
 
-async def test_the_next_command_of_an_emulators_journal_has_its_option(path: Path) -> None:
+async def test_the_next_step_of_an_emulator_run_has_the_option_emulator(path: Path) -> None:
     await write(path, row(2))
     path.with_name(f"{path.name}.emulator").touch()
     told = (await run("status", path, "--json")).json
     assert f"provision PLAN --journal {path} --emulator" in told["next"][0]
 
 
-async def test_a_complete_run_leaves_nothing_to_do(path: Path) -> None:
+async def test_the_next_step_of_a_complete_run_is_nothing(path: Path) -> None:
     await write(path, row(2, StepState.DONE, Origin.ADOPTED))
     told = (await run("status", path, "--json")).json
     assert (told["complete"], told["next"]) == (True, ["Everything in the plan exists. You need to do nothing."])
 
 
-async def test_a_run_at_work_is_told_of_and_not_disturbed(path: Path) -> None:
+async def test_status_reads_a_running_journal_without_disturbing_the_run(path: Path) -> None:
     await write(path, row(2, StepState.DONE, Origin.CREATED))
     async with worker(path) as process:
         told = (await run("status", path, "--json")).json
@@ -121,7 +121,7 @@ async def test_a_run_at_work_is_told_of_and_not_disturbed(path: Path) -> None:
     assert (seen.is_running, seen.is_broken_off, seen.ended) == (False, False, seen.runs[-1].ended)
 
 
-async def test_a_run_that_was_killed_is_told_of_with_its_last_word_and_resumes(path: Path) -> None:
+async def test_a_killed_run_is_reported_with_its_last_step_and_resumes(path: Path) -> None:
     await write(path, row(2, StepState.DONE, Origin.CREATED))
     async with worker(path) as process:
         process.kill()
@@ -135,7 +135,9 @@ async def test_a_run_that_was_killed_is_told_of_with_its_last_word_and_resumes(p
         assert (read_progress(path).is_running, read_progress(path).runs[-1].pid) == (True, process.pid)
 
 
-async def test_a_run_that_ends_while_somebody_looks_was_not_killed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_that_ends_while_status_reads_is_not_reported_as_killed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with await Journal.open(path, account="keys", host=HOST):
 
         def ends_now(_: Path) -> bool:
@@ -165,7 +167,7 @@ async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, 
     assert seen.eta == 60 / 0.5
 
 
-async def test_what_was_adopted_does_not_make_the_rest_look_quick(path: Path, at: float) -> None:
+async def test_adopted_rows_do_not_shorten_the_estimate(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, [step for number in range(2, 62) for step in row(number, StepState.DONE, Origin.ADOPTED)])
         await fill(journal, [*row(62, StepState.DONE, Origin.CREATED), *row(63)])
@@ -179,7 +181,7 @@ async def test_what_was_adopted_does_not_make_the_rest_look_quick(path: Path, at
         assert read_progress(path).eta == 10  # one was created in ten seconds, and one is left
 
 
-async def test_the_time_left_reaches_to_the_last_look_at_what_is_unknown(path: Path, at: float) -> None:
+async def test_the_time_left_includes_the_settle_time_of_unknown_rows(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(
             journal, [*row(2, StepState.DONE, Origin.CREATED), *row(3, StepState.UNKNOWN), *row(4, StepState.UNKNOWN)]
@@ -194,7 +196,7 @@ async def test_the_time_left_reaches_to_the_last_look_at_what_is_unknown(path: P
     assert (seen.due, seen.eta) == ((30, 60), 60)
 
 
-async def test_series_of_companies_that_need_a_person_are_not_waited_for(path: Path, at: float) -> None:
+async def test_the_time_left_excludes_series_of_failed_companies(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, [*row(2, StepState.FAILED, series=3), *row(3, StepState.DONE, Origin.CREATED, series=1)])
         alter(path, "UPDATE runs SET began = :at - 1", "UPDATE things SET began = :at, changed = :at", at=at)
@@ -202,7 +204,7 @@ async def test_series_of_companies_that_need_a_person_are_not_waited_for(path: P
     assert (seen.waiting, seen.eta) == (3, 1)
 
 
-async def test_reasons_that_differ_in_rfc_and_uid_only_are_one(path: Path) -> None:
+async def test_reasons_that_differ_only_in_rfc_and_uid_are_grouped(path: Path) -> None:
     def refused(number: int) -> list[Step]:
         return row(number, StepState.FAILED, reason=f"HTTP 422: {rfc(number)} ya existe (uid 607a062eae{number:04x})")
 
@@ -214,7 +216,7 @@ async def test_reasons_that_differ_in_rfc_and_uid_only_are_one(path: Path) -> No
     ]
 
 
-async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
+async def test_the_next_steps_name_each_state_that_needs_a_person(path: Path) -> None:
     await write(
         path,
         [
@@ -238,7 +240,7 @@ async def test_what_needs_a_person_is_said_for_each_state(path: Path) -> None:
     assert "look for all of them in 11 d 13 h" in steps[1]
 
 
-async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
+async def test_the_next_steps_name_no_further_run_if_it_could_do_nothing(path: Path) -> None:
     await write(path, [*row(2, StepState.UNRESOLVED, series=2)])
     assert "To finish the rest" not in " ".join(next_steps(read_progress(path)))
     await write(path, row(4, StepState.INTENT))
@@ -247,7 +249,7 @@ async def test_a_run_that_can_do_nothing_is_not_asked_for(path: Path) -> None:
     ]
 
 
-async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> None:
+async def test_a_created_company_that_was_not_read_back_is_not_finished(path: Path) -> None:
     unseen = row(2, StepState.DONE, Origin.CREATED, reason="not readable before the deadline")
     await write(path, [*unseen, *row(3, StepState.DONE, Origin.CREATED)])
     seen = read_progress(path)
@@ -257,7 +259,7 @@ async def test_what_is_there_and_was_not_seen_is_not_finished(path: Path) -> Non
     assert (first.ok, [entry.label for entry in first.missing], second.ok) == (False, ["empresa"], True)
 
 
-async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: Path) -> None:
+async def test_a_running_journal_is_recognised_by_every_name_of_its_file(path: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     async with await Journal.open(tmp_path / "link", account="keys", host=HOST):
         assert [read_progress(name).is_running for name in (path, tmp_path / "link")] == [True, True]
@@ -275,7 +277,7 @@ async def test_a_run_is_seen_by_every_name_of_its_journal(path: Path, tmp_path: 
         (1e5, "1 d 3 h"),
     ],
 )
-def test_durations_are_told_in_two_units(seconds: float, words: str) -> None:
+def test_durations_are_shown_in_at_most_two_units(seconds: float, words: str) -> None:
     assert format_duration(seconds) == words
 
 
@@ -293,13 +295,13 @@ async def test_watch_goes_on_until_the_run_ends(path: Path) -> None:
         assert [each["running"] for each in looks] == [True] * (len(looks) - 1) + [False]
 
 
-async def test_watch_for_people_ends_with_the_last_look(path: Path) -> None:
+async def test_watch_ends_with_the_status_of_a_finished_run(path: Path) -> None:
     await write(path, row(2, StepState.DONE, Origin.CREATED))
     ran = await run("status", path, "--watch")
     assert (ran.code, "Everything in the plan exists. You need to do nothing." in ran.out) == (0, True)
 
 
-async def test_ctrl_c_leaves_watch_and_not_the_run(path: Path) -> None:
+async def test_ctrl_c_ends_watch_and_not_the_run(path: Path) -> None:
     async with (
         worker(path) as process,
         started("status", path, "--watch", "--json", env=environment()) as watcher,
@@ -326,7 +328,7 @@ def no_journals(folder: Path) -> Iterator[tuple[Path, str]]:
     yield folder / "other", "not a journal of this library"
 
 
-async def test_what_is_no_journal_is_one_clear_line(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_journal_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     for file, words in no_journals(tmp_path):
         with pytest.raises(JournalError, match=words) as caught:
             read_progress(file)
@@ -337,14 +339,14 @@ async def test_what_is_no_journal_is_one_clear_line(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-async def test_another_versions_journal_is_refused(path: Path) -> None:
+async def test_a_journal_of_another_version_is_refused(path: Path) -> None:
     await write(path, row(2))
     alter(path, "PRAGMA user_version = 7")
     with pytest.raises(JournalError, match=r"another version of this library \(schema 7, not 1\)"):
         read_progress(path)
 
 
-def test_a_damaged_journal_is_an_error_of_ours(path: Path) -> None:
+def test_a_damaged_journal_raises_journal_error(path: Path) -> None:
     asyncio.run(write(path, mixed(100)))
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + random.Random(1).randbytes(len(whole) - 4096))
@@ -359,7 +361,7 @@ async def test_a_journal_may_have_any_name(tmp_path: Path) -> None:
     assert (told["empresas"]["failed"], f"--journal '{path}'" in told["next"][0]) == (1, True)
 
 
-async def test_who_reads_sees_one_moment_and_nobody_waits(path: Path) -> None:
+async def test_a_reader_sees_one_snapshot_and_the_run_does_not_wait(path: Path) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, steps := row(2))
         with open_to_read(path) as connection:
@@ -372,7 +374,7 @@ async def test_who_reads_sees_one_moment_and_nobody_waits(path: Path) -> None:
 # ── report ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> None:
+async def test_a_report_has_every_row_of_the_journal(path: Path) -> None:
     steps = mixed(60)
     await write(path, steps)
     rows = (await run("report", path, "--json")).json["rows"]
@@ -386,8 +388,8 @@ async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> 
     def reason(step: Step) -> str:
         if step.phase is not StepState.PLANNED:
             return step.reason
-        has_turn = step.is_empresa or empresas[step.rfc].phase is StepState.DONE
-        return f"not tried: {'its row was not started yet' if has_turn else 'its company comes first'}"
+        is_next = step.is_empresa or empresas[step.rfc].phase is StepState.DONE
+        return f"not tried: {'its row was not started yet' if is_next else 'its company comes first'}"
 
     assert found == [(step.number, step.rfc, step.letra, state(step), step.uid, reason(step)) for step in steps]
     assert [row["ok"] for row in rows] == [
@@ -395,7 +397,7 @@ async def test_a_report_tells_of_every_row_as_the_journal_has_it(path: Path) -> 
     ]
 
 
-async def test_a_report_as_text_tells_what_is_not_there(path: Path) -> None:
+async def test_a_report_as_text_lists_the_missing_companies_and_series(path: Path) -> None:
     done = row(3, StepState.DONE, Origin.CREATED, series=2)
     await write(path, [*row(2, StepState.FAILED, series=3, reason="no"), *done])
     ran = await run("report", path)
@@ -417,7 +419,7 @@ def draw(throughput: list[RunThroughput]) -> str:
     sessions=st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e7)), min_size=1, max_size=60),
     done=st.lists(st.tuples(st.floats(-1e7, 1e8), st.booleans()), max_size=30),
 )
-def test_the_picture_has_all_that_was_done_wherever_the_clock_went(
+def test_the_chart_counts_every_finished_step_even_if_the_clock_was_set(
     sessions: list[tuple[float, float]], done: list[tuple[float, bool]]
 ) -> None:
     spans = []
@@ -432,12 +434,12 @@ def test_the_picture_has_all_that_was_done_wherever_the_clock_went(
 
 
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=60))
-def test_the_picture_has_no_more_bars_than_fit(lengths: list[float]) -> None:
+def test_the_chart_has_at_most_96_bars_and_one_per_run(lengths: list[float]) -> None:
     throughput = throughput_of_runs([(CLOCK, CLOCK + length) for length in lengths], [])
     assert sum(len(each.empresas) for each in throughput) <= 96 + len(lengths)
 
 
-async def test_the_picture_tells_what_was_done_when_and_how_long_nobody_worked(path: Path) -> None:
+async def test_the_chart_shows_each_interval_and_the_pauses_between_runs(path: Path) -> None:
     await write(path, [step for number in range(6) for step in row(number, StepState.DONE, series=1)])
     alter(
         path,
@@ -467,7 +469,7 @@ def test_the_chart_shows_each_day_once() -> None:
 
 
 @given(st.integers(0, 10**7))
-def test_the_axis_has_round_steps_and_room_for_the_highest_bar(most: int) -> None:
+def test_the_axis_has_equal_steps_and_room_for_the_highest_bar(most: int) -> None:
     throughput = throughput_of_runs([(CLOCK, CLOCK + 1)], [])
     drawn = draw([evolve(throughput[0], empresas=(most,))])
     labels = [int(each.replace(",", "")) for each in re.findall(r'text-anchor="end">([0-9,.]+)<', drawn)]
@@ -483,7 +485,7 @@ def data(text: str) -> Any:
     return json.loads(found)
 
 
-async def test_the_page_holds_every_row_and_runs_nothing_but_itself(path: Path, tmp_path: Path) -> None:
+async def test_the_page_has_every_row_and_runs_only_its_own_script(path: Path, tmp_path: Path) -> None:
     steps = mixed(50)
     for step in steps:
         step.reason = EVIL if step.reason else ""
@@ -503,7 +505,7 @@ async def test_the_page_holds_every_row_and_runs_nothing_but_itself(path: Path, 
     assert re.findall(r"\b(?:href|src)=\"(?!#|data:,\")", text) == []
 
 
-async def test_nothing_shows_a_key_or_steers_the_terminal(
+async def test_no_report_shows_a_key_or_a_control_character(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await write(
@@ -517,7 +519,7 @@ async def test_nothing_shows_a_key_or_steers_the_terminal(
     assert all("***" in text and "document.title" in text for text in texts)
 
 
-def test_a_report_replaces_a_report_and_nothing_else(path: Path, tmp_path: Path) -> None:
+def test_a_page_replaces_only_a_page_unless_force_is_given(path: Path, tmp_path: Path) -> None:
     asyncio.run(write(path, row(2)))
     html, mine = tmp_path / "run.html", tmp_path / "thesis.html"
     mine.write_text("<!doctype html><p>years of work")
@@ -538,9 +540,7 @@ def test_a_report_replaces_a_report_and_nothing_else(path: Path, tmp_path: Path)
     assert read_progress(path).empresas["not_tried"] == 2
 
 
-def test_a_page_that_cannot_be_written_leaves_the_old_one(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_keeps_the_old_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(write(path, row(2)))
     html = tmp_path / "run.html"
     report.command(path, html)
@@ -556,7 +556,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_without_its_template_engine_the_command_says_how_to_get_it(
+def test_without_jinja2_the_command_names_the_extra_cli(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asyncio.run(write(path, row(2)))
@@ -568,7 +568,7 @@ def test_without_its_template_engine_the_command_says_how_to_get_it(
     assert not (tmp_path / "run.html").exists()
 
 
-async def test_a_page_says_when_its_run_is_at_work_or_was_interrupted(path: Path) -> None:
+async def test_a_page_says_whether_its_run_is_running_or_was_interrupted(path: Path) -> None:
     async with worker(path) as process:
         assert 'class="verdict running">At work<' in render(read_history(path))
         process.kill()
@@ -622,7 +622,7 @@ async def test_a_page_of_twenty_thousand_rows_is_searched_filtered_sorted_and_pa
         assert (tab.complaints, tab.requests) == ([], [(tmp_path / "run.html").as_uri()])
 
 
-async def test_the_page_can_be_read_without_scripts_printed_and_made_narrow(path: Path, tmp_path: Path) -> None:
+async def test_the_page_is_readable_without_scripts_in_print_and_on_a_narrow_screen(path: Path, tmp_path: Path) -> None:
     await write(path, [*row(2, StepState.FAILED, reason="no"), *row(3, StepState.DONE, Origin.CREATED, series=2)])
     report.command(path, tmp_path / "run.html")
     async with browser(tmp_path / "profile") as tab:

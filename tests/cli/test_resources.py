@@ -75,7 +75,7 @@ async def test_series_are_listed_as_json(emulator: Emulator) -> None:
     assert (await run("series", "get", 19846, "--json", emulator=emulator)).json == told | state
 
 
-async def test_nothing_to_list_is_said(emulator: Emulator) -> None:
+async def test_an_empty_list_is_one_line(emulator: Emulator) -> None:
     assert (await run("series", "list", emulator=emulator)).out == "No series.\n"
 
 
@@ -100,7 +100,7 @@ async def test_a_serie_is_created_with_one_call(emulator: Emulator) -> None:
     assert again.json == {"letra": "F", "tipo_documento": "factura", "folio": 501}
 
 
-async def test_a_tipo_that_may_be_misspelt_is_sent_and_told(emulator: Emulator) -> None:
+async def test_an_undocumented_tipo_is_sent_with_a_warning(emulator: Emulator) -> None:
     ran = await run("series", "create", "--letra", "F", "--tipo", "nomina", "--json", emulator=emulator)
     assert (ran.code, "nomina is not a documented" in ran.err, writes(emulator)) == (0, True, ["series.create"])
 
@@ -112,7 +112,7 @@ async def test_a_misspelt_tipo_is_refused(emulator: Emulator, verb: str, tipo: s
     assert (ran.code, f"did you mean {meant}?" in ran.err, writes(emulator)) == (2, True, [])
 
 
-async def test_a_near_miss_is_sent_where_it_is_said_to_be_meant(emulator: Emulator) -> None:
+async def test_any_tipo_allows_a_near_miss_and_no_case_variant(emulator: Emulator) -> None:
     meant = ("series", "create", "--letra", "F", "--any-tipo", "--tipo")
     near = await run(*meant, "facturas", emulator=emulator)
     certain = await run(*meant, "Factura", emulator=emulator)
@@ -120,13 +120,13 @@ async def test_a_near_miss_is_sent_where_it_is_said_to_be_meant(emulator: Emulat
 
 
 @pytest.mark.parametrize("tipo", ["facturas", "Factura"])
-async def test_a_tipo_that_the_account_has_passes(emulator: Emulator, tipo: str) -> None:
+async def test_ensure_accepts_a_misspelt_tipo_that_the_account_has(emulator: Emulator, tipo: str) -> None:
     emulator.add_serie(MAIN, letra="F", tipo_documento=tipo)
     ran = await run("series", "ensure", "--letra", "G", "--tipo", tipo, emulator=emulator)
     assert (ran.code, writes(emulator)) == (0, ["series.create"])
 
 
-async def test_a_serie_is_ensured_once(emulator: Emulator) -> None:
+async def test_a_second_ensure_of_a_serie_creates_nothing(emulator: Emulator) -> None:
     order = ("series", "ensure", "--letra", "F", "--tipo", "factura", "--json")
     first = await run(*order, emulator=emulator)
     second = await run(*order, emulator=emulator)
@@ -153,7 +153,7 @@ async def test_a_serie_is_paused_and_made_active_again(emulator: Emulator) -> No
 # ── Another company's keys ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_company_is_named_by_its_rfc_or_its_uid(emulator: Emulator) -> None:
+async def test_empresa_option_takes_an_rfc_or_a_uid(emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc=RFC)
     for letra, empresa in (("A", RFC.lower()), ("B", uid)):
         order = ("series", "create", "--letra", letra, "--tipo", "factura", "--empresa", empresa)
@@ -164,7 +164,7 @@ async def test_a_company_is_named_by_its_rfc_or_its_uid(emulator: Emulator) -> N
     assert (await run("series", "list", "--json", emulator=emulator)).json == []
 
 
-async def test_a_company_that_is_not_clear_changes_nothing(emulator: Emulator) -> None:
+async def test_an_ambiguous_or_unknown_company_is_refused_and_nothing_is_sent(emulator: Emulator) -> None:
     uids = [emulator.add_empresa(rfc=RFC), emulator.add_empresa(rfc=RFC)]
     keyless = emulator.add_empresa(rfc="AAA010101AAA", api_key="", secret_key="")
     create = ("series", "create", "--letra", "A", "--tipo", "factura", "--empresa")
@@ -192,7 +192,7 @@ async def test_companies_are_listed_in_a_table(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("paging", [False, True])
-async def test_the_filters_are_right_also_where_the_server_knows_none(*, paging: bool) -> None:
+async def test_filters_work_also_if_the_server_ignores_them(*, paging: bool) -> None:
     async with Emulator(paging=paging) as emulator:
         uid = emulator.add_empresa(rfc=RFC, razon_social="ESCUELA KEMPER")
         for option, value, asked in (("--rfc", f" {RFC.lower()}", RFC), ("--razon-social", "kemper", "kemper")):
@@ -201,7 +201,7 @@ async def test_the_filters_are_right_also_where_the_server_knows_none(*, paging:
             assert emulator.requests[-1].query == {option[2:].replace("-", "_"): asked}
 
 
-async def test_what_is_too_wide_for_a_terminal_is_shown_in_blocks(emulator: Emulator) -> None:
+async def test_a_table_too_wide_for_the_terminal_is_shown_in_blocks(emulator: Emulator) -> None:
     emulator.add_empresa(rfc=RFC, razon_social="C" * 70)
     ran = await run("empresas", "list", emulator=emulator, env={"COLUMNS": "40"})
     blocks = [dict(line.split(maxsplit=1) for line in block.splitlines()) for block in ran.out.split("\n\n")]
@@ -209,7 +209,7 @@ async def test_what_is_too_wide_for_a_terminal_is_shown_in_blocks(emulator: Emul
     assert blocks[1]["razon_social"] == "C" * 70
 
 
-async def test_what_is_not_read_at_a_terminal_is_never_broken(emulator: Emulator) -> None:
+async def test_output_to_a_pipe_has_no_line_breaks_within_a_row(emulator: Emulator) -> None:
     emulator.add_empresa(rfc=RFC, razon_social="C" * 300)
     code = "import os; os.environ.pop('COLUMNS'); from facturaonline_async._cli import main; main()"
     process = await asyncio.create_subprocess_exec(
@@ -219,7 +219,7 @@ async def test_what_is_not_read_at_a_terminal_is_never_broken(emulator: Emulator
     assert re.search(rf"^\w+  {RFC}  C{{300}}", out.decode(), re.MULTILINE)
 
 
-async def test_one_company_is_got_found_or_the_current_one(emulator: Emulator) -> None:
+async def test_get_find_and_current_show_one_company(emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc=RFC, interior="", calle="Reforma")
     for order, expected in ((("get", uid), uid), (("find", RFC.lower()), uid), (("current",), MAIN)):
         shown = await run("empresas", *order, emulator=emulator)
@@ -235,7 +235,7 @@ async def test_json_has_the_names_of_the_attributes_and_no_keys(emulator: Emulat
     assert ran.json.keys() == attrs.fields_dict(Empresa).keys() - {"api_key", "secret_key"}
 
 
-async def test_what_is_not_there_is_one_line_and_exit_code_1(emulator: Emulator) -> None:
+async def test_not_found_is_one_line_and_exit_code_1(emulator: Emulator) -> None:
     for order in (("empresas", "find", RFC), ("empresas", "get", "60"), ("series", "get", "60")):
         ran = await run(*order, emulator=emulator)
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
@@ -252,7 +252,7 @@ async def test_a_company_is_created_with_one_call(nueva: list[object], emulator:
     assert emulator.state["empresas"][uid]["password"] == PASSWORD
 
 
-async def test_a_company_is_ensured_once(nueva: list[object], emulator: Emulator) -> None:
+async def test_a_second_ensure_of_a_company_creates_nothing(nueva: list[object], emulator: Emulator) -> None:
     first = await run("empresas", "ensure", *nueva, emulator=emulator, env=OPEN)
     second = await run("empresas", "ensure", *nueva, emulator=emulator, env=OPEN)
     assert (first.code, first.out, writes(emulator)) == (0, second.out, ["empresas.create"])
@@ -296,7 +296,7 @@ async def test_every_attribute_of_a_company_has_an_option(
     assert (row["password"], row["fielpassword"], row["smtp_password"]) == (PASSWORD, "otra", "correo-secreto")
 
 
-async def test_an_update_sends_what_is_given_and_nothing_else(sello: tuple[Path, Path], emulator: Emulator) -> None:
+async def test_an_update_sends_only_the_given_options(sello: tuple[Path, Path], emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc=RFC, calle="Reforma", email="b@example.com")
     ran = await run("empresas", "update", uid, "--email", "a@example.com", "--calle", "", "--json", emulator=emulator)
     assert (ran.code, ran.json["email"], ran.json["calle"]) == (0, "a@example.com", "")
@@ -306,14 +306,14 @@ async def test_an_update_sends_what_is_given_and_nothing_else(sello: tuple[Path,
     assert (set(emulator.requests[-1].files), writes(emulator)) == ({"cer", "key"}, ["empresas.update"] * 2)
 
 
-async def test_a_text_that_is_sent_composed_is_spoken_of(emulator: Emulator) -> None:
+async def test_a_decomposed_text_is_sent_composed_with_a_warning(emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc=RFC)
     ran = await run("empresas", "update", uid, "--calle", "Pen\u0303a", emulator=emulator)
     assert emulator.requests[-1].fields == {"calle": "Peña"}
     assert ran.err == "warning: calle was given with decomposed characters (NFD), and is sent composed (NFC).\n"
 
 
-def test_changes_can_be_given_as_companies_can() -> None:
+def test_changes_have_the_same_attributes_as_new_companies() -> None:
     assert attrs.fields_dict(CambiosEmpresa).keys() == attrs.fields_dict(NuevaEmpresa).keys()
 
 
@@ -334,7 +334,7 @@ def deletable(emulator: Emulator, resource: str) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize("resource", ["series", "empresas"])
-async def test_it_deletes_what_somebody_agrees_to(resource: str, emulator: Emulator) -> None:
+async def test_delete_asks_and_deletes_only_after_yes(resource: str, emulator: Emulator) -> None:
     uid, name = deletable(emulator, resource)
     for answer in ("n", "", "x"):
         ran = await at_terminal(resource, "delete", uid, answers=[("[y/N]", f"{answer}\n")], emulator=emulator)
@@ -346,7 +346,7 @@ async def test_it_deletes_what_somebody_agrees_to(resource: str, emulator: Emula
 
 
 @pytest.mark.parametrize("resource", ["series", "empresas"])
-async def test_without_a_terminal_it_deletes_only_with_yes(resource: str, emulator: Emulator) -> None:
+async def test_without_a_terminal_delete_needs_the_option_yes(resource: str, emulator: Emulator) -> None:
     uid, _ = deletable(emulator, resource)
     ran = await run(resource, "delete", uid, emulator=emulator)
     assert (ran.code, "--yes" in ran.err, emulator.requests) == (2, True, ())
@@ -357,7 +357,7 @@ async def test_without_a_terminal_it_deletes_only_with_yes(resource: str, emulat
 
 
 @pytest.mark.parametrize("resource", ["series", "empresas"])
-async def test_nothing_is_deleted_twice(resource: str, emulator: Emulator) -> None:
+async def test_a_delete_whose_answer_is_lost_is_not_sent_again(resource: str, emulator: Emulator) -> None:
     uid, _ = deletable(emulator, resource)
     emulator.inject(Fault.drop_after_commit(), endpoint=f"{resource}.delete", times=None)
     ran = await run(resource, "delete", uid, "--yes", emulator=emulator)
@@ -365,7 +365,7 @@ async def test_nothing_is_deleted_twice(resource: str, emulator: Emulator) -> No
 
 
 @pytest.mark.parametrize("resource", ["series", "empresas"])
-async def test_it_deletes_nothing_but_what_was_asked_for(resource: str, emulator: Emulator) -> None:
+async def test_delete_refuses_an_answer_about_another_uid(resource: str, emulator: Emulator) -> None:
     uid, _ = deletable(emulator, resource)
     data = {"uid": MAIN, "SerieID": 1, "SerieName": "F", "SerieType": "factura"}
     emulator.inject(Fault.status(200, body={"status": "success", "data": data}), endpoint=f"{resource}.get")
@@ -425,7 +425,7 @@ async def test_passwords_come_from_the_standard_input_each_in_a_line(nueva: list
         (b"otra-clave\n", "wrong_password"),
     ],
 )
-async def test_a_password_that_is_none_is_not_sent_and_not_shown(
+async def test_an_invalid_password_is_not_sent_and_not_shown(
     given: bytes, hint: str, nueva: list[object], emulator: Emulator
 ) -> None:
     ran = await from_stdin(given, "empresas", "create", *nueva, "--password-stdin", emulator=emulator)
@@ -433,14 +433,14 @@ async def test_a_password_that_is_none_is_not_sent_and_not_shown(
     assert (hint in ran.err, "clave-" in ran.err, "-clave" in ran.err) == (True, False, False)
 
 
-async def test_without_a_password_and_without_a_terminal_it_says_what_to_give(
+async def test_without_a_password_and_a_terminal_the_error_names_the_options(
     nueva: list[object], emulator: Emulator
 ) -> None:
     ran = await run("empresas", "create", *nueva, emulator=emulator)
     assert (ran.code, "--password-stdin" in ran.err, "FACTURAONLINE_SELLO_PASSWORD" in ran.err) == (2, True, True)
 
 
-async def test_the_keys_of_a_company_go_to_a_new_file_of_its_owner(tmp_path: Path, emulator: Emulator) -> None:
+async def test_keys_out_writes_a_new_private_file(tmp_path: Path, emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc=RFC)
     path = tmp_path / "norte.env"
     ran = await run("empresas", "get", uid, "--keys-out", path, emulator=emulator)
@@ -455,7 +455,7 @@ async def test_the_keys_of_a_company_go_to_a_new_file_of_its_owner(tmp_path: Pat
     assert as_them.json["uid"] == uid
 
 
-async def test_keys_are_never_written_over_something(tmp_path: Path, emulator: Emulator) -> None:
+async def test_keys_out_never_overwrites_a_file(tmp_path: Path, emulator: Emulator) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("file", "link"):
@@ -464,7 +464,7 @@ async def test_keys_are_never_written_over_something(tmp_path: Path, emulator: E
     assert ((tmp_path / "file").read_text(), (tmp_path / "nowhere").exists()) == ("mine", False)
 
 
-async def test_keys_that_the_api_does_not_give_make_no_file(tmp_path: Path, emulator: Emulator) -> None:
+async def test_without_keys_in_the_answer_keys_out_makes_no_file(tmp_path: Path, emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc=RFC, api_key="", secret_key="")
     ran = await run("empresas", "get", uid, "--keys-out", tmp_path / "keys", emulator=emulator)
     assert (ran.code, "gave no keys" in ran.err, (tmp_path / "keys").exists()) == (1, True, False)
@@ -515,7 +515,7 @@ async def test_no_output_shows_a_key_or_a_password(nueva: list[object], emulator
     assert (wrong.code, "JDJ5" in wrong.err, "$2y$" in wrong.err) == (1, False, False)
 
 
-def test_whatever_looks_like_a_secret_is_masked() -> None:
+def test_a_text_that_looks_like_a_secret_is_masked() -> None:
     empresa = Empresa(uid="1", email_settings='{"password": "hola"}', calle="JDJ5JDEwJG5vbmVub25l")
     assert (attributes(empresa)["email_settings"], attributes(empresa)["calle"]) == ('{"password": "***"}', "***")
 
@@ -531,11 +531,11 @@ def test_whatever_looks_like_a_secret_is_masked() -> None:
         ("\ud800\u2028\xa0", "�  "),
     ],
 )
-def test_nothing_that_steers_a_terminal_is_printable(text: str, shown: str) -> None:
+def test_printable_replaces_control_characters(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-async def test_texts_of_the_api_steer_no_terminal_and_are_no_markup(emulator: Emulator) -> None:
+async def test_control_characters_and_markup_in_texts_of_the_api_are_shown_as_text(emulator: Emulator) -> None:
     evil = "\x1b]0;x\x07[bold]A\x9b31m\u202eB\rC"
     uid = emulator.add_empresa(rfc=RFC, razon_social=evil)
     serie = emulator.add_serie(MAIN, letra=evil, tipo_documento="factura")
@@ -554,7 +554,7 @@ async def test_texts_of_the_api_steer_no_terminal_and_are_no_markup(emulator: Em
     assert ("[bold]A" in ran.err, [c for c in ran.err if not c.isprintable() and c not in "\r\n"]) == (True, [])
 
 
-async def test_a_terminal_without_the_letters_is_no_reason_to_fail(emulator: Emulator) -> None:
+async def test_output_works_on_a_terminal_with_ascii_only(emulator: Emulator) -> None:
     uid = emulator.add_empresa(rfc=RFC, razon_social="Ñandú")
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     for order in (("list",), ("delete", uid, "--yes")):
@@ -566,9 +566,7 @@ async def test_a_terminal_without_the_letters_is_no_reason_to_fail(emulator: Emu
 
 
 @pytest.mark.parametrize("fault", [Fault.drop_after_commit(), Fault.garbage(), Fault.status(500)])
-async def test_an_unknown_outcome_has_an_exit_code_of_its_own(
-    fault: Fault, nueva: list[object], emulator: Emulator
-) -> None:
+async def test_an_unknown_outcome_has_exit_code_3(fault: Fault, nueva: list[object], emulator: Emulator) -> None:
     for resource, options in (("series", ("--letra", "F", "--tipo", "factura")), ("empresas", tuple(nueva))):
         emulator.inject(fault, endpoint=f"{resource}.create")
         ran = await run(resource, "create", *options, emulator=emulator, env=OPEN)
@@ -576,14 +574,16 @@ async def test_an_unknown_outcome_has_an_exit_code_of_its_own(
         assert emulator.count(f"{resource}.create") == 1
 
 
-async def test_a_yes_that_cannot_be_read_must_not_be_repeated(nueva: list[object], emulator: Emulator) -> None:
+async def test_an_unreadable_success_of_a_create_warns_against_a_repeat(
+    nueva: list[object], emulator: Emulator
+) -> None:
     emulator.inject(Fault.status(200, body={"status": "create", "0": {}}, commit=True), endpoint="empresas.create")
     ran = await run("empresas", "create", *nueva, emulator=emulator, env=OPEN)
     assert (ran.code, "do not repeat it" in ran.err, ran.out) == (3, True, "")
 
 
 @pytest.mark.parametrize("resource", ["series", "empresas"])
-async def test_a_delete_of_which_nobody_knows_says_so(resource: str, emulator: Emulator) -> None:
+async def test_a_delete_with_an_unknown_outcome_has_exit_code_3(resource: str, emulator: Emulator) -> None:
     uid, _ = deletable(emulator, resource)
     emulator.inject(Fault.drop_before_commit(), endpoint=f"{resource}.delete", times=None)
     emulator.inject(Fault.status(500), endpoint=f"{resource}.get", times=None, skip=1)
@@ -592,7 +592,7 @@ async def test_a_delete_of_which_nobody_knows_says_so(resource: str, emulator: E
     assert emulator.count(f"{resource}.delete") == 1
 
 
-async def test_a_read_that_fails_has_changed_nothing(emulator: Emulator) -> None:
+async def test_a_failed_read_has_exit_code_1_and_no_warning(emulator: Emulator) -> None:
     emulator.inject(Fault.status(500), times=None)
     ran = await run("series", "list", emulator=emulator)
     assert (ran.code, ran.err.count("\n"), "look" in ran.err) == (1, 1, False)
@@ -654,14 +654,14 @@ async def test_a_certificate_without_its_key_is_refused(sello: tuple[Path, Path]
     assert (ran.code, "--cer, --key belong together" in ran.err, emulator.requests) == (2, True, ())
 
 
-async def test_a_certificate_that_would_be_refused_is_not_sent(nueva: list[object], emulator: Emulator) -> None:
+async def test_a_faulty_certificate_is_not_sent(nueva: list[object], emulator: Emulator) -> None:
     nueva[nueva.index(RFC)] = "XIQB891116QE4"
     ran = await run("empresas", "create", *nueva, emulator=emulator, env=OPEN)
     assert (ran.code, "rfc_mismatch" in ran.err, emulator.requests) == (2, True, ())
 
 
 @pytest.mark.parametrize("missing", ["FACTURAONLINE_API_KEY", "FACTURAONLINE_SECRET_KEY", "FACTURAONLINE_BASE_URL"])
-async def test_what_is_missing_from_the_environment_is_named(emulator: Emulator, missing: str) -> None:
+async def test_a_missing_environment_variable_is_named(emulator: Emulator, missing: str) -> None:
     for order in (("series", "list"), ("empresas", "current")):
         ran = await run(*order, emulator=emulator, env={missing: ""})
         assert (ran.code, missing in ran.err, ran.err.count("\n")) == (2, True, 1)
@@ -683,7 +683,7 @@ _EMPRESAS = ("list", "get", "current", "find", "create", "ensure", "update", "de
 @pytest.mark.parametrize(
     "command", [*(f"series {name}" for name in _SERIES), *(f"empresas {name}" for name in _EMPRESAS)]
 )
-async def test_every_command_teaches_with_an_example_and_explains_its_options(command: str) -> None:
+async def test_the_help_of_every_command_has_an_example_and_explains_its_options(command: str) -> None:
     ran = await run(*command.split(), "--help")
     assert re.search(rf"Examples:\s+facturaonline {command}\b", ran.out)
     options = [line for line in ran.out.splitlines() if re.search(r"^[│ ]*\*? +(--\w|[A-Z]+ +<)", line)]

@@ -43,7 +43,7 @@ def codes(ran: Ran) -> dict[str, list[str]]:
 # ── Folders ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_key_of_another_name_is_found_by_its_certificate(tmp_path: Path) -> None:
+async def test_a_key_with_another_file_name_is_matched_by_its_public_key(tmp_path: Path) -> None:
     """So the SAT names them; macOS leaves notes beside each file that it copies."""
     for number in range(3):
         put(tmp_path, f"0000100000050446502{number}", good(number), key=f"CSD_EKU9003173C9_{number}.key")
@@ -52,7 +52,7 @@ async def test_a_key_of_another_name_is_found_by_its_certificate(tmp_path: Path)
     assert (ran.code, codes(ran)) == (0, {f"0000100000050446502{number}.cer": [] for number in range(3)})
 
 
-async def test_what_no_password_opens_is_unpaired_and_says_why(tmp_path: Path) -> None:
+async def test_a_pair_that_no_password_opens_is_unpaired_with_the_reason(tmp_path: Path) -> None:
     for number in range(2):
         put(tmp_path, f"a{number}", good(number, password="otra"), key=f"b{number}.key")
     ran = await check(tmp_path, "--json")
@@ -67,7 +67,7 @@ async def test_what_no_password_opens_is_unpaired_and_says_why(tmp_path: Path) -
         assert part in " ".join(shown.out.replace("│", " ").split())
 
 
-async def test_names_that_differ_in_small_letters_only_are_one(tmp_path: Path) -> None:
+async def test_file_names_that_differ_only_in_case_are_a_pair(tmp_path: Path) -> None:
     put(tmp_path, "CSD", good(0, password="otra"), key="csd.KEY")
     put(tmp_path, "Fiel", good(1, password="otra"), key="FIEL.key")
     put(tmp_path, "other", good(1))
@@ -76,7 +76,7 @@ async def test_names_that_differ_in_small_letters_only_are_one(tmp_path: Path) -
     assert (ran.code, codes(ran)) == (1, expected)
 
 
-async def test_files_of_one_name_are_not_guessed_at(tmp_path: Path) -> None:
+async def test_several_files_with_one_name_are_reported_as_ambiguous(tmp_path: Path) -> None:
     put(tmp_path, "a", good(0))
     (tmp_path / "a.CER").write_bytes(good(1).cer)
     put(tmp_path, "b", good(2))
@@ -90,7 +90,7 @@ async def test_files_of_one_name_are_not_guessed_at(tmp_path: Path) -> None:
     assert "Several files have the same key: c.cer, d.cer, e.key." in ran.out
 
 
-async def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+async def test_an_unreadable_file_does_not_stop_the_check_of_the_others(tmp_path: Path) -> None:
     put(tmp_path, "good", good())
     put(tmp_path, "empty", evolve(good(), cer=b""))
     (tmp_path / "alone").mkdir()
@@ -112,7 +112,7 @@ async def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None
     assert (await check(tmp_path)).code == 2
 
 
-def test_a_folder_that_cannot_be_read_is_told_of(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_as_unreadable(tmp_path: Path) -> None:
     ((name, finding),) = [(each.name, each.content) for each in sello_pairs.find_pairs(tmp_path / "gone", Secret("x"))]
     assert isinstance(finding, Finding)
     assert (name, finding.code, "No such file" in finding.seen) == (".", "unreadable_file", True)
@@ -125,7 +125,7 @@ class Row:
         raise InvalidInputError("key: gone.key cannot be read.", field="key")
 
 
-async def test_a_row_whose_files_are_gone_is_told_of_once() -> None:
+async def test_a_row_whose_files_are_gone_is_reported_once() -> None:
     pairs = [command._Pair("row 7", RFC, kind, Row()) for kind in ("csd", "fiel")]
     ((pair, report),) = await command._check(pairs, production=False, quiet=True)
     assert (pair.kind, [(each.code, each.field) for each in report.findings]) == ("csd", [("unreadable_file", "key")])
@@ -136,7 +136,7 @@ async def test_a_row_whose_files_are_gone_is_told_of_once() -> None:
 STRANGE = os.fsdecode(b"\xff\xe9 \x1b[31m\n")
 
 
-async def test_a_name_of_any_bytes_is_shown(tmp_path: Path) -> None:
+async def test_a_file_name_of_any_bytes_is_shown_without_control_characters(tmp_path: Path) -> None:
     put(tmp_path, STRANGE, good())
     (tmp_path / STRANGE).mkdir()
     (tmp_path / STRANGE / f"{STRANGE}.key").write_bytes(b"x")
@@ -151,7 +151,7 @@ async def test_a_name_of_any_bytes_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-async def test_a_terminal_without_these_letters_gets_others(encoding: str, tmp_path: Path) -> None:
+async def test_output_works_in_every_encoding_of_a_terminal(encoding: str, tmp_path: Path) -> None:
     put(tmp_path, "Ω漢", good(razon_social="ÑANDÚ Ω漢"))
     put(tmp_path, "b", good(password="otra"))
     env = {"FACTURAONLINE_SELLO_PASSWORD": "12345678a", "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
@@ -186,7 +186,7 @@ WORD = "contraseña"
         codecs.BOM_UTF16_BE + f"{WORD}\r\n".encode("utf-16-be"),
     ],
 )
-async def test_a_password_may_come_in_any_encoding(given: bytes, tmp_path: Path) -> None:
+async def test_a_password_on_standard_input_is_read_in_any_encoding(given: bytes, tmp_path: Path) -> None:
     put(tmp_path, "a", good(password=WORD))
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "sello", "check", str(tmp_path / "a.cer"), str(tmp_path / "a.key"), "--password-stdin",
@@ -196,7 +196,7 @@ async def test_a_password_may_come_in_any_encoding(given: bytes, tmp_path: Path)
     assert (process.returncode, err) == (0, b"")
 
 
-async def test_a_password_of_the_environment_in_another_encoding_is_told(tmp_path: Path) -> None:
+async def test_a_password_from_the_environment_in_another_encoding_is_reported(tmp_path: Path) -> None:
     put(tmp_path, "a", good(password=WORD))
     env = {"FACTURAONLINE_SELLO_PASSWORD": os.fsdecode(WORD.encode("cp1252"))}
     ran = await check(tmp_path / "a.cer", tmp_path / "a.key", env=env)
@@ -210,7 +210,7 @@ os.execv(sys.executable, [sys.executable, "-m", "facturaonline_async", *sys.argv
 """
 
 
-def test_ctrl_c_at_the_prompt_leaves_as_anywhere_else(tmp_path: Path) -> None:
+def test_ctrl_c_at_the_password_prompt_has_exit_code_130(tmp_path: Path) -> None:
     put(tmp_path, "a", good())
     master, slave = pty.openpty()
     process = subprocess.Popen(

@@ -104,7 +104,7 @@ async def test_a_session_without_a_base_url_is_refused() -> None:
         SessionManager(Config())
 
 
-def test_a_session_used_from_another_loop_says_so() -> None:
+def test_a_session_used_from_another_loop_raises_an_error_that_says_so() -> None:
     sessions: list[SessionManager] = []
 
     async def begin() -> None:
@@ -123,7 +123,7 @@ def test_a_session_used_from_another_loop_says_so() -> None:
         asyncio.run(use_again())
 
 
-async def test_a_closed_session_says_so() -> None:
+async def test_a_call_after_closing_raises_an_error_that_says_so() -> None:
     async with Emulator() as emulator:
         async with connect(emulator.credentials, base_url=emulator.base_url) as client:
             pass
@@ -224,7 +224,7 @@ async def test_a_call_cancelled_at_any_await_leaves_no_state_behind(call: str) -
             await asyncio.gather(client.series.list(), client.series.list())
 
 
-async def test_a_cancelled_waiter_frees_its_start() -> None:
+async def test_a_cancelled_waiter_gives_its_start_to_the_next_call() -> None:
     async with Emulator() as emulator:
         config = Config(rates=Rate(1, 0.1))
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -348,7 +348,7 @@ async def test_a_too_large_answer_is_not_read(limit: str) -> None:
 # ── Faults (tests/matrix has all of them) ─────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_refused_connection_is_not_sent() -> None:
+async def test_a_refused_connection_raises_not_sent() -> None:
     async with connect(CREDENTIALS, base_url="http://127.0.0.1:9/api", config=QUICK) as client:
         with pytest.raises(NotSentError, match=r"no connection to 127\.0\.0\.1") as refused:
             await client.series.create(letra="F", tipo_documento="factura")
@@ -661,7 +661,7 @@ async def test_a_connect_object_is_used_once() -> None:
     await client.aclose()
 
 
-async def test_a_connect_object_that_was_not_awaited_says_so() -> None:
+async def test_an_attribute_of_a_connect_object_raises_an_error_that_asks_for_await() -> None:
     connecting = connect(CREDENTIALS, base_url="https://a.example.mx/api")
     for name in ("series", "empresas", "session", "aclose"):
         with pytest.raises(

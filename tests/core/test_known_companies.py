@@ -92,7 +92,7 @@ each_detail = pytest.mark.parametrize("swapped", SWAPPED_DETAILS.values(), ids=S
 
 @each_row
 @pytest.mark.parametrize("call", ["find", "ensure"])
-async def test_a_list_that_contradicts_itself_about_a_company_finds_nothing(
+async def test_find_refuses_a_list_that_contradicts_itself_about_the_company(
     client: FacturaOnline, two: Two, swapped: Callable[[Two], dict[str, Any]], call: str
 ) -> None:
     two.lists(**swapped(two))
@@ -488,7 +488,7 @@ def test_rfcs_are_compared_in_normal_form(one: str, other: str, same: bool) -> N
     assert same_rfc(one, other) is same
 
 
-def test_three_companies_with_the_same_keys_are_each_reported_with_another() -> None:
+def test_each_of_three_companies_with_the_same_keys_is_reported_with_another_one() -> None:
     identities = KnownCompanies()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret("k" * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
     listing = identities.listing("account")

@@ -248,7 +248,7 @@ async def test_a_create_with_odd_values_in_its_response_succeeds() -> None:
 
 
 @pytest.mark.parametrize("payload", [None, {}, [], {"acco_uid": ""}, {"acco_uid": None}])
-async def test_a_create_whose_response_has_no_uid_raises_that_it_happened(payload: object) -> None:
+async def test_a_create_whose_response_has_no_uid_raises_an_error_that_says_it_was_done(payload: object) -> None:
     async with replaying(json.dumps({"status": "create", "0": payload})) as (client, _):
         with pytest.raises(UnreadableAnswerError):
             await client.empresas.create(NUEVA)

@@ -72,7 +72,7 @@ async def called(stage: Stage, operation: Operation, **more: object) -> FacturaO
     ids=["delete", "up", "update"],
 )
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
-async def test_28_what_is_gone_after_an_unknown_delete_was_deleted(
+async def test_28_not_found_after_an_unknown_delete_means_deleted(
     operation: Operation, kind: type[FacturaOnlineError] | None, status: str
 ) -> None:
     met = 0
@@ -90,7 +90,7 @@ async def test_28_what_is_gone_after_an_unknown_delete_was_deleted(
         assert (type(error) if error else None, stage.requests()) == (kind, 2)
 
 
-async def test_38_a_page_that_says_404_is_no_proof_that_it_is_gone() -> None:
+async def test_38_an_html_404_after_an_unknown_delete_is_no_proof_of_a_delete() -> None:
     met = 0
 
     async def fault(exchange: Exchange, _: Operation) -> None:
@@ -110,7 +110,7 @@ async def test_38_a_page_that_says_404_is_no_proof_that_it_is_gone() -> None:
 
 
 @pytest.mark.parametrize(("status", "requests"), [("429 x", 2), ("503 x", 1)])
-async def test_44_a_busy_server_holds_all_calls_with_these_keys(status: str, requests: int) -> None:
+async def test_44_a_429_or_503_with_retry_after_holds_all_calls_with_the_same_keys(status: str, requests: int) -> None:
     """After a 429 it surely was not done, and is sent again; after a 503 nobody knows, and a create is not."""
     config = evolve(QUICK, deadline=9)
     staging = says(no("x"), status=status, headers=b"Retry-After: 1\r\n", times=1, config=config)
@@ -130,7 +130,7 @@ async def test_44_a_busy_server_holds_all_calls_with_these_keys(status: str, req
         assert (type(error), stage.requests()) == (type(None) if requests == 2 else ServerError, requests)
 
 
-async def test_44_a_crowd_that_was_throttled_waits_once() -> None:
+async def test_44_twenty_throttled_calls_wait_for_one_hold() -> None:
     async with Emulator() as emulator:
         emulator.inject(Fault.throttle(1), times=20)
         config = evolve(QUICK, rates=(), deadline=10)
@@ -140,7 +140,7 @@ async def test_44_a_crowd_that_was_throttled_waits_once() -> None:
             assert 0.99 <= asyncio.get_running_loop().time() - began < 2.5
 
 
-async def test_44_no_herd_comes_when_the_hold_ends() -> None:
+async def test_44_calls_after_a_hold_keep_the_rate() -> None:
     async with Emulator() as emulator:
         emulator.inject(Fault.throttle(1), endpoint="series.list", times=1)
         config = evolve(QUICK, rates=Rate(4, 0.5), deadline=20)
@@ -155,7 +155,7 @@ async def test_44_no_herd_comes_when_the_hold_ends() -> None:
 
 
 @pytest.mark.parametrize("what", ["activate", "deactivate", "delete", "update", "delete empresa", "create", "ensure"])
-async def test_51_what_was_done_before_the_answer_was_lost_is_done_once(what: str) -> None:
+async def test_51_a_call_that_took_effect_before_its_answer_was_lost_takes_effect_once(what: str) -> None:
     async with Emulator() as emulator:
         uid = emulator.add_serie(
             MAIN, letra="F", tipo_documento="factura", estatus="Pausada" if what == "activate" else "Activa"
@@ -193,7 +193,7 @@ async def test_51_what_was_done_before_the_answer_was_lost_is_done_once(what: st
         assert reached[what]
 
 
-async def test_a_look_that_fails_says_so_and_repeats_nothing() -> None:
+async def test_a_failed_verification_is_noted_in_the_error_and_nothing_is_sent_again() -> None:
     async with Emulator() as emulator:
         uid = emulator.add_serie(MAIN, letra="F", tipo_documento="factura")
         emulator.inject(Fault.drop_before_commit(), endpoint="series.deactivate", times=None)
@@ -205,7 +205,7 @@ async def test_a_look_that_fails_says_so_and_repeats_nothing() -> None:
         assert emulator.count("series.deactivate") == 1
 
 
-async def test_one_operation_at_a_time_for_each_uid() -> None:
+async def test_operations_on_one_uid_run_one_at_a_time() -> None:
     async with Emulator(latency=0.05) as emulator:
         uids = [emulator.add_serie(MAIN, letra=letra, tipo_documento="factura") for letra in "FG"]
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
@@ -220,7 +220,7 @@ async def test_one_operation_at_a_time_for_each_uid() -> None:
 
 
 @each_operation
-async def test_54_who_is_cancelled_in_the_limiter_has_sent_nothing_and_the_next_one_goes(operation: Operation) -> None:
+async def test_54_a_call_cancelled_in_the_limiter_sends_nothing_and_frees_the_next(operation: Operation) -> None:
     async with says(operation.yes)(operation) as stage:
         config = evolve(stage.config, base_url=stage.base_url, rates=Rate(1, 0.3))
         async with SessionManager(config) as session:
@@ -236,7 +236,7 @@ async def test_54_who_is_cancelled_in_the_limiter_has_sent_nothing_and_the_next_
 
 
 @each_operation
-async def test_55_who_is_cancelled_in_flight_closes_the_connection(operation: Operation) -> None:
+async def test_55_a_call_cancelled_in_flight_closes_its_connection(operation: Operation) -> None:
     async with answers(b"", then="hang")(operation) as stage:
         config = evolve(stage.config, base_url=stage.base_url, read_timeout=9, total_timeout=9, upload_timeout=9)
         async with SessionManager(config) as session:
@@ -258,7 +258,7 @@ async def test_55_who_is_cancelled_in_flight_closes_the_connection(operation: Op
 
 
 @each_operation
-async def test_56_out_of_time_in_the_limiter_nothing_was_sent(operation: Operation) -> None:
+async def test_56_a_call_that_exceeds_max_wait_sends_nothing(operation: Operation) -> None:
     async with says(operation.yes)(operation) as stage:
         config = evolve(stage.config, base_url=stage.base_url, rates=Rate(1, 60), max_wait=0.05)
         async with SessionManager(config) as session:
@@ -282,13 +282,13 @@ async def test_56_the_deadline_interrupts_an_attempt_that_hangs(operation: Opera
 
 
 @each_operation
-async def test_57_without_a_budget_the_error_comes_at_once(operation: Operation) -> None:
+async def test_57_without_a_retry_budget_the_first_error_is_raised(operation: Operation) -> None:
     async with says(no("x"), status="500 x")(operation) as stage:
         error = await called(stage, operation, retry=RetryPolicy(transient=0.001, budget=13))
         assert (type(error), stage.requests(), stage.looks()) == (ServerError, 1, 0)
 
 
-async def test_57_an_outage_empties_the_budget_and_successes_fill_it() -> None:
+async def test_57_an_outage_empties_the_retry_budget_and_successes_fill_it() -> None:
     async with Emulator() as emulator:
         config = evolve(QUICK, retry=RetryPolicy(transient=0.001, budget=28))
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -307,7 +307,7 @@ async def test_57_an_outage_empties_the_budget_and_successes_fill_it() -> None:
             assert await client.series.list() == []  # the repeat that succeeded got its tokens back
 
 
-async def test_58_a_loop_that_stood_still_is_followed_by_no_burst() -> None:
+async def test_58_no_burst_follows_a_stall_of_the_event_loop() -> None:
     async with Emulator() as emulator:
         config = evolve(QUICK, rates=Rate(4, 0.25))
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
@@ -320,7 +320,7 @@ async def test_58_a_loop_that_stood_still_is_followed_by_no_burst() -> None:
 
 
 @pytest.mark.parametrize("last", ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests", "held by the limiter"])
-async def test_a_last_attempt_that_never_got_there_says_nothing_of_those_before(last: str) -> None:
+async def test_a_refused_last_attempt_leaves_the_outcome_of_earlier_attempts_unknown(last: str) -> None:
     """An update was done, its answer was lost, and the repeat is turned away at the door: nobody knows."""
     met = 0
 
@@ -347,7 +347,7 @@ async def test_a_last_attempt_that_never_got_there_says_nothing_of_those_before(
 
 @pytest.mark.parametrize("swapped", ["uid", "rfc", "keys"])
 @pytest.mark.parametrize("what", ["get", "ensure", "create", "update", "deactivate", "delete"])
-async def test_64_an_answer_about_another_company_is_never_taken_for_this_one(what: str, swapped: str) -> None:
+async def test_64_an_answer_about_another_company_is_refused(what: str, swapped: str) -> None:
     async with Emulator() as emulator:
         mine, other = emulator.add_empresa(rfc="EKU9003173C9"), emulator.add_empresa(rfc="AAA010101AA1")
         series = [emulator.add_serie(MAIN, letra=letra, tipo_documento="factura") for letra in "FG"]
@@ -412,7 +412,7 @@ def test_65_a_session_that_was_used_before_a_fork_sends_nothing_in_the_child(ope
 
 
 @pytest.mark.parametrize("what", ["series", "empresas"])
-async def test_66_what_a_list_lacks_that_an_earlier_one_showed_is_not_created_again(what: str) -> None:
+async def test_66_ensure_creates_nothing_again_if_a_stale_list_lacks_it(what: str) -> None:
     async with Emulator() as emulator:
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
 

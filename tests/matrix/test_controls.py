@@ -1,4 +1,4 @@
-"""Negative controls: with a safeguard taken away, the checks that watch it turn red."""
+"""Negative controls: with a safeguard taken away, the tests that watch it fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.matrix.table import ROWS
 pytestmark = pytest.mark.virtual_clock
 
 
-async def test_a_policy_that_repeats_creates_makes_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_policy_that_retries_creates_makes_a_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_safe_action", lambda error, endpoint: retry.Action.REPEAT)
     async with Emulator() as emulator:
         emulator.inject(Fault.drop_after_commit(), endpoint="series.create", times=1)
@@ -25,20 +25,20 @@ async def test_a_policy_that_repeats_creates_makes_a_second_one(monkeypatch: pyt
         assert len(emulator.state["series"]) == 2
 
 
-async def test_with_redaction_switched_off_the_search_finds_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_search_finds_secrets_if_redaction_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(envelope, "redact", lambda text, secrets=(): text)
     row = next(row for row in ROWS if row.name == "the API says no")
     for operation in OPERATIONS:
         assert (await play(row, operation)).leaked != ()
 
 
-async def test_with_headers_that_show_themselves_the_search_finds_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_search_finds_the_keys_if_headers_are_not_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(envelope.Headers, "__repr__", lambda headers: str(dict(headers)))
     row = next(row for row in ROWS if row.number == 8)
     assert (await play(row, READ)).leaked != ()
 
 
-async def test_with_redirects_allowed_a_stranger_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_host_gets_a_request_if_redirects_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     request = aiohttp.ClientSession.request
 
     def followed(self: aiohttp.ClientSession, *args: object, **how: object) -> object:

@@ -31,7 +31,7 @@ def _no_old_garbage() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_no_row_and_no_cell_is_missing() -> None:
+def test_every_row_of_the_fault_matrix_is_tested_in_all_five_operations() -> None:
     assert {row.number for row in ROWS} | APART | ELSEWHERE == set(range(1, 68))
     assert {len(row.codes) for row in ROWS} == {5}
 
@@ -39,7 +39,7 @@ def test_no_row_and_no_cell_is_missing() -> None:
 @pytest.mark.parametrize(
     ("row", "operation", "code"), CELLS, ids=[f"{row.number}-{row.name}-{each.name}" for row, each, _ in CELLS]
 )
-async def test_a_cell_ends_as_the_table_says(
+async def test_each_fault_has_the_outcome_of_the_table_in_each_operation(
     row: Row, operation: Operation, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

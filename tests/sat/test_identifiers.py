@@ -32,7 +32,7 @@ from facturaonline_async.sat._regimenes import REGIMENES, find_regimen
         ("", ["rfc_format"]),
     ],
 )
-def test_an_rfc(rfc: str, codes: list[str]) -> None:
+def test_a_wrong_rfc_is_found_and_a_right_one_passes(rfc: str, codes: list[str]) -> None:
     assert [finding.code for finding in identifiers.check_rfc(rfc)] == codes
 
 
@@ -51,7 +51,7 @@ def test_an_rfc(rfc: str, codes: list[str]) -> None:
         ("BOXW-310820-HNERXN09", ["curp_format"]),
     ],
 )
-def test_a_curp(curp: str, codes: list[str]) -> None:
+def test_a_wrong_curp_is_found_and_a_right_one_passes(curp: str, codes: list[str]) -> None:
     assert [finding.code for finding in identifiers.check_curp(curp)] == codes
 
 
@@ -86,13 +86,13 @@ def with_each_digit(starts: list[str]) -> list[str]:
     return [start + digit for start in starts for digit in [*"0123456789A", "\n", ""]]
 
 
-def test_an_rfc_of_the_common_form_is_valid_by_the_library_too() -> None:
+def test_every_rfc_that_the_fast_check_accepts_is_valid_for_stdnum() -> None:
     right = [rfc for rfc in with_each_digit(RFCS) if _is_common_rfc(rfc)]
     assert [rfc for rfc in right if not stdnum_rfc.is_valid(rfc, validate_check_digits=True)] == []
     assert len(right) > len(RFCS) / 3
 
 
-def test_a_curp_of_the_common_form_is_valid_by_the_library_too() -> None:
+def test_every_curp_that_the_fast_check_accepts_is_valid_for_stdnum() -> None:
     right = [curp for curp in with_each_digit(CURPS) if _is_common_curp(curp)]
     assert [curp for curp in right if not stdnum_curp.is_valid(curp)] == []
     assert {curp[11:13] for curp in right} == stdnum_curp._valid_states
@@ -100,7 +100,7 @@ def test_a_curp_of_the_common_form_is_valid_by_the_library_too() -> None:
 
 
 @pytest.mark.parametrize("rfc", ["EKU9003173C9", "XIQB891116QE4", "L&O950913MSA", "HAÑ930228SM9"])
-def test_most_rfcs_have_the_common_form(rfc: str) -> None:
+def test_the_fast_check_accepts_usual_rfcs(rfc: str) -> None:
     assert _is_common_rfc(rfc)
 
 
@@ -110,7 +110,7 @@ def test_the_check_digit_of_an_rfc_follows_from_its_other_characters(rfc: str) -
 
 
 @pytest.mark.parametrize("curp", ["BOXW310820HNERXN09", "PEPJ901010HJCRRN03"])
-def test_many_curps_have_the_common_form(curp: str) -> None:
+def test_the_fast_check_accepts_usual_curps(curp: str) -> None:
     assert _is_common_curp(curp)
 
 
@@ -124,7 +124,7 @@ def test_many_curps_have_the_common_form(curp: str) -> None:
         ("0650O", ["codpos_format"]),
     ],
 )
-def test_a_codigo_postal(codpos: str, codes: list[str]) -> None:
+def test_a_wrong_codigo_postal_is_found_and_a_right_one_passes(codpos: str, codes: list[str]) -> None:
     assert [finding.code for finding in identifiers.check_codpos(codpos)] == codes
 
 
@@ -143,7 +143,7 @@ def test_a_codigo_postal(codpos: str, codes: list[str]) -> None:
         ("General de Ley", "EKU9003173C9", ["regimen_format"]),
     ],
 )
-def test_a_regimen(regimen: str, rfc: str | None, codes: list[str]) -> None:
+def test_a_wrong_regimen_is_found_and_a_right_one_passes(regimen: str, rfc: str | None, codes: list[str]) -> None:
     assert [finding.code for finding in identifiers.check_regimen(regimen, rfc)] == codes
 
 
@@ -163,12 +163,12 @@ def test_the_catalogue_has_19_regimenes_of_cfdi_4_and_4_older_ones() -> None:
         ("", None),
     ],
 )
-def test_a_text_maps_back_to_its_code(text: str, code: str | None) -> None:
+def test_find_regimen_returns_the_code_of_a_description(text: str, code: str | None) -> None:
     found = find_regimen(text)
     assert (found and found.codigo) == code
 
 
-def test_every_description_maps_back_to_its_own_code() -> None:
+def test_find_regimen_finds_every_description_of_the_catalogue() -> None:
     assert {find_regimen(each.descripcion.upper()) for each in REGIMENES.values()} == set(REGIMENES.values())
 
 

@@ -69,7 +69,7 @@ def test_is_active_ignores_case(estatus: str) -> None:
 
 
 @pytest.mark.parametrize("estatus", ["Inactiva", "Pausada", "", "Activada"])
-def test_any_other_estatus_is_kept_and_not_active(estatus: str) -> None:
+def test_any_other_estatus_is_kept_and_means_not_active(estatus: str) -> None:
     serie = Serie(uid=1, letra="F", tipo_documento="factura", estatus=estatus)
     assert (serie.is_active, serie.estatus) == (False, estatus)
 
@@ -222,7 +222,7 @@ async def test_ensure_waits_for_a_list_that_lags() -> None:
         assert (list(emulator.state["series"]), emulator.count("series.create")) == ([serie.uid], 1)
 
 
-async def test_ensure_raises_that_it_was_created_if_no_list_ever_shows_it() -> None:
+async def test_ensure_raises_an_error_that_says_it_was_created_if_no_list_shows_it() -> None:
     async with Emulator(list_lag=600) as emulator:
         async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
             with pytest.raises(UnreadableAnswerError, match="created"):

@@ -31,12 +31,12 @@ Invariants, and the test of each (tests/core/http, unless another file is named)
       `test_data_on_a_new_connection_before_the_request_means_not_sent`.
     - A kept connection means that the request may have been sent:
       `test_a_request_over_a_kept_connection_may_have_been_sent`.
-    - An answer belongs to the request sent before it: `test_unread_data_is_not_taken_as_the_next_calls_answer`,
+    - An answer belongs to the request sent before it: `test_unread_data_is_not_taken_for_the_answer_to_the_next_call`,
       `test_a_partial_unexpected_answer_is_detected`.
     - One attempt sends at most once: `test_a_read_is_sent_once_per_granted_start` (tests/core/test_engine.py),
       `test_a_create_is_not_sent_over_a_connection_that_the_server_closed`.
     - An abandoned request is not sent on: `test_the_rest_of_an_abandoned_request_is_never_sent`,
-      `test_the_kernel_sends_no_longer_than_the_longest_attempt`.
+      `test_the_kernel_stops_sending_within_the_longest_attempt`.
     - No frame and no error holds keys: `test_no_frame_of_a_call_in_flight_holds_the_keys`,
       `test_an_abandoned_call_leaves_no_frame_with_keys`.
     - The caller's cancellation stays a cancellation:

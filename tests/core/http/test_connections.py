@@ -113,7 +113,7 @@ def wait_for_bytes(client: FacturaOnline) -> None:
     assert poll.poll(60_000) != []
 
 
-async def test_unread_data_is_not_taken_as_the_next_calls_answer() -> None:
+async def test_unread_data_is_not_taken_for_the_answer_to_the_next_call() -> None:
     with threaded() as server:
         async with opened(server.base_url) as client:
             assert (await client.series.get(7)).letra == "C1"

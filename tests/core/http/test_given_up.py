@@ -193,7 +193,7 @@ def is_known_to_the_kernel(port: int) -> bool:
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
-async def test_the_kernel_sends_no_longer_than_the_longest_attempt() -> None:
+async def test_the_kernel_stops_sending_within_the_longest_attempt() -> None:
     with threaded() as server:
         async with opened(server.base_url, evolve(QUICK, total_timeout=7, upload_timeout=11)) as client:
             await client.series.get(7)

@@ -191,7 +191,7 @@ async def test_an_abandoned_call_leaves_no_frame_with_keys(
 
 
 @in_each_stage
-async def test_a_cancellation_has_no_frame_of_another_library(stage: str) -> None:
+async def test_the_traceback_of_a_cancellation_has_no_frame_of_another_library(stage: str) -> None:
     """Such frames may hold the body, the proxy or other calls of the pool."""
     async with STAGES[stage]() as client:
         error = await cancelled(CALLS["series.get"](client), arrived(client, stage))
@@ -200,7 +200,7 @@ async def test_a_cancellation_has_no_frame_of_another_library(stage: str) -> Non
     assert files[-1].endswith("transport.py")
 
 
-def test_a_cancellation_keeps_only_the_message_of_the_one_it_replaced() -> None:
+def test_a_replaced_cancellation_keeps_the_message_and_nothing_else() -> None:
     hidden, caught = asyncio.CancelledError("Cancelled via cancel scope 7f"), asyncio.CancelledError()
     caught.__context__ = hidden
     hidden.__context__ = aiohttp.ClientConnectionError("which may hold anything")

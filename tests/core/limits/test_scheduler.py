@@ -522,7 +522,7 @@ def test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any_secon
 
 
 @EACH
-def test_after_a_pause_a_window_lets_through_at_once_what_it_holds(name: str) -> None:
+def test_after_a_pause_a_full_window_of_calls_starts_at_once(name: str) -> None:
     async def main() -> list[float]:
         limiter = make_scheduler(**{name: Rate(5, 1)})
         await starts(limiter, 8)
@@ -723,7 +723,7 @@ def test_retry_after_is_the_time_until_the_call_could_start() -> None:
     assert [1.0, 30.0, 9.5, 1.0] == virtually(main())
 
 
-def test_max_wait_zero_means_now_or_never() -> None:
+def test_with_max_wait_0_a_call_starts_at_once_or_is_refused() -> None:
     async def main() -> float:
         limiter = make_scheduler(rates=[Rate(1, 1)])
         await limiter.acquire("series.list", "k", max_wait=0)
@@ -880,7 +880,7 @@ def test_closing_fails_every_waiting_call() -> None:
     assert "0 waiting, 0 in flight" in state
 
 
-def test_starts_keep_the_window_apart_to_the_last_bit() -> None:
+def test_rounding_never_brings_a_start_into_an_earlier_window() -> None:
     async def main() -> list[float]:
         return await starts(make_scheduler(rates=Rate(1, 0.1)), 60)
 

@@ -102,7 +102,9 @@ async def test_a_search_with_a_transient_fault_is_repeated(kind: Kind, fault: Fa
     "look",
     [Fault.status(401, body=WRONG_KEYS), Fault.status(403), Fault.throttle(), Fault.status(500), Fault.garbage()],
 )
-async def test_a_failed_search_never_denies_a_create(kind: Kind, answer: str, look: Fault) -> None:
+async def test_a_failed_search_does_not_make_ensure_report_that_nothing_was_done(
+    kind: Kind, answer: str, look: Fault
+) -> None:
     """Regression: a refused search made `ensure` say that nothing had happened."""
     async with ready() as (client, emulator):
         if answer == "lost":
@@ -116,7 +118,7 @@ async def test_a_failed_search_never_denies_a_create(kind: Kind, answer: str, lo
 
 
 @each_kind
-async def test_a_limiter_error_during_the_search_denies_nothing(kind: Kind) -> None:
+async def test_a_limiter_error_during_the_search_does_not_make_ensure_report_that_nothing_was_done(kind: Kind) -> None:
     config = evolve(BRIEF, endpoint_rates={kind.look: Rate(1, 1000)}, max_wait=0.01)
     async with ready(config) as (client, emulator):
         if kind.look == "empresas.get":
@@ -127,7 +129,7 @@ async def test_a_limiter_error_during_the_search_denies_nothing(kind: Kind) -> N
 
 
 @each_kind
-async def test_a_session_closed_during_the_search_denies_nothing(kind: Kind) -> None:
+async def test_a_session_closed_during_the_search_does_not_make_ensure_report_that_nothing_was_done(kind: Kind) -> None:
     async with ready(latency=0.1) as (client, emulator):
         task = asyncio.ensure_future(kind.ensure(client))
         while not emulator.count(kind.create):  # noqa: ASYNC110  # the emulator rings no bell
@@ -255,7 +257,7 @@ async def test_a_create_that_was_certainly_not_done_leaves_no_pending_create(kin
 
 
 @each_kind
-async def test_many_impatient_callers_never_create_two(kind: Kind) -> None:
+async def test_callers_that_are_cancelled_and_ask_again_create_one(kind: Kind) -> None:
     """Callers are cancelled and answers lost at random; then one caller waits."""
     for seed in range(6):
         async with Emulator(seed=seed, latency=0.005, list_lag=0.02, read_lag=0.02) as emulator:
@@ -375,7 +377,7 @@ async def test_an_object_missing_from_a_later_list_is_read_by_its_uid(kind: Kind
 
 
 @each_kind
-async def test_a_created_object_that_no_list_shows_is_not_created_again(kind: Kind) -> None:
+async def test_a_created_object_that_is_missing_from_lists_is_not_created_again(kind: Kind) -> None:
     async with ready(PATIENT) as (client, emulator):
         await exists(client, kind, "created")
         go_back(emulator, times=2)

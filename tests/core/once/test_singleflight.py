@@ -150,7 +150,7 @@ def test_cancelling_many_callers_costs_linear_time() -> None:
 
 @pytest.mark.parametrize("name", FACTORIES)
 @pytest.mark.parametrize("is_late", [False, True])
-def test_finds_and_ensures_work_with_every_task_factory(name: str, is_late: bool) -> None:  # noqa: FBT001
+def test_find_and_ensure_work_with_every_task_factory(name: str, is_late: bool) -> None:  # noqa: FBT001
     """It also works with a factory that is set after the session was first used."""
 
     async def main() -> tuple[object, ...]:

@@ -49,7 +49,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strict_json, "_CHUNK", 100)
 
 
-def test_the_tests_run_with_the_extra() -> None:
+def test_msgspec_is_installed_in_the_test_environment() -> None:
     """Without the extra, the tests would compare a function with itself."""
     pytest.importorskip("msgspec")
     assert decode is not decode_plainly
