@@ -28,6 +28,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from attrs import frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 
 __all__ = ["Outcome", "run", "stream"]
@@ -140,7 +141,7 @@ async def stream(
 def _check(concurrency: object) -> None:
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidInputError(
-            f"concurrency must be a whole number above 0, and was {concurrency!r}.", field="concurrency"
+            message("values.not_positive_int", name="concurrency", value=f"{concurrency!r:.40}"), field="concurrency"
         )
 
 
@@ -247,16 +248,16 @@ class _Workers(Generic[ItemT, ResultT]):
             try:
                 outcome: Outcome[ItemT, ResultT] = Outcome(index, item, await coroutine_function(item))
             except self._stop_on as last:
-                last.add_note(f"while working on item {index}")
+                last.add_note(message("calls.while_working_on_item", index=index))
                 raise
             except self._catch as error:
                 outcome = Outcome(index, item, None, error)
             except asyncio.CancelledError as stray:
                 if (task := asyncio.current_task()) is None or task.cancelling():
                     raise
-                raise RuntimeError(f"item {index} awaited a task or future that other code cancelled") from stray
+                raise RuntimeError(message("calls.item_awaited_cancelled", index=index)) from stray
             except Exception as bug:
-                bug.add_note(f"while working on item {index}")
+                bug.add_note(message("calls.while_working_on_item", index=index))
                 raise
             try:
                 send_nowait(outcome)  # `send` always yields to the event loop

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import evolve, field, frozen
 
 from facturaonline_async._core.engine import Engine
+from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.empresas._service import EmpresaService
@@ -170,24 +171,18 @@ class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
 
         def __getattr__(self, name: str) -> Any:
             """Raise an error that explains the missing ``await``."""
-            text = f"{type(self).__name__!r} object has no attribute {name!r}"
             if hasattr(FacturaOnline, name) or name in {"session", "credentials"}:
-                text = (
-                    "connect() must be awaited: client = await connect(…), or async with connect(…) as client. "
-                    f"The result of connect() itself has no {name!r}."
-                )
+                raise AttributeError(message("calls.connect_not_awaited", name=name), name=name, obj=self)
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"  # Python's own
             raise AttributeError(text, name=name, obj=self)
 
     async def _open(self) -> FacturaOnline:
         if self._client is not None:
-            raise RuntimeError("this connect(…) was already awaited or entered: call connect again for a new session")
+            raise RuntimeError(message("calls.connect_used_twice"))
         config, credentials = self._config or Config(), self._credentials
         url = self._base_url or config.base_url or os.environ.get("FACTURAONLINE_BASE_URL")
         if not url:
-            raise InvalidInputError(
-                "base_url is missing: pass base_url=SANDBOX (or PRODUCTION), or set FACTURAONLINE_BASE_URL.",
-                field="base_url",
-            )
+            raise InvalidInputError(message("values.connect_without_base_url"), field="base_url")
         if credentials is None:
             credentials = Credentials(api_key=_from_environment("API_KEY"), secret_key=_from_environment("SECRET_KEY"))
         session = await SessionManager(evolve(config, base_url=url)).__aenter__()
@@ -226,4 +221,4 @@ def _from_environment(name: str) -> str:
     variable = f"FACTURAONLINE_{name}"
     if value := os.environ.get(variable):
         return value
-    raise InvalidInputError(f"credentials are missing: pass Credentials(…), or set {variable}.", field=name.lower())
+    raise InvalidInputError(message("values.connect_without_credentials", variable=variable), field=name.lower())

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol
 
+from facturaonline_async._messages import message
 from facturaonline_async._text import compose
 
 __all__ = ["Company", "KnownCompanies", "Listing", "plain_rfc", "same_rfc"]
@@ -77,16 +78,10 @@ class KnownCompanies:
         if isinstance(owner, tuple):
             owner = owner[1] if owner[0] == company.uid else owner[0]
         if owner != company.uid:
-            return (
-                f"the API gave the same keys for two companies, {company.uid} and {owner}: they are used for neither. "
-                "List the companies again"
-            )
+            return message("calls.keys_of_two_companies", uid=company.uid, other=owner)
         known = self._rfcs.get(company.uid, "")
         if known and company.rfc and not same_rfc(known, company.rfc):
-            return (
-                f"the company {company.uid} has the RFC {company.rfc} in this answer, and {known} in an earlier one: "
-                "one of them is about another company. List the companies again"
-            )
+            return message("calls.company_with_two_rfcs", uid=company.uid, rfc=company.rfc, earlier=known)
         return ""
 
     def learn(self, company: Company) -> None:
@@ -212,17 +207,16 @@ class Listing:
     def problem(self, company: Company) -> str:
         """Return what contradicts a row within this list, or ``""``."""
         if company.uid in self._conflicting_rfcs:
-            return (
-                f"the list gives the company {company.uid} two RFCs, {self.rfcs[company.uid]} and "
-                f"{self._conflicting_rfcs[company.uid]}: one of them is another company's. List the companies again"
+            return message(
+                "calls.list_with_two_rfcs",
+                uid=company.uid,
+                rfc=self.rfcs[company.uid],
+                other=self._conflicting_rfcs[company.uid],
             )
         owner = self.owners.get(company.key_mark())
         if not isinstance(owner, tuple):
             return ""
-        return (
-            f"the list gives two companies, {owner[0]} and {owner[1]}, the same keys: they are used for neither. "
-            "List the companies again"
-        )
+        return message("calls.list_with_shared_keys", uid=owner[0], other=owner[1])
 
     def end(self) -> None:
         """Put the complete list into the registry."""

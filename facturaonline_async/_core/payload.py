@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from facturaonline_async._core.protocol.envelope import Reply
 from facturaonline_async._core.protocol.structure import StructureError
+from facturaonline_async._messages import message
 
 __all__ = ["read_all", "read_one"]
 
@@ -31,7 +32,7 @@ def read_one(reply: Reply, read: Callable[[object], T]) -> T:
     try:
         return read(reply.payload)
     except StructureError as problem:
-        reason = str(problem)
+        reason = problem.args[0]
     raise reply.unreadable(reason)
 
 
@@ -51,7 +52,7 @@ async def read_all(
 
     """
     if not isinstance(reply.payload, list):
-        raise reply.unreadable("expected a list of rows")
+        raise reply.unreadable(message("calls.not_a_list"))
     values: list[T] = []
     reason = ""
     try:
@@ -63,7 +64,7 @@ async def read_all(
             if note is not None:
                 note(values[start:])
     except StructureError as problem:
-        reason = f"row {len(values)}: {problem}"
+        reason = message("calls.in_row", row=len(values), reason=problem.args[0])
     if reason:
         raise reply.unreadable(reason)
     return values

@@ -353,6 +353,8 @@ async def test_a_refused_connection_raises_not_sent() -> None:
         with pytest.raises(NotSentError, match=r"no connection to 127\.0\.0\.1") as refused:
             await client.series.create(letra="F", tipo_documento="factura")
     assert (refused.value.__cause__, refused.value.__context__) == (None, None)
+    assert refused.value.code == "calls.no_connection"
+    assert refused.value.args[0].parameters["peer"] == "127.0.0.1"
 
 
 async def test_an_unsent_call_is_retried_until_the_server_is_back() -> None:

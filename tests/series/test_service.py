@@ -292,6 +292,9 @@ async def test_a_malformed_row_raises_an_error_that_names_it(row: object, reason
             await client.series.list()
     assert reason in str(unreadable.value)
     assert "private" not in str(unreadable.value)
+    text = unreadable.value.args[0]
+    assert (text.code, text.parameters["reason"].code) == ("calls.unreadable_answer", "calls.in_row")
+    assert text.parameters["reason"].parameters["reason"].code.startswith("calls.")
 
 
 @pytest.mark.parametrize("data", [None, {}, "x", 7])

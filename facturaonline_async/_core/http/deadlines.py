@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from facturaonline_async._core.protocol.envelope import Headers
+from facturaonline_async._messages import message
 
 __all__ = ["Deadline", "DeadlineTimer"]
 
@@ -125,7 +126,7 @@ class DeadlineTimer:
         """
         task = asyncio.current_task(loop)
         if task is None:
-            raise RuntimeError("calls are made from tasks")
+            raise RuntimeError(message("calls.outside_a_task"))
         deadline = self.deadlines[task] = Deadline(task, expires_at, headers)
         if expires_at < self._scheduled_at:
             self._schedule(loop, expires_at)

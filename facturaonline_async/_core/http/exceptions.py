@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import aiohttp
 from yarl import URL
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 
 __all__ = ["Address", "ClosedError", "ForkedError", "UnexpectedDataError", "map_exception", "strip_frames"]
@@ -57,45 +58,52 @@ def map_exception(
     """
     if isinstance(caught, ClosedError):
         if may_be_sent:
-            return OutcomeUnknownError("the session was closed while the call was in flight")
-        return NotSentError("the session was closed before the call was sent")
+            return OutcomeUnknownError(message("calls.closed_in_flight"))
+        return NotSentError(message("calls.closed_before_sent"))
     if isinstance(caught, ForkedError):
-        return NotSentError("the process was forked before the call was sent: the parent process sends it")
+        return NotSentError(message("calls.forked_before_sent"))
     if not may_be_sent or isinstance(caught, _WHILE_CONNECTING):
         return _not_sent(caught, url.host or "", proxy)
     match caught:
         case TimeoutError():
-            return _transient(RequestTimeoutError("no answer in time"))
+            return _transient(RequestTimeoutError(message("calls.no_answer_in_time")))
         case aiohttp.ClientResponseError():  # its status 400 is invented by aiohttp
-            return _transient(OutcomeUnknownError("the answer is not HTTP"))
+            return _transient(OutcomeUnknownError(message("calls.not_http")))
         case _:
-            return _transient(OutcomeUnknownError(f"the connection broke ({type(caught).__name__})"))
+            return _transient(OutcomeUnknownError(message("calls.connection_broke", error=type(caught).__name__)))
 
 
 def _not_sent(caught: Exception, server: str, proxy: Address | None) -> NotSentError:
     """Return the error for a failed connection to the server or the proxy."""
-    route = f"{server} through {_proxy_name(proxy)}" if proxy else server
+    route = message("calls.route", server=server, proxy=_proxy_name(proxy)) if proxy else server
     match caught:
         case aiohttp.ClientSSLError():
             return NotSentError(
-                f"no TLS connection to {_peer(caught, route, proxy)}: {_reason(caught)}. If the server omits an "
-                "intermediate certificate, give Config(ssl_context=…) a context that trusts it"
+                message("calls.no_tls_connection", peer=_peer(caught, route, proxy), reason=_reason(caught))
             )
         case aiohttp.InvalidURL() | UnicodeError():
-            return NotSentError(f"{route} is not a valid host: check the base URL and the proxy")
+            return NotSentError(message("calls.invalid_host", peer=route))
         case aiohttp.ClientHttpProxyError():
-            remedy = ": give its user and password in Config(proxy=…)" if caught.status == 407 else ""
-            return NotSentError(f"{_proxy_name(proxy)} refused to connect to {server} (HTTP {caught.status}){remedy}")
+            return NotSentError(
+                message(
+                    "calls.proxy_wants_password" if caught.status == 407 else "calls.proxy_refused",
+                    proxy=_proxy_name(proxy),
+                    server=server,
+                    status=caught.status,
+                )
+            )
         case aiohttp.ClientConnectorError():
             reason = _reason(caught) or type(caught).__name__
-            return _transient(NotSentError(f"no connection to {_peer(caught, route, proxy)}: {reason}"))
+            return _transient(
+                NotSentError(message("calls.no_connection", peer=_peer(caught, route, proxy), reason=reason))
+            )
         case TimeoutError():
-            return _transient(NotSentError(f"no connection to {route} in time"))
+            return _transient(NotSentError(message("calls.no_connection_in_time", peer=route)))
         case UnexpectedDataError():
-            return _transient(NotSentError(f"{route} answered before the request was sent"))
+            return _transient(NotSentError(message("calls.answer_before_request", peer=route)))
         case _:
             name = type(caught).__name__
-            return _transient(NotSentError(f"the connection to {route} broke before the request was sent ({name})"))
+            return _transient(NotSentError(message("calls.connection_broke_before_sent", peer=route, error=name)))
 
 
 def strip_frames(caught: E) -> E:
@@ -104,11 +112,11 @@ def strip_frames(caught: E) -> E:
     Frames of other libraries may hold secrets. The object and its message stay, because asyncio and anyio rely on them.
     An exception that is not a cancellation gets a note that says where it was raised, without locals.
     """
-    message = next((each.args for each in _cancellations(caught) if each.args), ())
-    if message:
-        caught.args = message
+    arguments = next((each.args for each in _cancellations(caught) if each.args), ())
+    if arguments:
+        caught.args = arguments
     if isinstance(caught, Exception):
-        caught.add_note("Raised at:\n" + "".join(traceback.format_tb(caught.__traceback__)))
+        caught.add_note(message("calls.raised_at", frames="".join(traceback.format_tb(caught.__traceback__))))
     caught.__cause__ = caught.__context__ = None
     return caught.with_traceback(None)
 
@@ -133,7 +141,7 @@ def _peer(caught: aiohttp.ClientConnectorError, route: str, proxy: Address | Non
 
 
 def _proxy_name(proxy: Address | None) -> str:
-    return "the proxy" if proxy is None else f"the proxy {proxy[0]}:{proxy[1]}"
+    return message("calls.proxy") if proxy is None else message("calls.proxy_at", host=proxy[0], port=proxy[1])
 
 
 def _reason(caught: Exception) -> str:

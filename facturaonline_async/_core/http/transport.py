@@ -65,6 +65,7 @@ from facturaonline_async._core.http.exceptions import ClosedError, UnexpectedDat
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest
+from facturaonline_async._messages import message
 from facturaonline_async.config import Config
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
 
@@ -153,7 +154,7 @@ class Transport:
 
         """
         if self._is_closed:
-            return call.annotate(NotSentError("the session was closed before the call was sent"))
+            return call.annotate(NotSentError(message("calls.closed_before_sent")))
         config, endpoint = self._config, call.endpoint
         expires_at = min(
             call.started_at + (config.upload_timeout if endpoint.upload else config.total_timeout), call.deadline
@@ -176,7 +177,7 @@ class Transport:
                     body = await self._read(response, limit, deadline, expires_at)
                 if len(body) > limit:
                     deadline.abort()
-                    return call.annotate(OutcomeUnknownError("the answer is too large, and was not read"))
+                    return call.annotate(OutcomeUnknownError(message("calls.answer_too_large")))
                 retry_after = _retry_after(response) if response.status >= 400 else None
                 answer = envelope.RawResponse(endpoint, response.status, body, call.uid, retry_after, call.secrets)
                 del body  # would show in a traceback

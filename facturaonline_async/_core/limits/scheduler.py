@@ -62,6 +62,7 @@ from itertools import count
 from typing import Final
 
 from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow, Waiter
+from facturaonline_async._messages import message
 from facturaonline_async.config import Config
 from facturaonline_async.errors import InvalidInputError, LimiterWaitError, NotSentError
 from facturaonline_async.events import SessionStats
@@ -215,7 +216,7 @@ class Scheduler:
 
         """
         if not 0 <= seconds < math.inf:
-            raise InvalidInputError(f"seconds must be a number from 0 up, and was {seconds!r}.", field="seconds")
+            raise InvalidInputError(message("values.negative", name="seconds", value=repr(seconds)), field="seconds")
         now = asyncio.get_running_loop().time()
         key_pair = self._keys.get(key) or self._new_key(key, now)
         key_pair.held_until = max(key_pair.held_until, now + seconds)
@@ -241,7 +242,7 @@ class Scheduler:
         for queue in self._queues.values():
             for waiter in queue.waiters:
                 if not waiter.future.done():
-                    waiter.future.set_exception(NotSentError("the session was closed while the call was waiting"))
+                    waiter.future.set_exception(NotSentError(message("calls.closed_while_waiting")))
 
     # ── Waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -275,8 +276,7 @@ class Scheduler:
         left = waiter.queue.seconds_until_start(ahead, now)
         if left > max_wait:
             raise LimiterWaitError(
-                f"the call would wait {left:.1f} s for a slot, longer than max_wait={max_wait:g} s allows",
-                retry_after=left,
+                message("calls.would_wait_too_long", seconds=left, max_wait=max_wait), retry_after=left
             )
         heappush(self._deadlines, (now + max_wait, waiter.ticket, waiter))
 
@@ -406,7 +406,7 @@ class Scheduler:
             if not waiter.future.done():
                 waiter.future.set_exception(
                     LimiterWaitError(
-                        "the call waited max_wait seconds, and no slot was granted",
+                        message("calls.waited_too_long"),
                         retry_after=waiter.queue.seconds_until_start(0, now, host=self._host) or 1.0,
                     )
                 )

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async.config import Secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
 
@@ -75,7 +76,7 @@ def form(fields: Mapping[str, Value]) -> Body:
     made = _made(_multipart if len(secrets) < len(others) else _urlencoded, fields)
     if made is None:
         name = next((name for name, value in fields.items() if _made(_multipart, {name: value}) is None), "")
-        raise InvalidInputError(f"{name} is not a text, or holds half a character (a lone surrogate).", field=name)
+        raise InvalidInputError(message("values.not_encodable", name=name), field=name)
     content_type, content = made
     return Body(content=content, content_type=content_type, secrets=secrets)
 

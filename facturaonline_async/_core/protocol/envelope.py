@@ -16,6 +16,7 @@ from multidict import CIMultiDict, istr
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.json import ConstantError, decode, decode_chunked
 from facturaonline_async._core.redaction import redact
+from facturaonline_async._messages import message
 from facturaonline_async._text import fold, plain_text
 from facturaonline_async.config import Credentials, Secret
 from facturaonline_async.errors import (
@@ -90,12 +91,12 @@ class RawResponse:
     retry_after: float | None = None
     secrets: tuple[Secret, ...] = ()
 
-    def error(self, kind: Callable[..., E], message: str, **more: Any) -> E:
+    def error(self, kind: Callable[..., E], reason: str, **more: Any) -> E:
         """Return an error with endpoint, status, uid and a masked start of the body."""
         # NULs are removed: those of a UTF-16 body would hide secrets from the search, but not from a reader.
         text = self.body[:_READ_FOR_SNIPPET].decode("utf-8", "replace").replace("\0", "")
         snippet = redact(text, self.secrets)[:_SNIPPET]
-        return kind(message, endpoint=self.endpoint.name, status=self.status, uid=self.uid, snippet=snippet, **more)
+        return kind(reason, endpoint=self.endpoint.name, status=self.status, uid=self.uid, snippet=snippet, **more)
 
 
 @define(eq=False)
@@ -123,9 +124,7 @@ class Reply:
 
     def unreadable(self, reason: str) -> UnreadableAnswerError:
         """Return the error for a payload that a reader cannot convert."""
-        return self.answer.error(
-            UnreadableAnswerError, f"the API accepted the call, but its answer cannot be read: {reason}"
-        )
+        return self.answer.error(UnreadableAnswerError, message("calls.unreadable_answer", reason=reason))
 
 
 def parse_envelope(answer: RawResponse) -> Reply:
@@ -187,18 +186,15 @@ def _check_status(answer: RawResponse) -> None:
     status = answer.status
     if not 200 <= status < 600:
         kind = UnreadableAnswerError if answer.endpoint.retry_safety is RetrySafety.READ else OutcomeUnknownError
-        raise answer.error(kind, "the answer's HTTP status is invalid, and its body was ignored")
+        raise answer.error(kind, message("calls.invalid_status"))
     if status >= 500:
-        text = "the server failed; the call may have been done"
-        raise _transient(answer.error(ServerError, text, retry_after=answer.retry_after))
+        raise _transient(answer.error(ServerError, message("calls.server_error"), retry_after=answer.retry_after))
     if status == 429:
-        raise _transient(
-            answer.error(RateLimitError, "the server asks for fewer calls", retry_after=answer.retry_after)
-        )
+        raise _transient(answer.error(RateLimitError, message("calls.throttled"), retry_after=answer.retry_after))
     if status == 408:
-        raise _transient(answer.error(RequestTimeoutError, "the server waited too long for the request"))
+        raise _transient(answer.error(RequestTimeoutError, message("calls.request_too_slow")))
     if status < 400:
-        raise answer.error(OutcomeUnknownError, "the server redirects, which is not followed: is the base URL right?")
+        raise answer.error(OutcomeUnknownError, message("calls.redirected"))
 
 
 def _transient(error: E) -> E:
@@ -236,7 +232,7 @@ def _without_verdict(answer: RawResponse, envelope: object, *, is_truncated: boo
             return Reply(answer, envelope)
         if isinstance(envelope, dict) and "data" in envelope and not _VERDICT_HINTS & envelope.keys():
             return Reply(answer, envelope["data"], envelope)
-    reason = "the answer is not JSON: is the base URL right?" if envelope is None else "the answer holds no verdict"
+    reason = message("calls.not_json" if envelope is None else "calls.no_verdict")
     error = answer.error(OutcomeUnknownError, reason)
     raise _transient(error) if is_truncated else error
 
@@ -260,11 +256,19 @@ def _refusal(answer: RawResponse, envelope: Mapping[str, object], *, is_json: bo
     text, by_field = _texts(envelope, answer.secrets)
     kind = _kind(answer, fold(text), has_fields=bool(by_field), is_json=is_json)
     if not text:
-        text = "it gave no reason" if is_json else "it gave no reason that can be read: is the base URL right?"
-    message = f"the API refused: {text}"
+        text = message("calls.no_reason" if is_json else "calls.no_readable_reason")
+    reason = message(
+        {
+            AuthenticationError: "calls.wrong_key_pair",
+            PermissionDeniedError: "calls.not_permitted",
+            NotFoundError: "calls.not_found",
+            ValidationError: "calls.invalid_data",
+        }.get(kind, "calls.refused"),
+        text=text,
+    )
     if issubclass(kind, ValidationError):
-        return answer.error(kind, message, fields=by_field)
-    return answer.error(kind, message)
+        return answer.error(kind, reason, fields=by_field)
+    return answer.error(kind, reason)
 
 
 _BY_STATUS: Final = {

@@ -33,7 +33,7 @@ class ConstantError(ValueError):
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ConstantError(f"{name} is not JSON")
+    raise ConstantError(name)
 
 
 # Shared: json.loads with options builds a decoder for each call.
@@ -119,7 +119,7 @@ def _rows(body: bytes, at: int, decode: Callable[[bytes], Any]) -> Generator[Non
         if is_last and at - begin > _CHUNK:
             return rows, at
         if is_last or not some:
-            raise ValueError("this is no long list")
+            raise ValueError  # it is no long list
         yield
 
 
@@ -143,7 +143,7 @@ def _elements(text: str) -> tuple[list[Any], int, bool]:
 def _around(head: bytes, rows: list[Any], tail: bytes) -> Any:
     """Return the value that consists of `head`, the rows and `tail`."""
     if _MARK in head or _MARK in tail:
-        raise ValueError("the mark could be mistaken")
+        raise ValueError  # the mark could be mistaken
     marked: list[list[Any]] = []
 
     def at_the_mark(_: str) -> list[Any]:
@@ -152,5 +152,5 @@ def _around(head: bytes, rows: list[Any], tail: bytes) -> Any:
 
     value = json.JSONDecoder(parse_constant=at_the_mark).decode(_without_mark((head + _MARK + tail).decode()))
     if len(marked) != 1:
-        raise ValueError("the mark was not taken for a value")
+        raise ValueError  # the mark was not taken for a value
     return value

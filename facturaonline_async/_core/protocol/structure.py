@@ -18,6 +18,7 @@ from cattrs import ClassValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from facturaonline_async._core.protocol.unread_secrets import PLACES, KeepsSecrets, KeptSecret
+from facturaonline_async._messages import Message, message
 from facturaonline_async.config import Secret
 
 __all__ = ["StructureError", "make_reader", "make_writer"]
@@ -37,13 +38,13 @@ def _text(value: object, _: object = None) -> str:
         return ""
     if isinstance(value, int):
         return str(int(value))
-    raise StructureError(f"expected a text, not {_kind(value)}")
+    raise StructureError(message("calls.not_a_text", found=_kind(value)))
 
 
 def _required_text(value: object, _: object = None) -> str:
     if text := _text(value):
         return text
-    raise StructureError("is required, but empty")
+    raise StructureError(message("calls.empty"))
 
 
 def _json_text(value: object, _: object = None) -> str:
@@ -61,16 +62,29 @@ def _whole_number(value: object, _: object = None) -> int:
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         return int(value)
-    raise StructureError(f"expected a whole number, not {_kind(value)}")
+    raise StructureError(message("calls.not_a_whole_number", found=_kind(value)))
 
 
 def _secret(value: object, _: object = None) -> Secret:
     return Secret(_text(value))
 
 
-def _kind(value: object) -> str:
-    names = {type(None): "null", str: "this text", dict: "an object", list: "a list", float: "a fraction"}
-    return names.get(type(value), f"a {type(value).__name__}")
+def _kind(value: object) -> Message:
+    """Return the name of a JSON value's type."""
+    match value:
+        case None:
+            return message("calls.json_null")
+        case bool():
+            return message("calls.json_boolean")
+        case str():
+            return message("calls.json_text")
+        case dict():
+            return message("calls.json_object")
+        case list():
+            return message("calls.json_list")
+        case float():
+            return message("calls.json_fraction")
+    return message("calls.json_whole_number")
 
 
 _converter: Final = Converter()
@@ -122,7 +136,7 @@ def _cattrs_reader(
 
     def read(row: object) -> T:
         if not isinstance(row, dict):
-            raise StructureError(f"expected an object, not {_kind(row)}")
+            raise StructureError(message("calls.not_an_object", found=_kind(row)))
         try:
             return structure(row, cls)
         except ClassValidationError as problems:
@@ -132,13 +146,15 @@ def _cattrs_reader(
     return read
 
 
-def _reason(problems: ClassValidationError, names: Mapping[str, str]) -> str:
+def _reason(problems: ClassValidationError, names: Mapping[str, str]) -> Message:
     """Return the wire name of the first faulty field, and the reason."""
     problem, note = problems.group_exceptions()[0][0]
     wire = names.get(note.name.removeprefix("_"), note.name)
     if isinstance(problem, KeyError):
-        return f"{wire} is missing"
-    return f"{wire}: {problem}" if isinstance(problem, StructureError) else f"{wire} cannot be read"
+        return message("calls.field_missing", field=wire)
+    if isinstance(problem, StructureError):
+        return message("calls.in_field", field=wire, reason=problem.args[0])
+    return message("calls.field_unreadable", field=wire)
 
 
 def _with_fast_paths(

@@ -14,7 +14,15 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     # Every error: its text with the endpoint and the HTTP status.
     "calls.with_endpoint": "{endpoint}: {text}",
     "calls.with_status": "{text} (HTTP {status})",
-    # The session cannot be used.
+    # The program uses a client or a session wrongly.
+    "calls.connect_not_awaited": (
+        "connect() must be awaited: client = await connect(…), or async with connect(…) as client. "
+        "The result of connect() itself has no '{name}'."
+    ),
+    "calls.connect_used_twice": (
+        "this connect(…) was already awaited or entered: call connect again for a new session"
+    ),
+    "calls.outside_a_task": "calls are made from tasks",
     "calls.session_closed": "this session is closed: make a new SessionManager, and keep it open while you call",
     "calls.other_event_loop": (
         "this session belongs to another event loop: make one SessionManager inside each loop that calls"
@@ -25,8 +33,88 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     # The session was closed, or its process forked, during the call.
     "calls.closed_while_waiting": "the session was closed while the call was waiting",
+    "calls.closed_before_sent": "the session was closed before the call was sent",
+    "calls.closed_in_flight": "the session was closed while the call was in flight",
     "calls.forked_while_waiting": "the session was forked into another process while the call was waiting",
     "calls.forked_before_sent": "the process was forked before the call was sent: the parent process sends it",
+    # The rate limiter.
+    "calls.would_wait_too_long": (
+        "the call would wait {seconds:.1f} s for a slot, longer than max_wait={max_wait:g} s allows"
+    ),
+    "calls.waited_too_long": "the call waited max_wait seconds, and no slot was granted",
+    # The connection. The peer is a server, a proxy, or a server through a proxy.
+    "calls.route": "{server} through {proxy}",
+    "calls.proxy": "the proxy",
+    "calls.proxy_at": "the proxy {host}:{port}",
+    "calls.invalid_host": "{peer} is not a valid host: check the base URL and the proxy",
+    "calls.no_connection": "no connection to {peer}: {reason}",
+    "calls.no_connection_in_time": "no connection to {peer} in time",
+    "calls.no_tls_connection": (
+        "no TLS connection to {peer}: {reason}. If the server omits an intermediate certificate, give "
+        "Config(ssl_context=…) a context that trusts it"
+    ),
+    "calls.proxy_refused": "{proxy} refused to connect to {server} (HTTP {status})",
+    "calls.proxy_wants_password": (
+        "{proxy} refused to connect to {server} (HTTP {status}): give its user and password in Config(proxy=…)"
+    ),
+    "calls.answer_before_request": "{peer} answered before the request was sent",
+    "calls.connection_broke_before_sent": "the connection to {peer} broke before the request was sent ({error})",
+    "calls.connection_broke": "the connection broke ({error})",
+    "calls.no_answer_in_time": "no answer in time",
+    "calls.raised_at": "Raised at:\n{frames}",
+    # An answer without a verdict of the API.
+    "calls.not_http": "the answer is not HTTP",
+    "calls.answer_too_large": "the answer is too large, and was not read",
+    "calls.invalid_status": "the answer's HTTP status is invalid, and its body was ignored",
+    "calls.redirected": "the server redirects, which is not followed: is the base URL right?",
+    "calls.request_too_slow": "the server waited too long for the request",
+    "calls.throttled": "the server asks for fewer calls",
+    "calls.server_error": "the server failed; the call may have been done",
+    "calls.not_json": "the answer is not JSON: is the base URL right?",
+    "calls.no_verdict": "the answer holds no verdict",
+    # A refusal. The text is the API's own, in Spanish, or says that there is none.
+    "calls.wrong_key_pair": "the API refused: {text}",
+    "calls.not_permitted": "the API refused: {text}",
+    "calls.not_found": "the API refused: {text}",
+    "calls.invalid_data": "the API refused: {text}",
+    "calls.refused": "the API refused: {text}",
+    "calls.no_reason": "it gave no reason",
+    "calls.no_readable_reason": "it gave no reason that can be read: is the base URL right?",
+    # A success whose data cannot be read. Fields have the API's names, and rows are counted from 0.
+    "calls.unreadable_answer": "the API accepted the call, but its answer cannot be read: {reason}",
+    "calls.not_a_list": "expected a list of rows",
+    "calls.in_row": "row {row}: {reason}",
+    "calls.in_field": "{field}: {reason}",
+    "calls.field_missing": "{field} is missing",
+    "calls.field_unreadable": "{field} cannot be read",
+    "calls.empty": "is required, but empty",
+    "calls.not_an_object": "expected an object, not {found}",
+    "calls.not_a_text": "expected a text, not {found}",
+    "calls.not_a_whole_number": "expected a whole number, not {found}",
+    "calls.json_null": "null",
+    "calls.json_boolean": "a bool",
+    "calls.json_text": "this text",
+    "calls.json_whole_number": "a whole number",
+    "calls.json_fraction": "a fraction",
+    "calls.json_list": "a list",
+    "calls.json_object": "an object",
+    # Answers that contradict each other: they mix two companies.
+    "calls.keys_of_two_companies": (
+        "the API gave the same keys for two companies, {uid} and {other}: they are used for neither. "
+        "List the companies again"
+    ),
+    "calls.company_with_two_rfcs": (
+        "the company {uid} has the RFC {rfc} in this answer, and {earlier} in an earlier one: "
+        "one of them is about another company. List the companies again"
+    ),
+    "calls.list_with_shared_keys": (
+        "the list gives two companies, {uid} and {other}, the same keys: they are used for neither. "
+        "List the companies again"
+    ),
+    "calls.list_with_two_rfcs": (
+        "the list gives the company {uid} two RFCs, {rfc} and {other}: one of them is another company's. "
+        "List the companies again"
+    ),
     # Several attempts, or a read that verifies a write.
     "calls.sent_again": "(it was sent again, and that attempt failed: {error})",
     "calls.not_verified": "(could not verify whether it was done: {error})",
@@ -42,4 +130,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     "calls.refused_and_not_searched": "(whether it is there could not be seen: {error})",
     "calls.not_searched": "(it could not be looked for: {error})",
+    # Many calls (`bulk`).
+    "calls.while_working_on_item": "while working on item {index}",
+    "calls.item_awaited_cancelled": "item {index} awaited a task or future that other code cancelled",
 }

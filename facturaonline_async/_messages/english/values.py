@@ -40,16 +40,19 @@ TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
     "values.not_text_or_none": "{name} must be a text or None, and was {kind}.",
     "values.empty": "{name} is empty.",
     "values.not_visible_ascii": "{name} must be visible ASCII, and not empty; it was {kind}.",
+    "values.not_encodable": "{name} is not a text, or holds half a character (a lone surrogate).",
     "values.password_not_one_line": "{name} is empty, or holds a line break or another control character.",
     # Numbers.
     "values.not_positive": "{name} must be a number above 0, and was {value}.",
     "values.not_positive_int": "{name} must be a whole number above 0, and was {value}.",
+    "values.negative": "{name} must be a number from 0 up, and was {value}.",
     "values.not_count": "{name} must be a whole number from 0 up, and was {kind}.",
     "values.not_seconds": "{name} must be None or a number of seconds from 0 up, and was {value}.",
     # Times.
     "values.not_datetime_or_none": "{name} must be a datetime or None, and was {kind}.",
     "values.without_time_zone": "{name} must be an aware datetime: give it a time zone.",
     # Keys and secrets.
+    "values.connect_without_credentials": "credentials are missing: pass Credentials(…), or set {variable}.",
     "values.keys_in_panel": "Give the key that the panel shows.",
     "values.invalid_key": "{name} holds a blank, a line break or another character that never occurs in a key. "
     "Copy the whole key, and nothing else, from the panel.",
@@ -58,6 +61,8 @@ TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
     "values.secret_bytes_pickled": "Secret bytes cannot be pickled. If they must be stored, pass bytes(value).",
     # The base URL.
     "values.config_without_base_url": "Config.base_url is missing. Give SANDBOX or PRODUCTION.",
+    "values.connect_without_base_url": "base_url is missing: pass base_url=SANDBOX (or PRODUCTION), "
+    "or set FACTURAONLINE_BASE_URL.",
     "values.base_url_not_url": "base_url is not a URL.",
     "values.base_url_not_http": "base_url is not an http(s) URL in ASCII.",
     "values.base_url_with_query": "base_url must not hold a user, a query or a fragment.",

@@ -204,6 +204,38 @@ def test_refusals_with_a_general_status_are_classified_by_text(text: str, kind: 
     assert type(refused({"status": "failed", "0": text}, endpoint=DELETE, status=status)) is kind
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, "calls.wrong_key_pair"),
+        (403, "calls.not_permitted"),
+        (404, "calls.not_found"),
+        (422, "calls.invalid_data"),
+        (409, "calls.refused"),
+    ],
+)
+def test_the_code_of_a_refusal_says_which_one_and_its_parameter_is_the_apis_text(status: int, code: str) -> None:
+    text, bare = (refused(body, status=status).args[0] for body in ({"message": "Ya <b>existe</b>"}, {}))
+    assert (text.code, text.parameters) == (code, {"text": "Ya existe"})
+    assert (bare.code, bare.parameters["text"].code) == (code, "calls.no_reason")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (299, b"<html>", "calls.not_json"),
+        (200, {"status": "?"}, "calls.no_verdict"),
+        (302, {}, "calls.redirected"),
+        (408, {}, "calls.request_too_slow"),
+        (429, {}, "calls.throttled"),
+        (503, {}, "calls.server_error"),
+        (600, {}, "calls.invalid_status"),
+    ],
+)
+def test_an_answer_without_a_verdict_has_a_code(status: int, body: object, code: str) -> None:
+    assert refused(body, status=status).code == code
+
+
 def test_a_create_never_raises_not_found() -> None:
     error = refused({"status": "error", "message": "El régimen no existe"}, endpoint=CREATE)
     assert type(error) is ApiError

@@ -89,6 +89,7 @@ def test_a_missing_field_means_the_default(missing: str) -> None:
         (["private"], "expected an object, not a list"),
         ("private", "expected an object, not this text"),
         (None, "expected an object, not null"),
+        (7, "expected an object, not a whole number"),
     ],
 )
 def test_a_row_that_cannot_be_read_names_its_field_and_not_its_value(row: object, reason: str) -> None:
