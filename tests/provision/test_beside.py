@@ -80,7 +80,7 @@ def behind(seconds: float) -> Act:
 @pytest.mark.parametrize("before", ["a run", "an ensure", "a find"])
 @WHATS
 @staged()
-async def test_a_run_makes_nothing_again_that_lists_lack_and_this_session_has_seen(
+async def test_a_run_does_not_create_again_what_its_session_has_seen_and_lists_lack(
     stage: Stage, client: FacturaOnline, what: str, before: str
 ) -> None:
     if before == "a run":
@@ -124,21 +124,21 @@ async def test_a_step_deleted_elsewhere_is_created_again_after_the_settle_time(
 
 
 @staged(list_lag=8.0)
-async def test_a_second_ensure_finds_what_no_list_shows_yet(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_second_ensure_finds_a_company_that_lists_do_not_show_yet(stage: Stage, client: FacturaOnline) -> None:
     first = await client.empresas.ensure(nueva(RFC))
     second = await client.empresas.ensure(nueva(RFC))
     assert (first.uid, stage.count(EMPRESAS)) == (second.uid, 1)
 
 
 @staged(list_lag=8.0)
-async def test_a_run_adopts_what_was_ensured_a_moment_ago(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_run_adopts_a_company_that_ensure_created_just_before(stage: Stage, client: FacturaOnline) -> None:
     await client.empresas.ensure(nueva(RFC))
     _, report = await run(client, plan_of([1]))
     assert (there(stage), report.is_complete, report.empresas[State.ADOPTED]) == (wanted(plan_of([1])), True, 1)
 
 
 @staged(list_lag=8.0)
-async def test_an_ensure_finds_what_a_run_created_a_moment_ago(stage: Stage, client: FacturaOnline) -> None:
+async def test_ensure_finds_a_company_that_a_run_created_just_before(stage: Stage, client: FacturaOnline) -> None:
     async with provision(client, plan_of([0]), settle=SETTLE) as under_way:
         async for outcome in under_way:
             empresa = await client.empresas.ensure(nueva(RFC))
@@ -147,7 +147,7 @@ async def test_an_ensure_finds_what_a_run_created_a_moment_ago(stage: Stage, cli
 
 
 @staged(list_lag=8.0)
-async def test_what_is_ensured_during_a_run_is_adopted_by_it(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_run_adopts_a_company_that_ensure_creates_meanwhile(stage: Stage, client: FacturaOnline) -> None:
     plan = plan_of([1] * 6)
     async with provision(client, plan, settle=SETTLE, concurrency=1) as under_way:
         async for outcome in under_way:
@@ -161,7 +161,9 @@ async def test_what_is_ensured_during_a_run_is_adopted_by_it(stage: Stage, clien
 
 
 @staged(list_lag=8.0)
-async def test_two_runs_that_meet_in_the_middle_make_each_once(stage: Stage, client: FacturaOnline) -> None:
+async def test_two_runs_of_the_same_rows_in_opposite_order_create_each_once(
+    stage: Stage, client: FacturaOnline
+) -> None:
     plan = plan_of([1] * 10)
     backwards = Plan.from_values((nueva(row.rfc), row.series) for row in reversed(plan.rows))
     ended = await asyncio.gather(run(client, plan, concurrency=1), run(client, backwards, concurrency=1))
@@ -171,7 +173,9 @@ async def test_two_runs_that_meet_in_the_middle_make_each_once(stage: Stage, cli
 
 
 @staged()
-async def test_a_run_that_ends_leaves_the_others_their_ears(stage: Stage, client: FacturaOnline) -> None:
+async def test_the_end_of_a_run_does_not_drop_the_resolved_creates_of_another_run(
+    stage: Stage, client: FacturaOnline
+) -> None:
     """Two runs have a lost answer. One ends; the other reaches the step long after the pending create is resolved."""
     plan, other = plan_of([0] * 8), Plan.from_values([(nueva("BBB010101000"), [])])
     *there_before, last = [row.rfc for row in plan]
@@ -202,7 +206,9 @@ async def test_a_serie_that_appears_while_a_run_waits_for_a_start_is_not_created
 
 
 @staged(list_lag=8.0)
-async def test_a_run_respects_a_create_that_was_pending_when_it_began(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_run_adopts_the_result_of_a_create_that_was_pending_when_it_began(
+    stage: Stage, client: FacturaOnline
+) -> None:
     plan = plan_of([0] * 8)
     *there_before, last = [row.rfc for row in plan]
     for rfc in there_before:
@@ -260,7 +266,7 @@ async def test_no_ensure_repeats_a_pending_create_of_an_earlier_run(
 
 
 @staged()
-async def test_a_run_waits_for_the_pending_create_of_another_run(stage: Stage, client: FacturaOnline) -> None:
+async def test_two_runs_at_once_wait_for_the_pending_create_of_each_other(stage: Stage, client: FacturaOnline) -> None:
     """The first create is lost, its repeat comes late; the second run settles between the two."""
     stage.on(EMPRESAS, lost(), times=1)
     stage.on(EMPRESAS, lost(done_after=20), times=1)
@@ -293,7 +299,7 @@ async def test_the_pending_create_of_an_ensure_outlives_a_run_with_a_shorter_set
 
 @pytest.mark.parametrize(("what", "words"), [(EMPRESAS, YES_IN_OTHER_WORDS), (SERIES, YES)], ids=["company", "serie"])
 @staged()
-async def test_a_confirmed_create_is_not_repeated_although_no_list_shows_it(
+async def test_a_confirmed_create_is_not_sent_again_although_no_list_shows_it(
     stage: Stage, client: FacturaOnline, what: str, words: Act
 ) -> None:
     """A confirmation that cannot be read, or has no uid: ensures and runs wait for it long after the run."""
@@ -309,9 +315,7 @@ async def test_a_confirmed_create_is_not_repeated_although_no_list_shows_it(
 
 @WHATS
 @staged()
-async def test_several_that_are_found_before_a_create_are_for_a_person(
-    stage: Stage, client: FacturaOnline, what: str
-) -> None:
+async def test_several_matches_before_a_create_are_a_conflict(stage: Stage, client: FacturaOnline, what: str) -> None:
     """An ensure's create is pending. When a run reaches it, two exist that its lists did not show."""
     stage.on(what, lost(), times=1)
     with pytest.raises(OutcomeUnknownError):
@@ -409,7 +413,7 @@ async def test_all_names_of_a_journal_share_one_lock(tmp_path: Path) -> None:
     assert names_in(tmp_path) == {"folder", "j", "j.lock", "link"}
 
 
-async def test_a_journal_with_two_names_of_its_own_is_refused(tmp_path: Path) -> None:
+async def test_a_journal_with_a_hard_link_is_refused(tmp_path: Path) -> None:
     await (await opened(tmp_path / "j")).aclose()
     (tmp_path / "k").hardlink_to(tmp_path / "j")
     for name in "jk":
@@ -442,7 +446,7 @@ def _replace(path: Path) -> None:
 
 
 @pytest.mark.parametrize("meddle", [_remove, _replace])
-async def test_a_journal_that_is_taken_away_stops_the_run_before_anything_more_is_sent(
+async def test_a_removed_or_replaced_journal_stops_the_run_before_the_next_create(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path, meddle: Callable[[Path], None]
 ) -> None:
     done: list[str] = []
@@ -459,7 +463,7 @@ async def test_a_journal_that_is_taken_away_stops_the_run_before_anything_more_i
 
 
 @pytest.mark.parametrize("name", [":memory:", "file:x?mode=memory", "a?b#c%20.sqlite", "-"])
-async def test_any_name_of_a_journal_is_a_file(
+async def test_a_journal_name_with_special_characters_is_the_name_of_a_file(
     client: FacturaOnline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -53,7 +53,7 @@ async def test_without_a_settle_time_late_creates_are_duplicated(
 
 
 @pytest.mark.parametrize("endpoint", ["empresas.create", "series.create"])
-async def test_naive_repeats_make_duplicates(emulator: Emulator, endpoint: str) -> None:
+async def test_retries_without_reconciling_make_duplicates(emulator: Emulator, endpoint: str) -> None:
     emulator.inject(Fault.drop_after_commit(), endpoint=endpoint, times=None, probability=0.5)
     rows = [(nueva(row.rfc), row.series) for row in make_plan(EMPRESAS)]
     async with connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client:
@@ -61,7 +61,7 @@ async def test_naive_repeats_make_duplicates(emulator: Emulator, endpoint: str) 
     assert judge(emulator.state, LETRAS).duplicates > 0
 
 
-def test_an_intent_that_is_written_down_late_is_forgotten_in_a_crash() -> None:
+def test_an_intent_that_is_recorded_after_the_send_makes_duplicates_in_a_crash() -> None:
     def made(seed: int) -> int:
         world = World(random.Random(seed), list_lag=8.0, choices=("ok",))
         with suppress(AssertionError):

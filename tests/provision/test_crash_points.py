@@ -80,7 +80,9 @@ async def brought_to_its_end(emulator: Emulator, journal: Path) -> None:
 
 
 @pytest.mark.parametrize("point", sorted({*POINTS} - LOST - AGAIN))
-async def test_a_crash_at_a_point_of_the_protocol(emulator: Emulator, tmp_path: Path, point: str) -> None:
+async def test_after_a_crash_at_any_point_the_next_run_creates_everything_once(
+    emulator: Emulator, tmp_path: Path, point: str
+) -> None:
     journal = tmp_path / "run.sqlite"
     is_once = "plan" in point or "list at the end" in point
     await dies(emulator, journal, point, skip=0 if is_once else 1)
@@ -88,7 +90,9 @@ async def test_a_crash_at_a_point_of_the_protocol(emulator: Emulator, tmp_path: 
 
 
 @pytest.mark.parametrize("point", sorted(LOST))
-async def test_a_crash_while_an_answer_is_missing(emulator: Emulator, tmp_path: Path, point: str) -> None:
+async def test_after_a_crash_with_lost_answers_the_next_run_creates_everything_once(
+    emulator: Emulator, tmp_path: Path, point: str
+) -> None:
     journal = tmp_path / "run.sqlite"
     for fault in (Fault.drop_after_commit(), Fault.commit_late(0.3), Fault.drop_before_commit()):
         emulator.inject(fault, endpoint="empresas.create")
@@ -97,7 +101,9 @@ async def test_a_crash_while_an_answer_is_missing(emulator: Emulator, tmp_path: 
 
 
 @pytest.mark.parametrize("point", sorted(AGAIN))
-async def test_a_crash_while_resuming_from_a_crash(emulator: Emulator, tmp_path: Path, point: str) -> None:
+async def test_after_a_crash_while_resuming_the_next_run_creates_everything_once(
+    emulator: Emulator, tmp_path: Path, point: str
+) -> None:
     journal = tmp_path / "run.sqlite"
     emulator.inject(Fault.commit_late(0.4), endpoint="empresas.create")
     await dies(emulator, journal, "after a serie's intent, before the first byte")
@@ -108,7 +114,7 @@ async def test_a_crash_while_resuming_from_a_crash(emulator: Emulator, tmp_path:
 
 @pytest.mark.parametrize("endpoint", ["empresas.create", "series.create"])
 @pytest.mark.parametrize("is_done", [True, False])
-async def test_a_kill_while_the_server_is_at_work(
+async def test_after_a_kill_during_a_request_the_next_run_creates_everything_once(
     emulator: Emulator,
     tmp_path: Path,
     endpoint: str,

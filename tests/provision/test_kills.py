@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
-def test_killed_at_random_the_command_makes_nothing_twice() -> None:
+def test_a_command_killed_at_random_creates_nothing_twice() -> None:
     command = [sys.executable, "-m", "benchmarks.crash", "--short"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     sys.stdout.write(ended.stdout)

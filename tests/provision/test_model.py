@@ -93,7 +93,7 @@ async def live(world: World, plan: Plan, endings: list[Ending]) -> None:
     list_lag=st.sampled_from((0.0, 1.0, 8.0)),
     read_lag=st.sampled_from((0.0, 2.0)),
 )
-def test_nothing_is_ever_made_twice(
+def test_no_fault_and_no_crash_makes_a_run_create_anything_twice(
     shape: list[int], endings: list[Ending], chance: random.Random, list_lag: float, read_lag: float
 ) -> None:
     virtually(live(World(chance, list_lag=list_lag, read_lag=read_lag), plan_of(shape), endings))
@@ -115,7 +115,7 @@ def scripted(script: dict[str, list[str]], *, series: int, list_lag: float = 0.0
     return world, virtually(main())
 
 
-def test_a_create_sent_while_others_wait_waits_as_long() -> None:
+def test_a_create_sent_while_others_settle_gets_a_full_settle_time() -> None:
     """A serie that could not be sent at first is sent when its neighbour is listed, and is due much later."""
     world, report = scripted({"F": ["dropped"], "P": ["not sent"] * 3 + ["done late"]}, series=2, list_lag=8.0)
     assert world.fates == {"ok": 2, "dropped": 1, "not sent": 3, "done late": 1}

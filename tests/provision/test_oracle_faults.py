@@ -93,7 +93,7 @@ def committed_twice(emulator: Emulator) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_cancelled_again_and_again_under_faults_all_is_there_once(tmp_path: Path, seed: int) -> None:
+async def test_runs_cancelled_again_and_again_under_faults_create_everything_once(tmp_path: Path, seed: int) -> None:
     journal, chance = tmp_path / "run.sqlite", random.Random(seed)
     async with faulty(seed) as emulator:
         for _ in range(4):
@@ -109,7 +109,7 @@ async def test_cancelled_again_and_again_under_faults_all_is_there_once(tmp_path
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_without_a_journal_one_run_makes_nothing_twice(seed: int) -> None:
+async def test_one_run_without_a_journal_creates_nothing_twice(seed: int) -> None:
     async with faulty(seed) as emulator:
         report = None
         while report is None:  # the list at the beginning may fail

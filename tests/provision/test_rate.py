@@ -19,7 +19,7 @@ def most_in(times: list[float], seconds: float) -> int:
 
 
 @staged(host_rates=(Rate(RATE, 1),))
-async def test_never_more_than_the_rate_and_nearly_never_less(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_run_keeps_the_rate_and_uses_99_percent_of_it(stage: Stage, client: FacturaOnline) -> None:
     _, report = await run(client, plan_of([3] * EMPRESAS), concurrency=EMPRESAS)
     starts = sorted(seen.at for seen in stage.calls)
     assert report.is_complete

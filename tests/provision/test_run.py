@@ -115,7 +115,7 @@ async def test_a_second_run_changes_nothing(client: FacturaOnline, emulator: Emu
     assert (json.dumps(emulator.state), report.is_complete, report.empresas[State.ADOPTED]) == (before, True, 10)
 
 
-async def test_a_rows_failure_is_its_outcome_and_stops_no_other(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_failed_row_does_not_stop_the_others(client: FacturaOnline, emulator: Emulator) -> None:
     body = {"status": "error", "message": {"cer": ["El certificado no es válido"]}}
     emulator.inject(Fault.status(200, body=body), endpoint="empresas.create")
     plan = Plan.from_values([(nueva(f"AAA010101{number:03}"), [F]) for number in range(5)])
@@ -129,7 +129,9 @@ async def test_a_rows_failure_is_its_outcome_and_stops_no_other(client: FacturaO
     assert (report.is_complete, report.failed, len(rows(emulator))) == (False, [failed], 4)
 
 
-async def test_a_series_failure_leaves_its_company_and_the_others(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_failed_serie_leaves_its_company_and_the_other_series(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
     emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="series.create")
     (outcome,), report = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F, P])]))
     assert Counter(serie.state for serie in outcome.series) == {State.CREATED: 1, State.FAILED: 1}
@@ -159,7 +161,7 @@ async def test_wrong_main_keys_stop_before_anything_is_created(emulator: Emulato
 
 
 @pytest.mark.parametrize("uids", [2, 3])
-async def test_an_rfc_that_exists_several_times_is_for_a_person(
+async def test_an_rfc_that_exists_several_times_is_a_conflict(
     client: FacturaOnline, emulator: Emulator, uids: int
 ) -> None:
     found = [emulator.add_empresa(rfc="EKU9003173C9") for _ in range(uids)]
@@ -192,7 +194,7 @@ async def test_of_several_series_only_a_single_active_one_is_adopted(
         assert (serie.state, serie.uid) == (State.ADOPTED, found[adopted])
 
 
-async def test_a_create_without_an_outcome_is_sent_again_when_it_surely_was_not_done(
+async def test_a_create_without_an_outcome_is_sent_again_after_the_settle_time(
     client: FacturaOnline, emulator: Emulator
 ) -> None:
     for endpoint in ("empresas.create", "series.create"):
@@ -227,9 +229,7 @@ async def test_keys_of_another_company_are_never_used(client: FacturaOnline, emu
     assert len(emulator.state["series"]) == 0
 
 
-async def test_runs_of_one_session_at_the_same_time_make_nothing_twice(
-    client: FacturaOnline, emulator: Emulator
-) -> None:
+async def test_concurrent_runs_of_one_session_create_nothing_twice(client: FacturaOnline, emulator: Emulator) -> None:
     plan = Plan.from_values([(nueva(f"AAA010101{number:03}"), [F]) for number in range(10)])
     await asyncio.gather(
         run(client, plan), run(client, plan), *(client.empresas.ensure(nueva(row.rfc)) for row in plan.rows[5:])
@@ -238,7 +238,7 @@ async def test_runs_of_one_session_at_the_same_time_make_nothing_twice(
     assert (len(emulator.state["empresas"]) - 1, len(emulator.state["series"])) == (10, 10)
 
 
-async def test_keys_that_are_known_as_another_companys_are_not_used(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_keys_known_to_belong_to_another_company_are_not_used(client: FacturaOnline, emulator: Emulator) -> None:
     mine, other = emulator.add_empresa(rfc="EKU9003173C9"), emulator.add_empresa(rfc="AAA010101AA1")
     rows = emulator.state["empresas"]
     keys = {name: rows[other][name] for name in ("api_key", "secret_key")}
@@ -250,7 +250,7 @@ async def test_keys_that_are_known_as_another_companys_are_not_used(client: Fact
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-async def test_a_detail_without_keys_is_asked_for_again(
+async def test_a_company_is_read_again_until_its_answer_has_keys(
     client: FacturaOnline,
     emulator: Emulator,
     is_there: bool,  # noqa: FBT001
@@ -266,7 +266,7 @@ async def test_a_detail_without_keys_is_asked_for_again(
     assert (outcome.ok, emulator.count("empresas.get")) == (True, 2 if is_there else 1)
 
 
-async def test_the_main_company_itself_may_stand_in_the_plan(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_a_plan_may_contain_the_main_company(client: FacturaOnline, emulator: Emulator) -> None:
     rfc = emulator.state["empresas"][MAIN]["rfc"]
     (outcome,), report = await run(client, Plan.from_values([(nueva(rfc), [F])]))
     assert (outcome.state, outcome.uid, report.is_complete) == (State.ADOPTED, MAIN, True)
@@ -295,7 +295,9 @@ class Broken:
         raise RuntimeError("clave-secreta")
 
 
-async def test_a_row_that_breaks_fails_alone_and_shows_nothing(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_an_unexpected_exception_fails_one_row_and_its_text_is_not_shown(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
     _, good = Plan.from_values([(nueva(rfc), [F]) for rfc in ("AAA010102AA1", "AAA010101AA1")])
     outcomes, report = await run(client, Plan([Broken(), good]))
     assert [(outcome.state, outcome.reason) for outcome in outcomes] == [
@@ -321,7 +323,7 @@ async def test_lost_answers_make_no_duplicates(client: FacturaOnline, emulator: 
     assert (report.is_complete, rows(emulator)) == (True, expected)
 
 
-async def test_two_hundred_companies_with_three_series_each() -> None:
+async def test_a_plan_of_200_companies_creates_exactly_200_companies_and_600_series() -> None:
     """Exactly 200 and 600, each series under its own company, none under the main one."""
     series = [
         PlanSerie(letra=letra, tipo_documento=tipo)
@@ -342,7 +344,7 @@ async def test_two_hundred_companies_with_three_series_each() -> None:
 # ── The list at the end ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_list_at_the_end_is_given_time_to_show_all() -> None:
+async def test_the_audit_waits_until_lists_show_everything() -> None:
     async with (
         Emulator(list_lag=0.4) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=evolve(QUICK, deadline=2)) as client,
@@ -380,7 +382,7 @@ async def meddled(under_way: Run, emulator: Emulator) -> AsyncIterator[RowOutcom
 # ── Observing and stopping a run ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_every_step_of_every_thing_is_an_event_without_secrets(client: FacturaOnline, emulator: Emulator) -> None:
+async def test_every_change_of_a_step_is_an_event_without_secrets(client: FacturaOnline, emulator: Emulator) -> None:
     events: list[StepEvent] = []
     await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=events.append)
     (uid,) = set(emulator.state["empresas"]) - {MAIN}
@@ -395,7 +397,7 @@ async def test_every_step_of_every_thing_is_an_event_without_secrets(client: Fac
     assert "12345678a" not in repr(events)
 
 
-async def test_a_listener_that_breaks_is_logged_and_changes_nothing(
+async def test_an_exception_of_on_event_is_logged_and_does_not_affect_the_run(
     client: FacturaOnline, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_: StepEvent) -> None:
@@ -425,9 +427,7 @@ async def test_a_stopped_run_finishes_requests_in_flight_and_starts_no_others(tm
         assert (report.is_complete, len(rows(emulator)), len(emulator.state["series"])) == (True, 30, 60)
 
 
-async def test_a_row_overrides_what_the_run_does_with_an_existing_company(
-    client: FacturaOnline, emulator: Emulator
-) -> None:
+async def test_existing_of_a_row_overrides_existing_of_the_run(client: FacturaOnline, emulator: Emulator) -> None:
     choices: list[Existing | None] = ["adopt", "update", "fail", None]
     rfcs = [f"AAA010101AA{number}" for number in range(4)]
     uids = [emulator.add_empresa(rfc=rfc, razon_social="VIEJA") for rfc in rfcs]
@@ -446,7 +446,7 @@ async def test_a_row_overrides_what_the_run_does_with_an_existing_company(
 @pytest.mark.parametrize(
     "wrong", [{"existing": "replace"}, {"settle": -1}, {"settle": float("nan")}, {"concurrency": 0}]
 )
-async def test_an_argument_that_cannot_be_is_refused_before_anything_is_sent(
+async def test_an_invalid_argument_is_refused_before_anything_is_sent(
     client: FacturaOnline, emulator: Emulator, wrong: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidInputError) as caught:
@@ -478,7 +478,7 @@ def sat_plans() -> list[list[tuple[str, Sello, Sello | None]]]:
 
 
 @pytest.mark.parametrize("upload", ["multipart", "base64"])
-async def test_the_real_certificates_arrive_byte_for_byte(upload: Upload) -> None:
+async def test_the_test_certificates_of_the_sat_arrive_byte_for_byte(upload: Upload) -> None:
     plans = sat_plans()
     assert ([len(plan) for plan in plans], sum(fiel is not None for plan in plans for _, _, fiel in plan)) == (
         [8, 2],

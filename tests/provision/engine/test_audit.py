@@ -47,7 +47,7 @@ def now() -> float:
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 5.0, SETTLE - 9.0])
 @WHATS
 @staged(list_lag=8.0)
-async def test_a_duplicate_made_by_the_server_is_never_complete(
+async def test_a_run_with_a_duplicate_made_by_the_server_is_not_complete(
     stage: Stage, client: FacturaOnline, what: str, seconds: float
 ) -> None:
     """Lists show it a while later, but within the settle time."""
@@ -81,7 +81,7 @@ async def test_a_conflict_found_by_the_audit_ends_when_a_person_has_resolved_it(
 
 @pytest.mark.virtual_clock
 @pytest.mark.parametrize("endpoint", [EMPRESAS, SERIES])
-async def test_a_balancer_that_repeats_a_post_is_found_out(endpoint: str) -> None:
+async def test_the_audit_finds_a_post_that_a_balancer_sent_twice(endpoint: str) -> None:
     async with (
         Emulator() as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
@@ -96,7 +96,7 @@ async def test_a_balancer_that_repeats_a_post_is_found_out(endpoint: str) -> Non
 
 
 @staged()
-async def test_each_company_that_was_touched_is_listed_once_more_after_settle_and_no_other(
+async def test_the_audit_lists_each_company_with_new_series_once_after_settle(
     stage: Stage, client: FacturaOnline
 ) -> None:
     plan = plan_of([2, 0, 1, 1])
@@ -145,7 +145,7 @@ async def test_without_an_audit_a_run_ends_at_once_and_nothing_is_listed_again(
 
 
 @staged()
-async def test_a_run_that_creates_nothing_waits_for_nothing(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_run_that_creates_nothing_does_not_wait_for_an_audit(stage: Stage, client: FacturaOnline) -> None:
     await run(client, plan_of([1]), journal="virtual")
     began = now()
     _, report = await run(client, plan_of([1]), journal="virtual")
@@ -154,7 +154,7 @@ async def test_a_run_that_creates_nothing_waits_for_nothing(stage: Stage, client
 
 @WHATS
 @staged()
-async def test_a_timer_that_goes_off_a_moment_early_is_not_set_again_and_again(
+async def test_a_timer_that_fires_early_on_a_coarse_clock_is_not_set_repeatedly(
     stage: Stage, client: FacturaOnline, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Where a clock is coarse, the time is a little before the moment when the timer for that moment goes off."""
@@ -199,7 +199,7 @@ async def stopped(stop: Callable[[], None], stage: Stage, number: int) -> None:
 @pytest.mark.parametrize("how", ["left", "stopped"])
 @WHATS
 @staged()
-async def test_the_next_run_makes_the_audit_that_an_ended_run_did_not(
+async def test_the_next_run_makes_the_audit_that_an_earlier_run_skipped(
     stage: Stage, client: FacturaOnline, what: str, how: str
 ) -> None:
     stage.on(what, twice(15), times=1)
@@ -229,7 +229,9 @@ async def test_a_journal_is_not_complete_before_the_audit(stage: Stage, client: 
 
 @WHATS
 @staged()
-async def test_a_last_list_that_fails_for_a_while_is_read_again(stage: Stage, client: FacturaOnline, what: str) -> None:
+async def test_an_audit_list_that_fails_for_a_while_is_read_again(
+    stage: Stage, client: FacturaOnline, what: str
+) -> None:
     stage.on(LISTS[what], BROKEN, since=SETTLE - 2, until=SETTLE + 20)
     _, report = await run(client, plan_of([1]))
     assert (report.audit, report.is_complete) == ([], True)
@@ -237,7 +239,7 @@ async def test_a_last_list_that_fails_for_a_while_is_read_again(stage: Stage, cl
 
 @WHATS
 @staged()
-async def test_a_last_list_that_never_comes_is_said(stage: Stage, client: FacturaOnline, what: str) -> None:
+async def test_an_audit_list_that_never_succeeds_is_reported(stage: Stage, client: FacturaOnline, what: str) -> None:
     stage.on(LISTS[what], BROKEN, since=SETTLE - 2)
     _, report = await run(client, plan_of([1]))
     assert report.audit is not None
@@ -247,7 +249,7 @@ async def test_a_last_list_that_never_comes_is_said(stage: Stage, client: Factur
 
 
 @staged()
-async def test_a_serie_that_was_created_and_is_gone_is_said(stage: Stage, client: FacturaOnline) -> None:
+async def test_the_audit_reports_a_created_serie_that_was_deleted(stage: Stage, client: FacturaOnline) -> None:
     uids = []
     async with provision(client, plan_of([1]), settle=SETTLE) as under_way:
         async for outcome in under_way:

@@ -41,7 +41,7 @@ async def test_items_become_due_at_their_moments_in_any_order_of_arrival(queue: 
     assert found == [("soon", 10), ("late", 30)]
 
 
-async def test_an_item_that_comes_while_another_is_waited_for_is_not_late(queue: DelayQueue[str]) -> None:
+async def test_an_item_put_during_a_wait_is_due_at_its_moment(queue: DelayQueue[str]) -> None:
     queue.put("late", BEGIN + 30)
     waiting = asyncio.create_task(queue.wait())
     await asyncio.sleep(1)
@@ -49,7 +49,7 @@ async def test_an_item_that_comes_while_another_is_waited_for_is_not_late(queue:
     assert (await waiting, passed(), queue.due()) == (True, 5, ["soon"])
 
 
-async def test_an_item_that_is_put_again_waits_for_its_new_moment_alone(queue: DelayQueue[str]) -> None:
+async def test_an_item_put_again_is_due_only_at_its_new_moment(queue: DelayQueue[str]) -> None:
     queue.put("item", BEGIN + 10)
     waiting = asyncio.create_task(queue.wait())
     await asyncio.sleep(1)
@@ -57,7 +57,7 @@ async def test_an_item_that_is_put_again_waits_for_its_new_moment_alone(queue: D
     assert (await waiting, passed(), len(queue), queue["item"], queue.last) == (True, 20, 1, now(), now())
 
 
-async def test_an_item_that_is_taken_out_is_not_waited_for(queue: DelayQueue[str]) -> None:
+async def test_a_removed_item_is_not_waited_for(queue: DelayQueue[str]) -> None:
     queue.put("gone", BEGIN + 10)
     queue.put("item", BEGIN + 20)
     waiting = asyncio.create_task(queue.wait())
@@ -76,7 +76,7 @@ async def test_a_queue_that_was_shut_down_ends_when_it_is_empty(queue: DelayQueu
     assert await queue.wait() is False
 
 
-async def test_an_empty_queue_that_is_waited_for_ends_when_it_is_shut_down(queue: DelayQueue[str]) -> None:
+async def test_shutting_down_an_empty_queue_ends_the_wait_for_it(queue: DelayQueue[str]) -> None:
     waiting = asyncio.create_task(queue.wait())
     await asyncio.sleep(1)
     queue.shutdown()
@@ -102,7 +102,7 @@ async def test_a_timer_that_goes_off_early_is_not_set_for_the_same_moment_again(
     assert 10 <= passed() < 10 + seconds + 0.002
 
 
-async def test_an_event_ends_a_wait_and_a_moment_does_if_the_event_does_not_come() -> None:
+async def test_a_wait_ends_at_the_event_or_at_its_moment() -> None:
     event = asyncio.Event()
     assert (await is_set_before(event, BEGIN + 10), passed()) == (False, 10)
     asyncio.get_running_loop().call_later(5, event.set)

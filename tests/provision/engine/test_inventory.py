@@ -35,7 +35,7 @@ def _mains_only(body: Any) -> None:
 @pytest.mark.parametrize("told", [_keyless, _mains_only])
 @pytest.mark.parametrize("is_there", [True, False])
 @staged()
-async def test_keys_that_no_list_shows_are_verified_before_a_serie_is_created_with_them(
+async def test_unlisted_keys_are_verified_before_a_serie_is_created_with_them(
     stage: Stage,
     client: FacturaOnline,
     told: Callable[[Any], None],
@@ -56,7 +56,7 @@ async def test_keys_that_no_list_shows_are_verified_before_a_serie_is_created_wi
 
 
 @staged()
-async def test_keys_that_no_list_shows_are_used_once_they_are_verified(stage: Stage, client: FacturaOnline) -> None:
+async def test_unlisted_keys_are_used_after_one_verification(stage: Stage, client: FacturaOnline) -> None:
     stage.on("empresas.list", edited(_keyless))
     _, report = await run(client, plan_of([1, 2]))
     assert (there(stage), report.is_complete) == (wanted(plan_of([1, 2])), True)
@@ -67,7 +67,7 @@ async def test_keys_that_no_list_shows_are_used_once_they_are_verified(stage: St
 
 
 @staged()
-async def test_the_main_company_is_not_created_though_no_list_has_it(stage: Stage, client: FacturaOnline) -> None:
+async def test_the_main_company_is_adopted_although_no_list_shows_it(stage: Stage, client: FacturaOnline) -> None:
     uid = str(stage.state.main_uid())
     stage.on("empresas.list", edited(lambda body: body.update(data=[])))
     main = await client.empresas.current()
@@ -98,7 +98,7 @@ async def test_a_conflict_that_was_never_sent_may_be_removed_from_the_plan(
 
 
 @staged()
-async def test_rows_with_the_same_number_are_rows_of_their_own(stage: Stage, client: FacturaOnline) -> None:
+async def test_rows_with_the_same_number_are_distinguished(stage: Stage, client: FacturaOnline) -> None:
     """One is refused, one is lost, one is created; then only the first is tried again."""
     rows = [ValueRow(nueva=nueva(row.rfc), series=row.series, number=1) for row in plan_of([1, 1, 1])]
     plan = Plan(rows)

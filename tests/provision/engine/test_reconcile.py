@@ -64,7 +64,7 @@ async def test_a_create_that_never_succeeds_fails_after_three_sends_and_is_tried
 
 @WHATS
 @staged()
-async def test_a_repeat_that_is_refused_because_it_is_there_by_now_is_taken_for_that(
+async def test_a_second_send_that_is_refused_as_existing_is_adopted(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     """The first create comes about later than anything should, just before its repeat."""
@@ -83,7 +83,7 @@ async def unconnected(_: Stage, call: PreparedRequest, __: ReceivedRequest) -> R
 
 @WHATS
 @staged()
-async def test_a_first_create_that_is_refused_because_it_is_there_is_taken_for_that(
+async def test_a_first_send_that_is_refused_as_existing_is_adopted(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     """Another process was faster: a refused create is listed as `ensure` does, sent before or not."""
@@ -95,7 +95,7 @@ async def test_a_first_create_that_is_refused_because_it_is_there_is_taken_for_t
 
 @WHATS
 @staged()
-async def test_a_refusal_stays_one_where_nothing_is_there_or_that_cannot_be_seen(
+async def test_a_refused_create_is_failed_unless_a_list_shows_the_object(
     stage: Stage, client: FacturaOnline, what: str
 ) -> None:
     stage.on(what, answered(422, {"status": "error", "message": "no"}))
@@ -161,7 +161,7 @@ async def refused_later(stage: Stage, call: PreparedRequest, arrival: ReceivedRe
 
 
 @staged()
-async def test_a_company_that_was_sent_is_not_reported_as_not_tried(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_company_that_was_sent_once_is_not_reported_as_not_tried(stage: Stage, client: FacturaOnline) -> None:
     """One got no answer, and the keys are refused by the time at which it would be sent again."""
     created, lost_one, refused, *others = (row.rfc for row in plan_of([1] * 5))
     stage.on(EMPRESAS, slow(10), about=created)
@@ -178,7 +178,7 @@ async def test_a_company_that_was_sent_is_not_reported_as_not_tried(stage: Stage
 
 
 @staged()
-async def test_main_keys_that_are_refused_on_the_way_are_tried_no_more(stage: Stage, client: FacturaOnline) -> None:
+async def test_refused_main_keys_stop_further_creates(stage: Stage, client: FacturaOnline) -> None:
     stage.on(EMPRESAS, REFUSED_KEYS)
     outcomes, report = await run(client, plan_of([1] * 90))
     tried = stage.count(EMPRESAS)
@@ -193,7 +193,7 @@ async def test_main_keys_that_are_refused_on_the_way_are_tried_no_more(stage: St
 
 @pytest.mark.parametrize(("what", "looks", "skip"), [(EMPRESAS, "empresas.list", 2), (SERIES, "series.list", 1)])
 @staged()
-async def test_lists_that_fail_for_a_while_do_not_end_the_waiting(
+async def test_lists_that_fail_for_a_while_do_not_shorten_the_settle_time(
     stage: Stage, client: FacturaOnline, what: str, looks: str, skip: int
 ) -> None:
     """Lists fail from the first, early one on, until the settle time is nearly over."""
@@ -231,7 +231,7 @@ async def test_a_list_that_fails_before_a_create_fails_only_its_row(stage: Stage
 @pytest.mark.parametrize("how", ["parked", "listed"])
 @WHATS
 @staged()
-async def test_a_list_that_shows_several_is_a_conflict(
+async def test_a_list_with_several_matches_is_a_conflict(
     stage: Stage, client: FacturaOnline, what: str, how: str
 ) -> None:
     """Another program creates one, too, while a create of the run is pending, or is not listed yet."""
@@ -275,7 +275,7 @@ async def test_unknown_series_of_a_company_that_cannot_be_read_do_not_block_the_
 
 @pytest.mark.parametrize("is_left", [True, False])
 @staged()
-async def test_a_serie_with_a_yes_that_never_shows_is_never_complete(
+async def test_a_confirmed_serie_that_no_list_shows_is_not_complete(
     stage: Stage,
     client: FacturaOnline,
     is_left: bool,  # noqa: FBT001
@@ -358,7 +358,7 @@ UNREAD = answered(404, {"status": "error", "message": "La empresa no existe"})
 
 
 @staged()
-async def test_a_company_that_is_readable_only_after_the_deadline_gets_its_series_all_the_same(
+async def test_a_company_that_is_readable_only_after_the_deadline_gets_its_series(
     stage: Stage, client: FacturaOnline
 ) -> None:
     stage.on("empresas.get", UNREAD, until=CONFIG.deadline + 10)
@@ -387,7 +387,7 @@ async def test_a_company_that_never_becomes_readable_ends_its_row_when_the_settl
 
 
 @staged()
-async def test_a_row_that_a_stopped_run_did_not_send_says_so(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_row_that_a_stopped_run_did_not_send_has_that_reason(stage: Stage, client: FacturaOnline) -> None:
     """The run is stopped at each moment between a worker's taking the row and the first byte of its create."""
     outcomes: list[RowOutcome] = []
     for ticks in range(8):
@@ -400,7 +400,7 @@ async def test_a_row_that_a_stopped_run_did_not_send_says_so(stage: Stage, clien
 
 
 @staged()
-async def test_a_row_that_a_stopped_run_did_not_send_again_says_so(stage: Stage, client: FacturaOnline) -> None:
+async def test_a_row_that_a_stopped_run_did_not_send_again_has_that_reason(stage: Stage, client: FacturaOnline) -> None:
     """The run is stopped at each moment after the list that shows that the first create was not done."""
     stage.on(EMPRESAS, lost())
     reasons = set()
@@ -444,9 +444,7 @@ async def test_a_serie_that_appears_after_the_settle_time_is_reported_by_the_aud
 
 
 @staged()
-async def test_a_cancelled_run_leaves_nothing_running_and_a_new_one_does_the_rest(
-    stage: Stage, client: FacturaOnline
-) -> None:
+async def test_a_cancelled_run_leaves_no_task_and_a_new_run_completes_it(stage: Stage, client: FacturaOnline) -> None:
     plan = plan_of([2] * 50)
     before = len(asyncio.all_tasks())
     task = asyncio.create_task(run(client, plan))

@@ -87,7 +87,7 @@ def series(emulator: Emulator) -> list[str]:
 # ── What may change ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_three_passwords_are_corrected_and_nothing_else_is_touched(
+async def test_after_three_corrected_passwords_only_these_rows_are_sent(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
     rows = [Row(rfc) for rfc in RFCS]
@@ -139,7 +139,7 @@ async def test_only_unfinished_rows_have_their_certificates_checked_again(emulat
     assert sorted(checked) == sorted(row.rfc for row in first.failed)
 
 
-async def test_a_journal_knows_its_host_in_every_spelling(
+async def test_a_journal_accepts_every_spelling_of_its_host(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
     await run(client, plan(Row(RFCS[0])), tmp_path / "j")
@@ -149,7 +149,7 @@ async def test_a_journal_knows_its_host_in_every_spelling(
     assert (True, 1) == (report.is_complete, emulator.count("empresas.create"))
 
 
-async def test_rows_may_be_added_and_stand_anywhere(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+async def test_rows_may_be_added_and_reordered(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
     rows = [Row(rfc) for rfc in RFCS]
     await run(client, plan(*rows[:4]), tmp_path / "j")
     chance = random.Random(1)
@@ -161,7 +161,7 @@ async def test_rows_may_be_added_and_stand_anywhere(client: FacturaOnline, emula
     assert numbers == {row.rfc: row.number for row in rows}
 
 
-async def test_a_row_that_never_was_there_may_be_taken_away(
+async def test_a_row_that_was_refused_may_be_removed_from_the_plan(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.inject(REFUSED, endpoint="empresas.create")
@@ -183,7 +183,9 @@ async def test_series_may_be_added_to_finished_rows(client: FacturaOnline, emula
     assert emulator.count("series.create") == 3
 
 
-async def test_a_series_that_failed_may_change_or_go(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+async def test_a_failed_serie_may_be_changed_or_removed(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
     emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="series.create", times=2)
     row = Row(RFCS[0], (F, P))
     first = await run(client, plan(row), tmp_path / "j")
@@ -194,7 +196,7 @@ async def test_a_series_that_failed_may_change_or_go(client: FacturaOnline, emul
     assert [each["folio"] for each in emulator.state["series"].values()] == [77]
 
 
-async def test_a_done_row_whose_files_are_gone_is_still_done(
+async def test_a_done_row_needs_its_certificate_files_no_longer(
     client: FacturaOnline, emulator: Emulator, tmp_path: Path
 ) -> None:
     row = Row(RFCS[0])

@@ -73,7 +73,7 @@ def is_one_line(error: JournalError, path: Path) -> bool:
 
 
 @given(place=st.integers(0, 1 << 20), bits=st.integers(1, 255), is_wal=st.booleans())
-def test_a_flipped_byte_is_an_error_of_ours_or_no_harm(whole: Path, place: int, bits: int, is_wal: bool) -> None:  # noqa: FBT001
+def test_a_flipped_byte_raises_journal_error_or_does_no_harm(whole: Path, place: int, bits: int, is_wal: bool) -> None:  # noqa: FBT001
     path = whole / "flipped"
     for suffix in ("-shm", "-journal", ".lock"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
@@ -94,7 +94,7 @@ def test_a_flipped_byte_is_an_error_of_ours_or_no_harm(whole: Path, place: int, 
     start=st.integers(0, 1 << 20), length=st.integers(1, 5000), content=st.binary(min_size=1, max_size=20),
     is_cut=st.booleans(),
 )  # fmt: skip
-def test_a_damaged_stretch_is_an_error_of_ours_or_no_harm(
+def test_a_damaged_range_raises_journal_error_or_does_no_harm(
     whole: Path,
     start: int,
     length: int,
@@ -152,7 +152,7 @@ _MOMENTS = (("things", "due"), ("things", "changed"), ("things", "began"), ("run
         ("UPDATE things SET number = -1", "things has an invalid value"),
     ],
 )  # fmt: skip
-def test_an_invalid_value_is_named_in_one_line(tmp_path: Path, statement: str, reason: str) -> None:
+def test_an_invalid_value_is_an_error_of_one_line(tmp_path: Path, statement: str, reason: str) -> None:
     path = tmp_path / "j"
     asyncio.run(write(path, row(2, StepState.FAILED, series=2)))
     alter(path, statement)
@@ -163,7 +163,7 @@ def test_an_invalid_value_is_named_in_one_line(tmp_path: Path, statement: str, r
         assert is_one_line(caught.value, path)
 
 
-def test_a_moment_that_is_no_number_cannot_be_written(tmp_path: Path) -> None:
+def test_a_moment_that_is_nan_cannot_be_written(tmp_path: Path) -> None:
     """SQLite keeps nan as NULL, and no moment of a step may be that; what lies too far ahead is cut down."""
 
     async def main() -> None:
@@ -190,7 +190,7 @@ def test_a_moment_that_is_no_number_cannot_be_written(tmp_path: Path) -> None:
         lambda path: (path.unlink(), path.mkdir()),
     ],
 )
-def test_a_command_says_one_line_and_ends_with_2(
+def test_commands_report_a_damaged_journal_in_one_line_with_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., None], spoil: Callable[[Path], object]
 ) -> None:
     path = tmp_path / f"j{HOSTILE[:3]}"
@@ -202,7 +202,7 @@ def test_a_command_says_one_line_and_ends_with_2(
     assert (caught.value.exit_code, out, err.count("\n"), err.rstrip("\n").isprintable()) == (2, "", 1, True)
 
 
-def test_a_damaged_journal_is_an_invalid_input(tmp_path: Path) -> None:
+def test_a_damaged_journal_raises_invalid_journal_error_and_is_not_changed(tmp_path: Path) -> None:
     asyncio.run(write(tmp_path / "j", mixed(20)))
     content = bytearray((tmp_path / "j").read_bytes())
     for place in range(4096, len(content), 4096):
@@ -213,7 +213,7 @@ def test_a_damaged_journal_is_an_invalid_input(tmp_path: Path) -> None:
     assert (tmp_path / "j").read_bytes() == content
 
 
-def test_a_row_that_a_damaged_page_hides_is_missed(tmp_path: Path) -> None:
+def test_a_row_hidden_by_a_damaged_page_is_detected(tmp_path: Path) -> None:
     """The last row of a page is not counted any more: only its index still knows of it."""
     asyncio.run(write(tmp_path / "j", row(2, StepState.INTENT, series=2)))
     with closing(sqlite3.connect(tmp_path / "j")) as connection:
@@ -230,7 +230,7 @@ def test_a_row_that_a_damaged_page_hides_is_missed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("in_json", [False, True])
-def test_no_text_out_of_a_journal_steers_a_terminal(
+def test_control_characters_of_a_journal_are_never_printed(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     in_json: bool,  # noqa: FBT001

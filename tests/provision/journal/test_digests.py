@@ -39,7 +39,7 @@ def digest(**more: Any) -> bytes:
         ({"mailtomyself": True}, {"mailtomyself": False}, ["mailtomyself"]),
     ],
 )
-def test_the_columns_that_changed_are_named(before: dict[str, Any], now: dict[str, Any], columns: list[str]) -> None:
+def test_changed_columns_are_named(before: dict[str, Any], now: dict[str, Any], columns: list[str]) -> None:
     assert changed_columns(digest(**before), digest(**now)) == columns
 
 
@@ -48,7 +48,7 @@ def test_the_digest_of_an_attribute_does_not_depend_on_a_password() -> None:
     assert (one[:16] == other[:16], one[16:] == other[16:]) == (False, True)
 
 
-def test_an_attribute_takes_four_bytes_and_has_a_name_of_its_own() -> None:
+def test_an_attribute_takes_four_bytes_and_its_hashed_name_is_unique() -> None:
     names = [each.name for each in fields(NuevaEmpresa)]
     assert len({_name_tag(name) for name in names}) == len(names)
     assert len(digest(calle="Centro")) == len(digest()) + 4

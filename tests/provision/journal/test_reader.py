@@ -72,7 +72,7 @@ def lock_up(folder: Path) -> None:
     folder.chmod(0o555)
 
 
-async def test_a_run_that_ended_leaves_one_file_that_is_whole(tmp_path: Path) -> None:
+async def test_an_ended_run_leaves_its_whole_journal_in_one_file(tmp_path: Path) -> None:
     await write(tmp_path / "j", mixed(20))
     assert names(tmp_path) == ["j", "j.lock"]
     shutil.copy(tmp_path / "j", tmp_path / "copy")
@@ -80,9 +80,7 @@ async def test_a_run_that_ended_leaves_one_file_that_is_whole(tmp_path: Path) ->
     assert names(tmp_path) == ["copy", "j", "j.lock"]
 
 
-def test_a_finished_journal_is_read_by_another_user_in_a_folder_that_may_only_be_read(
-    tmp_path: Path, archive: Path
-) -> None:
+def test_another_user_can_read_a_finished_journal_in_a_read_only_folder(tmp_path: Path, archive: Path) -> None:
     asyncio.run(write(tmp_path / "j", mixed(20)))
     shutil.copy(tmp_path / "j", archive)
     lock_up(archive)
@@ -91,7 +89,7 @@ def test_a_finished_journal_is_read_by_another_user_in_a_folder_that_may_only_be
 
 
 @pytest.mark.parametrize("suffixes", [("-wal",), ("-wal", "-shm")])
-async def test_a_killed_journal_is_read_with_its_wal_where_nothing_can_be_written(
+async def test_the_journal_and_wal_of_a_killed_run_are_readable_in_a_read_only_folder(
     tmp_path: Path, archive: Path, suffixes: tuple[str, ...]
 ) -> None:
     await write(tmp_path / "j", row(2, StepState.DONE, Origin.CREATED))
@@ -107,7 +105,7 @@ async def test_a_killed_journal_is_read_with_its_wal_where_nothing_can_be_writte
     assert len(names(archive)) == 1 + len(suffixes)
 
 
-async def test_a_copy_of_a_journal_at_work_without_its_wal_is_named_as_such(tmp_path: Path, archive: Path) -> None:
+async def test_a_copy_of_a_running_journal_without_its_wal_is_recognised(tmp_path: Path, archive: Path) -> None:
     await write(tmp_path / "j", row(2, StepState.DONE, Origin.CREATED))
     async with worker(tmp_path / "j") as process:
         shutil.copy(tmp_path / "j", archive)
@@ -124,14 +122,14 @@ async def test_a_copy_of_a_journal_at_work_without_its_wal_is_named_as_such(tmp_
     assert await asyncio.to_thread(look_as_another, archive / "j") == expected(seen)
 
 
-def test_a_journal_that_another_user_may_not_read_is_an_error_of_ours(archive: Path) -> None:
+def test_a_journal_without_read_permission_raises_journal_error(archive: Path) -> None:
     if os.getuid():
         pytest.skip("only root can be another user")
     asyncio.run(write(archive / "j", row(2)))
     assert look_as_another(archive / "j").startswith(f"the journal {archive / 'j'} cannot be read: ")
 
 
-async def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+async def test_reading_a_missing_journal_creates_no_file(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="does not exist"):
         read_progress(tmp_path / "j")
     assert names(tmp_path) == []

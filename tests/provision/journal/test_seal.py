@@ -115,29 +115,29 @@ def copied(path: Path, folder: Path, *suffixes: str) -> Path:
 # ── What proves itself ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_new_journal_proves_itself(tmp_path: Path) -> None:
+async def test_a_new_journal_is_complete(tmp_path: Path) -> None:
     assert await gap(tmp_path / "j") == ""
 
 
-async def test_a_journal_whose_run_ended_proves_itself(tmp_path: Path) -> None:
+async def test_the_journal_of_an_ended_run_is_complete(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     assert await gap(tmp_path / "j") == ""
 
 
-async def test_a_journal_whose_run_was_killed_proves_itself_with_its_wal(tmp_path: Path, killed: Kill) -> None:
+async def test_the_journal_of_a_killed_run_is_complete_with_its_wal(tmp_path: Path, killed: Kill) -> None:
     killed(tmp_path / "j")
     assert read_progress(tmp_path / "j").empresas["intent"] == 20  # reading changes nothing
     assert await gap(tmp_path / "j") == ""
 
 
-async def test_a_journal_in_a_folder_that_was_renamed_proves_itself(tmp_path: Path, killed: Kill) -> None:
+async def test_a_journal_in_a_renamed_folder_is_complete(tmp_path: Path, killed: Kill) -> None:
     (tmp_path / "old").mkdir()
     killed(tmp_path / "old" / "j")
     (tmp_path / "old").rename(tmp_path / "new")
     assert await gap(tmp_path / "new" / "j") == ""
 
 
-async def test_a_journal_that_another_program_has_tidied_up_proves_itself(tmp_path: Path, killed: Kill) -> None:
+async def test_a_journal_whose_wal_another_program_checkpointed_is_complete(tmp_path: Path, killed: Kill) -> None:
     """It moves the whole -wal into the file when it leaves, and with it the mark."""
     killed(tmp_path / "j")
     with closing(sqlite3.connect(tmp_path / "j")) as connection:
@@ -207,7 +207,7 @@ def _flipped(path: Path) -> Path:
         (_flipped, TORN),
     ],
 )
-async def test_a_killed_journal_that_is_not_what_its_run_wrote_has_a_gap(
+async def test_a_changed_journal_of_a_killed_run_is_incomplete(
     tmp_path: Path, spoil: Callable[[Path], Path], reason: str, killed: Kill
 ) -> None:
     killed(tmp_path / "j")
@@ -215,13 +215,15 @@ async def test_a_killed_journal_that_is_not_what_its_run_wrote_has_a_gap(
 
 
 @pytest.mark.parametrize("spoil", [_copy_of_the_one_file, _without_lock])
-async def test_an_ended_journal_that_may_be_a_copy_has_a_gap(tmp_path: Path, spoil: Callable[[Path], Path]) -> None:
+async def test_the_journal_of_an_ended_run_that_may_be_a_copy_is_incomplete(
+    tmp_path: Path, spoil: Callable[[Path], Path]
+) -> None:
     """The run may have gone on with the other one."""
     await ended(tmp_path / "j")
     assert await gap(spoil(tmp_path / "j")) == COPIED
 
 
-async def test_an_earlier_state_that_was_put_back_into_the_same_file_has_a_gap(tmp_path: Path) -> None:
+async def test_an_earlier_state_restored_into_the_same_file_is_incomplete(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     backup = (tmp_path / "j").read_bytes()
     assert await gap(tmp_path / "j") == ""
@@ -229,13 +231,13 @@ async def test_an_earlier_state_that_was_put_back_into_the_same_file_has_a_gap(t
     assert await gap(tmp_path / "j") == COPIED
 
 
-async def test_a_new_journal_in_the_place_of_one_that_was_removed_has_a_gap(tmp_path: Path) -> None:
+async def test_a_new_journal_in_the_place_of_a_deleted_one_is_incomplete(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     (tmp_path / "j").unlink()
     assert await gap(tmp_path / "j") == "an earlier journal of this name was removed"
 
 
-async def test_a_journal_keeps_its_gap_until_it_was_cleared(tmp_path: Path, killed: Kill) -> None:
+async def test_a_journal_stays_incomplete_until_it_is_cleared(tmp_path: Path, killed: Kill) -> None:
     killed(tmp_path / "j")
     _without_wal(tmp_path / "j")
     assert [await gap(tmp_path / "j"), await gap(tmp_path / "j")] == [COPIED, COPIED]
@@ -246,7 +248,7 @@ async def test_a_journal_keeps_its_gap_until_it_was_cleared(tmp_path: Path, kill
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_no_moment_of_a_killed_run_lets_its_file_alone_prove_itself(
+async def test_the_file_of_a_killed_run_without_its_wal_is_incomplete_at_every_moment(
     tmp_path: Path, seed: int, killed: Kill
 ) -> None:
     """The -wal moves into the file after every few intents: with it the journal is whole, without it there is a gap."""
@@ -257,13 +259,13 @@ async def test_no_moment_of_a_killed_run_lets_its_file_alone_prove_itself(
     assert await gap(_without_wal(tmp_path / "without")) == COPIED
 
 
-def test_a_run_that_is_killed_while_its_wal_moves_into_the_file_leaves_a_gap(tmp_path: Path, killed: Kill) -> None:
+def test_a_run_killed_during_a_checkpoint_leaves_an_incomplete_journal(tmp_path: Path, killed: Kill) -> None:
     """The file may have the mark by then, and not all that stood behind it."""
     killed(tmp_path / "j", in_checkpoint=True)
     assert asyncio.run(gap(tmp_path / "j")) == COPIED
 
 
-async def test_a_reader_that_is_in_the_way_of_a_checkpoint_costs_no_seal(tmp_path: Path) -> None:
+async def test_a_journal_is_complete_although_a_reader_blocked_a_checkpoint(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", **KEYS) as journal:
         await journal.adjust(add=[Step(number=1, rfc="1")])
         with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
@@ -278,7 +280,7 @@ async def test_a_reader_that_is_in_the_way_of_a_checkpoint_costs_no_seal(tmp_pat
     assert await gap(tmp_path / "j") == ""
 
 
-async def test_a_reader_that_stays_to_the_end_leaves_the_wal_and_a_journal_that_proves_itself(tmp_path: Path) -> None:
+async def test_a_reader_open_at_the_end_leaves_the_wal_and_a_complete_journal(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
         async with await Journal.open(tmp_path / "j", **KEYS) as journal:
@@ -292,7 +294,7 @@ async def test_a_reader_that_stays_to_the_end_leaves_the_wal_and_a_journal_that_
 # ── What is refused ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_file_that_has_bytes_and_no_tables_is_refused(tmp_path: Path) -> None:
+async def test_a_file_with_bytes_and_without_tables_is_refused(tmp_path: Path) -> None:
     """What `kill -9` leaves in the one file where the tables stand in its -wal."""
     with closing(sqlite3.connect(tmp_path / "j", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -315,7 +317,7 @@ async def test_an_empty_file_beside_a_wal_is_refused(tmp_path: Path, killed: Kil
 
 
 @pytest.mark.parametrize("times", range(0, 60, 6))
-def test_a_journal_that_has_bytes_has_tables_wherever_its_first_run_dies(tmp_path: Path, times: int) -> None:
+def test_a_first_run_that_dies_never_leaves_bytes_without_tables(tmp_path: Path, times: int) -> None:
     """The process dies at one of its first writes."""
     code = """
         import asyncio, os, sqlite3, sys
@@ -348,7 +350,7 @@ def test_a_journal_that_has_bytes_has_tables_wherever_its_first_run_dies(tmp_pat
     asyncio.run(gap(tmp_path / "j"))
 
 
-async def test_another_process_at_work_has_an_error_of_its_own(tmp_path: Path) -> None:
+async def test_a_journal_in_use_raises_journal_in_use_error(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", **KEYS):
         with pytest.raises(JournalInUseError, match="Wait for it, or stop it") as caught:
             await Journal.open(tmp_path / "j", **KEYS)
@@ -358,7 +360,7 @@ async def test_another_process_at_work_has_an_error_of_its_own(tmp_path: Path) -
 # ── The run ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_copied_file_makes_no_duplicate_of_what_the_lists_do_not_show_yet(tmp_path: Path) -> None:
+async def test_a_run_with_a_copied_journal_creates_no_duplicate(tmp_path: Path) -> None:
     """The whole way: killed with all in flight, the one file copied, and the plan run again with the copy."""
     plan = make_plan(3)
     letras = {row.rfc: [serie.letra for serie in row.series] for row in plan}

@@ -67,7 +67,7 @@ def run(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProces
 # ── What is written ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_all_that_a_thing_is_comes_back(tmp_path: Path) -> None:
+async def test_a_saved_step_is_read_back_unchanged(tmp_path: Path) -> None:
     saved = step(
         7, letra="Ñ&", tipo_documento="factura", phase=StepState.UNRESOLVED, how=Origin.ADOPTED, uid="607", due=1.5,
         sends=2, digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE things",
@@ -96,7 +96,7 @@ async def test_jobs_queued_together_are_written_in_one_transaction(tmp_path: Pat
     assert phases(tmp_path / "j") == {"intent": 2000}
 
 
-async def test_things_are_read_some_at_a_time_in_their_order(tmp_path: Path) -> None:
+async def test_steps_are_read_in_pages_and_in_order(tmp_path: Path) -> None:
     async with await opened(tmp_path / "j") as journal:
         await journal.adjust(add=(step(number) for number in range(7)))
         seen, after, reads = [], 0, 0
@@ -136,7 +136,7 @@ async def test_a_saved_step_survives_a_kill(tmp_path: Path, how: str) -> None:
     assert promised <= {each.number for each in steps if each.phase is StepState.INTENT}
 
 
-async def test_the_database_is_as_safe_as_sqlite_can_make_it(tmp_path: Path) -> None:
+async def test_the_database_has_wal_full_sync_and_strict_tables(tmp_path: Path) -> None:
     async with await opened(tmp_path / "j") as journal:
         settings = [
             await journal._submit(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()),
@@ -149,7 +149,7 @@ async def test_the_database_is_as_safe_as_sqlite_can_make_it(tmp_path: Path) -> 
     assert is_strict == dict.fromkeys(("meta", "things", "baseline", "runs"), True)
 
 
-async def test_all_its_files_are_for_the_owner_alone(tmp_path: Path) -> None:
+async def test_all_files_of_a_journal_are_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         async with await opened(tmp_path / "j") as journal:
@@ -160,7 +160,7 @@ async def test_all_its_files_are_for_the_owner_alone(tmp_path: Path) -> None:
     assert modes == dict.fromkeys(("j", "j-wal", "j-shm", "j.lock"), 0o600)
 
 
-async def test_nothing_secret_stands_in_any_of_its_files(tmp_path: Path) -> None:
+async def test_no_file_of_a_journal_contains_a_secret(tmp_path: Path) -> None:
     """Searched for as they are, in base64, in hexadecimal and reversed, in the middle of a run and after it."""
     sello = make_sello(RFC, password="clave-muy-secreta-1", private_key=private_key())
     plan = Plan.from_values([(nueva(RFC, csd=sello), [PlanSerie(letra="F", tipo_documento="factura")])])
@@ -199,7 +199,7 @@ _HOLDS = """
 """
 
 
-async def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+async def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(_HOLDS), str(tmp_path / "j")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220
         assert holder.stdout is not None
@@ -258,7 +258,7 @@ def _of_something_else(path: Path) -> None:
         ),
     ],
 )
-async def test_a_file_that_is_not_our_journal_is_refused_in_one_wording_and_not_changed(
+async def test_a_file_that_is_no_journal_is_refused_with_the_same_error_and_not_changed(
     tmp_path: Path, spoil: Any, reason: str
 ) -> None:
     path = tmp_path / "j"
@@ -274,7 +274,7 @@ async def test_a_file_that_is_not_our_journal_is_refused_in_one_wording_and_not_
     assert [each.name for each in files(tmp_path)] == ["j", "j.lock"]
 
 
-async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+async def test_a_folder_is_refused_as_a_journal(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(JournalError, match="folder cannot be opened: Is a directory"):
@@ -282,13 +282,13 @@ async def test_a_folder_is_no_journal(tmp_path: Path) -> None:
     assert files(folder) == []
 
 
-async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_journal_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="gone/j cannot be opened: No such file or directory"):
         await opened(tmp_path / "gone" / "j")
 
 
 @pytest.mark.parametrize("content", [None, b"not a database at all", b""])
-def test_reading_a_file_that_is_not_a_journal_says_so(tmp_path: Path, content: bytes | None) -> None:
+def test_reading_a_file_that_is_not_a_journal_raises_an_error(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "j").write_bytes(content)
     with (
@@ -382,9 +382,7 @@ _LIMITED = """
 """
 
 
-async def test_a_disk_that_fails_under_it_stops_the_run(
-    emulator: Emulator, client: FacturaOnline, tmp_path: Path
-) -> None:
+async def test_a_failed_write_stops_the_run(emulator: Emulator, client: FacturaOnline, tmp_path: Path) -> None:
     """The kernel refuses to make any file larger: what a real disk does when it is full."""
     keys = emulator.credentials
     arguments = emulator.base_url, keys.api_key.reveal(), keys.secret_key.reveal(), tmp_path / "j", EMPRESAS
@@ -416,7 +414,7 @@ _READS_ONLY = """
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "folder of others"])
-async def test_a_journal_that_may_only_be_read_is_refused(tmp_path: Path, what: str) -> None:
+async def test_a_read_only_journal_is_refused(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     path = folder / "j"

@@ -101,12 +101,12 @@ def test_series_are_read_from_their_cell(tmp_path: Path, cell: str, series: tupl
         "F:factura:1000000000",
     ],
 )
-def test_series_of_another_form_are_a_fault(tmp_path: Path, cell: str) -> None:
+def test_an_invalid_series_cell_is_a_problem(tmp_path: Path, cell: str) -> None:
     assert problems(tmp_path, ROW | {"series": cell}) == [(2, "series")]
 
 
 @pytest.mark.parametrize("tipo", ["facturas", "Factura", "nota-crédito", "FACTURA", "pagos"])
-def test_a_misspelt_tipo_is_a_fault_unless_every_tipo_is_meant(tmp_path: Path, tipo: str) -> None:
+def test_a_misspelt_tipo_is_a_problem_without_any_tipo(tmp_path: Path, tipo: str) -> None:
     path = written(tmp_path, [ROW | {"series": f"F:{tipo}"}])
     table = written_toml(tmp_path, [ROW | {"series": [{"letra": "F", "tipo_documento": tipo}]}])
     for read, file in ((Plan.from_csv, path), (Plan.from_toml, table), (Plan.from_file, path)):
@@ -119,7 +119,7 @@ def test_a_misspelt_tipo_is_a_fault_unless_every_tipo_is_meant(tmp_path: Path, t
         assert [notice.column for notice in plan.notices] == ["series"]
 
 
-def test_series_of_another_form_show_an_example(tmp_path: Path) -> None:
+def test_the_problem_of_a_series_cell_shows_an_example(tmp_path: Path) -> None:
     with pytest.raises(
         PlanError, match=r"tipo_documento\[:folio\]; several are joined by ';', such as F:factura:1;P:pago"
     ):
@@ -154,7 +154,7 @@ def test_every_delimiter_encoding_and_line_end_gives_the_same_plan(
     assert rows[0].series[1] == PlanSerie(letra="P", tipo_documento="pago")
 
 
-def test_a_sep_line_and_untidy_headers_and_empty_rows_and_columns_are_no_obstacle(tmp_path: Path) -> None:
+def test_a_sep_line_untidy_headers_and_empty_rows_and_columns_are_accepted(tmp_path: Path) -> None:
     text = table([ROW], delimiter=";", columns=[*HEADER, "", " "])
     text = "sep=;\r\n" + text.replace("razon_social", " RAZON_SOCIAL ") + ";;;\r\n\r\n"
     path = folder(tmp_path) / "plan.csv"
@@ -181,7 +181,7 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
     "column", ["rfc", "curp", "codpos", "regimen_nomina", "existing", "cer", "series", "mailtomyself"]
 )
 @pytest.mark.parametrize("error", ["#N/D", "#¡REF!", "########"])
-def test_an_error_value_is_named_in_every_column(tmp_path: Path, column: str, error: str) -> None:
+def test_an_error_value_of_a_spreadsheet_is_refused_in_every_column(tmp_path: Path, column: str, error: str) -> None:
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, [ROW | {column: error}]))
     (problem,) = refused.value.problems
@@ -189,7 +189,7 @@ def test_an_error_value_is_named_in_every_column(tmp_path: Path, column: str, er
     assert (problem.column, problem.reason) == (column, reason)
 
 
-def test_a_password_may_look_like_an_error_value(tmp_path: Path) -> None:
+def test_a_password_that_looks_like_an_error_value_is_accepted(tmp_path: Path) -> None:
     assert Plan.from_csv(written(tmp_path, [ROW | {"password": "#Hola!"}])).notices == ()
 
 
@@ -215,7 +215,9 @@ def test_a_faulty_row_counts_with_its_series(tmp_path: Path) -> None:
         (' " ESCUELA"', "ESCUELA", "without the quotation marks after a blank, without the blanks around it"),
     ],
 )
-def test_a_name_that_is_certainly_meant_is_mended_and_said(tmp_path: Path, raw: str, sent: str, how: str) -> None:
+def test_a_name_with_a_certain_correction_is_corrected_with_a_notice(
+    tmp_path: Path, raw: str, sent: str, how: str
+) -> None:
     plan = Plan.from_csv(written(tmp_path, [ROW | {"razon_social": raw}]))
     (row,) = plan
     assert asyncio.run(row.load()).razon_social == sent
@@ -235,7 +237,7 @@ def test_a_name_that_is_certainly_meant_is_mended_and_said(tmp_path: Path, raw: 
         ("email", "a@example.com\n", "a@example.com", "was read without the blanks around it"),
     ],
 )
-def test_no_text_is_sent_changed_without_a_notice(tmp_path: Path, column: str, raw: str, sent: str, how: str) -> None:
+def test_every_corrected_text_has_a_notice(tmp_path: Path, column: str, raw: str, sent: str, how: str) -> None:
     plan = Plan.from_csv(written(tmp_path, [ROW | {column: raw}]))
     (row,) = plan
     assert getattr(asyncio.run(row.load()), column) == sent
@@ -244,18 +246,18 @@ def test_no_text_is_sent_changed_without_a_notice(tmp_path: Path, column: str, r
 
 @pytest.mark.parametrize("column", ["razon_social", "calle", "colonia", "mail_conta"])
 @pytest.mark.parametrize("cell", ["#¿NOMBRE?", "####", "nan", "L&amp;O", "COMPAÃ‘IA", "'ACME", "=A1", "COMPA?IA"])
-def test_a_placeholder_is_not_a_name_or_an_address(tmp_path: Path, column: str, cell: str) -> None:
+def test_a_placeholder_is_refused_as_a_name_or_an_address(tmp_path: Path, column: str, cell: str) -> None:
     assert problems(tmp_path, ROW | {column: cell}) == [(2, column)]
 
 
 @pytest.mark.parametrize("cell", ["N/A", "S/N", "--", "."])
-def test_a_company_has_a_name(tmp_path: Path, cell: str) -> None:
+def test_a_name_without_letters_is_refused(tmp_path: Path, cell: str) -> None:
     assert problems(tmp_path, ROW | {"razon_social": cell}) == [(2, "razon_social")]
     assert loaded(tmp_path, exterior=cell).exterior == cell
 
 
 @pytest.mark.parametrize("column", ["razon_social", "rfc", "codpos", "email", "regimen", "calle", "telefono"])
-def test_an_invisible_character_is_a_fault_that_names_it(tmp_path: Path, column: str) -> None:
+def test_the_problem_of_an_invisible_character_names_it(tmp_path: Path, column: str) -> None:
     row: dict[str, Any] = ROW | {"calle": "Centro", "telefono": "5512345678"}
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, [row | {column: row[column][:2] + "\u200b" + row[column][2:]}]))
@@ -264,23 +266,23 @@ def test_an_invisible_character_is_a_fault_that_names_it(tmp_path: Path, column:
 
 
 @pytest.mark.parametrize("cell", ["F\u200b:factura", "F:fac\u00adtura"])
-def test_an_invisible_character_in_a_serie_is_a_fault(tmp_path: Path, cell: str) -> None:
+def test_an_invisible_character_in_a_serie_is_a_problem(tmp_path: Path, cell: str) -> None:
     assert problems(tmp_path, ROW | {"series": cell}) == [(2, "series")]
 
 
-def test_a_serie_is_mended_and_said(tmp_path: Path) -> None:
+def test_a_corrected_serie_has_a_notice(tmp_path: Path) -> None:
     plan = Plan.from_csv(written(tmp_path, [ROW | {"series": "N\u0303 : factura"}]))
     assert [row.series for row in plan] == [(PlanSerie(letra="Ñ", tipo_documento="factura"),)]
     assert [notice.reason for notice in plan.notices] == ["was read with composed characters (NFC)"]
 
 
-def test_passwords_are_taken_as_they_stand(tmp_path: Path) -> None:
+def test_passwords_are_never_corrected(tmp_path: Path) -> None:
     for password in (" 'x  y", '="x"', "nan", "Contrasen\u0303a"):
         assert loaded(tmp_path, password=password).csd.password.reveal() == password
 
 
 @pytest.mark.parametrize("newline", ["\r\n", "\n"])
-def test_blanks_after_the_separators_of_the_header_are_left_out_everywhere(tmp_path: Path, newline: str) -> None:
+def test_blanks_after_the_separators_are_removed_in_all_rows(tmp_path: Path, newline: str) -> None:
     path = folder(tmp_path) / "plan.csv"
     name = '"ACME, ""LA"" S.A."'
     line = f'{name}, EKU9003173C9, 06500, a@b.mx, 601, 601, c/a.cer, c/a.key, "12345678a", F:factura'
@@ -292,7 +294,7 @@ def test_blanks_after_the_separators_of_the_header_are_left_out_everywhere(tmp_p
     assert ["a blank follows each separator" in str(notice) for notice in plan.notices] == [True]
 
 
-def test_a_quotation_mark_after_a_blank_is_named_where_it_splits_a_cell(tmp_path: Path) -> None:
+def test_a_quotation_mark_after_a_blank_that_splits_a_cell_is_a_problem(tmp_path: Path) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_text(table([ROW]).replace("6500", '6500, "x,y"'), encoding="utf-8", newline="")
     with pytest.raises(PlanError, match="A quotation mark must follow the separator, without a blank"):
@@ -302,13 +304,13 @@ def test_a_quotation_mark_after_a_blank_is_named_where_it_splits_a_cell(tmp_path
 @pytest.mark.parametrize("end", ["\x1a", "\x1a\x1a", "\r\n\x1a", "\r\n\r\n\x1a"])
 @pytest.mark.parametrize("last", ["F:factura", '"F:factura"'])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
-def test_a_ctrl_z_at_the_end_is_no_row(tmp_path: Path, end: str, last: str, encoding: str) -> None:
+def test_a_ctrl_z_at_the_end_is_ignored(tmp_path: Path, end: str, last: str, encoding: str) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_bytes((table([ROW | {"series": "LAST"}]).rstrip().replace("LAST", last) + end).encode(encoding))
     assert [row.series for row in Plan.from_csv(path)] == [(PlanSerie(letra="F", tipo_documento="factura"),)]
 
 
-def test_a_ctrl_z_elsewhere_is_a_fault(tmp_path: Path) -> None:
+def test_a_ctrl_z_elsewhere_is_a_problem(tmp_path: Path) -> None:
     assert problems(tmp_path, ROW | {"calle": "una\x1ados"}) == [(2, "calle")]
 
 
@@ -324,7 +326,7 @@ def test_a_file_is_found_in_any_unicode_form_of_its_path(tmp_path: Path, forms: 
     assert (empresa.csd.cer, bytes(empresa.csd.key)) == (b"cer", b"key")
 
 
-def test_of_two_files_that_differ_in_their_unicode_form_the_named_one_is_taken(tmp_path: Path) -> None:
+def test_of_two_files_that_differ_in_their_unicode_form_the_exact_match_is_read(tmp_path: Path) -> None:
     forms: tuple[Form, ...] = ("NFC", "NFD")
     for form in forms:
         (tmp_path / unicodedata.normalize(form, "ñ.cer")).write_bytes(form.encode())
@@ -363,7 +365,7 @@ def test_macroman_and_dos_are_recognised_and_refused(tmp_path: Path, encoding: s
         "Ångström",
     ],
 )
-def test_windows_1252_is_read_and_said(tmp_path: Path, text: str) -> None:
+def test_windows_1252_is_read_with_a_notice(tmp_path: Path, text: str) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_bytes(table([ROW | {"razon_social": "ACME", "calle": text}]).encode("cp1252"))
     plan = Plan.from_csv(path)
@@ -413,7 +415,7 @@ def test_repeated_series_are_found_in_linear_time() -> None:
 
 
 @pytest.mark.parametrize("series", ["F{0}:factura", "F{1}:factura", "F{0}", "F{0}:facturas"])
-def test_a_cell_of_many_series_takes_calls_in_linear_number(tmp_path: Path, series: str) -> None:
+def test_the_work_for_a_series_cell_is_linear(tmp_path: Path, series: str) -> None:
     def calls(number: int) -> int:
         cell = ";".join(series.format(each, each // 2) for each in range(number))
         path = written(tmp_path, [ROW | {"series": cell}])
@@ -427,7 +429,7 @@ def test_a_cell_of_many_series_takes_calls_in_linear_number(tmp_path: Path, seri
     assert calls(8_000) <= 2.5 * calls(4_000)
 
 
-def test_a_header_of_many_columns_takes_calls_in_linear_number(tmp_path: Path) -> None:
+def test_the_work_for_a_header_is_linear(tmp_path: Path) -> None:
     def calls(number: int) -> int:
         path = folder(tmp_path) / "plan.csv"
         path.write_text(",".join([*HEADER, *(f"c{each // 2}" for each in range(number))]))
@@ -467,7 +469,7 @@ def test_all_faulty_rows_columns_and_reasons_are_reported_at_once(tmp_path: Path
 @pytest.mark.parametrize(
     "column", ["razon_social", "rfc", "codpos", "email", "regimen_nomina", "cer", "key", "password"]
 )
-def test_a_missing_cell_is_a_fault(tmp_path: Path, column: str) -> None:
+def test_a_missing_cell_is_a_problem(tmp_path: Path, column: str) -> None:
     assert problems(tmp_path, ROW | {column: ""}) == [(2, column)]
 
 
@@ -487,18 +489,18 @@ def test_a_missing_cell_is_a_fault(tmp_path: Path, column: str) -> None:
         ("cer", "c/none\\a.cer"),
     ],
 )
-def test_a_cell_of_another_form_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
+def test_an_invalid_cell_is_a_problem(tmp_path: Path, column: str, cell: str) -> None:
     assert problems(tmp_path, ROW | {column: cell}) == [(2, column)]
 
 
 @pytest.mark.parametrize("column", ["razon_social", "calle", "telefono", "password"])
 @pytest.mark.parametrize("cell", ["una\r\ndos", "una\ndos", "una\tdos", "esc\x1b[31m", "bad \ufffd"])
-def test_a_line_break_in_a_cell_is_a_fault(tmp_path: Path, column: str, cell: str) -> None:
+def test_a_line_break_in_a_cell_is_a_problem(tmp_path: Path, column: str, cell: str) -> None:
     assert problems(tmp_path, ROW | {"calle": "x", "telefono": "1", column: cell}) == [(2, column)]
 
 
 @pytest.mark.parametrize("stray", ['"Av. Juárez', '"Plaza 5'])
-def test_a_missing_quotation_mark_swallows_no_company(tmp_path: Path, stray: str) -> None:
+def test_a_missing_quotation_mark_hides_no_company(tmp_path: Path, stray: str) -> None:
     """Before the fix, the rows behind it became part of an address, passwords and all, and the run was complete."""
     rows = [ROW | {"rfc": f"AAA010101{number:03}", "calle": "Centro"} for number in range(5)]
     text = table(rows).split("\r\n")
@@ -545,20 +547,20 @@ def test_an_encoding_that_was_guessed_is_reported(tmp_path: Path) -> None:
     assert str(notice) == ("row 2: the file is not UTF-8 from here on, and was read as Windows-1252")
 
 
-def test_a_file_in_utf_8_with_a_broken_byte_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+def test_a_utf_8_file_with_an_invalid_byte_is_not_read_as_another_encoding(tmp_path: Path) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_bytes(table([ROW, ROW | {"rfc": "HAÑ930228SM9"}]).encode().replace(b"a@example.com", b"a\xff@b.mx", 1))
     with pytest.raises(PlanError, match="row 2: holds bytes that are not UTF-8"):
         Plan.from_csv(path)
 
 
-def test_odd_but_possible_values_are_reported(tmp_path: Path) -> None:
+def test_a_quoted_name_and_an_undocumented_tipo_have_a_notice(tmp_path: Path) -> None:
     rows = [ROW | {"series": "N:nomina", "razon_social": '"LA MONTAÑA"'}]
     plan = Plan.from_csv(written(tmp_path, rows))
     assert [(notice.row, notice.column) for notice in plan.notices] == [(2, "razon_social"), (2, "series")]
 
 
-def test_many_faults_are_not_all_in_the_text(tmp_path: Path) -> None:
+def test_the_text_of_an_error_with_many_problems_is_short(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, [ROW | {"rfc": "x"} for _ in range(80)]))
     assert (len(str(refused.value).splitlines()), len(refused.value.problems)) == (52, 80)
@@ -572,7 +574,7 @@ def test_many_faults_are_not_all_in_the_text(tmp_path: Path) -> None:
         ({"fielcer": "c/f.cer", "fielkey": "c/f.key"}, {"fielpassword"}),
     ],
 )
-def test_a_fiel_comes_whole_or_not_at_all(tmp_path: Path, cells: dict[str, str], columns: set[str]) -> None:
+def test_a_fiel_needs_certificate_key_and_password(tmp_path: Path, cells: dict[str, str], columns: set[str]) -> None:
     assert {column for _, column in problems(tmp_path, ROW | cells)} == columns
 
 
@@ -591,9 +593,7 @@ def test_wrong_columns_are_reported_before_any_row(tmp_path: Path) -> None:
     ("written_as", "meant"),
     [("cp", "codpos"), ("Razón Social", "razon_social"), ("E-Mail", "email"), ("regimen nomina", "regimen_nomina")],
 )
-def test_an_unknown_column_is_shown_as_typed_with_the_one_that_is_meant(
-    tmp_path: Path, written_as: str, meant: str
-) -> None:
+def test_an_unknown_column_is_shown_as_typed_with_a_suggestion(tmp_path: Path, written_as: str, meant: str) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_text(table([ROW]).replace(meant, written_as, 1), encoding="utf-8", newline="")
     with pytest.raises(PlanError) as refused:
@@ -604,7 +604,7 @@ def test_an_unknown_column_is_shown_as_typed_with_the_one_that_is_meant(
     assert "the columns are" not in str(refused.value)
 
 
-def test_a_cell_beyond_the_header_is_a_fault(tmp_path: Path) -> None:
+def test_a_cell_beyond_the_header_is_a_problem(tmp_path: Path) -> None:
     path = folder(tmp_path) / "plan.csv"
     path.write_text(table([ROW]).rstrip() + ",surplus\r\n", encoding="utf-8", newline="")
     with pytest.raises(
@@ -627,19 +627,19 @@ def test_a_cell_beyond_the_header_is_a_fault(tmp_path: Path) -> None:
         (table([ROW]).encode("utf-16") + b"\x00\xd8\x00\x00", "it begins as UTF-16, but holds bytes that are not"),
     ],
 )
-def test_a_file_that_is_no_plan_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_no_plan_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "plan.csv"
     path.write_bytes(content)
     with pytest.raises(PlanError, match=reason):
         Plan.from_csv(path)
 
 
-def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"^.*none\.csv: the plan cannot be read: the file does not exist\.$"):
         Plan.from_csv(tmp_path / "none.csv")
 
 
-def test_the_same_company_twice_is_a_fault(tmp_path: Path) -> None:
+def test_the_same_company_twice_is_a_problem(tmp_path: Path) -> None:
     rows = [ROW, ROW | {"rfc": "HAÑ930228SM9"}, ROW | {"rfc": "han\u0303930228sm9"}]
     assert problems(tmp_path, *rows) == [(4, "rfc")]
     assert problems(tmp_path, rows[0], rows[1] | {"codpos": "x"}, rows[2] | {"email": "x"}) == [
@@ -649,7 +649,7 @@ def test_the_same_company_twice_is_a_fault(tmp_path: Path) -> None:
     ]
 
 
-def test_the_same_serie_twice_in_a_company_is_a_fault(tmp_path: Path) -> None:
+def test_the_same_serie_twice_in_a_company_is_a_problem(tmp_path: Path) -> None:
     assert problems(tmp_path, ROW | {"series": "F:factura;F:factura:7;F:pago"}) == [(2, "series")]
 
 
@@ -665,7 +665,7 @@ def test_a_row_may_override_existing(tmp_path: Path, cell: str, existing: Existi
     assert row.existing == existing
 
 
-def test_anything_else_is_refused(tmp_path: Path) -> None:
+def test_another_value_for_existing_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, ROW | {"existing": "replace"}) == [(2, "existing")]
     wrong: Any = "replace"
     with pytest.raises(InvalidInputError, match=r"'adopt', 'update' or 'fail'.* it was 'replace'"):
@@ -692,7 +692,7 @@ def test_the_suffix_of_a_file_selects_its_reader(tmp_path: Path) -> None:
         ("plan.xlsx", "plan.xlsx: the name of a plan must end in .csv or .toml: save it as CSV UTF-8"),
     ],
 )
-def test_another_ending_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+def test_another_suffix_of_a_file_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(PlanError) as refused:
         Plan.from_file(tmp_path / name)
     assert [str(problem) for problem in refused.value.problems] == [reason]
@@ -713,7 +713,7 @@ def test_a_password_may_come_from_the_environment(tmp_path: Path, monkeypatch: p
         ({"password": "", "password_env": "CSD_OF_NOBODY"}, "password_env"),
     ],
 )
-def test_a_password_comes_from_one_place_that_has_it(
+def test_a_password_comes_either_from_its_cell_or_from_a_set_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: dict[str, str], column: str
 ) -> None:
     monkeypatch.setenv("CSD_OF_KEMPER", "clave secreta")
@@ -722,14 +722,14 @@ def test_a_password_comes_from_one_place_that_has_it(
 
 
 @pytest.mark.parametrize("cell", ["CSD_OF_NOBODY", "Secreto99"])
-def test_a_variable_that_is_not_set_is_not_shown_for_its_cell_may_hold_a_password(tmp_path: Path, cell: str) -> None:
+def test_the_name_of_an_unset_variable_is_not_shown(tmp_path: Path, cell: str) -> None:
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, [ROW | {"password": "", "password_env": cell}]))
     expected = "row 2, password_env: the environment variable that this cell names is not set or is empty"
     assert [str(each) for each in refused.value.problems] == [expected]
 
 
-def test_a_refusal_holds_the_notices(tmp_path: Path) -> None:
+def test_a_plan_error_has_the_notices_too(tmp_path: Path) -> None:
     rows = [ROW | {"calle": " Centro "}, ROW | {"rfc": "HAÑ930228SM9", "codpos": "x", "calle": " Norte "}]
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, rows))
@@ -778,7 +778,7 @@ def test_no_fault_and_no_row_shows_a_password(tmp_path: Path) -> None:
 # ── Plans of values ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_plan_may_be_made_of_values() -> None:
+def test_from_values_makes_a_plan_of_companies_and_series() -> None:
     series = [PlanSerie(letra="F", tipo_documento="factura")]
     plan = Plan.from_values([(nueva("EKU9003173C9"), series), (nueva("HAÑ930228SM9"), [])])
     assert (len(plan), plan.series_count, repr(plan)) == (2, 1, "<Plan: 2 empresas, 1 series>")
@@ -789,7 +789,7 @@ def test_a_plan_may_be_made_of_values() -> None:
     assert asyncio.run(plan.rows[0].load()) == nueva("EKU9003173C9")
 
 
-def test_a_plan_may_be_made_of_rows() -> None:
+def test_from_values_makes_a_plan_of_rows() -> None:
     series = [PlanSerie(letra="F", tipo_documento="factura")]
     row = ValueRow(nueva=nueva("HAÑ930228SM9"), series=tuple(series), existing="update")
     plan = Plan.from_values([(nueva("EKU9003173C9"), series), row, evolve(row, nueva=nueva("XIQB891116QE4"), number=7)])
@@ -825,7 +825,7 @@ def test_a_value_that_is_not_a_serie_is_refused() -> None:
         ValueRow(nueva=nueva("EKU9003173C9"), series=wrong)
 
 
-def test_series_of_a_plan_are_distinguished_as_the_api_does() -> None:
+def test_series_that_the_api_does_not_distinguish_are_a_problem() -> None:
     twice = [PlanSerie(letra=" F", tipo_documento="factura"), PlanSerie(letra="F", tipo_documento="factura ")]
     with pytest.raises(PlanError, match="F:factura appears twice"):
         Plan.from_values([(nueva("EKU9003173C9"), twice)])
@@ -835,12 +835,12 @@ def test_series_of_a_plan_are_distinguished_as_the_api_does() -> None:
         PlanSerie(letra="F", tipo_documento="factura", folio=-1)
 
 
-def test_a_plan_of_values_knows_no_company_twice() -> None:
+def test_from_values_refuses_a_company_that_appears_twice() -> None:
     with pytest.raises(PlanError, match="row 2, rfc: EKU9003173C9 is already in row 1"):
         Plan.from_values([(nueva("EKU9003173C9"), []), (nueva("eku9003173c9"), [])])
 
 
-def test_a_certificate_that_is_gone_when_it_is_needed_says_so(tmp_path: Path) -> None:
+def test_loading_a_row_with_a_deleted_certificate_raises_an_error(tmp_path: Path) -> None:
     plan = Plan.from_csv(written(tmp_path, [ROW]))
     (tmp_path / "c" / "a.key").unlink()
     with pytest.raises(InvalidInputError, match=r"a\.key"):
@@ -875,7 +875,7 @@ def test_a_password_that_is_not_utf_8_is_not_shown(tmp_path: Path) -> None:
     assert [notice for notice in Plan.from_csv(path).notices if "Contrase" in str(notice)] == []
 
 
-def test_a_tab_in_a_letra_is_one_fault_among_others(tmp_path: Path) -> None:
+def test_a_tab_in_a_letra_is_reported_with_the_other_problems(tmp_path: Path) -> None:
     path = written(tmp_path, [ROW | {"rfc": "MAL"}, ROW | {"series": "F\tG:factura"}])
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(path)

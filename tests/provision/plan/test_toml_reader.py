@@ -67,7 +67,7 @@ def test_series_may_be_written_as_tables_or_as_in_a_cell(tmp_path: Path) -> None
     assert [row.series for row in Plan.from_file(path)] == [SERIES, SERIES, ()]
 
 
-def test_numbers_and_truths_may_be_written_without_quotation_marks(tmp_path: Path) -> None:
+def test_numbers_and_booleans_may_be_written_without_quotation_marks(tmp_path: Path) -> None:
     plan = read(
         tmp_path,
         TABLE
@@ -128,7 +128,7 @@ def test_all_faulty_tables_keys_and_reasons_are_reported_at_once(tmp_path: Path)
         ("telefono", 1 << 70, "must be a text in quotation marks, not a number"),
     ],
 )
-def test_a_value_of_another_type_is_one_fault(tmp_path: Path, key: str, value: object, reason: str) -> None:
+def test_a_value_of_another_type_is_one_problem(tmp_path: Path, key: str, value: object, reason: str) -> None:
     table = {key: value} if key != "password_env" else {key: value, "password": ""}
     assert problems(tmp_path, **table) == [f"row 1, {key}: {reason}"]
 
@@ -156,7 +156,7 @@ def test_a_date_is_no_text(tmp_path: Path) -> None:
         ([F, F], "F:factura appears twice"),
     ],
 )
-def test_series_of_another_form_are_one_fault(tmp_path: Path, series: object, reason: str) -> None:
+def test_invalid_series_are_one_problem(tmp_path: Path, series: object, reason: str) -> None:
     (problem,) = problems(tmp_path, series=series)
     assert problem.startswith(f"row 1, series: {reason}")
 
@@ -175,7 +175,7 @@ def test_series_of_another_form_are_one_fault(tmp_path: Path, series: object, re
         ("version = 1\n", "plan.toml: there is no key version: companies are written as [[empresas]]"),
     ],
 )
-def test_a_file_without_companies_says_so(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_file_without_companies_is_refused_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
     assert [str(problem) for problem in refused(tmp_path, text).problems] == [reason]
 
 
@@ -208,7 +208,7 @@ def test_invalid_toml_is_one_problem_with_its_place_and_without_its_text(
     assert (error.__cause__, error.__context__) == (None, None)
 
 
-def test_a_byte_order_mark_is_no_obstacle_and_utf_16_is_named(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted_and_utf_16_is_refused_by_name(tmp_path: Path) -> None:
     path = written_toml(tmp_path, [TABLE])
     path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
     assert [row.rfc for row in Plan.from_toml(path)] == ["EKU9003173C9"]
@@ -218,14 +218,14 @@ def test_a_byte_order_mark_is_no_obstacle_and_utf_16_is_named(tmp_path: Path) ->
 # ── The whole file ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_row_is_the_number_of_its_table(tmp_path: Path) -> None:
+def test_rows_are_numbered_by_table(tmp_path: Path) -> None:
     rfcs = [f"AAA010101{number:03}" for number in range(40)]
     plan = read(tmp_path, *(TABLE | {"rfc": rfc} for rfc in rfcs))
     assert [(row.number, row.rfc) for row in plan] == list(enumerate(rfcs, 1))
 
 
 @pytest.mark.parametrize("place", [0, 1, 39])
-def test_a_text_that_looks_like_a_table_is_a_text(tmp_path: Path, place: int) -> None:
+def test_a_text_that_looks_like_a_table_is_read_as_text(tmp_path: Path, place: int) -> None:
     tables = [TABLE | {"rfc": f"AAA010101{number:03}", "calle": f"Calle {number}"} for number in range(40)]
     text = toml(tables).replace(f'"Calle {place}"', f"'''\n[[empresas]]\n# {place}'''")
     error = refused(tmp_path, text)
@@ -240,7 +240,7 @@ def test_companies_may_be_one_array_of_tables(tmp_path: Path, encoding: str) -> 
     assert [row.number for row in Plan.from_toml(path)] == list(range(1, 41))
 
 
-def test_a_plan_may_come_through_a_pipe(tmp_path: Path) -> None:
+def test_a_plan_can_be_read_from_a_pipe(tmp_path: Path) -> None:
     for name, content in (("p.toml", written_toml(tmp_path, [TABLE])), ("p.csv", written(tmp_path, [ROW]))):
         pipe = tmp_path / name
         os.mkfifo(pipe)
@@ -338,7 +338,7 @@ def test_csv_and_toml_of_the_same_values_are_the_same_plan(
 # ── The command ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_command_takes_it(tmp_path: Path) -> None:
+async def test_the_command_accepts_a_toml_plan(tmp_path: Path) -> None:
     rfcs = ("AAA010101AAA", "AAA010102AAA")
     certify(tmp_path, rfcs)
     plan = written_toml(tmp_path, [TABLE | {"rfc": rfc, "cer": f"c/{rfc}.cer", "key": f"c/{rfc}.key"} for rfc in rfcs])
