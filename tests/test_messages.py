@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+import jinja2
+import jinja2.nodes
 import pytest
 
 import facturaonline_async
@@ -19,7 +21,8 @@ from facturaonline_async import InvalidInputError
 from facturaonline_async._messages import Message, english, message
 from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
-from facturaonline_async.provision import PlanProblem
+from facturaonline_async.provision import PlanProblem, State
+from facturaonline_async.provision._journal.progress import STATES
 
 PACKAGE = Path(facturaonline_async.__file__).parent
 AREAS = sorted(module.name for module in iter_modules(english.__path__))
@@ -27,17 +30,22 @@ AREAS = sorted(module.name for module in iter_modules(english.__path__))
 #: Modules whose texts are not in ``_messages``, by the start of their path.
 ELSEWHERE = {
     "_messages",
-    "_cli",
     "provision/_plan",
 }
 
-#: Codes that are made from another name: "remedy.expired" of the finding "expired", "findings.file_is_key" of the
-#: `FileKind` "key".
-COMPOSED = ("remedy.", "findings.file_is_")
+#: Starts of codes that are made from another name: "remedy.expired" of the finding "expired", "findings.file_is_key" of
+#: the `FileKind` "key".
+COMPOSED = ("remedy.", "findings.file_is_", "cli.state_", "cli.kind_")
 
 #: Errors that the library catches itself, and errors of Python that only a mistake in this package raises or whose
 #: wording is Python's own.
 INTERNAL = {"DerError", "UnreadableSubjectError", "WrongPasswordError", "AttributeError", "TypeError"}
+
+#: Calls whose texts in place are the command's help, which typer reads.
+HELP = {"Option", "Argument", "Typer", "_option", "command_group", "_make_create"}
+
+#: Starts of texts in place that a program reads (a shell, a browser, typer), and of names in the example plan.
+FOR_PROGRAMS = ("export ", "facturaonline", "  facturaonline", "<meta ", "Examples:\n", "Empresa de Ejemplo")
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -80,7 +88,42 @@ def is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
 
 
+def is_sentence(node: ast.AST) -> bool:
+    """Return whether a node is a text in place with a word and a blank."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        text = node.value
+    elif isinstance(node, ast.JoinedStr):
+        text = "".join(each.value if isinstance(each, ast.Constant) else "{}" for each in node.values)  # type: ignore[misc]
+    else:
+        return False
+    return " " in text and re.search("[a-z]{2}", text) is not None and not text.startswith(FOR_PROGRAMS)
+
+
+def sentences(node: ast.AST) -> Iterator[int]:
+    """Yield the line of each text in place, without docstrings, help and the codes of messages."""
+    if is_sentence(node):
+        yield node.lineno  # type: ignore[attr-defined]
+    for child in ast.iter_child_nodes(node):
+        is_docstring = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
+        is_help = isinstance(child, ast.Call) and name_of(child) in HELP
+        is_part = isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)
+        is_format = isinstance(node, ast.FormattedValue) and child is node.format_spec
+        if not (is_docstring or is_help or is_part or is_format):
+            yield from sentences(child)
+
+
+def used_by_templates() -> Iterator[tuple[str, str, set[str]]]:
+    """Yield each text of the report page: its place, its code and the names of its parameters."""
+    for path in sorted(PACKAGE.rglob("templates/*.html")):
+        for call in jinja2.Environment(autoescape=True).parse(path.read_text("utf-8")).find_all(jinja2.nodes.Call):
+            if isinstance(call.node, jinja2.nodes.Name) and call.node.name == "text":
+                [code] = call.args
+                assert isinstance(code, jinja2.nodes.Const)
+                yield f"{path.name}:{call.lineno}", code.value, {each.key for each in call.kwargs}
+
+
 MESSAGES = [(path, call) for path, call in calls() if name_of(call) == "message"]
+TEMPLATES = list(used_by_templates())
 
 
 @pytest.mark.parametrize("area", AREAS)
@@ -93,22 +136,35 @@ def test_the_codes_of_an_area_begin_with_its_name_and_are_unique(area: str) -> N
 
 def test_every_message_has_a_text_with_the_same_parameters() -> None:
     wrong = []
-    for path, call in MESSAGES:
-        for code in codes_of(call):
-            given = {each.arg for each in call.keywords}
-            used = placeholders(english.TEXTS[code]) if code in english.TEXTS else []
-            template = english.TEXTS.get(code)
-            choice = {"count"} if isinstance(template, Plural) else {"name"} if isinstance(template, Fault) else set()
-            if not used or any(given - choice != names - choice or not names <= given for names in used):
-                wrong.append(f"{path}:{call.lineno}: {code}")
+    in_code = (
+        (f"{path}:{call.lineno}", code, {str(each.arg) for each in call.keywords})
+        for path, call in MESSAGES
+        for code in codes_of(call)
+    )
+    for place, code, given in (*in_code, *TEMPLATES):
+        used = placeholders(english.TEXTS[code]) if code in english.TEXTS else []
+        template = english.TEXTS.get(code)
+        choice = {"count"} if isinstance(template, Plural) else {"name"} if isinstance(template, Fault) else set()
+        if not used or any(given - choice != names - choice or not names <= given for names in used):
+            wrong.append(f"{place}: {code}")
 
     assert wrong == []
 
 
 def test_every_text_is_used() -> None:
-    used = {code for _, call in MESSAGES for code in codes_of(call)}
+    used = {code for _, call in MESSAGES for code in codes_of(call)} | {code for _, code, _ in TEMPLATES}
 
     assert {code for code in english.TEXTS if not code.startswith(COMPOSED)} - used == set()
+
+
+def test_every_state_and_kind_of_the_command_has_a_text() -> None:
+    names = {f"cli.state_{state}" for state in (*STATES, *State)} | {
+        "cli.kind_csd",
+        "cli.kind_fiel",
+        "cli.kind_unknown",
+    }
+
+    assert names == {code for code in english.TEXTS if code.startswith(("cli.state_", "cli.kind_"))}
 
 
 def test_every_text_for_people_is_a_message() -> None:
@@ -132,6 +188,27 @@ def test_every_text_for_people_is_a_message() -> None:
             elsewhere[f"{path}:{call.lineno}"] += 1
 
     assert sorted(elsewhere) == []
+
+
+def test_the_command_writes_no_sentence_in_place() -> None:
+    """What it prints is a message; only help texts and lines for programs stand in its modules."""
+    found = [
+        f"{path.name}:{line}"
+        for path in sorted((PACKAGE / "_cli").glob("*.py"))
+        for line in sentences(ast.parse(path.read_text("utf-8")))
+    ]
+
+    assert found == []
+
+
+def test_the_report_page_writes_no_word_in_place() -> None:
+    written = []
+    for path in sorted(PACKAGE.rglob("templates/*.html")):
+        text = re.sub(r"\{[%{#].*?[}%#]\}", "", path.read_text("utf-8"), flags=re.DOTALL)
+        attributes = re.findall(r'(?:aria-label|placeholder|title|alt)="([^"]+)"', text)
+        written += [each for each in (*attributes, *re.findall(r">([^<>]+)<", text)) if re.search("[A-Za-z]", each)]
+
+    assert written == []
 
 
 def test_a_message_is_its_english_text_with_its_code_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:

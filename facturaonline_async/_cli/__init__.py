@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from facturaonline_async._messages import message
+
 __all__ = ["main"]
 
 
@@ -16,4 +18,4 @@ def main() -> None:
     except ModuleNotFoundError as problem:
         if problem.name not in {"jinja2", "rich", "typer"}:
             raise
-        sys.exit("The command needs its extra: pip install 'facturaonline-async[cli]'")
+        sys.exit(message("cli.extra_missing"))

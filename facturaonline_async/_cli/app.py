@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from facturaonline_async._cli import empresas, emulator, example, provision, report, sello, series, status
 from facturaonline_async._cli.typer_groups import add_command as _add
 from facturaonline_async._endpoints import ENDPOINTS
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
 from facturaonline_async.errors import (
     AuthenticationError,
@@ -22,11 +23,6 @@ from facturaonline_async.errors import (
 )
 
 __all__ = ["app", "run"]
-
-_KEYS_REFUSED: Final = (
-    "Check FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, and that FACTURAONLINE_BASE_URL is the environment "
-    "(sandbox or production) of these keys."
-)
 
 app: typer.Typer = typer.Typer(
     help="Provision the companies and series of a FacturaOnline account.",
@@ -90,17 +86,17 @@ def run() -> None:
         sys.exit(1)
 
 
-def _ending(error: FacturaOnlineError) -> tuple[int, tuple[str, ...]]:
+def _ending(error: FacturaOnlineError) -> tuple[int, tuple[Message, ...]]:
     """Return the exit code of an error, and lines that say what to do next."""
     if isinstance(error, InvalidInputError):
         return 2, ()
     if isinstance(error, AuthenticationError):
-        return 1, (_KEYS_REFUSED,)
+        return 1, (message("cli.keys_refused"),)
     endpoint = ENDPOINTS.get(error.endpoint)
     if endpoint is None or endpoint.method == "GET":
         return 1, ()
     if isinstance(error, OutcomeUnknownError):
-        return 3, ("The result is unknown: it may have been done. Look before you repeat it.",)
+        return 3, (message("cli.result_unknown"),)
     if isinstance(error, UnreadableAnswerError):
-        return 3, ("It was done, but the answer cannot be read: look, and do not repeat it.",)
+        return 3, (message("cli.result_unreadable"),)
     return 1, ()

@@ -10,6 +10,7 @@ import typer
 from attrs import frozen
 
 from facturaonline_async._cli.passwords import read_password
+from facturaonline_async._messages import message
 from facturaonline_async.config import Secret
 from facturaonline_async.empresas._models import CorreoSmtp
 from facturaonline_async.sello import Sello, read_file
@@ -139,4 +140,4 @@ def _check_together(options: Mapping[str, object], *, is_needed: bool = False) -
     """Refuse a part of several options that belong together."""
     missing = sum(value is None for value in options.values())
     if missing and (is_needed or missing < len(options)):
-        raise typer.BadParameter(f"{', '.join(options)} belong together: give all of them, or none")
+        raise typer.BadParameter(message("cli.options_belong_together", options=", ".join(options)))

@@ -15,6 +15,7 @@ from facturaonline_async._cli import empresa_options as options, output, runner
 from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async._cli.typer_groups import command_group
+from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import fold, printable
 from facturaonline_async.client import FacturaOnline
@@ -52,7 +53,7 @@ def list_(
         if (rfc is None or normalize_rfc(each.rfc) == rfc)
         and (razon_social is None or fold(razon_social) in fold(each.razon_social))
     ]
-    output.print_many(empresas, _COLUMNS, nothing="No empresas.", json=as_json)
+    output.print_many(empresas, _COLUMNS, nothing=message("cli.no_empresas"), json=as_json)
 
 
 def get(
@@ -80,7 +81,8 @@ def get(
     empresa = runner.run(lambda client: client.empresas.get(uid), base_url=base_url)
     if keys_out is not None:
         _write_keys(runner.own_credentials(runner.check_uid(empresa, uid)), keys_out)
-        sys.stderr.write(f"The keys of {printable(empresa.rfc)} are in {keys_out}. Only you can read it.\n")
+        written = message("cli.keys_written", rfc=printable(empresa.rfc), path=str(keys_out))
+        sys.stderr.write(f"{written}\n")
     output.print_one(empresa, json=as_json)
 
 
@@ -106,7 +108,7 @@ def find(
       facturaonline empresas find EKU9003173C9
     """
     if (empresa := runner.run(lambda client: client.empresas.find(rfc), base_url=base_url)) is None:
-        raise NotFoundError(f"No empresa has the RFC {normalize_rfc(rfc)}.")
+        raise NotFoundError(message("cli.empresa_not_found", rfc=normalize_rfc(rfc)))
     output.print_one(empresa, json=as_json)
 
 
@@ -188,7 +190,9 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
                 logo=enclosures.logo,
             )
         empresa = runner.run(
-            lambda client: send(client, nueva), base_url=base_url, change=f"the empresa {nueva.rfc} was created"
+            lambda client: send(client, nueva),
+            base_url=base_url,
+            maybe=message("cli.empresa_maybe_created", rfc=nueva.rfc),
         )
         output.print_one(empresa, json=as_json)
 
@@ -310,9 +314,11 @@ def update(
             logo=enclosures.logo,
         )
     if cambios == CambiosEmpresa():
-        raise typer.BadParameter("there is nothing to change: give at least one option, such as --email")
+        raise typer.BadParameter(message("cli.nothing_to_change"))
     empresa = runner.run(
-        lambda client: client.empresas.update(uid, cambios), base_url=base_url, change=f"the empresa {uid} was changed"
+        lambda client: client.empresas.update(uid, cambios),
+        base_url=base_url,
+        maybe=message("cli.empresa_maybe_changed", uid=uid),
     )
     output.print_one(empresa, json=as_json)
 
@@ -330,14 +336,15 @@ def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson
 
     # The question is asked outside the event loop: it may take minutes.
     empresa = runner.check_uid(runner.run(lambda client: client.empresas.get(uid), base_url=base_url), uid)
-    name = f"empresa {empresa.rfc} {empresa.razon_social} (uid {empresa.uid})"
-    runner.confirm(yes, f"Delete the {name}, and everything that belongs to it?")
+    name = message("cli.empresa_name", rfc=empresa.rfc, razon_social=empresa.razon_social, uid=empresa.uid)
+    runner.confirm(yes, message("cli.empresa_delete", empresa=name))
 
-    runner.run(lambda client: client.empresas.delete(uid), base_url=base_url, change=f"the {name} was deleted")
+    maybe = message("cli.empresa_maybe_deleted", empresa=name)
+    runner.run(lambda client: client.empresas.delete(uid), base_url=base_url, maybe=maybe)
     if as_json:
         output.print_one(empresa, json=True)
     else:
-        sys.stdout.write(printable(f"Deleted the {name}.") + "\n")
+        sys.stdout.write(printable(message("cli.empresa_deleted", empresa=name)) + "\n")
 
 
 app: typer.Typer = command_group(
@@ -371,6 +378,4 @@ def _write_keys(keys: Credentials, path: Path) -> None:
 
 
 def _exists(path: Path) -> InvalidInputError:
-    return InvalidInputError(
-        f"{path} exists already: give another name. Keys are written to new files only.", field="keys_out"
-    )
+    return InvalidInputError(message("cli.keys_file_exists", path=str(path)), field="keys_out")

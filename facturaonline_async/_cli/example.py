@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.progress import track
 
+from facturaonline_async._messages import message
 from facturaonline_async._private_files import make_private_folder, open_private
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat._identifiers import rfc_check_digit
@@ -43,7 +44,7 @@ def command(
     """
     is_new = not folder.exists()
     if not is_new and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidInputError(f"{folder} is not an empty folder: give another one.", field="DIR")
+        raise InvalidInputError(message("cli.folder_not_empty", folder=str(folder)), field="DIR")
     if is_new:
         make_private_folder(folder)
     path = folder / "plan.csv"
@@ -57,7 +58,7 @@ def command(
             folder.rmdir()
         raise
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Wrote {path} with {empresas} empresas and {3 * empresas} series. Now try:")
+    console.print(message("cli.example_written", path=str(path), empresas=empresas, series=3 * empresas))
     console.print(f"  facturaonline provision {shlex.quote(str(path))} --emulator")
 
 
@@ -69,7 +70,9 @@ def _write(path: Path, certificates: Path, empresas: int) -> None:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
         rfcs = zip(range(empresas), example_rfcs(), strict=False)
-        for number, rfc in track(rfcs, "certificates", total=empresas, console=console, transient=True):
+        for number, rfc in track(
+            rfcs, message("cli.label_certificates"), total=empresas, console=console, transient=True
+        ):
             name = f"Empresa de Ejemplo {number + 1}"
             sello = make_sello(rfc, razon_social=name.upper(), password=_PASSWORD, private_key=keys[number % len(keys)])
             files = {f"{rfc}.cer": sello.cer, f"{rfc}.key": sello.key}

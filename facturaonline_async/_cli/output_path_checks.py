@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.seal import side_file
 
@@ -24,10 +25,11 @@ def unwritable(path: Path, error: OSError, *, option: str) -> InvalidInputError:
     """Return the error for an option whose file cannot be written."""
     folder = path.parent
     if isinstance(error, FileNotFoundError) and not folder.exists():
-        reason = f"the folder {folder} does not exist. Create it, or give another path."
+        text = message("cli.folder_missing", option=option, path=str(path), folder=str(folder))
     else:
-        reason = f"{error.strerror or type(error).__name__}. Give another path."
-    return InvalidInputError(f"{option} {path} cannot be written: {reason}", field=option.removeprefix("--"))
+        reason = error.strerror or type(error).__name__
+        text = message("cli.not_writable", option=option, path=str(path), reason=reason)
+    return InvalidInputError(text, field=option.removeprefix("--"))
 
 
 def same_file(path: Path, others: Iterable[str | os.PathLike[str]]) -> str | None:

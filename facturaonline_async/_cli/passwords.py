@@ -11,6 +11,7 @@ import sys
 
 import typer
 
+from facturaonline_async._messages import message
 from facturaonline_async.config import Secret
 from facturaonline_async.errors import InvalidInputError
 
@@ -32,22 +33,18 @@ def read_password(what: str, *, variable: str, as_stdin: bool) -> Secret:
     if as_stdin:
         given = _line()
         if given is None:
-            raise InvalidInputError(
-                f"The standard input has no line with the password of the {what}, or one that is not UTF-8.",
-                field="password",
-            )
+            raise InvalidInputError(message("cli.password_line_missing", what=what), field="password")
         return given
     if value := os.environ.get(variable):
         return Secret(value)
     if not sys.stdin.isatty():
         raise InvalidInputError(
-            f"There is no terminal to ask for the password of the {what}: give --password-stdin, or set {variable}.",
-            field="password",
+            message("cli.password_without_terminal", what=what, variable=variable), field="password"
         )
     try:
-        return Secret(getpass.getpass(f"Contraseña ({what}): "))
+        return Secret(getpass.getpass(message("cli.password", what=what)))
     except (KeyboardInterrupt, EOFError):
-        sys.stderr.write("\nInterrupted. Nothing was changed.\n")
+        sys.stderr.write(f"\n{message('cli.interrupted').then(message('cli.nothing_changed'))}\n")
         raise typer.Exit(130) from None
 
 

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from facturaonline_async._cli.run_texts import missing_row_headings, state_name
+from facturaonline_async._messages import message
 from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, State
 
 __all__ = ["bar", "print_audit_wait", "print_notices", "print_report", "print_warnings", "run_bars"]
@@ -75,8 +77,8 @@ def bars_of(run: RunReport, get_time: Callable[[], float] | None = None) -> Prog
         get_time=get_time,
     )
     for name, planned, found in (
-        ("empresas", run.planned_empresas, run.empresas),
-        ("series", run.planned_series, run.series),
+        (message("cli.label_empresas"), run.planned_empresas, run.empresas),
+        (message("cli.label_series"), run.planned_series, run.series),
     ):
         bars.add_task(name, total=planned, completed=_there(found), wrong=_wrong(found))
     return bars
@@ -84,11 +86,7 @@ def bars_of(run: RunReport, get_time: Callable[[], float] | None = None) -> Prog
 
 def print_audit_wait(seconds: float) -> None:
     """Print why a run with all rows done waits `seconds` longer."""
-    Console(stderr=True).print(
-        f"All rows are done. In {seconds:.0f} s the command lists once more what it created, to find duplicates. "
-        "Ctrl-C ends the wait, and --no-audit skips it.",
-        soft_wrap=True,
-    )
+    Console(stderr=True).print(message("cli.audit_wait", seconds=seconds), soft_wrap=True)
 
 
 @contextmanager
@@ -115,9 +113,10 @@ def print_notices(found: Iterable[PlanProblem]) -> None:
         lines = [str(notice) for notice in group]
         if len(group) > _APART:
             rows = ", ".join(str(notice.row) for notice in group[:_APART])
-            lines = [f"rows {rows} and {len(group) - _APART} more, {column}: {reason}"]
+            more = len(group) - _APART
+            lines = [message("cli.many_notices", rows=rows, count=more, column=column, reason=reason)]
         for line in lines:
-            console.print(Text.assemble(("note", "yellow"), f" {line}"), soft_wrap=True)
+            console.print(Text.assemble((message("cli.label_note"), "yellow"), f" {line}"), soft_wrap=True)
 
 
 def print_warnings(found: Iterable[PlanProblem]) -> None:
@@ -127,8 +126,10 @@ def print_warnings(found: Iterable[PlanProblem]) -> None:
         groups.setdefault((problem.column, _cause(problem)), []).append(problem)
     console = Console(stderr=True)
     for group in sorted(groups.values(), key=len, reverse=True):
-        times = f" {len(group)} x, such as" if len(group) > 1 else ""
-        console.print(Text.assemble(("warning", "yellow"), f"{times} {group[0]}"), soft_wrap=True)
+        line = str(group[0])
+        if len(group) > 1:
+            line = message("cli.many_warnings", count=len(group), example=line)
+        console.print(Text.assemble((message("cli.label_warning"), "yellow"), f" {line}"), soft_wrap=True)
 
 
 def _cause(problem: PlanProblem) -> str:
@@ -137,38 +138,36 @@ def _cause(problem: PlanProblem) -> str:
     return code[0] if code else problem.reason
 
 
-def state_label(state: State) -> str:
-    """Return the word that people read for a state."""
-    return state.value.replace("_", " ")
-
-
 def _there(found: Mapping[State, int]) -> int:
     return sum(number for state, number in found.items() if state.is_there)
 
 
 def _wrong(found: Mapping[State, int]) -> str:
     return ", ".join(
-        f"{number} {state_label(state)}" for state, number in found.items() if number and not state.is_there
+        f"{number} {state_name(state.value)}" for state, number in found.items() if number and not state.is_there
     )
 
 
 def print_report(run: RunReport, *, interrupted: bool = False) -> None:
     """Print the number of rows in each state, and each unfinished row with its reason."""
     console = Console()
-    how = "Interrupted" if interrupted else "Complete" if run.is_complete else "Not complete"
-    table = Table(title=f"{how} after {run.seconds:.1f} s")
+    if interrupted:
+        title = message("cli.interrupted_after", seconds=run.seconds)
+    else:
+        title = message("cli.complete_after" if run.is_complete else "cli.incomplete_after", seconds=run.seconds)
+    table = Table(title=title)
     table.add_column("")
     states = [state for state in State if state in _ALWAYS or run.empresas[state] or run.series[state]]
-    for name in ("planned", *map(state_label, states)):
+    for name in (message("cli.label_planned"), *(state_name(state.value) for state in states)):
         table.add_column(name, justify="right")
     for name, planned, found, earlier in (
-        ("empresas", run.planned_empresas, run.empresas, run.earlier_empresas),
-        ("series", run.planned_series, run.series, run.earlier_series),
+        (message("cli.label_empresas"), run.planned_empresas, run.empresas, run.earlier_empresas),
+        (message("cli.label_series"), run.planned_series, run.series, run.earlier_series),
     ):
         table.add_row(name, str(planned), *(_number(found[state], earlier[state]) for state in states))
     console.print(table)
     for finding in (run.audit or ())[:_ROWS_SHOWN]:
-        console.print(Text.assemble(("audit", "red"), f" {finding}"), soft_wrap=True)
+        console.print(Text.assemble((message("cli.label_audit"), "red"), f" {finding}"), soft_wrap=True)
     # After Ctrl-C, the table above counts the rows that were not tried; they are not listed.
     failed = [row for row in run.failed if not interrupted or any(_tried(row))]
     if failed:
@@ -176,7 +175,7 @@ def print_report(run: RunReport, *, interrupted: bool = False) -> None:
 
 
 def _number(found: int, earlier: int) -> str:
-    return f"{found} ({earlier} by an earlier run)" if earlier else str(found)
+    return message("cli.count_with_earlier", count=found, earlier=earlier) if earlier else str(found)
 
 
 def _tried(row: RowOutcome) -> Iterator[bool]:
@@ -187,30 +186,31 @@ def _tried(row: RowOutcome) -> Iterator[bool]:
 
 def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
     """Return a table of missing and uncertain rows, with one column if it is narrow."""
-    table = Table(title="Rows that are missing or uncertain", title_justify="left")
-    names = ("row", "RFC", "what", "state", "reason")
-    for name in names[1:2] if narrow else names:
-        table.add_column("" if narrow else name, overflow="fold")
+    table = Table(title=message("cli.missing_rows"), title_justify="left")
+    for name in ("",) if narrow else missing_row_headings():
+        table.add_column(name, overflow="fold")
     rows = sorted(failed, key=lambda row: row.number)
     for row in rows[:_ROWS_SHOWN]:
         for what, state, reason in _not_there(row):
-            cells = (str(row.number), row.rfc, what, state_label(state))
-            reason = reason.removeprefix(f"{state_label(state)}: ")  # noqa: PLW2901  # the column before it is the state
+            name = state_name(state.value)
+            reason = reason.removeprefix(f"{name}: ")  # noqa: PLW2901  # the column before it is the state
             if narrow:
-                table.add_row(Text(f"row {', '.join(cells)}: {reason}"))
+                line = message("cli.missing_row", row=row.number, rfc=row.rfc, what=what, state=name, reason=reason)
+                table.add_row(Text(line))
             else:
-                table.add_row(*map(Text, (*cells, reason)))
+                table.add_row(*map(Text, (str(row.number), row.rfc, what, name, reason)))
     if len(rows) > _ROWS_SHOWN:
-        table.caption = f"and {len(rows) - _ROWS_SHOWN} rows more; --json shows all"
+        table.caption = message("cli.missing_rows_left_out", count=len(rows) - _ROWS_SHOWN)
     return table
 
 
 def _not_there(row: RowOutcome) -> Iterator[tuple[str, State, str]]:
     """Yield the missing parts of a row: name, state and reason."""
     if not row.state.is_there or row.reason:
-        yield "empresa", row.state, row.reason
+        yield message("cli.label_empresa"), row.state, row.reason
     if not row.state.is_there:
         return
     for serie in row.series:
         if not serie.state.is_there or serie.reason:
-            yield f"serie {serie.letra}:{serie.tipo_documento}", serie.state, serie.reason
+            what = message("cli.label_serie", letra=serie.letra, tipo_documento=serie.tipo_documento)
+            yield what, serie.state, serie.reason

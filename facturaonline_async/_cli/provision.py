@@ -22,6 +22,7 @@ from facturaonline_async._cli import output, progress, run_until_interrupted
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._cli.runner import check_environment
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
@@ -50,7 +51,7 @@ __all__ = ["check", "command"]
 def _rate(text: str) -> Rate:
     match = re.fullmatch(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", text)
     if match is None or not int(match[1]) or not float(match[2]):
-        raise typer.BadParameter("give CALLS/SECONDS, such as 20/1")
+        raise typer.BadParameter(message("cli.rate_malformed"))
     return Rate(int(match[1]), float(match[2]))
 
 
@@ -157,10 +158,10 @@ def command(
     certificates of all rows. The exit code is 0 only if every company and every serie of the plan exists.
     """
     if use_emulator and base_url:
-        raise typer.BadParameter("--emulator and --base-url exclude each other")
+        raise typer.BadParameter(message("cli.emulator_and_base_url"))
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
-    if journal is not None:
-        _refuse_as_journal(journal, [plan], "the plan")
+    if journal is not None and same_file(journal, [plan]):
+        raise InvalidInputError(message("cli.journal_is_the_plan", path=printable(str(journal))), field="journal")
     parsed = _parse(plan, any_tipo=any_tipo, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
@@ -168,12 +169,12 @@ def command(
         run_until_interrupted.run(checked)
         return
     read = Plan.of(parsed)
-    if journal is not None:
-        _refuse_as_journal(journal, read.files(), "a file that the plan names")
+    if journal is not None and same_file(journal, read.files()):
+        raise InvalidInputError(message("cli.journal_is_in_the_plan", path=printable(str(journal))), field="journal")
     if keys_out is not None:
         _refuse_as_keys_out(keys_out, plan, read, journal)
     if not use_emulator:
-        check_environment(base_url, otherwise=" (or --emulator, to try)")
+        check_environment(base_url, or_emulator=True)
     config = Config(
         base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
     )
@@ -201,15 +202,13 @@ def command(
             "audit": not no_audit,
         },
     )
-    report = run_until_interrupted.run(job.run(), interrupted=_resumable(journal) if journal else _LOST)
+    if journal is None:
+        interrupted = message("cli.interrupted_run")
+    else:
+        interrupted = message("cli.interrupted_run_with_journal", journal=str(journal))
+    report = run_until_interrupted.run(job.run(), interrupted=interrupted)
     if not report.is_complete:
         raise typer.Exit(1)
-
-
-def _refuse_as_journal(journal: Path, files: Iterable[str | os.PathLike[str]], what: str) -> None:
-    """Refuse a file of the plan as the journal, before the journal is opened."""
-    if same_file(journal, files):
-        raise InvalidInputError(f"--journal {printable(str(journal))} is {what}: give another file.", field="journal")
 
 
 def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
@@ -217,21 +216,12 @@ def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | 
     others = [plan, *(journal_files(journal) if journal is not None else ())]
     if found := same_file(keys_out, chain(others, read.files())):
         raise InvalidInputError(
-            f"--keys-out {printable(str(keys_out))} is {printable(found)}, which this run reads or "
-            "writes itself: give another file.",
+            message("cli.keys_in_use", path=printable(str(keys_out)), file=printable(found)),
             field="keys-out",
         )
 
 
-_LOST = (
-    "Interrupted. Created companies and series stay. The API's lists may show them late: wait three minutes before you "
-    "run the plan again, or it may create them twice.\n"
-)
 _EMULATOR_SETTLE = 2.0
-
-
-def _resumable(journal: Path) -> str:
-    return f"Interrupted. Nothing is lost: the same command resumes from {journal}.\n"
 
 
 def _parse(path: Path, *, any_tipo: bool, as_json: bool) -> ParsedPlan:
@@ -240,7 +230,7 @@ def _parse(path: Path, *, any_tipo: bool, as_json: bool) -> ParsedPlan:
         parsed = Plan.parse(path, any_tipo=any_tipo)
     except PlanError as error:
         if as_json:
-            output.print_json({"error": "the plan has faults", "problems": _plain(error.problems)})
+            output.print_json({"error": message("cli.plan_faulty"), "problems": _plain(error.problems)})
             raise typer.Exit(2) from None
         raise
     progress.print_notices(parsed.notices)
@@ -258,7 +248,7 @@ async def check(
     """
     problems = list(plan.problems)
     warnings: list[PlanProblem] = []
-    with progress.bar("rows", len(plan), quiet=as_json) as advance:
+    with progress.bar(message("cli.label_rows"), len(plan), quiet=as_json) as advance:
         async with validate(plan, check_sello=check_sello, production=production) as rows:
             async for row in rows:
                 problems += row.problems
@@ -275,14 +265,13 @@ async def check(
             "warnings": _plain(warnings),
         }
         if problems:
-            answer |= {"error": "the plan has faults", "problems": _plain(problems)}
+            answer |= {"error": message("cli.plan_faulty"), "problems": _plain(problems)}
         output.print_json(answer)
         raise typer.Exit(2 if problems else 0)
     progress.print_warnings(warnings)
     if problems:
         raise PlanError.of(problems, plan.notices)
-    empresas, series = len(plan), plan.series_count
-    Console().print(f"The plan is well formed: {empresas} empresas, {series} series. Nothing was sent.")
+    Console().print(message("cli.plan_well_formed", empresas=len(plan), series=plan.series_count))
 
 
 def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
@@ -319,7 +308,7 @@ class _Job:
                 ):
                     report = run.report
                     if run.caution:
-                        sys.stderr.write(f"warning: {printable(run.caution)}\n")
+                        sys.stderr.write(f"{message('cli.warning', text=printable(run.caution))}\n")
                     with run_until_interrupted.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
@@ -331,7 +320,7 @@ class _Job:
                 raise
             except FacturaOnlineError as error:
                 if report is None and not isinstance(error, (InvalidInputError, JournalError)):
-                    error.add_note("Nothing was created.")
+                    error.add_note(message("cli.nothing_created"))
                 raise
         self._show(report, interrupted=interrupt.is_wanted)
         if interrupt.is_wanted:
@@ -397,8 +386,7 @@ def _state_file(journal: Path) -> Path:
     file = side_file(journal, ".emulator")
     if not file.exists() and journal.exists() and journal.stat().st_size:
         raise InvalidInputError(
-            f"the journal {printable(str(journal))} was not begun with --emulator, or the state of its "
-            f"emulator is gone (the file {printable(file.name)}): give another journal.",
+            message("cli.journal_without_emulator", journal=printable(str(journal)), file=printable(file.name)),
             field="journal",
         )
     return file

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from facturaonline_async._cli import output, report_html, status
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
-from facturaonline_async._cli.run_texts import format_timestamp, state_name
+from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
+from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable
 from facturaonline_async.errors import InvalidInputError
@@ -51,7 +52,7 @@ def command(
         raise typer.Exit(2) from None
     if html is not None:
         _write(html, report_html.render(ledger))
-        sys.stderr.write(f"The report is in {printable(str(html))}\n")
+        sys.stderr.write(f"{message('cli.report_written', path=printable(str(html)))}\n")
     if in_json:
         output.print_json(_as_json(ledger))
     elif html is None:
@@ -64,10 +65,7 @@ def command(
 def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
     """Refuse to replace the journal, or a file that is not a report."""
     if same_file(path, journal_files(journal)):
-        raise InvalidInputError(
-            f"{printable(str(path))} is the journal, or one of its side files: give another file.",
-            field="--html",
-        )
+        raise InvalidInputError(message("cli.report_is_the_journal", path=printable(str(path))), field="--html")
     if not path.exists():
         return
     if path.is_file():
@@ -76,8 +74,8 @@ def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
         with path.open("rb") as file:
             if report_html.MARK.encode() in file.read(4096):
                 return
-        raise InvalidInputError(f"{path} exists and is not a report: give another file, or --force.", field="--html")
-    raise InvalidInputError(f"{path} exists and is not a file: give another path.", field="--html")
+        raise InvalidInputError(message("cli.report_is_another_file", path=str(path)), field="--html")
+    raise InvalidInputError(message("cli.report_is_no_file", path=str(path)), field="--html")
 
 
 def _write(path: Path, text: str) -> None:
@@ -106,15 +104,15 @@ def _show(ledger: History) -> None:
     rows = [row for row in ledger.rows if not row.ok]
     if not rows:
         return
-    table = Table(title="Rows that are missing or uncertain", title_justify="left")
-    for name in ("row", "RFC", "what", "state", "reason"):
+    table = Table(title=message("cli.missing_rows"), title_justify="left")
+    for name in missing_row_headings():
         table.add_column(name, overflow="fold")
     for row in rows[:_ROWS_SHOWN]:
         for entry in row.missing:
             state = state_name(entry.state)
             table.add_row(*map(Text, (str(row.number), row.rfc, entry.label, state, entry.reason)))
     if len(rows) > _ROWS_SHOWN:
-        table.caption = f"and {len(rows) - _ROWS_SHOWN} rows more; --html and --json show all"
+        table.caption = message("cli.missing_rows_left_out_of_report", count=len(rows) - _ROWS_SHOWN)
     console.print(table)
 
 

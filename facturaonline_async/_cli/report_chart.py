@@ -10,6 +10,7 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async._cli.run_texts import format_duration, format_moment
+from facturaonline_async._messages import message
 from facturaonline_async.provision._journal.history import RunThroughput
 
 __all__ = ["Chart", "chart"]
@@ -163,7 +164,7 @@ def _runs(throughput: Sequence[RunThroughput], scale: _Scale, zone: tzinfo) -> I
     for each in throughput:
         pause = None
         if before is not None:
-            text = f"pause of {format_duration(each.began - before.ended)}"
+            text = message("cli.chart_pause", time=format_duration(each.began - before.ended))
             pause = Pause(x, scale.gap, text, scale.gap >= 16)
             x += scale.gap
         ticks = tuple(_ticks(each, x, scale, zone, tick))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from facturaonline_async._cli.report_chart import chart
 from facturaonline_async._cli.run_texts import format_duration, format_example, format_moment, next_steps, state_name
+from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._journal.history import History, HistoryEntry
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, alike
 
@@ -49,7 +50,7 @@ def render(ledger: History) -> str:
             title=_title(status, zone),
             when=_when(status, zone),
             verdict=_verdict(status),
-            kinds={"Empresas": status.empresas, "Series": status.series},
+            kinds={message("cli.page_empresas"): status.empresas, message("cli.page_series"): status.series},
             states=[state for state in STATES if status.empresas[state] or status.series[state]],
             next_steps=next_steps(status),
             chart=chart(ledger.throughput, zone),
@@ -82,7 +83,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    made.globals |= {"STATES": STATES, "there": _there, "shares": _shares, "zip": zip}
+    made.globals |= {"text": message, "STATES": STATES, "there": _there, "shares": _shares, "zip": zip}
     made.filters |= {
         "thousands": "{:,}".format,
         "px": _px,
@@ -103,30 +104,35 @@ def _zone(moment: float) -> timezone:
     return timezone(offset) if offset else UTC
 
 
-def _title(status: Status, zone: tzinfo) -> str:
-    began = status.runs[0].began if status.runs else status.began
-    until = f"to {format_moment(status.ended, zone)}" if status.ended else "at work"
-    return f"{status.host} — {format_moment(began, zone)} {until}"
+def _title(status: Status, zone: tzinfo) -> Message:
+    began = format_moment(status.runs[0].began if status.runs else status.began, zone)
+    if status.ended is None:
+        return message("cli.page_title_at_work", host=status.host, began=began)
+    return message("cli.page_title", host=status.host, began=began, ended=format_moment(status.ended, zone))
 
 
 def _when(status: Status, zone: tzinfo) -> str:
     if not status.runs:
-        return "has not begun"
-    began = f"began {format_moment(status.runs[0].began, zone)}"
-    number = len(status.runs)
-    worked = f"worked {format_duration(status.worked)}" + (f" in {number} runs" if number > 1 else "")
+        return message("cli.run_not_begun")
+    began = message("cli.page_began", moment=format_moment(status.runs[0].began, zone))
+    ended = format_moment(status.ended or status.began, zone)
     if status.is_running:
-        return f"{began} · at work, process {status.runs[-1].pid} · {worked}"
-    end = "interrupted" if status.is_broken_off else "ended"
-    return f"{began} · {end} {format_moment(status.ended or status.began, zone)} · {worked}"
+        end = message("cli.page_process", pid=status.runs[-1].pid)
+    elif status.is_broken_off:
+        end = message("cli.page_interrupted_at", moment=ended)
+    else:
+        end = message("cli.page_ended_at", moment=ended)
+    worked = message("cli.page_worked", count=len(status.runs), time=format_duration(status.worked))
+    return f"{began} · {end} · {worked}"
 
 
 def _verdict(status: Status) -> dict[str, str]:
     if status.is_running:
-        return {"style": "running", "text": "At work"}
+        return {"style": "running", "text": message("cli.page_at_work")}
     if status.is_complete:
-        return {"style": "good", "text": "Complete"}
-    return {"style": "bad", "text": "Interrupted" if status.is_broken_off else "Not complete"}
+        return {"style": "good", "text": message("cli.page_complete")}
+    text = message("cli.page_interrupted" if status.is_broken_off else "cli.page_incomplete")
+    return {"style": "bad", "text": text}
 
 
 def _px(number: float) -> str:
@@ -173,6 +179,7 @@ def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
     offset = zone.utcoffset(None)
     return {
         "states": STATES,
+        "texts": _script_texts(),
         "names": [state_name(state) for state in STATES],
         "there": [state in THERE for state in STATES],
         "kinds": kinds.values,
@@ -180,6 +187,21 @@ def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
         "began": began,
         "offset": offset.total_seconds() if offset else 0,
         "rows": rows,
+    }
+
+
+def _script_texts() -> dict[str, Message]:
+    """Return the texts of the page's script, which fills in the braces."""
+    return {
+        "no_row": message("cli.script_no_row"),
+        "row": message("cli.script_rows", count=1, number="{number}"),
+        "rows": message("cli.script_rows", count=2, number="{number}"),
+        "some_rows": message("cli.script_some_rows", found="{found}", all="{all}"),
+        "rows_shown": message("cli.script_rows_shown", rows="{rows}", first="{first}", last="{last}"),
+        "page": message("cli.script_page", page="{page}", pages="{pages}"),
+        "more_series": message("cli.script_more_series", number="{number}"),
+        "uid": message("cli.script_uid", state="{state}", uid="{uid}"),
+        "with_reason": message("cli.script_with_reason"),
     }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
-from typing import Final
+from pathlib import Path
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.progress import Reason, Status
+from facturaonline_async.provision._journal.reader import RunInfo
 from facturaonline_async.provision._journal.seal import side_file
 
 __all__ = [
@@ -17,16 +19,26 @@ __all__ = [
     "format_moment",
     "format_run",
     "format_timestamp",
+    "missing_row_headings",
     "next_steps",
     "state_name",
 ]
 
-_STATE_NAMES: Final = {"intent": "in flight", "not_tried": "not tried"}
+
+def state_name(state: str) -> Message:
+    """Return the word that people read for a state of a company or serie."""
+    return message(f"cli.state_{state}")
 
 
-def state_name(state: str) -> str:
-    """Return the word that people read for a state."""
-    return _STATE_NAMES.get(state, state)
+def missing_row_headings() -> tuple[Message, ...]:
+    """Return the headings of a table of missing rows."""
+    return (
+        message("cli.label_row"),
+        message("cli.label_rfc"),
+        message("cli.label_what"),
+        message("cli.label_state"),
+        message("cli.label_reason"),
+    )
 
 
 def format_timestamp(moment: float | None) -> str | None:
@@ -49,77 +61,86 @@ def format_duration(seconds: float) -> str:
     return f"{whole} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
 
 
-def format_example(reason: Reason) -> str:
+def format_example(reason: Reason) -> Message:
     """Return the company or serie that is the example of a reason."""
-    return f"row {reason.number}, {reason.rfc}" + (
-        "" if reason.is_empresa else f", {reason.letra}:{reason.tipo_documento}"
+    if reason.is_empresa:
+        return message("cli.example_empresa", row=reason.number, rfc=reason.rfc)
+    return message(
+        "cli.example_serie",
+        row=reason.number,
+        rfc=reason.rfc,
+        letra=reason.letra,
+        tipo_documento=reason.tipo_documento,
     )
 
 
-def format_run(status: Status, zone: tzinfo | None = None) -> str:
+def format_run(status: Status, zone: tzinfo | None = None) -> Message:
     """Return one line: whether a run is at work, since when, or until when."""
     if not status.runs:
-        return "has not begun"
-    last = status.runs[-1]
+        return message("cli.run_not_begun")
+    run = _format_last_run(status, status.runs[-1], zone)
     number = len(status.runs)
-    before = f"; {number} runs worked {format_duration(status.worked)}" if number > 1 else ""
+    if number == 1:
+        return run
+    return message("cli.run_and_earlier", run=run, count=number, worked=format_duration(status.worked))
+
+
+def _format_last_run(status: Status, last: RunInfo, zone: tzinfo | None) -> Message:
     if status.is_running:
         began, worked = format_moment(last.began, zone), format_duration(status.now - last.began)
-        return f"at work since {began} ({worked}), process {last.pid}{before}"
-    ended = format_moment(status.ended or last.began, zone)
+        return message("cli.run_at_work", began=began, worked=worked, pid=last.pid)
+    end = status.ended or last.began
+    ended = format_moment(end, zone)
     if status.is_without_wal:
-        return f"without its -wal: this is how far process {last.pid} was at {ended}, or later{before}"
+        return message("cli.run_without_wal", pid=last.pid, ended=ended)
     if status.is_broken_off:
-        return f"killed: process {last.pid} no longer runs; it last wrote to the journal at {ended}{before}"
-    return f"ended {ended} after {format_duration((status.ended or last.began) - last.began)}{before}"
+        return message("cli.run_killed", pid=last.pid, ended=ended)
+    return message("cli.run_ended", ended=ended, worked=format_duration(end - last.began))
 
 
-def next_steps(status: Status) -> list[str]:
+def next_steps(status: Status) -> list[Message]:
     """Return the next steps for the user, the most urgent first."""
     return list(_next_steps(status))
 
 
-def _next_steps(status: Status) -> Iterator[str]:
-    again = f"facturaonline provision PLAN --journal {shlex.quote(printable(str(status.path)))}"
-    if side_file(status.path.resolve(), ".emulator").exists():
-        again += " --emulator"
+def _next_steps(status: Status) -> Iterator[Message]:
     rows = status.rows
     if status.is_without_wal:
-        yield (
-            f"The last changes are missing: the file {printable(status.path.name)}-wal is missing or empty. "
-            "If this is a copy, copy both, or read the journal itself. A run with this journal waits for the settle "
-            "time and looks for the missing rows before it creates anything."
-        )
+        yield message("cli.next_wal", journal=printable(status.path.name))
     if status.is_running:
-        yield "Do not start another run. If this one is stopped (Ctrl-C) or killed, the same command continues it."
+        yield message("cli.next_at_work")
     elif status.left or status.unseen or status.unaudited or rows.get("failed") or rows.get("conflict"):
-        yield f"To finish the rest, run: {again}. It creates nothing twice."
+        yield message("cli.next_run", command=_provision_command(status.path))
     if (number := rows.get("intent")) and not status.is_running:
-        yield f"{_rows(number)} in flight when it stopped: the next run waits for the settle time and looks for each."
+        yield message("cli.next_intent", count=number)
     if status.due and not status.is_running:
-        when = f"in {format_duration(status.due[1])}" if status.due[1] else "at once"
-        yield f"{_rows(rows['unknown'])} with an unknown outcome: the next run can look for all of them {when}."
-    if number := rows.get("failed"):
-        reason, row = ("reason", "row") if number == 1 else ("reasons", "rows")
-        yield f"{_rows(number)} failed. Read the {reason} above, correct the {row} in the plan, and run again."
-    if number := rows.get("conflict"):
-        yield f"{_rows(number)} in conflict: the API has more than one match. Keep one, delete the others in the panel."
-    if number := rows.get("unresolved"):
-        yield (
-            f"{_rows(number)} unresolved: the API accepted it with an answer that cannot be read. No run creates it "
-            "again: look for it in the panel, then begin another journal."
-        )
+        number, seconds = rows["unknown"], status.due[1]
+        if seconds:
+            yield message("cli.next_unknown", count=number, time=format_duration(seconds))
+        else:
+            yield message("cli.next_unknown_at_once", count=number)
+    yield from _steps_of_a_person(rows)
     if status.unseen:
-        yield f"{_rows(status.unseen)} with something that could not be read yet: the next run reads it again."
+        yield message("cli.next_unseen", count=status.unseen)
     if status.unaudited and not status.is_running:
-        verb, what = ("exists", "it") if status.unaudited == 1 else ("exist", "them")
-        yield (
-            f"{_rows(status.unaudited)} {verb}, but the run ended before it checked {what} for duplicates. The next "
-            f"run checks {what}."
-        )
+        yield message("cli.next_unaudited", count=status.unaudited)
     if status.is_complete:
-        yield "Everything in the plan exists. You need to do nothing."
+        yield message("cli.next_nothing")
 
 
-def _rows(number: int) -> str:
-    return f"{number} row" if number == 1 else f"{number} rows"
+def _steps_of_a_person(rows: Mapping[str, int]) -> Iterator[Message]:
+    """Yield what a person must do before the next run, or in the panel."""
+    if number := rows.get("failed"):
+        yield message("cli.next_failed", count=number)
+    if number := rows.get("conflict"):
+        yield message("cli.next_conflict", count=number)
+    if number := rows.get("unresolved"):
+        yield message("cli.next_unresolved", count=number)
+
+
+def _provision_command(journal: Path) -> str:
+    """Return the line for the shell that continues the run of a journal."""
+    words = ["facturaonline provision PLAN --journal", shlex.quote(printable(str(journal)))]
+    if side_file(journal.resolve(), ".emulator").exists():
+        words.append("--emulator")
+    return " ".join(words)

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 import typer
 from attrs import define, field
 
+from facturaonline_async._messages import Message, message
+
 __all__ = ["Interrupt", "interruptible", "run"]
 
 T = TypeVar("T")
@@ -22,18 +24,19 @@ _PATIENCE: Final = 5.0
 _EXIT_CODE: Final = 130
 
 
-def run(main: Coroutine[Any, Any, T], *, interrupted: str = "") -> T:
+def run(main: Coroutine[Any, Any, T], *, interrupted: Message | None = None) -> T:
     """Run the coroutine; on Ctrl-C cancel it and exit with code 130.
 
     Args:
         main: the coroutine.
-        interrupted: message for the standard error after Ctrl-C.
+        interrupted: message for the standard error after Ctrl-C, or None.
 
     """
     try:
         return asyncio.run(main)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.stderr.write(interrupted)
+        if interrupted is not None:
+            sys.stderr.write(f"{interrupted}\n")
         raise typer.Exit(_EXIT_CODE) from None
 
 
@@ -57,9 +60,7 @@ class Interrupt:
             self._task.cancel()
             return
         self.is_wanted = True
-        sys.stderr.write(
-            f"Stopping: waiting up to {_PATIENCE:.0f} s for the calls in progress. Ctrl-C again stops at once.\n"
-        )
+        sys.stderr.write(f"{message('cli.stopping', seconds=_PATIENCE)}\n")
         self._later = asyncio.get_running_loop().call_later(_PATIENCE, self._task.cancel)
         self._stop()
 

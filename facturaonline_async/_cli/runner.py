@@ -15,6 +15,7 @@ from attrs import define
 
 from facturaonline_async._cli import run_until_interrupted
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
 from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Credentials
@@ -57,7 +58,7 @@ def run(
     base_url: str | None,
     empresa: str | None = None,
     credentials: Credentials | None = None,
-    change: str | None = None,
+    maybe: Message | None = None,
 ) -> T:
     """Run the work of a command with a client, and return its result.
 
@@ -66,19 +67,19 @@ def run(
         base_url: prefix of the API; None: from the environment.
         empresa: RFC or uid of the company whose keys the client uses; None: those of the environment.
         credentials: keys of the client; None: from the environment.
-        change: what the work changes, such as "the serie 7 was paused", for the message after Ctrl-C; None: nothing.
+        maybe: what to say after Ctrl-C while the work may have changed something; None: the work changes nothing.
 
     Raises:
         Exit: Ctrl-C was pressed. The standard error says what may have been changed.
 
     """
     check_environment(base_url)
-    call = _Call(change)
+    call = _Call(maybe, message("cli.nothing_changed"))
     with show_warnings():
         try:
             return run_until_interrupted.run(call.run(work, base_url, empresa, credentials))
         except typer.Exit:
-            sys.stderr.write(f"Interrupted. {call.outcome}\n")
+            sys.stderr.write(f"{message('cli.interrupted').then(call.outcome)}\n")
             raise
 
 
@@ -86,8 +87,8 @@ def run(
 class _Call:
     """The work of one command, with the message for Ctrl-C."""
 
-    change: str | None
-    outcome: str = "Nothing was changed."
+    maybe: Message | None
+    outcome: Message
 
     async def run(
         self,
@@ -99,11 +100,11 @@ class _Call:
         """Connect, run the work, and note whether the change is done."""
         async with connect(credentials, base_url=base_url) as main:
             client = main if empresa is None else await _client_of(main, empresa)
-            if self.change is None:
+            if self.maybe is None:
                 return await work(client)
-            self.outcome = f"It may be that {self.change} all the same: look before you repeat the command."
+            self.outcome = self.maybe
             result = await work(client)
-            self.outcome = "It was done."
+            self.outcome = message("cli.done")
             return result
 
 
@@ -113,24 +114,24 @@ async def _client_of(client: FacturaOnline, empresa: str) -> FacturaOnline:
     return client.for_empresa(found)
 
 
-def check_environment(base_url: str | None, *, otherwise: str = "") -> None:
+def check_environment(base_url: str | None, *, or_emulator: bool = False) -> None:
     """Refuse an environment without a base URL or keys.
 
     Args:
         base_url: value of the option, or None.
-        otherwise: another option to use, for the message.
+        or_emulator: name the option --emulator in the message.
 
     Raises:
         InvalidInputError: the base URL or a key is missing.
 
     """
     if not base_url and not os.environ.get("FACTURAONLINE_BASE_URL"):
-        raise InvalidInputError(
-            f"FACTURAONLINE_BASE_URL is not set: set it, or give --base-url{otherwise}.", field="base_url"
-        )
+        text = message("cli.base_url_missing_or_emulator" if or_emulator else "cli.base_url_missing")
+        raise InvalidInputError(text, field="base_url")
     for name in ("api_key", "secret_key"):
         if not os.environ.get(variable := f"FACTURAONLINE_{name.upper()}"):
-            raise InvalidInputError(f"{variable} is not set: set it to the account's key{otherwise}.", field=name)
+            text = message("cli.key_missing_or_emulator" if or_emulator else "cli.key_missing", variable=variable)
+            raise InvalidInputError(text, field=name)
 
 
 async def _empresa(client: FacturaOnline, name: str) -> Empresa:
@@ -140,11 +141,10 @@ async def _empresa(client: FacturaOnline, name: str) -> Empresa:
         return check_uid(await client.empresas.get(name), name)
     found = [each.uid for each in await client.empresas.list(rfc=rfc) if normalize_rfc(each.rfc) == rfc]
     if not found:
-        raise NotFoundError(f"No empresa has the RFC {rfc}.")
+        raise NotFoundError(message("cli.empresa_not_found", rfc=rfc))
     if len(found) > 1:
         raise InvalidInputError(
-            f"{len(found)} empresas have the RFC {rfc}: give the uid of one of them ({', '.join(found)}).",
-            field="empresa",
+            message("cli.empresa_ambiguous", count=len(found), rfc=rfc, uids=", ".join(found)), field="empresa"
         )
     return check_uid(await client.empresas.get(found[0]), found[0])
 
@@ -157,7 +157,7 @@ def check_uid(thing: T, uid: str) -> T:
 
     """
     if str(getattr(thing, "uid", "")) != uid:
-        raise UnreadableAnswerError(f"asked for the uid {uid}, the API answered with another uid", uid=uid)
+        raise UnreadableAnswerError(message("cli.other_uid", uid=uid), uid=uid)
     return thing
 
 
@@ -169,13 +169,11 @@ def own_credentials(empresa: Empresa) -> Credentials:
 
     """
     if not empresa.api_key or not empresa.secret_key:
-        raise NotFoundError(
-            f"The API gave no keys of empresa {empresa.uid}. If it is new, try again in a moment.", uid=empresa.uid
-        )
+        raise NotFoundError(message("cli.empresa_without_keys", uid=empresa.uid), uid=empresa.uid)
     return empresa.credentials
 
 
-def confirm(yes: bool, question: str | None = None) -> None:
+def confirm(yes: bool, question: Message | None = None) -> None:
     """Ask the question, and exit unless the answer is yes.
 
     Args:
@@ -190,7 +188,7 @@ def confirm(yes: bool, question: str | None = None) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidInputError("There is no terminal for the question: give --yes to delete without it.", field="yes")
+        raise InvalidInputError(message("cli.confirmation_without_terminal"), field="yes")
     if question is None:
         return
     try:
@@ -198,10 +196,10 @@ def confirm(yes: bool, question: str | None = None) -> None:
         sys.stderr.flush()
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. Nothing was changed.\n")
+        sys.stderr.write(f"\n{message('cli.interrupted').then(message('cli.nothing_changed'))}\n")
         raise typer.Exit(130) from None
     if answer.strip().casefold() not in {"y", "yes", "s", "si", "sí"}:
-        sys.stderr.write("Nothing was deleted.\n")
+        sys.stderr.write(f"{message('cli.nothing_deleted')}\n")
         raise typer.Exit(1)
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from facturaonline_async import bulk
 from facturaonline_async._cli import output, progress, run_until_interrupted, sello_pairs
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable_path
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
@@ -71,15 +72,15 @@ def command(
     parsed: ParsedPlan | None = None
     if key is None and path.suffix.lower() in {".csv", ".toml"}:
         if rfc is not None or kind is not None or password_stdin:
-            raise typer.BadParameter("a plan has its own RFCs, kinds and passwords: leave out the options for them")
+            raise typer.BadParameter(message("cli.options_of_a_plan"))
         parsed = Plan.parse(path, any_tipo=True)
         pairs = list(_of_plan(parsed))
     elif key is None and path.is_dir():
         pairs = list(_of_folder(path, rfc, kind, _password(as_stdin=password_stdin)))
         if not pairs:
-            raise InvalidInputError(f"{printable_path(path)} contains no .cer and no .key file.", field="DIR")
+            raise InvalidInputError(message("cli.no_pairs", folder=printable_path(path)), field="DIR")
     elif key is None:
-        raise typer.BadParameter("give the certificate and its key, or a folder, or a plan (.csv)")
+        raise typer.BadParameter(message("cli.nothing_to_check"))
     else:
         files = read_file("CER", path), read_file("KEY", key)
         sello = Sello(*files, _password(as_stdin=password_stdin))
@@ -115,12 +116,9 @@ def _password(*, as_stdin: bool) -> Secret:
     if PASSWORD in os.environ:
         return Secret(os.environ[PASSWORD])
     if not sys.stdin.isatty():
-        raise InvalidInputError(
-            f"There is no terminal for the question: give --password-stdin, or set {PASSWORD}.", field="password"
-        )
-    return Secret(
-        typer.prompt("Contraseña de la clave privada", hide_input=True, err=True, default="", show_default=False)
-    )
+        raise InvalidInputError(message("cli.password_of_key_without_terminal", variable=PASSWORD), field="password")
+    question = message("cli.password_of_key")
+    return Secret(typer.prompt(question, hide_input=True, err=True, default="", show_default=False))
 
 
 def _decoded(line: SecretBytes) -> Secret:
@@ -138,8 +136,9 @@ def _decoded(line: SecretBytes) -> Secret:
 def _of_plan(plan: ParsedPlan) -> Iterator[_Pair]:
     rows: list[PlanRow | FaultyRow] = [*plan.rows, *plan.faulty]
     for row in sorted(rows, key=lambda row: row.number):
-        yield _Pair(f"row {row.number}", row.rfc, "csd", row)
-        yield _Pair(f"row {row.number}", row.rfc, "fiel", row)
+        name = message("cli.pair_of_row", row=row.number)
+        yield _Pair(name, row.rfc, "csd", row)
+        yield _Pair(name, row.rfc, "fiel", row)
 
 
 def _of_folder(folder: Path, rfc: str | None, kind: Kind | None, password: Secret) -> Iterator[_Pair]:
@@ -156,7 +155,7 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
     async def report(numbered: tuple[int, _Pair]) -> CheckReport | None:
         return await _report(numbered[1], limiter, production=production)
 
-    with progress.bar("certificates", len(pairs), quiet=quiet) as advance:
+    with progress.bar(message("cli.label_certificates"), len(pairs), quiet=quiet) as advance:
         async with bulk.stream(list(enumerate(pairs)), report, concurrency=_CONCURRENCY) as outcomes:
             async for outcome in outcomes:
                 advance()
@@ -200,20 +199,21 @@ async def _loaded(pair: _Pair) -> Sello | None:
 # ── What people see ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts(certificado: Certificado) -> dict[str, str]:
+def _facts(certificado: Certificado) -> dict[Message, str]:
+    kind, bits = certificado.kind or "unknown", certificado.key_bits
     return {
-        "kind": {"csd": "CSD", "fiel": "e.firma (FIEL)", None: "unknown"}[certificado.kind],
-        "RFC": certificado.rfc,
-        "nombre": certificado.nombre,
-        "CURP": certificado.curp,
-        "sucursal": certificado.sucursal,
-        "RFC del representante": certificado.rfc_representante,
-        "CURP del representante": certificado.curp_representante,
-        "number": certificado.numero,
-        "valid from": f"{certificado.not_before:%Y-%m-%d %H:%M} UTC",
-        "valid until": f"{certificado.not_after:%Y-%m-%d %H:%M} UTC",
-        "issuer": certificado.issuer,
-        "key": f"RSA, {certificado.key_bits} bits" if certificado.key_bits else "not RSA",
+        message("cli.label_kind"): message(f"cli.kind_{kind}"),
+        message("cli.label_rfc"): certificado.rfc,
+        message("cli.fact_nombre"): certificado.nombre,
+        message("cli.fact_curp"): certificado.curp,
+        message("cli.fact_sucursal"): certificado.sucursal,
+        message("cli.fact_rfc_representante"): certificado.rfc_representante,
+        message("cli.fact_curp_representante"): certificado.curp_representante,
+        message("cli.label_number"): certificado.numero,
+        message("cli.fact_not_before"): f"{certificado.not_before:%Y-%m-%d %H:%M} UTC",
+        message("cli.label_valid_until"): f"{certificado.not_after:%Y-%m-%d %H:%M} UTC",
+        message("cli.fact_issuer"): certificado.issuer,
+        message("cli.fact_key"): message("cli.key_rsa", bits=bits) if bits else message("cli.key_not_rsa"),
     }
 
 
@@ -234,12 +234,22 @@ def _show(report: CheckReport) -> None:
 def _show_all(checked: Sequence[tuple[_Pair, CheckReport]]) -> None:
     console = Console(highlight=False)
     table = Table(title=str(_verdict([report for _, report in checked])), title_justify="left")
-    for name in ("", "kind", "RFC", "number", "valid until"):
+    headings = (
+        message("cli.label_kind"),
+        message("cli.label_rfc"),
+        message("cli.label_number"),
+        message("cli.label_valid_until"),
+        message("cli.label_found"),
+    )
+    for name in ("", *headings):
         table.add_column(name, overflow="fold")
-    table.add_column("found", overflow="fold")
     for pair, report in checked:
         facts = report.certificado
-        cells = (facts.kind or "unknown", facts.rfc, facts.numero, f"{facts.not_after:%Y-%m-%d}") if facts else [""] * 4
+        if facts is None:
+            cells = ("", "", "", "")
+        else:
+            kind = facts.kind or message("cli.kind_unknown")
+            cells = (kind, facts.rfc, facts.numero, f"{facts.not_after:%Y-%m-%d}")
         found = [
             Text.assemble((finding.code, _STYLES[finding.severity]), f": {finding.seen}") for finding in report.findings
         ]
@@ -258,8 +268,9 @@ def _verdict(reports: Sequence[CheckReport]) -> Text:
     errors = sum(not report.ok for report in reports)
     warnings = sum(bool(report.warnings) for report in reports)
     if len(reports) == 1:
-        return Text("It cannot be sent.", style="red") if errors else Text("It can be sent.", style="green")
-    return Text(f"{len(reports)} certificates: {errors} cannot be sent, {warnings} with warnings")
+        text, style = (message("cli.sello_refused"), "red") if errors else (message("cli.sello_ok"), "green")
+        return Text(text, style=style)
+    return Text(message("cli.sellos", count=len(reports), errors=errors, warnings=warnings))
 
 
 def _as_json(pair: _Pair, report: CheckReport) -> dict[str, Any]:

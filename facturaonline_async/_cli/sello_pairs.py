@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable_path
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
@@ -48,7 +49,8 @@ def find_pairs(folder: Path, password: Secret) -> list[SelloPair]:
     def unreadable(error: OSError) -> None:
         name = _name(folder, Path(error.filename or folder))
         reason = error.strerror or type(error).__name__
-        found.append(SelloPair(name, Finding("unreadable_file", "cer", f"{name} cannot be read: {reason}.")))
+        seen = message("cli.pair_unreadable", file=name, reason=reason)
+        found.append(SelloPair(name, Finding("unreadable_file", "cer", seen)))
 
     for parent, _, names in os.walk(folder, onerror=unreadable):
         files = [Path(parent, name) for name in names if not name.startswith("._")]  # metadata of macOS
@@ -76,18 +78,24 @@ class _Pairing:
 
     def results(self) -> list[tuple[Path, tuple[Path, Path] | Finding]]:
         """Return pairs and findings, each with the file that names it."""
-        self._pair(lambda file: file.stem, "name")
-        self._pair(lambda file: file.stem.casefold(), "name")
+        self._pair(lambda file: file.stem)
+        self._pair(lambda file: file.stem.casefold())
         if len({_suffix(file) for file in self._left}) == len(_SUFFIXES):
             publics = dict(self._publics())
-            self._pair(publics.get, "key")
+            self._pair(publics.get, is_key=True)
         if [_suffix(file) for file in sorted(self._left, key=_suffix)] == list(_SUFFIXES):
-            self._pair(lambda _: "the only two", "folder")
+            self._pair(lambda _: True)
         self._results += [(file, _alone(file, is_opened=file in self._opened)) for file in self._left]
         return self._results
 
-    def _pair(self, common: Callable[[Path], Hashable], what: str) -> None:
-        """Pair the files with one value of `common`; None never matches."""
+    def _pair(self, common: Callable[[Path], Hashable], *, is_key: bool = False) -> None:
+        """Pair the files with one value of `common`; None never matches.
+
+        Args:
+            common: what a certificate and its key have in common.
+            is_key: whether that is their public key, not their name.
+
+        """
         groups: dict[Hashable, list[Path]] = {}
         for file in self._left:
             groups.setdefault(common(file), []).append(file)
@@ -98,7 +106,7 @@ class _Pairing:
                 cer, key = sorted(group, key=_suffix)
                 self._results.append((cer, (cer, key)))
             elif len(group) > 1:
-                self._results += [(file, _ambiguous(file, group, what)) for file in group]
+                self._results += [(file, _ambiguous(file, group, is_key=is_key)) for file in group]
             else:
                 continue
             self._left = [file for file in self._left if file not in group]
@@ -123,19 +131,18 @@ class _Pairing:
                 yield file, public
 
 
-def _ambiguous(file: Path, group: list[Path], what: str) -> Finding:
-    names = ", ".join(printable_path(each.name) for each in group)
-    return Finding("ambiguous", _suffix(file)[1:], f"Several files have the same {what}: {names}.")
+def _ambiguous(file: Path, group: list[Path], *, is_key: bool) -> Finding:
+    files = ", ".join(printable_path(each.name) for each in group)
+    seen = message("cli.pair_same_key" if is_key else "cli.pair_same_name", files=files)
+    return Finding("ambiguous", _suffix(file)[1:], seen)
 
 
 def _alone(file: Path, *, is_opened: bool) -> Finding:
     name = printable_path(file.name)
     if _suffix(file) == ".cer":
-        seen = (
-            f"{name} has no pair: no .key in its folder has its name, and no .key that the password opens is its key."
-        )
+        seen = message("cli.certificate_unpaired", file=name)
     elif is_opened:
-        seen = f"{name} has no pair: no .cer in its folder has its name or its public key."
+        seen = message("cli.key_unpaired", file=name)
     else:
-        seen = f"{name} has no pair: no .cer in its folder has its name. Public keys were not compared."
+        seen = message("cli.key_unpaired_by_name", file=name)
     return Finding("unpaired", _suffix(file)[1:], seen)

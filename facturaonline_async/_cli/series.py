@@ -10,6 +10,7 @@ import typer
 from facturaonline_async._cli import output, runner
 from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async._cli.typer_groups import command_group
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
@@ -47,7 +48,7 @@ def list_(empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson =
       facturaonline series list --empresa EKU9003173C9 --json
     """
     series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
-    output.print_many(series, _COLUMNS, nothing="No series.", json=as_json)
+    output.print_many(series, _COLUMNS, nothing=message("cli.no_series"), json=as_json)
 
 
 def get(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
@@ -85,12 +86,12 @@ def create(
         lambda client: client.series.create(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
         empresa=empresa,
-        change=f"the serie {letra} {tipo} was created",
+        maybe=message("cli.serie_maybe_created", letra=letra, tipo_documento=tipo),
     )
     if as_json:
         output.print_json({"letra": letra, "tipo_documento": tipo, "folio": folio})
     else:
-        sys.stdout.write(f"Created the serie {letra} {tipo}.\n")
+        sys.stdout.write(f"{message('cli.serie_created', letra=letra, tipo_documento=tipo)}\n")
 
 
 def ensure(
@@ -115,7 +116,7 @@ def ensure(
         lambda client: client.series.ensure(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
         empresa=empresa,
-        change=f"the serie {letra} {tipo} was created",
+        maybe=message("cli.serie_maybe_created", letra=letra, tipo_documento=tipo),
     )
     output.print_one(serie, json=as_json)
 
@@ -130,7 +131,7 @@ def activate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_j
         lambda client: client.series.activate(uid),
         base_url=base_url,
         empresa=empresa,
-        change=f"the serie {uid} was activated",
+        maybe=message("cli.serie_maybe_activated", uid=uid),
     )
     _print_state(uid, is_active=True, as_json=as_json)
 
@@ -145,7 +146,7 @@ def deactivate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as
         lambda client: client.series.deactivate(uid),
         base_url=base_url,
         empresa=empresa,
-        change=f"the serie {uid} was paused",
+        maybe=message("cli.serie_maybe_paused", uid=uid),
     )
     _print_state(uid, is_active=False, as_json=as_json)
 
@@ -165,19 +166,25 @@ def delete(
 
     # The question is asked outside the event loop: it may take minutes. Both calls use the same keys.
     credentials, serie = runner.run(lambda client: _read_with_keys(client, uid), base_url=base_url, empresa=empresa)
-    name = f"serie {serie.letra} {serie.tipo_documento} (uid {serie.uid}, {serie.estatus})"
-    runner.confirm(yes, f"Delete the {name}?")
+    name = message(
+        "cli.serie_name",
+        letra=serie.letra,
+        tipo_documento=serie.tipo_documento,
+        uid=str(serie.uid),
+        estatus=serie.estatus,
+    )
+    runner.confirm(yes, message("cli.serie_delete", serie=name))
 
     runner.run(
         lambda client: client.series.delete(uid),
         base_url=base_url,
         credentials=credentials,
-        change=f"the {name} was deleted",
+        maybe=message("cli.serie_maybe_deleted", serie=name),
     )
     if as_json:
         output.print_one(serie, json=True)
     else:
-        sys.stdout.write(printable(f"Deleted the {name}.") + "\n")
+        sys.stdout.write(printable(message("cli.serie_deleted", serie=name)) + "\n")
 
 
 app: typer.Typer = command_group(
@@ -208,20 +215,19 @@ def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | Non
     found = misspelling(tipo)
     if found is None or (any_tipo and not found.is_certain):
         if tipo.strip() not in TIPOS_DOCUMENTO:
-            note = f"note: {tipo} is not a documented tipo_documento. It is sent unchanged."
-            sys.stderr.write(printable(note) + "\n")
+            sys.stderr.write(printable(message("cli.tipo_documento_undocumented", tipo_documento=tipo)) + "\n")
         return TipoDocumento.other(tipo)
     series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
     if any(serie.key[1] == key_part(tipo) for serie in series):
         return TipoDocumento.other(tipo)
-    remedy = "" if found.is_certain else " If it is correct, give --any-tipo."
-    raise InvalidInputError(
-        f"tipo_documento {tipo!r:.80} is not documented: {found} Nothing was created.{remedy}", field="tipo_documento"
-    )
+    text = message("series.misspelt_tipo", value=f"{tipo!r:.80}", meant=found.meant.value)
+    if not found.is_certain:
+        text = text.then(message("cli.tipo_documento_uncertain"))
+    raise InvalidInputError(text, field="tipo_documento")
 
 
 def _print_state(uid: str, *, is_active: bool, as_json: bool) -> None:
     if as_json:
         output.print_json({"uid": int(uid) if uid.isdecimal() else uid, "is_active": is_active})
     else:
-        sys.stdout.write(f"The serie {uid} is {'active' if is_active else 'paused'}.\n")
+        sys.stdout.write(f"{message('cli.serie_active' if is_active else 'cli.serie_paused', uid=uid)}\n")

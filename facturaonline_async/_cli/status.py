@@ -23,6 +23,7 @@ from facturaonline_async._cli.run_texts import (
     next_steps,
     state_name,
 )
+from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, Throughput, read_progress
@@ -104,10 +105,10 @@ def render_status(status: Status) -> RenderableType:
     facts.add_column(overflow="fold")
     style = "red" if status.is_broken_off else "green" if status.is_running else ""
     for name, text in (
-        ("journal", Text(printable(f"{status.path} ({status.host})"))),
-        ("run", Text(format_run(status), style)),
-        ("rate", Text(_rates(status))),
-        ("left", Text(_left(status))),
+        (message("cli.label_journal"), Text(printable(f"{status.path} ({status.host})"))),
+        (message("cli.label_run"), Text(format_run(status), style)),
+        (message("cli.label_rate"), Text(_rates(status))),
+        (message("cli.label_left"), Text(_left(status))),
     ):
         if text:
             facts.add_row(name, text)
@@ -119,34 +120,31 @@ def render_status(status: Status) -> RenderableType:
 
 
 def _rates(status: Status) -> str:
-    parts = [_rate(status.overall, "overall")] if status.overall else []
-    if status.minute:
-        parts.insert(0, _rate(status.minute, f"in the last {format_duration(status.minute.seconds)}"))
+    parts = []
+    if rate := status.minute:
+        time = format_duration(rate.seconds)
+        parts.append(message("cli.rate_lately", empresas=rate.empresas, series=rate.series, time=time))
+    if rate := status.overall:
+        parts.append(message("cli.rate_overall", empresas=rate.empresas, series=rate.series))
     return "; ".join(parts)
-
-
-def _rate(rate: Throughput, when: str) -> str:
-    return f"{rate.empresas:.1f} empresas/s and {rate.series:.1f} series/s {when}"
 
 
 def _left(status: Status) -> str:
     parts = []
     if status.eta is not None:
-        parts.append(f"about {format_duration(status.eta)}, until {format_moment(status.now + status.eta)}")
+        moment = format_moment(status.now + status.eta)
+        parts.append(message("cli.time_left", time=format_duration(status.eta), moment=moment))
     if status.due and status.is_running:
-        parts.append(
-            f"the run looks for unknown rows in {format_duration(status.due[0])} to {format_duration(status.due[1])}"
-        )
+        first, last = map(format_duration, status.due)
+        parts.append(message("cli.unknown_rows_due", first=first, last=last))
     if status.waiting:
-        parts.append(
-            f"{status.waiting} series cannot be created until their companies are corrected (see the reasons below)"
-        )
+        parts.append(message("cli.series_waiting", count=status.waiting))
     return "; ".join(parts)
 
 
 def _counts(status: Status) -> Table:
     table = Table()
-    for name in ("", "empresas", "series"):
+    for name in ("", message("cli.label_empresas"), message("cli.label_series")):
         table.add_column(name, justify="right" if name else "left")
     for state in STATES:
         if state in _ALWAYS or status.empresas[state] or status.series[state]:
@@ -156,19 +154,20 @@ def _counts(status: Status) -> Table:
             ]
             table.add_row(state_name(state), *cells)
     table.add_section()
-    table.add_row("in all", *(str(sum(found.values())) for found in (status.empresas, status.series)))
+    table.add_row(message("cli.label_all"), *(str(sum(found.values())) for found in (status.empresas, status.series)))
     return table
 
 
 def _reasons(status: Status) -> Table:
-    table = Table(title="Why", title_justify="left", box=None, padding=(0, 1))
-    for name in ("", "state", "reason", "for example"):
+    table = Table(title=message("cli.label_why"), title_justify="left", box=None, padding=(0, 1))
+    headings = (message("cli.label_state"), message("cli.label_reason"), message("cli.label_example"))
+    for name in ("", *headings):
         table.add_column(name, overflow="fold", justify="left" if name else "right")
     for reason in status.reasons[:_REASONS]:
         state = Text(state_name(reason.state), _STYLES.get(reason.state, ""))
         table.add_row(Text(f"{reason.count} x"), state, Text(reason.text), Text(format_example(reason)))
     if len(status.reasons) > _REASONS:
-        table.caption = f"and {len(status.reasons) - _REASONS} reasons more; --json shows all"
+        table.caption = message("cli.reasons_left_out", count=len(status.reasons) - _REASONS)
     return table
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// The rows come as numbers and texts (see page.py). Every text is put in as text: nothing here reads HTML.
+// The rows come as numbers and texts (see report_html.py). Every text is put in as text: nothing here reads HTML.
 (() => {
   const [NUMBER, RFC, EMPRESA, SERIES] = [0, 1, 2, 3];
   const [STATE, UID, REASON, CHANGED, GROUP] = [0, 1, 2, 3, 4]; // of a company; a serie has letra and kind before them
@@ -8,7 +8,7 @@
 
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
-  const { states, names, there, kinds, reasons, rows } = data;
+  const { states, names, there, kinds, reasons, rows, texts } = data;
   const shown = { rows, page: 0, sort: "row", down: false, group: -1, printing: false };
 
   const facts = (serie) => serie.slice(2);
@@ -21,10 +21,11 @@
   };
   const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const number = (value) => value.toLocaleString("en");
+  const text = (name, values = {}) => texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 
   // ── What is looked for ────────────────────────────────────────────────────────────────────────────────────────────
 
-  let texts = null; // made by the first search
+  let searched = null; // made by the first search
 
   const textOf = (row) =>
     fold([
@@ -42,10 +43,10 @@
   const find = () => {
     const words = fold(byId("search").value).split(/\s+/).filter(Boolean);
     const wanted = new Set([...document.querySelectorAll("[name=state]:checked")].map((box) => states.indexOf(box.value)));
-    if (words.length) texts ??= rows.map(textOf);
+    if (words.length) searched ??= rows.map(textOf);
     const found = rows.filter(
       (row, place) =>
-        words.every((word) => texts[place].includes(word)) &&
+        words.every((word) => searched[place].includes(word)) &&
         (!wanted.size || entries(row).some((entry) => wanted.has(entry[STATE]))) &&
         (shown.group < 0 || entries(row).some((entry) => entry[GROUP] === shown.group)),
     );
@@ -72,7 +73,7 @@
     const [state, uid] = facts(serie);
     const item = element("li", `s-${states[state]}`, element("span", `dot s-${states[state]}`), element("bdi", "", called(serie)));
     item.append(" ", element(there[state] ? "span" : "em", there[state] ? "sr" : "", names[state]));
-    item.title = uid ? `${names[state]}, uid ${uid}` : names[state];
+    item.title = uid ? text("uid", { state: names[state], uid }) : names[state];
     return item;
   };
 
@@ -80,7 +81,7 @@
     const list = element("ul", "kinds", ...row[SERIES].slice(0, MOST_SERIES).map(serieItem));
     const more = row[SERIES].slice(MOST_SERIES);
     if (more.length) {
-      const rest = element("details", "", element("summary", "", `${more.length} more`), element("ul", "kinds", ...more.map(serieItem)));
+      const rest = element("details", "", element("summary", "", text("more_series", { number: more.length })), element("ul", "kinds", ...more.map(serieItem)));
       list.append(element("li", "", rest));
     }
     return element("td", "", list);
@@ -119,13 +120,17 @@
     shown.page = Math.min(shown.page, pages - 1);
     const first = shown.page * per;
     const some = shown.rows.slice(first, first + per);
-    const empty = element("td", "empty", "No row is like that.");
+    const empty = element("td", "empty", text("no_row"));
     empty.colSpan = 6;
     byId("body").replaceChildren(...(some.length ? some.map(rowElement) : [element("tr", "", empty)]));
+    const all = number(rows.length);
+    const found =
+      shown.rows.length < rows.length
+        ? text("some_rows", { found: number(shown.rows.length), all })
+        : text(rows.length === 1 ? "row" : "rows", { number: all });
     byId("found").textContent =
-      (shown.rows.length === rows.length ? `${number(rows.length)} rows` : `${number(shown.rows.length)} of ${number(rows.length)} rows`) +
-      (pages > 1 ? `, ${number(first + 1)} to ${number(first + some.length)} shown` : "");
-    byId("page").textContent = `Page ${number(shown.page + 1)} of ${number(pages)}`;
+      pages > 1 ? text("rows_shown", { rows: found, first: number(first + 1), last: number(first + some.length) }) : found;
+    byId("page").textContent = text("page", { page: number(shown.page + 1), pages: number(pages) });
     byId("pages").hidden = pages === 1;
     for (const button of document.querySelectorAll("[data-go]")) {
       button.disabled = ["first", "previous"].includes(button.dataset.go) ? shown.page === 0 : shown.page === pages - 1;
@@ -163,7 +168,7 @@
     button.hidden = false;
     button.addEventListener("click", () => {
       shown.group = Number(button.dataset.reason);
-      byId("group").textContent = "with that reason";
+      byId("group").textContent = text("with_reason");
       find();
       byId("rows").scrollIntoView();
     });

@@ -10,4 +10,348 @@ from facturaonline_async._messages.plural import Plural
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural]] = {}
+TEXTS: Final[Mapping[str, str | Plural]] = {
+    # States of a company or serie.
+    "cli.state_created": "created",
+    "cli.state_adopted": "adopted",
+    "cli.state_updated": "updated",
+    "cli.state_not_tried": "not tried",
+    "cli.state_intent": "in flight",
+    "cli.state_unknown": "unknown",
+    "cli.state_failed": "failed",
+    "cli.state_conflict": "conflict",
+    "cli.state_unresolved": "unresolved",
+    # Labels and headings.
+    "cli.label_all": "in all",
+    "cli.label_audit": "audit",
+    "cli.label_certificates": "certificates",
+    "cli.label_empresa": "empresa",
+    "cli.label_empresas": "empresas",
+    "cli.label_example": "for example",
+    "cli.label_found": "found",
+    "cli.label_journal": "journal",
+    "cli.label_kind": "kind",
+    "cli.label_left": "left",
+    "cli.label_note": "note",
+    "cli.label_number": "number",
+    "cli.label_planned": "planned",
+    "cli.label_rate": "rate",
+    "cli.label_reason": "reason",
+    "cli.label_rfc": "RFC",
+    "cli.label_row": "row",
+    "cli.label_rows": "rows",
+    "cli.label_run": "run",
+    "cli.label_serie": "serie {letra}:{tipo_documento}",
+    "cli.label_series": "series",
+    "cli.label_state": "state",
+    "cli.label_valid_until": "valid until",
+    "cli.label_warning": "warning",
+    "cli.label_what": "what",
+    "cli.label_why": "Why",
+    # Options and the environment.
+    "cli.rate_malformed": "give CALLS/SECONDS, such as 20/1",
+    "cli.emulator_and_base_url": "--emulator and --base-url exclude each other",
+    "cli.options_belong_together": "{options} belong together: give all of them, or none",
+    "cli.nothing_to_change": "there is nothing to change: give at least one option, such as --email",
+    "cli.options_of_a_plan": "a plan has its own RFCs, kinds and passwords: leave out the options for them",
+    "cli.nothing_to_check": "give the certificate and its key, or a folder, or a plan (.csv)",
+    "cli.base_url_missing": "FACTURAONLINE_BASE_URL is not set: set it, or give --base-url.",
+    "cli.base_url_missing_or_emulator": (
+        "FACTURAONLINE_BASE_URL is not set: set it, or give --base-url (or --emulator, to try)."
+    ),
+    "cli.key_missing": "{variable} is not set: set it to the account's key.",
+    "cli.key_missing_or_emulator": "{variable} is not set: set it to the account's key (or --emulator, to try).",
+    "cli.extra_missing": "The command needs its extra: pip install 'facturaonline-async[cli]'",
+    # Questions and passwords.
+    "cli.confirmation_without_terminal": "There is no terminal for the question: give --yes to delete without it.",
+    "cli.password": "Contraseña ({what}): ",
+    "cli.password_of_key": "Contraseña de la clave privada",
+    "cli.password_line_missing": (
+        "The standard input has no line with the password of the {what}, or one that is not UTF-8."
+    ),
+    "cli.password_without_terminal": (
+        "There is no terminal to ask for the password of the {what}: give --password-stdin, or set {variable}."
+    ),
+    "cli.password_of_key_without_terminal": (
+        "There is no terminal for the question: give --password-stdin, or set {variable}."
+    ),
+    # Files that the command writes.
+    "cli.not_writable": "{option} {path} cannot be written: {reason}. Give another path.",
+    "cli.folder_missing": (
+        "{option} {path} cannot be written: the folder {folder} does not exist. Create it, or give another path."
+    ),
+    "cli.folder_not_empty": "{folder} is not an empty folder: give another one.",
+    "cli.journal_is_the_plan": "--journal {path} is the plan: give another file.",
+    "cli.journal_is_in_the_plan": "--journal {path} is a file that the plan names: give another file.",
+    "cli.journal_without_emulator": (
+        "the journal {journal} was not begun with --emulator, or the state of its emulator is gone (the file {file}): "
+        "give another journal."
+    ),
+    "cli.keys_in_use": "--keys-out {path} is {file}, which this run reads or writes itself: give another file.",
+    "cli.keys_readable_by_others": "{path} is readable by others: run chmod 600 on it, or give another file.",
+    "cli.keys_in_another_file": "{path} exists already and is not a file of keys: give another file.",
+    "cli.keys_file_exists": "{path} exists already: give another name. Keys are written to new files only.",
+    "cli.keys_written": "The keys of {rfc} are in {path}. Only you can read it.",
+    "cli.report_is_the_journal": "{path} is the journal, or one of its side files: give another file.",
+    "cli.report_is_another_file": "{path} exists and is not a report: give another file, or --force.",
+    "cli.report_is_no_file": "{path} exists and is not a file: give another path.",
+    "cli.report_written": "The report is in {path}",
+    "cli.example_written": "Wrote {path} with {empresas} empresas and {series} series. Now try:",
+    # After Ctrl-C.
+    "cli.stopping": "Stopping: waiting up to {seconds:.0f} s for the calls in progress. Ctrl-C again stops at once.",
+    "cli.interrupted": "Interrupted.",
+    "cli.interrupted_run": (
+        "Interrupted. Created companies and series stay. The API's lists may show them late: wait three minutes before "
+        "you run the plan again, or it may create them twice."
+    ),
+    "cli.interrupted_run_with_journal": ("Interrupted. Nothing is lost: the same command resumes from {journal}."),
+    "cli.nothing_changed": "Nothing was changed.",
+    "cli.nothing_created": "Nothing was created.",
+    "cli.nothing_deleted": "Nothing was deleted.",
+    "cli.done": "It was done.",
+    # Companies.
+    "cli.no_empresas": "No empresas.",
+    "cli.empresa_not_found": "No empresa has the RFC {rfc}.",
+    "cli.empresa_ambiguous": "{count} empresas have the RFC {rfc}: give the uid of one of them ({uids}).",
+    "cli.empresa_without_keys": "The API gave no keys of empresa {uid}. If it is new, try again in a moment.",
+    "cli.empresa_maybe_created": (
+        "It may be that the empresa {rfc} was created all the same: look before you repeat the command."
+    ),
+    "cli.empresa_maybe_changed": (
+        "It may be that the empresa {uid} was changed all the same: look before you repeat the command."
+    ),
+    "cli.empresa_maybe_deleted": (
+        "It may be that the {empresa} was deleted all the same: look before you repeat the command."
+    ),
+    "cli.empresa_name": "empresa {rfc} {razon_social} (uid {uid})",
+    "cli.empresa_delete": "Delete the {empresa}, and everything that belongs to it?",
+    "cli.empresa_deleted": "Deleted the {empresa}.",
+    # Series.
+    "cli.no_series": "No series.",
+    "cli.serie_created": "Created the serie {letra} {tipo_documento}.",
+    "cli.serie_active": "The serie {uid} is active.",
+    "cli.serie_paused": "The serie {uid} is paused.",
+    "cli.serie_name": "serie {letra} {tipo_documento} (uid {uid}, {estatus})",
+    "cli.serie_delete": "Delete the {serie}?",
+    "cli.serie_deleted": "Deleted the {serie}.",
+    "cli.serie_maybe_created": (
+        "It may be that the serie {letra} {tipo_documento} was created all the same: look before you repeat the "
+        "command."
+    ),
+    "cli.serie_maybe_activated": (
+        "It may be that the serie {uid} was activated all the same: look before you repeat the command."
+    ),
+    "cli.serie_maybe_paused": (
+        "It may be that the serie {uid} was paused all the same: look before you repeat the command."
+    ),
+    "cli.serie_maybe_deleted": (
+        "It may be that the {serie} was deleted all the same: look before you repeat the command."
+    ),
+    "cli.tipo_documento_undocumented": (
+        "note: {tipo_documento} is not a documented tipo_documento. It is sent unchanged."
+    ),
+    "cli.tipo_documento_uncertain": "If it is correct, give --any-tipo.",
+    # Answers of the API.
+    "cli.other_uid": "asked for the uid {uid}, the API answered with another uid",
+    "cli.keys_refused": (
+        "Check FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, and that FACTURAONLINE_BASE_URL is the environment "
+        "(sandbox or production) of these keys."
+    ),
+    "cli.result_unknown": "The result is unknown: it may have been done. Look before you repeat it.",
+    "cli.result_unreadable": "It was done, but the answer cannot be read: look, and do not repeat it.",
+    # Plans.
+    "cli.plan_faulty": "the plan has faults",
+    "cli.plan_well_formed": "The plan is well formed: {empresas} empresas, {series} series. Nothing was sent.",
+    "cli.many_notices": "rows {rows} and {count} more, {column}: {reason}",
+    "cli.many_warnings": "{count} x, such as {example}",
+    "cli.warning": "warning: {text}",
+    # The end of a run.
+    "cli.audit_wait": (
+        "All rows are done. In {seconds:.0f} s the command lists once more what it created, to find duplicates. Ctrl-C "
+        "ends the wait, and --no-audit skips it."
+    ),
+    "cli.complete_after": "Complete after {seconds:.1f} s",
+    "cli.incomplete_after": "Not complete after {seconds:.1f} s",
+    "cli.interrupted_after": "Interrupted after {seconds:.1f} s",
+    "cli.count_with_earlier": "{count} ({earlier} by an earlier run)",
+    "cli.missing_rows": "Rows that are missing or uncertain",
+    "cli.missing_row": "row {row}, {rfc}, {what}, {state}: {reason}",
+    "cli.missing_rows_left_out": Plural(
+        "and {count} row more; --json shows all", "and {count} rows more; --json shows all"
+    ),
+    "cli.missing_rows_left_out_of_report": Plural(
+        "and {count} row more; --html and --json show all", "and {count} rows more; --html and --json show all"
+    ),
+    # Status of a run.
+    "cli.run_not_begun": "has not begun",
+    "cli.run_at_work": "at work since {began} ({worked}), process {pid}",
+    "cli.run_without_wal": "without its -wal: this is how far process {pid} was at {ended}, or later",
+    "cli.run_killed": "killed: process {pid} no longer runs; it last wrote to the journal at {ended}",
+    "cli.run_ended": "ended {ended} after {worked}",
+    "cli.run_and_earlier": "{run}; {count} runs worked {worked}",
+    "cli.rate_lately": "{empresas:.1f} empresas/s and {series:.1f} series/s in the last {time}",
+    "cli.rate_overall": "{empresas:.1f} empresas/s and {series:.1f} series/s overall",
+    "cli.time_left": "about {time}, until {moment}",
+    "cli.unknown_rows_due": "the run looks for unknown rows in {first} to {last}",
+    "cli.series_waiting": (
+        "{count} series cannot be created until their companies are corrected (see the reasons below)"
+    ),
+    "cli.reasons_left_out": Plural(
+        "and {count} reason more; --json shows all", "and {count} reasons more; --json shows all"
+    ),
+    "cli.example_empresa": "row {row}, {rfc}",
+    "cli.example_serie": "row {row}, {rfc}, {letra}:{tipo_documento}",
+    # Next steps after a run.
+    "cli.next_wal": (
+        "The last changes are missing: the file {journal}-wal is missing or empty. If this is a copy, copy both, or "
+        "read the journal itself. A run with this journal waits for the settle time and looks for the missing rows "
+        "before it creates anything."
+    ),
+    "cli.next_at_work": (
+        "Do not start another run. If this one is stopped (Ctrl-C) or killed, the same command continues it."
+    ),
+    "cli.next_run": "To finish the rest, run: {command}. It creates nothing twice.",
+    "cli.next_intent": Plural(
+        "{count} row in flight when it stopped: the next run waits for the settle time and looks for each.",
+        "{count} rows in flight when it stopped: the next run waits for the settle time and looks for each.",
+    ),
+    "cli.next_unknown": Plural(
+        "{count} row with an unknown outcome: the next run can look for all of them in {time}.",
+        "{count} rows with an unknown outcome: the next run can look for all of them in {time}.",
+    ),
+    "cli.next_unknown_at_once": Plural(
+        "{count} row with an unknown outcome: the next run can look for all of them at once.",
+        "{count} rows with an unknown outcome: the next run can look for all of them at once.",
+    ),
+    "cli.next_failed": Plural(
+        "{count} row failed. Read the reason above, correct the row in the plan, and run again.",
+        "{count} rows failed. Read the reasons above, correct the rows in the plan, and run again.",
+    ),
+    "cli.next_conflict": Plural(
+        "{count} row in conflict: the API has more than one match. Keep one, delete the others in the panel.",
+        "{count} rows in conflict: the API has more than one match. Keep one, delete the others in the panel.",
+    ),
+    "cli.next_unresolved": Plural(
+        "{count} row unresolved: the API accepted it with an answer that cannot be read. No run creates it again: look "
+        "for it in the panel, then begin another journal.",
+        "{count} rows unresolved: the API accepted it with an answer that cannot be read. No run creates it again: "
+        "look for it in the panel, then begin another journal.",
+    ),
+    "cli.next_unseen": Plural(
+        "{count} row with something that could not be read yet: the next run reads it again.",
+        "{count} rows with something that could not be read yet: the next run reads it again.",
+    ),
+    "cli.next_unaudited": Plural(
+        "{count} row exists, but the run ended before it checked it for duplicates. The next run checks it.",
+        "{count} rows exist, but the run ended before it checked them for duplicates. The next run checks them.",
+    ),
+    "cli.next_nothing": "Everything in the plan exists. You need to do nothing.",
+    # Pairs of a certificate and a key.
+    "cli.no_pairs": "{folder} contains no .cer and no .key file.",
+    "cli.pair_of_row": "row {row}",
+    "cli.pair_unreadable": "{file} cannot be read: {reason}.",
+    "cli.pair_same_name": "Several files have the same name: {files}.",
+    "cli.pair_same_key": "Several files have the same key: {files}.",
+    "cli.certificate_unpaired": (
+        "{file} has no pair: no .key in its folder has its name, and no .key that the password opens is its key."
+    ),
+    "cli.key_unpaired": "{file} has no pair: no .cer in its folder has its name or its public key.",
+    "cli.key_unpaired_by_name": (
+        "{file} has no pair: no .cer in its folder has its name. Public keys were not compared."
+    ),
+    "cli.sello_ok": "It can be sent.",
+    "cli.sello_refused": "It cannot be sent.",
+    "cli.sellos": "{count} certificates: {errors} cannot be sent, {warnings} with warnings",
+    "cli.kind_csd": "CSD",
+    "cli.kind_fiel": "e.firma (FIEL)",
+    "cli.kind_unknown": "unknown",
+    "cli.fact_nombre": "nombre",
+    "cli.fact_curp": "CURP",
+    "cli.fact_sucursal": "sucursal",
+    "cli.fact_rfc_representante": "RFC del representante",
+    "cli.fact_curp_representante": "CURP del representante",
+    "cli.fact_not_before": "valid from",
+    "cli.fact_issuer": "issuer",
+    "cli.fact_key": "key",
+    "cli.key_rsa": "RSA, {bits} bits",
+    "cli.key_not_rsa": "not RSA",
+    # The report page: heading and summary.
+    "cli.page_title": "{host} — {began} to {ended}",
+    "cli.page_title_at_work": "{host} — {began} at work",
+    "cli.page_skip": "Skip to the rows",
+    "cli.page_kicker": "Provisioning report",
+    "cli.page_at_work": "At work",
+    "cli.page_complete": "Complete",
+    "cli.page_incomplete": "Not complete",
+    "cli.page_interrupted": "Interrupted",
+    "cli.page_began": "began {moment}",
+    "cli.page_process": "at work, process {pid}",
+    "cli.page_ended_at": "ended {moment}",
+    "cli.page_interrupted_at": "interrupted {moment}",
+    "cli.page_worked": Plural("worked {time}", "worked {time} in {count} runs"),
+    "cli.page_summary": "Summary",
+    "cli.page_empresas": "Empresas",
+    "cli.page_series": "Series",
+    "cli.page_exist": "of {count:,} exist",
+    "cli.page_rate": "Done per second",
+    "cli.page_rate_of_each": "{empresas:,.1f} empresas and {series:,.1f} series",
+    "cli.page_left": "Left",
+    "cli.page_time_left": "about {time}",
+    "cli.page_time_left_by": "at the rate of the last minute",
+    "cli.page_unfinished": "Rows not finished",
+    "cli.page_of_all": "of {count:,}",
+    "cli.page_states": "Companies and series in each state",
+    "cli.page_states_caption": "Number of companies and series in each state",
+    "cli.page_next_steps": "Next steps",
+    # The report page: chart.
+    "cli.page_progress": "Progress over time",
+    "cli.page_progress_region": "Chart of the changes over time",
+    "cli.page_progress_caption": "Each counts at its last change. Times are {zone}.",
+    "cli.page_progress_numbers": "The chart in numbers",
+    "cli.page_from": "from",
+    "cli.chart_title": "Companies and series done per {interval}",
+    "cli.chart_most": "At most {count} per {interval}; the table below has all numbers.",
+    "cli.chart_bar": "{when}: {empresas} empresas, {series} series",
+    "cli.chart_axis": "done per {interval}",
+    "cli.chart_pause": "pause of {time}",
+    # The report page: reasons.
+    "cli.page_reasons": "Reasons of unfinished rows",
+    "cli.page_reasons_caption": "Reasons, the most frequent first",
+    "cli.page_how_many": "how many",
+    "cli.page_of": "of",
+    "cli.page_show": "Show {count:,}",
+    "cli.page_reasons_left_out": Plural(
+        "and {count:,} reason more, in the table of rows", "and {count:,} reasons more, in the table of rows"
+    ),
+    # The report page: rows.
+    "cli.page_rows": "Rows",
+    "cli.page_without_script": (
+        "Without JavaScript, these are the rows that are not finished; searching and filtering all rows needs it."
+    ),
+    "cli.page_rows_left_out": Plural("and {count:,} row more", "and {count:,} rows more"),
+    "cli.page_search": "Search",
+    "cli.page_search_hint": "RFC, uid, serie, words of a reason, row …",
+    "cli.page_rows_at_a_time": "Rows at a time",
+    "cli.page_only_states": "Only rows with the state",
+    "cli.page_show_all": "Show all rows",
+    "cli.page_rows_caption": "Rows of the plan and their states",
+    "cli.page_last_written": "last written",
+    "cli.page_pages": "Pages of rows",
+    "cli.page_first": "First",
+    "cli.page_previous": "Previous",
+    "cli.page_next": "Next",
+    "cli.page_last": "Last",
+    "cli.page_footer": (
+        "Generated {moment} ({zone}) by facturaonline-async {version}. This page contains no keys and no passwords, "
+        "loads nothing, and sends nothing."
+    ),
+    # The report page: texts of its script, which puts numbers in the place of the braces.
+    "cli.script_no_row": "No row is like that.",
+    "cli.script_rows": Plural("{number} row", "{number} rows"),
+    "cli.script_some_rows": "{found} of {all} rows",
+    "cli.script_rows_shown": "{rows}, {first} to {last} shown",
+    "cli.script_page": "Page {page} of {pages}",
+    "cli.script_more_series": "{number} more",
+    "cli.script_uid": "{state}, uid {uid}",
+    "cli.script_with_reason": "with that reason",
+}
