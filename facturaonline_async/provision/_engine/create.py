@@ -46,9 +46,9 @@ def stopped(step: Step) -> Message:
 
 
 def describe(error: Exception) -> str:
-    """Return an error's text with its notes; for an error of another library, only its type.
+    """Return an error's text with its notes.
 
-    The text of another library's error may hold secrets.
+    Of an error of another library it is only the type, because the text may hold secrets.
     """
     if not isinstance(error, FacturaOnlineError):
         return message("run.unexpected_error", type=type(error).__name__)

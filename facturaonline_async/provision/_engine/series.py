@@ -31,7 +31,7 @@ _Listed = Mapping[tuple[str, str], Sequence[Serie]]
 
 
 def several_series(uids: Sequence[str]) -> Message:
-    """Return the reason of a conflict: these series have one letra and one tipo_documento."""
+    """Return the reason of a conflict: these series have one primary key."""
     return message("run.several_series", count=len(uids), uids=", ".join(uids))
 
 

@@ -184,7 +184,7 @@ def unusable(path: Path, code: str, error: sqlite3.Error) -> JournalError:
 
 
 def reason_of(error: OSError) -> str:
-    """Return the operating system's text for an error, without its number and the file's name."""
+    """Return the operating system's text for an error, without number and file."""
     return error.strerror or str(error)
 
 
