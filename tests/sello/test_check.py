@@ -90,7 +90,7 @@ NEGATIVE = {
 
 @needs_sat
 @pytest.mark.parametrize("case", manifest("negative_cases"), ids=lambda case: case["case"])
-def test_every_negative_case_has_its_own_code(case: dict[str, Any]) -> None:
+def test_each_negative_case_has_the_documented_code(case: dict[str, Any]) -> None:
     assert codes(sat(case["cer"], case["key"], case.get("password", "12345678a"))) == NEGATIVE[case["case"]]
 
 
@@ -208,7 +208,7 @@ FOUND: dict[str, tuple[Callable[[], Sello], dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", FOUND)
-def test_everything_is_found_and_nothing_else(case: str) -> None:
+def test_each_case_has_exactly_its_findings(case: str) -> None:
     sello, how, expected = FOUND[case]
     assert codes(sello(), **how) == expected
 
@@ -342,7 +342,7 @@ DRESSES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("dress", DRESSES)
-def test_text_is_read_checked_and_reported_as_not_der(dress: str) -> None:
+def test_a_sello_in_pem_or_base64_is_checked_and_reported_as_not_der(dress: str) -> None:
     sello = made()
     dressed = Sello(DRESSES[dress](sello.cer), DRESSES[dress](sello.key), sello.password)
     report = check(dressed, rfc="XIQB891116QE4", now=NOW)
@@ -364,7 +364,7 @@ def test_from_base64_reads_each_form_of_a_file(dress: str) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\xff\xff>", b"\xfb\xef\xbe"])
-def test_a_plus_sign_that_became_a_blank_is_found_at_the_end_too(end: bytes) -> None:
+def test_a_plus_sign_that_became_a_blank_is_found_also_at_the_end(end: bytes) -> None:
     body, algorithm, signature = map(whole, sello_der.first_element(made().cer))
     room = -len(der.sequence(body, algorithm, signature, b"")) % 3
     cer = der.sequence(body, algorithm, der.bits(bytes(256 + room - 3) + end))

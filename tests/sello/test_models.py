@@ -79,6 +79,6 @@ def test_arguments_of_other_types_are_refused_by_name(arguments: tuple[Any, Any,
     assert refused.value.field == field
 
 
-def test_a_sello_takes_any_bytes() -> None:
+def test_a_sello_accepts_any_bytes() -> None:
     sello = Sello(b"", b"anything", password="")
     assert (sello.cer, sello.key, sello.password.reveal()) == (b"", b"anything", "")

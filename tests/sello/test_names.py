@@ -84,14 +84,14 @@ def test_a_certificate_of_the_ac6_is_without_findings(kind: str) -> None:
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
-def test_an_issuer_that_was_encoded_several_times_is_the_sat(encoding: str, times: int) -> None:
+def test_the_sat_is_recognised_if_its_name_was_encoded_several_times(encoding: str, times: int) -> None:
     name = "SERVICIO DE ADMINISTRACIÓN TRIBUTARIA"
     for _ in range(times):
         name = name.encode().decode(encoding)
     assert codes(renamed(made(), "issuer", ORGANIZATION, der.utf8(name))) == []
 
 
-def test_an_rfc_that_was_encoded_twice_is_the_companys() -> None:
+def test_an_rfc_that_was_encoded_twice_is_recognised() -> None:
     rfc = "HAÑ930228SM9"
     sello = renamed(made(rfc), "subject", RFC_ATTRIBUTE, der.utf8(rfc.encode().decode("latin-1")))
     assert (codes(sello, rfc=rfc), facts(sello).rfc) == ([], rfc)
@@ -150,7 +150,7 @@ def test_an_rfc_is_read_out_of_any_string_type(string: str, rfc: str) -> None:
         assert (certificado.rfc, certificado.rfc_representante, codes(sello, rfc=rfc)) == (rfc, "VADA800927DJ3", [])
 
 
-def test_a_value_of_another_type_has_no_text() -> None:
+def test_a_name_with_a_value_of_another_type_is_read_as_empty() -> None:
     sello = renamed(made(), "issuer", ORGANIZATION, der.sequence(der.integer(1)))
     assert (codes(sello), facts(sello).issuer_organization) == (["unknown_issuer"], "")
 

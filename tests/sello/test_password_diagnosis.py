@@ -93,7 +93,7 @@ def test_a_nul_after_a_password_is_reported_as_a_blank() -> None:
     assert found("contraseña1", "contraseña1\0").seen == f"{SAID}the blanks around it are removed."
 
 
-def test_a_form_that_wrote_plus_signs_for_blanks_is_undone() -> None:
+def test_a_url_encoded_password_with_plus_signs_is_undone() -> None:
     finding = found("mi contraseña 1", quote_plus("mi contraseña 1"))
     assert finding.code == "password_garbled"
     assert "plus signs of its URL escapes are blanks again" in finding.seen
@@ -121,7 +121,7 @@ PASSWORDS = st.text(ALPHABET, min_size=8, max_size=20).filter(lambda text: text 
 
 @given(PASSWORDS, st.lists(st.sampled_from(list(GARBLED)), min_size=1, max_size=2))
 @examples(150)
-def test_any_two_changes_are_undone(password: str, changes: list[str]) -> None:
+def test_any_two_garblings_of_a_password_are_undone(password: str, changes: list[str]) -> None:
     # What an environment cannot decode stays as it is: nothing is done to it any more.
     assume("bytes of Windows-1252" not in changes[:-1])
     given = password
@@ -151,7 +151,7 @@ def test_any_two_changes_are_undone(password: str, changes: list[str]) -> None:
         ("contraseña1", " " * 100_000 + "x"),
     ],
 )
-def test_a_wrong_password_is_wrong(password: str, given: str) -> None:
+def test_another_password_is_reported_as_wrong_and_not_as_garbled(password: str, given: str) -> None:
     assert found(password, given).code == "wrong_password"
 
 
@@ -160,7 +160,7 @@ def test_blanks_around_a_long_password_are_reported() -> None:
 
 
 @pytest.mark.parametrize("given", ["contraseña €", "contraseña €".encode("cp1252").decode("utf-8", "surrogateescape")])
-def test_a_key_whose_password_is_in_windows_1252_needs_another_one(given: str) -> None:
+def test_a_key_with_a_windows_1252_password_is_reported_as_unsendable(given: str) -> None:
     content = encrypted(plain(), "contraseña €".encode("cp1252"))
     (finding,) = check(Sello(CER, content, given), now=NOW).findings
     assert finding.code == "password_unsendable"
@@ -201,7 +201,7 @@ class Opener:
         (lambda: derived(SCRYPT, 16384, 8, 8), 2),
     ],
 )
-def test_all_tries_together_cost_a_bounded_number_of_iterations(
+def test_the_number_of_tried_passwords_is_bounded(
     content: Callable[[], bytes], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opener = Opener()
@@ -212,7 +212,7 @@ def test_all_tries_together_cost_a_bounded_number_of_iterations(
 
 
 @pytest.mark.parametrize("given", ["12345678A", "otra-clave_1", "abc", "x" * 1000])
-def test_a_plain_wrong_password_is_tried_once(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_without_garbling_causes_no_further_tries(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opener = Opener()
     monkeypatch.setattr(passwords, "open_private_key", opener)
     assert found("contraseña1", given).code == "wrong_password"

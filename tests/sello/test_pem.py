@@ -133,7 +133,7 @@ def test_certificates_of_several_holders_with_a_key_that_does_not_open_give_the_
     assert [each.code for each in report.findings] == ["not_der", "wrong_password"]
 
 
-def test_a_chain_opens_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ca_certificate_is_recognised_without_opening_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """CA certificates are recognised by their content: opening the key may take half a second."""
     monkeypatch.setattr(private_keys, "open_private_key", None)
     assert Sello(file("authority", "certificate"), file("key"), "otra").to_der() == evolve(GOOD, password="otra")

@@ -82,7 +82,7 @@ def test_the_encryption_of_other_programs_is_tried(key: Callable[[], bytes]) -> 
     assert [code for code, _ in found(key())] == ["wrong_password"]
 
 
-def test_a_panic_in_the_library_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panic_in_cryptography_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's Rust code panics at a count that is too large for C, with an error that is no Exception."""
     monkeypatch.setattr(key_encryption, "_MAX_ITERATIONS", 2**40)
     key = derived(PBKDF2, 2**31)
@@ -93,7 +93,7 @@ def test_a_panic_in_the_library_is_an_input_error(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, asyncio.CancelledError])
-def test_an_error_of_the_process_is_raised(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_errors_and_interrupts_are_raised(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise error
 
@@ -105,7 +105,7 @@ def test_an_error_of_the_process_is_raised(error: type[BaseException], monkeypat
 # ── Numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_key_made_of_its_primes_is_good() -> None:
+def test_a_key_that_was_rebuilt_from_its_primes_has_no_finding() -> None:
     assert found(made_of(*primes())) == []
 
 

@@ -156,5 +156,5 @@ def test_a_key_store_is_recognised_in_any_encoding(form: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"0\x80", b"0\x80\0\0", b"0\x80\x06", b"0\x80\x02\x01\x03\0\0", b"0\x80\x30\x80"])
-def test_other_ber_is_something_else(content: bytes) -> None:
+def test_other_ber_is_not_recognised_as_an_envelope_or_key_store(content: bytes) -> None:
     assert recognise(content).kind in {FileKind.OTHER, FileKind.TEXT}

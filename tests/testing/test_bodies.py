@@ -91,18 +91,18 @@ def test_the_last_of_equal_names_counts() -> None:
     assert {"a": "2"} == read_body("application/x-www-form-urlencoded", b"a=1&a=2").form
 
 
-def test_base64_texts_are_files_too_where_they_decode() -> None:
+def test_a_field_of_valid_base64_is_a_file() -> None:
     body = read_body("application/x-www-form-urlencoded; charset=UTF-8", b"csd_cer_b64=YWI%3D&csd_key_b64=%25&x_b64=")
 
     assert {"csd_cer_b64": UploadedFile("", 2, hashlib.sha256(b"ab").hexdigest())} == body.files
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data", "multipart/mixed; boundary=X"])
-def test_other_types_are_not_read(content_type: str) -> None:
+def test_a_body_of_another_content_type_is_not_read(content_type: str) -> None:
     assert Body() == read_body(content_type, parts(text("a", "1")))
 
 
-def test_json_is_no_form() -> None:
+def test_a_json_body_has_fields_and_no_form() -> None:
     body = read_body("application/json; charset=utf-8", b'{"a": 1}')
 
     assert ("json", {"a": 1}, {}) == (body.kind, body.fields, body.form)

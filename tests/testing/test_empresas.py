@@ -141,7 +141,7 @@ async def test_a_create_is_refused_without_each_required_field(emulator: Emulato
     assert 1 == len(emulator.state["empresas"])
 
 
-async def test_the_required_fields_suffice(emulator: Emulator, caller: Caller) -> None:
+async def test_a_create_with_only_the_required_fields_succeeds(emulator: Emulator, caller: Caller) -> None:
     answer = await caller.post("/v4/account/create", data=upload(SMALL_FORM, CSD))
 
     assert "create" == answer["status"]
@@ -228,7 +228,7 @@ async def test_an_update_cannot_blank_required_fields(emulator: Emulator, caller
     assert "Calle del Emulador" == emulator.state["empresas"][MAIN]["calle"]
 
 
-async def test_the_delegacion_comes_back_as_the_city(emulator: Emulator, caller: Caller) -> None:
+async def test_a_read_returns_the_ciudad_under_the_name_delegacion(emulator: Emulator, caller: Caller) -> None:
     answer = await caller.post("/v4/account/create", data=upload())
 
     assert (
@@ -237,7 +237,7 @@ async def test_the_delegacion_comes_back_as_the_city(emulator: Emulator, caller:
     assert "Arandas" == samples.FORM["ciudad"] == answer["0"]["acco_delegacion"]
 
 
-async def test_a_logo_is_stored_with_its_ending(caller: Caller) -> None:
+async def test_a_logo_is_stored_with_its_file_suffix(caller: Caller) -> None:
     body = aiohttp.FormData()
     body.add_field("logo", b"picture", filename="our logo.png")
     answer = await caller.post(f"/v4/account/{MAIN}/update", data=body)
@@ -282,7 +282,7 @@ async def test_a_deleted_company_is_gone_with_its_keys_and_its_series(
         {"data": b"_method=delete", "type": "text/plain"},
     ],
 )
-async def test_a_delete_without_its_form_field_meets_the_routers_own_page(
+async def test_a_delete_without_its_form_field_gets_a_405_page(
     emulator: Emulator, caller: Caller, body: dict[str, Any]
 ) -> None:
     content_type = {"Content-Type": body.pop("type")} if "type" in body else {}
@@ -295,7 +295,7 @@ async def test_a_delete_without_its_form_field_meets_the_routers_own_page(
     assert [MAIN] == list(emulator.state["empresas"])
 
 
-async def test_a_multipart_delete_is_understood_too(emulator: Emulator, caller: Caller) -> None:
+async def test_a_multipart_delete_is_accepted(emulator: Emulator, caller: Caller) -> None:
     body = upload({"_method": "delete"}, {})
 
     assert samples.EMPRESA_DELETED == await caller.post(f"/v4/account/{MAIN}/delete", data=body)

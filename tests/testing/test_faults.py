@@ -42,7 +42,7 @@ async def create(caller: Caller) -> tuple[aiohttp.ClientResponse, bytes]:
 
 
 @pytest.mark.parametrize(("fault", "seen"), ANSWERING, ids=str)
-async def test_a_fault_that_answers_says_truly_whether_the_work_was_done(
+async def test_a_fault_with_an_answer_commits_as_documented(
     emulator: Emulator, caller: Caller, fault: Fault, seen: tuple[int, bool, bool]
 ) -> None:
     status, committed, own = seen
@@ -95,7 +95,9 @@ async def test_a_delayed_answer_waits_after_the_work(emulator: Emulator, caller:
 
 
 @pytest.mark.parametrize("fault", [Fault.delay(0.2), Fault.delay_answer(0.2)])
-async def test_the_work_is_done_although_the_client_has_gone(emulator: Emulator, caller: Caller, fault: Fault) -> None:
+async def test_a_request_is_committed_although_its_client_disconnected(
+    emulator: Emulator, caller: Caller, fault: Fault
+) -> None:
     emulator.inject(fault)
 
     with pytest.raises(asyncio.TimeoutError):
@@ -105,7 +107,7 @@ async def test_the_work_is_done_although_the_client_has_gone(emulator: Emulator,
     assert [(None, True)] == [(row.status, row.committed) for row in emulator.requests]
 
 
-async def test_late_work_is_done_later(emulator: Emulator, caller: Caller) -> None:
+async def test_commit_late_commits_after_its_delay(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.commit_late(0.2))
 
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -119,7 +121,7 @@ async def test_late_work_is_done_later(emulator: Emulator, caller: Caller) -> No
     )
 
 
-async def test_late_work_is_dropped_when_the_emulator_stops() -> None:
+async def test_commit_late_commits_nothing_after_the_emulator_stops() -> None:
     async with Emulator() as emulator, Caller(emulator) as caller:
         emulator.inject(Fault.commit_late(0.05))
         with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -178,7 +180,7 @@ async def test_a_status_carries_headers(emulator: Emulator, caller: Caller) -> N
     )
 
 
-async def test_garbage_is_no_json(emulator: Emulator, caller: Caller) -> None:
+async def test_the_fault_garbage_answers_with_invalid_json(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.garbage())
     _, body = await create(caller)
 
@@ -186,7 +188,9 @@ async def test_garbage_is_no_json(emulator: Emulator, caller: Caller) -> None:
         json.loads(body)
 
 
-async def test_a_fault_meets_only_its_endpoint_as_often_as_ordered(emulator: Emulator, caller: Caller) -> None:
+async def test_a_fault_affects_only_its_endpoint_and_the_given_number_of_times(
+    emulator: Emulator, caller: Caller
+) -> None:
     emulator.inject(Fault.status(500), endpoint="series.list", times=2)
     statuses = [
         await caller.status("GET", "/v1/current/account"),
@@ -199,7 +203,7 @@ async def test_a_fault_meets_only_its_endpoint_as_often_as_ordered(emulator: Emu
     assert [200, 500, 200, 500, 200] == statuses
 
 
-async def test_skipped_requests_pass(emulator: Emulator, caller: Caller) -> None:
+async def test_a_fault_with_skip_spares_the_first_requests(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.status(500), skip=2)
 
     assert [200, 200, 500, 200] == [await caller.status("GET", "/v4/series") for _ in range(4)]
@@ -213,7 +217,7 @@ async def test_a_fault_without_end_ends_when_faults_are_cleared(emulator: Emulat
     assert 200 == await caller.status("GET", "/v4/series")
 
 
-async def test_of_several_faults_the_first_that_was_injected_goes_first(emulator: Emulator, caller: Caller) -> None:
+async def test_of_several_faults_the_one_injected_first_is_used_first(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.status(500), skip=1)
     emulator.inject(Fault.status(501))
     emulator.inject(Fault.status(501))
@@ -221,7 +225,7 @@ async def test_of_several_faults_the_first_that_was_injected_goes_first(emulator
     assert [501, 500, 501, 200] == [await caller.status("GET", "/v4/series") for _ in range(4)]
 
 
-async def test_a_fault_for_any_request_meets_unknown_paths_too(emulator: Emulator, caller: Caller) -> None:
+async def test_a_fault_for_any_request_affects_unknown_paths_too(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.status(500))
 
     assert 500 == await caller.status("GET", "/nowhere")
@@ -233,7 +237,7 @@ async def statuses_at_random(seed: int) -> list[int]:
         return [await caller.status("GET", "/v4/series") for _ in range(100)]
 
 
-async def test_random_faults_are_those_of_the_seed() -> None:
+async def test_random_faults_are_determined_by_the_seed() -> None:
     first = await statuses_at_random(1)
 
     assert first == await statuses_at_random(1)
@@ -250,7 +254,7 @@ async def test_random_faults_are_those_of_the_seed() -> None:
         ({"skip": -1}, "skip"),
     ],
 )
-def test_an_impossible_order_is_refused(order: dict[str, Any], field: str) -> None:
+def test_inject_refuses_invalid_arguments(order: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         Emulator().inject(Fault.garbage(), **order)
 
@@ -269,12 +273,12 @@ def test_an_impossible_order_is_refused(order: dict[str, Any], field: str) -> No
         lambda: Fault.status(600),
     ],
 )
-def test_an_impossible_fault_is_refused(make: Any) -> None:
+def test_a_fault_with_invalid_values_is_refused(make: Any) -> None:
     with pytest.raises(InvalidInputError):
         make()
 
 
-def test_a_fault_shows_how_it_was_made_and_is_a_value() -> None:
+def test_a_fault_has_a_repr_equality_a_hash_and_a_pickle() -> None:
     assert "Fault.throttle('3')" == repr(Fault.throttle("3"))
     assert Fault.status(500, body={"a": 1}) == Fault.status(500, body={"a": 1}) != Fault.status(501)
     assert 1 == len({Fault.status(500, headers={"a": "b"}), Fault.status(500, headers={"a": "b"})})
@@ -291,7 +295,7 @@ async def test_each_call_takes_the_latency() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 5])
-async def test_work_is_done_twice_and_answered_once(emulator: Emulator, caller: Caller, seconds: float) -> None:
+async def test_work_twice_commits_twice_and_answers_once(emulator: Emulator, caller: Caller, seconds: float) -> None:
     emulator.inject(Fault.work_twice(seconds))
     await create(caller)
     assert (1 if seconds else 2) == len(emulator.state["series"])

@@ -44,14 +44,14 @@ async def is_open(port: int) -> bool:
     return True
 
 
-async def test_it_listens_on_loopback_on_a_free_port_each(emulator: Emulator) -> None:
+async def test_each_emulator_listens_on_a_free_loopback_port(emulator: Emulator) -> None:
     async with Emulator() as other:
         assert emulator.base_url.startswith("http://127.0.0.1:")
         assert emulator.base_url.endswith("/api")
         assert port_of(emulator) != port_of(other)
 
 
-async def test_it_can_listen_on_ipv6() -> None:
+async def test_the_emulator_can_listen_on_ipv6() -> None:
     async with Emulator(host="::1") as emulator, Caller(emulator) as caller:
         assert emulator.base_url.startswith("http://[::1]:")
         assert 200 == await caller.status("GET", "/v4/series")
@@ -67,7 +67,7 @@ async def test_a_second_start_is_refused(emulator: Emulator) -> None:
         await emulator.start()
 
 
-async def test_a_taken_port_is_an_oserror_and_leaves_nothing_behind(emulator: Emulator) -> None:
+async def test_starting_on_a_port_in_use_raises_oserror_and_closing_works(emulator: Emulator) -> None:
     second = Emulator(port=port_of(emulator))
 
     with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
@@ -75,7 +75,7 @@ async def test_a_taken_port_is_an_oserror_and_leaves_nothing_behind(emulator: Em
     await second.aclose()
 
 
-async def test_closing_may_be_repeated_and_may_come_before_the_start() -> None:
+async def test_closing_twice_or_before_the_start_raises_nothing() -> None:
     emulator = Emulator()
     await emulator.aclose()
     await emulator.start()
@@ -83,7 +83,7 @@ async def test_closing_may_be_repeated_and_may_come_before_the_start() -> None:
     await emulator.aclose()
 
 
-async def test_it_starts_again_on_its_port_with_its_state_and_log() -> None:
+async def test_a_restarted_emulator_keeps_its_port_state_and_log() -> None:
     async with Emulator() as emulator, Caller(emulator) as caller:
         await caller.create_serie("A")
         port = port_of(emulator)
@@ -128,7 +128,7 @@ async def test_closing_is_quick_and_leaves_no_task_and_no_socket(fault: Fault) -
     assert set() == asyncio.all_tasks() - before
 
 
-async def test_tasks_of_clients_that_have_gone_are_cancelled_too() -> None:
+async def test_closing_cancels_the_tasks_of_disconnected_clients() -> None:
     """The server of aiohttp forgets the task of a connection that is lost; the emulator must not."""
     before = asyncio.all_tasks()
     async with Emulator() as emulator:
@@ -142,7 +142,7 @@ async def test_tasks_of_clients_that_have_gone_are_cancelled_too() -> None:
     assert set() == asyncio.all_tasks() - before
 
 
-async def test_a_client_that_does_not_read_its_answer_cannot_hold_the_socket() -> None:
+async def test_closing_does_not_wait_for_a_client_that_reads_no_answer() -> None:
     async with Emulator() as emulator:
         for number in range(10_000):
             emulator.add_empresa(rfc=f"AAA{number:06d}AAA")
@@ -207,7 +207,7 @@ def tls_contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return server, ssl.create_default_context(cadata=pem.decode())
 
 
-async def test_it_serves_https(tmp_path: Path) -> None:
+async def test_the_emulator_serves_https(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     server, client = tls_contexts(tmp_path)
     async with Emulator(ssl_context=server) as emulator, Caller(emulator) as caller:
@@ -225,7 +225,7 @@ async def test_it_serves_https(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["latency", "list_lag", "read_lag"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-def test_impossible_seconds_are_refused(name: str, value: float) -> None:
+def test_negative_and_non_finite_seconds_are_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidInputError) as caught:
         Emulator(**{name: value})  # type: ignore[arg-type]
 
@@ -249,7 +249,7 @@ def test_the_endpoints_are_the_twelve_documented_ones() -> None:
     } == Emulator.ENDPOINTS
 
 
-def test_it_imports_nothing_of_the_client() -> None:
+def test_the_emulator_imports_nothing_of_the_client() -> None:
     """The emulator can contradict the client only if they share no code."""
     folder = Path(__file__).parents[2] / "facturaonline_async" / "testing"
     nodes = [node for file in folder.rglob("*.py") for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]

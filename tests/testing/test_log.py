@@ -128,7 +128,7 @@ async def test_a_limited_log_keeps_the_last_rows_and_counts_all() -> None:
         assert (4, 0) == (emulator.count("series.create"), emulator.count("series.list"))
 
 
-async def test_an_answer_to_a_row_beyond_the_limit_is_forgotten_quietly() -> None:
+async def test_a_request_beyond_the_log_limit_is_answered_and_not_logged() -> None:
     async with Emulator(log_limit=1) as emulator, Caller(emulator) as caller:
         emulator.inject(Fault.delay_answer(0.05))
         await asyncio.gather(caller.create_serie("A"), caller.create_serie("B"))

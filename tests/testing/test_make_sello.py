@@ -100,20 +100,20 @@ def test_enes_and_ampersands_are_written_as_the_sat_does(rfc: str, private_key: 
     certificate(make_sello(rfc, private_key=private_key))
 
 
-def test_other_alphabets_are_utf8(private_key: rsa.RSAPrivateKey) -> None:
+def test_names_in_other_alphabets_are_encoded_as_utf_8(private_key: rsa.RSAPrivateKey) -> None:
     name = "ŁÓDŹ"
     subject = certificate(make_sello("EKU9003173C9", razon_social=name, private_key=private_key)).subject
 
     assert name == value(subject, x509.NameOID.COMMON_NAME)
 
 
-def test_the_number_is_the_serial_number_in_ascii(private_key: rsa.RSAPrivateKey) -> None:
+def test_the_number_of_a_certificate_is_its_serial_number_in_ascii(private_key: rsa.RSAPrivateKey) -> None:
     cer = certificate(make_sello("EKU9003173C9", number="30001000000500003416", private_key=private_key))
 
     assert b"30001000000500003416" == cer.serial_number.to_bytes(20, "big")
 
 
-def test_calls_differ_in_their_numbers(private_key: rsa.RSAPrivateKey) -> None:
+def test_each_call_gives_another_certificate_number(private_key: rsa.RSAPrivateKey) -> None:
     numbers = {
         certificate(make_sello("EKU9003173C9", private_key=private_key)).serial_number.to_bytes(20, "big")
         for _ in range(100)
@@ -147,7 +147,7 @@ def test_by_default_a_certificate_is_valid_now(private_key: rsa.RSAPrivateKey) -
     assert cer.not_valid_before_utc < dt.datetime.now(dt.UTC) < cer.not_valid_after_utc
 
 
-def test_the_kinds_differ_in_their_ou_and_their_key_usage(private_key: rsa.RSAPrivateKey) -> None:
+def test_csd_and_fiel_differ_in_ou_and_key_usage(private_key: rsa.RSAPrivateKey) -> None:
     csd = certificate(make_sello("EKU9003173C9", private_key=private_key))
     fiel = certificate(make_sello("EKU9003173C9", kind="fiel", private_key=private_key))
     usages = [cer.extensions.get_extension_for_class(x509.KeyUsage).value for cer in (csd, fiel)]
@@ -161,7 +161,7 @@ def test_the_kinds_differ_in_their_ou_and_their_key_usage(private_key: rsa.RSAPr
     ]
 
 
-def test_one_authority_signs_them_all(private_key: rsa.RSAPrivateKey) -> None:
+def test_one_authority_signs_all_certificates(private_key: rsa.RSAPrivateKey) -> None:
     first = certificate(make_sello("EKU9003173C9", private_key=private_key))
     second = certificate(make_sello("CACX7605101P8", kind="fiel", private_key=private_key))
 
@@ -175,7 +175,7 @@ def test_one_authority_signs_them_all(private_key: rsa.RSAPrivateKey) -> None:
             private_key.public_key().verify(*arguments)
 
 
-def test_the_ac6_writes_its_name_as_no_standard_allows(private_key: rsa.RSAPrivateKey) -> None:
+def test_a_certificate_of_the_ac6_has_the_invalid_encoding_of_the_real_one(private_key: rsa.RSAPrivateKey) -> None:
     """UTF-8 that was encoded twice, and a PrintableString of UTF-8."""
     cer = make_sello("EKU9003173C9", issuer="ac6", private_key=private_key).cer
     double = "Administración".encode().decode("latin-1").encode()
@@ -186,7 +186,7 @@ def test_the_ac6_writes_its_name_as_no_standard_allows(private_key: rsa.RSAPriva
     assert b"\x02\x14000010000006" in cer
 
 
-def test_the_key_and_the_password_do_not_show(private_key: rsa.RSAPrivateKey) -> None:
+def test_the_repr_masks_key_and_password(private_key: rsa.RSAPrivateKey) -> None:
     assert "12345678a" not in repr(make_sello("EKU9003173C9", private_key=private_key))
 
 
@@ -202,14 +202,14 @@ def test_the_key_and_the_password_do_not_show(private_key: rsa.RSAPrivateKey) ->
         ({"issuer": "ac5"}, "issuer"),
     ],
 )
-def test_impossible_arguments_are_refused(arguments: dict[str, object], field: str) -> None:
+def test_invalid_arguments_are_refused(arguments: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         make_sello(**{"rfc": "EKU9003173C9", **arguments})  # type: ignore[arg-type]
 
     assert field == caught.value.field
 
 
-def test_with_a_key_given_no_key_is_made(private_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_given_private_key_is_used(private_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch) -> None:
     """To make one takes a hundred times as long as all the rest."""
     made: list[object] = []
     monkeypatch.setattr(rsa, "generate_private_key", lambda **how: made.append(how))
@@ -232,7 +232,7 @@ REAL = os.environ.get("SAT_TEST_CERTS")
     ],
 )
 class TestAgainstTheRealFiles:
-    def test_the_certificate_has_the_same_tree(
+    def test_a_made_certificate_has_the_asn1_structure_of_a_real_one(
         self, file: str, rfc: str, kind: str, name: str, private_key: rsa.RSAPrivateKey
     ) -> None:
         """Every tag, every object identifier and every boolean: what differs is the holder, the times, the key."""
@@ -241,7 +241,7 @@ class TestAgainstTheRealFiles:
 
         assert tree(real) == tree(made)
 
-    def test_extensions_are_the_same_bytes(
+    def test_the_extensions_of_a_made_certificate_equal_those_of_a_real_one(
         self, file: str, rfc: str, kind: str, name: str, private_key: rsa.RSAPrivateKey
     ) -> None:
         real = x509.load_der_x509_certificate((Path(str(REAL)) / f"{file}.cer").read_bytes())
@@ -255,7 +255,7 @@ class TestAgainstTheRealFiles:
         assert value(real.subject, X500_UNIQUE_IDENTIFIER) == value(made.subject, X500_UNIQUE_IDENTIFIER)
         assert [attribute.oid for attribute in real.issuer] == [attribute.oid for attribute in made.issuer]
 
-    def test_the_key_is_encrypted_in_the_same_way(
+    def test_a_made_key_is_encrypted_like_a_real_one(
         self, file: str, rfc: str, kind: str, name: str, private_key: rsa.RSAPrivateKey
     ) -> None:
         """All of the algorithm, but for its salt and its vector."""

@@ -32,7 +32,7 @@ async def test_without_paging_the_query_is_ignored(emulator: Emulator, caller: C
     assert 2 == len(answer["data"])
 
 
-async def test_with_paging_but_no_parameter_everything_comes(paged: Caller) -> None:
+async def test_with_paging_and_without_parameters_all_rows_are_returned(paged: Caller) -> None:
     answer = await paged.get("/v1/accounts")
 
     assert ["response", "data"] == list(answer)
@@ -40,7 +40,7 @@ async def test_with_paging_but_no_parameter_everything_comes(paged: Caller) -> N
 
 
 @pytest.mark.parametrize("spelling", ["per_page", "perPage"])
-async def test_pages_are_cut_in_both_spellings(paged: Caller, spelling: str) -> None:
+async def test_pages_are_selected_by_both_spellings_of_the_parameters(paged: Caller, spelling: str) -> None:
     answers = [await paged.get(f"/v1/accounts?page={page}&{spelling}=2") for page in (1, 2, 3, 4)]
 
     assert [["42501", "1"], ["2", "3"], ["4"], []] == [[row["codpos"] for row in answer["data"]] for answer in answers]
@@ -55,7 +55,7 @@ async def test_pages_are_cut_in_both_spellings(paged: Caller, spelling: str) -> 
 @pytest.mark.parametrize(
     ("query", "current"), [("page=0", 1), ("page=x", 1), ("page=-1", 1), ("per_page=", 1), (f"page={'9' * 5000}", 1)]
 )
-async def test_nonsense_is_the_first_page_of_fifteen(paged: Caller, query: str, current: int) -> None:
+async def test_invalid_parameters_select_the_first_page_of_15_rows(paged: Caller, query: str, current: int) -> None:
     answer = await paged.get(f"/v1/accounts?{query}")
 
     assert (5, current, 1) == (
@@ -82,7 +82,7 @@ async def test_filters_find_an_rfc_and_a_part_of_a_name(paged: Caller, query: di
     assert found == [row["codpos"] for row in answer["data"]]
 
 
-async def test_pages_count_what_the_filters_left(paged: Caller) -> None:
+async def test_the_number_of_pages_counts_only_filtered_rows(paged: Caller) -> None:
     answer = await paged.get("/v1/accounts?razon_social=and&per_page=3&page=2")
 
     assert {"total": 4, "lastPage": 2, "currentPage": 2, "to": 4, "from": 4} == answer["pagination"]

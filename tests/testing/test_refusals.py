@@ -41,7 +41,7 @@ async def test_missing_keys_are_unknown_keys(caller: Caller) -> None:
     assert {**samples.UNKNOWN_KEYS, "Data": "", "Secret": ""} == await caller.get("/v4/series", headers={})
 
 
-async def test_the_keys_of_two_companies_are_no_pair(emulator: Emulator, caller: Caller) -> None:
+async def test_keys_of_two_companies_are_refused_as_a_pair(emulator: Emulator, caller: Caller) -> None:
     norte = headers(emulator.credentials_of(emulator.add_empresa(rfc="XIQB891116QE4")))
     mixed = {"F-Api-Key": caller.headers["F-Api-Key"], "F-Secret-Key": norte["F-Secret-Key"]}
 
@@ -58,7 +58,7 @@ async def test_keys_of_another_emulator_are_unknown_unless_the_seed_is_equal(emu
     assert Emulator(seed=1).credentials != emulator.credentials
 
 
-async def test_a_plan_without_api_access_is_refused_for_that_reason(emulator: Emulator, caller: Caller) -> None:
+async def test_an_account_without_api_access_is_refused_with_that_reason(emulator: Emulator, caller: Caller) -> None:
     emulator.state["empresas"][MAIN]["api_access"] = False
     answer = await caller.get("/v4/series")
 
@@ -69,7 +69,7 @@ STATUSES = {"authentication": 401, "permission": 403, "not_found": 404, "validat
 
 
 @pytest.mark.parametrize("statuses", [None, STATUSES])
-async def test_each_kind_of_refusal_has_the_status_that_was_chosen(statuses: dict[str, int] | None) -> None:
+async def test_the_status_of_each_kind_of_refusal_can_be_configured(statuses: dict[str, int] | None) -> None:
     async with Emulator(refusal_statuses=statuses) as emulator, Caller(emulator) as caller:
         norte = emulator.credentials_of(emulator.add_empresa(rfc="XIQB891116QE4", api_access=False))
         seen = {
@@ -93,14 +93,14 @@ async def test_each_kind_of_refusal_has_the_status_that_was_chosen(statuses: dic
 
 
 @pytest.mark.parametrize("path", ["/", "/v4/serie", "/v4/series/", "/v4/series/1/up/x", "/v1/account", "/v9/series"])
-async def test_an_unknown_path_meets_an_html_page(caller: Caller, path: str) -> None:
+async def test_an_unknown_path_is_answered_with_an_html_page(caller: Caller, path: str) -> None:
     response, page = await caller.raw("GET", path)
 
     assert (404, "text/html") == (response.status, response.content_type)
     assert page.startswith(b"<!DOCTYPE html>")
 
 
-async def test_nothing_is_mounted_outside_the_prefix(emulator: Emulator, caller: Caller) -> None:
+async def test_paths_outside_the_prefix_are_unknown(emulator: Emulator, caller: Caller) -> None:
     response, _ = await caller.raw("GET", "/../v4/series")
 
     assert 404 == response.status
@@ -110,7 +110,7 @@ async def test_nothing_is_mounted_outside_the_prefix(emulator: Emulator, caller:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/v4/series"), ("PUT", "/v1/account/x"), ("DELETE", "/v1/accounts")]
 )
-async def test_a_known_path_with_another_method_is_405_before_any_key_is_looked_at(
+async def test_another_method_of_a_known_path_is_405_also_with_wrong_keys(
     caller: Caller, method: str, path: str
 ) -> None:
     assert 405 == await caller.status(method, path, headers={})
@@ -132,7 +132,7 @@ async def test_json_is_escaped_as_php_does(caller: Caller) -> None:
     assert rb'"acco_calle":"\u00f3 \/ \"\ud83d\ude00\""' in body
 
 
-async def test_a_wrong_content_type_destroys_a_form(caller: Caller) -> None:
+async def test_a_form_with_a_wrong_content_type_is_not_read(caller: Caller) -> None:
     """The documented samples send this header with a multipart body."""
     body = upload()()
     answer = await caller.post(
@@ -142,6 +142,6 @@ async def test_a_wrong_content_type_destroys_a_form(caller: Caller) -> None:
     assert ["razons", "rfc", "codpos", "email", "regimen_nomina", "password", "cer", "key"] == list(answer["message"])
 
 
-def test_an_unknown_kind_of_refusal_is_named() -> None:
+def test_an_unknown_kind_of_refusal_is_refused_by_name() -> None:
     with pytest.raises(InvalidInputError, match="authentication, validation, not_found, permission, and not auth"):
         Emulator(refusal_statuses={"auth": 401})

@@ -34,7 +34,7 @@ async def test_a_detail_equals_the_documented_one(emulator: Emulator, caller: Ca
     assert samples.SERIE == await caller.get("/v4/series/19843")
 
 
-async def test_a_create_answers_no_id_and_makes_an_active_serie_from_folio_1(
+async def test_the_answer_to_a_create_has_no_id_and_the_serie_is_active_from_folio_1(
     emulator: Emulator, caller: Caller
 ) -> None:
     assert samples.SERIE_CREATED == await caller.create_serie("RR", "factura")
@@ -145,7 +145,7 @@ async def test_a_serie_of_another_company_is_not_found(emulator: Emulator, calle
     assert "Activa" == emulator.state["series"][uid]["estatus"]
 
 
-async def test_a_serie_is_made_in_the_company_whose_keys_came(emulator: Emulator, caller: Caller) -> None:
+async def test_a_serie_is_created_in_the_company_of_the_keys(emulator: Emulator, caller: Caller) -> None:
     norte = emulator.add_empresa(rfc="XIQB891116QE4")
     async with Caller(emulator, emulator.credentials_of(norte)) as of_norte:
         await of_norte.create_serie("N")
@@ -159,7 +159,9 @@ async def test_a_serie_is_made_in_the_company_whose_keys_came(emulator: Emulator
     ("tipo", "description"),
     [("carta_porte", "Carta Porte"), ("nomina", "Nómina"), ("tipo_del_futuro", "Tipo Del Futuro")],
 )
-async def test_any_type_of_document_is_taken_and_described(caller: Caller, tipo: str, description: str) -> None:
+async def test_any_tipo_documento_is_accepted_and_gets_a_description(
+    caller: Caller, tipo: str, description: str
+) -> None:
     await caller.create_serie("F", tipo)
 
     (row,) = (await caller.get("/v4/series"))["data"]
@@ -179,7 +181,7 @@ async def test_the_list_shows_a_new_serie_after_the_lag_and_the_detail_at_once()
         assert ["NEW", "OLD"] == [row["SerieName"] for row in (await caller.get("/v4/series"))["data"]]
 
 
-async def test_a_fault_does_not_leak_into_the_next_call(emulator: Emulator, caller: Caller) -> None:
+async def test_a_fault_does_not_affect_the_next_call(emulator: Emulator, caller: Caller) -> None:
     emulator.inject(Fault.status(500), endpoint="series.list")
 
     assert 500 == await caller.status("GET", "/v4/series")

@@ -29,7 +29,7 @@ def test_the_tables_are_plain_and_the_main_company_is_flagged() -> None:
     assert {} == state["series"]
 
 
-async def test_an_empty_row_is_a_company_with_keys_of_its_own(emulator: Emulator) -> None:
+async def test_an_empty_row_becomes_a_company_with_its_own_keys(emulator: Emulator) -> None:
     emulator.state["empresas"]["5670a524cfc65"] = {}
     credentials = emulator.credentials_of("5670a524cfc65")
 
@@ -42,7 +42,7 @@ async def test_an_empty_row_is_a_company_with_keys_of_its_own(emulator: Emulator
         assert "create" == (await caller.post("/v4/account/5670a524cfc65/update", data={"calle": "x"}))["status"]
 
 
-async def test_a_row_may_bring_its_own_keys(emulator: Emulator) -> None:
+async def test_a_row_keeps_the_keys_it_has(emulator: Emulator) -> None:
     emulator.state["empresas"]["x"] = {"api_key": "one", "secret_key": "two"}
 
     async with Caller(emulator, emulator.credentials_of("x")) as caller:
@@ -51,7 +51,7 @@ async def test_a_row_may_bring_its_own_keys(emulator: Emulator) -> None:
         assert "one" == (await caller.post("/v4/account/x/update", data={"calle": "x"}))["0"]["acco_api_key"]
 
 
-async def test_an_empty_row_is_a_serie_of_the_main_company(emulator: Emulator, caller: Caller) -> None:
+async def test_an_empty_row_becomes_a_serie_of_the_main_company(emulator: Emulator, caller: Caller) -> None:
     emulator.state["series"][5] = {}
 
     shown = {
@@ -65,14 +65,14 @@ async def test_an_empty_row_is_a_serie_of_the_main_company(emulator: Emulator, c
     assert {"status": "success", "data": shown} == await caller.get("/v4/series/5")
 
 
-async def test_a_serie_may_have_a_text_for_an_id(emulator: Emulator, caller: Caller) -> None:
+async def test_a_serie_may_have_a_text_as_its_id(emulator: Emulator, caller: Caller) -> None:
     emulator.state["series"]["77"] = {"letra": "F"}
 
     assert "77" == (await caller.get("/v4/series/77"))["data"]["SerieID"]
     assert "success" == (await caller.post("/v4/series/77/drop"))["status"]
 
 
-async def test_new_ids_are_higher_than_those_put_by_hand(emulator: Emulator, caller: Caller) -> None:
+async def test_new_ids_are_higher_than_existing_ones(emulator: Emulator, caller: Caller) -> None:
     emulator.state["series"][900_000] = {"letra": "F"}
     await caller.create_serie("G")
 
@@ -200,7 +200,7 @@ def test_keys_and_uids_of_many_companies_differ() -> None:
     assert 602 == len(set(keys))
 
 
-def test_a_series_list_looks_at_the_companys_own_rows_only() -> None:
+def test_listing_series_reads_only_the_rows_of_the_company() -> None:
     """A row is opened only if it is looked at: 20,000 rows of others must cost nothing."""
 
     class Counting(dict[str, object]):
@@ -220,7 +220,7 @@ def test_a_series_list_looks_at_the_companys_own_rows_only() -> None:
     assert Counting.opened <= 6
 
 
-def test_a_further_resource_has_a_table_and_goes_with_its_company() -> None:
+def test_rows_of_a_further_resource_are_deleted_with_their_company() -> None:
     state = State(0, Behaviour(list_lag=0, read_lag=0, paging=False), ("series", "clientes", "empresas"))
     gone, stays = state.add_empresa({}), state.add_empresa({})
     state.tables["clientes"] |= {1: {"empresa": gone}, 2: {"empresa": stays}, 3: {}}

@@ -68,7 +68,7 @@ async def test_a_later_process_generates_other_keys_and_uids(tmp_path: Path) -> 
     assert (len(rows), len({row["api_key"] for row in rows.values()}), len(last.state["series"])) == (4, 4, 3)
 
 
-async def test_a_line_that_was_cut_off_by_the_kill_does_not_count(tmp_path: Path) -> None:
+async def test_a_last_line_cut_off_by_a_kill_is_ignored(tmp_path: Path) -> None:
     async with Emulator(state_file=tmp_path / "state") as emulator:
         emulator.add_empresa(rfc="AAA010101000")
         expected = content(emulator)
@@ -97,7 +97,7 @@ def test_another_file_is_refused_and_stays_unchanged(tmp_path: Path, line: bytes
     assert (tmp_path / "state").read_bytes() == line
 
 
-async def test_each_change_is_one_line(tmp_path: Path) -> None:
+async def test_each_change_writes_one_line(tmp_path: Path) -> None:
     async with Emulator(state_file=tmp_path / "state") as emulator, client_of(emulator) as client:
         before = len((tmp_path / "state").read_text().splitlines())
         await client.series.create(letra="F", tipo_documento="factura")
