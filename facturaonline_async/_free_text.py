@@ -2,8 +2,8 @@
 
 Spreadsheets, scripts and other systems leave artifacts around and inside a text. The SAT compares a legal name
 character by character, so that an artifact becomes part of the company's name. `unwrap` and `clean_text` repair
-unambiguous artifacts and return each change in words. `find_fault` recognises all others, which a person must correct.
-Values made in Python only use `compose` and `find_invisible` of ``_text``.
+unambiguous artifacts and return a message for each change. `find_error_value` and `find_fault` recognise all others,
+which a person must correct. Values made in Python only use `compose` and `find_invisible` of ``_text``.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import html
 import re
 from typing import Final
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import compose
 
-__all__ = ["clean_text", "find_fault", "is_error_value", "unwrap"]
+__all__ = ["clean_text", "find_error_value", "find_fault", "unwrap"]
 
 # ── Repair ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _WRAPPINGS: Final = (
-    (re.compile(r'\s*+="((?:[^"]|"")*+)"\s*+'), 'without the formula ="…" around it'),
-    (re.compile(r'\s++"((?:[^"]|"")*+)"\s*+'), "without the quotation marks after a blank"),
-    (re.compile(r"\s*+'([0-9][0-9 ()+.-]*+)"), "without the apostrophe before it"),
+    (re.compile(r'\s*+="((?:[^"]|"")*+)"\s*+'), "without_formula"),
+    (re.compile(r'\s++"((?:[^"]|"")*+)"\s*+'), "without_quotation_marks"),
+    (re.compile(r"\s*+'([0-9][0-9 ()+.-]*+)"), "without_apostrophe"),
 )
 _WIDE_BLANK: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _BLANKS: Final = re.compile(" {2,}")
 
 
-def unwrap(text: str) -> tuple[str, list[str]]:
+def unwrap(text: str) -> tuple[str, list[Message]]:
     """Remove a formula, quotation marks or an apostrophe around a text.
 
     Spreadsheets add them.
@@ -42,11 +43,11 @@ def unwrap(text: str) -> tuple[str, list[str]]:
     if '"' in text or "'" in text:
         for pattern, change in _WRAPPINGS:
             if found := pattern.fullmatch(text):
-                return found[1].replace('""', '"'), [change]
+                return found[1].replace('""', '"'), [message(f"plan.read_{change}")]
     return text, []
 
 
-def clean_text(text: str) -> tuple[str, list[str]]:
+def clean_text(text: str) -> tuple[str, list[Message]]:
     """Normalize the characters and blanks of a text.
 
     Characters are composed (NFC), no-break and other wide blanks become spaces, blanks around the text are removed, and
@@ -61,16 +62,16 @@ def clean_text(text: str) -> tuple[str, list[str]]:
     """
     if text.isascii() and text == text.strip() and "  " not in text:
         return text, []
-    changes: list[str] = []
-    for repair, description in (
-        (compose, "with composed characters (NFC)"),
-        (lambda each: _WIDE_BLANK.sub(" ", each), "with blanks in place of no-break blanks"),
-        (str.strip, "without the blanks around it"),
-        (lambda each: _BLANKS.sub(" ", each), "with single blanks"),
+    changes: list[Message] = []
+    for repair, change in (
+        (compose, "composed"),
+        (lambda each: _WIDE_BLANK.sub(" ", each), "with_spaces"),
+        (str.strip, "trimmed"),
+        (lambda each: _BLANKS.sub(" ", each), "with_single_blanks"),
     ):
         if (repaired := repair(text)) != text:
             text = repaired
-            changes.append(description)
+            changes.append(message(f"plan.read_{change}"))
     return text, changes
 
 
@@ -116,57 +117,57 @@ _MOJIBAKE: Final = re.compile(
 _GARBLED: Final = re.compile(r"(?<=[^\W\d_])[?¤¥¢£¡¿§¶¦¬…‡†‰ƒ„\u201a√≈∆◊∂∑∏∫¼½¾Ðð](?=[^\W\d_])")
 
 
-def is_error_value(text: str) -> bool:
-    """Return whether the text is an error value of a spreadsheet: #N/D, #¡REF!, ####.
+def find_error_value(text: str) -> Message | None:
+    """Return what an error value of a spreadsheet means (#N/D, #¡REF!, ####), or None.
 
     Args:
         text: text of a cell.
 
     """
-    return bool(_ERROR_VALUE.fullmatch(text) or _TOO_NARROW.fullmatch(text))
+    if _ERROR_VALUE.fullmatch(text):
+        return message("plan.formula_error")
+    if _TOO_NARROW.fullmatch(text):
+        return message("plan.too_narrow")
+    return None
 
 
-def find_fault(text: str) -> str | None:
+def find_fault(text: str) -> Message | None:
     """Return why a text cannot be a name or an address, or None.
 
-    The answer quotes only the faulty part of the text.
+    The answer quotes only the faulty part of the text. Error values are left to `find_error_value`.
 
     Args:
         text: text of a cell, after `unwrap` and `clean_text`.
 
     """
     if text in _MISSING:
-        return f"{text} is a program's placeholder for a missing value: leave the cell empty, or give the text"
-    if _ERROR_VALUE.fullmatch(text):
-        return f"{text} is the error of a spreadsheet's formula: correct the formula, or give the text"
-    if _TOO_NARROW.fullmatch(text):
-        return f"{text[:20]} is what a spreadsheet shows in a column that is too narrow: give the text"
+        return message("plan.missing_value", text=text)
     if _LOST_DIGITS.fullmatch(text):
-        return f"{text} is a long number that a spreadsheet rounded: format the column as text, and type it again"
+        return message("plan.rounded_number", text=text)
     if _FLOAT.fullmatch(text):
-        return f"{text} is a number that a program stored as a decimal: give it without .0"
+        return message("plan.decimal", text=text)
     if text.startswith("="):
-        return "begins with =, like a formula: give the formula's result"
+        return message("plan.formula")
     if text.startswith("'"):
-        return "begins with an apostrophe, the text mark of spreadsheets: leave the apostrophe out"
+        return message("plan.apostrophe")
     return _find_garbled(text)
 
 
-def _find_garbled(text: str) -> str | None:
+def _find_garbled(text: str) -> Message | None:
     """Return the escape or the wrongly decoded characters that a text holds, or None."""
     if found := _ENTITY.search(text):
         meant = html.unescape(found[0])
         if meant != found[0]:
-            return f"holds {found[0]}, the HTML code of {meant!r}: write the character itself"
+            return message("plan.html_code", code=found[0], meant=repr(meant))
     if found := _ESCAPE.search(text):
-        return f"holds {found[0]}, a program's code for another character: write the character itself"
+        return message("plan.escape", code=found[0])
     if text.isascii():
         found = _GARBLED.search(text) if "?" in text else None
     elif found := _MOJIBAKE.search(text):
-        return f"holds {found[0]!r}, UTF-8 that was read in a wrong encoding: type the text anew"
+        return message("plan.mojibake", characters=repr(found[0]))
     else:
         found = _GARBLED.search(text)
     if found:
         around = text[found.start() - 1 : found.end() + 1]
-        return f"holds {around!r}, a letter that was read in a wrong encoding: write the right letter"
+        return message("plan.garbled_letter", characters=repr(around))
     return None

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import CambiosEmpresa, InvalidInputError
 from facturaonline_async._core.known_companies import plain_rfc
-from facturaonline_async._free_text import clean_text, find_fault, unwrap
+from facturaonline_async._free_text import clean_text, find_error_value, find_fault, unwrap
 from facturaonline_async._text import compose, find_invisible, fold
 from facturaonline_async.sat._regimenes import find_regimen
 from facturaonline_async.series._models import key_part, serie_key
@@ -50,14 +50,13 @@ ERRORS = {
     "text", [each.replace("\u00a0", " ") for errors in ERRORS.values() for each in errors.split(" ")]
 )
 def test_an_error_value_is_recognised_in_every_language(text: str) -> None:
-    assert "is the error of a spreadsheet's formula" in (find_fault(text) or "")
+    assert "is the error of a spreadsheet's formula" in (find_error_value(text) or "")
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         *((text, "placeholder for a missing value") for text in ("nan", "NaN", "None", "NaT", "<NA>", "null", "NULL")),
-        ("########", "a column that is too narrow"),
         ("5.51235E+09", "a long number that a spreadsheet rounded"),
         ("5,51235E+09", "a long number that a spreadsheet rounded"),
         ("1E+10", "a long number that a spreadsheet rounded"),
@@ -76,6 +75,10 @@ def test_an_error_value_is_recognised_in_every_language(text: str) -> None:
 )
 def test_a_faulty_text_is_refused_with_the_reason(text: str, reason: str) -> None:
     assert reason in (find_fault(text) or "")
+
+
+def test_an_error_value_of_a_narrow_column_is_named() -> None:
+    assert "a column that is too narrow" in (find_error_value("########") or "")
 
 
 @pytest.mark.parametrize("text", ["COMPAÑÍA DE MÉXICO", "Ñandú, S.A.", "“Ánimo” – niño’s", "COMPAN\u0303I\u0301A"])
@@ -147,7 +150,8 @@ def test_a_symbol_between_letters_is_refused_as_a_garbled_letter(text: str) -> N
     ],
 )
 def test_real_names_and_addresses_pass(text: str) -> None:
-    assert (find_fault(text), find_invisible(text), clean_text(text), unwrap(text)) == (
+    assert (find_error_value(text), find_fault(text), find_invisible(text), clean_text(text), unwrap(text)) == (
+        None,
         None,
         None,
         (text, []),

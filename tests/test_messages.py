@@ -30,12 +30,11 @@ AREAS = sorted(module.name for module in iter_modules(english.__path__))
 #: Modules whose texts are not in ``_messages``, by the start of their path.
 ELSEWHERE = {
     "_messages",
-    "provision/_plan",
 }
 
 #: Starts of codes that are made from another name: "remedy.expired" of the finding "expired", "findings.file_is_key" of
 #: the `FileKind` "key".
-COMPOSED = ("remedy.", "findings.file_is_", "cli.state_", "cli.kind_")
+COMPOSED = ("remedy.", "findings.file_is_", "cli.state_", "cli.kind_", "plan.kind_", "plan.read_")
 
 #: Errors that the library catches itself, and errors of Python that only a mistake in this package raises or whose
 #: wording is Python's own.
@@ -144,8 +143,11 @@ def test_every_message_has_a_text_with_the_same_parameters() -> None:
     for place, code, given in (*in_code, *TEMPLATES):
         used = placeholders(english.TEXTS[code]) if code in english.TEXTS else []
         template = english.TEXTS.get(code)
-        choice = {"count"} if isinstance(template, Plural) else {"name"} if isinstance(template, Fault) else set()
-        if not used or any(given - choice != names - choice or not names <= given for names in used):
+        counted = {"count"} if isinstance(template, Plural) else set()
+        if isinstance(template, Fault):
+            cell, field = used
+            used = [field] if cell < field else []
+        if not used or any(given - counted != names - counted or not names <= given for names in used):
             wrong.append(f"{place}: {code}")
 
     assert wrong == []
@@ -242,11 +244,10 @@ def test_messages_as_a_parameter_are_joined_by_commas(monkeypatch: pytest.Monkey
     assert message("plan.changed", changes=changes) == "was read without blanks, without blanks"
 
 
-def test_errors_and_plan_problems_have_the_code_of_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(english.TEXTS, "plan.required", "is required, and empty")
-    reason = message("plan.required")
+def test_errors_and_plan_problems_have_the_code_of_their_text() -> None:
+    reason = message("values.required", name="")
 
     assert isinstance(reason, Message)
-    assert InvalidInputError(reason).code == "plan.required"
-    assert PlanProblem(row=2, column="rfc", reason=reason).code == "plan.required"
+    assert InvalidInputError(reason).code == "values.required"
+    assert PlanProblem(row=2, column="rfc", reason=reason).code == "values.required"
     assert (InvalidInputError("own text").code, PlanProblem(row=2, column="rfc", reason="own").code) == ("", "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +11,7 @@ from attrs import define, field
 
 from facturaonline_async import bulk
 from facturaonline_async._messages import code_of, message
+from facturaonline_async._validators import check_seconds
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import InvalidInputError
@@ -111,8 +111,7 @@ async def provision(
     """
     if existing not in {"adopt", "update", "fail"}:
         raise InvalidInputError(message("run.invalid_existing", value=f"{existing!r:.40}"), field="existing")
-    if settle is not None and not (isinstance(settle, (int, float)) and 0 <= settle < math.inf):
-        raise InvalidInputError(message("values.not_seconds", name="settle", value=f"{settle!r:.40}"), field="settle")
+    check_seconds("settle", settle)
     engine = engine_of(client)
     settle = engine.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time

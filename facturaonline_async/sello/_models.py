@@ -28,14 +28,15 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a certificate's or key's file. Blocking.
 
     Args:
-        field_name: name of the field, for the error.
+        field_name: name of the field, for the error; ``""`` for a cell of a plan. Of a cell, which may hold a password
+            if cells are shifted, the error shows no path.
         path: path of the file.
 
     Raises:
         InvalidInputError: the file is missing, unreadable, empty or larger than 1 MiB.
 
     """
-    shown = printable_path(path)
+    shown = printable_path(path) if field_name else ""
     try:
         if Path(path).exists() and not Path(path).is_file():
             fault = message("sello.not_a_file", name=field_name, path=shown)

@@ -12,7 +12,7 @@ __all__ = ["TEXTS"]
 #: Text by code, in str.format's syntax.
 TEXTS: Final[Mapping[str, str | Plural]] = {
     # Arguments of a run.
-    "run.invalid_existing": 'existing must be "adopt", "update" or "fail", and was {value}.',
+    "run.invalid_existing": "existing must be 'adopt', 'update' or 'fail', and was {value}.",
     # Not tried. The code shows that the next run tries it.
     "run.not_tried_company_first": "not tried: its company comes first",
     "run.not_tried_not_started": "not tried: its row was not started yet",

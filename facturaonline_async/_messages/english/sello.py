@@ -5,19 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
 
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural]] = {
+TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
     # Arguments of a check.
     "sello.not_a_kind_or_none": '{name} must be "csd", "fiel" or None, and was {value}.',
     # Files and base64 texts to read.
-    "sello.file_unreadable": "{name}: {path} cannot be read: {reason}.",
-    "sello.not_a_file": "{name}: {path} cannot be read: it is not a file.",
-    "sello.file_too_large": "{name}: {path} cannot be read: it is larger than {limit} bytes.",
-    "sello.file_empty": "{name}: {path} cannot be read: it is empty.",
+    "sello.file_unreadable": Fault(
+        cell="cannot be read: {reason}",
+        field="{name}: {path} cannot be read: {reason}.",
+    ),
+    "sello.not_a_file": Fault(
+        cell="cannot be read: it is not a file",
+        field="{name}: {path} cannot be read: it is not a file.",
+    ),
+    "sello.file_too_large": Fault(
+        cell="cannot be read: it is larger than {limit} bytes",
+        field="{name}: {path} cannot be read: it is larger than {limit} bytes.",
+    ),
+    "sello.file_empty": Fault(
+        cell="cannot be read: it is empty",
+        field="{name}: {path} cannot be read: it is empty.",
+    ),
     "sello.not_text": "{name} must be base64 text, and was {kind}.",
     "sello.not_base64": "{name} is not base64 text, or is incomplete.",
     # Contents that cannot be sent.

@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 from attrs import evolve, field, frozen
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow
 from facturaonline_async.provision._plan.models import DuplicateFinder, PlanError, PlanProblem, PlanRow
 from facturaonline_async.provision._plan.row_parser import RowParser
@@ -82,7 +83,7 @@ class PlanBuilder:
             self._rows.append(row)
             self.problems += self._duplicates.check_series(row.series, row.number)
 
-    def build(self, *, none: str) -> ParsedPlan:
+    def build(self, *, none: Message) -> ParsedPlan:
         """Return the collected rows, problems and notices.
 
         Args:
@@ -99,7 +100,7 @@ class PlanBuilder:
         )
 
 
-def file_problem(reason: str) -> PlanProblem:
+def file_problem(reason: Message) -> PlanProblem:
     """Return a problem of the file as a whole.
 
     `name_file_in_problems` adds the file's name.
@@ -141,13 +142,15 @@ def open_plan(path: Path) -> Iterator[BinaryIO]:
         PlanError: the file cannot be read.
 
     """
-    reason = ""
+    reason: str
     try:
         with path.open("rb") as file:
             yield file if file.seekable() else io.BytesIO(file.read())
     except FileNotFoundError:
-        reason = "the file does not exist."
-    except OSError as problem:
-        reason = f"{problem.strerror or type(problem).__name__}."
-    if reason:
-        raise PlanError.of([PlanProblem(row=0, column="", reason=f"the plan cannot be read: {reason}", file=str(path))])
+        reason = message("plan.missing")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    else:
+        return
+    problem = PlanProblem(row=0, column="", reason=message("plan.unreadable", reason=reason), file=str(path))
+    raise PlanError.of([problem])

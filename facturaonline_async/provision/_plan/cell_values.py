@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import fields_dict, resolve_types
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
 from facturaonline_async.provision._plan.models import EXISTING
 from facturaonline_async.sat import _identifiers as identifiers
@@ -43,15 +44,15 @@ COLUMNS: Final = ATTRIBUTES | {*FILES, *PASSWORDS, *_VARIABLES, "series", "exist
 HIDDEN: Final = frozenset({*FILES, *PASSWORDS, *_VARIABLES, "series"})
 
 Value = str | int | bool
-_Check = Callable[[str], tuple[Value, str]]
+_Check = Callable[[str], tuple[Value, Message | None]]
 
 _YES: Final = frozenset({"1", "si", "sí", "true", "verdadero", "yes", "x"})
 _NO: Final = frozenset({"0", "no", "false", "falso"})
 _NO_NAMES: Final = frozenset({"N/A", "NA", "N.A.", "N/D", "ND", "S/N", "SN", "TBD", "XXX"})
 
 
-def parse_cell(name: str, cell: str) -> tuple[Value, str]:
-    """Return the value of a cell, and its problem or ``""``.
+def parse_cell(name: str, cell: str) -> tuple[Value, Message | None]:
+    """Return the value of a cell, and its problem or None.
 
     Args:
         name: name of the column.
@@ -59,60 +60,60 @@ def parse_cell(name: str, cell: str) -> tuple[Value, str]:
 
     """
     check = _CHECKS.get(name)
-    return check(cell) if check is not None else (cell, "")
+    return check(cell) if check is not None else (cell, None)
 
 
 def _has_error(findings: Iterable[Finding]) -> bool:
     return any(finding.is_error for finding in findings)
 
 
-def _rfc(cell: str) -> tuple[Value, str]:
+def _rfc(cell: str) -> tuple[Value, Message | None]:
     rfc = normalize_rfc(cell)
-    return rfc, "must be an RFC of 12 or 13 characters" if _has_error(identifiers.check_rfc(rfc)) else ""
+    return rfc, message("plan.not_rfc") if _has_error(identifiers.check_rfc(rfc)) else None
 
 
-def _curp(cell: str) -> tuple[Value, str]:
+def _curp(cell: str) -> tuple[Value, Message | None]:
     curp = cell.upper()
-    return curp, "must be a CURP of 18 characters" if _has_error(identifiers.check_curp(curp)) else ""
+    return curp, message("plan.not_curp") if _has_error(identifiers.check_curp(curp)) else None
 
 
 @lru_cache  # together with `_regimen`, saves 5 % of reading a plan
-def _codpos(cell: str) -> tuple[Value, str]:
+def _codpos(cell: str) -> tuple[Value, Message | None]:
     """Restore the leading zero that a spreadsheet dropped.
 
     The códigos of Mexico City begin with it.
     """
     restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
-    return restored, "must be a código postal of 5 digits" if _has_error(identifiers.check_codpos(restored)) else ""
+    return restored, message("plan.not_codpos") if _has_error(identifiers.check_codpos(restored)) else None
 
 
 @lru_cache
-def _regimen(cell: str) -> tuple[Value, str]:
-    return cell, "must be a code of 3 digits, such as 601" if _has_error(identifiers.check_regimen(cell)) else ""
+def _regimen(cell: str) -> tuple[Value, Message | None]:
+    return cell, message("plan.not_regimen") if _has_error(identifiers.check_regimen(cell)) else None
 
 
-def _email(cell: str) -> tuple[Value, str]:
-    return cell, "" if re.fullmatch(r"[^@\s]+@[^@\s]+", cell) else "must be an e-mail address"
+def _email(cell: str) -> tuple[Value, Message | None]:
+    return cell, None if re.fullmatch(r"[^@\s]+@[^@\s]+", cell) else message("plan.not_email")
 
 
-def _razon_social(cell: str) -> tuple[Value, str]:
+def _razon_social(cell: str) -> tuple[Value, Message | None]:
     is_name = any(map(str.isalnum, cell)) and cell.upper() not in _NO_NAMES
-    return cell, "" if is_name else "must be the company's name"
+    return cell, None if is_name else message("plan.not_razon_social")
 
 
-def _existing(cell: str) -> tuple[Value, str]:
+def _existing(cell: str) -> tuple[Value, Message | None]:
     word = cell.lower()
-    return word, "" if word in EXISTING else "must be adopt, update or fail (or empty for the default of the run)"
+    return word, None if word in EXISTING else message("plan.not_existing")
 
 
-def _flag(cell: str) -> tuple[Value, str]:
+def _flag(cell: str) -> tuple[Value, Message | None]:
     word = cell.lower()
-    return word in _YES, "" if word in _YES | _NO else "must be 1 or 0 (or sí, no)"
+    return word in _YES, None if word in _YES | _NO else message("plan.not_flag")
 
 
-def _count(cell: str) -> tuple[Value, str]:
+def _count(cell: str) -> tuple[Value, Message | None]:
     is_count = bool(re.fullmatch(r"[0-9]{1,9}", cell))
-    return int(cell) if is_count else 0, "" if is_count else "must be a whole number"
+    return int(cell) if is_count else 0, None if is_count else message("plan.not_number")
 
 
 _CODES: Final[Mapping[str, _Check]] = {

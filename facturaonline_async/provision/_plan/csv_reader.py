@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._plan.builder import (
     ParsedPlan,
     PlanBuilder,
@@ -58,11 +59,7 @@ _SPANISH: Final = re.compile(
     "(?<=[^\\W\\d_])(?:[áéíóúüñ](?![A-ZÁÉÍÓÚÜÑ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ])"
     "|[áéíóúüñ](?=[a-záéíóúüñ])|(?<![a-záéíóúüñ])[ÁÉÍÓÚÜÑ](?=[^\\W\\d_])"
 )
-_ENCODINGS: Final = {
-    "cp1252": "Windows-1252",
-    "mac_roman": 'MacRoman, as "CSV (Macintosh)" writes it',
-    "cp850": 'a DOS code page, as "CSV (MS-DOS)" writes it',
-}
+_ENCODINGS: Final = ("cp1252", "mac_roman", "cp850")
 
 
 @name_file_in_problems
@@ -88,29 +85,25 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
         for number, record in records:
             texts = {name: cell for name, cell in zip(columns, record, strict=False) if name}
             parser = RowParser(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
-            if reason := _cell_count_problem(columns, record):
+            if (reason := _cell_count_problem(columns, record)) is not None:
                 parser.add_problem("", reason)
             builder.add(parser)
-    return builder.build(none="there are no rows below the header")
+    return builder.build(none=message("plan.no_rows"))
 
 
-def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> str:
-    """Return the problem with the number of cells, or ``""``.
+def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> Message | None:
+    """Return the problem with the number of cells, or None.
 
     It shows no cell: one may be a password.
     """
     nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
     if any(cell.strip() for cell in record[len(columns) :]):
         is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
-        remedy = (
-            "A quotation mark must follow the separator, without a blank."
-            if is_quoted
-            else "Quote cells that contain the separator."
-        )
-        return f"has {len(record)} cells, the header has {len(columns)} columns. {remedy}"
+        remedy = message("plan.blank_before_quotation" if is_quoted else "plan.quote_separators")
+        return message("plan.too_many_cells", cells=len(record), columns=len(columns)).then(remedy)
     if any(cell.strip() for cell in nameless):
-        return "has a cell in a column without a name: name the column, or delete it"
-    return ""
+        return message("plan.cell_without_column")
+    return None
 
 
 def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
@@ -118,14 +111,13 @@ def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
     start = file.read(4)
     encoding = "utf-8-sig"
     if start == b"PK\x03\x04":
-        raise PlanError.of([file_problem("this is an Excel workbook: save it as CSV UTF-8")])
+        raise PlanError.of([file_problem(message("plan.workbook"))])
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     elif (row := _first_windows_row(file)) is not None:
         encoding = "cp1252"
         # The text is not shown: it may be a password.
-        reason = "the file is not UTF-8 from here on, and was read as Windows-1252"
-        notices.append(PlanProblem(row=row, column="", reason=reason))
+        notices.append(PlanProblem(row=row, column="", reason=message("plan.was_read_as_windows")))
     file.seek(0)
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
@@ -144,8 +136,7 @@ def _first_windows_row(file: BinaryIO) -> int | None:
     file.seek(0)
     for row, line in enumerate(file, 1):
         if b"\0" in line:
-            reason = "this is not text in a known encoding: save it as CSV UTF-8"
-            raise PlanError.of([file_problem(reason)])
+            raise PlanError.of([file_problem(message("plan.not_text"))])
         if line.isascii():
             continue
         marks = line.decode("utf-8", "replace")
@@ -156,9 +147,7 @@ def _first_windows_row(file: BinaryIO) -> int | None:
             spanish.update({each: len(_SPANISH.findall(line.decode(each, "replace"))) for each in _ENCODINGS})
             is_windows = is_windows and _decodes_as(line, "cp1252")
     if first is not None and meant > broken:
-        raise PlanError.of(
-            [PlanProblem(row=first, column="", reason="holds bytes that are not UTF-8, unlike the rest")]
-        )
+        raise PlanError.of([PlanProblem(row=first, column="", reason=message("plan.mixed_encodings"))])
     if first is not None:
         _refuse_other_encodings(first, spanish, is_windows=is_windows)
     return first
@@ -173,9 +162,12 @@ def _refuse_other_encodings(row: int, spanish: Counter[str], *, is_windows: bool
     best = max(_ENCODINGS, key=spanish.__getitem__)  # the first of equals
     if best == "cp1252" and is_windows:
         return
-    looks = f", and looks like {_ENCODINGS[best]}" if best != "cp1252" else ""
-    reason = f"the file is neither UTF-8 nor Windows-1252 from here on{looks}: save it as CSV UTF-8"
-    raise PlanError.of([PlanProblem(row=row, column="", reason=reason)])
+    reasons = {
+        "cp1252": message("plan.wrong_encoding"),
+        "mac_roman": message("plan.wrong_encoding_of_macintosh"),
+        "cp850": message("plan.wrong_encoding_of_dos"),
+    }
+    raise PlanError.of([PlanProblem(row=row, column="", reason=reasons[best])])
 
 
 def _decodes_as(line: bytes, encoding: str) -> bool:
@@ -195,10 +187,10 @@ def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, li
             if any(cell.strip() for cell in record):
                 yield number, record
     except csv.Error as error:
-        reason = f"this is not CSV ({error}): is a quotation mark missing or unescaped?"
+        reason = message("plan.not_csv", error=str(error))
         problem = PlanProblem(row=number + 1, column="", reason=reason)
     except UnicodeDecodeError:  # other encodings were checked before
-        problem = file_problem("it begins as UTF-16, but holds bytes that are not UTF-16: save it as CSV UTF-8")
+        problem = file_problem(message("plan.broken_utf16"))
     if problem is not None:
         raise PlanError.of([problem])
 
@@ -216,9 +208,7 @@ def _csv_rows(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
     is_spaced = bool(names) and all(name.startswith(" ") for name in names)
     if is_spaced:
         # Without skipinitialspace, a quotation mark behind such a blank opens no quotation.
-        notices.append(
-            file_problem("a blank follows each separator of the header: such blanks were removed in all rows")
-        )
+        notices.append(file_problem(message("plan.blank_after_separators")))
     return csv.reader(_without_end_mark(text), delimiter=delimiter, skipinitialspace=is_spaced, strict=True)
 
 
@@ -253,28 +243,27 @@ def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] 
 
     """
 
-    def problem(column: str, reason: str) -> PlanProblem:
+    def problem(column: str, reason: Message) -> PlanProblem:
         return PlanProblem(row=number, column=column, reason=reason)
 
     named = [name for name in columns if name]
     if not set(named) & set(REQUIRED):
         # The text is not shown: it may be a row with a password.
-        yield problem(
-            "", f"is not a header: it must name the columns {', '.join(REQUIRED)} and password (or password_env)"
-        )
+        yield problem("", message("plan.not_a_header", columns=", ".join(REQUIRED)))
         return
     if unknown := sorted(set(named) - COLUMNS):
         written = {name.strip().lower(): name.strip() for name in header}
         meant = dict.fromkeys(unknown, "") | {name: _suggest_column(name) for name in unknown[:_SUGGESTIONS]}
         for name in unknown:
-            shown = written.get(name, name) if re.fullmatch(r"[\w ]{1,40}", name) else "(no name)"
-            yield problem(shown, f"unknown column{f'; did you mean {meant[name]}?' if meant[name] else ''}")
+            shown = written.get(name, name) if re.fullmatch(r"[\w ]{1,40}", name) else message("plan.no_name")
+            like = message("plan.unknown_column_like", meant=meant[name]) if meant[name] else None
+            yield problem(shown, like or message("plan.unknown_column"))
         if not all(meant.values()):
-            yield problem("", f"the columns are {', '.join(sorted(COLUMNS))}")
+            yield problem("", message("plan.known_columns", columns=", ".join(sorted(COLUMNS))))
     for name in sorted(name for name, times in Counter(named).items() if times > 1):
-        yield problem(name, "the column appears twice")
+        yield problem(name, message("plan.column_twice"))
     for name in REQUIRED:
         if name not in named:
-            yield problem(name, "the column is missing")
+            yield problem(name, message("plan.column_missing"))
     if not {"password", "password_env"} & set(named):
-        yield problem("password", "the column is missing (or password_env)")
+        yield problem("password", message("plan.password_column_missing"))

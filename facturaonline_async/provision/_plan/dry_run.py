@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from facturaonline_async import bulk
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
-from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.errors import InvalidInputError, text_of
 from facturaonline_async.provision._plan.builder import ParsedPlan
 from facturaonline_async.provision._plan.file_rows import FaultyRow
 from facturaonline_async.provision._plan.finding_columns import as_problem
@@ -128,7 +128,7 @@ async def _row_checks(outcomes: AsyncIterator[bulk.Outcome[_Row, tuple[Finding, 
         if isinstance(error, InvalidInputError):
             findings: tuple[Finding, ...] = error.findings
             if not findings:
-                problems = [PlanProblem(row=row.number, column=error.field, reason=str(error))]
+                problems = [PlanProblem(row=row.number, column=error.field, reason=text_of(error))]
         else:
             findings = outcome.result()
         problems += [as_problem(row, finding) for finding in findings if finding.is_error]

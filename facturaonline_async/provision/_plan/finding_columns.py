@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow
 from facturaonline_async.provision._plan.models import PlanProblem, PlanRow
@@ -21,14 +22,16 @@ def in_columns(row: PlanRow | FaultyRow, finding: Finding) -> Finding:
     column = f"fiel{part}" if kind == "fiel" else part
     variables = row.variables if isinstance(row, (FileRow, FaultyRow)) else {}
     if variable := variables.get(column):
-        return evolve(finding, field=f"{column}_env", seen=f"{variable}: {finding.seen}")
+        seen = message("plan.in_variable", variable=variable, seen=finding.seen)
+        return evolve(finding, field=f"{column}_env", seen=seen)
     return evolve(finding, field=column)
 
 
 def as_problem(row: PlanRow | FaultyRow, finding: Finding) -> PlanProblem:
     """Return a finding as a problem of the plan's column."""
     found = in_columns(row, finding)
-    return PlanProblem(row=row.number, column=found.field, reason=f"{found.seen} {found.remedy} [{found.code}]")
+    reason = message("plan.finding", seen=found.seen, remedy=found.remedy, code=found.code)
+    return PlanProblem(row=row.number, column=found.field, reason=reason)
 
 
 def refused_in_columns(row: PlanRow, error: InvalidInputError) -> InvalidInputError:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 
 from attrs import Attribute, field, frozen
 
-from facturaonline_async._messages import code_of
+from facturaonline_async._messages import code_of, message
 from facturaonline_async._text import printable
 from facturaonline_async._validators import count, instance_of, type_name
 from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
@@ -48,14 +48,16 @@ class PlanProblem:
 
     @property
     def code(self) -> str:
-        """Stable name of the reason, such as ``"plan.required"``."""
+        """Stable name of the reason, such as ``"values.required"``."""
         return code_of(self.reason)
 
     def __str__(self) -> str:
-        row = f"row {self.row}" if self.row else self.file
-        where = ", ".join(part for part in (row, self.column) if part)
-        seen = "" if self.seen is None else f", and was {_quoted(self.seen)}"
-        return f"{where}: {self.reason}{seen}" if where else f"{self.reason}{seen}"
+        row = message("plan.row", row=self.row) if self.row else self.file
+        place = ", ".join(part for part in (row, self.column) if part)
+        reason = self.reason
+        if self.seen is not None:
+            reason = message("plan.seen", reason=reason, seen=_quoted(self.seen))
+        return message("plan.problem", place=place, reason=reason) if place else reason
 
 
 def _quoted(cell: str) -> str:
@@ -65,6 +67,9 @@ def _quoted(cell: str) -> str:
 
 class PlanError(InvalidInputError):
     """The plan was refused as a whole; nothing was sent.
+
+    Its `code` is ``"plan.faulty"``, or ``"plan.faulty_file"`` if the file as a whole has one fault. Each problem has a
+    code of its own.
 
     Attributes:
         problems: all problems, ordered by row.
@@ -88,9 +93,13 @@ class PlanError(InvalidInputError):
         """
         ordered = sorted(problems, key=lambda problem: problem.row)
         if len(ordered) == 1 and not ordered[0].row and not ordered[0].column:
-            return cls(str(ordered[0]), ordered, notices)
-        more = [f"… and {len(ordered) - _SHOWN} more faults"] if len(ordered) > _SHOWN else []
-        return cls("\n".join(["The plan has faults:", *map(str, ordered[:_SHOWN]), *more]), ordered, notices)
+            [fault] = ordered
+            text = message("plan.faulty_file", file=fault.file, reason=fault.reason) if fault.file else fault.reason
+            return cls(text, ordered, notices)
+        lines = [str(problem) for problem in ordered[:_SHOWN]]
+        if len(ordered) > _SHOWN:
+            lines.append(message("plan.more_faults", count=len(ordered) - _SHOWN))
+        return cls(message("plan.faulty", problems="\n".join(lines)), ordered, notices)
 
 
 @frozen(kw_only=True)
@@ -157,18 +166,15 @@ class PlanRow(Protocol):
 def _check_existing(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and value not in EXISTING:
         seen = f"{value!r:.40}" if isinstance(value, str) else type_name(value)
-        raise InvalidInputError(
-            f"{attribute.name} must be 'adopt', 'update' or 'fail', or None for the default of the run; it was {seen}.",
-            field=attribute.name,
-        )
+        raise InvalidInputError(message("plan.invalid_existing", name=attribute.name, value=seen), field=attribute.name)
 
 
 def _check_series(_: object, __: object, value: object) -> None:
     if not isinstance(value, tuple):
-        raise InvalidInputError(f"series must be a tuple of PlanSerie, and was {type_name(value)}.", field="series")
+        raise InvalidInputError(message("plan.series_not_tuple", kind=type_name(value)), field="series")
     for each in value:
         if not isinstance(each, PlanSerie):
-            raise InvalidInputError(f"series must be of PlanSerie, and one was {type_name(each)}.", field="series")
+            raise InvalidInputError(message("plan.not_plan_serie", kind=type_name(each)), field="series")
 
 
 @frozen(kw_only=True)
@@ -214,7 +220,8 @@ class DuplicateFinder:
         """
         rfc = normalize_rfc(rfc)
         if rfc in self._numbers:
-            yield PlanProblem(row=number, column="rfc", reason=f"{rfc} is already in row {self._numbers[rfc]}")
+            reason = message("plan.rfc_twice", rfc=rfc, row=self._numbers[rfc])
+            yield PlanProblem(row=number, column="rfc", reason=reason)
         else:
             self._numbers[rfc] = number
 
@@ -229,4 +236,5 @@ class DuplicateFinder:
         """
         for key, times in Counter(serie.key for serie in series).items():
             if times > 1:
-                yield PlanProblem(row=number, column="series", reason=f"{':'.join(key)} appears twice")
+                reason = message("plan.serie_twice", serie=":".join(key))
+                yield PlanProblem(row=number, column="series", reason=reason)

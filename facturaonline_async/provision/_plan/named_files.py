@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from facturaonline_async._messages import Message
 from facturaonline_async._text import compose
 from facturaonline_async.empresas._models import logo_extension
 from facturaonline_async.errors import InvalidInputError
@@ -26,12 +27,12 @@ class FoundFile(NamedTuple):
 
     Attributes:
         path: path of the file; ``""`` if it cannot be read.
-        reason: why it cannot be read, or ``""``.
+        fault: why it cannot be read, or None.
 
     """
 
     path: str
-    reason: str = ""
+    fault: Message | None = None
 
 
 class Files:
@@ -67,7 +68,7 @@ def _find(folder: str, names: Callable[[str], _Names], cell: str) -> FoundFile:
         try:
             read_file("", path)
         except InvalidInputError as problem:
-            return FoundFile("", str(problem).rpartition("cannot be read: ")[2].rstrip("."))
+            return FoundFile("", problem.args[0])
     return FoundFile(path)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import evolve
 
+from facturaonline_async._messages import message
 from facturaonline_async._validators import type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._plan.builder import ParsedPlan
@@ -119,8 +120,8 @@ class Plan:
             return read_csv(path, any_tipo=any_tipo)
         if suffix == ".toml":
             return read_toml(path, any_tipo=any_tipo)
-        remedy = ": save it as CSV UTF-8" if suffix.startswith(".xls") else ""
-        reason = f"the name of a plan must end in .csv or .toml{remedy}"
+        is_workbook = suffix.startswith(".xls")
+        reason = message("plan.wrong_suffix_of_workbook" if is_workbook else "plan.wrong_suffix")
         raise PlanError.of([PlanProblem(row=0, column="", reason=reason, file=Path(path).name)])
 
     @classmethod
@@ -198,7 +199,7 @@ def _to_row(row: object, number: int) -> PlanRow:
         return row
     if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], NuevaEmpresa) and isinstance(row[1], Iterable):
         return ValueRow(nueva=row[0], series=tuple(row[1]), number=number)
-    reason = f"must be a NuevaEmpresa with its series, as (nueva, [serie, …]), or a PlanRow, and was {type_name(row)}"
+    reason = message("plan.not_a_row", kind=type_name(row))
     raise PlanError.of([PlanProblem(row=number, column="", reason=reason)])
 
 

@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from attrs import evolve
 
-from facturaonline_async._free_text import clean_text, find_fault, is_error_value, unwrap
-from facturaonline_async._text import find_invisible
+from facturaonline_async._free_text import clean_text, find_error_value, find_fault, unwrap
+from facturaonline_async._messages import Message, message
+from facturaonline_async._validators import find_unsendable, is_one_line
 from facturaonline_async.provision._plan.cell_values import (
     ATTRIBUTES,
     FREE_TEXTS,
@@ -29,8 +30,6 @@ from facturaonline_async.sello import Kind
 from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
 
 __all__ = ["RowParser", "SerieCell"]
-
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
 
 
 class SerieCell(NamedTuple):
@@ -86,7 +85,7 @@ class RowParser:
         self.rfc: str | None = None
         self._raw = cells
         #: Cells without the quoting of a spreadsheet, and the changes made, which complete "was read …".
-        self._unwrapped: dict[str, tuple[str, list[str]]] = {}
+        self._unwrapped: dict[str, tuple[str, list[Message]]] = {}
         self._cells = {name: self._stripped(name, cell) for name, cell in cells.items()}
         self._files = files
         self._given = series
@@ -97,7 +96,7 @@ class RowParser:
         self._refused: set[str] = set()
         self._series_count = 0
 
-    def reject_column(self, column: str, reason: str) -> None:
+    def reject_column(self, column: str, reason: Message) -> None:
         """Add a problem with a value that is not a text.
 
         Further problems of its column are ignored.
@@ -110,7 +109,7 @@ class RowParser:
         self._refused |= {column, column.removesuffix("_env")}
         self.problems.append(PlanProblem(row=self.number, column=column, reason=reason))
 
-    def add_problem(self, column: str, reason: str, seen: str | None = None) -> None:
+    def add_problem(self, column: str, reason: Message, seen: str | None = None) -> None:
         """Add a problem with a cell.
 
         Args:
@@ -122,7 +121,7 @@ class RowParser:
         if column not in self._refused:
             self.problems.append(self._problem(column, reason, seen))
 
-    def _problem(self, column: str, reason: str, seen: str | None) -> PlanProblem:
+    def _problem(self, column: str, reason: Message, seen: str | None) -> PlanProblem:
         is_hidden = self._is_uneven or column in HIDDEN
         return PlanProblem(row=self.number, column=column, reason=reason, seen=None if is_hidden else seen)
 
@@ -141,7 +140,7 @@ class RowParser:
         """Return the row, or None if there are problems."""
         for name in REQUIRED:
             if not self._cells.get(name):
-                self.add_problem(name, "is required, and empty")
+                self.add_problem(name, message("values.required", name=""))
         values: dict[str, Any] = {
             name: self._value(name, cell) for name, cell in self._cells.items() if cell and name in _VALUES
         }
@@ -178,24 +177,27 @@ class RowParser:
         csd, fiel = self._sellos
         return FaultyRow(number=self.number, rfc=self.rfc, csd=csd, fiel=fiel, series_count=self._series_count)
 
-    def _notice(self, column: str, reason: str, seen: str | None = None) -> None:
+    def _notice(self, column: str, reason: Message, seen: str | None = None) -> None:
         self.notices.append(self._problem(column, reason, seen))
 
     def _value(self, name: str, cell: str) -> Value:
         """Return the attribute's value from a cell; add its problems and notices."""
-        if fault := _fault(name, cell):
+        if fault := find_unsendable(cell):
             self.add_problem(name, fault)
             return cell
-        if name not in FREE_TEXTS and self._reject_error_value(name, cell):
+        if self._reject_error_value(name, cell):
+            return cell
+        if name in FREE_TEXTS and (fault := find_fault(cell)):
+            self.add_problem(name, fault)
             return cell
         text = self._mended(name) if name in TEXTS else cell
         value, problem = parse_cell(name, text)
         if problem:
             self.add_problem(name, problem, seen=cell)
         elif name == "codpos" and value != text:
-            self._notice(name, "was read with its leading zero", seen=text)
+            self._notice(name, message("plan.was_read_with_zero"), seen=text)
         elif name in TEXTS and value != text:
-            self._notice(name, "was read in upper case", seen=text)
+            self._notice(name, message("plan.was_read_in_upper_case"), seen=text)
         if name == "rfc" and not problem:
             self.rfc = str(value)
         return value
@@ -205,10 +207,10 @@ class RowParser:
 
         Not for passwords, which may look like one.
         """
-        if is_error_value(cell):
-            self.add_problem(name, _ERROR, seen=cell)
-            return True
-        return False
+        if (fault := find_error_value(cell)) is None:
+            return False
+        self.add_problem(name, fault, seen=cell)
+        return True
 
     def _mended(self, name: str) -> str:
         """Return a cell's text with certain corrections, and add a notice for each."""
@@ -216,16 +218,15 @@ class RowParser:
         inner, unwrapped = self._unwrapped.get(name, (raw, []))
         text, changes = clean_text(inner)
         if changes := [*unwrapped, *changes]:
-            self._notice(name, f"was read {', '.join(changes)}", seen=raw)
+            self._notice(name, message("plan.was_read", changes=tuple(changes)), seen=raw)
         if text[0] == text[-1] == '"' and name in FREE_TEXTS:
-            self._notice(name, "stands in quotation marks, and is sent with them", seen=text)
+            self._notice(name, message("plan.quoted"), seen=text)
         return text
 
     def _series(self) -> Iterator[tuple[str, str, int | None]]:
         """Yield the parts of each valid serie; add the problems of the others."""
-        form = _FORM if self._given is None else _FORM_OF_TABLES
         if "series" in self._unwrapped and self._given is None:
-            self._notice("series", f"was read {self._unwrapped['series'][1][0]}")
+            self._notice("series", message("plan.was_read", changes=tuple(self._unwrapped["series"][1])))
         cell = self._cells.get("series", "")
         if self._given is None and self._reject_error_value("series", cell):
             return
@@ -233,19 +234,21 @@ class RowParser:
             self._series_count = number
             letra, tipo_documento, folio = self._serie_parts(each)
             is_folio = not folio or (re.fullmatch(r"[0-9]{1,9}", folio) and int(folio))
-            if not letra or not tipo_documento or not is_folio or _CONTROL.search(letra + tipo_documento):
-                self.add_problem("series", f"serie {number} {form}")
+            if not letra or not tipo_documento or not is_folio or not is_one_line(letra + tipo_documento):
+                is_cell = self._given is None
+                fault = message("plan.invalid_serie" if is_cell else "plan.invalid_serie_table", number=number)
+                self.add_problem("series", fault)
                 continue
-            if invisible := find_invisible(letra + tipo_documento):
-                self.add_problem("series", f"serie {number} holds the invisible character {invisible}: type it anew")
+            if unsendable := find_unsendable(letra + tipo_documento, message("plan.serie", number=number)):
+                self.add_problem("series", unsendable)
                 continue
             if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
-                remedy = "If the name is right, add --any-tipo (in Python: any_tipo=True)"
-                self.add_problem("series", f"{tipo_documento} is not a documented tipo_documento: {found} {remedy}")
+                meant = found.meant.value
+                reason = message("plan.misspelt_tipo", tipo_documento=tipo_documento, meant=meant)
+                self.add_problem("series", reason)
                 continue
             if tipo_documento not in TIPOS_DOCUMENTO:
-                reason = f"the tipo_documento of serie {number} is not documented, and is sent as it is written"
-                self._notice("series", reason)
+                self._notice("series", message("plan.undocumented_tipo", number=number))
             yield letra, tipo_documento, int(folio) if folio else None
 
     def _serie_parts(self, serie: SerieCell) -> Iterator[str]:
@@ -256,7 +259,7 @@ class RowParser:
         for part in serie:
             text, changes = clean_text(part.strip())
             if changes:
-                self._notice("series", f"was read {', '.join(changes)}")
+                self._notice("series", message("plan.was_read", changes=tuple(changes)))
             yield text
 
     def _sello(self, kind: Kind) -> SelloFiles | None:
@@ -267,7 +270,7 @@ class RowParser:
         variable = "" if self._cells.get(password) else self._cells.get(f"{password}_env", "")
         for name in (cer, key):
             if not self._cells.get(name) and name not in REQUIRED:
-                self.add_problem(name, f"{cer}, {key} and {password} come together; this one is empty")
+                self.add_problem(name, message("plan.sello_incomplete", cer=cer, key=key, password=password))
         if not (path_of_cer and path_of_key and secret):
             return None
         return SelloFiles(kind=kind, cer=path_of_cer, key=path_of_key, password=secret, variable=variable)
@@ -279,14 +282,14 @@ class RowParser:
         if self._reject_error_value(name, cell):
             return ""
         found = self._files.find(cell)
-        if found.reason:
-            self.add_problem(name, f"cannot be read: {found.reason}")
+        if found.fault is not None:
+            self.add_problem(name, found.fault)
         return found.path
 
     def _logo(self) -> str | None:
         path = self._file("logo")
         if path and not self._files.is_picture(path):
-            self.add_problem("logo", "must be a PNG or JPEG picture")
+            self.add_problem("logo", message("values.not_picture", name=""))
         return path or None
 
     def _password(self, name: str) -> str:
@@ -296,50 +299,35 @@ class RowParser:
         """
         cell, variable = self._raw.get(name, ""), self._cells.get(f"{name}_env")
         if cell.strip() and variable:
-            self.add_problem(name, f"give {name} or {name}_env, not both")
+            self.add_problem(name, message("plan.password_twice", password=name, variable=f"{name}_env"))
             return ""
         column = name if cell.strip() or not variable else f"{name}_env"
         password = cell if cell.strip() else os.environ.get(variable or "", "")
         if not cell.strip() and not variable:
-            self.add_problem(name, f"is required (or {name}_env), and empty")
+            self.add_problem(name, message("plan.password_required", variable=f"{name}_env"))
         elif not password:
-            self.add_problem(column, "the environment variable that this cell names is not set or is empty")
-        elif _CONTROL.search(password) or not _is_encodable(password):
-            self.add_problem(column, "holds a line break or a control character")
+            self.add_problem(column, message("plan.variable_not_set"))
+        elif not is_one_line(password) or "\ufffd" in password:
+            self.add_problem(column, message("plan.password_not_one_line"))
         else:
             return password
         return ""
 
 
-def _unwrap(name: str, cell: str) -> tuple[str, list[str]]:
+def _unwrap(name: str, cell: str) -> tuple[str, list[Message]]:
     """Return the cell without the quoting of a spreadsheet.
 
     No RFC and no code contains an apostrophe.
     """
     text, changes = unwrap(cell)
     if not changes and text.startswith("'") and name in TEXTS - FREE_TEXTS:
-        return text[1:], ["without the apostrophe before it"]
+        return text[1:], [message("plan.read_without_apostrophe")]
     return text, changes
-
-
-def _fault(name: str, cell: str) -> str | None:
-    """Return the problem with forbidden characters of a cell, or None."""
-    if _CONTROL.search(cell):
-        return "holds a line break or a control character: is a quotation mark missing?"
-    if invisible := find_invisible(cell):
-        return f"holds the invisible character {invisible}: delete it, or type the text anew"
-    return find_fault(cell) if name in FREE_TEXTS else None
 
 
 # Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s instead of 15 s.
 _misspelling: Final = lru_cache(maxsize=256)(misspelling)
 _VALUES: Final = ATTRIBUTES | {"existing"}
-_ERROR: Final = "is the error of a spreadsheet's formula: correct the formula, or give the value"
-_FORM: Final = "must be letra:tipo_documento[:folio]; several are joined by ';', such as F:factura:1;P:pago"
-_FORM_OF_TABLES: Final = (
-    "must have a letra, a tipo_documento, and perhaps a folio from 1 up, such as "
-    '{ letra = "F", tipo_documento = "factura", folio = 1 }'
-)
 
 
 @lru_cache(maxsize=256)
@@ -360,7 +348,3 @@ def _series(cell: str) -> Iterator[SerieCell]:
         letra, _, rest = text.partition(":")
         tipo_documento, _, folio = rest.partition(":")
         yield SerieCell(letra, tipo_documento, folio)
-
-
-def _is_encodable(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)

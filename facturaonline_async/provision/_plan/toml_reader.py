@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._plan.builder import (
     ParsedPlan,
     PlanBuilder,
@@ -49,22 +50,25 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
     with open_plan(Path(path)) as file:
         document = _parse_toml(file.read())
     for key in document.keys() - {_TABLES}:
-        builder.problems.append(file_problem(f"{_unknown(key, [_TABLES])}: companies are written as [[empresas]]"))
+        shown = _printable_name(key)
+        like = message("plan.unknown_table_like", key=shown, meant=_TABLES) if _suggest(key, [_TABLES]) else None
+        builder.problems.append(file_problem(like or message("plan.unknown_table", key=shown)))
     tables = document.get(_TABLES, [])
     if not isinstance(tables, list):
-        builder.problems.append(file_problem("companies are written as [[empresas]], with two brackets"))
+        builder.problems.append(file_problem(message("plan.single_brackets")))
         tables = []
     for number, table in enumerate(tables, 1):
         if not isinstance(table, dict):
-            builder.problems.append(PlanProblem(row=number, column="", reason=f"must be a table, not {_kind(table)}"))
+            reason = message("plan.not_table", kind=_kind(table))
+            builder.problems.append(PlanProblem(row=number, column="", reason=reason))
             continue
         texts, faults = _texts(table)
         series, more = _series(table.get("series"))
         parser = RowParser(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
-        for key, reason in (*faults, *more):
-            parser.reject_column(key, reason)
+        for key, fault in (*faults, *more):
+            parser.reject_column(key, fault)
         builder.add(parser)
-    return builder.build(none="there is no [[empresas]] table")
+    return builder.build(none=message("plan.no_tables"))
 
 
 def _parse_toml(content: bytes) -> dict[str, Any]:
@@ -73,20 +77,22 @@ def _parse_toml(content: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as problem:
-        row = content.count(b"\n", 0, problem.start) + 1
-        reason = f"this is not TOML: line {row} holds bytes that are not UTF-8: save it as UTF-8"
+        reason = message("plan.not_toml_in_utf8", line=content.count(b"\n", 0, problem.start) + 1)
     except (ValueError, RecursionError) as problem:
-        found = re.search(r" \(at (line [0-9]+, column [0-9]+|end of document)\)$", str(problem))
-        reason = (
-            f"this is not TOML{found[0] if found else ''}: texts stand in quotation marks, those with a backslash in "
-            "single ones ('), numbers begin with no 0, and a key stands in a table once"
-        )
+        reason = _syntax_error(str(problem))
     raise PlanError.of([file_problem(reason)])
+
+
+def _syntax_error(text: str) -> Message:
+    """Return the problem, with the place that the parser's text names."""
+    if found := re.search(r" \(at line ([0-9]+), column ([0-9]+)\)$", text):
+        return message("plan.not_toml_from_line", line=int(found[1]), column=int(found[2]))
+    return message("plan.not_toml_at_end" if text.endswith(" (at end of document)") else "plan.not_toml")
 
 
 # ── A table ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_Faults = list[tuple[str, str]]
+_Faults = list[tuple[str, Message]]
 
 
 def _texts(table: Mapping[str, object]) -> tuple[dict[str, str], _Faults]:
@@ -99,11 +105,16 @@ def _texts(table: Mapping[str, object]) -> tuple[dict[str, str], _Faults]:
         elif key == "series" and not isinstance(value, str):
             continue
         elif (text := _text(key, value)) is None:
-            wanted = "true or false" if key in FLAGS else "a number" if key in COUNTS else "a text in quotation marks"
-            faults.append((key, f"must be {wanted}, not {_kind(value)}"))
+            faults.append((key, _wrong_type(key, _kind(value))))
         else:
             texts[key] = text
     return texts, faults
+
+
+def _wrong_type(key: str, kind: Message) -> Message:
+    if key in FLAGS:
+        return message("plan.not_flag_in_toml", kind=kind)
+    return message("plan.not_number_in_toml" if key in COUNTS else "plan.not_text_in_toml", kind=kind)
 
 
 def _text(key: str, value: object) -> str | None:
@@ -124,7 +135,7 @@ def _series(value: object) -> tuple[list[SerieCell] | None, _Faults]:
     if value is None or isinstance(value, str):
         return None, []
     if not isinstance(value, list):
-        return [], [("series", f"must be tables, [[empresas.series]], not {_kind(value)}")]
+        return [], [("series", message("plan.series_not_tables", kind=_kind(value)))]
     series: list[SerieCell] = []
     faults: _Faults = []
     for each in value:
@@ -135,42 +146,47 @@ def _series(value: object) -> tuple[list[SerieCell] | None, _Faults]:
     return series, faults
 
 
-def _serie_problems(serie: object) -> list[str]:
+def _serie_problems(serie: object) -> list[Message]:
     """Return the problems of a serie's table."""
     if not isinstance(serie, dict):
-        return [f"must be tables, and one is {_kind(serie)}"]
+        return [message("plan.serie_not_table", kind=_kind(serie))]
     problems = [_unknown(key, _SERIE) for key in serie.keys() - _SERIE]
     for name in sorted(serie.keys() & _SERIE):
         value = serie[name]
         is_number = name == "folio" and isinstance(value, int) and not isinstance(value, bool)
         if not isinstance(value, str) and not (is_number and abs(value) < 1 << 63):
-            wanted = "a number" if name == "folio" else "a text in quotation marks"
-            problems.append(f"{name} must be {wanted}, not {_kind(value)}")
+            kind = _kind(value)
+            number = message("plan.folio_not_number", kind=kind) if name == "folio" else None
+            problems.append(number or message("plan.serie_not_text", name=name, kind=kind))
     return problems
 
 
-def _unknown(key: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(key.lower(), known, 1)
-    meant = f" (is it {near[0]}?)" if near else ""
-    return f"there is no key {_printable_name(key)}{meant}"
+def _unknown(key: str, known: Iterable[str]) -> Message:
+    shown = _printable_name(key)
+    if meant := _suggest(key, known):
+        return message("plan.unknown_key_like", key=shown, meant=meant)
+    return message("plan.unknown_key", key=shown)
+
+
+def _suggest(key: str, known: Iterable[str]) -> str:
+    """Return the known key that an unknown one probably means, or ``""``."""
+    return next(iter(difflib.get_close_matches(key.lower(), known, 1)), "")
 
 
 def _printable_name(key: str) -> str:
-    return key if re.fullmatch(r"[\w ]{1,40}", key) else "(no name)"
+    return key if re.fullmatch(r"[\w ]{1,40}", key) else message("plan.no_name")
 
 
-def _kind(value: object) -> str:
-    for types, name in _KINDS:
-        if isinstance(value, types):
-            return name
-    return "a date or a time"
+def _kind(value: object) -> Message:
+    name = next((name for types, name in _KINDS if isinstance(value, types)), "moment")
+    return message(f"plan.kind_{name}")
 
 
 _KINDS: Final[tuple[tuple[type, str], ...]] = (
-    (bool, "true or false"),
-    (int, "a number"),
-    (float, "a number with a point"),
-    (str, "a text"),
-    (list, "an array"),
-    (dict, "a table"),
+    (bool, "flag"),
+    (int, "number"),
+    (float, "decimal"),
+    (str, "text"),
+    (list, "array"),
+    (dict, "table"),
 )

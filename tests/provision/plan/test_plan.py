@@ -17,6 +17,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
+from facturaonline_async._messages import Message
 from facturaonline_async.provision import Existing, Plan, PlanError, PlanProblem, PlanSerie, ValueRow, validate
 from facturaonline_async.provision._plan.csv_reader import _column_problems
 from facturaonline_async.provision._plan.models import DuplicateFinder
@@ -178,14 +179,22 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "column", ["rfc", "curp", "codpos", "regimen_nomina", "existing", "cer", "series", "mailtomyself"]
+    "column", ["rfc", "calle", "curp", "codpos", "regimen_nomina", "existing", "cer", "series", "mailtomyself"]
 )
-@pytest.mark.parametrize("error", ["#N/D", "#¡REF!", "########"])
-def test_an_error_value_of_a_spreadsheet_is_refused_in_every_column(tmp_path: Path, column: str, error: str) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("#N/D", "is the error of a spreadsheet's formula: correct the formula, or give the value"),
+        ("#¡REF!", "is the error of a spreadsheet's formula: correct the formula, or give the value"),
+        ("########", "is what a spreadsheet shows in a column that is too narrow: give the value"),
+    ],
+)
+def test_an_error_value_of_a_spreadsheet_is_refused_in_every_column(
+    tmp_path: Path, column: str, error: str, reason: str
+) -> None:
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(written(tmp_path, [ROW | {column: error}]))
     (problem,) = refused.value.problems
-    reason = "is the error of a spreadsheet's formula: correct the formula, or give the value"
     assert (problem.column, problem.reason) == (column, reason)
 
 
@@ -464,6 +473,49 @@ def test_all_faulty_rows_columns_and_reasons_are_reported_at_once(tmp_path: Path
     ]
     assert pickle.loads(pickle.dumps(refused.value)).problems == refused.value.problems
     assert isinstance(refused.value, InvalidInputError)
+
+
+def test_a_plans_error_and_each_of_its_problems_have_a_code(tmp_path: Path) -> None:
+    faulty = ROW | {"rfc": "EKU", "email": "a\nb@example.com", "cer": "c/none.cer", "password": ""}
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(tmp_path, [faulty]))
+    codes = {problem.column: problem.code for problem in refused.value.problems}
+    assert refused.value.code == "plan.faulty"
+    assert codes == {
+        "rfc": "plan.not_rfc",
+        "email": "values.control_character",
+        "cer": "sello.file_unreadable",
+        "password": "plan.password_required",
+    }
+    with pytest.raises(PlanError) as missing:
+        Plan.from_csv(tmp_path / "none.csv")
+    assert (missing.value.code, missing.value.problems[0].code) == ("plan.faulty_file", "plan.unreadable")
+
+
+def test_a_message_about_a_file_has_no_path_which_may_be_a_shifted_password(tmp_path: Path) -> None:
+    for cell in ("c/none.cer", "c"):
+        with pytest.raises(PlanError) as refused:
+            Plan.from_csv(written(tmp_path, [ROW | {"cer": cell}]))
+        (problem,) = refused.value.problems
+        assert isinstance(problem.reason, Message)
+        assert problem.reason.parameters["path"] == ""
+
+
+def test_a_line_break_in_a_cell_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(written(tmp_path, [ROW | {"calle": "Norte\n5"}]))
+    assert [str(problem) for problem in refused.value.problems] == [
+        (
+            "row 2, calle: holds the character U+000A at place 6: the API takes no line breaks, tabs or control "
+            "characters. Is a quotation mark missing?"
+        )
+    ]
+
+
+@pytest.mark.parametrize(("faults", "rest"), [(51, "… and 1 more fault"), (52, "… and 2 more faults")])
+def test_an_error_lists_fifty_faults_and_counts_the_rest(faults: int, rest: str) -> None:
+    error = PlanError.of([PlanProblem(row=row, column="rfc", reason="x") for row in range(1, faults + 1)])
+    assert str(error).splitlines()[50:] == ["row 50, rfc: x", rest]
 
 
 @pytest.mark.parametrize(
