@@ -34,6 +34,7 @@ from facturaonline_async.errors import (
     InvalidInputError,
     NotFoundError,
     UnreadableAnswerError,
+    text_of,
 )
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
@@ -477,7 +478,7 @@ class EmpresaService:
         except FacturaOnlineError as error:
             if error.is_transient:
                 raise
-            unverified = message("empresas.owner_not_verified", uid=empresa.uid, reason=str(error))
+            unverified = message("empresas.owner_not_verified", uid=empresa.uid, reason=text_of(error))
             if not isinstance(error, (AuthenticationError, NotFoundError)):
                 return unverified
         else:
