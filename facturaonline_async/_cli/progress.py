@@ -51,6 +51,7 @@ def run_bars(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], 
     with bars:
 
         def redraw(_: RowOutcome | None = None) -> None:
+            """Show the report's numbers in both bars."""
             for task, found in ((empresas, run.empresas), (series, run.series)):
                 bars.update(task, completed=_there(found), wrong=_wrong(found))
 

@@ -162,6 +162,7 @@ def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
     groups = {reason.group: place for place, reason in enumerate(ledger.status.reasons[:_REASONS])}
 
     def entry(entry: HistoryEntry, rfc: str) -> list[Any]:
+        """Return the state, uid, reason, moment and group of a company or serie."""
         changed = None if entry.changed is None else int(entry.changed) - began
         values = [STATES.index(entry.state), entry.uid, reasons[entry.reason], changed]
         group = groups.get((entry.state, not entry.letra, alike(entry.reason, rfc))) if entry.reason else None

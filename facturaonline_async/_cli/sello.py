@@ -153,6 +153,7 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
     limiter = anyio.CapacityLimiter(_CHECKS)
 
     async def report(numbered: tuple[int, _Pair]) -> CheckReport | None:
+        """Return the report of a pair that comes with its number."""
         return await _report(numbered[1], limiter, production=production)
 
     with progress.bar(message("cli.label_certificates"), len(pairs), quiet=quiet) as advance:

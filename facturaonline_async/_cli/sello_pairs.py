@@ -47,6 +47,7 @@ def find_pairs(folder: Path, password: Secret) -> list[SelloPair]:
     found: list[SelloPair] = []
 
     def unreadable(error: OSError) -> None:
+        """Add a finding for a folder that cannot be listed."""
         name = _name(folder, Path(error.filename or folder))
         reason = error.strerror or type(error).__name__
         seen = message("cli.pair_unreadable", file=name, reason=reason)

@@ -26,7 +26,7 @@ from facturaonline_async._cli.run_texts import (
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.opening import JournalError
-from facturaonline_async.provision._journal.progress import STATES, THERE, Status, Throughput, read_progress
+from facturaonline_async.provision._journal.progress import STATES, THERE, Reason, Status, Throughput, read_progress
 
 __all__ = ["as_json", "command", "readable", "render_status"]
 
@@ -200,22 +200,23 @@ def as_json(status: Status) -> dict[str, Any]:
         "unknown_due": {"first": round(status.due[0], 3), "last": round(status.due[1], 3)} if status.due else None,
         "rate": {"minute": _rate_json(status.minute), "overall": _rate_json(status.overall)},
         "eta": None if status.eta is None else round(status.eta, 3),
-        "reasons": [
-            {
-                "state": reason.state,
-                "what": "empresa" if reason.is_empresa else "serie",
-                "count": reason.count,
-                "reason": reason.text,
-                "example": {
-                    "row": reason.number,
-                    "rfc": reason.rfc,
-                    "letra": reason.letra,
-                    "tipo_documento": reason.tipo_documento,
-                },
-            }
-            for reason in status.reasons
-        ],
+        "reasons": [_reason_json(reason) for reason in status.reasons],
         "next": next_steps(status),
+    }
+
+
+def _reason_json(reason: Reason) -> dict[str, Any]:
+    return {
+        "state": reason.state,
+        "what": "empresa" if reason.is_empresa else "serie",
+        "count": reason.count,
+        "reason": reason.text,
+        "example": {
+            "row": reason.number,
+            "rfc": reason.rfc,
+            "letra": reason.letra,
+            "tipo_documento": reason.tipo_documento,
+        },
     }
 
 

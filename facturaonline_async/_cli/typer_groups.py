@@ -30,6 +30,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run_command(*arguments: Any, **options: Any) -> None:
+        """Call the command; end it with exit code 130 after Ctrl-C."""
         try:
             command(*arguments, **options)
         except (KeyboardInterrupt, typer.Abort):

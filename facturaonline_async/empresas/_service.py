@@ -251,6 +251,7 @@ class EmpresaService:
         made: builtins.list[Empresa] = []
 
         async def send(before: BeforeSend) -> str:
+            """Send the create, and return the new uid."""
             made.append(await self.post(nueva, before))
             return made[0].uid
 

@@ -117,29 +117,28 @@ def _describe_kind(content: Content) -> Message:
     return message(f"findings.file_is_{content.kind}")
 
 
+def _is_readable_key(content: Content, findings: list[Finding]) -> bool:
+    """Return whether the file is a whole private key; add a finding if not."""
+    if content.kind is FileKind.LEGACY_KEY:
+        findings.append(Finding("unsupported_key", "key", _describe_kind(content)))
+        return False
+    if content.is_unrecoverable:
+        return False
+    if not content.kind.is_key and not (content.is_truncated and content.kind is FileKind.OTHER):
+        findings.append(Finding("not_a_key", "key", _describe_kind(content)))
+    return content.kind.is_key and not content.is_truncated
+
+
 def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> PublicNumbers | None:
     """Return the public half of the private key, or None if the key does not open."""
-
-    def add(code: str, field: str, seen: str) -> None:
-        findings.append(Finding(code, field, seen))
-
+    if not _is_readable_key(content, findings):
+        return None
     password = sello.password
-    if content.kind is FileKind.LEGACY_KEY:
-        add("unsupported_key", "key", _describe_kind(content))
-        return None
-    if content.is_unrecoverable:
-        return None
-    if not content.kind.is_key:
-        if not content.is_truncated or content.kind is not FileKind.OTHER:
-            add("not_a_key", "key", _describe_kind(content))
-        return None
-    if content.is_truncated:
-        return None
     is_plain = content.kind is FileKind.PLAIN_KEY
     if is_plain:
-        add("key_not_encrypted", "key", _describe_kind(content))
+        findings.append(Finding("key_not_encrypted", "key", _describe_kind(content)))
     elif not password:
-        add("no_password", "password", message("findings.no_password"))
+        findings.append(Finding("no_password", "password", message("findings.no_password")))
         return None
     public = None
     try:
@@ -150,7 +149,7 @@ def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> Public
     except UnusableKeyError as error:
         code = "unsupported_key" if isinstance(error, UnsupportedKeyError) else "damaged_key"
         seen = message("findings.plain_key_but" if is_plain else "findings.encrypted_key_but", fault=error.fault)
-        add(code, "key", seen)
+        findings.append(Finding(code, "key", seen))
     if password and not is_one_line(password.reveal()):
         findings.append(explain_unsendable(None if is_plain or public is None else content.der, password))
     return public

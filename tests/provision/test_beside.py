@@ -280,7 +280,7 @@ async def test_two_runs_at_once_wait_for_the_pending_create_of_each_other(stage:
     assert (first.is_complete, second.is_complete) == (True, True)
 
 
-# ── Doubts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Pending creates ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @WHATS

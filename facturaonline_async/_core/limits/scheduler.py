@@ -451,6 +451,7 @@ class Scheduler:
         """
 
         def is_spent(windows: Iterable[SlidingWindow]) -> bool:
+            """Return whether no window delays a start now."""
             return not any(window.next_start_at(now) or window.starts or window.reserved for window in windows)
 
         self._queues = {

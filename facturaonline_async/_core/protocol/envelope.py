@@ -307,6 +307,7 @@ def _texts(envelope: Mapping[str, object], secrets: tuple[Secret, ...]) -> tuple
     """Return the message, and messages by field, with secrets masked."""
 
     def show(text: str) -> str:
+        """Return a text for people without secrets and control characters."""
         # Masked before and after cleaning, which may join the parts of a secret.
         return redact(plain_text(redact(text, secrets)), secrets)[:_TEXT]
 

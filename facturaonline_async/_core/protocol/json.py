@@ -64,6 +64,7 @@ def _fastest_decoder() -> Callable[[bytes], Any]:
     read, refused = msgspec.json.Decoder().decode, (msgspec.MsgspecError, ValueError, RecursionError)
 
     def decode_fast(body: bytes) -> Any:
+        """Decode with msgspec; let the plain decoder name the error."""
         try:
             return read(body)
         except refused:
@@ -147,6 +148,7 @@ def _around(head: bytes, rows: list[Any], tail: bytes) -> Any:
     marked: list[list[Any]] = []
 
     def at_the_mark(_: str) -> list[Any]:
+        """Return the rows in place of the mark."""
         marked.append(rows)
         return rows
 

@@ -135,6 +135,7 @@ def _cattrs_reader(
     structure = make_dict_structure_fn(cls, _converter, **overrides)
 
     def read(row: object) -> T:
+        """Return the value, or raise an error without the row's content."""
         if not isinstance(row, dict):
             raise StructureError(message("calls.not_an_object", found=_kind(row)))
         try:

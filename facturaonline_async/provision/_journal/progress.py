@@ -257,22 +257,7 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
     """
     now = time.time()
     host, began = read_host(connection)
-    counts: dict[bool, Counter[str]] = {kind: Counter(dict.fromkeys(STATES, 0)) for kind in (True, False)}
-    rows: Counter[str] = Counter()
-    for is_empresa, state, number in connection.execute(
-        f"SELECT letra = '', {_STATE} AS state, count(*) FROM things GROUP BY 1, 2"  # noqa: S608
-    ):
-        counts[bool(is_empresa)][state] += number
-    for state, number in connection.execute(
-        f"SELECT {_STATE} AS state, count(DISTINCT number) FROM things GROUP BY 1"  # noqa: S608
-    ):
-        rows[state] = number
-    (unseen,) = connection.execute(
-        "SELECT count(DISTINCT number) FROM things WHERE phase = 'done' AND reason <> ''"
-    ).fetchone()
-    (unaudited,) = connection.execute(
-        "SELECT count(DISTINCT number) FROM things WHERE phase = 'done' AND due > 0 AND sends > 0 AND uid IS NOT NULL"
-    ).fetchone()
+    empresas, series = _state_counts(connection)
     (last,) = connection.execute("SELECT max(changed) FROM things").fetchone()
     first_due, last_due = connection.execute("SELECT min(due), max(due) FROM things WHERE phase = 'unknown'").fetchone()
     return Status(
@@ -284,15 +269,31 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
         runs=tuple(read_runs(connection)),
         is_running=False,
         is_without_wal=False,
-        empresas=counts[True],
-        series=counts[False],
-        rows=rows,
-        unseen=unseen,
-        unaudited=unaudited,
+        empresas=empresas,
+        series=series,
+        rows=Counter(dict(connection.execute(f"SELECT {_STATE}, count(DISTINCT number) FROM things GROUP BY 1"))),  # noqa: S608
+        unseen=_count_done_rows(connection, "reason <> ''"),
+        unaudited=_count_done_rows(connection, "due > 0 AND sends > 0 AND uid IS NOT NULL"),
         waiting=_waiting(connection),
         due=None if first_due is None else (max(0.0, first_due - now), max(0.0, last_due - now)),
         reasons=_reasons(connection),
     )
+
+
+def _state_counts(connection: sqlite3.Connection) -> tuple[Counter[str], Counter[str]]:
+    """Return the numbers of companies and of series in each state."""
+    empresas, series = (Counter(dict.fromkeys(STATES, 0)) for _ in range(2))
+    for is_empresa, state, number in connection.execute(
+        f"SELECT letra = '', {_STATE}, count(*) FROM things GROUP BY 1, 2"  # noqa: S608
+    ):
+        (empresas if is_empresa else series)[state] += number
+    return empresas, series
+
+
+def _count_done_rows(connection: sqlite3.Connection, condition: str) -> int:
+    """Count the rows with a step in phase done for which `condition` holds."""
+    statement = f"SELECT count(DISTINCT number) FROM things WHERE phase = 'done' AND {condition}"  # noqa: S608
+    return int(connection.execute(statement).fetchone()[0])
 
 
 def _waiting(connection: sqlite3.Connection) -> int:

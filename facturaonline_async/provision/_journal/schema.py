@@ -248,8 +248,8 @@ def begin_run(connection: sqlite3.Connection, gap: str) -> str:
     connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
     connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
     if gap:
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('doubt', ?)", (gap,))
-    kept = connection.execute("SELECT value FROM meta WHERE name = 'doubt'").fetchone()
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('gap', ?)", (gap,))
+    kept = connection.execute("SELECT value FROM meta WHERE name = 'gap'").fetchone()
     connection.execute("COMMIT")
     return str(kept[0]) if kept is not None else ""
 

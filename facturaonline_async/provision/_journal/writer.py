@@ -183,6 +183,7 @@ class Journal:
         """Set the results, or the error, on the futures in the event loop."""
 
         def deliver() -> None:
+            """Set the futures; it runs in the event loop."""
             for place, job in enumerate(jobs):
                 if job.future.done():
                     continue
@@ -238,6 +239,7 @@ class Journal:
         values = _values(step)
 
         def execute(connection: sqlite3.Connection) -> None:
+            """Write the step."""
             connection.execute(_SAVE, values)
 
         return self._submit(execute)
@@ -246,6 +248,7 @@ class Journal:
         """Move the -wal into the journal's own file, if no reader is in the way."""
 
         def execute(_: sqlite3.Connection) -> None:
+            """Make the writer checkpoint after this transaction."""
             self._checkpoint_at = 0  # read by the writer's thread after the commit
 
         await self._submit(execute)
@@ -254,7 +257,8 @@ class Journal:
         """Record that lists have shown all earlier creates, and clear `gap`."""
 
         def execute(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM meta WHERE name = 'doubt'")
+            """Delete the recorded gap."""
+            connection.execute("DELETE FROM meta WHERE name = 'gap'")
 
         await self._submit(execute)
         self.gap = ""
@@ -290,6 +294,7 @@ class Journal:
         """
 
         def execute(connection: sqlite3.Connection) -> None:
+            """Apply all changes."""
             connection.executemany(
                 "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?",
                 (step.primary_key for step in drop),
@@ -315,6 +320,7 @@ class Journal:
         where, values = ("letra = ''", ()) if rfc is None else ("rfc = ?", (rfc,))
 
         def execute(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
+            """Select the rows of the baseline."""
             return connection.execute(
                 f"SELECT rfc, letra, tipo_documento, uid FROM baseline WHERE {where}",  # noqa: S608
                 values,
@@ -329,6 +335,7 @@ class Journal:
         """
 
         def execute(connection: sqlite3.Connection) -> tuple[list[Step], int]:
+            """Select a page of steps, and the row of the last one."""
             steps = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
             if len(steps) < limit:
                 return steps, 0

@@ -117,6 +117,7 @@ def name_file_in_problems(read: _Read) -> _Read:
 
     @functools.wraps(read)
     def named(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+        """Read the plan, and name its file in the problems."""
         name = Path(path).name
         try:
             parsed = read(path, any_tipo=any_tipo)

@@ -244,6 +244,7 @@ def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] 
     """
 
     def problem(column: str, reason: Message) -> PlanProblem:
+        """Return a problem of the header."""
         return PlanProblem(row=number, column=column, reason=reason)
 
     named = [name for name in columns if name]
