@@ -107,7 +107,7 @@ def test_the_patterns_of_the_package_are_found() -> None:
         "_text-1_TAG",
         "_core.logging-1_NAMED",
         "_core.protocol.json-1_LIST",
-        "provision._plan.row_parser-1_CONTROL",
+        "_validators-2_UNPRINTABLE",
     } <= set(PATTERNS)
     assert (PATTERNS["_core.engine-1_UID"].is_anchored, PATTERNS["_text-1_TAG"].is_anchored) == (True, False)
 
