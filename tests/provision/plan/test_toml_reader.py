@@ -16,6 +16,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import NuevaEmpresa
 from facturaonline_async.provision import Plan, PlanError, PlanProblem, PlanSerie
+from facturaonline_async.provision._plan import toml_reader
 from tests.cli.test_app import run
 from tests.effort import examples
 from tests.plans import ROW, certify, folder, toml, toml_value, written, written_toml
@@ -193,6 +194,7 @@ def test_a_file_without_companies_is_refused_with_the_reason(tmp_path: Path, tex
         (f'calle = "{PASSWORD}\xff"', "line 3 holds bytes that are not UTF-8"),
     ],
 )
+@pytest.mark.usefixtures("_small_pieces")
 @pytest.mark.parametrize("before", [0, 40])
 def test_invalid_toml_is_one_problem_with_its_place_and_without_its_text(
     tmp_path: Path, line: str, place: str, before: int
@@ -218,18 +220,56 @@ def test_a_byte_order_mark_is_accepted_and_utf_16_is_refused_by_name(tmp_path: P
 # ── The whole file ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.fixture
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toml_reader, "_PIECE", 7)
+
+
+@pytest.mark.usefixtures("_small_pieces")
 def test_rows_are_numbered_by_table(tmp_path: Path) -> None:
     rfcs = [f"AAA010101{number:03}" for number in range(40)]
     plan = read(tmp_path, *(TABLE | {"rfc": rfc} for rfc in rfcs))
     assert [(row.number, row.rfc) for row in plan] == list(enumerate(rfcs, 1))
 
 
+@pytest.mark.usefixtures("_small_pieces")
 @pytest.mark.parametrize("place", [0, 1, 39])
 def test_a_text_that_looks_like_a_table_is_read_as_text(tmp_path: Path, place: int) -> None:
     tables = [TABLE | {"rfc": f"AAA010101{number:03}", "calle": f"Calle {number}"} for number in range(40)]
     text = toml(tables).replace(f'"Calle {place}"', f"'''\n[[empresas]]\n# {place}'''")
     error = refused(tmp_path, text)
     assert [(problem.row, problem.column) for problem in error.problems] == [(place + 1, "calle")]
+
+
+PARTS = [
+    '[[empresas]]\nrfc = "a"\n', "[[empresas]]\n", 'calle = "x"\n', "calle = '''\n", "'''\n", '"""', "# [[empresas]]\n",
+    '[[empresas.series]]\nletra = "F"\n', "[empresas.x]\n", "y = 1\n", "empresas = [\n", "]\n", "empresas = 7\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7])
+@examples(500)
+@given(text=st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_a_file_parsed_in_pieces_has_the_tables_of_the_whole_file(piece: int, text: str) -> None:
+    def tables() -> tuple[list[object], int] | str:
+        problems: list[PlanProblem] = []
+        try:
+            return list(toml_reader._tables(text, problems, set())), len(problems)
+        except PlanError as error:
+            return str(error)
+
+    whole = tables()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toml_reader, "_PIECE", piece)
+        assert tables() == whole
+
+
+def test_unknown_keys_of_all_pieces_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toml_reader, "_PIECE", 1)
+    text = "".join(toml([TABLE | {"rfc": f"AAA01010100{number}"}]) + f"[other{number}]\n" for number in range(3))
+    reasons = sorted(str(problem) for problem in refused(tmp_path, text).problems)
+    expected = [f"there is no key other{number}: companies are written as [[empresas]]" for number in range(3)]
+    assert reasons == [f"plan.toml: {reason}" for reason in expected]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
