@@ -222,7 +222,7 @@ def test_a_byte_order_mark_is_accepted_and_utf_16_is_refused_by_name(tmp_path: P
 
 @pytest.fixture
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toml_reader, "_PIECE", 7)
+    monkeypatch.setattr(toml_reader, "_PIECE", 8)
 
 
 @pytest.mark.usefixtures("_small_pieces")
@@ -242,8 +242,8 @@ def test_a_text_that_looks_like_a_table_is_read_as_text(tmp_path: Path, place: i
 
 
 PARTS = [
-    '[[empresas]]\nrfc = "a"\n', "[[empresas]]\n", 'calle = "x"\n', "calle = '''\n", "'''\n", '"""', "# [[empresas]]\n",
-    '[[empresas.series]]\nletra = "F"\n', "[empresas.x]\n", "y = 1\n", "empresas = [\n", "]\n", "empresas = 7\n",
+    "[[empresas]]\n", '[[empresas]]\nrfc = "a"\n', "[[empresas]]\ncalle = '''\n[[empresas]]\n'''\n", "# [[empresas]]\n",
+    '[[empresas.series]]\nletra = "F"\n', 'calle = "x"\n', "'''\n",
 ]  # fmt: skip
 
 
