@@ -30,7 +30,6 @@ BIT_STRING: Final = 0x03
 OCTET_STRING: Final = 0x04
 OBJECT_IDENTIFIER: Final = 0x06
 SEQUENCE: Final = 0x30
-SET: Final = 0x31
 VERSION: Final = 0xA0
 EXTENSIONS: Final = 0xA3
 BOOLEAN: Final = 0x01

@@ -57,9 +57,6 @@ class Two:
     def answers(self, endpoint: str, body: dict[str, Any], *, commit: bool = False) -> None:
         self.emulator.inject(Fault.status(200, body=body, commit=commit), endpoint=endpoint, times=None)
 
-    def is_of_another(self, empresa: Empresa) -> bool:
-        return empresa.api_key == Secret(self.row(self.other)["api_key"])
-
 
 @pytest.fixture
 def two(emulator: Emulator) -> Two:
