@@ -22,6 +22,7 @@ from benchmarks.server import serve
 from facturaonline_async import Config, Credentials, Rate
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.http.deadlines import DeadlineTimer
+from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.protocol.envelope import RawResponse, parse_envelope, parse_envelope_chunked
 from facturaonline_async.client import SessionManager
@@ -102,7 +103,7 @@ def _parts() -> dict[str, Callable[[], object]]:
     keys = Credentials(api_key=API_KEY, secret_key=SECRET_KEY)
     session = SessionManager(Config(base_url="http://127.0.0.1:1/api", rates=Rate(100_000, 1)))
     watch, gate = DeadlineTimer(), session._engine._scheduler  # noqa: SLF001
-    headers = session._engine._new_headers(keys)  # noqa: SLF001
+    headers = envelope.headers(keys, session.config.plugin)
     bodies = answers(COMPANIES)
     nueva = nueva_empresa(1)
     body = empresas.write_nueva(nueva, "multipart")
@@ -111,7 +112,7 @@ def _parts() -> dict[str, Callable[[], object]]:
         return RawResponse(endpoint, 200, bodies[route], 1, None, (keys.api_key, keys.secret_key))
 
     def call(endpoint: Endpoint, body: Body | None = None) -> object:
-        return session._engine._prepare(endpoint, keys, 1, None, body)  # noqa: SLF001
+        return session._engine._requests.prepare(endpoint, keys, 1, None, body)  # noqa: SLF001
 
     def turn() -> None:
         gate.try_acquire(series.GET.name, keys.fingerprint, loop)

@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 
 HOST = "https://api.example.mx"
 KINDS = (("F", "factura"), ("P", "pago"), ("N", "nomina"))
 WORKER = """
 import asyncio, sys
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async.provision._steps import Step
 
 async def main(path):
     async with await Journal.open(path, account="keys", host="https://api.example.mx") as journal:

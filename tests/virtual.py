@@ -21,7 +21,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import anyio.to_thread
 import pytest
 
-from facturaonline_async.provision._engine import audit, create, resume, series as run_series, waiting_rows
+from facturaonline_async.provision._engine import audit, create, resume, series as run_series, step_store, waiting_rows
 from facturaonline_async.provision._journal import opening, writer
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing._emulator import empresas, series, server, state
@@ -32,7 +32,20 @@ Ts = TypeVarTuple("Ts")
 EPOCH = 1_700_000_000.0
 """What the wall clock shows when the loop's clock shows 0."""
 
-_READERS = (audit, empresas, run_series, writer, opening, waiting_rows, resume, create, series, server, state)
+_READERS = (
+    audit,
+    empresas,
+    run_series,
+    writer,
+    opening,
+    waiting_rows,
+    resume,
+    create,
+    step_store,
+    series,
+    server,
+    state,
+)
 """The modules that read the system's clocks."""
 
 _clock: list[VirtualLoop] = []

@@ -46,3 +46,8 @@ class Endpoint:
     is_delete: bool = False
     upload: bool = False
     listing: bool = False
+
+    @property
+    def resource(self) -> str:
+        """Resource of the endpoint, such as ``"series"``."""
+        return self.name.partition(".")[0]

@@ -6,12 +6,9 @@ import asyncio
 import logging
 import math
 import random
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from os import getpid
-from typing import Final
-
-from yarl import URL
+from typing import Final, Self
 
 from facturaonline_async._core import retry
 from facturaonline_async._core.endpoint import Endpoint
@@ -21,38 +18,31 @@ from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.window import CATCH_UP
 from facturaonline_async._core.logging import LOGGER, log
 from facturaonline_async._core.once.keyed_lock import KeyedLock
-from facturaonline_async._core.once.pending import PendingCreates
+from facturaonline_async._core.once.pending import MemoryStore, PendingCreates
 from facturaonline_async._core.once.singleflight import SingleFlight
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
-from facturaonline_async._core.request import PreparedRequest
+from facturaonline_async._core.request import PreparedRequest, RequestFactory, uid_text
 from facturaonline_async._messages import message
-from facturaonline_async._validators import type_name
-from facturaonline_async.config import Config, Credentials, Secret
+from facturaonline_async.config import Config, Credentials
 from facturaonline_async.errors import (
+    ApiError,
     FacturaOnlineError,
     InvalidInputError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
-    RateLimitError,
     text_of,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionStats
 
-__all__ = ["BeforeSend", "Engine", "Verify"]
-
-#: Awaited right before the first byte is sent. It may return a function that undoes what it recorded.
-BeforeSend = Callable[[], Awaitable[Callable[[], None] | None]]
+__all__ = ["Attempts", "Engine", "Verify"]
 
 #: Reads whether a call was done. Its argument is the time of the loop's clock at which the reads must end.
 Verify = Callable[[float], Awaitable[bool]]
 
-_MAX_CACHED_HEADERS: Final = 1024
 _MAX_HOLD: Final = 3600.0
 """Upper bound for a server-requested pause, in seconds."""
-_MAX_UID: Final = 10**18
-_UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Engine:
@@ -84,9 +74,7 @@ class Engine:
         self._transport = Transport(config)
         self._on_event = config.on_event
         self._budget = retry.Budget(config.retry.budget)
-        self._headers: dict[str, envelope.Headers] = {}
-        self._root = URL(config.base_url, encoded=True)
-        self._prefix = self._root.raw_path.rstrip("/")
+        self._requests = RequestFactory(config.base_url, config.plugin)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Future[None] | None = None  # ends the pauses before retries
         self._process = 0  # 0 before the first use
@@ -94,7 +82,7 @@ class Engine:
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open" if self._loop else "not started"
-        return f"{self._root}: {state}, {self._scheduler!r}"
+        return f"{self.config.base_url}: {state}, {self._scheduler!r}"
 
     def start(self) -> None:
         """Bind the engine to the running loop and this process, as the first call does.
@@ -139,6 +127,11 @@ class Engine:
         return self._pending
 
     @property
+    def creates(self) -> MemoryStore:
+        """Pending creates as a store."""
+        return MemoryStore(self.pending, self.config.settle)
+
+    @property
     def single_flight(self) -> SingleFlight:
         """Reads that concurrent callers share."""
         self._check_process()
@@ -158,7 +151,6 @@ class Engine:
         uid: int | str | None = None,
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
-        before_send: BeforeSend | None = None,
         verify: Verify | None = None,
         until: float | None = None,
     ) -> envelope.Reply:
@@ -170,8 +162,6 @@ class Engine:
             uid: The uid in the path, if the path has one.
             query: Query parameters.
             body: Body of the request.
-            before_send: Awaited before each attempt, after its slot was granted and before its first byte. A function
-                that it returns is called if the attempt was certainly not done, before any pause.
             verify: Reads whether the call was done if its outcome is unknown. If so, the reply is empty.
             until: Time of the loop's clock that replaces ``Config.deadline``.
 
@@ -179,47 +169,43 @@ class Engine:
             FacturaOnlineError: The kind of the error says whether the call was done.
 
         """
-        self._check_process()  # first, because asyncio refuses the parent's loop with an error of its own
-        loop = asyncio.get_running_loop()
-        self._check_usable(loop)
-        call = self._prepare(endpoint, credentials, uid, query, body)
+        call, loop = self._open(endpoint, credentials, uid, query, body)
         while True:
-            call.queued_at = call.started_at = loop.time()
-            if not self._scheduler.try_acquire(endpoint.name, call.key, loop):
-                await self._acquire_slot(call)
-            # The wait for a slot does not count against the deadline.
-            call.deadline = (
-                (call.deadline or until or call.queued_at + self.config.deadline) + call.started_at - call.queued_at
-            )
-            undo = None
+            if not self.try_start(call, loop, until):
+                await self.acquire_slot(call, until)
             try:
-                if before_send is not None:
-                    undo = await before_send()
-                    self._check_not_forked(call)
-                    if loop.time() - call.started_at > CATCH_UP:
-                        await self._reacquire_slot(call, loop)
                 outcome = await self._transport.attempt(call, loop)
             finally:
                 self._scheduler.release(call.key)
             if isinstance(outcome, envelope.Reply):
-                if self._budget.is_touched:
-                    self._budget.refund(call.retry_cost or 1)
-                if self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
-                    self._emit_attempt(call, outcome.answer.status)
+                self.after_success(call, outcome)
                 return outcome
-            if callable(undo) and isinstance(outcome, (NotSentError, RateLimitError)):
-                undo()
-            action = await self._after_failure(call, outcome, verify)
+            action = await self.after_failure(call, outcome, verify)
             if action is retry.Action.DONE:
                 return call.done()
             if action is retry.Action.RAISE:
                 break
-            self._check_not_forked(call)
+            self.check_not_forked(call)
         problem = call.merge_outcomes(outcome)
         try:
             raise problem
         finally:
             del problem, outcome  # breaks the cycle between the errors and this frame
+
+    def attempts(self, endpoint: Endpoint, credentials: Credentials, *, body: Body | None = None) -> Attempts:
+        """Return the attempts of a call that is recorded before its first byte.
+
+        Args:
+            endpoint: Endpoint to call; its path has no uid.
+            credentials: Key pair.
+            body: Body of the request.
+
+        Raises:
+            NotSentError: The engine is closed, or belongs to another loop or process.
+
+        """
+        call, loop = self._open(endpoint, credentials, None, None, body)
+        return Attempts(self, call, loop)
 
     async def send_exclusive(
         self,
@@ -242,17 +228,24 @@ class Engine:
             verify: As for `send`.
 
         """
-        async with self.locks.hold((endpoint.name.partition(".")[0], _uid_text(uid))):
+        async with self.locks.hold((endpoint.resource, uid_text(uid))):
             return await self.send(endpoint, credentials, uid=uid, body=body, verify=verify)
 
     # ── Between attempts ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _after_failure(
+    def after_success(self, call: PreparedRequest, reply: envelope.Reply) -> None:
+        """Refund the retry budget, and emit the attempt's event."""
+        if self._budget.is_touched:
+            self._budget.refund(call.retry_cost or 1)
+        if self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
+            self._emit_attempt(call, reply.answer.status)
+
+    async def after_failure(
         self, call: PreparedRequest, error: FacturaOnlineError, verify: Verify | None
     ) -> retry.Action:
         """Handle a failed attempt, pause if due, and return RAISE, REPEAT or DONE."""
         if call.unknown_outcome is not None and call.endpoint.is_delete and isinstance(error, NotFoundError):
-            if self.pending.is_pending(call.endpoint.name.partition(".")[0], call.key, _uid_text(call.uid or "")):
+            if self.pending.is_pending(call.endpoint.resource, call.key, uid_text(call.uid or "")):
                 return retry.Action.RAISE  # the answer may be older than the object
             return retry.Action.DONE  # an earlier attempt deleted it
         decision = retry.decide(
@@ -353,7 +346,7 @@ class Engine:
         if self._is_in_forked_child():
             raise NotSentError(message("calls.session_forked"))
 
-    def _check_not_forked(self, call: PreparedRequest) -> None:
+    def check_not_forked(self, call: PreparedRequest) -> None:
         """Raise the call's error in a child that was forked during the call.
 
         The parent continues the call.
@@ -365,39 +358,45 @@ class Engine:
         # os.register_at_fork misses forks by C code (uWSGI's workers); getpid costs 0.2 % of a call.
         return self._process not in (0, getpid())
 
-    def _prepare(
+    def _open(
         self,
         endpoint: Endpoint,
         credentials: Credentials,
         uid: int | str | None,
         query: Mapping[str, str] | None,
         body: Body | None,
-    ) -> PreparedRequest:
-        path = endpoint.path
-        if "{uid}" in path:
-            if not (text := _uid_text(uid)):
-                seen = f"{uid!r:.80}" if isinstance(uid, str) else type_name(uid)
-                raise InvalidInputError(message("values.invalid_uid", value=seen), field="uid", endpoint=endpoint.name)
-            path = path.replace("{uid}", text)
-        url = self._root.with_path(self._prefix + path, encoded=True)  # half the cost of a new URL
-        # Cached: building them costs 2 % of a read and 3 % of a create.
-        headers = self._headers.get(credentials.fingerprint) or self._new_headers(credentials)
-        secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
-        if body is not None:
-            secrets += body.secrets
-        return PreparedRequest(
-            endpoint, url.with_query(query) if query else url, headers, body, uid, credentials.fingerprint, secrets
-        )
+    ) -> tuple[PreparedRequest, asyncio.AbstractEventLoop]:
+        """Return a new call, and the running loop.
 
-    def _new_headers(self, credentials: Credentials) -> envelope.Headers:
-        """Return the secret headers for these keys, and cache them."""
-        if len(self._headers) >= _MAX_CACHED_HEADERS:
-            self._headers.clear()
-        headers = self._headers[credentials.fingerprint] = envelope.headers(credentials, self.config.plugin)
-        return headers
+        Raises:
+            NotSentError: The engine is closed, or belongs to another loop or process.
 
-    async def _acquire_slot(self, call: PreparedRequest) -> None:
-        """Wait for a start and a slot."""
+        """
+        self._check_process()  # first, because asyncio refuses the parent's loop with an error of its own
+        loop = asyncio.get_running_loop()
+        self._check_usable(loop)
+        return self._requests.prepare(endpoint, credentials, uid, query, body), loop
+
+    def release(self, call: PreparedRequest) -> None:
+        """Give back the slot of an attempt."""
+        self._scheduler.release(call.key)
+
+    async def exchange(
+        self, call: PreparedRequest, loop: asyncio.AbstractEventLoop
+    ) -> envelope.Reply | FacturaOnlineError:
+        """Send the request once, and return the outcome."""
+        return await self._transport.attempt(call, loop)
+
+    def try_start(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop, until: float | None) -> bool:
+        """Start the next attempt if a start and a slot are free at once."""
+        call.queued_at = call.started_at = loop.time()
+        if not self._scheduler.try_acquire(call.endpoint.name, call.key, loop):
+            return False
+        call.deadline = call.deadline or until or call.started_at + self.config.deadline
+        return True
+
+    async def acquire_slot(self, call: PreparedRequest, until: float | None) -> None:
+        """Wait for a start and a slot; the wait does not count against the deadline."""
         try:
             call.started_at = await self._scheduler.acquire(call.endpoint.name, call.key, max_wait=self.config.max_wait)
         except NotSentError as error:
@@ -406,9 +405,11 @@ class Engine:
             self._scheduler.release(call.key)
             reason = message("calls.closed_while_waiting" if self._is_closed else "calls.forked_while_waiting")
             raise call.merge_outcomes(call.annotate(NotSentError(reason)))
+        deadline = call.deadline or until or call.queued_at + self.config.deadline
+        call.deadline = deadline + call.started_at - call.queued_at
 
-    async def _reacquire_slot(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
-        """Renew the start of a call that `before_send` delayed.
+    async def renew_start(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
+        """Renew the start of a call whose caller took long before its first byte.
 
         Otherwise delayed calls could arrive in a burst.
         """
@@ -421,14 +422,88 @@ class Engine:
             )
         except NotSentError as error:
             raise call.merge_outcomes(call.annotate(error)) from None
-        self._check_not_forked(call)
+        self.check_not_forked(call)
         call.deadline += call.started_at - now
 
 
-def _uid_text(uid: object) -> str:
-    """Return the uid as text for a path, or "" if it is invalid."""
-    if isinstance(uid, str):
-        return uid if _UID.fullmatch(uid) else ""
-    if isinstance(uid, int) and not isinstance(uid, bool) and -_MAX_UID < uid < _MAX_UID:
-        return str(int(uid))
-    return ""
+class Attempts:
+    """Attempts of one call, one at a time.
+
+    ::
+
+        async for attempt in engine.attempts(CREATE, credentials, body=body):
+            async with attempt:
+                await record()                  # durable before the first byte
+                reply = await attempt.send()
+
+    Inside ``async with`` the attempt holds its start and its slot. A failed attempt that may be repeated ends its block
+    without an error, after the pause, and the loop gives the next one. Otherwise the block raises the outcome of all
+    attempts together. After ``break`` nothing more is sent.
+
+    Attributes:
+        may_be_done: Whether an attempt may have been done, as far as known; also after a cancellation.
+
+    """
+
+    def __init__(self, engine: Engine, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
+        self.may_be_done = False
+        self._engine = engine
+        self._call = call
+        self._loop = loop
+        self._failure: FacturaOnlineError | None = None
+        self._is_over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Self:
+        if self._is_over:
+            raise StopAsyncIteration
+        return self
+
+    async def __aenter__(self) -> Self:
+        if not self._engine.try_start(self._call, self._loop, None):
+            await self._engine.acquire_slot(self._call, None)
+        self._is_over = True
+        return self
+
+    async def send(self) -> envelope.Reply:
+        """Send the request once.
+
+        Raises:
+            FacturaOnlineError: Outcome of this attempt, for the ``async with`` block, which decides.
+
+        """
+        engine, call = self._engine, self._call
+        engine.check_not_forked(call)
+        if self._loop.time() - call.started_at > CATCH_UP:
+            await engine.renew_start(call, self._loop)
+        self.may_be_done = True
+        outcome = await engine.exchange(call, self._loop)
+        if isinstance(outcome, envelope.Reply):
+            engine.after_success(call, outcome)
+            return outcome
+        if isinstance(outcome, (NotSentError, ApiError)):
+            self.may_be_done = call.unknown_outcome is not None
+        self._failure = outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # breaks the cycle between the error and this frame
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        engine, call = self._engine, self._call
+        engine.release(call)
+        failure, self._failure = self._failure, None
+        if failure is None or error is not failure:
+            return False
+        try:
+            if await engine.after_failure(call, failure, None) is retry.Action.REPEAT:
+                engine.check_not_forked(call)
+                self._is_over = False
+                return True
+            if (problem := call.merge_outcomes(failure)) is not failure:
+                raise problem from None
+        finally:
+            del failure, error
+        return False

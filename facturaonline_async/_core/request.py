@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Final
 
 from attrs import define, field
@@ -11,10 +13,12 @@ from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._messages import message
-from facturaonline_async.config import Secret
+from facturaonline_async._validators import type_name
+from facturaonline_async.config import Credentials, Secret
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
+    InvalidInputError,
     NotFoundError,
     NotSentError,
     PermissionDeniedError,
@@ -22,7 +26,11 @@ from facturaonline_async.errors import (
     text_of,
 )
 
-__all__ = ["PreparedRequest"]
+__all__ = ["PreparedRequest", "RequestFactory", "uid_text"]
+
+_MAX_CACHED_HEADERS: Final = 1024
+_MAX_UID: Final = 10**18
+_UID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _REJECTED_FIRST: Final = (NotSentError, RateLimitError, AuthenticationError, PermissionDeniedError)
 
@@ -86,3 +94,77 @@ class PreparedRequest:
         """Return the error with endpoint and uid set."""
         error.endpoint, error.uid = self.endpoint.name, self.uid
         return error
+
+
+class RequestFactory:
+    """Maker of prepared requests, with the headers of each key pair.
+
+    Args:
+        base_url: Base URL of the API.
+        plugin: Value of `Config.plugin`.
+
+    """
+
+    def __init__(self, base_url: str, plugin: str) -> None:
+        self._root = URL(base_url, encoded=True)
+        self._prefix = self._root.raw_path.rstrip("/")
+        self._plugin = plugin
+        self._headers: dict[str, envelope.Headers] = {}
+
+    def prepare(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        uid: int | str | None,
+        query: Mapping[str, str] | None,
+        body: Body | None,
+    ) -> PreparedRequest:
+        """Return a request that was not sent yet.
+
+        Args:
+            endpoint: Endpoint to call.
+            credentials: Key pair.
+            uid: The uid in the path, if the path has one.
+            query: Query parameters.
+            body: Body of the request.
+
+        Raises:
+            InvalidInputError: The uid is invalid.
+
+        """
+        path = endpoint.path
+        if "{uid}" in path:
+            if not (text := uid_text(uid)):
+                seen = f"{uid!r:.80}" if isinstance(uid, str) else type_name(uid)
+                raise InvalidInputError(message("values.invalid_uid", value=seen), field="uid", endpoint=endpoint.name)
+            path = path.replace("{uid}", text)
+        url = self._root.with_path(self._prefix + path, encoded=True)  # half the cost of a new URL
+        # Cached: building them costs 2 % of a read and 3 % of a create.
+        headers = self._headers.get(credentials.fingerprint) or self._new_headers(credentials)
+        secrets: tuple[Secret, ...] = (credentials.api_key, credentials.secret_key)
+        if body is not None:
+            secrets += body.secrets
+        return PreparedRequest(
+            endpoint, url.with_query(query) if query else url, headers, body, uid, credentials.fingerprint, secrets
+        )
+
+    def _new_headers(self, credentials: Credentials) -> envelope.Headers:
+        """Return the secret headers for these keys, and cache them."""
+        if len(self._headers) >= _MAX_CACHED_HEADERS:
+            self._headers.clear()
+        headers = self._headers[credentials.fingerprint] = envelope.headers(credentials, self._plugin)
+        return headers
+
+
+def uid_text(uid: object) -> str:
+    """Return the uid as text for a path, or "" if it is invalid.
+
+    Args:
+        uid: Argument of a caller.
+
+    """
+    if isinstance(uid, str):
+        return uid if _UID.fullmatch(uid) else ""
+    if isinstance(uid, int) and not isinstance(uid, bool) and -_MAX_UID < uid < _MAX_UID:
+        return str(int(uid))
+    return ""

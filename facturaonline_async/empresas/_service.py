@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
-from facturaonline_async._core.engine import Engine
+from facturaonline_async._core.endpoint import Endpoint
+from facturaonline_async._core.engine import Attempts, Engine
 from facturaonline_async._core.known_companies import Listing, same_rfc
 from facturaonline_async._core.logging import LOGGER
-from facturaonline_async._core.once.create import BeforeSend, ensure, poll_until, send_create
-from facturaonline_async._core.once.pending import Key
+from facturaonline_async._core.lookup import is_gone, shared_index
+from facturaonline_async._core.once.create import create, ensure
+from facturaonline_async._core.once.store import Key
 from facturaonline_async._core.payload import read_all, read_one
 from facturaonline_async._core.protocol.envelope import Reply
 from facturaonline_async._messages import message
@@ -38,7 +40,7 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
-__all__ = ["EmpresaService"]
+__all__ = ["EmpresaResource", "EmpresaService", "empresa_resource"]
 
 _ROWS_PER_CHECKPOINT: Final = 500
 """Rows processed between two checkpoints of the event loop."""
@@ -214,7 +216,7 @@ class EmpresaService:
         """
         if not (wanted := normalize_rfc(rfc)):
             raise InvalidInputError(message("values.empty", name="rfc"), field="rfc")
-        empresas = await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
+        empresas = await shared_index(self._engine, wire.LIST, self._credentials, self._index)
         found = builtins.list(empresas.get(wanted, []))  # the index is shared
         for empresa in found:
             if empresa.keys_problem:
@@ -223,9 +225,7 @@ class EmpresaService:
             self._engine.pending.see(self._key(wanted), found[0].uid, self._engine.config.settle)
         return found
 
-    async def create(
-        self, nueva: NuevaEmpresa, *, validate: bool = True, before_send: BeforeSend | None = None
-    ) -> Empresa:
+    async def create(self, nueva: NuevaEmpresa, *, validate: bool = True) -> Empresa:
         """Create a company (``POST /v4/account/create``).
 
         Its data and certificates are checked first (see `NuevaEmpresa`, `Config.check_sello`).
@@ -236,8 +236,6 @@ class EmpresaService:
         Args:
             nueva: the company.
             validate: False skips the check of data and certificates, for callers that have checked them.
-            before_send: awaited before each attempt, after its slot is granted and before its first byte, for a journal
-                of your own. If it raises, nothing is sent, and the exception is raised.
 
         Raises:
             InvalidInputError: the data or a certificate would be refused; ``findings`` and ``report`` say why.
@@ -248,32 +246,14 @@ class EmpresaService:
         """
         if validate:
             await self._validate(nueva, wire.CREATE.name)
-        made: builtins.list[Empresa] = []
+        resource = self._resource(nueva)
+        await create(self._engine.creates, resource)
+        assert resource.created is not None  # noqa: S101  # set by the answer, else an error was raised
+        return resource.created
 
-        async def send(before: BeforeSend) -> str:
-            """Send the create, and return the new uid."""
-            made.append(await self.post(nueva, before))
-            return made[0].uid
-
-        await send_create(self._engine, self._key(nueva.rfc), send, before_send=before_send)
-        return made[0]
-
-    async def post(self, nueva: NuevaEmpresa, before_send: BeforeSend | None = None) -> Empresa:
-        """Send a create without checks; the session does not remember it.
-
-        It is for callers that check and remember their creates themselves, as `facturaonline_async.provision` does.
-
-        Args:
-            nueva: the company.
-            before_send: see `create`.
-
-        Raises:
-            UnreadableAnswerError: it was created, but the response is unreadable, or about another company.
-
-        """
-        body = wire.write_nueva(nueva, self._engine.config.upload)
-        reply = await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
-        return self._read_written(reply, rfc=nueva.rfc)
+    def _resource(self, nueva: NuevaEmpresa) -> EmpresaResource:
+        """Return a company that should exist; its data have been validated."""
+        return EmpresaResource(self, self._engine, self._credentials, nueva)
 
     async def ensure(self, nueva: NuevaEmpresa, *, validate: bool = True) -> Empresa:
         """Return the company with this RFC and its own keys; create it if it is missing.
@@ -309,13 +289,7 @@ class EmpresaService:
         """
         if validate:
             await self._validate(nueva, wire.CREATE.name)
-        return await ensure(
-            self._engine,
-            self._key(nueva.rfc),
-            find=lambda: self._find_readable(nueva.rfc),
-            create=partial(self._create_and_return_uid, nueva),
-            look=partial(self._read_created, nueva.rfc),
-        )
+        return await ensure(self._engine, self._engine.creates, self._resource(nueva))
 
     async def update(self, uid: int | str, cambios: CambiosEmpresa, *, validate: bool = True) -> Empresa:
         """Change a company (``POST /v4/account/{uid}/update``).
@@ -340,7 +314,7 @@ class EmpresaService:
         reply = await self._engine.send_exclusive(wire.UPDATE, self._credentials, uid=uid, body=body)
         if cambios.rfc:
             self._engine.companies.renamed(str(uid), cambios.rfc)
-        return self._read_written(reply, uid=str(uid), rfc=cambios.rfc or "")
+        return _read_written(self._engine, reply, uid=str(uid), rfc=cambios.rfc or "")
 
     async def delete(self, uid: int | str) -> None:
         """Delete a company, without a confirmation (``POST /v4/account/{uid}/delete``).
@@ -355,14 +329,11 @@ class EmpresaService:
                 older than the company.
 
         """
-        with self._engine.pending.deleting("empresas", self._credentials.fingerprint, uid):
-            await self._engine.send_exclusive(
-                wire.DELETE,
-                self._credentials,
-                uid=uid,
-                body=wire.write_delete(),
-                verify=partial(self._is_gone, uid),
-            )
+        verify = partial(is_gone, self._engine, wire.GET, self._credentials, uid)
+        await self._engine.send_exclusive(
+            wire.DELETE, self._credentials, uid=uid, body=wire.write_delete(), verify=verify
+        )
+        await self._engine.creates.forget(wire.DELETE.resource, self._credentials.fingerprint, str(uid))
         self._engine.companies.forget(str(uid))
 
     async def _validate(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
@@ -371,13 +342,6 @@ class EmpresaService:
         check_sello = check_in_thread if config.check_sello else None
         for finding in await validate_empresa(empresa, check_sello, production=config.is_production, endpoint=endpoint):
             LOGGER.warning("%s: %s", endpoint, finding)
-
-    async def _is_gone(self, uid: int | str, until: float) -> bool:
-        try:
-            await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
-        except NotFoundError:  # no proof while the API may not show a new company yet
-            return not self._engine.pending.is_pending("empresas", self._credentials.fingerprint, uid)
-        return False
 
     async def _learn_uids(self, empresas: Sequence[Empresa]) -> None:
         """Record the uids of created companies whose create was answered without one."""
@@ -396,43 +360,9 @@ class EmpresaService:
             index.setdefault(normalize_rfc(empresa.rfc), []).append(empresa)
         return index
 
-    async def _find_readable(self, rfc: str) -> Empresa | None:
-        """Find the company, and read it until it has keys.
-
-        A list may show a company before its keys exist.
-        """
-        found = await self.find(rfc)
-        if found is None:
-            return None
-        problem = UnreadableAnswerError(message("empresas.not_readable_yet"), endpoint=wire.GET.name, uid=found.uid)
-        return await poll_until(self._engine, lambda: self._get_with_keys(rfc, found.uid), problem=problem)
-
-    async def _get_with_keys(self, rfc: str, uid: str) -> Empresa | None:
-        """Read and verify a company; return None if it has no keys yet."""
-        empresa = await self.get_verified(uid, rfc=rfc)
-        return empresa if empresa.api_key and empresa.secret_key else None
-
     def _key(self, rfc: str) -> Key:
-        """Return the key under which the session remembers this company."""
-        return wire.CREATE.name, self._credentials.fingerprint, rfc
-
-    async def _read_created(self, rfc: str, uid: str | None) -> Empresa | None:
-        """Read once a company that no list has shown, by its uid if known, else by a list."""
-        problem: FacturaOnlineError | None = None
-        if uid is not None:
-            try:
-                return await self._get_with_keys(rfc, uid)
-            except (NotFoundError, UnreadableAnswerError) as error:  # the uid may belong to another company
-                problem = error
-        found = await self.find(rfc)
-        if found is not None and found.uid != uid:
-            return await self._get_with_keys(rfc, found.uid)
-        if problem is not None:
-            raise problem
-        return None if found is None else await self._get_with_keys(rfc, found.uid)
-
-    async def _create_and_return_uid(self, nueva: NuevaEmpresa, before_send: BeforeSend) -> str:
-        return (await self.post(nueva, before_send)).uid
+        """Return the key of a company in a store."""
+        return wire.CREATE.resource, self._credentials.fingerprint, rfc
 
     # ── Verification: is it the requested company, and are the keys its own? ──────────────────────────────────────────
 
@@ -457,19 +387,6 @@ class EmpresaService:
         if not problem:
             self._engine.companies.learn(empresa)
         return self._with_problem(empresa, problem, endpoint)
-
-    def _read_written(self, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
-        """Parse the response to a write, and verify that it is about that company."""
-        empresa = read_one(reply, wire.read_written_empresa)
-        problem = ""
-        if uid and empresa.uid != uid:
-            problem = message("empresas.other_company_changed", uid=uid, other=empresa.uid)
-        elif rfc and empresa.rfc and not same_rfc(empresa.rfc, rfc):
-            problem = message("empresas.other_rfc_written", rfc=rfc, other=empresa.uid, other_rfc=empresa.rfc)
-        if problem := problem or self._engine.companies.problem(empresa):
-            raise reply.unreadable(problem)
-        self._engine.companies.learn(empresa)
-        return empresa
 
     async def _check_keys_owner(self, empresa: Empresa) -> str:
         """Ask the API who owns a company's keys; return the problem, or ``""``."""
@@ -509,3 +426,100 @@ class EmpresaService:
             return empresa
         LOGGER.warning("%s: %s", endpoint, problem)
         return evolve(empresa, keys_problem=problem)
+
+
+@define(eq=False)
+class EmpresaResource:
+    """A company that should exist.
+
+    Attributes:
+        nueva: its data, which have been validated.
+        created: the company in the answer to its create; None before that.
+
+    """
+
+    _empresas: EmpresaService
+    _engine: Engine
+    _credentials: Credentials
+    nueva: NuevaEmpresa
+    created: Empresa | None = field(default=None, init=False)
+
+    @property
+    def key(self) -> Key:
+        """Key of the company in a store."""
+        return wire.CREATE.resource, self._credentials.fingerprint, self.nueva.rfc
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Endpoint of the create."""
+        return wire.CREATE
+
+    async def find_all(self) -> builtins.list[Empresa]:
+        """Return all companies with this RFC."""
+        return await self._empresas.find_all(self.nueva.rfc)
+
+    async def read(self, uid: str) -> Empresa | None:
+        """Return the company with this uid and its own keys; None if it has no keys yet.
+
+        Args:
+            uid: the API's identifier of the company.
+
+        Raises:
+            NotFoundError: there is no such company, or it is not readable yet.
+            UnreadableAnswerError: the answer is about another company, or gives another company's keys.
+
+        """
+        empresa = await self._empresas.get_verified(uid, rfc=self.nueva.rfc)
+        return empresa if empresa.api_key and empresa.secret_key else None
+
+    async def complete(self, value: Empresa) -> Empresa | None:
+        """Read a listed company: a list may show a company before its keys exist.
+
+        Args:
+            value: the company as a list shows it.
+
+        """
+        return await self.read(value.uid)
+
+    async def attempts(self) -> Attempts:
+        """Return the attempts of the create."""
+        body = wire.write_nueva(self.nueva, self._engine.config.upload)
+        return self._engine.attempts(wire.CREATE, self._credentials, body=body)
+
+    def created_uid(self, reply: Reply) -> str:
+        """Return the uid in the answer to the create, and keep the company.
+
+        Args:
+            reply: the answer.
+
+        Raises:
+            UnreadableAnswerError: the answer is unreadable, or about another company.
+
+        """
+        self.created = _read_written(self._engine, reply, rfc=self.nueva.rfc)
+        return self.created.uid
+
+
+def empresa_resource(empresas: EmpresaService, nueva: NuevaEmpresa) -> EmpresaResource:
+    """Return a company that should exist in the account of this service.
+
+    Args:
+        empresas: service with the main keys.
+        nueva: its data, which have been validated.
+
+    """
+    return empresas._resource(nueva)  # noqa: SLF001  # not for users
+
+
+def _read_written(engine: Engine, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:
+    """Parse the response to a write, and verify that it is about that company."""
+    empresa = read_one(reply, wire.read_written_empresa)
+    problem = ""
+    if uid and empresa.uid != uid:
+        problem = message("empresas.other_company_changed", uid=uid, other=empresa.uid)
+    elif rfc and empresa.rfc and not same_rfc(empresa.rfc, rfc):
+        problem = message("empresas.other_rfc_written", rfc=rfc, other=empresa.uid, other_rfc=empresa.rfc)
+    if problem := problem or engine.companies.problem(empresa):
+        raise reply.unreadable(problem)
+    engine.companies.learn(empresa)
+    return empresa

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from attrs import define, field
 
 from facturaonline_async import bulk
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import code_of, message
 from facturaonline_async._validators import check_seconds
 from facturaonline_async.client import FacturaOnline, engine_of
@@ -17,7 +18,7 @@ from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.audit import Audit
-from facturaonline_async.provision._engine.create import Sender, stopped
+from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
 from facturaonline_async.provision._engine.first_create_wait import FirstCreateWait
 from facturaonline_async.provision._engine.inventory import Inventory
@@ -25,12 +26,13 @@ from facturaonline_async.provision._engine.recorder import Recorder, StepEvent
 from facturaonline_async.provision._engine.resume import Resumed
 from facturaonline_async.provision._engine.row_progress import RowProgress, outcome
 from facturaonline_async.provision._engine.series import SerieSteps
+from facturaonline_async.provision._engine.step_store import stopped
 from facturaonline_async.provision._engine.waiting_rows import WaitingRows
 from facturaonline_async.provision._journal.writer import Journal, JournalError
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RowOutcome, RunReport
-from facturaonline_async.provision._steps import NOT_TRIED, StepState
+from facturaonline_async.provision._steps import NOT_TRIED
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["Run", "provision"]
@@ -123,14 +125,14 @@ async def provision(
             opened = await stack.enter_async_context(
                 await Journal.open(journal, account=client.credentials.fingerprint, host=engine.config.base_url or "")
             )
-        sender = Sender(engine, Recorder(opened, on_event), settle)
-        stack.enter_context(engine.pending.subscribe(sender.others))
+        creator = Creator(engine, Recorder(opened, on_event), settle)
+        stack.enter_context(creator.working())
         inventory = Inventory(client)
-        settle_wait = FirstCreateWait(opened, inventory, settle, sender.stopping) if opened is not None else None
+        settle_wait = FirstCreateWait(opened, inventory, settle, creator.stopping) if opened is not None else None
         await inventory.read({normalize_rfc(row.rfc) for row in plan})
         resumed = await resume.begin(opened, plan, inventory, report, settle) if opened is not None else None
         check_sello = check_in_thread if engine.config.check_sello else None
-        run = Run(report, plan, resumed, EmpresaSteps(inventory, sender, check_sello, existing), settle, settle_wait)
+        run = Run(report, plan, resumed, EmpresaSteps(inventory, creator, check_sello, existing), settle, settle_wait)
         try:
             async with run.working(concurrency):
                 yield run
@@ -167,9 +169,9 @@ class Run:
     _outcomes: AsyncIterator[bulk.Outcome[RowProgress, RowOutcome | None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._series = SerieSteps(self._sender)
+        self._series = SerieSteps(self._creator)
         self._waiting = WaitingRows(self._companies, self._settle)
-        self._audit = Audit(self._companies.inventory, self._sender) if self.report.has_audit else None
+        self._audit = Audit(self._companies.inventory, self._creator) if self.report.has_audit else None
 
     @property
     def audit_wait(self) -> float:
@@ -177,8 +179,8 @@ class Run:
         return self._audit.wait if self._audit is not None else 0.0
 
     @property
-    def _sender(self) -> Sender:
-        return self._companies.sender
+    def _creator(self) -> Creator:
+        return self._companies.creator
 
     @property
     def caution(self) -> str:
@@ -193,7 +195,7 @@ class Run:
 
         Requests in flight are waited for; then the iteration ends.
         """
-        self._sender.stopping.set()
+        self._creator.stopping.set()
         self._waiting.release()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
@@ -206,7 +208,7 @@ class Run:
                 done = [row.state, *(serie.state for serie in row.series)]
                 self.report.throughput[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
                 yield row
-        if self._audit is not None and self._audit_task is not None and not self._sender.stopping.is_set():
+        if self._audit is not None and self._audit_task is not None and not self._creator.stopping.is_set():
             self.report.audit = await self._audit.finish(self._audit_task)
 
     # ── Rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,7 +256,7 @@ class Run:
                 await self._settle_wait.wait({normalize_rfc(each.rfc) for each in self._plan})
             for progress in self._ready_rows():
                 yield progress
-            if self._sender.stopping.is_set():
+            if self._creator.stopping.is_set():
                 break
             self._open += 1
             self._started.add(rfc)
@@ -276,9 +278,9 @@ class Run:
 
     async def _process(self, progress: RowProgress) -> RowOutcome | None:
         """Advance a row as far as possible; return its outcome, or None if it has to wait."""
-        if not self._sender.stopping.is_set():
+        if not self._creator.stopping.is_set():
             await self._advance(progress)
-        if self._sender.stopping.is_set():
+        if self._creator.stopping.is_set():
             _explain_unsent(progress)
         elif self._waiting.put(progress):
             return None
@@ -296,11 +298,11 @@ class Run:
         for step in progress.steps:
             if step.is_unaudited:
                 step.due = 0.0
-                await self._sender.recorder.write(step)
+                await self._creator.recorder.write(step)
 
     async def _advance(self, progress: RowProgress) -> None:
         """Advance the row's company, then its series."""
-        journal = self._sender.recorder.journal
+        journal = self._creator.recorder.journal
         if progress.is_new and self._resumed is not None and journal is not None:
             await resume.restore(journal, progress)
         progress.is_unread = False
@@ -320,7 +322,7 @@ class Run:
         for step in progress.steps:
             if step.phase is StepState.PLANNED and step.reason and not code_of(step.reason).startswith(NOT_TRIED):
                 step.phase = StepState.FAILED
-                await self._sender.recorder.save(step)
+                await self._creator.recorder.save(step)
 
     def count_rest(self) -> None:
         """Count the rows that a stopped or cancelled run did not finish or never started."""

@@ -1,62 +1,17 @@
-"""Steps of a run: the create of one company or serie, its state and its origin."""
+"""Steps of a run: each is the create of one company or serie."""
 
 from __future__ import annotations
 
-import enum
 from typing import Final
 
 from attrs import define
+
+from facturaonline_async._core.once.states import Origin, StepState
 
 __all__ = ["NOT_TRIED", "Origin", "Step", "StepState"]
 
 #: Start of the code of the reason of a step that is PLANNED because it was not tried.
 NOT_TRIED: Final = "run.not_tried_"
-
-
-class StepState(enum.StrEnum):
-    """State of a step in the exactly-once protocol.
-
-    ::
-
-        PLANNED ──granted───▶ INTENT (durable before the first byte) ──yes──▶ DONE
-           ▲                    ├─ refused ──▶ FAILED      ├─ not sent ──▶ PLANNED
-           │                    └─ unknown, crash, cancelled ──▶ UNKNOWN (due: last possible send + settle)
-           └── no new one ◀── after settle: one list for all due ── exactly one ──▶ DONE (adopted) · more ──▶ CONFLICT
-
-    Attributes:
-        PLANNED: nothing was sent, or the request certainly had no effect.
-        INTENT: the request is about to be sent, or was sent; its outcome is open until the answer arrives.
-        UNKNOWN: it may exist, or appear in lists until `Step.due`.
-        DONE: it exists.
-        FAILED: it was refused. A corrected plan may try again.
-        CONFLICT: it exists several times. A person must decide.
-        UNRESOLVED: the API confirmed the create unreadably, and lists do not show it. It is never created again, so
-            that a person must decide.
-
-    """
-
-    PLANNED = "planned"
-    INTENT = "intent"
-    UNKNOWN = "unknown"
-    DONE = "done"
-    FAILED = "failed"
-    CONFLICT = "conflict"
-    UNRESOLVED = "unresolved"
-
-
-class Origin(enum.StrEnum):
-    """Origin of a step that is DONE.
-
-    Attributes:
-        CREATED: this plan created it.
-        ADOPTED: it existed before, and was not changed.
-        UPDATED: it existed before, and was changed as the plan asked.
-
-    """
-
-    CREATED = "created"
-    ADOPTED = "adopted"
-    UPDATED = "updated"
 
 
 @define(kw_only=True)

@@ -5,25 +5,27 @@ from __future__ import annotations
 import builtins
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 
 from attrs import frozen
 
-from facturaonline_async._core.engine import Engine
+from facturaonline_async._core.endpoint import Endpoint
+from facturaonline_async._core.engine import Attempts, Engine
 from facturaonline_async._core.logging import LOGGER
-from facturaonline_async._core.once.create import BeforeSend, ensure, send_create
-from facturaonline_async._core.once.pending import Key
+from facturaonline_async._core.lookup import is_gone, shared_index
+from facturaonline_async._core.once.create import create, ensure
+from facturaonline_async._core.once.store import Key
 from facturaonline_async._core.payload import read_all, read_one
 from facturaonline_async._core.protocol.bodies import Body
+from facturaonline_async._core.protocol.envelope import Reply
 from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
-from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, NotFoundError, UnreadableAnswerError
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, UnreadableAnswerError
 from facturaonline_async.series import _wire as wire
 from facturaonline_async.series._models import Serie, by_key, key_part, serie_key
 from facturaonline_async.series._tipo_documento import TipoDocumento, misspelling
 
-__all__ = ["SeriesService"]
+__all__ = ["SerieResource", "SeriesService", "serie_resource"]
 
 
 @frozen
@@ -95,7 +97,9 @@ class SeriesService:
 
         """
         key = serie_key(letra, tipo_documento)  # raises for invalid input before anything is sent
-        found = builtins.list((await self._shared_index()).get(key, []))  # the index is shared
+        found = builtins.list(
+            (await shared_index(self._engine, wire.LIST, self._credentials, self._index)).get(key, [])
+        )  # the index is shared
         if found:
             self._engine.pending.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
         return found
@@ -106,7 +110,6 @@ class SeriesService:
         letra: str,
         tipo_documento: TipoDocumento | str,
         folio: int | None = None,
-        before_send: BeforeSend | None = None,
     ) -> None:
         """Create an active serie (``POST /v4/series/create``).
 
@@ -117,8 +120,6 @@ class SeriesService:
             tipo_documento: a `TipoDocumento`, or another text. A text that may be misspelt is sent, and a warning is
                 logged, unless `TipoDocumento.other` marks it.
             folio: number of the first document; None lets the API start at 1.
-            before_send: awaited before each attempt, after its slot is granted and before its first byte, for a journal
-                of your own. If it raises, nothing is sent, and the exception is raised.
 
         Raises:
             InvalidInputError: an argument is invalid; or the tipo_documento is a documented one in another case, with
@@ -126,30 +127,7 @@ class SeriesService:
             OutcomeUnknownError: it may have been created. Look before you repeat: the API would create a second one.
 
         """
-        body = wire.write_nueva_serie(letra, tipo_documento, folio)
-        key = self._key(letra, tipo_documento)
-        await send_create(self._engine, key, partial(self._create, tipo_documento, body), before_send=before_send)
-
-    async def post(
-        self,
-        *,
-        letra: str,
-        tipo_documento: TipoDocumento | str,
-        folio: int | None = None,
-        before_send: BeforeSend | None = None,
-    ) -> None:
-        """Send a create that the session does not remember.
-
-        It is for callers that remember their creates themselves, as `facturaonline_async.provision` does.
-
-        Args:
-            letra: see `create`.
-            tipo_documento: see `create`.
-            folio: see `create`.
-            before_send: see `create`.
-
-        """
-        await self._create(tipo_documento, wire.write_nueva_serie(letra, tipo_documento, folio), before_send)
+        await create(self._engine.creates, self._resource(letra=letra, tipo_documento=tipo_documento, folio=folio))
 
     async def ensure(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None = None) -> Serie:
         """Return the serie with this letra and tipo_documento; create it if it is missing.
@@ -177,14 +155,13 @@ class SeriesService:
             UnreadableAnswerError: it was created, but no list has shown it before the deadline.
 
         """
+        resource = self._resource(letra=letra, tipo_documento=tipo_documento, folio=folio)
+        return await ensure(self._engine, self._engine.creates, resource)
+
+    def _resource(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> SerieResource:
+        """Return a serie that should exist; its arguments are validated."""
         body = wire.write_nueva_serie(letra, tipo_documento, folio)
-        return await ensure(
-            self._engine,
-            self._key(letra, tipo_documento),
-            find=lambda: self.find(letra=letra, tipo_documento=tipo_documento),
-            create=partial(self._create, tipo_documento, body),
-            look=partial(self._read_created, letra, tipo_documento),
-        )
+        return SerieResource(self, self._engine, self._credentials, letra, tipo_documento, body)
 
     async def activate(self, uid: int | str) -> None:
         """Make a paused serie usable again (``POST /v4/series/{uid}/up``).
@@ -221,10 +198,9 @@ class SeriesService:
                 than the serie.
 
         """
-        with self._engine.pending.deleting("series", self._credentials.fingerprint, uid):
-            await self._engine.send_exclusive(
-                wire.DELETE, self._credentials, uid=uid, verify=partial(self._is_gone, uid)
-            )
+        verify = partial(is_gone, self._engine, wire.GET, self._credentials, uid)
+        await self._engine.send_exclusive(wire.DELETE, self._credentials, uid=uid, verify=verify)
+        await self._engine.creates.forget(wire.DELETE.resource, self._credentials.fingerprint, str(uid))
 
     async def _is_active(self, uid: int | str, until: float, *, wanted: bool) -> bool:
         reply = await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
@@ -232,13 +208,6 @@ class SeriesService:
         if str(serie.uid) != str(uid):
             raise reply.unreadable(message("series.other_uid", uid=uid, answered=serie.uid))
         return serie.is_active is wanted
-
-    async def _is_gone(self, uid: int | str, until: float) -> bool:
-        try:
-            await self._engine.send(wire.GET, self._credentials, uid=uid, until=until)
-        except NotFoundError:  # no proof while the API may not show a new serie yet
-            return not self._engine.pending.is_pending("series", self._credentials.fingerprint, uid)
-        return False
 
     def _learn_uids(self, series: Sequence[Serie]) -> None:
         """Record the uids of created series, which responses to creates do not hold."""
@@ -251,32 +220,96 @@ class SeriesService:
                 pending.learn_uid(self._key(*serie.key), str(serie.uid))
 
     def _key(self, letra: str, tipo_documento: str) -> Key:
-        """Return the key under which the session remembers this serie."""
-        return wire.CREATE.name, self._credentials.fingerprint, serie_key(letra, tipo_documento)
+        """Return the key of a serie in a store."""
+        return wire.CREATE.resource, self._credentials.fingerprint, *serie_key(letra, tipo_documento)
 
-    async def _read_created(self, letra: str, tipo_documento: str, uid: str | None) -> Serie | None:
-        """Read once a serie that no list has shown, by its uid if known, else by a list."""
-        if uid is not None:
-            with suppress(NotFoundError):
-                serie = await self.get(uid)
-                if (str(serie.uid), serie.key) != (uid, serie_key(letra, tipo_documento)):
-                    raise UnreadableAnswerError(
-                        message(
-                            "series.other_key",
-                            uid=uid,
-                            key=f"{letra}:{tipo_documento}",
-                            answered=serie.uid,
-                            answered_key=":".join(serie.key),
-                        ),
-                        endpoint=wire.GET.name,
-                        uid=uid,
-                    )
-                return serie
-        return await self.find(letra=letra, tipo_documento=tipo_documento)
+    async def _shared_index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
+        return await shared_index(self._engine, wire.LIST, self._credentials, self._index)
 
-    async def _create(self, tipo_documento: str, body: Body, before_send: BeforeSend | None = None) -> None:
-        await self._check_tipo(tipo_documento)
-        await self._engine.send(wire.CREATE, self._credentials, body=body, before_send=before_send)
+    async def _index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
+        return by_key(await self.list())
+
+
+@frozen
+class SerieResource:
+    """A serie that should exist.
+
+    Attributes:
+        letra: its letra.
+        tipo_documento: its kind of document.
+
+    """
+
+    _series: SeriesService
+    _engine: Engine
+    _credentials: Credentials
+    letra: str
+    tipo_documento: TipoDocumento | str
+    _body: Body
+
+    @property
+    def key(self) -> Key:
+        """Key of the serie in a store."""
+        return wire.CREATE.resource, self._credentials.fingerprint, *serie_key(self.letra, self.tipo_documento)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Endpoint of the create."""
+        return wire.CREATE
+
+    async def find_all(self) -> builtins.list[Serie]:
+        """Return all series with this letra and this tipo_documento, active ones first."""
+        return await self._series.find_all(letra=self.letra, tipo_documento=self.tipo_documento)
+
+    async def read(self, uid: str) -> Serie:
+        """Return the serie with this uid.
+
+        Args:
+            uid: the API's number of the serie.
+
+        Raises:
+            NotFoundError: the company has no such serie.
+            UnreadableAnswerError: the answer is about another serie.
+
+        """
+        serie = await self._series.get(uid)
+        if (str(serie.uid), serie.key) != (uid, serie_key(self.letra, self.tipo_documento)):
+            reason = message(
+                "series.other_key",
+                uid=uid,
+                key=f"{self.letra}:{self.tipo_documento}",
+                answered=serie.uid,
+                answered_key=":".join(serie.key),
+            )
+            raise UnreadableAnswerError(reason, endpoint=wire.GET.name, uid=uid)
+        return serie
+
+    async def complete(self, value: Serie) -> Serie:
+        """Return a listed serie, which needs no further read.
+
+        Args:
+            value: the serie as a list shows it.
+
+        """
+        return value
+
+    async def attempts(self) -> Attempts:
+        """Check the spelling of the tipo_documento, and return the attempts of the create.
+
+        Raises:
+            InvalidInputError: the tipo_documento is misspelt. Nothing was created.
+
+        """
+        await self._check_tipo(self.tipo_documento)
+        return self._engine.attempts(wire.CREATE, self._credentials, body=self._body)
+
+    def created_uid(self, reply: Reply) -> None:
+        """Return None: the answer to a create holds no uid.
+
+        Args:
+            reply: the answer.
+
+        """
 
     async def _check_tipo(self, tipo_documento: str) -> None:
         """Warn of a possibly misspelt tipo_documento; refuse a certainly misspelt one.
@@ -297,15 +330,29 @@ class SeriesService:
     async def _has_tipo(self, tipo_documento: str) -> bool:
         """Return whether a serie has this tipo_documento; False if the list fails."""
         try:
-            index = await self._shared_index()
+            index = await shared_index(self._engine, wire.LIST, self._credentials, self._index)
         except FacturaOnlineError:
             return False
         wanted = key_part(tipo_documento)
         return any(tipo == wanted for _, tipo in index)
 
-    async def _shared_index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
-        """Return the series by their keys; concurrent callers share one list."""
-        return await self._engine.single_flight.read((wire.LIST.name, self._credentials.fingerprint), self._index)
-
     async def _index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
-        return by_key(await self.list())
+        return by_key(await self._series.list())
+
+
+def serie_resource(
+    series: SeriesService, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None
+) -> SerieResource:
+    """Return a serie that should exist in the company of this service.
+
+    Args:
+        series: service with the company's own keys.
+        letra: see `SeriesService.create`.
+        tipo_documento: see `SeriesService.create`.
+        folio: see `SeriesService.create`.
+
+    Raises:
+        InvalidInputError: an argument is invalid.
+
+    """
+    return series._resource(letra=letra, tipo_documento=tipo_documento, folio=folio)  # noqa: SLF001  # not for users

@@ -27,12 +27,13 @@ from facturaonline_async._cli import main, report
 from facturaonline_async._cli.report_chart import chart
 from facturaonline_async._cli.report_html import MARK, render, templates
 from facturaonline_async._cli.run_texts import format_duration, next_steps
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision._journal import progress
 from facturaonline_async.provision._journal.history import RunThroughput, read_history, throughput_of_runs
 from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps, safe
 from facturaonline_async.provision._journal.writer import Journal, JournalError
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 from tests.browser import browser
 from tests.cli.test_app import environment, run, started
 from tests.journals import HOST, alter, counted, end, fill, mixed, rfc, row, save, state, worker, write

@@ -39,6 +39,7 @@ from facturaonline_async import (
 )
 from facturaonline_async.config import Upload
 from facturaonline_async.testing import Emulator, Fault
+from tests.creates import create_after
 from tests.raw import Exchange, http, raw_server
 from tests.replay import CREDENTIALS, replay, replaying
 from tests.virtual import stall
@@ -63,7 +64,7 @@ def acquired(session: SessionManager) -> int:
 
 
 @pytest.mark.virtual_clock
-async def test_calls_delayed_by_before_send_do_not_arrive_in_a_burst() -> None:
+async def test_calls_delayed_before_their_first_byte_do_not_arrive_in_a_burst() -> None:
     async with Emulator() as emulator:
         config = Config(base_url=emulator.base_url, rates=Rate(10, 1))
         async with connect(emulator.credentials, config=config) as client:
@@ -74,7 +75,7 @@ async def test_calls_delayed_by_before_send_do_not_arrive_in_a_burst() -> None:
                 await asyncio.sleep(max(0.0, stalled_until - loop.time()))
 
             async def create(number: int) -> None:
-                await client.series.create(letra=f"F{number}", tipo_documento="factura", before_send=stall)
+                await create_after(client, f"F{number}", stall)
 
             await asyncio.gather(*(create(number) for number in range(45)))
         times = [request.at for request in emulator.requests]

@@ -31,6 +31,7 @@ from facturaonline_async import (
 )
 from facturaonline_async._core.http import connections
 from facturaonline_async.testing import Emulator, Fault
+from tests.creates import create_after
 from tests.forks import Child, in_child, served
 from tests.raw import http
 from tests.replay import CREDENTIALS
@@ -260,7 +261,7 @@ def test_a_fork_during_a_pause_keeps_the_unknown_outcome_of_the_earlier_attempt(
     assert ["forked before the call was sent" in each for each in errors] == [True]
 
 
-def test_a_create_in_before_send_at_a_fork_is_sent_by_the_parent_only(
+def test_a_create_that_is_being_recorded_at_a_fork_is_sent_by_the_parent_only(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     with served() as base_url:
@@ -271,7 +272,7 @@ def test_a_create_in_before_send_at_a_fork_is_sent_by_the_parent_only(
             reached.set()
             await goes_on.wait()
 
-        call = loop.create_task(client.series.create(letra="F", tipo_documento="factura", before_send=before))
+        call = loop.create_task(create_after(client, "F", before))
         loop.run_until_complete(reached.wait())
         goes_on.set()
         assert "forked before the call was sent" in in_child(lambda: ended(loop, call))

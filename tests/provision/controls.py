@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from facturaonline_async import FacturaOnline, NuevaEmpresa, OutcomeUnknownError, bulk
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async.errors import FacturaOnlineError
 from facturaonline_async.provision import PlanSerie
 from facturaonline_async.provision._engine.recorder import Recorder
-from facturaonline_async.provision._steps import Step, StepState
+from facturaonline_async.provision._steps import Step
 
 __all__ = ["intent_after_send", "provision_naively"]
 

@@ -17,13 +17,14 @@ from attrs import evolve
 
 from facturaonline_async import Credentials, connect
 from facturaonline_async._core.http.transport import Transport
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.series import SerieSteps
 from facturaonline_async.provision._engine.waiting_rows import WaitingRows
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Step, StepState
+from facturaonline_async.provision._steps import Step
 from tests.conftest import QUICK
 from tests.plans import nueva
 

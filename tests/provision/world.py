@@ -26,7 +26,7 @@ from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 from facturaonline_async.provision import Plan, Run, RunReport, _run, provision
-from facturaonline_async.provision._engine import audit, create, resume, series as run_series, waiting_rows
+from facturaonline_async.provision._engine import audit, create, resume, series as run_series, step_store, waiting_rows
 from facturaonline_async.provision._journal import schema, writer
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing._emulator import empresas, series, state
@@ -255,7 +255,19 @@ class World:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
             patch.setattr(_run, "Journal", SimpleNamespace(open=opened))
-            for module in (audit, run_series, writer, waiting_rows, resume, create, schema, empresas, series, state):
+            for module in (
+                audit,
+                run_series,
+                writer,
+                waiting_rows,
+                resume,
+                create,
+                step_store,
+                schema,
+                empresas,
+                series,
+                state,
+            ):
                 patch.setattr(module, "time", clock)
             try:
                 yield

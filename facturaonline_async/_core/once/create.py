@@ -1,37 +1,83 @@
-"""Ensure: find an object, else create it and poll for it; never create two.
+"""Create an object of the API once.
 
-All creates share `send_create`, which records a create as pending, and `look_after_refusal`, which searches after a
-refusal, because a refusal may mean that the object exists.
+Problem
+    The API has no idempotency key: a create that is sent twice makes two. An answer may be lost, a list may be late or
+    older than another list, a process may be killed between the request and its answer, and other tasks may want the
+    same object.
+
+Why no library
+    Idempotency libraries store answers by a key that the server knows. This server knows none. Workflow engines repeat
+    a step whose outcome is unknown, which is what must not happen here.
+
+Algorithm
+    `create_once` is one pass without waiting. `ensure` adds the wait until the object can be read, and a run of a plan
+    adds the wait for lists of the settle time (``provision/_engine``)::
+
+        look in the store ──▶ list ── found ───────────────────────────────▶ adopted (several: conflict)
+           ▲                   └─ lacking ─┬─ pending ─────────────────────▶ unknown: look for it, create nothing
+           │                               └─ begin: INTENT, durable ── attempt ─┬─ yes ──────────▶ created
+           └──────── refused: another create began since the look ◀──┘           ├─ refused ──────▶ list once, failed
+                                                                                 ├─ not sent ─────▶ planned
+                                                                                 └─ perhaps ──────▶ unknown
+
+Invariants, and the test of each (tests/core/once/test_create.py, unless another file is named)
+    - The store knows a create before its first byte: `test_begin_is_recorded_before_the_first_byte`
+      (tests/core/once/test_stores.py).
+    - The look comes before the list: `test_a_list_older_than_another_create_leads_to_no_second_one`
+      (tests/core/once/test_stores.py).
+    - Nothing is created while a create is pending:
+      `test_the_next_ensure_creates_nothing_while_the_outcome_of_the_first_is_unknown`.
+    - Only a create that was certainly not done is dropped:
+      `test_a_create_that_was_certainly_not_done_leaves_no_pending_create`.
+    - A refusal is followed by one search, because the object may exist:
+      `test_every_user_searches_after_a_refusal` (tests/core/once/test_stores.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeVar
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, Protocol, TypeVar
 
-from attrs import evolve
+import anyio
+from attrs import frozen
 
-from facturaonline_async._core.engine import BeforeSend, Engine
-from facturaonline_async._core.once.pending import Key, PendingCreate
+from facturaonline_async._core.endpoint import Endpoint
+from facturaonline_async._core.engine import Attempts, Engine
+from facturaonline_async._core.once.states import Origin, StepState, state_after
+from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen, Store
+from facturaonline_async._core.protocol.envelope import Reply
 from facturaonline_async._messages import message
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,
     FacturaOnlineError,
     NotFoundError,
-    NotSentError,
     OutcomeUnknownError,
     RateLimitError,
     UnreadableAnswerError,
     text_of,
 )
 
-__all__ = ["BeforeSend", "ensure", "look_after_refusal", "poll_until", "send_create"]
+__all__ = [
+    "HasUid",
+    "Outcome",
+    "Resource",
+    "create",
+    "create_once",
+    "ensure",
+    "pending_error",
+    "poll_until",
+    "read_pending",
+    "send_once",
+]
 
 
-class _HasUid(Protocol):
+class HasUid(Protocol):
+    """Object of the API."""
+
     @property
     def uid(self) -> int | str:
         """The API's identifier of the object."""
@@ -39,143 +85,319 @@ class _HasUid(Protocol):
 
 
 T = TypeVar("T")
-V = TypeVar("V", bound=_HasUid)
+V = TypeVar("V", bound=HasUid)
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
 
-async def ensure(
-    engine: Engine,
-    key: Key,
-    *,
-    find: Callable[[], Awaitable[V | None]],
-    create: Callable[[BeforeSend], Awaitable[str | None]],
-    look: Callable[[str | None], Awaitable[V | None]],
-) -> V:
-    """Return the object of `key`, creating it first if it is missing.
+class Resource(Protocol[V]):
+    """One object that should exist, and how the API creates and shows it.
+
+    Each service implements it once.
+    """
+
+    @property
+    def key(self) -> Key:
+        """Key of the object in a store."""
+        ...
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Endpoint of the create."""
+        ...
+
+    async def find_all(self) -> Sequence[V]:
+        """Return all objects with this key from a list that begins after the question."""
+        ...
+
+    async def read(self, uid: str) -> V | None:
+        """Return the object with this uid, or None if it cannot be used yet.
+
+        Raises:
+            NotFoundError: There is none, or it is not visible yet.
+            UnreadableAnswerError: The answer is about another object.
+
+        """
+        ...
+
+    async def complete(self, value: V) -> V | None:
+        """Return a listed object with all its data, or None if it is not usable yet."""
+        ...
+
+    async def attempts(self) -> Attempts:
+        """Check what can only be checked now, and return the attempts of the create."""
+        ...
+
+    def created_uid(self, reply: Reply) -> str | None:
+        """Return the uid in the answer to the create, or None if it has none.
+
+        Raises:
+            UnreadableAnswerError: The answer is unreadable, or about another object.
+
+        """
+        ...
+
+
+@frozen
+class Outcome(Generic[V]):
+    """What is known after one pass of `create_once`.
+
+    Attributes:
+        of: Grant of the create, or what the store knew if nothing was begun.
+        state: DONE, CONFLICT, UNKNOWN, UNRESOLVED, FAILED or PLANNED.
+        origin: CREATED or ADOPTED if the state is DONE.
+        values: The objects that a list showed; empty after a create.
+        uid: Uid from the answer to the create, or of the pending create.
+        seconds: Seconds until lists must show the object, for a create that was pending before; else None.
+        error: Why the object is not known to exist, or None.
+
+    """
+
+    of: Grant | Seen
+    state: StepState
+    origin: Origin | None = None
+    values: tuple[V, ...] = ()
+    uid: str | None = None
+    seconds: float | None = None
+    error: Exception | None = None
+
+
+# ── One pass ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def create_once(store: Store, resource: Resource[V], *, seen: Seen | None = None) -> Outcome[V]:
+    """Create the object unless it exists or may exist; do not wait for lists.
+
+    The caller holds the keyed lock of the object, so that the tasks of a session take turns.
+
+    Args:
+        store: Record of creates.
+        resource: The object.
+        seen: What the store knew before a list that lacks the object; None: look and list first.
+
+    Raises:
+        FacturaOnlineError: The list could not be read. Nothing was created.
+
+    """
+    while True:
+        if seen is None:
+            seen = await _look(store, resource.key)
+            if values := await resource.find_all():
+                return await _adopt(store, seen, values)
+            if seen.pending is not None:
+                if (await _look(store, resource.key)).pending is not None:
+                    return _still_pending(resource, seen, seen.pending)
+                seen = None  # it ended while the list was read, so that the list may be older
+                continue
+        outcome = await send_once(store, resource, seen)
+        if outcome is None:
+            seen = None
+            continue
+        if isinstance(outcome.error, ApiError) and (found := await _look_after_refusal(resource, outcome.error)):
+            return await _adopt(store, outcome.of, found)
+        if hasattr(outcome.error, "__notes__"):  # the search after the refusal failed
+            await store.end(outcome.of, Result(outcome.state, error=outcome.error))
+        return outcome
+
+
+async def send_once(store: Store, resource: Resource[V], seen: Seen) -> Outcome[V] | None:
+    """Send the create, recorded before its first byte.
+
+    It returns None if the store refused to begin.
+
+    Args:
+        store: Record of creates.
+        resource: The object.
+        seen: What the store knew about the object.
+
+    """
+    grant, attempts, uid, nonce = None, None, None, secrets.token_hex(8)
+    try:
+        attempts = await resource.attempts()
+        async for attempt in attempts:
+            async with attempt:
+                grant = await store.begin(seen, nonce)
+                if grant is None:
+                    return None
+                uid = resource.created_uid(await attempt.send())
+        outcome = Outcome[V](grant or seen, StepState.DONE, Origin.CREATED, uid=uid)
+    except Exception as error:  # noqa: BLE001  # the create may have been done
+        outcome = Outcome(grant or seen, state_after(error), error=error)
+    except asyncio.CancelledError:
+        if grant is not None and attempts is not None:
+            state = StepState.UNKNOWN if attempts.may_be_done else StepState.PLANNED
+            with anyio.CancelScope(shield=True):
+                await store.end(grant, Result(state, is_cancelled=True))
+        raise
+    try:
+        uids = () if outcome.uid is None else (outcome.uid,)
+        await store.end(outcome.of, Result(outcome.state, outcome.origin, uids, outcome.error))
+        return outcome
+    finally:
+        del outcome  # breaks the cycle between the error and this frame
+
+
+async def create(store: Store, resource: Resource[V]) -> str | None:
+    """Send the create of an object, whatever exists.
+
+    It returns the uid if the answer has one.
+
+    Args:
+        store: Record of creates.
+        resource: The object.
+
+    Raises:
+        FacturaOnlineError: The create failed; its class says whether it was done.
+
+    """
+    outcome = None
+    while outcome is None:
+        outcome = await send_once(store, resource, await _look(store, resource.key))
+    try:
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.uid
+    finally:
+        del outcome  # breaks the cycle between the error and this frame
+
+
+async def _look(store: Store, key: Key) -> Seen:
+    return (await store.look((key,)))[key]
+
+
+async def _adopt(store: Store, of: Grant | Seen, values: Sequence[V]) -> Outcome[V]:
+    """Record what exists: once, or several times."""
+    uids = tuple(str(value.uid) for value in values)
+    state, origin = (StepState.DONE, Origin.ADOPTED) if len(uids) == 1 else (StepState.CONFLICT, None)
+    await store.end(of, Result(state, origin, uids))
+    return Outcome(of, state, origin, tuple(values), uids[0])
+
+
+def _still_pending(resource: Resource[V], seen: Seen, pending: Pending) -> Outcome[V]:
+    # Only lists can show a confirmed create without a uid. One with a uid may have been deleted since.
+    is_unresolved = pending.uid is None and pending.state in {StepState.DONE, StepState.UNRESOLVED}
+    return Outcome(
+        seen,
+        StepState.UNRESOLVED if is_unresolved else StepState.UNKNOWN,
+        uid=pending.uid,
+        seconds=pending.seconds,
+        error=pending_error(pending, resource.endpoint.name),
+    )
+
+
+async def _look_after_refusal(resource: Resource[V], refusal: ApiError) -> Sequence[V]:
+    """Search once for an object whose create was refused, because it may exist.
+
+    After throttling or an authentication failure there is no search: neither says anything about the object.
+    """
+    if isinstance(refusal, (RateLimitError, AuthenticationError)):
+        return ()
+    try:
+        return await resource.find_all()
+    except FacturaOnlineError as error:
+        refusal.add_note(message("calls.refused_and_not_searched", error=text_of(error)))
+        return ()
+
+
+def pending_error(pending: Pending, endpoint: str) -> OutcomeUnknownError | UnreadableAnswerError:
+    """Return the error that explains why a pending object is not created again.
+
+    Args:
+        pending: What the store knows.
+        endpoint: Name of the create's endpoint.
+
+    """
+    seconds, uid = max(0.0, pending.seconds), pending.uid
+    if pending.origin is Origin.ADOPTED:
+        return OutcomeUnknownError(
+            message("calls.not_shown_any_more", uid=uid or "", seconds=seconds), endpoint=endpoint, uid=uid
+        )
+    if pending.state in {StepState.DONE, StepState.UNRESOLVED}:
+        return UnreadableAnswerError(message("calls.created_and_not_shown"), endpoint=endpoint, uid=uid)
+    return OutcomeUnknownError(message("calls.earlier_create", seconds=seconds), endpoint=endpoint)
+
+
+# ── Until it can be read ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def ensure(engine: Engine, store: Store, resource: Resource[V]) -> V:
+    """Return the object, creating it first if it is missing.
 
     Calls with the same key run one at a time. An object that was created or found stays pending until the API's lists
-    must show it (``Config.settle``), also after a cancellation. Until then, later ensures of the same key search for it
-    and create nothing.
+    must show it, also after a cancellation. Until then, later ensures of the same key search for it and create nothing.
 
     Args:
         engine: Engine of the session.
-        key: Key of the object.
-        find: Searches the lists.
-        create: Creates the object, and returns its uid if the answer has one.
-        look: Searches once for an object that no list has shown: by its uid if given, else by lists.
+        store: Record of creates.
+        resource: The object.
 
     Raises:
         OutcomeUnknownError: A create got no readable answer, and the object has not shown before the deadline; or an
             object that was there does not show any more.
         UnreadableAnswerError: A create was confirmed, and the object has not shown before the deadline.
-        FacturaOnlineError: `find` failed, or the create was refused or not sent. Nothing was created.
+        FacturaOnlineError: The list failed, or the create was refused or not sent. Nothing was created.
 
     """
-    pending, settle = engine.pending, engine.config.settle
-    async with engine.locks.hold(key):
-        was_pending = pending.get(key) is not None
-        found = await find()
-        if found is None and was_pending and pending.get(key) is None:
-            found = await find()  # other callers may have seen it, or its entry expired, after this list began
-        if found is None:
-            problem: FacturaOnlineError | None = None
-            if (entry := pending.get(key)) is None:
-                try:
-                    uid = await send_create(engine, key, create)
-                    entry = PendingCreate(0.0, is_sure=True, uid=uid)
-                except ApiError as refusal:
-                    if (found := await look_after_refusal(refusal, find)) is None:
-                        raise
-                    pending.see(key, str(found.uid), settle)
-                    return found
-                except (OutcomeUnknownError, UnreadableAnswerError) as error:
-                    problem, entry = error, PendingCreate(0.0)
-            known = entry
-            found = await poll_until(engine, lambda: look(known.uid), problem=problem or known.problem(key))
-        pending.see(key, str(found.uid), settle)
+    async with engine.locks.hold(resource.key):
+        outcome = await create_once(store, resource)
+        if outcome.values:
+            listed = outcome.values[0]
+            problem: FacturaOnlineError = UnreadableAnswerError(
+                message("calls.not_readable_yet"), endpoint=f"{resource.endpoint.resource}.get", uid=listed.uid
+            )
+            return await poll_until(engine, lambda: resource.complete(listed), problem=problem)
+        problem, of, uid = _problem(resource, outcome), outcome.of, outcome.uid
+        del outcome  # breaks the cycle between the error and this frame
+        found = await poll_until(engine, lambda: read_pending(resource, uid), problem=problem)
+        await store.end(of, Result(StepState.DONE, Origin.ADOPTED, (str(found.uid),)))
         return found
 
 
-async def send_create(
-    engine: Engine,
-    key: Key,
-    send: Callable[[BeforeSend], Awaitable[str | None]],
-    *,
-    before_send: BeforeSend | None = None,
-    settle: float | None = None,
-    mine: set[int] | None = None,
-) -> str | None:
-    """Send a create, record it as pending, and return its uid if the answer has one.
+def _problem(resource: Resource[V], outcome: Outcome[V]) -> FacturaOnlineError:
+    """Return the error to raise if the object never shows.
+
+    If the create was not done, raise its error.
+    """
+    error = outcome.error
+    if error is None:
+        return UnreadableAnswerError(
+            message("calls.created_and_not_shown"), endpoint=resource.endpoint.name, uid=outcome.uid
+        )
+    if isinstance(error, (OutcomeUnknownError, UnreadableAnswerError)):
+        return error
+    try:
+        raise error
+    finally:
+        del error, outcome  # breaks the cycle between the error and this frame
+
+
+async def read_pending(resource: Resource[V], uid: str | None) -> V | None:
+    """Read once an object that no list has shown: by its uid if known, else by a list.
 
     Args:
-        engine: Engine of the session.
-        key: Key of the object.
-        send: Sends the create, and awaits its argument right before the first byte.
-        before_send: Awaited at that moment, before the create is recorded.
-        settle: Seconds after which lists must show the object; None means ``Config.settle``.
-        mine: As for `PendingCreates.started`.
+        resource: The object.
+        uid: Its uid, or None.
 
     Raises:
-        FacturaOnlineError: As `send` raises it. Only a create that was certainly not done is dropped.
+        FacturaOnlineError: It could not be read.
 
     """
-    pending, clock = engine.pending, asyncio.get_running_loop().time
-    settle = engine.config.settle if settle is None else settle
-    known, begun, was_spared = pending.get(key), None, False
-
-    def spare() -> None:
-        nonlocal was_spared
-        was_spared = True
-
-    async def before() -> Callable[[], None]:
-        nonlocal begun, was_spared
-        if before_send is not None:
-            await before_send()
-        begun, was_spared = pending.started(key, settle, mine), False
-        return spare
-
-    try:
-        uid = await send(before)
-    except (NotSentError, ApiError):
-        pending.resolve(key, begun, before=known)
-        raise
-    except asyncio.CancelledError:
-        if was_spared:  # cancelled between an attempt that was certainly not done and the next one
-            pending.resolve(key, begun, before=known)
-        raise
-    except Exception as error:
-        if begun is not None:
-            is_sure = isinstance(error, UnreadableAnswerError)
-            pending.update(key, evolve(begun, until=clock() + settle, is_sure=is_sure))
-        raise
-    replaced = None if begun is None else begun.before
-    pending.update(
-        key, PendingCreate(clock() + settle, is_sure=True, uid=uid, before=replaced)
-    )  # evolve takes twice as long
-    return uid
-
-
-async def look_after_refusal(refusal: ApiError, look: Callable[[], Awaitable[T | None]]) -> T | None:
-    """Search once for an object whose create was refused, because it may exist.
-
-    Args:
-        refusal: Error of the create. It gets a note if the search fails.
-        look: Searches for the object.
-
-    Returns:
-        The object, or None if it is missing or the search failed. After throttling or an authentication failure there
-        is no search, because neither says anything about the object.
-
-    """
-    if isinstance(refusal, (RateLimitError, AuthenticationError)):
-        return None
-    try:
-        return await look()
-    except FacturaOnlineError as error:
-        refusal.add_note(message("calls.refused_and_not_searched", error=text_of(error)))
-        return None
+    problem: FacturaOnlineError | None = None
+    if uid is not None:
+        try:
+            return await resource.read(uid)
+        except (NotFoundError, UnreadableAnswerError) as error:  # the uid may belong to another object
+            problem = error
+    for value in await resource.find_all():
+        if problem is None or str(value.uid) != uid:
+            return await resource.complete(value)
+    if problem is not None:
+        try:
+            raise problem
+        finally:
+            problem = None
+    return None
 
 
 async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:

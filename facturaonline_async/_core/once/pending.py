@@ -1,4 +1,4 @@
-"""Pending creates: new or recently seen objects that lists may not show yet.
+"""Pending creates of a session: new or recently seen objects that lists may lack.
 
 Lists may show a new object late, and may lack an object that an earlier list showed (replicas, caches). An object that
 no list shows is created only if no pending create says that it exists, or may exist.
@@ -7,15 +7,15 @@ no list shows is created only if no pending create says that it exists, or may e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 
-from attrs import define, evolve
+from attrs import define, evolve, field, frozen
 
-from facturaonline_async._messages import message
-from facturaonline_async.errors import OutcomeUnknownError, UnreadableAnswerError
+from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen
 
-__all__ = ["Key", "PendingCreate", "PendingCreates"]
+__all__ = ["MemoryStore", "PendingCreate", "PendingCreates", "SessionSubscription"]
 
 _DAY = 86_400.0
 """Seconds beyond its settle time for which a confirmed create without a uid is kept.
@@ -26,8 +26,7 @@ have been deleted elsewhere.
 _FIRST_SWEEP = 64
 """Number of entries at which expired ones are first dropped; then whenever the number has doubled."""
 
-#: Endpoint of the create, fingerprint of its keys, and natural key of the object.
-Key = tuple[str, Hashable, Hashable]
+_CONFIRMED = frozenset({StepState.DONE, StepState.UNRESOLVED})
 
 
 @define  # never changed; a frozen class would take twice as long to make, in each create
@@ -37,36 +36,36 @@ class PendingCreate:
     Attributes:
         until: Time of the loop's clock from which lists must show an existing object: `Config.settle` after its create
             or its first sight.
-        is_sure: Whether the API has confirmed that the object exists.
+        state: INTENT or UNKNOWN: it may exist. DONE or UNRESOLVED: the API confirmed it.
         uid: The object's uid, or None if no answer gave it.
-        is_seen: Whether this session read the object, and did not create it.
+        origin: ADOPTED if this session read the object, and did not create it.
         before: Uid of the earlier object of the same key at the time of the create; it is not the created object.
+        begun: Number of its create in this session; 0 if it was only read.
+        nonce: Random text of its create, or ``""``.
+        earlier: Entry of the key that the create replaced, while its outcome is open.
 
     """
 
     until: float
-    is_sure: bool = False
+    state: StepState = StepState.INTENT
     uid: str | None = None
-    is_seen: bool = False
+    origin: Origin | None = None
     before: str | None = None
+    begun: int = 0
+    nonce: str = ""
+    earlier: PendingCreate | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the API has confirmed that the object exists."""
+        return self.state in _CONFIRMED
 
     def is_over(self, now: float) -> bool:
         """Return whether lists must show the object by now.
 
         A confirmed create without a uid lasts a day longer.
         """
-        return self.until + (_DAY if self.is_sure and self.uid is None else 0.0) <= now
-
-    def problem(self, key: Key) -> OutcomeUnknownError | UnreadableAnswerError:
-        """Return the error that explains why the object is not created again."""
-        left = max(0.0, self.until - asyncio.get_running_loop().time())
-        if self.is_seen:
-            return OutcomeUnknownError(
-                message("calls.not_shown_any_more", uid=self.uid or "", seconds=left), endpoint=key[0], uid=self.uid
-            )
-        if self.is_sure:
-            return UnreadableAnswerError(message("calls.created_and_not_shown"), endpoint=key[0], uid=self.uid)
-        return OutcomeUnknownError(message("calls.earlier_create", seconds=left), endpoint=key[0])
+        return self.until + (_DAY if self.uid is None and self.is_confirmed else 0.0) <= now
 
 
 class PendingCreates:
@@ -78,9 +77,11 @@ class PendingCreates:
 
     def __init__(self) -> None:
         self._entries: dict[int, PendingCreate] = {}  # by the hashes of their keys
-        self._by_uid: dict[tuple[str, Hashable, str], int] = {}  # by resource, keys' fingerprint, and uid
+        self._by_uid: dict[tuple[Hashable, Hashable, str], int] = {}  # by kind, owner and uid
         self._without_uid: set[int] = set()  # entries without a uid
         self._sweep_at = _FIRST_SWEEP
+        self._begun = 0
+        self._swept = 0  # number of the latest create whose entry was dropped because it was over
         self._subscribers: dict[int, set[int]] = {}
 
     def __len__(self) -> int:
@@ -91,12 +92,31 @@ class PendingCreates:
         entry = self._entries.get(hash(key))
         return entry if entry is not None and not entry.is_over(asyncio.get_running_loop().time()) else None
 
-    def started(self, key: Key, settle: float, mine: set[int] | None = None) -> PendingCreate:
+    # ── Creates ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def begun(self) -> int:
+        """Number of creates that began in this session."""
+        return self._begun
+
+    def began_after(self, key: Key, number: int) -> bool:
+        """Return whether a create of the key may have begun after that number.
+
+        Args:
+            key: Key of the object.
+            number: Earlier value of `begun`.
+
+        """
+        entry = self._entries.get(hash(key))
+        return self._swept > number or (entry is not None and entry.begun > number)
+
+    def begin(self, key: Key, settle: float, *, nonce: str = "", mine: set[int] | None = None) -> PendingCreate:
         """Record a create before its first byte is sent, and return its entry.
 
         Args:
             key: Key of the object.
             settle: Seconds after which lists must show the object.
+            nonce: Random text of this create; the same one again replaces its entry.
             mine: The caller's own set of `subscribe`, which is not notified.
 
         """
@@ -104,22 +124,52 @@ class PendingCreates:
             if subscriber is not mine:
                 subscriber.add(hash(key))
         known = self.get(key)
-        before = None if known is None else known.uid or known.before
-        entry = PendingCreate(asyncio.get_running_loop().time() + settle, before=before)
+        if known is not None and nonce and known.nonce == nonce:
+            known = known.earlier
+        self._begun += 1
+        entry = PendingCreate(
+            asyncio.get_running_loop().time() + settle,
+            before=None if known is None else known.uid or known.before,
+            begun=self._begun,
+            nonce=nonce,
+            earlier=known,
+        )
         self.update(key, entry)
         return entry
 
-    def restore(self, key: Key, seconds: float, *, is_sure: bool) -> None:
+    def end(self, key: Key, begun: PendingCreate, settle: float, state: StepState, uid: str | None = None) -> None:
+        """Record the outcome of a create; drop it if it was certainly not done.
+
+        Args:
+            key: Key of the object.
+            begun: Entry from `begin`. If another one has replaced it, a create that was not done changes nothing.
+            settle: Seconds after which lists must show the object.
+            state: Outcome of the create.
+            uid: Uid from the answer, or None.
+
+        """
+        if state is StepState.PLANNED or state is StepState.FAILED:
+            if self._entries.get(hash(key)) is begun:
+                self._drop(hash(key))
+                if begun.earlier is not None:
+                    self.update(key, begun.earlier)
+            return
+        until = asyncio.get_running_loop().time() + settle
+        self.update(key, PendingCreate(until, state, uid, None, begun.before, begun.begun, begun.nonce))
+
+    def restore(self, key: Key, seconds: float, state: StepState) -> None:
         """Record a create that was sent before this session began.
 
         Args:
             key: Key of the object.
             seconds: Seconds after which lists must show the object.
-            is_sure: Whether the API has confirmed the create.
+            state: State of the create.
 
         """
         if self.get(key) is None:
-            self.update(key, PendingCreate(asyncio.get_running_loop().time() + seconds, is_sure=is_sure))
+            self.update(key, PendingCreate(asyncio.get_running_loop().time() + seconds, state))
+
+    # ── What is read ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def see(self, key: Key, uid: str, settle: float) -> None:
         """Record that the object was read; lists may lack it for `settle` seconds."""
@@ -127,10 +177,11 @@ class PendingCreates:
         if entry is not None and entry.before == uid:
             return
         if entry is None or entry.uid not in {None, uid}:
-            entry = PendingCreate(asyncio.get_running_loop().time() + settle, is_seen=True)
-        elif entry.is_sure and entry.uid == uid:
-            return
-        self.update(key, evolve(entry, is_sure=True, uid=uid))
+            begun = 0 if entry is None else entry.begun
+            until = asyncio.get_running_loop().time() + settle
+            self.update(key, PendingCreate(until, StepState.DONE, uid, Origin.ADOPTED, begun=begun))
+        elif not (entry.is_confirmed and entry.uid == uid):
+            self.update(key, evolve(entry, state=StepState.DONE, uid=uid))
 
     @property
     def has_unknown_uids(self) -> bool:
@@ -142,69 +193,59 @@ class PendingCreates:
         if hash(key) in self._without_uid and self.get(key) is not None:
             self.see(key, uid, 0.0)
 
-    def is_pending(self, resource: str, fingerprint: Hashable, uid: int | str) -> bool:
+    def is_pending(self, kind: str, owner: Hashable, uid: int | str) -> bool:
         """Return whether a "not found" for this uid proves nothing yet."""
-        number = self._by_uid.get((resource, fingerprint, str(uid)))
+        number = self._by_uid.get((kind, owner, str(uid)))
         entry = None if number is None else self._entries.get(number)
         now = asyncio.get_running_loop().time()
         return entry is not None and not entry.is_over(now) and str(uid) in {entry.uid, entry.before}
 
-    def update(self, key: Key, entry: PendingCreate) -> None:
-        """Replace the entry of a key."""
-        self._entries[hash(key)] = entry
-        if entry.uid is None:
-            self._without_uid.add(hash(key))
-        else:
-            self._without_uid.discard(hash(key))
-            self._by_uid[_resource(key[0]), key[1], entry.uid] = hash(key)
-        if len(self._entries) >= self._sweep_at:
-            now = asyncio.get_running_loop().time()
-            self._entries = {each: entry for each, entry in self._entries.items() if not entry.is_over(now)}
-            self._by_uid = {uid: each for uid, each in self._by_uid.items() if each in self._entries}
-            self._without_uid.intersection_update(self._entries)
-            self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
-
-    def resolve(self, key: Key, begun: PendingCreate | None, *, before: PendingCreate | None = None) -> None:
-        """Drop the entry of a create that was certainly not done.
-
-        An entry that was replaced since stays.
+    def forget(self, kind: str, owner: Hashable, uid: int | str) -> None:
+        """Drop the entry of a deleted object.
 
         Args:
-            key: Key of the object.
-            begun: Entry from `started`; None if the create was never started.
-            before: Entry of the key before `started`, which is restored.
-
-        """
-        if begun is None or self._entries.get(hash(key)) is not begun:
-            return
-        del self._entries[hash(key)]
-        self._without_uid.discard(hash(key))
-        if before is not None:
-            self.update(key, before)
-
-    @contextmanager
-    def deleting(self, resource: str, fingerprint: Hashable, uid: int | str) -> Iterator[None]:
-        """Drop the entry of a deleted object when the ``with`` ends without an error.
-
-        After an error, also "not found", the entry stays: the object may still exist, or the answer may be older than
-        its create.
-
-        Args:
-            resource: Resource, such as ``"series"``.
-            fingerprint: Fingerprint of the keys of the delete; other keys cannot see the object.
+            kind: Kind of the object, such as ``"series"``.
+            owner: Fingerprint of the keys of the delete; other keys cannot see the object.
             uid: Uid of the object.
 
         """
-        yield
-        number = self._by_uid.pop((resource, fingerprint, str(uid)), None)
+        number = self._by_uid.pop((kind, owner, str(uid)), None)
         if number is not None and (entry := self._entries.get(number)) is not None and entry.uid == str(uid):
-            del self._entries[number]  # an entry with another uid, or none, is a newer create of the key
+            self._drop(number)  # an entry with another uid, or none, is a newer create of the key
+
+    # ── Entries ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def update(self, key: Key, entry: PendingCreate) -> None:
+        """Replace the entry of a key."""
+        number = hash(key)
+        self._entries[number] = entry
+        if entry.uid is None:
+            self._without_uid.add(number)
+        else:
+            self._without_uid.discard(number)
+            self._by_uid[key[0], key[1], entry.uid] = number
+        if len(self._entries) >= self._sweep_at:
+            self._sweep()
+
+    def _drop(self, number: int) -> None:
+        del self._entries[number]
+        self._without_uid.discard(number)
+
+    def _sweep(self) -> None:
+        """Drop the entries that are over."""
+        now = asyncio.get_running_loop().time()
+        for number, entry in list(self._entries.items()):
+            if entry.is_over(now):
+                self._swept = max(self._swept, entry.begun)
+                self._drop(number)
+        self._by_uid = {uid: number for uid, number in self._by_uid.items() if number in self._entries}
+        self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
 
     @contextmanager
     def subscribe(self, keys: set[int]) -> Iterator[None]:
         """Inside the ``with``, add the hash of each newly created key to `keys`.
 
-        Keys of the caller's own creates are not added (`started`). The keys of all current entries are added first: an
+        Keys of the caller's own creates are not added (`begin`). The keys of all current entries are added first: an
         entry may expire between a list that lacks its object and the use of that list.
         """
         keys.update(self._entries)
@@ -215,5 +256,76 @@ class PendingCreates:
             del self._subscribers[id(keys)]
 
 
-def _resource(endpoint: str) -> str:
-    return endpoint.partition(".")[0]
+@frozen(eq=False)
+class SessionSubscription:
+    """Keys for which other tasks of the session sent a create since it began.
+
+    Attributes:
+        changed: Hashes of these keys.
+
+    """
+
+    changed: set[int] = field(factory=set)
+
+    def seen(self, key: Key) -> Seen:
+        """Return what the session knew about a key; see `Subscription.seen`."""
+        return Seen(key, self)
+
+
+@define(eq=False)
+class MemoryStore:
+    """Pending creates of a session as a store.
+
+    Attributes:
+        pending: The pending creates.
+        settle: Seconds after which lists must show an object.
+
+    """
+
+    pending: PendingCreates
+    settle: float
+    _subscription: SessionSubscription | None = field(default=None, init=False)
+
+    async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
+        """Return what the session knows about these keys; see `Store.look`."""
+        now, found = asyncio.get_running_loop().time(), {}
+        for key in keys:
+            entry = self.pending.get(key)
+            pending = None if entry is None else Pending(entry.state, entry.until - now, entry.uid, entry.origin)
+            found[key] = Seen(key, self.pending.begun, pending)
+        return found
+
+    async def begin(self, seen: Seen, nonce: str) -> Grant | None:
+        """Record that a create is about to be sent; see `Store.begin`."""
+        key, mark = seen.key, seen.mark
+        known = self.pending.get(key)
+        if known is None or known.nonce != nonce:
+            if isinstance(mark, SessionSubscription):
+                is_refused = hash(key) in mark.changed
+            else:
+                is_refused = not isinstance(mark, int) or self.pending.began_after(key, mark)
+            if is_refused:
+                return None
+        mine = None if self._subscription is None else self._subscription.changed
+        return Grant(key, self.pending.begin(key, self.settle, nonce=nonce, mine=mine))
+
+    async def end(self, of: Grant | Seen, result: Result) -> None:
+        """Record how a create ended, or what a list showed; see `Store.end`."""
+        if result.origin is Origin.ADOPTED or result.state is StepState.CONFLICT:
+            self.pending.see(of.key, result.uids[0], self.settle)
+        elif isinstance(of, Grant) and isinstance(of.mark, PendingCreate):
+            self.pending.end(of.key, of.mark, self.settle, result.state, next(iter(result.uids), None))
+
+    async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
+        """Drop the entry of a deleted object; see `Store.forget`."""
+        self.pending.forget(kind, owner, uid)
+
+    @contextmanager
+    def subscribe(self) -> Iterator[SessionSubscription]:
+        """Return a subscription for the ``with`` block; see `Store.subscribe`.
+
+        Creates of this store are not notified to it.
+        """
+        self._subscription = subscription = SessionSubscription()
+        with self.pending.subscribe(subscription.changed):
+            yield subscription

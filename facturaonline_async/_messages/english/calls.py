@@ -128,6 +128,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "it was there a moment ago (uid {uid}), and neither a list nor get(uid) shows it now: either the API's answers "
         "are late, or it was deleted elsewhere. Nothing was created. Try again in {seconds:.0f} s"
     ),
+    "calls.not_readable_yet": "it exists, but was not readable before the deadline: read it with get(uid) later",
     "calls.refused_and_not_searched": "(whether it is there could not be seen: {error})",
     "calls.not_searched": "(it could not be looked for: {error})",
     # Many calls (`bulk`).

@@ -17,8 +17,6 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     # Reading a company and its keys.
     "empresas.no_keys": "This Empresa has no keys: only list(), get(), find(), current() and ensure() return them. "
     "Read it with get({uid}).",
-    "empresas.not_readable_yet": "the company exists, but was not readable before the deadline: "
-    "read it with get(uid) later",
     "empresas.owner_not_verified": "the owner of the keys of the company {uid} could not be verified: {reason}",
     # A response that is about another company.
     "empresas.other_company": "asked for the company {uid}, the API answered with the company {other}",

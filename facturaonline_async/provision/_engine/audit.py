@@ -18,16 +18,18 @@ from typing import Final
 from attrs import define, field
 
 from facturaonline_async import bulk
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.errors import FacturaOnlineError
-from facturaonline_async.provision._engine.create import Sender, describe
+from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.delay_queue import DelayQueue, is_set_before
 from facturaonline_async.provision._engine.inventory import Duplicate, Inventory
+from facturaonline_async.provision._engine.recorder import describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import several_series
 from facturaonline_async.provision._journal.writer import JournalError
-from facturaonline_async.provision._steps import Step, StepState
+from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import by_key
 
 __all__ = ["Audit"]
@@ -65,13 +67,13 @@ class Audit:
 
     Attributes:
         inventory: companies of the account, as the run knows them.
-        sender: holds the settle time, the recorder and the stop event.
+        creator: holds the settle time, the recorder and the stop event.
         problems: differences found, as sentences.
 
     """
 
     inventory: Inventory
-    sender: Sender
+    creator: Creator
     problems: list[Message] = field(factory=list, init=False)
     _waiting: DelayQueue[_Company] = field(factory=DelayQueue, init=False)
 
@@ -131,7 +133,7 @@ class Audit:
 
     async def _list_series(self, company: _Company) -> None:
         """List a company's series, and record which of them exist exactly once."""
-        company.until = company.until or self._waiting.now() + self.sender.settle
+        company.until = company.until or self._waiting.now() + self.creator.settle
         try:
             listed = by_key(await company.own.series.list())
         except FacturaOnlineError as error:
@@ -148,10 +150,10 @@ class Audit:
                     "run.audit_several_series", count=len(uids), serie=":".join(step.key), uids=", ".join(uids)
                 )
                 self.problems.append(_audited(company.rfc, several))
-                await self.sender.recorder.save(step)
+                await self.creator.recorder.save(step)
             elif step.uid in uids:
                 step.due = 0.0
-                await self.sender.recorder.write(step)
+                await self.creator.recorder.write(step)
             else:
                 missing.append(step)
         if missing and not self._retry_later(company, missing):
@@ -179,10 +181,10 @@ class Audit:
 
         Return the differences, or None if the run was stopped first.
         """
-        stopping, now = self.sender.stopping, asyncio.get_running_loop().time
+        stopping, now = self.creator.stopping, asyncio.get_running_loop().time
         if await is_set_before(stopping, now() + self._seconds(self.inventory.shows_at)):
             return None
-        until, pause = now() + self.sender.settle, _FIRST_PAUSE
+        until, pause = now() + self.creator.settle, _FIRST_PAUSE
         while True:
             try:
                 found = await self.inventory.audit()
@@ -201,7 +203,7 @@ class Audit:
 
         If there are no differences, record that all companies exist exactly once.
         """
-        journal = self.sender.recorder.journal
+        journal = self.creator.recorder.journal
         if journal is None:
             return
         if not found:
@@ -210,7 +212,7 @@ class Audit:
             if each.is_several:
                 (step,) = [step for step in await journal.steps_of_row(each.rfc) if step.is_empresa]
                 step.phase, step.reason = StepState.CONFLICT, each.text
-                await self.sender.recorder.save(step)
+                await self.creator.recorder.save(step)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,11 +221,11 @@ class Audit:
 
         The bound is needed because the wall clock may be set.
         """
-        return min(max(moment - time.time(), 0.0), self.sender.settle)
+        return min(max(moment - time.time(), 0.0), self.creator.settle)
 
     async def _is_stopped_first(self, task: asyncio.Task[None]) -> bool:
         """Wait for the task; return True if the run was stopped first."""
-        stopping = asyncio.create_task(self.sender.stopping.wait())
+        stopping = asyncio.create_task(self.creator.stopping.wait())
         try:
             await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -6,27 +6,29 @@ import time
 
 from attrs import define, field, fields
 
-from facturaonline_async._core.once.create import BeforeSend, poll_until
-from facturaonline_async._core.once.pending import Key
+from facturaonline_async._core.once.create import poll_until
+from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
+from facturaonline_async.empresas._service import empresa_resource
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
     InvalidInputError,
-    NotFoundError,
     UnreadableAnswerError,
 )
-from facturaonline_async.provision._engine.create import Sender, describe
+from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.recorder import describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.finding_columns import refused_in_columns
 from facturaonline_async.provision._plan.models import Existing
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 
 __all__ = ["EmpresaSteps"]
 
@@ -37,7 +39,7 @@ class EmpresaSteps:
 
     Attributes:
         inventory: companies of the account.
-        sender: sends the creates.
+        creator: sends the creates.
         check_sello: checks certificates; None: no check.
         existing: what to do with a company that exists, unless its row overrides it.
         is_refused: whether the API refused the main keys; no further company is tried then.
@@ -45,7 +47,7 @@ class EmpresaSteps:
     """
 
     inventory: Inventory
-    sender: Sender
+    creator: Creator
     check_sello: CheckSello | None
     existing: Existing
     is_refused: bool = field(default=False, init=False)
@@ -76,7 +78,7 @@ class EmpresaSteps:
                 step.phase = StepState.FAILED
             progress.is_unread = step.phase is StepState.DONE and getattr(error, "is_transient", False)
             step.reason = describe(error)
-            await self.sender.recorder.save(step)
+            await self.creator.recorder.save(step)
 
     def key(self, step: Step) -> Key:
         """Return the key of this create within the session."""
@@ -86,7 +88,7 @@ class EmpresaSteps:
         """Check whether a person has resolved the step since an earlier run."""
         if step.phase is StepState.CONFLICT or (step.phase is StepState.UNRESOLVED and not step.due):
             reconcile(step, self.inventory.existing.get(step.rfc, ()), (), is_due=True, several=several_companies)
-            await self.sender.recorder.save(step)
+            await self.creator.recorder.save(step)
 
     async def _ensure(self, progress: RowProgress) -> None:
         """Adopt, update or create the company of a PLANNED step."""
@@ -102,7 +104,7 @@ class EmpresaSteps:
         else:
             await self._create(progress)
             return
-        await self.sender.recorder.save(step)
+        await self.creator.recorder.save(step)
 
     async def _adopt_or_update(self, progress: RowProgress, uid: str) -> None:
         """Adopt, update or refuse a company that exists, as the plan says."""
@@ -112,7 +114,7 @@ class EmpresaSteps:
             return
         nueva = await (self._load_validated(progress) if existing == "update" else self._load_for_digest(progress))
         if nueva is not None:
-            step.digest = self.sender.recorder.empresa_digest(nueva)
+            step.digest = self.creator.recorder.empresa_digest(nueva)
         if nueva is not None and existing == "update":
             progress.own = await self._connect_own(uid, step.rfc)  # first: verify that the uid is this company's
             await self.inventory.client.empresas.update(uid, _changes(nueva), validate=False)
@@ -124,7 +126,7 @@ class EmpresaSteps:
 
         The data of an adopted company are not sent, so that files may be missing.
         """
-        if self.sender.recorder.journal is None:
+        if self.creator.recorder.journal is None:
             return None
         try:
             return await progress.row.load()
@@ -153,21 +155,9 @@ class EmpresaSteps:
         """Validate the company's data, and create it."""
         step, client = progress.empresa, self.inventory.client
         nueva = await self._load_validated(progress)
-        step.digest = self.sender.recorder.empresa_digest(nueva)
+        step.digest = self.creator.recorder.empresa_digest(nueva)
 
-        async def find_uids(uid: str | None) -> list[str]:
-            listed = [empresa.uid for empresa in await client.empresas.find_all(step.rfc)]
-            if listed or uid is None:
-                return listed
-            try:
-                return [(await client.empresas.get_verified(uid, rfc=step.rfc)).uid]
-            except NotFoundError:
-                return []
-
-        async def send(before_send: BeforeSend) -> str:
-            return (await client.empresas.post(nueva, before_send)).uid
-
-        await self.sender.create(step, self.key(step), send, find_uids)
+        await self.creator.create(step, empresa_resource(client.empresas, nueva))
 
     async def _open(self, progress: RowProgress) -> None:
         """Read the company and its keys, and add it to the inventory."""
@@ -187,7 +177,7 @@ class EmpresaSteps:
         self.inventory.key_marks[step.rfc] = hash(progress.own.credentials.api_key.reveal())
         if step.reason:
             step.reason = ""
-            await self.sender.recorder.save(step)
+            await self.creator.recorder.save(step)
 
     async def _verify_uid(self, step: Step, problem: UnreadableAnswerError) -> None:
         """List by RFC to verify a created company's uid.
@@ -219,8 +209,8 @@ class EmpresaSteps:
             step.reason = several_companies(uids)
         else:
             step.phase, step.how, step.uid = StepState.UNRESOLVED, None, None
-            step.reason, step.due = describe(problem), time.time() + self.sender.settle
-        await self.sender.recorder.save(step)
+            step.reason, step.due = describe(problem), time.time() + self.creator.settle
+        await self.creator.recorder.save(step)
 
     async def _connect_own(self, uid: str, rfc: str) -> FacturaOnline:
         """Poll the company until it is readable, and return a client with its own keys.

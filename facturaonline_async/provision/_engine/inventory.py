@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from attrs import define, field, frozen
 
-from facturaonline_async._core.once.pending import Key
+from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.empresas._models import normalize_rfc
@@ -74,7 +74,7 @@ class Inventory:
 
     def key(self, rfc: str) -> Key:
         """Return the key of a company's create within the session."""
-        return "empresas.create", self.client.credentials.fingerprint, rfc
+        return "empresas", self.client.credentials.fingerprint, rfc
 
     async def read(self, rfcs: Container[str]) -> None:
         """List the companies of the account, and keep those of the plan.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import Message, message
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 
 __all__ = ["reconcile"]
 

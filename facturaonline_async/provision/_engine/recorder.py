@@ -7,12 +7,27 @@ from collections.abc import Callable, Iterable
 from attrs import define, field, frozen
 
 from facturaonline_async._core.logging import LOGGER
+from facturaonline_async._messages import Message, message
 from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async.errors import FacturaOnlineError, text_of
 from facturaonline_async.provision._journal.digests import empresa_digest
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.provision._steps import Step
 
-__all__ = ["Recorder", "StepEvent"]
+__all__ = ["Recorder", "StepEvent", "describe"]
+
+
+def describe(error: Exception) -> str:
+    """Return an error's text with its notes.
+
+    Of an error of another library, only the type is returned. Its text may hold secrets.
+    """
+    if not isinstance(error, FacturaOnlineError):
+        return message("run.unexpected_error", type=type(error).__name__)
+    text = text_of(error)
+    for note in getattr(error, "__notes__", ()):
+        text = text.then(note) if isinstance(text, Message) and isinstance(note, Message) else f"{text} {note}"
+    return text
 
 
 @frozen(kw_only=True)

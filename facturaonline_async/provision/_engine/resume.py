@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from attrs import define, field
 
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
 from facturaonline_async.client import engine_of
 from facturaonline_async.empresas._models import normalize_rfc
@@ -17,7 +18,7 @@ from facturaonline_async.provision._journal.digests import changed_columns, empr
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow
 from facturaonline_async.provision._report import RunReport
-from facturaonline_async.provision._steps import Step, StepState
+from facturaonline_async.provision._steps import Step
 
 __all__ = ["Resumed", "begin", "restore"]
 
@@ -152,8 +153,7 @@ class _PlanDiff:
             # Counted from now: the wall clock may have been set since the earlier moment was written.
             step.due = time.time() + self.settle
         if step.is_empresa and step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
-            key, is_sure = self.inventory.key(step.rfc), step.phase is StepState.UNRESOLVED
-            engine_of(self.inventory.client).pending.restore(key, self.settle, is_sure=is_sure)
+            engine_of(self.inventory.client).pending.restore(self.inventory.key(step.rfc), self.settle, step.phase)
         step.number = row.number
         if before != (step.phase, step.number, step.due, step.reason):
             self._save.append(step)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from attrs import define
 
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.provision._plan.finding_columns import as_problem
 from facturaonline_async.provision._plan.models import PlanRow
 from facturaonline_async.provision._report import RowOutcome, SerieOutcome, State
-from facturaonline_async.provision._steps import Step, StepState
+from facturaonline_async.provision._steps import Step
 from facturaonline_async.sat._findings import Finding
 
 __all__ = ["RowProgress", "outcome"]

@@ -11,18 +11,21 @@ from typing import Final
 from attrs import define
 
 from facturaonline_async import bulk
-from facturaonline_async._core.once.create import BeforeSend, poll_until
-from facturaonline_async._core.once.pending import Key
+from facturaonline_async._core.once.create import poll_until
+from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline, engine_of
-from facturaonline_async.errors import AuthenticationError, NotFoundError, UnreadableAnswerError
-from facturaonline_async.provision._engine.create import Sender, describe
+from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
+from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.recorder import describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.models import PlanSerie
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import Serie, by_key
+from facturaonline_async.series._service import serie_resource
 
 __all__ = ["SerieSteps", "digest", "several_series"]
 
@@ -45,11 +48,11 @@ class SerieSteps:
     """Advances the series of a company.
 
     Attributes:
-        sender: sends the creates.
+        creator: sends the creates.
 
     """
 
-    sender: Sender
+    creator: Creator
 
     async def advance(self, progress: RowProgress, *, is_due: bool) -> None:
         """Advance the row's series as far as possible without waiting.
@@ -87,8 +90,8 @@ class SerieSteps:
             ):
                 self._publish(own, step)
                 if step.digest is None:
-                    step.digest = self.sender.recorder.digest(partial(digest, wanted))
-                await self.sender.recorder.save(step)
+                    step.digest = self.creator.recorder.digest(partial(digest, wanted))
+                await self.creator.recorder.save(step)
         to_create = [(wanted, step) for wanted, step in pairs if step.phase is StepState.PLANNED]
         for sent in await bulk.run(
             to_create, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)
@@ -102,15 +105,15 @@ class SerieSteps:
         No task of the session repeats them then.
         """
         for step in progress.series:
-            is_sure = step.phase is StepState.UNRESOLVED or (step.phase is StepState.DONE and step.uid is None)
-            if is_sure or step.phase is StepState.UNKNOWN:
-                left = min(max(step.due - time.time(), 0.0), self.sender.settle)
-                self.sender.engine.pending.restore(_key(own, step), left, is_sure=is_sure)
+            is_unlisted = step.phase is StepState.DONE and step.uid is None
+            if is_unlisted or step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
+                left = min(max(step.due - time.time(), 0.0), self.creator.settle)
+                self.creator.engine.pending.restore(_key(own, step), left, step.phase)
 
     def _publish(self, own: FacturaOnline, step: Step) -> None:
         """Publish a listed uid to all tasks of this session: later lists may lack it."""
         if step.uid is not None:
-            self.sender.engine.pending.see(_key(own, step), step.uid, self.sender.settle)
+            self.creator.engine.pending.see(_key(own, step), step.uid, self.creator.settle)
 
     async def _record_list_failure(self, progress: RowProgress, error: Exception, *, is_due: bool) -> None:
         """Record why the series could not be listed."""
@@ -118,7 +121,7 @@ class SerieSteps:
         for step in progress.series:
             if step.phase is not StepState.DONE:
                 step.reason = describe(error)
-                await self.sender.recorder.save(step)
+                await self.creator.recorder.save(step)
 
     async def _save_baseline(self, progress: RowProgress, listed: _Listed) -> None:
         """Write the baseline of the series that were never sent, before any of them is."""
@@ -126,7 +129,7 @@ class SerieSteps:
         baseline = progress.baseline = progress.baseline or {}
         baseline |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
         if unsent:
-            await self.sender.recorder.save_baseline(
+            await self.creator.recorder.save_baseline(
                 unsent, [(*step.primary_key, uid) for step in unsent for uid in baseline[step.key]]
             )
 
@@ -134,30 +137,12 @@ class SerieSteps:
         """Create one serie with the company's own keys."""
         wanted, step = to_create
 
-        async def send(before_send: BeforeSend) -> None:
-            await own.series.post(
-                letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio, before_send=before_send
-            )
-
-        async def find_uids(uid: str | None) -> list[str]:
-            listed = [str(serie.uid) for serie in by_key(await own.series.list()).get(wanted.key, ())]
-            if listed or uid is None:
-                return listed
-            try:
-                serie = await own.series.get(uid)
-            except NotFoundError:
-                return []
-            if str(serie.uid) != uid:
-                raise UnreadableAnswerError(
-                    message("series.other_uid", uid=uid, answered=serie.uid),
-                    endpoint="series.get",
-                    uid=uid,
-                )
-            return [uid] if serie.key == wanted.key else []
-
-        step.digest = self.sender.recorder.digest(partial(digest, wanted))
+        resource = serie_resource(
+            own.series, letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio
+        )
+        step.digest = self.creator.recorder.digest(partial(digest, wanted))
         with suppress(AuthenticationError):  # this company's keys were refused: the step records it
-            await self.sender.create(step, _key(own, step), send, find_uids)
+            await self.creator.create(step, resource)
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Poll the list until it shows all created series: their creates return no uid."""
@@ -188,11 +173,11 @@ class SerieSteps:
         for step in progress.series:
             self._publish(own, step)
             if step in without_uid or step.uid is not None:
-                await self.sender.recorder.save(step)
+                await self.creator.recorder.save(step)
 
 
 def _key(own: FacturaOnline, step: Step) -> Key:
-    return "series.create", own.credentials.fingerprint, step.key
+    return "series", own.credentials.fingerprint, *step.key
 
 
 def _assign_uid(step: Step, uids: Sequence[str]) -> None:

@@ -9,15 +9,15 @@ from collections import deque
 
 from attrs import define, field
 
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
 from facturaonline_async.errors import AuthenticationError, FacturaOnlineError
-from facturaonline_async.provision._engine.create import describe
 from facturaonline_async.provision._engine.delay_queue import DelayQueue
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
 from facturaonline_async.provision._engine.inventory import list_companies, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.recorder import describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
-from facturaonline_async.provision._steps import StepState
 
 __all__ = ["WaitingRows"]
 
@@ -121,7 +121,7 @@ class WaitingRows:
         """List the companies once, and reconcile all waiting companies, due or not."""
         started_at = self._queue.now()
         rows = {progress.empresa.rfc: progress for progress in self._queue if progress.empresa.phase in _SENT}
-        client, sender = self.companies.inventory.client, self.companies.sender
+        client, creator = self.companies.inventory.client, self.companies.creator
         try:
             listed = await list_companies(client, rows)
         except FacturaOnlineError as error:
@@ -143,9 +143,9 @@ class WaitingRows:
             progress.failed_lists = 0
             if step.phase is not was:
                 if step.uid is not None:
-                    sender.engine.pending.see(self.companies.key(step), step.uid, self.settle)
+                    creator.engine.pending.see(self.companies.key(step), step.uid, self.settle)
                 progress.due = 0.0
-                await sender.recorder.save(step)
+                await creator.recorder.save(step)
             if step.phase is not was or started_at >= progress.due:
                 self._resume([progress])
             elif self._queue[progress] <= started_at:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 
 from attrs import field, frozen
 
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.progress import THERE, Status, open_snapshot
 from facturaonline_async.provision._journal.reader import read_steps, safe
-from facturaonline_async.provision._steps import Step, StepState
+from facturaonline_async.provision._steps import Step
 
 __all__ = ["History", "HistoryEntry", "HistoryRow", "RunThroughput", "read_history", "throughput_of_runs"]
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import InvalidInputError, NotSentError
-from facturaonline_async.provision._steps import Origin, StepState
 
 __all__ = [
     "LATEST",

@@ -28,6 +28,7 @@ import anyio
 import anyio.to_thread
 from attrs import frozen
 
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
 from facturaonline_async.provision._journal.opening import (
     JournalError,
@@ -39,7 +40,7 @@ from facturaonline_async.provision._journal.opening import (
 )
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._journal.seal import checkpoint, wal_size
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 
 __all__ = ["COLUMNS", "Journal", "JournalError", "read_step"]
 

@@ -26,6 +26,7 @@ from facturaonline_async import (
     ServerError,
     SessionManager,
 )
+from tests.creates import create_after
 from tests.plans import nueva
 from tests.raw import Exchange, http, raw_server
 from tests.replay import CREDENTIALS
@@ -363,7 +364,7 @@ async def test_a_session_closed_between_slot_and_attempt_sends_nothing() -> None
             await client.series.get(7)
 
             with pytest.raises(NotSentError, match="closed before the call was sent"):
-                await client.series.create(letra="F", tipo_documento="factura", before_send=client.session.aclose)
+                await create_after(client, "F", client.session.aclose)
     assert len(server.requests) == 1
 
 

@@ -29,6 +29,7 @@ from facturaonline_async import (
     connect,
 )
 from facturaonline_async._core.once.pending import PendingCreate, PendingCreates
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import BRIEF
@@ -635,14 +636,14 @@ async def test_a_refused_create_does_not_drop_a_concurrent_one(kind: Kind) -> No
         assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
 
 
-def test_resolving_a_create_drops_only_its_own_entry() -> None:
+def test_a_refused_create_drops_only_its_own_entry() -> None:
     async def main() -> None:
-        pending, key = PendingCreates(), ("series.create", "key", "F")
-        begun = pending.started(key, 100)
-        pending.update(key, PendingCreate(100, is_sure=True, uid="7"))
-        pending.resolve(key, begun)
-        pending.resolve(key, None)
-        assert pending.get(key) == PendingCreate(100, is_sure=True, uid="7")
+        pending, key = PendingCreates(), ("series", "owner", "F")
+        begun = pending.begin(key, 100)
+        other = PendingCreate(100, StepState.DONE, uid="7")
+        pending.update(key, other)
+        pending.end(key, begun, 100, StepState.FAILED)
+        assert pending.get(key) is other
 
     virtually(main())
 
@@ -670,14 +671,14 @@ def test_expired_entries_are_dropped_and_others_kept() -> None:
     async def main() -> None:
         pending = PendingCreates()
         for number in range(1000):
-            pending.see(("series.create", "key", number), str(number), 1.0)
+            pending.see(("series", "owner", number), str(number), 1.0)
             await asyncio.sleep(0.1)
-        pending.update(("series.create", "key", "sure"), PendingCreate(0.0, is_sure=True))
+        pending.update(("series", "owner", "sure"), PendingCreate(0.0, StepState.DONE))
         await asyncio.sleep(1000)
         assert len(pending) < 200
-        assert pending.get(("series.create", "key", "sure")) is not None
+        assert pending.get(("series", "owner", "sure")) is not None
         await asyncio.sleep(86_400)
-        assert pending.get(("series.create", "key", "sure")) is None
+        assert pending.get(("series", "owner", "sure")) is None
 
     virtually(main())
 

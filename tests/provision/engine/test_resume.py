@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 
 from facturaonline_async import FacturaOnline, InvalidInputError, NuevaEmpresa, Sello, connect
 from facturaonline_async._cli.example import example_rfcs
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import (
     Existing,
     Plan,
@@ -26,7 +27,6 @@ from facturaonline_async.provision import (
     provision,
 )
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
-from facturaonline_async.provision._steps import StepState
 from facturaonline_async.sello import CheckReport
 from facturaonline_async.sello._check_in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, Fault, make_sello

@@ -18,11 +18,12 @@ from hypothesis import example, given, strategies as st
 from rich.console import Console
 
 from facturaonline_async._cli import report, report_html, status as status_command
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision import InvalidJournalError, JournalError
 from facturaonline_async.provision._journal.history import read_history
 from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 from tests.journals import HOST, alter, fill, mixed, row, write
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\x7f\x00"

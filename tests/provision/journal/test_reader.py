@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from facturaonline_async._cli.run_texts import format_run, next_steps
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision import JournalError
 from facturaonline_async.provision._journal.progress import Status, read_progress
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 from tests.journals import HOST, mixed, row, save, worker, write
 
 _NOBODY = 65534

@@ -19,11 +19,12 @@ from pathlib import Path
 import pytest
 
 from facturaonline_async import connect
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import InvalidJournalError, JournalError, JournalInUseError, State, provision
 from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.seal import side_file
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Step, StepState
+from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
 from tests.provision.verdict import Verdict, judge
@@ -39,7 +40,8 @@ _WRITES_AND_DIES = """
     from facturaonline_async.provision._journal import writer as journals
     from facturaonline_async.provision._journal.writer import Journal
     from facturaonline_async.provision._journal.seal import Seal
-    from facturaonline_async.provision._steps import Step, StepState
+    from facturaonline_async._core.once.states import StepState
+    from facturaonline_async.provision._steps import Step
 
     def die(*_):
         os.kill(os.getpid(), 9)

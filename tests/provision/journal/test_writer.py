@@ -20,11 +20,12 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import FacturaOnline, connect
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, provision
 from facturaonline_async.provision._journal import writer as journals
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Origin, Step, StepState
+from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
 from tests.plans import nueva, private_key
@@ -110,7 +111,8 @@ async def test_steps_are_read_in_pages_and_in_order(tmp_path: Path) -> None:
 _DIES = """
     import asyncio, os, sys
     from facturaonline_async.provision._journal.writer import Journal
-    from facturaonline_async.provision._steps import Step, StepState
+    from facturaonline_async._core.once.states import StepState
+    from facturaonline_async.provision._steps import Step
 
     async def main():
         journal = await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")

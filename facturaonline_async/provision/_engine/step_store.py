@@ -1,0 +1,137 @@
+"""The steps of a run as a store of creates, written to its journal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
+
+from attrs import define, field
+
+from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen
+from facturaonline_async._messages import Message, message
+from facturaonline_async.errors import NotSentError
+from facturaonline_async.provision._engine.recorder import Recorder, describe
+from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._steps import Step
+
+__all__ = ["StepStore", "StoppedError", "stopped"]
+
+
+class StoppedError(NotSentError):
+    """The run was stopped before this request was sent."""
+
+
+def stopped(step: Step) -> Message:
+    """Return the reason of a step that a stopped run has not sent."""
+    return message("run.not_tried_again_stopped" if step.sends else "run.not_tried_stopped")
+
+
+@define(eq=False)
+class StepStore:
+    """Steps of a run as a store.
+
+    The run owns its journal alone, so that nobody else begins a create of its steps: the journal's lock takes the place
+    of a comparison for each key. A step counts as sent once, however often its attempts were certainly not done.
+
+    Attributes:
+        recorder: Where each step is written.
+        settle: Seconds after which lists must show a create that took effect.
+        stopping: Set when nothing more may be sent.
+        problem: Why a result could not be written, or None; the run ends then.
+
+    """
+
+    recorder: Recorder
+    settle: float
+    stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    problem: JournalError | None = field(default=None, init=False)
+    _steps: dict[Key, Step] = field(factory=dict, init=False)
+    _nonces: dict[Key, str] = field(factory=dict, init=False)
+
+    @contextmanager
+    def holding(self, key: Key, step: Step) -> Iterator[None]:
+        """Let this step be the record of a key inside the ``with`` block."""
+        self._steps[key] = step
+        try:
+            yield
+        finally:
+            del self._steps[key]
+            self._nonces.pop(key, None)
+
+    async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
+        """Return what the steps of these keys say; see `Store.look`."""
+        return {key: Seen(key, step.sends, _pending(step, self.settle)) for key in keys for step in [self._steps[key]]}
+
+    async def begin(self, seen: Seen, nonce: str) -> Grant | None:
+        """Write the intent; it is durable when this returns. See `Store.begin`.
+
+        Raises:
+            StoppedError: The run was stopped.
+            JournalError: The journal could not be written.
+
+        """
+        key, before, step = seen.key, seen.mark, self._steps[seen.key]
+        if self.stopping.is_set():
+            raise StoppedError(stopped(step))
+        if not isinstance(before, int) or (step.sends != before and self._nonces.get(key) != nonce):
+            return None
+        self._nonces[key] = nonce
+        step.phase, step.reason, step.sends = StepState.INTENT, "", before + 1
+        try:
+            await self.recorder.save(step)
+        except asyncio.CancelledError:
+            step.phase, step.sends = StepState.PLANNED, before
+            self.recorder.save_nowait(step)
+            raise
+        return Grant(key, before)
+
+    async def end(self, of: Grant | Seen, result: Result) -> None:
+        """Write the outcome of a create, or what a list showed; see `Store.end`."""
+        step = self._steps[of.key]
+        step.phase, step.reason = result.state, "" if result.error is None else describe(result.error)
+        if result.is_cancelled and result.state is StepState.UNKNOWN:
+            step.reason = message("run.interrupted")
+        if result.state in {StepState.PLANNED, StepState.FAILED} and isinstance(of.mark, int):
+            step.sends = of.mark
+        elif result.state is StepState.CONFLICT:
+            step.how, step.uid = None, None
+            step.reason = message("run.several", count=len(result.uids), uids=", ".join(result.uids))
+        elif result.state is StepState.DONE:
+            step.how, step.uid = result.origin, next(iter(result.uids), None)
+        if result.state in {StepState.UNKNOWN, StepState.UNRESOLVED} or result.origin is Origin.CREATED:
+            step.due = time.time() + self.settle
+        if isinstance(result.error, JournalError):
+            self.problem = result.error
+            return
+        if result.is_cancelled:
+            self.recorder.save_nowait(step)
+            return
+        try:
+            await self.recorder.save(step)
+        except JournalError as problem:
+            self.problem = problem
+
+    async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
+        """Do nothing: a run deletes nothing."""
+
+    @contextmanager
+    def subscribe(self) -> Iterator[StepStore]:
+        """Return this store: only the run itself begins creates of its steps."""
+        yield self
+
+    def seen(self, key: Key) -> Seen:
+        """Return the step's state at the begin of the run; see `Subscription.seen`."""
+        return Seen(key, self._steps[key].sends)
+
+
+def _pending(step: Step, settle: float) -> Pending | None:
+    """Return the create of a step that lists may not show yet, or None."""
+    seconds = min(max(step.due - time.time(), 0.0), settle)
+    if step.phase is StepState.INTENT:  # of a killed run: it may have been sent at any moment
+        return Pending(StepState.UNKNOWN, settle)
+    if step.phase is StepState.UNRESOLVED or (step.phase in {StepState.UNKNOWN, StepState.DONE} and seconds > 0):
+        return Pending(step.phase, seconds, step.uid, step.how)
+    return None
