@@ -152,12 +152,12 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
     found: dict[int, CheckReport] = {}
     limiter = anyio.CapacityLimiter(_CHECKS)
 
-    async def report(numbered: tuple[int, _Pair]) -> CheckReport | None:
-        """Return the report of a pair that comes with its number."""
-        return await _report(numbered[1], limiter, production=production)
+    async def check(numbered: tuple[int, _Pair]) -> CheckReport | None:
+        """Check a pair that comes with its number."""
+        return await _check_pair(numbered[1], limiter, production=production)
 
     with progress.bar(message("cli.label_certificates"), len(pairs), quiet=quiet) as advance:
-        async with bulk.stream(list(enumerate(pairs)), report, concurrency=_CONCURRENCY) as outcomes:
+        async with bulk.stream(list(enumerate(pairs)), check, concurrency=_CONCURRENCY) as outcomes:
             async for outcome in outcomes:
                 advance()
                 if (result := outcome.result()) is not None:
@@ -165,7 +165,7 @@ async def _check(pairs: Sequence[_Pair], *, production: bool, quiet: bool) -> li
     return [(pairs[number], found[number]) for number in sorted(found)]
 
 
-async def _report(pair: _Pair, limiter: anyio.CapacityLimiter, *, production: bool) -> CheckReport | None:
+async def _check_pair(pair: _Pair, limiter: anyio.CapacityLimiter, *, production: bool) -> CheckReport | None:
     """Return the report of a pair; None if a row of a plan has no such pair.
 
     A file that cannot be read is a finding.

@@ -19,7 +19,7 @@ class RetrySafety(enum.Enum):
     #: Its effect is the same once or twice: repeat it.
     IDEMPOTENT = "idempotent"
     #: Its effect can be read: verify, and repeat it only if the effect is missing.
-    VERIFY_FIRST = "state"
+    VERIFY_FIRST = "verify first"
     #: Its effect adds up: repeat it only if it was certainly not done.
     NEVER = "never"
 

@@ -70,7 +70,7 @@ class Empresa(KeepsSecrets):
         colonia: neighbourhood.
         codpos: postal code, five digits.
         ciudad: city.
-        estado: state.
+        estado: federal state.
         email: address for mail.
         logo_path: path of the logo on the server.
         cer: name of the CSD's certificate file on the server, not its content.
@@ -283,7 +283,7 @@ class NuevaEmpresa:
         exterior: number of the house.
         interior: number of the flat or office.
         colonia: neighbourhood.
-        estado: state.
+        estado: federal state.
         ciudad: city.
         delegacion: municipio or alcaldía. (In the provider's samples the value that was sent did not come back.)
         telefono: telephone number.
@@ -350,7 +350,7 @@ class CambiosEmpresa:
         exterior: number of the house.
         interior: number of the flat or office.
         colonia: neighbourhood.
-        estado: state.
+        estado: federal state.
         ciudad: city.
         delegacion: municipio or alcaldía.
         telefono: telephone number.

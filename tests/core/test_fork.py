@@ -78,7 +78,7 @@ def step(loop: asyncio.AbstractEventLoop) -> None:
 
 def is_held(client: FacturaOnline) -> bool:
     """Return whether a throttled call pauses before its retry."""
-    return any(key.held_until for key in client.session._engine._scheduler._keys.values())
+    return any(key.held_until for key in client.session._engine._scheduler._key_pairs.values())
 
 
 def ended(loop: asyncio.AbstractEventLoop, work: Any) -> str:

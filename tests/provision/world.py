@@ -112,14 +112,14 @@ class World:
     fates: Counter[str] = field(factory=Counter)
     copies: list[bytes] = field(factory=list)
     gap: str = ""
-    state: state.State = field(init=False)
+    state: state.AccountState = field(init=False)
     api: Api = field(init=False)
     book: sqlite3.Connection = field(init=False)
     life: Life = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         behaviour = state.Behaviour(list_lag=self.list_lag, read_lag=self.read_lag, paging=False)
-        self.state = state.State(0, behaviour, {"empresas", "series"})
+        self.state = state.AccountState(0, behaviour, {"empresas", "series"})
         self.state.add_empresa(main_row())
         self.api = Api(self.state, (*series.ROUTES, *empresas.ROUTES))
         self.book = sqlite3.connect(":memory:", isolation_level=None)

@@ -8,7 +8,7 @@ import pytest
 
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing import Emulator
-from facturaonline_async.testing._emulator.state import Behaviour, State
+from facturaonline_async.testing._emulator.state import AccountState, Behaviour
 
 from .caller import Caller, headers
 
@@ -210,7 +210,7 @@ def test_listing_series_reads_only_the_rows_of_the_company() -> None:
             Counting.opened += 1
             return super().get(key, default)
 
-    state = State(0, Behaviour(list_lag=0, read_lag=0, paging=False), ("empresas", "series"))
+    state = AccountState(0, Behaviour(list_lag=0, read_lag=0, paging=False), ("empresas", "series"))
     for number in range(1000):
         state.add_serie(Counting(empresa=str(number % 500)))
     state.series("7")
@@ -221,7 +221,7 @@ def test_listing_series_reads_only_the_rows_of_the_company() -> None:
 
 
 def test_rows_of_a_further_resource_are_deleted_with_their_company() -> None:
-    state = State(0, Behaviour(list_lag=0, read_lag=0, paging=False), ("series", "clientes", "empresas"))
+    state = AccountState(0, Behaviour(list_lag=0, read_lag=0, paging=False), ("series", "clientes", "empresas"))
     gone, stays = state.add_empresa({}), state.add_empresa({})
     state.tables["clientes"] |= {1: {"empresa": gone}, 2: {"empresa": stays}, 3: {}}
     state.remove_empresa(gone)

@@ -18,7 +18,7 @@ Algorithm
                                         │ _serve_queue
                                         ├─▶ _blocked_until     heap by time: waits for a window or a hold ── timer ──┐
                                         ├─▶ _blocked_on_grants by window: waits for a reservation ── commit, cancel ─┤
-                                        ├─▶ _blocked_on_key    by key pair: waits for a slot of it ── release ───────┤
+                                        ├─▶ _blocked_on_key_pair by key pair: waits for a slot ── release ───────────┤
                                         │                                                                            │
                                         │◀── _make_ready ────────────────────────────────────────────────────────────┘
                                         ▼
@@ -29,8 +29,8 @@ Algorithm
     A `SlidingWindow` keeps the times of its last starts, so that any interval of its length is bounded.
     Under load it spreads starts over a grid, so that two bursts cannot meet at the server. One timer serves the
     earliest of all waits. A grant is a reservation until its caller resumes, and becomes a start only then: a stall of
-    the event loop cannot bunch the starts of two windows. Endpoints and keys do not block each other; only what they
-    share (`total_rates`, `host_rates`, slots) is granted by ticket.
+    the event loop cannot bunch the starts of two windows. Endpoints and key pairs do not block each other; only what
+    they share (`total_rates`, `host_rates`, slots) is granted by ticket.
 
 Invariants, and the test of each (tests/core/limits; `test_scheduler_model.py` compares all of it with a slow model)
     - No window of any length ``per`` holds more than ``calls`` starts: `test_no_window_holds_more_starts_than_calls`,
@@ -47,7 +47,8 @@ Invariants, and the test of each (tests/core/limits; `test_scheduler_model.py` c
       `test_a_blocked_key_occupies_no_slots`.
     - One timer, and none when no call waits: `test_one_timer_serves_any_number_of_waiters`,
       `test_no_timer_remains_when_no_call_waits`.
-    - Idle keys are dropped, keys in use are not: `test_idle_keys_are_dropped`, `test_a_key_in_use_is_never_dropped`.
+    - Idle key pairs are dropped, those in use are not: `test_idle_keys_are_dropped`,
+      `test_a_key_in_use_is_never_dropped`.
     - The scheduler behaves as a simple model on random schedules: `test_the_scheduler_agrees_with_the_model`.
 """
 
@@ -78,7 +79,7 @@ class Scheduler:
     """Rate limiter and semaphore behind one FIFO order.
 
     Each `acquire` grants a start and occupies a slot until `release`. A scheduler needs no start-up and no shutdown
-    unless calls wait (`close`). Idle keys are dropped.
+    unless calls wait (`close`). Idle key pairs are dropped.
 
     Args:
         config: Supplies the rates and the concurrency limits.
@@ -89,9 +90,9 @@ class Scheduler:
         self._config = config
         self._host = tuple(SlidingWindow(rate) for rate in config.host_rates)
         self._slots = config.concurrency
-        self._slots_per_key = config.concurrency_per_key
+        self._slots_per_pair = config.concurrency_per_key
         self._in_flight = 0
-        self._keys: dict[str, KeyPairState] = {}
+        self._key_pairs: dict[str, KeyPairState] = {}
         self._queues: dict[tuple[str, str], EndpointQueue] = {}
         self._sweep_at = _SWEEP_FROM
         self._sweep_due = math.inf
@@ -105,7 +106,7 @@ class Scheduler:
         #: Queues that wait for a window's reservations to be committed or cancelled.
         self._blocked_on_grants: dict[SlidingWindow, list[EndpointQueue]] = {}
         #: Queues that wait for a slot of their key pair.
-        self._blocked_on_key: dict[KeyPairState, list[EndpointQueue]] = {}
+        self._blocked_on_key_pair: dict[KeyPairState, list[EndpointQueue]] = {}
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -152,7 +153,7 @@ class Scheduler:
             NotSentError: As for `acquire`.
 
         """
-        loop, key_pair = asyncio.get_running_loop(), self._keys[key]
+        loop, key_pair = asyncio.get_running_loop(), self._key_pairs[key]
         now = loop.time()
         queue = self._queues.get((endpoint, key)) or self._new_queue(endpoint, key, now)
         if key_pair.held_until <= now and all(window.may_restart(started_at, now) for window in queue.all_windows):
@@ -163,7 +164,7 @@ class Scheduler:
             window.forget(started_at, now)
         key_pair.in_flight -= 1
         self._in_flight -= 1
-        self._unblock_key(key_pair)
+        self._unblock_key_pair(key_pair)
         try:
             return await self._wait(queue, loop, max_wait, is_restart=True)
         except BaseException:
@@ -186,7 +187,7 @@ class Scheduler:
             if self._ready or self._blocked_on_grants or queue.waiting:
                 return False
         key_pair = queue.key_pair
-        if self._in_flight >= self._slots or key_pair.in_flight >= self._slots_per_key or key_pair.held_until > now:
+        if self._in_flight >= self._slots or key_pair.in_flight >= self._slots_per_pair or key_pair.held_until > now:
             return False
         for window in queue.all_windows:
             if window.next_start_at(now):
@@ -201,11 +202,11 @@ class Scheduler:
 
     def release(self, key: str) -> None:
         """Free the slot that a call with this key occupies."""
-        key_pair = self._keys[key]
+        key_pair = self._key_pairs[key]
         key_pair.in_flight -= 1
         self._in_flight -= 1
         if self._waiting:
-            self._unblock_key(key_pair)
+            self._unblock_key_pair(key_pair)
             self._dispatch(asyncio.get_running_loop())
 
     def hold(self, key: str, seconds: float) -> None:
@@ -218,12 +219,12 @@ class Scheduler:
         if not 0 <= seconds < math.inf:
             raise InvalidInputError(message("values.negative", name="seconds", value=repr(seconds)), field="seconds")
         now = asyncio.get_running_loop().time()
-        key_pair = self._keys.get(key) or self._new_key(key, now)
+        key_pair = self._key_pairs.get(key) or self._new_key_pair(key, now)
         key_pair.held_until = max(key_pair.held_until, now + seconds)
 
     def is_held(self, key: str) -> bool:
         """Return whether calls with this key are held."""
-        key_pair = self._keys.get(key)
+        key_pair = self._key_pairs.get(key)
         return key_pair is not None and key_pair.held_until > asyncio.get_running_loop().time()
 
     def stats(self, now: float, *, is_closed: bool) -> SessionStats:
@@ -234,7 +235,7 @@ class Scheduler:
             is_closed: whether the session is closed.
 
         """
-        held = {name: each.held_until - now for name, each in self._keys.copy().items() if each.held_until > now}
+        held = {name: each.held_until - now for name, each in self._key_pairs.copy().items() if each.held_until > now}
         return SessionStats(waiting=self._waiting, in_flight=self._in_flight, held_keys=held, is_closed=is_closed)
 
     def close(self) -> None:
@@ -297,7 +298,7 @@ class Scheduler:
         queue.key_pair.in_flight -= 1
         self._in_flight -= 1
         if self._waiting:
-            self._unblock_key(queue.key_pair)
+            self._unblock_key_pair(queue.key_pair)
             self._unblock_queues(queue, loop.time())
             self._dispatch(loop)
 
@@ -334,12 +335,12 @@ class Scheduler:
             self._timer.cancel()
             self._timer = None
         ready, timed = [queue for _, queue in self._ready], [queue for _, _, queue in self._blocked_until]
-        for queues in (ready, timed, *self._blocked_on_grants.values(), *self._blocked_on_key.values()):
+        for queues in (ready, timed, *self._blocked_on_grants.values(), *self._blocked_on_key_pair.values()):
             for queue in queues:
                 queue.waiters.clear()
                 queue.is_unscheduled = True
         self._ready, self._blocked_until, self._deadlines = [], [], []
-        self._blocked_on_grants, self._blocked_on_key = {}, {}
+        self._blocked_on_grants, self._blocked_on_key_pair = {}, {}
 
     # ── Granting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -371,8 +372,8 @@ class Scheduler:
                 self._blocked_on_grants.setdefault(queue.blocking_window(now), []).append(queue)
             else:
                 heappush(self._blocked_until, (start_at, ticket, queue))
-        elif queue.key_pair.in_flight >= self._slots_per_key:
-            self._blocked_on_key.setdefault(queue.key_pair, []).append(queue)
+        elif queue.key_pair.in_flight >= self._slots_per_pair:
+            self._blocked_on_key_pair.setdefault(queue.key_pair, []).append(queue)
         else:
             self._grant(waiter, now)
             self._make_ready(queue)
@@ -395,8 +396,8 @@ class Scheduler:
         if waiter is not None:
             heappush(self._ready, (waiter.ticket, queue))
 
-    def _unblock_key(self, key: KeyPairState) -> None:
-        for queue in self._blocked_on_key.pop(key, ()):
+    def _unblock_key_pair(self, key_pair: KeyPairState) -> None:
+        for queue in self._blocked_on_key_pair.pop(key_pair, ()):
             self._make_ready(queue)
 
     def _fail_expired(self, now: float) -> None:
@@ -431,23 +432,23 @@ class Scheduler:
         return max((window.next_start_at(now) for window in self._host), default=0.0)
 
     def _new_queue(self, endpoint: str, key: str, now: float) -> EndpointQueue:
-        key_pair = self._keys.get(key) or self._new_key(key, now)
+        key_pair = self._key_pairs.get(key) or self._new_key_pair(key, now)
         queue = EndpointQueue(key_pair, self._config.endpoint_rates.get(endpoint, self._config.rates), self._host)
         self._queues[endpoint, key] = queue
         return queue
 
-    def _new_key(self, name: str, now: float) -> KeyPairState:
-        if len(self._keys) >= self._sweep_at:
+    def _new_key_pair(self, name: str, now: float) -> KeyPairState:
+        if len(self._key_pairs) >= self._sweep_at:
             self._sweep(now)
-        if len(self._keys) == _SWEEP_FROM:
+        if len(self._key_pairs) == _SWEEP_FROM:
             self._sweep_due = now + _SWEEP_EVERY
-        key = self._keys[name] = KeyPairState(name, self._config.total_rates)
-        return key
+        key_pair = self._key_pairs[name] = KeyPairState(name, self._config.total_rates)
+        return key_pair
 
     def _sweep(self, now: float) -> None:
-        """Drop queues and keys that limit nothing.
+        """Drop queues and key pairs that limit nothing.
 
-        It runs when the number of keys has doubled, and once a minute.
+        It runs when the number of key pairs has doubled, and once a minute.
         """
 
         def is_spent(windows: Iterable[SlidingWindow]) -> bool:
@@ -460,10 +461,10 @@ class Scheduler:
             if queue.waiting or not queue.is_unscheduled or not is_spent(queue.windows)
         }
         used = {queue.key_pair.name for queue in self._queues.values()}
-        self._keys = {
-            name: key
-            for name, key in self._keys.items()
-            if name in used or key.in_flight or key.held_until > now or not is_spent(key.windows)
+        self._key_pairs = {
+            name: key_pair
+            for name, key_pair in self._key_pairs.items()
+            if name in used or key_pair.in_flight or key_pair.held_until > now or not is_spent(key_pair.windows)
         }
-        self._sweep_at = max(_SWEEP_FROM, 2 * len(self._keys))
-        self._sweep_due = now + _SWEEP_EVERY if len(self._keys) > _SWEEP_FROM else math.inf
+        self._sweep_at = max(_SWEEP_FROM, 2 * len(self._key_pairs))
+        self._sweep_due = now + _SWEEP_EVERY if len(self._key_pairs) > _SWEEP_FROM else math.inf

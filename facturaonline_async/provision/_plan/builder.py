@@ -76,12 +76,12 @@ class PlanBuilder:
         self.notices += cells.notices
         self.problems += cells.problems
         if cells.rfc is not None:
-            self.problems += self._duplicates.check_rfc(cells.rfc, cells.number)
+            self.problems += self._duplicates.find_rfc(cells.rfc, cells.number)
         if row is None:
             self._faulty.append(cells.faulty)
         else:
             self._rows.append(row)
-            self.problems += self._duplicates.check_series(row.series, row.number)
+            self.problems += self._duplicates.find_series(row.series, row.number)
 
     def build(self, *, none: Message) -> ParsedPlan:
         """Return the collected rows, problems and notices.

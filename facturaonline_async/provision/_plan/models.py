@@ -210,7 +210,7 @@ class DuplicateFinder:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
-    def check_rfc(self, rfc: str, number: int) -> Iterator[PlanProblem]:
+    def find_rfc(self, rfc: str, number: int) -> Iterator[PlanProblem]:
         """Yield a problem if an earlier row has the same RFC.
 
         Args:
@@ -226,7 +226,7 @@ class DuplicateFinder:
             self._numbers[rfc] = number
 
     @staticmethod
-    def check_series(series: Sequence[PlanSerie], number: int) -> Iterator[PlanProblem]:
+    def find_series(series: Sequence[PlanSerie], number: int) -> Iterator[PlanProblem]:
         """Yield a problem for each serie that appears twice in a row.
 
         Args:

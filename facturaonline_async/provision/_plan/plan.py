@@ -214,8 +214,8 @@ def _distinct(rows: Iterable[PlanRow]) -> tuple[PlanRow, ...]:
     duplicates = DuplicateFinder()
     problems: list[PlanProblem] = []
     for row in found:
-        problems += duplicates.check_rfc(row.rfc, row.number)
-        problems += duplicates.check_series(row.series, row.number)
+        problems += duplicates.find_rfc(row.rfc, row.number)
+        problems += duplicates.find_series(row.series, row.number)
     if problems:
         raise PlanError.of(problems)
     return found

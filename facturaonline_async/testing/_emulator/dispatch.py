@@ -9,7 +9,7 @@ from attrs import field, frozen
 from facturaonline_async.testing._emulator.request_bodies import Body, read_body
 from facturaonline_async.testing._emulator.responses import Answer, permission_denied, unknown_keys
 from facturaonline_async.testing._emulator.routes import Call, Route, Router
-from facturaonline_async.testing._emulator.state import State
+from facturaonline_async.testing._emulator.state import AccountState
 
 __all__ = ["Api", "ReceivedRequest"]
 
@@ -62,7 +62,7 @@ class Api:
     """
 
     def __init__(
-        self, state: State, routes: Iterable[Route], on_change: Callable[[ReceivedRequest], None] | None = None
+        self, state: AccountState, routes: Iterable[Route], on_change: Callable[[ReceivedRequest], None] | None = None
     ) -> None:
         self._state = state
         self._router = Router(routes)

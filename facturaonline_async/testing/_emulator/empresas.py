@@ -19,7 +19,7 @@ from facturaonline_async.testing._emulator.routes import Route
 if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.request_bodies import Body
     from facturaonline_async.testing._emulator.routes import Call
-    from facturaonline_async.testing._emulator.state import Row, State
+    from facturaonline_async.testing._emulator.state import AccountState, Row
 
 __all__ = ["ROUTES"]
 
@@ -35,7 +35,7 @@ _REQUIRED: Final = ("razons", "rfc", "codpos", "email", "regimen_nomina", "passw
 _TOGETHER: Final = (("cer", "key", "password"), ("fielcer", "fielkey", "fielpassword"))
 
 
-def _list(state: State, call: Call) -> Answer:
+def _list(state: AccountState, call: Call) -> Answer:
     rows = state.empresas(call.behind)
     if not state.behaviour.paging:
         return Answer({"response": "success", "data": [format_detail(row) for row in rows]})
@@ -73,12 +73,12 @@ def _number(text: str | None, *, default: int) -> int:
     return int(text) if text is not None and re.fullmatch(r"0*[1-9][0-9]{0,5}", text) else default
 
 
-def _current(state: State, call: Call) -> Answer:
+def _current(state: AccountState, call: Call) -> Answer:
     row = state.empresa(call.empresa)
     return _refuse_unknown() if row is None else Answer({"status": "success", "data": format_detail(row)})
 
 
-def _get(state: State, call: Call) -> Answer:
+def _get(state: AccountState, call: Call) -> Answer:
     row = state.empresa(call.uid)
     if row is None or not state.is_readable(row, call.behind):
         return _refuse_unknown()
@@ -89,7 +89,7 @@ def _refuse_unknown() -> Answer:
     return not_found("La empresa no existe")
 
 
-def _create(state: State, call: Call) -> Answer:
+def _create(state: AccountState, call: Call) -> Answer:
     """Create a company, also with an RFC that exists, as the real API does."""
     refusal = _refuse(call.body, _REQUIRED)
     if refusal is not None:
@@ -100,7 +100,7 @@ def _create(state: State, call: Call) -> Answer:
     return Answer({"status": "create", "0": format_created(row)})
 
 
-def _update(state: State, call: Call) -> Answer:
+def _update(state: AccountState, call: Call) -> Answer:
     row = state.empresa(call.uid)
     if row is None:
         return _refuse_unknown()
@@ -115,7 +115,7 @@ def _update(state: State, call: Call) -> Answer:
     return Answer({"status": "create", "0": format_updated(row)})  # the API says "create" for an update, too
 
 
-def _delete(state: State, call: Call) -> Answer:
+def _delete(state: AccountState, call: Call) -> Answer:
     if state.empresa(call.uid) is None:
         return Answer({"status": "failed", "0": "La empresa que intentas borrar no existe"}, refusal="not_found")
     state.remove_empresa(call.uid)

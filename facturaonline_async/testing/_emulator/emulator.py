@@ -17,7 +17,7 @@ from facturaonline_async.testing._emulator.request_log import Request, RequestLo
 from facturaonline_async.testing._emulator.responses import refusal_statuses_of
 from facturaonline_async.testing._emulator.routes import PREFIX, Route
 from facturaonline_async.testing._emulator.server import Server
-from facturaonline_async.testing._emulator.state import Behaviour, Row, State, Tables
+from facturaonline_async.testing._emulator.state import AccountState, Behaviour, Row, Tables
 from facturaonline_async.testing._emulator.state_file import StateFile
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Emulator:
             port = port or self._file.port
             # Each start generates other keys and uids.
             seed = f"{seed} {self._file.starts}" if self._file.starts else seed
-        self._state = State(seed, Behaviour(list_lag=list_lag, read_lag=read_lag, paging=paging), resources)
+        self._state = AccountState(seed, Behaviour(list_lag=list_lag, read_lag=read_lag, paging=paging), resources)
         self._faults = FaultPlan(seed)
         self._log = RequestLog(log_limit)
         self._server = Server(

@@ -12,7 +12,7 @@ from facturaonline_async.testing._emulator.request_bodies import Body
 from facturaonline_async.testing._emulator.responses import Answer, html_page
 
 if TYPE_CHECKING:
-    from facturaonline_async.testing._emulator.state import State
+    from facturaonline_async.testing._emulator.state import AccountState
 
 __all__ = ["PREFIX", "Call", "Route", "Router"]
 
@@ -40,7 +40,7 @@ class Call:
     behind: float = 0.0
 
 
-Handler = Callable[["State", Call], Answer]
+Handler = Callable[["AccountState", Call], Answer]
 """Function that does the work of one call without waiting, and returns the response."""
 
 

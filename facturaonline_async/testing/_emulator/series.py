@@ -11,7 +11,7 @@ from facturaonline_async.testing._emulator.routes import Route
 
 if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.routes import Call
-    from facturaonline_async.testing._emulator.state import Row, State
+    from facturaonline_async.testing._emulator.state import AccountState, Row
 
 __all__ = ["ACTIVE", "PAUSED", "ROUTES"]
 
@@ -53,17 +53,17 @@ def _refuse_unknown() -> Answer:
     return not_found("La serie no existe")
 
 
-def _list(state: State, call: Call) -> Answer:
+def _list(state: AccountState, call: Call) -> Answer:
     rows = [_format_serie(serie_id, row) for serie_id, row in state.series(call.empresa, call.behind)]
     return Answer({"status": "success", "data": rows})
 
 
-def _get(state: State, call: Call) -> Answer:
+def _get(state: AccountState, call: Call) -> Answer:
     found = state.serie(call.empresa, call.uid, call.behind)
     return _refuse_unknown() if found is None else Answer({"status": "success", "data": _format_serie(*found)})
 
 
-def _create(state: State, call: Call) -> Answer:
+def _create(state: AccountState, call: Call) -> Answer:
     """Create a serie, also if an equal one exists. Like the API, return no id."""
     sent = call.body.fields if call.body.kind == "json" else {}
     missing = [name for name in ("letra", "tipoDocumento") if not str(sent.get(name) or "").strip()]
@@ -86,7 +86,7 @@ def _create(state: State, call: Call) -> Answer:
     return Answer({"response": "success", "message": "Serie creada correctamente"})
 
 
-def _set_estatus(state: State, call: Call, estatus: str, text: str) -> Answer:
+def _set_estatus(state: AccountState, call: Call, estatus: str, text: str) -> Answer:
     found = state.serie(call.empresa, call.uid)
     if found is None:
         return _refuse_unknown()
@@ -94,15 +94,15 @@ def _set_estatus(state: State, call: Call, estatus: str, text: str) -> Answer:
     return Answer({"status": "success", "messsage": text})  # three s, as in the API
 
 
-def _activate(state: State, call: Call) -> Answer:
+def _activate(state: AccountState, call: Call) -> Answer:
     return _set_estatus(state, call, ACTIVE, "La serie se activó correctamente")
 
 
-def _deactivate(state: State, call: Call) -> Answer:
+def _deactivate(state: AccountState, call: Call) -> Answer:
     return _set_estatus(state, call, PAUSED, "La serie se pausó correctamente")
 
 
-def _delete(state: State, call: Call) -> Answer:
+def _delete(state: AccountState, call: Call) -> Answer:
     found = state.serie(call.empresa, call.uid)
     if found is None:
         return _refuse_unknown()

@@ -1,4 +1,4 @@
-"""State of the emulator: plain tables that tests may change, and their indexes."""
+"""State of the emulator: plain tables that tests may change, with indexes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
-__all__ = ["Behaviour", "Row", "State", "Tables"]
+__all__ = ["AccountState", "Behaviour", "Row", "Tables"]
 
 Row: TypeAlias = dict[str, Any]
 Tables: TypeAlias = dict[str, dict[Any, Row]]
@@ -39,7 +39,7 @@ class Behaviour:
     paging: bool
 
 
-class State:
+class AccountState:
     """Tables of all resources, with the queries of the handlers.
 
     A row of every table except ``"empresas"`` belongs to the company in its key ``empresa``.

@@ -12,7 +12,7 @@ from facturaonline_async._private_files import open_private
 from facturaonline_async.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from facturaonline_async.testing._emulator.state import Row, State
+    from facturaonline_async.testing._emulator.state import AccountState, Row
 
 __all__ = ["StateFile"]
 
@@ -72,7 +72,7 @@ class StateFile:
         else:
             table[key] = dict(row)
 
-    def restore_into(self, state: State) -> bool:
+    def restore_into(self, state: AccountState) -> bool:
         """Copy the rows of the file into the state, and return whether there are any.
 
         The lags do not apply to these rows.
@@ -88,7 +88,7 @@ class StateFile:
         state.is_stale = True
         return found
 
-    def record_start(self, port: int, state: State) -> None:
+    def record_start(self, port: int, state: AccountState) -> None:
         """Write a start, and at the first start all rows."""
         is_first = not self.starts
         self.port, self.starts = port, self.starts + 1
@@ -98,7 +98,7 @@ class StateFile:
                 for key in table:
                     self.record_row(state, name, key)
 
-    def record_row(self, state: State, table: str, key: object) -> None:
+    def record_row(self, state: AccountState, table: str, key: object) -> None:
         """Write the current row, or its deletion.
 
         Before the first start it does nothing, because `record_start` writes all rows.

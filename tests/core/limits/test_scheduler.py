@@ -825,7 +825,7 @@ def test_idle_keys_are_dropped() -> None:
             await limiter.acquire("series.list", f"k{number}")
             limiter.release(f"k{number}")
             await asyncio.sleep(0.1)
-        return len(limiter._queues), len(limiter._keys)
+        return len(limiter._queues), len(limiter._key_pairs)
 
     queues, keys = virtually(main())
     assert (queues <= 64, keys <= 64) == (True, True)
@@ -841,7 +841,7 @@ def test_many_idle_keys_are_dropped_together() -> None:
         await asyncio.sleep(100)
         await limiter.acquire("series.list", "one")
         limiter.release("one")
-        return len(limiter._queues), len(limiter._keys)
+        return len(limiter._queues), len(limiter._key_pairs)
 
     assert virtually(main()) == (1, 1)
 

@@ -418,7 +418,7 @@ def test_repeated_columns_are_found_in_linear_time() -> None:
 def test_repeated_series_are_found_in_linear_time() -> None:
     def comparisons(number: int) -> int:
         series: Any = [SimpleNamespace(key=(Counted(f"F{each // 2}"), "factura")) for each in range(number)]
-        return compared(lambda: list(DuplicateFinder.check_series(series, 2)))
+        return compared(lambda: list(DuplicateFinder.find_series(series, 2)))
 
     assert 0 < comparisons(2_000) <= 2.5 * comparisons(1_000)
 
