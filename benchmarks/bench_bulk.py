@@ -27,7 +27,7 @@ async def nothing(item: int) -> int:
     return item
 
 
-async def a_turn(item: int) -> int:
+async def one_pass(item: int) -> int:
     await asyncio.sleep(0)  # as every real call does at least once
     return item
 
@@ -67,7 +67,7 @@ CONTENDERS: Final = {"workers on one iterator": workers, Library.name: library, 
 
 async def measure(scale: Scale) -> list[Figure]:
     figures = []
-    for work, case in ((nothing, "nothing to wait for"), (a_turn, "one turn of the loop")):
+    for work, case in ((nothing, "nothing to wait for"), (one_pass, "one pass of the loop")):
         for number in (min(1_000, scale.items // 10), scale.items):
             batches = {name: partial(run_all, number, work) for name, run_all in CONTENDERS.items()}
             costs = await interleave(batches, scale.rounds)
@@ -91,10 +91,10 @@ async def _memory(scale: Scale) -> list[Figure]:
     for name, run_all in CONTENDERS.items():
         peaks = {}
         for number in (min(1_000, scale.items // 10), scale.items):
-            await run_all(number, a_turn)
+            await run_all(number, one_pass)
             gc.collect()
             tracemalloc.start()
-            await run_all(number, a_turn)
+            await run_all(number, one_pass)
             peaks[number] = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             figures.append(

@@ -26,7 +26,7 @@ CALLS: Final = 500
 PER: Final = 1.0
 STALL: Final = 0.7
 IN_A_SESSION: Final = "this library, in a session"
-"""Where a turn and a place are taken together, and given back, without a coroutine."""
+"""Where a start and a slot are granted together, and released, without a coroutine."""
 
 
 class Limiter:

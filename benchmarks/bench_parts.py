@@ -34,15 +34,15 @@ __all__ = ["measure"]
 
 #: By work: its parts, as `_parts` names them.
 PARTS: Final = {
-    "get_serie": ("turn", "request", "deadline", "answer", "serie"),
-    "create_empresa": ("values", "review", "form", "turn", "upload", "deadline", "created", "empresa"),
-    "list_empresas": ("turn", "request", "deadline", "long answer", "empresas"),
+    "get_serie": ("start", "request", "deadline", "answer", "serie"),
+    "create_empresa": ("values", "review", "form", "start", "upload", "deadline", "created", "empresa"),
+    "list_empresas": ("start", "request", "deadline", "long answer", "empresas"),
 }
 NAMES: Final = {
     "values": "NuevaEmpresa and Sello",
     "review": "review of the data",
     "form": "form",
-    "turn": "a turn and a place, and back",
+    "start": "a start and a slot, and back",
     "request": "URL, headers, Call",
     "upload": "URL, headers, Call",
     "deadline": "deadline",
@@ -114,7 +114,7 @@ def _parts() -> dict[str, Callable[[], object]]:
     def call(endpoint: Endpoint, body: Body | None = None) -> object:
         return session._engine._requests.prepare(endpoint, keys, 1, None, body)  # noqa: SLF001
 
-    def turn() -> None:
+    def start() -> None:
         gate.try_acquire(series.GET.name, keys.fingerprint, loop)
         gate.release(keys.fingerprint)
 
@@ -128,7 +128,7 @@ def _parts() -> dict[str, Callable[[], object]]:
         "values": lambda: nueva_empresa(1),
         "review": lambda: _at_once(validate_empresa(nueva, None, production=False)),
         "form": lambda: empresas.write_nueva(nueva, "multipart"),
-        "turn": turn,
+        "start": start,
         "request": lambda: call(series.GET),
         "upload": lambda: call(empresas.CREATE, body),
         "deadline": lambda: watch.finish(watch.start(loop, loop.time() + 20, headers)),

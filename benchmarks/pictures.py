@@ -205,7 +205,7 @@ def _limiter(plot: Any, figures: Sequence[Figure]) -> Any:
 
 def _bulk(plot: Any, figures: Sequence[Figure]) -> Any:
     chart, axes = _panels(plot, 2, "Many items at once", "32 workers, items without work; shorter is better", rows=4)
-    case = next(figure.case for figure in reversed(figures) if figure.case.startswith("one turn"))
+    case = next(figure.case for figure in reversed(figures) if figure.case.startswith("one pass"))
     _bars(axes[0], f"µs for each of {case.split(', ')[-1]}", [_pick(figures, case, "CPU per item")])
     kilobytes = [figure for figure in figures if figure.unit == "kB"]
     sizes = list(dict.fromkeys(figure.measure for figure in kilobytes))

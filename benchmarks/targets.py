@@ -96,7 +96,7 @@ TARGETS: Final = (
     Target("limiter: overtakes in a flood", "bench_limiter", "*0 at once", "overtakes", 0, 0),
     Target("limiter: overtakes by late arrivals", "bench_limiter", "late arrivals*", "overtakes", 0, 0),
     Target("limiter: half give up", "bench_limiter", "every second one gives up", "time", 1.03, 1.03, "ideal"),
-    Target("bulk: each of 100,000 items", "bench_bulk", "one turn of the loop, *0,000 items", "CPU per item", 3, 1.5),
+    Target("bulk: each of 100,000 items", "bench_bulk", "one pass of the loop, *0,000 items", "CPU per item", 3, 1.5),
     Target("the same, nothing to wait for", "bench_bulk", "nothing to wait for, *0,000 items", "CPU per item", 3, 1.5),
     Target("bulk: memory, 100,000 items", "bench_bulk", "memory at its peak", "many", 1.1, 1.1, "few"),
     *(
