@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -53,11 +55,11 @@ KEMPER = Empresa(
     ciudad="Paracho",
     estado="Michoacan",
     email="[email\xa0protected]",
-    logo_path="file_name.png",
-    cer="file_name.cer",
-    key="file_name.key",
-    fielcer="file_name.cer",
-    fielkey="file_name.key",
+    logo_name="file_name.png",
+    csd_cer_name="file_name.cer",
+    csd_key_name="file_name.key",
+    fiel_cer_name="file_name.cer",
+    fiel_key_name="file_name.key",
     api_key=Secret("Tu API key"),
     secret_key=Secret("Tu Secret key"),
 )
@@ -168,8 +170,11 @@ async def test_a_created_empresa_is_read_from_the_recorded_answer_without_its_un
         created = await client.empresas.create(NUEVA, validate=False)
     assert (created.uid, created.razon_social, created.exterior) == ("64efdcdce7927", "RAZON DE PRUEBA", "123")
     assert created.regimen_fiscal == "Personas Físicas con Actividades Empresariales y Profesionales"
-    assert (created.cer, created.key) == ("fiel_name.cer", "fiel_name.key")
-    assert (created.regimen, created.cant_folios_min, created.id) == ("612", "66", "1521")
+    assert (created.csd_cer_name, created.csd_key_name) == ("fiel_name.cer", "fiel_name.key")
+    assert (created.regimen, created.codpos, created.cant_folios_min) == ("612", "44444", 66)
+    assert (created.created_on, created.updated_on, created.is_main) == (date(2023, 8, 30), None, None)
+    assert (created.mailtomyself, created.mailtomyconta, created.has_smtp) == (True, True, True)
+    assert created.extra == {"acco_user_id": "1364", "acco_id": "1521"}
     with pytest.raises(InvalidInputError, match=r"get\('64efdcdce7927'\)"):
         _ = created.credentials
 
@@ -177,10 +182,17 @@ async def test_a_created_empresa_is_read_from_the_recorded_answer_without_its_un
 async def test_an_updated_empresa_is_read_from_the_recorded_answer_without_its_passwords() -> None:
     async with replaying(case("empresas.update")) as (client, _):
         updated = await client.empresas.update("61e20b1903bad", CambiosEmpresa(calle="Otra"))
-    assert (updated.uid, updated.logo_path) == ("61e20b1903bad", "file_name.jpg")
-    assert (updated.main, updated.email_settings, updated.apps) == ("0", "", "")
-    assert json.loads(updated.pdf) == {"background": "#20436F", "color": "#ffffff"}
-    assert not {"password", "apikey", "secretkey"} & set(repr(updated).split("'"))
+    assert (updated.uid, updated.logo_name) == ("61e20b1903bad", "file_name.jpg")
+    assert (updated.created_on, updated.updated_on) == (date(2023, 1, 14), date(2023, 5, 16))
+    assert (updated.is_main, updated.is_deleted, updated.cant_folios_min) == (False, False, 66)
+    assert (updated.csd_numero, updated.fiel_key_name) == ("no_cer", "file_name.key")
+    assert dict(updated.extra) == {
+        "acco_id": "1954",
+        "acco_pem_path": "file_name.pem",
+        "acco_user_id": "1765",
+        "acco_pdf": '{"background":"#20436F","color":"#ffffff"}',
+    }
+    assert not {"password", "apikey", "secretkey"} & set(re.findall(r"\w+", repr(updated) + repr(vars(updated))))
 
 
 async def test_a_validation_error_names_the_recorded_missing_field() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 import attrs
@@ -29,13 +30,24 @@ _KEYS: Final = frozenset({"api_key", "secret_key"})
 
 
 def attributes(value: Serie | Empresa) -> dict[str, Any]:
-    """Return the attributes by name, without keys; texts that look secret are masked."""
+    """Return the attributes by name as JSON values, without keys.
+
+    Texts that look secret are masked.
+    """
     found = {
-        name: redact(fact) if fact and isinstance(fact, str) else fact
+        name: _json_value(fact)
         for name, fact in attrs.asdict(value, recurse=False).items()
         if name not in _KEYS and not isinstance(fact, Secret)
     }
     return found | {"is_active": value.is_active} if isinstance(value, Serie) else found
+
+
+def _json_value(fact: object) -> object:
+    if isinstance(fact, str):
+        return redact(fact) if fact else fact
+    if isinstance(fact, Mapping):
+        return {name: _json_value(each) for name, each in fact.items()}
+    return fact.isoformat() if isinstance(fact, date) else fact
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
@@ -48,12 +60,22 @@ def print_json(value: object, *, indent: int | None = 2) -> None:
 
 
 def print_one(value: Serie | Empresa, *, json: bool) -> None:
-    """Print one serie or empresa: one line for each attribute that is not empty."""
+    """Print one serie or empresa: one line for each attribute that is not empty.
+
+    Each fact of `Empresa.extra` is a line, too.
+    """
+    found = attributes(value)
     if json:
-        print_json(attributes(value))
+        print_json(found)
         return
-    shown = {name: str(value) for name, value in attributes(value).items() if value not in {"", None}}
-    shown.pop("is_active", None)  # estatus has the same meaning
+    found.pop("is_active", None)  # estatus has the same meaning
+    found |= found.pop("extra", {})
+    words = {True: "yes", False: "no"}
+    shown = {
+        name: words[fact] if isinstance(fact, bool) else str(fact)
+        for name, fact in found.items()
+        if fact not in {"", None}
+    }
     _lines(Console(highlight=False, markup=False), shown)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 from facturaonline_async._text import plain_text
 from facturaonline_async.config import Secret
 
-__all__ = ["redact"]
+__all__ = ["looks_secret", "redact"]
 
 _MASK: Final = "***"
 
@@ -28,6 +28,10 @@ _NAMED: Final = re.compile(
     r"""("(?:Data|Secret|(?>[^"\\]*?(?:pass|psswrd|pwd|secret|api_?key|token|contrase))[^"\\]*+)"\s*+:\s*+)"""
     r""""(?:[^"\\]++|\\.)*+(?:"|\\?\Z)""",
     re.IGNORECASE | re.DOTALL,
+)
+_SECRET_NAME: Final = re.compile(
+    r"pass|psswrd|pswd|pwd|secret|key|llave|token|contrase|clave|credencial|credential|auth|priva|pem(?!_path)|b64|^data$",
+    re.IGNORECASE,
 )
 _ESCAPE: Final = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
 
@@ -58,6 +62,19 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     text = _replace(text, short, _ALONE)
     text = _replace(text, filter(_ESCAPE.search, short), _ALONE, re.IGNORECASE)
     return _NAMED.sub(rf'\1"{_MASK}"', _BCRYPT.sub(_MASK, text))
+
+
+def looks_secret(name: str) -> bool:
+    """Return whether a field with this name may hold a key, a password or a token.
+
+    It errs on the side of yes, because it decides which unknown fields of an answer are kept. `redact` masks the values
+    of fewer names.
+
+    Args:
+        name: Name of a field.
+
+    """
+    return _SECRET_NAME.search(name) is not None
 
 
 def _replace(text: str, forms: Iterable[str], pattern: str, flags: int = 0) -> str:

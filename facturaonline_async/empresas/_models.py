@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from operator import attrgetter
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from attrs import Attribute, field, fields, frozen
 
 from facturaonline_async._core.known_companies import plain_rfc
 from facturaonline_async._core.logging import LOGGER
+from facturaonline_async._core.protocol.extra import NO_EXTRA, Extra
 from facturaonline_async._core.protocol.unread_secrets import PLACES, KeepsSecrets
 from facturaonline_async._messages import message
 from facturaonline_async._text import compose, is_latin
@@ -51,57 +53,64 @@ def _optional_curp(curp: str | None) -> str | None:
     return None if curp is None else _normalize_curp(curp)
 
 
+def _to_extra(texts: Mapping[str, str]) -> Mapping[str, str]:
+    return texts if isinstance(texts, Extra) else Extra(texts)
+
+
 @frozen(kw_only=True, slots=False)  # lists of thousands are read into the instances' dicts at once
 class Empresa(KeepsSecrets):
     """A company as a response describes it.
 
-    A text is ``""`` if the response leaves it out or gives null. The attributes from `regimen` on are filled only by
-    the responses to create and update.
+    A text is ``""``, and a date, flag or number is None, if the response leaves it out, or gives null or an empty text.
+    The attributes from `regimen` to `is_deleted` are filled only by the responses to create and update.
+
+    A date, flag or number that cannot be read does not make the response unreadable: the attribute is None, and `extra`
+    has the API's text.
+
+    Where the API has another name for an attribute, the name is in brackets: the one in lists and details first, then
+    the one in the responses to create and update. There, all other names are the attribute's with ``acco_`` before it.
 
     Attributes:
         uid: the API's identifier of the company.
         razon_social: legal name, as the SAT has it on record.
         rfc: tax identifier.
-        regimen_fiscal: régimen fiscal in words, such as "General de Ley Personas Morales".
+        regimen_fiscal: régimen fiscal in words, such as "General de Ley Personas Morales" [``regimen_fiscal``,
+            ``acco_regimen``].
         curp: CURP of a person.
         calle: street.
-        exterior: number of the house.
+        exterior: number of the house [``exterior``, ``acco_numero``].
         interior: number of the flat or office.
         colonia: neighbourhood.
         codpos: postal code, five digits.
         ciudad: city.
         estado: federal state.
         email: address for mail.
-        logo_path: path of the logo on the server.
-        cer: name of the CSD's certificate file on the server, not its content.
-        key: name of the CSD's key file on the server, not its content.
-        fielcer: name of the e.firma's certificate file on the server, not its content.
-        fielkey: name of the e.firma's key file on the server, not its content.
+        logo_name: name of the logo's file on the server [``logo_path``, ``acco_logo_path``].
+        csd_cer_name: name of the CSD's certificate file on the server [``cer``, ``acco_cer_path``].
+        csd_key_name: name of the CSD's key file on the server [``key``, ``acco_key_path``].
+        fiel_cer_name: name of the e.firma's certificate file on the server [``fielcer``, ``acco_fiel_cer``].
+        fiel_key_name: name of the e.firma's key file on the server [``fielkey``, ``acco_fiel_key``].
         api_key: the company's own API key; None if the response has none. Use `credentials`.
         secret_key: the company's own secret key; None if the response has none. Use `credentials`.
         keys_problem: the reason why the keys must not be used: the response was about another company, or its keys
             belong to another company. ``""`` if there is none. `credentials` raises it.
-        regimen: code of the régimen fiscal, such as "601".
+        regimen: code of the régimen fiscal, such as "601" [``acco_regimen_33``].
         regimen_nomina: code of the régimen for payroll, such as "601".
         delegacion: municipio or alcaldía.
         telefono: telephone number.
-        mailtomyself: setting of `NuevaEmpresa.mailtomyself`, as the API's text, such as "1".
-        mailtomyconta: setting of `NuevaEmpresa.mailtomyconta`, as the API's text, such as "1".
-        mail_conta: mail address of the accountant.
-        cant_folios_min: number of remaining folios at which the API warns.
-        smtp: whether the company has its own mail server, as the API's text.
-        id: a second identifier of the company; see `uid`.
-        user_id: identifier of the user of the account.
-        create: date of creation, such as "2023-01-14".
-        lastupdate: date of the last change, such as "2023-01-14".
-        cer_no: number of the CSD's certificate.
-        pem_path: path of the CSD in PEM form on the server.
-        cedula_path: path of the cédula on the server.
-        main: "1" for the account's main company.
-        deleted: "0" for a company that is not deleted.
-        pdf: appearance of the PDF documents, as JSON text.
-        email_settings: settings of the mails, as JSON text.
-        apps: JSON text; the API does not document its content.
+        mailtomyself: whether a copy of each document is mailed to `email`.
+        mailtomyconta: whether a copy of each document is mailed to `mail_conta`.
+        mail_conta: mail address of the accountant [``acco_email_conta``].
+        cant_folios_min: number of remaining folios at which the API warns [``acco_folios_alert``].
+        has_smtp: whether the company has its own mail server [``acco_smtp``].
+        csd_numero: number of the CSD's certificate [``acco_cer_no``].
+        created_on: date of creation [``acco_create``].
+        updated_on: date of the last change [``acco_lastupdate``].
+        is_main: whether it is the account's main company [``acco_main``].
+        is_deleted: whether the company is deleted [``acco_deleted``].
+        extra: further facts of the response as texts, by the API's names, such as ``acco_id``, ``acco_user_id``,
+            ``acco_pem_path`` and ``acco_pdf``; read-only. Lists and objects are JSON text. Empty fields are left out,
+            and so is every field whose name suggests a key, a password or a token. Texts that look secret are masked.
 
     """
 
@@ -118,11 +127,11 @@ class Empresa(KeepsSecrets):
     ciudad: str = ""
     estado: str = ""
     email: str = ""
-    logo_path: str = ""
-    cer: str = ""
-    key: str = ""
-    fielcer: str = ""
-    fielkey: str = ""
+    logo_name: str = ""
+    csd_cer_name: str = ""
+    csd_key_name: str = ""
+    fiel_cer_name: str = ""
+    fiel_key_name: str = ""
     api_key: Secret | None = field(default=None, repr=False)
     secret_key: Secret | None = field(default=None, repr=False)
     keys_problem: str = field(default="", repr=False, eq=False)
@@ -131,23 +140,17 @@ class Empresa(KeepsSecrets):
     regimen_nomina: str = field(default="", repr=False)
     delegacion: str = field(default="", repr=False)
     telefono: str = field(default="", repr=False)
-    mailtomyself: str = field(default="", repr=False)
-    mailtomyconta: str = field(default="", repr=False)
+    mailtomyself: bool | None = field(default=None, repr=False)
+    mailtomyconta: bool | None = field(default=None, repr=False)
     mail_conta: str = field(default="", repr=False)
-    cant_folios_min: str = field(default="", repr=False)
-    smtp: str = field(default="", repr=False)
-    id: str = field(default="", repr=False)
-    user_id: str = field(default="", repr=False)
-    create: str = field(default="", repr=False)
-    lastupdate: str = field(default="", repr=False)
-    cer_no: str = field(default="", repr=False)
-    pem_path: str = field(default="", repr=False)
-    cedula_path: str = field(default="", repr=False)
-    main: str = field(default="", repr=False)
-    deleted: str = field(default="", repr=False)
-    pdf: str = field(default="", repr=False)
-    email_settings: str = field(default="", repr=False)
-    apps: str = field(default="", repr=False)
+    cant_folios_min: int | None = field(default=None, repr=False)
+    has_smtp: bool | None = field(default=None, repr=False)
+    csd_numero: str = field(default="", repr=False)
+    created_on: date | None = field(default=None, repr=False)
+    updated_on: date | None = field(default=None, repr=False)
+    is_main: bool | None = field(default=None, repr=False)
+    is_deleted: bool | None = field(default=None, repr=False)
+    extra: Mapping[str, str] = field(default=NO_EXTRA, converter=_to_extra, repr=False)
 
     @property
     def regimen_sat(self) -> Regimen | None:

@@ -522,4 +522,4 @@ def _read_written(engine: Engine, reply: Reply, *, rfc: str, uid: str = "") -> E
     if problem := problem or engine.companies.problem(empresa):
         raise reply.unreadable(problem)
     engine.companies.learn(empresa)
-    return empresa
+    return wire.mask_echoes(empresa, reply.answer.secrets)

@@ -235,6 +235,18 @@ async def test_json_has_the_names_of_the_attributes_and_no_keys(emulator: Emulat
     assert ran.json.keys() == attrs.fields_dict(Empresa).keys() - {"api_key", "secret_key"}
 
 
+async def test_dates_flags_and_further_facts_are_shown_in_words_and_as_json(emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc=RFC, create="2023-01-14", folios_alert="66", cer="csd.cer")
+    shown = await run("empresas", "update", uid, "--calle", "Reforma", "--mailtomyself", emulator=emulator)
+    as_json = await run("empresas", "update", uid, "--calle", "Reforma", "--json", emulator=emulator)
+    told = dict(line.split(maxsplit=1) for line in shown.out.splitlines())
+    names = ("created_on", "mailtomyself", "is_main", "cant_folios_min", "csd_cer_name", "acco_user_id")
+    assert [told[name] for name in names] == ["2023-01-14", "yes", "no", "66", "csd.cer", "1364"]
+    assert ("extra" in told, "mailtomyconta" in told) == (False, False)
+    assert [as_json.json[name] for name in names[:-1]] == ["2023-01-14", True, False, 66, "csd.cer"]
+    assert (as_json.json["mailtomyconta"], as_json.json["extra"]["acco_user_id"]) == (None, "1364")
+
+
 async def test_not_found_is_one_line_and_exit_code_1(emulator: Emulator) -> None:
     for order in (("empresas", "find", RFC), ("empresas", "get", "60"), ("series", "get", "60")):
         ran = await run(*order, emulator=emulator)
@@ -516,8 +528,8 @@ async def test_no_output_shows_a_key_or_a_password(nueva: list[object], emulator
 
 
 def test_a_text_that_looks_like_a_secret_is_masked() -> None:
-    empresa = Empresa(uid="1", email_settings='{"password": "hola"}', calle="JDJ5JDEwJG5vbmVub25l")
-    assert (attributes(empresa)["email_settings"], attributes(empresa)["calle"]) == ('{"password": "***"}', "***")
+    empresa = Empresa(uid="1", extra={"acco_pdf": '{"password": "hola"}'}, calle="JDJ5JDEwJG5vbmVub25l")
+    assert (attributes(empresa)["extra"], attributes(empresa)["calle"]) == ({"acco_pdf": '{"password": "***"}'}, "***")
 
 
 # ── Terminals ─────────────────────────────────────────────────────────────────────────────────────────────────────────

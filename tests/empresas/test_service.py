@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import pickle
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -199,11 +200,11 @@ async def test_the_result_of_a_create_has_data_but_no_keys(client: FacturaOnline
         "ÑAN&010101ABC",
         "General de Ley Personas Morales",
     )
-    assert (created.regimen, created.telefono, created.mail_conta, created.smtp) == (
+    assert (created.regimen, created.telefono, created.mail_conta, created.has_smtp) == (
         "601",
         "3344556677",
         "c@example.com",
-        "1",
+        True,
     )
     with pytest.raises(InvalidInputError, match="has no keys"):
         client.for_empresa(created)
@@ -239,12 +240,22 @@ async def test_a_create_with_odd_values_in_its_response_succeeds() -> None:
     row = {"acco_uid": "64efdcdce7927", "acco_apps": [], "acco_email_settings": {"a": 1}, "acco_main": False}
     async with replaying(json.dumps({"status": "create", "0": row})) as (client, _):
         created = await client.empresas.create(NUEVA)
-    assert (created.uid, created.apps, created.email_settings, created.main) == (
+    assert (created.uid, created.is_main, created.extra) == (
         "64efdcdce7927",
-        "",
-        '{"a": 1}',
-        "0",
+        False,
+        {"acco_email_settings": '{"a": 1}'},
     )
+
+
+async def test_a_response_that_repeats_passwords_shows_none(caplog: pytest.LogCaptureFixture) -> None:
+    row = {"acco_uid": "64efdcdce7927", "acco_psswrd_cer": "clave csd", "acco_nota": "con clave csd", "acco_main": "??"}
+    async with replaying(json.dumps({"status": "create", "0": row})) as (client, server):
+        created = await client.empresas.create(NUEVA, validate=False)
+        server.body = json.dumps({"status": "create", "0": row | {"acco_main": "clave csd"}}).encode()
+        updated = await client.empresas.update("64efdcdce7927", CambiosEmpresa(csd=CSD), validate=False)
+    assert (created.is_main, created.extra) == (None, {"acco_nota": "con ***", "acco_main": "??"})
+    assert (updated.is_main, updated.extra) == (None, {"acco_nota": "con ***", "acco_main": "***"})
+    assert "clave csd" not in f"{vars(created)}{pickle.dumps(updated)!r}{caplog.text}"
 
 
 @pytest.mark.parametrize("payload", [None, {}, [], {"acco_uid": ""}, {"acco_uid": None}])
@@ -252,6 +263,16 @@ async def test_a_create_whose_response_has_no_uid_raises_an_error_that_says_it_w
     async with replaying(json.dumps({"status": "create", "0": payload})) as (client, _):
         with pytest.raises(UnreadableAnswerError):
             await client.empresas.create(NUEVA)
+
+
+async def test_an_odd_fact_or_a_new_field_makes_no_list_unreadable() -> None:
+    rows = [
+        {"uid": "1", "rfc": "EKU9003173C9", "nuevo": {"a": 1}, "password": "clave"},
+        {"uid": "2", "rfc": "CACX7605101P8"},
+    ]
+    async with replaying(json.dumps({"response": "success", "data": rows})) as (client, _):
+        first, second = await client.empresas.list()
+    assert (first.extra, second.extra, second.created_on) == ({"nuevo": '{"a": 1}'}, {}, None)
 
 
 # ── Lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

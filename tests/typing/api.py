@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import date
 from typing import Literal, assert_type
 
 from facturaonline_async import (
@@ -85,6 +86,9 @@ async def empresas(client: FacturaOnline) -> None:
     )
     empresa = await client.empresas.ensure(nueva)
     assert_type(empresa, Empresa)
+    assert_type((empresa.created_on, empresa.updated_on), tuple[date | None, date | None])
+    assert_type((empresa.is_main, empresa.cant_folios_min), tuple[bool | None, int | None])
+    assert_type((empresa.csd_cer_name, empresa.extra), tuple[str, Mapping[str, str]])
     assert_type(empresa.rfc, str)
     assert_type(empresa.telefono, str)
     assert_type(empresa.credentials, Credentials)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from attrs import fields
+
 from facturaonline_async.config import Secret, hidden_slots
 
 __all__ = ["PLACES", "KeepsSecrets", "KeptSecret"]
@@ -20,9 +22,8 @@ class KeepsSecrets:
     __slots__ = ("_kept_1", "_kept_2")
 
     def __getstate__(self) -> dict[str, object]:
-        """Return the state for copies, with `Secret` objects, which refuse pickling."""
-        kept = [name for name, each in vars(type(self)).items() if isinstance(each, KeptSecret)]
-        return {name: getattr(self, name) for name in kept} | vars(self)
+        """Return the attributes for copies, with `Secret` objects, which refuse pickling."""
+        return {each.name: getattr(self, each.name) for each in fields(type(self))}  # type: ignore[arg-type]
 
 
 PLACES: Final = hidden_slots(KeepsSecrets)

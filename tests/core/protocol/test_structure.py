@@ -22,7 +22,7 @@ class Thing(KeepsSecrets):
     uid: str
     name: str = ""
     note: str = ""
-    extra: str = ""
+    other: str = ""
     number: int = 7
     _key: Secret | None = field(alias="key", default=None, repr=False)
 
@@ -30,7 +30,7 @@ class Thing(KeepsSecrets):
 NAMES = {"uid": "ThingID", "name": "ThingName", "note": "ThingNote", "number": "ThingNumber", "key": "ThingKey"}
 ROW = {"ThingID": "a1", "ThingName": "Uno", "ThingNote": "{}", "ThingNumber": 3, "ThingKey": "k"}
 
-read = make_reader(Thing, NAMES, required=("uid",), loose=("note",))
+read = make_reader(Thing, NAMES, required=("uid",))
 
 
 def thing(**changes: Any) -> Thing:
@@ -50,8 +50,6 @@ def test_a_row_of_the_expected_shape_is_read() -> None:
         ({"ThingName": True}, {"name": "1"}),
         ({"ThingID": 19}, {"uid": "19"}),
         ({"ThingNumber": "12"}, {"number": 12}),
-        ({"ThingNote": []}, {"note": ""}),
-        ({"ThingNote": {"b": "ñ"}}, {"note": '{"b": "ñ"}'}),
         ({"ThingKey": None}, {"key": Secret("")}),
         ({"Unknown": {"a": [1]}, "SerieID": 1}, {}),
     ],
@@ -126,7 +124,7 @@ ways: st.SearchStrategy[object] = (
 
 @given(st.dictionaries(st.sampled_from([*NAMES.values(), "other"]), ways))
 def test_a_row_is_read_field_by_field_as_cattrs_reads_it(row: dict[str, object]) -> None:
-    assert outcome(read, row) == outcome(_cattrs_reader(Thing, NAMES, frozenset({"uid"}), frozenset({"note"})), row)
+    assert outcome(read, row) == outcome(_cattrs_reader(Thing, NAMES, frozenset({"uid"}), lambda _: {}), row)
 
 
 def outcome(read: Callable[[object], Thing], row: dict[str, object]) -> Thing | str:
@@ -154,7 +152,7 @@ def test_the_fast_path_and_cattrs_agree(row: dict[str, Any]) -> None:
 
 def test_values_read_on_the_fast_path_are_complete() -> None:
     value = read(ROW)
-    assert (value.extra, hash(value) == hash(thing()), repr(value)) == ("", True, repr(thing()))
+    assert (value.other, hash(value) == hash(thing()), repr(value)) == ("", True, repr(thing()))
 
 
 def test_a_matching_row_becomes_the_values_dict_without_its_secrets() -> None:
