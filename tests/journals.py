@@ -24,10 +24,10 @@ from facturaonline_async.provision._steps import Step
 
 async def main(path):
     async with await Journal.open(path, account="keys", host="https://api.example.mx") as journal:
-        step = Step(number=900, rfc="WRK900101AAA")
+        step = Step(number=900, owner="WRK900101AAA")
         await journal.adjust(add=[step] if not await journal.steps_of_row(step.rfc) else [])
         for sends, _ in enumerate(iter(sys.stdin.readline, "end\\n"), 1):
-            step.sends, step.phase = sends, StepState.INTENT
+            step.sends, step.state = sends, StepState.INTENT
             await journal.save(step)
             print("saved", flush=True)
 
@@ -43,8 +43,8 @@ def row(
     number: int, phase: StepState = StepState.PLANNED, how: Origin | None = None, *, series: int = 0, reason: str = ""
 ) -> list[Step]:
     """Make a company with planned series."""
-    empresa = Step(number=number, rfc=rfc(number), phase=phase, how=how, reason=reason)
-    return [empresa, *(Step(number=number, rfc=rfc(number), letra=a, tipo_documento=b) for a, b in KINDS[:series])]
+    empresa = Step(number=number, owner=rfc(number), state=phase, origin=how, reason=reason)
+    return [empresa, *(Step.of_serie(number, rfc(number), a, b) for a, b in KINDS[:series])]
 
 
 def mixed(rows: int, seed: int = 1) -> list[Step]:
@@ -52,11 +52,11 @@ def mixed(rows: int, seed: int = 1) -> list[Step]:
     dice = random.Random(seed)
     steps = [step for number in range(2, rows + 2) for step in row(number, series=3)]
     for step in steps:
-        step.phase = dice.choice(list(StepState))
-        if step.phase is StepState.DONE:
-            step.how = dice.choice(list(Origin))
+        step.state = dice.choice(list(StepState))
+        if step.state is StepState.DONE:
+            step.origin = dice.choice(list(Origin))
             step.uid = str(dice.randrange(10**6))
-        elif step.phase is not StepState.PLANNED:
+        elif step.state is not StepState.PLANNED:
             step.reason = dice.choice(["HTTP 503, nothing came back", "la contraseña no es de la llave", "ya existe"])
     return steps
 
@@ -69,7 +69,7 @@ async def write(path: Path, steps: Sequence[Step]) -> None:
 
 async def fill(journal: Journal, steps: Sequence[Step]) -> None:
     await journal.adjust(add=steps)
-    await journal.adjust(save=[step for step in steps if step.phase is not StepState.PLANNED])
+    await journal.adjust(save=[step for step in steps if step.state is not StepState.PLANNED])
 
 
 def alter(path: Path, *statements: str, **values: float) -> None:
@@ -80,8 +80,8 @@ def alter(path: Path, *statements: str, **values: float) -> None:
 
 
 def state(step: Step) -> str:
-    phase = "not_tried" if step.phase is StepState.PLANNED else step.phase.value
-    return step.how.value if step.how else phase
+    unfinished = "not_tried" if step.state is StepState.PLANNED else step.state.value
+    return step.origin.value if step.origin else unfinished
 
 
 def counted(steps: Iterable[Step], *, empresas: bool) -> dict[str, int]:

@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 from collections import Counter
 
 from attrs import define, field, frozen
 
 from facturaonline_async.config import Credentials
 from facturaonline_async.provision._plan.models import PlanProblem
+from facturaonline_async.provision._steps import State
 
 __all__ = ["RowOutcome", "RunReport", "SerieOutcome", "State"]
-
-
-class State(enum.StrEnum):
-    """Final state of a company or a serie.
-
-    Attributes:
-        CREATED: this plan created it.
-        ADOPTED: it existed before, or appeared after its create got no answer. It was not changed.
-        UPDATED: it existed before, and was changed as the plan asked.
-        NOT_TRIED: the run was stopped before it was sent, or its company does not exist. The next run tries it.
-        FAILED: the create was refused, or could not be sent. The next run tries again.
-        UNKNOWN: the create was sent, but lists do not show it: it may exist, or appear later. The next run lists again.
-        CONFLICT: it exists several times. A person must decide.
-        UNRESOLVED: the API confirmed the create unreadably, and lists do not show it. It is never created again, so
-            that a person must decide.
-
-    """
-
-    CREATED = "created"
-    ADOPTED = "adopted"
-    UPDATED = "updated"
-    NOT_TRIED = "not_tried"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    CONFLICT = "conflict"
-    UNRESOLVED = "unresolved"
-
-    @property
-    def is_there(self) -> bool:
-        """Whether the company or serie certainly exists, exactly once."""
-        return self in {State.CREATED, State.ADOPTED, State.UPDATED}
 
 
 @frozen(kw_only=True)

@@ -307,7 +307,7 @@ class Run:
             await resume.restore(journal, progress)
         progress.is_unread = False
         await self._companies.advance(progress)
-        if progress.empresa.phase is StepState.DONE:
+        if progress.empresa.state is StepState.DONE:
             is_due = 0 < progress.due <= asyncio.get_running_loop().time()
             await self._series.advance(progress, is_due=is_due)
             if is_due and not progress.failed_lists:
@@ -320,8 +320,8 @@ class Run:
         This run does not try them again.
         """
         for step in progress.steps:
-            if step.phase is StepState.PLANNED and step.reason and not code_of(step.reason).startswith(NOT_TRIED):
-                step.phase = StepState.FAILED
+            if step.state is StepState.PLANNED and step.reason and not code_of(step.reason).startswith(NOT_TRIED):
+                step.state = StepState.FAILED
                 await self._creator.recorder.save(step)
 
     def count_rest(self) -> None:
@@ -340,6 +340,6 @@ class Run:
 
 def _explain_unsent(progress: RowProgress) -> None:
     """Give the reason to the steps that a stopped run leaves unsent."""
-    for step in [progress.empresa] if progress.empresa.phase is not StepState.DONE else progress.series:
-        if step.phase is StepState.PLANNED and not step.reason:
+    for step in [progress.empresa] if progress.empresa.state is not StepState.DONE else progress.series:
+        if step.state is StepState.PLANNED and not step.reason:
             step.reason = stopped(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Final
 
 from attrs import define
@@ -14,6 +15,55 @@ __all__ = ["NOT_TRIED", "Origin", "Step", "StepState"]
 NOT_TRIED: Final = "run.not_tried_"
 
 
+#: Kinds of steps.
+EMPRESAS: Final = "empresas"
+SERIES: Final = "series"
+
+_SEPARATOR: Final = "\t"
+"""Between the parts of a natural key: no part holds a control character."""
+
+
+def split_key(text: str) -> tuple[str, ...]:
+    """Return the parts of a natural key.
+
+    Args:
+        text: natural key as a journal stores it; see `Step.primary_key`.
+
+    """
+    return tuple(text.split(_SEPARATOR)) if text else ()
+
+
+class State(enum.StrEnum):
+    """Final state of a company or a serie.
+
+    Attributes:
+        CREATED: this plan created it.
+        ADOPTED: it existed before, or appeared after its create got no answer. It was not changed.
+        UPDATED: it existed before, and was changed as the plan asked.
+        NOT_TRIED: the run was stopped before it was sent, or its company does not exist. The next run tries it.
+        FAILED: the create was refused, or could not be sent. The next run tries again.
+        UNKNOWN: the create was sent, but lists do not show it: it may exist, or appear later. The next run lists again.
+        CONFLICT: it exists several times. A person must decide.
+        UNRESOLVED: the API confirmed the create unreadably, and lists do not show it. It is never created again, so
+            that a person must decide.
+
+    """
+
+    CREATED = Origin.CREATED.value
+    ADOPTED = Origin.ADOPTED.value
+    UPDATED = Origin.UPDATED.value
+    NOT_TRIED = "not_tried"
+    FAILED = StepState.FAILED.value
+    UNKNOWN = StepState.UNKNOWN.value
+    CONFLICT = StepState.CONFLICT.value
+    UNRESOLVED = StepState.UNRESOLVED.value
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the company or serie certainly exists, exactly once."""
+        return self in {State.CREATED, State.ADOPTED, State.UPDATED}
+
+
 @define(kw_only=True)
 class Step:
     """One company or serie of a plan, as the journal stores it.
@@ -22,11 +72,11 @@ class Step:
 
     Attributes:
         number: number of the plan's row.
-        rfc: the company's RFC.
-        letra: the serie's letter; ``""`` for a company.
-        tipo_documento: the serie's kind of document; ``""`` for a company.
-        phase: state in the protocol.
-        how: origin; None until the step is DONE.
+        owner: the company's RFC.
+        kind: ``"empresas"`` or ``"series"``, or another resource that a company owns.
+        natural_key: key within the owner and the kind: (letra, tipo_documento) of a serie, () of a company.
+        state: state in the protocol.
+        origin: origin; None until the step is DONE.
         uid: identifier in the API, or None. The create of a serie does not return it; a later list does.
         due: moment of the wall clock, in seconds. UNKNOWN, and UNRESOLVED that may still appear: lists are reliable
             from this moment on. DONE: the final audit may verify it from this moment on; 0 means verified.
@@ -39,11 +89,11 @@ class Step:
     """
 
     number: int
-    rfc: str
-    letra: str = ""
-    tipo_documento: str = ""
-    phase: StepState = StepState.PLANNED
-    how: Origin | None = None
+    owner: str
+    kind: str = EMPRESAS
+    natural_key: tuple[str, ...] = ()
+    state: StepState = StepState.PLANNED
+    origin: Origin | None = None
     uid: str | None = None
     due: float = 0.0
     sends: int = 0
@@ -52,30 +102,58 @@ class Step:
     reason: str = ""
     is_earlier: bool = False
 
+    @classmethod
+    def of_serie(cls, number: int, rfc: str, letra: str, tipo_documento: str) -> Step:
+        """Return the step of a serie.
+
+        Args:
+            number: number of the plan's row.
+            rfc: RFC of the serie's company.
+            letra: its letra, normalised.
+            tipo_documento: its kind of document, normalised.
+
+        """
+        return cls(number=number, owner=rfc, kind=SERIES, natural_key=(letra, tipo_documento))
+
     @property
-    def key(self) -> tuple[str, str]:
+    def rfc(self) -> str:
+        """The company's RFC."""
+        return self.owner
+
+    @property
+    def letra(self) -> str:
+        """The serie's letter; ``""`` for a company."""
+        return self.natural_key[0] if self.kind == SERIES else ""
+
+    @property
+    def tipo_documento(self) -> str:
+        """The serie's kind of document; ``""`` for a company."""
+        return self.natural_key[1] if self.kind == SERIES else ""
+
+    @property
+    def serie_key(self) -> tuple[str, str]:
         """Key of the serie within its company: (letra, tipo_documento)."""
         return self.letra, self.tipo_documento
 
     @property
     def is_empresa(self) -> bool:
         """Whether the step is a company, not a serie."""
-        return not self.letra
+        return self.kind == EMPRESAS
 
     @property
     def primary_key(self) -> tuple[str, str, str]:
-        """Primary key: (rfc, letra, tipo_documento)."""
-        return self.rfc, self.letra, self.tipo_documento
+        """Primary key in the journal: owner, kind, and the natural key as one text."""
+        return self.owner, self.kind, _SEPARATOR.join(self.natural_key)
 
     @property
     def is_seen(self) -> bool:
         """Whether the step is DONE with a known uid and no open reason."""
-        return self.phase is StepState.DONE and self.uid is not None and not self.reason
+        return self.state is StepState.DONE and self.uid is not None and not self.reason
 
     @property
     def is_unaudited(self) -> bool:
         """Whether the step was created and waits for its audit."""
-        return self.phase is StepState.DONE and self.due > 0 and self.sends > 0 and self.uid is not None
+        return self.state is StepState.DONE and self.due > 0 and self.sends > 0 and self.uid is not None
 
     @property
     def may_change(self) -> bool:
@@ -83,6 +161,13 @@ class Step:
 
         It may if no create that was sent can have taken effect.
         """
-        return self.phase in {StepState.PLANNED, StepState.FAILED} or (
-            self.phase is StepState.CONFLICT and not self.sends
+        return self.state in {StepState.PLANNED, StepState.FAILED} or (
+            self.state is StepState.CONFLICT and not self.sends
         )
+
+    @property
+    def shown_state(self) -> str:
+        """Value of `State` for the step's state, or "intent" while its request is open."""
+        if self.state is StepState.DONE:
+            return (self.origin or Origin.CREATED).value
+        return State.NOT_TRIED.value if self.state is StepState.PLANNED else self.state.value

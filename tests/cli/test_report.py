@@ -157,8 +157,8 @@ async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, 
         alter(
             path,
             "UPDATE runs SET began = :at - 600",
-            "UPDATE things SET began = :at - 300, changed = :at - 300 WHERE phase = 'done'",
-            "UPDATE things SET changed = :at - 59 WHERE number < 32",  # 30 in the last minute: one in two seconds
+            "UPDATE steps SET began = :at - 300, changed = :at - 300 WHERE state = 'done'",
+            "UPDATE steps SET changed = :at - 59 WHERE number < 32",  # 30 in the last minute: one in two seconds
             at=at,
         )
         seen = read_progress(path)
@@ -175,8 +175,8 @@ async def test_adopted_rows_do_not_shorten_the_estimate(path: Path, at: float) -
         alter(
             path,
             "UPDATE runs SET began = :at - 10",
-            "UPDATE things SET changed = :at - 5",
-            "UPDATE things SET began = :at - 6 WHERE number = 62",
+            "UPDATE steps SET changed = :at - 5",
+            "UPDATE steps SET began = :at - 6 WHERE number = 62",
             at=at,
         )
         assert read_progress(path).eta == 10  # one was created in ten seconds, and one is left
@@ -190,7 +190,7 @@ async def test_the_time_left_includes_the_settle_time_of_unknown_rows(path: Path
         alter(
             path,
             "UPDATE runs SET began = :at - 1",
-            "UPDATE things SET began = :at - 1, changed = :at - 1, due = :at + 30 * (number - 2)",
+            "UPDATE steps SET began = :at - 1, changed = :at - 1, due = :at + 30 * (number - 2)",
             at=at,
         )
         seen = read_progress(path)
@@ -200,7 +200,7 @@ async def test_the_time_left_includes_the_settle_time_of_unknown_rows(path: Path
 async def test_the_time_left_excludes_series_of_failed_companies(path: Path, at: float) -> None:
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, [*row(2, StepState.FAILED, series=3), *row(3, StepState.DONE, Origin.CREATED, series=1)])
-        alter(path, "UPDATE runs SET began = :at - 1", "UPDATE things SET began = :at, changed = :at", at=at)
+        alter(path, "UPDATE runs SET began = :at - 1", "UPDATE steps SET began = :at, changed = :at", at=at)
         seen = read_progress(path)
     assert (seen.waiting, seen.eta) == (3, 1)
 
@@ -227,7 +227,7 @@ async def test_the_next_steps_name_each_state_that_needs_a_person(path: Path) ->
             *row(5, StepState.FAILED),
         ],
     )
-    alter(path, "UPDATE things SET due = changed + 1e6 WHERE phase = 'unknown'")
+    alter(path, "UPDATE steps SET due = changed + 1e6 WHERE state = 'unknown'")
     steps = next_steps(read_progress(path))
     assert [re.match(r"To finish the rest|1 row [a-z ]+", step)[0] for step in steps] == [  # type: ignore[index]
         *(
@@ -343,7 +343,7 @@ async def test_a_file_that_is_not_a_journal_is_one_line_and_exit_code_2(tmp_path
 async def test_a_journal_of_another_version_is_refused(path: Path) -> None:
     await write(path, row(2))
     alter(path, "PRAGMA user_version = 7")
-    with pytest.raises(JournalError, match=r"another version of this library \(schema 7, not 1\)"):
+    with pytest.raises(JournalError, match=r"another version of this library \(schema 7, not 2\)"):
         read_progress(path)
 
 
@@ -366,9 +366,9 @@ async def test_a_reader_sees_one_snapshot_and_the_run_does_not_wait(path: Path) 
     async with await Journal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, steps := row(2))
         with open_to_read(path) as connection:
-            steps[0].phase = StepState.FAILED
+            steps[0].state = StepState.FAILED
             await journal.save(steps[0])
-            assert [step.phase for step, *_ in read_steps(connection)] == [StepState.PLANNED]
+            assert [step.state for step, *_ in read_steps(connection)] == [StepState.PLANNED]
         assert read_progress(path).empresas["failed"] == 1
 
 
@@ -387,14 +387,14 @@ async def test_a_report_has_every_row_of_the_journal(path: Path) -> None:
     empresas = {step.rfc: step for step in steps if step.is_empresa}
 
     def reason(step: Step) -> str:
-        if step.phase is not StepState.PLANNED:
+        if step.state is not StepState.PLANNED:
             return step.reason
-        is_next = step.is_empresa or empresas[step.rfc].phase is StepState.DONE
+        is_next = step.is_empresa or empresas[step.rfc].state is StepState.DONE
         return f"not tried: {'its row was not started yet' if is_next else 'its company comes first'}"
 
     assert found == [(step.number, step.rfc, step.letra, state(step), step.uid, reason(step)) for step in steps]
     assert [row["ok"] for row in rows] == [
-        all(step.phase is StepState.DONE for step in steps[place : place + 4]) for place in range(0, len(steps), 4)
+        all(step.state is StepState.DONE for step in steps[place : place + 4]) for place in range(0, len(steps), 4)
     ]
 
 
@@ -446,9 +446,9 @@ async def test_the_chart_shows_each_interval_and_the_pauses_between_runs(path: P
         path,
         "UPDATE runs SET began = :at, ended = :at + 20",
         "INSERT INTO runs (pid, began, ended) VALUES (2, :at + 3620, :at + 3630)",
-        "UPDATE things SET phase = 'done', changed = :at + 0.5 WHERE number < 3",
-        "UPDATE things SET changed = :at + 19.5 WHERE number >= 3",
-        "UPDATE things SET phase = 'done', changed = :at + 3625.5 WHERE number = 5 AND letra <> ''",
+        "UPDATE steps SET state = 'done', changed = :at + 0.5 WHERE number < 3",
+        "UPDATE steps SET changed = :at + 19.5 WHERE number >= 3",
+        "UPDATE steps SET state = 'done', changed = :at + 3625.5 WHERE number = 5 AND kind = 'series'",
         at=CLOCK,
     )
     first, second = read_history(path).throughput
@@ -587,9 +587,9 @@ FIRST = "document.querySelector('#body th').textContent"
 async def test_a_page_of_twenty_thousand_rows_is_searched_filtered_sorted_and_paged(path: Path, tmp_path: Path) -> None:
     steps = [step for number in range(2, 20_002) for step in row(number, StepState.DONE, Origin.CREATED, series=3)]
     for step in steps:
-        step.phase, step.how = StepState.DONE, Origin.CREATED
+        step.state, step.origin = StepState.DONE, Origin.CREATED
     for step in (steps[8], steps[41], steps[43]):  # row 4's company; two series of row 12
-        step.phase, step.how, step.reason = StepState.FAILED, None, f"{EVIL} contraseña de {step.rfc}"
+        step.state, step.origin, step.reason = StepState.FAILED, None, f"{EVIL} contraseña de {step.rfc}"
     await write(path, steps)
     await asyncio.to_thread(report.command, path, tmp_path / "run.html")
     async with browser(tmp_path / "profile") as tab:

@@ -28,7 +28,7 @@ def intent_after_send() -> Iterator[None]:
     save = Recorder.save
 
     async def save_what_was(book: Recorder, step: Step) -> None:
-        if step.phase is not StepState.INTENT:
+        if step.state is not StepState.INTENT:
             await save(book, step)
 
     with pytest.MonkeyPatch.context() as patch:

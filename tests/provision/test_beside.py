@@ -452,7 +452,7 @@ async def test_a_removed_or_replaced_journal_stops_the_run_before_the_next_creat
     done: list[str] = []
 
     def on_event(event: StepEvent) -> None:
-        if event.phase == "done" and not event.letra:
+        if event.state == "done" and not event.letra:
             done.append(event.rfc)
             if len(done) == 3:
                 meddle(tmp_path / "j")

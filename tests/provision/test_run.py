@@ -387,7 +387,7 @@ async def test_every_change_of_a_step_is_an_event_without_secrets(client: Factur
     await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=events.append)
     (uid,) = set(emulator.state["empresas"]) - {MAIN}
     (serie,) = emulator.state["series"]
-    assert [(event.letra, event.phase, event.how, event.uid) for event in events] == [
+    assert [(event.letra, event.state, event.origin, event.uid) for event in events] == [
         ("", "intent", None, None),
         ("", "done", "created", uid),
         ("F", "intent", None, None),

@@ -61,4 +61,4 @@ def judge(tables: Tables, plan: Mapping[str, Sequence[str]], journal: Path | Non
 def phases(journal: Path) -> Counter[str]:
     """Count a journal's steps by their phase, past the code under test."""
     with closing(sqlite3.connect(journal)) as connection:
-        return Counter(dict(connection.execute("SELECT phase, count(*) FROM things GROUP BY phase")))
+        return Counter(dict(connection.execute("SELECT state, count(*) FROM steps GROUP BY state")))

@@ -84,7 +84,7 @@ def saves(phase: StepState, *, empresa: bool) -> Callable[..., bool]:
     """Fit the writing of a phase."""
 
     def fits(_: Journal, step: Step) -> bool:
-        return step.phase is phase and step.is_empresa is empresa
+        return step.state is phase and step.is_empresa is empresa
 
     return fits
 

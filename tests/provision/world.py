@@ -292,7 +292,7 @@ class World:
 
     def phases(self) -> Counter[str]:
         """Count the journal's steps by their phase."""
-        return Counter(dict(self.book.execute("SELECT phase, count(*) FROM things GROUP BY phase")))
+        return Counter(dict(self.book.execute("SELECT state, count(*) FROM steps GROUP BY state")))
 
 
 class VirtualJournal(Journal):

@@ -34,7 +34,9 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     "journal.another_program": "{path} is a database of another program, not a journal of this library.",
     "journal.another_version": (
-        "{path} was written by another version of this library (schema {schema}, not {known})."
+        "{path} was written by another version of this library (schema {schema}, not {known}). Finish its run with "
+        "that version, or wait until the settle time since its last use has passed and start with a new journal: "
+        "everything that exists is adopted."
     ),
     # The journal belongs to another run.
     "journal.another_host": "the journal {path} belongs to {host}, but this run uses {used}.",

@@ -143,11 +143,11 @@ class Audit:
             return
         missing = []
         for step in company.steps:
-            uids = [str(serie.uid) for serie in listed.get(step.key, ())]
+            uids = [str(serie.uid) for serie in listed.get(step.serie_key, ())]
             if len(uids) > 1:
-                step.phase, step.reason = StepState.CONFLICT, several_series(uids)
+                step.state, step.reason = StepState.CONFLICT, several_series(uids)
                 several = message(
-                    "run.audit_several_series", count=len(uids), serie=":".join(step.key), uids=", ".join(uids)
+                    "run.audit_several_series", count=len(uids), serie=":".join(step.serie_key), uids=", ".join(uids)
                 )
                 self.problems.append(_audited(company.rfc, several))
                 await self.creator.recorder.save(step)
@@ -160,7 +160,7 @@ class Audit:
             self.problems += [
                 _audited(
                     company.rfc,
-                    message("run.audit_serie_not_listed", serie=":".join(step.key), uid=step.uid or ""),
+                    message("run.audit_serie_not_listed", serie=":".join(step.serie_key), uid=step.uid or ""),
                 )
                 for step in missing
             ]
@@ -211,7 +211,7 @@ class Audit:
         for each in found:
             if each.is_several:
                 (step,) = [step for step in await journal.steps_of_row(each.rfc) if step.is_empresa]
-                step.phase, step.reason = StepState.CONFLICT, each.text
+                step.state, step.reason = StepState.CONFLICT, each.text
                 await self.creator.recorder.save(step)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────

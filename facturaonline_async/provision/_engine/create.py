@@ -101,6 +101,6 @@ class Creator:
         if value is not None:
             await self._store.end(outcome.of, Result(StepState.DONE, Origin.ADOPTED, (str(value.uid),)))
             return
-        step.phase, step.reason = outcome.state, "" if outcome.error is None else describe(outcome.error)
+        step.state, step.reason = outcome.state, "" if outcome.error is None else describe(outcome.error)
         step.due = time.time() + (min(seconds, self.settle) if seconds > 0 else self.settle)
         await self.recorder.save(step)

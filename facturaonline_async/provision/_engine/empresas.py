@@ -66,17 +66,17 @@ class EmpresaSteps:
         try:
             if progress.is_new:
                 await self._recheck(step)
-            if step.phase is StepState.PLANNED:  # a FAILED step is tried again by the next run
+            if step.state is StepState.PLANNED:  # a FAILED step is tried again by the next run
                 await self._ensure(progress)
-            if step.phase is StepState.DONE and step.rfc not in self.inventory.done:
+            if step.state is StepState.DONE and step.rfc not in self.inventory.done:
                 await self._open(progress)
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
             self.is_refused |= isinstance(error, AuthenticationError)
-            if step.phase in {StepState.PLANNED, StepState.FAILED}:
-                step.phase = StepState.FAILED
-            progress.is_unread = step.phase is StepState.DONE and getattr(error, "is_transient", False)
+            if step.state in {StepState.PLANNED, StepState.FAILED}:
+                step.state = StepState.FAILED
+            progress.is_unread = step.state is StepState.DONE and getattr(error, "is_transient", False)
             step.reason = describe(error)
             await self.creator.recorder.save(step)
 
@@ -86,7 +86,7 @@ class EmpresaSteps:
 
     async def _recheck(self, step: Step) -> None:
         """Check whether a person has resolved the step since an earlier run."""
-        if step.phase is StepState.CONFLICT or (step.phase is StepState.UNRESOLVED and not step.due):
+        if step.state is StepState.CONFLICT or (step.state is StepState.UNRESOLVED and not step.due):
             reconcile(step, self.inventory.existing.get(step.rfc, ()), (), is_due=True, several=several_companies)
             await self.creator.recorder.save(step)
 
@@ -95,10 +95,10 @@ class EmpresaSteps:
         step = progress.empresa
         uids = self.inventory.existing.get(step.rfc, ())
         if self.is_refused:
-            step.phase = StepState.PLANNED
+            step.state = StepState.PLANNED
             step.reason = message("run.sent_and_keys_refused" if step.sends else "run.not_tried_keys_refused")
         elif len(uids) > 1:
-            step.phase, step.reason = StepState.CONFLICT, several_companies(uids)
+            step.state, step.reason = StepState.CONFLICT, several_companies(uids)
         elif uids:
             await self._adopt_or_update(progress, uids[0])
         else:
@@ -110,7 +110,7 @@ class EmpresaSteps:
         """Adopt, update or refuse a company that exists, as the plan says."""
         step, existing = progress.empresa, progress.row.existing or self.existing
         if existing == "fail":
-            step.phase, step.reason = StepState.FAILED, message("run.company_exists", uid=uid)
+            step.state, step.reason = StepState.FAILED, message("run.company_exists", uid=uid)
             return
         nueva = await (self._load_validated(progress) if existing == "update" else self._load_for_digest(progress))
         if nueva is not None:
@@ -119,7 +119,7 @@ class EmpresaSteps:
             progress.own = await self._connect_own(uid, step.rfc)  # first: verify that the uid is this company's
             await self.inventory.client.empresas.update(uid, _changes(nueva), validate=False)
         how = Origin.UPDATED if existing == "update" else Origin.ADOPTED
-        step.phase, step.how, step.uid, step.reason = StepState.DONE, how, uid, ""
+        step.state, step.origin, step.uid, step.reason = StepState.DONE, how, uid, ""
 
     async def _load_for_digest(self, progress: RowProgress) -> NuevaEmpresa | None:
         """Load the data for the journal's digest, or None if they cannot be loaded.
@@ -167,10 +167,10 @@ class EmpresaSteps:
             progress.own = progress.own or await self._connect_own(step.uid, step.rfc)
         except UnreadableAnswerError as error:
             was_verified = any(serie.sends for serie in progress.series)  # sent with this company's keys
-            if error.is_transient or step.how is not Origin.CREATED or was_verified:
+            if error.is_transient or step.origin is not Origin.CREATED or was_verified:
                 raise
             await self._verify_uid(step, error)
-            if step.phase is not StepState.DONE:
+            if step.state is not StepState.DONE:
                 return
             progress.own = await self._connect_own(step.uid, step.rfc)
         self.inventory.done[step.rfc] = step.uid
@@ -203,12 +203,12 @@ class EmpresaSteps:
         if uids == [contradicted]:
             raise problem
         if len(uids) == 1:
-            step.uid, step.how, step.reason = uids[0], Origin.ADOPTED, ""
+            step.uid, step.origin, step.reason = uids[0], Origin.ADOPTED, ""
         elif uids:
-            step.phase, step.how, step.uid = StepState.CONFLICT, None, None
+            step.state, step.origin, step.uid = StepState.CONFLICT, None, None
             step.reason = several_companies(uids)
         else:
-            step.phase, step.how, step.uid = StepState.UNRESOLVED, None, None
+            step.state, step.origin, step.uid = StepState.UNRESOLVED, None, None
             step.reason, step.due = describe(problem), time.time() + self.creator.settle
         await self.creator.recorder.save(step)
 

@@ -34,15 +34,15 @@ def reconcile(
     """
     new = [uid for uid in dict.fromkeys(listed) if uid not in before]
     if len(new) == 1:
-        step.phase, step.how, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, new[0], ""
+        step.state, step.origin, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, new[0], ""
     elif len(new) > 1:
-        step.phase, step.reason = StepState.CONFLICT, several(new)
+        step.state, step.reason = StepState.CONFLICT, several(new)
     elif not is_due:
         pass
-    elif step.phase is StepState.UNRESOLVED:
+    elif step.state is StepState.UNRESOLVED:
         step.due = 0.0  # it will not appear any more
     elif step.sends - step.earlier >= _MOST_SENDS:
-        step.phase = StepState.FAILED
+        step.state = StepState.FAILED
         step.reason = message("run.sent_and_not_listed", count=step.sends, reason=step.reason)
     else:
-        step.phase, step.reason = StepState.PLANNED, ""
+        step.state, step.reason = StepState.PLANNED, ""

@@ -39,8 +39,8 @@ class StepEvent:
         rfc: the company's RFC.
         letra: the serie's letter; ``""`` for a company.
         tipo_documento: the serie's kind of document; ``""`` for a company.
-        phase: one of "planned", "intent", "unknown", "done", "failed", "conflict", "unresolved".
-        how: origin: "created", "adopted" or "updated"; None until the step is done.
+        state: one of "planned", "intent", "unknown", "done", "failed", "conflict", "unresolved".
+        origin: "created", "adopted" or "updated"; None until the step is done.
         uid: identifier in the API; None until it is known.
         reason: why the step is not done, or ``""``.
 
@@ -50,8 +50,8 @@ class StepEvent:
     rfc: str
     letra: str
     tipo_documento: str
-    phase: str
-    how: str | None
+    state: str
+    origin: str | None
     uid: str | None
     reason: str
 
@@ -110,8 +110,8 @@ class Recorder:
             rfc=step.rfc,
             letra=step.letra,
             tipo_documento=step.tipo_documento,
-            phase=step.phase.value,
-            how=step.how.value if step.how else None,
+            state=step.state.value,
+            origin=step.origin.value if step.origin else None,
             uid=step.uid,
             reason=step.reason,
         )

@@ -86,7 +86,7 @@ async def restore(journal: Journal, progress: RowProgress) -> None:
     progress.series = [known[step.primary_key] for step in progress.series]
     progress.is_restored = True
     for step in progress.steps:
-        step.earlier, step.is_earlier = step.sends, step.phase is StepState.DONE
+        step.earlier, step.is_earlier = step.sends, step.state is StepState.DONE
     if any(not step.may_change for step in progress.series):
         progress.baseline = {}
         for _, letra, tipo_documento, uid in await journal.baseline(progress.empresa.rfc):
@@ -134,34 +134,34 @@ class _PlanDiff:
         is_audited = not (self.report.has_audit and any(step.is_unaudited for step in recorded if not step.is_empresa))
         if len(recorded) == len(steps) and all(step.is_seen for step in recorded) and is_audited:
             self._close_row(recorded)
-        elif any(step.phase is not StepState.PLANNED for step in recorded):
+        elif any(step.state is not StepState.PLANNED for step in recorded):
             progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))
             for step in recorded:
-                step.is_earlier = step.phase is StepState.DONE
+                step.is_earlier = step.state is StepState.DONE
             self.resumed.open[rfc] = progress
 
     async def _update_step(self, row: PlanRow, step: Step) -> None:
         """Prepare a step of the journal for this run; check that its data are the same."""
-        before = step.phase, step.number, step.due, step.reason
+        before = step.state, step.number, step.due, step.reason
         if step.may_change:
-            step.phase, step.reason = StepState.PLANNED, ""
+            step.state, step.reason = StepState.PLANNED, ""
         elif step.digest is not None and (digest := await self._digest(row, step)) not in {step.digest, None}:
             self._add_problem(row.number, step, _changed(step, digest or b""))
-        if step.phase is StepState.INTENT:
-            step.phase, step.reason = StepState.UNKNOWN, message("run.ended_before_answer")
-        if step.phase is StepState.UNKNOWN:
+        if step.state is StepState.INTENT:
+            step.state, step.reason = StepState.UNKNOWN, message("run.ended_before_answer")
+        if step.state is StepState.UNKNOWN:
             # Counted from now: the wall clock may have been set since the earlier moment was written.
             step.due = time.time() + self.settle
-        if step.is_empresa and step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
-            engine_of(self.inventory.client).pending.restore(self.inventory.key(step.rfc), self.settle, step.phase)
+        if step.is_empresa and step.state in {StepState.UNKNOWN, StepState.UNRESOLVED}:
+            engine_of(self.inventory.client).pending.restore(self.inventory.key(step.rfc), self.settle, step.state)
         step.number = row.number
-        if before != (step.phase, step.number, step.due, step.reason):
+        if before != (step.state, step.number, step.due, step.reason):
             self._save.append(step)
 
     async def _digest(self, row: PlanRow, step: Step) -> bytes | None:
         """Return the digest of the plan's data, or None if they cannot be loaded."""
         if not step.is_empresa:
-            (wanted,) = (serie for serie in row.series if serie.key == step.key)
+            (wanted,) = (serie for serie in row.series if serie.key == step.serie_key)
             return self.journal.digest(series.digest(wanted))
         try:
             return empresa_digest(self.journal, await row.load())
@@ -173,7 +173,7 @@ class _PlanDiff:
         if step.may_change:
             self._drop.append(step)
         else:
-            self._add_problem(number, step, message("run.serie_removed", rfc=step.rfc, serie=":".join(step.key)))
+            self._add_problem(number, step, message("run.serie_removed", rfc=step.rfc, serie=":".join(step.serie_key)))
 
     def _drop_company(self, rfc: str, steps: list[Step]) -> None:
         """Drop a company that was removed from the plan, or refuse that if it may exist."""
@@ -239,6 +239,6 @@ class _PlanDiff:
 def _changed(step: Step, digest: bytes) -> Message:
     """Return the problem of a step that was sent with other data than the plan's."""
     if not step.is_empresa:  # only the folio can change: letra and tipo_documento are the key
-        return message("run.folio_changed", rfc=step.rfc, serie=":".join(step.key))
+        return message("run.folio_changed", rfc=step.rfc, serie=":".join(step.serie_key))
     columns = changed_columns(step.digest or b"", digest)
     return message("run.company_changed", rfc=step.rfc, columns=", ".join(columns), count=len(columns))

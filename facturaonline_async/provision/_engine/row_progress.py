@@ -9,8 +9,8 @@ from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline
 from facturaonline_async.provision._plan.finding_columns import as_problem
 from facturaonline_async.provision._plan.models import PlanRow
-from facturaonline_async.provision._report import RowOutcome, SerieOutcome, State
-from facturaonline_async.provision._steps import Step
+from facturaonline_async.provision._report import RowOutcome, SerieOutcome
+from facturaonline_async.provision._steps import State, Step
 from facturaonline_async.sat._findings import Finding
 
 __all__ = ["RowProgress", "outcome"]
@@ -54,10 +54,8 @@ class RowProgress:
     @classmethod
     def of(cls, row: PlanRow, rfc: str) -> RowProgress:
         """Make the progress of a row that no run has processed."""
-        series = [
-            Step(number=row.number, rfc=rfc, letra=serie.key[0], tipo_documento=serie.key[1]) for serie in row.series
-        ]
-        return cls(row, Step(number=row.number, rfc=rfc), series)
+        series = [Step.of_serie(row.number, rfc, *serie.key) for serie in row.series]
+        return cls(row, Step(number=row.number, owner=rfc), series)
 
     @property
     def steps(self) -> list[Step]:
@@ -70,7 +68,7 @@ class RowProgress:
 
         For example, the network was down or the server was busy.
         """
-        return any(step.phase is StepState.PLANNED and step.reason for step in self.steps)
+        return any(step.state is StepState.PLANNED and step.reason for step in self.steps)
 
     @property
     def waiting(self) -> list[Step]:
@@ -78,38 +76,26 @@ class RowProgress:
         return [
             step
             for step in self.steps
-            if step.phase is StepState.UNKNOWN or (step.phase is StepState.UNRESOLVED and step.due)
+            if step.state is StepState.UNKNOWN or (step.state is StepState.UNRESOLVED and step.due)
         ]
-
-
-_STATES = {
-    StepState.PLANNED: State.NOT_TRIED,
-    StepState.INTENT: State.UNKNOWN,
-    StepState.UNKNOWN: State.UNKNOWN,
-    StepState.FAILED: State.FAILED,
-    StepState.CONFLICT: State.CONFLICT,
-    StepState.UNRESOLVED: State.UNRESOLVED,
-}
 
 
 def state(step: Step) -> State:
     """Return the final state of a step."""
-    if step.phase is StepState.DONE:
-        return State(step.how.value) if step.how else State.CREATED
-    return _STATES[step.phase]
+    return State.UNKNOWN if step.state is StepState.INTENT else State(step.shown_state)
 
 
 def outcome(progress: RowProgress) -> RowOutcome:
     """Return the outcome of a row."""
     empresa = progress.empresa
-    comes_first = "" if empresa.phase is StepState.DONE else message("run.not_tried_company_first")
+    comes_first = "" if empresa.state is StepState.DONE else message("run.not_tried_company_first")
     series = tuple(
         SerieOutcome(
             letra=wanted.letra,
             tipo_documento=wanted.tipo_documento,
             state=state(step),
             uid=int(step.uid) if step.uid else None,
-            reason=step.reason or ("" if step.phase is StepState.DONE else comes_first or empresa.reason),
+            reason=step.reason or ("" if step.state is StepState.DONE else comes_first or empresa.reason),
             is_earlier=step.is_earlier,
         )
         for wanted, step in zip(progress.row.series, progress.series, strict=True)

@@ -81,18 +81,18 @@ class SerieSteps:
         await self._save_baseline(progress, listed)
         pairs = list(zip(progress.row.series, progress.series, strict=True))
         for wanted, step in pairs:
-            is_revisited = progress.is_new and step.phase is StepState.CONFLICT  # a person may have resolved it
+            is_revisited = progress.is_new and step.state is StepState.CONFLICT  # a person may have resolved it
             if _apply_list(
                 step,
-                listed.get(step.key, ()),
+                listed.get(step.serie_key, ()),
                 progress.baseline or {},
-                is_due=is_revisited if step.phase is StepState.CONFLICT else is_due,
+                is_due=is_revisited if step.state is StepState.CONFLICT else is_due,
             ):
                 self._publish(own, step)
                 if step.digest is None:
                     step.digest = self.creator.recorder.digest(partial(digest, wanted))
                 await self.creator.recorder.save(step)
-        to_create = [(wanted, step) for wanted, step in pairs if step.phase is StepState.PLANNED]
+        to_create = [(wanted, step) for wanted, step in pairs if step.state is StepState.PLANNED]
         for sent in await bulk.run(
             to_create, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)
         ):
@@ -105,10 +105,10 @@ class SerieSteps:
         No task of the session repeats them then.
         """
         for step in progress.series:
-            is_unlisted = step.phase is StepState.DONE and step.uid is None
-            if is_unlisted or step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED}:
+            is_unlisted = step.state is StepState.DONE and step.uid is None
+            if is_unlisted or step.state in {StepState.UNKNOWN, StepState.UNRESOLVED}:
                 left = min(max(step.due - time.time(), 0.0), self.creator.settle)
-                self.creator.engine.pending.restore(_key(own, step), left, step.phase)
+                self.creator.engine.pending.restore(_key(own, step), left, step.state)
 
     def _publish(self, own: FacturaOnline, step: Step) -> None:
         """Publish a listed uid to all tasks of this session: later lists may lack it."""
@@ -119,18 +119,18 @@ class SerieSteps:
         """Record why the series could not be listed."""
         progress.failed_lists += is_due  # an early list may fail
         for step in progress.series:
-            if step.phase is not StepState.DONE:
+            if step.state is not StepState.DONE:
                 step.reason = describe(error)
                 await self.creator.recorder.save(step)
 
     async def _save_baseline(self, progress: RowProgress, listed: _Listed) -> None:
         """Write the baseline of the series that were never sent, before any of them is."""
-        unsent = [step for step in progress.series if step.phase is StepState.PLANNED]
+        unsent = [step for step in progress.series if step.state is StepState.PLANNED]
         baseline = progress.baseline = progress.baseline or {}
-        baseline |= {step.key: [str(serie.uid) for serie in listed.get(step.key, ())] for step in unsent}
+        baseline |= {step.serie_key: [str(serie.uid) for serie in listed.get(step.serie_key, ())] for step in unsent}
         if unsent:
             await self.creator.recorder.save_baseline(
-                unsent, [(*step.primary_key, uid) for step in unsent for uid in baseline[step.key]]
+                unsent, [(*step.primary_key, uid) for step in unsent for uid in baseline[step.serie_key]]
             )
 
     async def _create(self, own: FacturaOnline, to_create: tuple[PlanSerie, Step]) -> None:
@@ -146,7 +146,7 @@ class SerieSteps:
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Poll the list until it shows all created series: their creates return no uid."""
-        if not (without_uid := [step for step in progress.series if step.phase is StepState.DONE and step.uid is None]):
+        if not (without_uid := [step for step in progress.series if step.state is StepState.DONE and step.uid is None]):
             return
         problem = UnreadableAnswerError(message("run.serie_not_listed_yet"), endpoint="series.list")
         baseline = progress.baseline or {}
@@ -154,14 +154,15 @@ class SerieSteps:
         async def list_once() -> bool | None:
             listed = by_key(await own.series.list())
             for step in progress.series:
-                seen = listed.get(step.key, ())
+                seen = listed.get(step.serie_key, ())
                 if step in without_uid:
                     _assign_uid(
-                        step, [str(serie.uid) for serie in seen if str(serie.uid) not in baseline.get(step.key, ())]
+                        step,
+                        [str(serie.uid) for serie in seen if str(serie.uid) not in baseline.get(step.serie_key, ())],
                     )
-                elif step.phase is StepState.UNKNOWN:  # the same list may show it
+                elif step.state is StepState.UNKNOWN:  # the same list may show it
                     _apply_list(step, seen, baseline, is_due=False)
-            return None if any(step.uid is None and step.phase is StepState.DONE for step in without_uid) else True
+            return None if any(step.uid is None and step.state is StepState.DONE for step in without_uid) else True
 
         try:
             await poll_until(engine_of(own), list_once, problem=problem)
@@ -177,7 +178,7 @@ class SerieSteps:
 
 
 def _key(own: FacturaOnline, step: Step) -> Key:
-    return "series", own.credentials.fingerprint, *step.key
+    return "series", own.credentials.fingerprint, *step.serie_key
 
 
 def _assign_uid(step: Step, uids: Sequence[str]) -> None:
@@ -185,27 +186,27 @@ def _assign_uid(step: Step, uids: Sequence[str]) -> None:
     if len(uids) == 1:
         step.uid, step.reason = uids[0], ""
     elif uids:
-        step.phase, step.reason = StepState.CONFLICT, several_series(uids)
+        step.state, step.reason = StepState.CONFLICT, several_series(uids)
 
 
 def _apply_list(
     step: Step, listed: Sequence[Serie], baseline: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
 ) -> bool:
     """Update a serie from a list; return whether the step changed."""
-    was = step.phase, step.uid, step.reason, step.due
+    was = step.state, step.uid, step.reason, step.due
     uids = [str(serie.uid) for serie in listed]
-    if step.phase in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.phase is StepState.CONFLICT and is_due):
-        reconcile(step, uids, baseline.get(step.key, ()), is_due=is_due, several=several_series)
-    if step.phase is StepState.DONE and step.uid is None:
+    if step.state in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.state is StepState.CONFLICT and is_due):
+        reconcile(step, uids, baseline.get(step.serie_key, ()), is_due=is_due, several=several_series)
+    if step.state is StepState.DONE and step.uid is None:
         _assign_uid(step, uids)
-    if step.phase is StepState.DONE and step.uid in uids:
+    if step.state is StepState.DONE and step.uid in uids:
         step.reason = ""
-    if step.phase is StepState.PLANNED:  # a FAILED step is tried again by the next run
+    if step.state is StepState.PLANNED:  # a FAILED step is tried again by the next run
         step.reason = ""
         # If there are several, adopt the only active one.
         candidates = [serie for serie in listed if serie.is_active] if len(listed) > 1 else list(listed)
         if len(candidates) == 1:
-            step.phase, step.how, step.uid = StepState.DONE, Origin.ADOPTED, str(candidates[0].uid)
+            step.state, step.origin, step.uid = StepState.DONE, Origin.ADOPTED, str(candidates[0].uid)
         elif listed:
-            step.phase, step.reason = StepState.CONFLICT, several_series(sorted(uids, key=int))
-    return was != (step.phase, step.uid, step.reason, step.due)
+            step.state, step.reason = StepState.CONFLICT, several_series(sorted(uids, key=int))
+    return was != (step.state, step.uid, step.reason, step.due)

@@ -79,11 +79,11 @@ class StepStore:
         if not isinstance(before, int) or (step.sends != before and self._nonces.get(key) != nonce):
             return None
         self._nonces[key] = nonce
-        step.phase, step.reason, step.sends = StepState.INTENT, "", before + 1
+        step.state, step.reason, step.sends = StepState.INTENT, "", before + 1
         try:
             await self.recorder.save(step)
         except asyncio.CancelledError:
-            step.phase, step.sends = StepState.PLANNED, before
+            step.state, step.sends = StepState.PLANNED, before
             self.recorder.save_nowait(step)
             raise
         return Grant(key, before)
@@ -91,16 +91,16 @@ class StepStore:
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Write the outcome of a create, or what a list showed; see `Store.end`."""
         step = self._steps[of.key]
-        step.phase, step.reason = result.state, "" if result.error is None else describe(result.error)
+        step.state, step.reason = result.state, "" if result.error is None else describe(result.error)
         if result.is_cancelled and result.state is StepState.UNKNOWN:
             step.reason = message("run.interrupted")
         if result.state in {StepState.PLANNED, StepState.FAILED} and isinstance(of.mark, int):
             step.sends = of.mark
         elif result.state is StepState.CONFLICT:
-            step.how, step.uid = None, None
+            step.origin, step.uid = None, None
             step.reason = message("run.several", count=len(result.uids), uids=", ".join(result.uids))
         elif result.state is StepState.DONE:
-            step.how, step.uid = result.origin, next(iter(result.uids), None)
+            step.origin, step.uid = result.origin, next(iter(result.uids), None)
         if result.state in {StepState.UNKNOWN, StepState.UNRESOLVED} or result.origin is Origin.CREATED:
             step.due = time.time() + self.settle
         if isinstance(result.error, JournalError):
@@ -130,8 +130,8 @@ class StepStore:
 def _pending(step: Step, settle: float) -> Pending | None:
     """Return the create of a step that lists may not show yet, or None."""
     seconds = min(max(step.due - time.time(), 0.0), settle)
-    if step.phase is StepState.INTENT:  # of a killed run: it may have been sent at any moment
+    if step.state is StepState.INTENT:  # of a killed run: it may have been sent at any moment
         return Pending(StepState.UNKNOWN, settle)
-    if step.phase is StepState.UNRESOLVED or (step.phase in {StepState.UNKNOWN, StepState.DONE} and seconds > 0):
-        return Pending(step.phase, seconds, step.uid, step.how)
+    if step.state is StepState.UNRESOLVED or (step.state in {StepState.UNKNOWN, StepState.DONE} and seconds > 0):
+        return Pending(step.state, seconds, step.uid, step.origin)
     return None

@@ -58,7 +58,7 @@ class WaitingRows:
             return self._put_stalled(progress, now)
         if progress.failed_lists >= _MAX_FAILED_LISTS:
             return False
-        if progress.own is None and progress.empresa.phase is StepState.DONE:  # no keys to list with
+        if progress.own is None and progress.empresa.state is StepState.DONE:  # no keys to list with
             return False
         is_first = not progress.due
         # The wall clock may have been set since the journal's moment was written: wait by the loop's clock, at most
@@ -105,8 +105,8 @@ class WaitingRows:
         while await self._queue.wait():
             due = self._queue.due()
             # Series are listed with their company's keys when their row is processed.
-            self._resume([progress for progress in due if progress.empresa.phase not in _SENT])
-            if any(progress.empresa.phase in _SENT for progress in due):
+            self._resume([progress for progress in due if progress.empresa.state not in _SENT])
+            if any(progress.empresa.state in _SENT for progress in due):
                 await self._reconcile_companies()
 
     def _resume(self, rows: list[RowProgress]) -> None:
@@ -120,7 +120,7 @@ class WaitingRows:
     async def _reconcile_companies(self) -> None:
         """List the companies once, and reconcile all waiting companies, due or not."""
         started_at = self._queue.now()
-        rows = {progress.empresa.rfc: progress for progress in self._queue if progress.empresa.phase in _SENT}
+        rows = {progress.empresa.rfc: progress for progress in self._queue if progress.empresa.state in _SENT}
         client, creator = self.companies.inventory.client, self.companies.creator
         try:
             listed = await list_companies(client, rows)
@@ -138,15 +138,15 @@ class WaitingRows:
         for rfc, progress in rows.items():
             if progress not in self._queue:  # released while the list was read
                 continue
-            step, was = progress.empresa, progress.empresa.phase
+            step, was = progress.empresa, progress.empresa.state
             reconcile(step, listed.get(rfc, ()), (), is_due=started_at >= progress.due, several=several_companies)
             progress.failed_lists = 0
-            if step.phase is not was:
+            if step.state is not was:
                 if step.uid is not None:
                     creator.engine.pending.see(self.companies.key(step), step.uid, self.settle)
                 progress.due = 0.0
                 await creator.recorder.save(step)
-            if step.phase is not was or started_at >= progress.due:
+            if step.state is not was or started_at >= progress.due:
                 self._resume([progress])
             elif self._queue[progress] <= started_at:
                 self._queue.put(progress, progress.due)

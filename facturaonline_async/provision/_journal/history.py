@@ -138,7 +138,7 @@ def read_history(path: str | os.PathLike[str]) -> History:
     with open_snapshot(path) as (status, connection):
         steps = [(step, changed) for step, _, changed in read_steps(connection)]
     done = [
-        (changed, step.is_empresa) for step, changed in steps if step.phase is StepState.DONE and changed is not None
+        (changed, step.is_empresa) for step, changed in steps if step.state is StepState.DONE and changed is not None
     ]
     return History(status=status, rows=_rows(steps), throughput=throughput_of_runs(status.spans, done))
 
@@ -152,7 +152,7 @@ def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
     not_started, company_first = message("run.not_tried_not_started"), message("run.not_tried_company_first")
     rows = []
     for rfc, group in grouped.items():
-        is_there = any(step.is_empresa and step.phase is StepState.DONE for step, _ in group)
+        is_there = any(step.is_empresa and step.state is StepState.DONE for step, _ in group)
         entries = [
             _entry(step, changed, texts, not_started if step.is_empresa or is_there else company_first)
             for step, changed in group
@@ -173,15 +173,12 @@ def _entry(step: Step, changed: float | None, texts: dict[str, str], not_tried: 
     """Return the entry of a step; `not_tried` is its reason if it was not tried."""
     if (reason := texts.get(step.reason)) is None:
         reason = texts[step.reason] = safe(step.reason)
-    if not reason and step.phase is StepState.PLANNED:
+    if not reason and step.state is StepState.PLANNED:
         reason = not_tried
-    state = "not_tried" if step.phase is StepState.PLANNED else step.phase.value
-    if step.phase is StepState.DONE:
-        state = step.how.value if step.how else "created"
     return HistoryEntry(
         letra=printable(step.letra),
         tipo_documento=printable(step.tipo_documento),
-        state=state,
+        state=step.shown_state,
         uid=step.uid,
         reason=reason,
         changed=changed,

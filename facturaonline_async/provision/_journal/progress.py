@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.filelock import is_locked
@@ -27,6 +28,7 @@ from facturaonline_async.provision._journal.reader import (
     safe,
 )
 from facturaonline_async.provision._journal.schema import reason_of
+from facturaonline_async.provision._steps import State, split_key
 
 __all__ = [
     "STATES",
@@ -41,12 +43,27 @@ __all__ = [
 ]
 
 #: States of a company or serie, in the order in which they are displayed.
-STATES: Final = ("created", "adopted", "updated", "not_tried", "intent", "unknown", "failed", "conflict", "unresolved")
+STATES: Final = tuple(
+    str(state)
+    for state in (
+        *Origin,
+        State.NOT_TRIED,
+        StepState.INTENT,
+        State.UNKNOWN,
+        State.FAILED,
+        State.CONFLICT,
+        State.UNRESOLVED,
+    )
+)
 #: The states of what exists.
-THERE: Final = frozenset(STATES[:3])
+THERE: Final = frozenset(map(str, Origin))
 
 _MINUTE: Final = 60.0
-_STATE: Final = "CASE phase WHEN 'done' THEN coalesce(how, 'created') WHEN 'planned' THEN 'not_tried' ELSE phase END"
+#: `Step.shown_state` in SQL.
+_STATE: Final = (
+    f"CASE state WHEN '{StepState.DONE}' THEN coalesce(origin, '{Origin.CREATED}') "
+    f"WHEN '{StepState.PLANNED}' THEN '{State.NOT_TRIED}' ELSE state END"
+)
 _VARYING: Final = re.compile(r"\b(?:[0-9a-f]{10,}|[0-9]{4,})\b")
 
 
@@ -258,8 +275,8 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
     now = time.time()
     host, began = read_host(connection)
     empresas, series = _state_counts(connection)
-    (last,) = connection.execute("SELECT max(changed) FROM things").fetchone()
-    first_due, last_due = connection.execute("SELECT min(due), max(due) FROM things WHERE phase = 'unknown'").fetchone()
+    (last,) = connection.execute("SELECT max(changed) FROM steps").fetchone()
+    first_due, last_due = connection.execute("SELECT min(due), max(due) FROM steps WHERE state = 'unknown'").fetchone()
     return Status(
         path=Path(path),
         host=host,
@@ -271,7 +288,7 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
         is_without_wal=False,
         empresas=empresas,
         series=series,
-        rows=Counter(dict(connection.execute(f"SELECT {_STATE}, count(DISTINCT number) FROM things GROUP BY 1"))),  # noqa: S608
+        rows=Counter(dict(connection.execute(f"SELECT {_STATE}, count(DISTINCT number) FROM steps GROUP BY 1"))),  # noqa: S608
         unseen=_count_done_rows(connection, "reason <> ''"),
         unaudited=_count_done_rows(connection, "due > 0 AND sends > 0 AND uid IS NOT NULL"),
         waiting=_waiting(connection),
@@ -284,25 +301,25 @@ def _state_counts(connection: sqlite3.Connection) -> tuple[Counter[str], Counter
     """Return the numbers of companies and of series in each state."""
     empresas, series = (Counter(dict.fromkeys(STATES, 0)) for _ in range(2))
     for is_empresa, state, number in connection.execute(
-        f"SELECT letra = '', {_STATE}, count(*) FROM things GROUP BY 1, 2"  # noqa: S608
+        f"SELECT kind = 'empresas', {_STATE}, count(*) FROM steps GROUP BY 1, 2"  # noqa: S608
     ):
         (empresas if is_empresa else series)[state] += number
     return empresas, series
 
 
 def _count_done_rows(connection: sqlite3.Connection, condition: str) -> int:
-    """Count the rows with a step in phase done for which `condition` holds."""
-    statement = f"SELECT count(DISTINCT number) FROM things WHERE phase = 'done' AND {condition}"  # noqa: S608
+    """Count the rows with a DONE step for which `condition` holds."""
+    statement = f"SELECT count(DISTINCT number) FROM steps WHERE state = 'done' AND {condition}"  # noqa: S608
     return int(connection.execute(statement).fetchone()[0])
 
 
 def _waiting(connection: sqlite3.Connection) -> int:
     """Count the series whose company a person must resolve first."""
     (number,) = connection.execute("""
-        SELECT count(*) FROM things AS serie
-        JOIN things AS empresa ON empresa.rfc = serie.rfc AND empresa.letra = '' AND empresa.tipo_documento = ''
-        WHERE serie.letra <> '' AND serie.phase = 'planned'
-            AND empresa.phase IN ('failed', 'conflict', 'unresolved')
+        SELECT count(*) FROM steps AS serie
+        JOIN steps AS empresa ON empresa.owner = serie.owner AND empresa.kind = 'empresas'
+        WHERE serie.kind = 'series' AND serie.state = 'planned'
+            AND empresa.state IN ('failed', 'conflict', 'unresolved')
     """).fetchone()
     return int(number)
 
@@ -313,7 +330,7 @@ def _done(connection: sqlite3.Connection, *, since: float) -> tuple[dict[bool, i
     Also return how many of both were sent.
     """
     rows = connection.execute(
-        "SELECT letra = '', count(*), count(began) FROM things WHERE phase = 'done' AND changed >= ? GROUP BY 1",
+        "SELECT kind = 'empresas', count(*), count(began) FROM steps WHERE state = 'done' AND changed >= ? GROUP BY 1",
         (since,),
     ).fetchall()
     return {bool(kind): number for kind, number, _ in rows}, sum(sent for *_, sent in rows)
@@ -327,11 +344,12 @@ def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
     """Return the reasons, grouped if they differ in RFCs and long numbers only."""
     found: dict[tuple[str, bool, str], Reason] = {}
     # With a single min(), SQLite takes the other columns from the row of the minimum.
-    for state, is_empresa, count, number, rfc, letra, tipo_documento, text in connection.execute(f"""
-        SELECT {_STATE} AS state, letra = '', count(*), min(number), rfc, letra, tipo_documento, reason
-        FROM things WHERE reason <> ''
-        GROUP BY 1, 2, replace(reason, rfc, '…') ORDER BY 4, 1, 2 DESC
+    for state, is_empresa, count, number, rfc, natural_key, text in connection.execute(f"""
+        SELECT {_STATE} AS shown, kind = 'empresas', count(*), min(number), owner, natural_key, reason
+        FROM steps WHERE reason <> ''
+        GROUP BY 1, 2, replace(reason, owner, '…') ORDER BY 4, 1, 2 DESC
     """):  # noqa: S608
+        letra, tipo_documento = split_key(natural_key) or ("", "")
         group = state, bool(is_empresa), alike(safe(text), rfc)
         if group in found:
             found[group] = evolve(found[group], count=found[group].count + count)

@@ -193,7 +193,7 @@ def read_runs(connection: sqlite3.Connection) -> list[RunInfo]:
 def read_steps(connection: sqlite3.Connection) -> Iterator[tuple[Step, float | None, float | None]]:
     """Yield all steps in the plan's order, with the moments of begin and last change."""
     columns = ", ".join((*COLUMNS, "began", "changed"))
-    for row in connection.execute(f"SELECT {columns} FROM things ORDER BY number, letra <> '', rowid"):  # noqa: S608
+    for row in connection.execute(f"SELECT {columns} FROM steps ORDER BY number, kind <> 'empresas', rowid"):  # noqa: S608
         yield read_step(row[:-2]), row[-2], row[-1]
 
 

@@ -30,16 +30,16 @@ __all__ = [
 
 #: Identification in the header of the SQLite file: "FOJ1", and the version of the schema.
 _APPLICATION: Final = 0x464F4A31
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
-CREATE TABLE things (
+CREATE TABLE steps (
     number INTEGER NOT NULL,
-    rfc TEXT NOT NULL,
-    letra TEXT NOT NULL,
-    tipo_documento TEXT NOT NULL,
-    phase TEXT NOT NULL,
-    how TEXT,
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    natural_key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    origin TEXT,
     uid TEXT,
     due REAL NOT NULL,
     sends INTEGER NOT NULL,
@@ -47,11 +47,11 @@ CREATE TABLE things (
     reason TEXT NOT NULL,
     began REAL,
     changed REAL,
-    UNIQUE (rfc, letra, tipo_documento)
+    UNIQUE (owner, kind, natural_key)
 ) STRICT;
 CREATE TABLE baseline (
-    rfc TEXT NOT NULL, letra TEXT NOT NULL, tipo_documento TEXT NOT NULL, uid TEXT NOT NULL,
-    PRIMARY KEY (rfc, letra, tipo_documento, uid)
+    owner TEXT NOT NULL, kind TEXT NOT NULL, natural_key TEXT NOT NULL, uid TEXT NOT NULL,
+    PRIMARY KEY (owner, kind, natural_key, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE runs (id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, began REAL NOT NULL, ended REAL) STRICT;
 """
@@ -70,15 +70,17 @@ def _is_one_of(column: str, words: type[StepState | Origin]) -> str:
 
 # STRICT tables refuse such values on writing. Nothing else notices a byte that changed on the disk.
 _SOUND: Final = {
-    "things": (
+    "steps": (
         "number", f"""
         typeof(number) = 'integer' AND number >= 0 AND typeof(sends) = 'integer' AND sends >= 0
-        AND typeof(rfc) = 'text' AND typeof(letra) = 'text' AND typeof(tipo_documento) = 'text'
+        AND typeof(owner) = 'text' AND typeof(kind) = 'text' AND typeof(natural_key) = 'text'
+        AND (kind <> 'series' OR length(natural_key) - length(replace(natural_key, char(9), '')) = 1)
+        AND (kind <> 'empresas' OR natural_key = '')
         AND typeof(reason) = 'text' AND typeof(digest) IN ('blob', 'null')
-        AND typeof(phase) = 'text' AND {_is_one_of("phase", StepState)}
-        AND (how IS NULL OR (typeof(how) = 'text' AND {_is_one_of("how", Origin)}))
+        AND typeof(state) = 'text' AND {_is_one_of("state", StepState)}
+        AND (origin IS NULL OR (typeof(origin) = 'text' AND {_is_one_of("origin", Origin)}))
         AND (uid IS NULL OR (typeof(uid) = 'text' AND length(uid) BETWEEN 1 AND 64
-            AND uid NOT GLOB '*[^A-Za-z0-9_-]*' AND (letra = '' OR uid NOT GLOB '*[^0-9]*')))
+            AND uid NOT GLOB '*[^A-Za-z0-9_-]*' AND (kind <> 'series' OR uid NOT GLOB '*[^0-9]*')))
         AND {_is_moment("due")} AND (began IS NULL OR {_is_moment("began")})
         AND (changed IS NULL OR {_is_moment("changed")})""",
     ),
@@ -88,8 +90,8 @@ _SOUND: Final = {
         AND {_is_moment("began")} AND (ended IS NULL OR {_is_moment("ended")})""",
     ),
     "baseline": (
-        "rfc", """
-        typeof(rfc) = 'text' AND typeof(letra) = 'text' AND typeof(tipo_documento) = 'text' AND typeof(uid) = 'text'""",
+        "owner", """
+        typeof(owner) = 'text' AND typeof(kind) = 'text' AND typeof(natural_key) = 'text' AND typeof(uid) = 'text'""",
     ),
 }  # fmt: skip
 _META: Final[dict[str, type | tuple[type, ...]]] = {
@@ -245,7 +247,7 @@ def begin_run(connection: sqlite3.Connection, gap: str) -> str:
     """
     connection.execute("BEGIN IMMEDIATE")
     # The end of a killed run is the moment of the last step that it wrote.
-    connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM things), began) WHERE ended IS NULL")
+    connection.execute("UPDATE runs SET ended = coalesce((SELECT max(changed) FROM steps), began) WHERE ended IS NULL")
     connection.execute("INSERT INTO runs (pid, began) VALUES (?, ?)", (os.getpid(), time.time()))
     if gap:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('gap', ?)", (gap,))

@@ -40,7 +40,7 @@ from facturaonline_async.provision._journal.opening import (
 )
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._journal.seal import checkpoint, wal_size
-from facturaonline_async.provision._steps import Step
+from facturaonline_async.provision._steps import Step, split_key
 
 __all__ = ["COLUMNS", "Journal", "JournalError", "read_step"]
 
@@ -51,13 +51,13 @@ _WAL_BYTES: Final = 4 << 20
 """Growth of the -wal, in bytes, after which it is moved into the journal."""
 #: Columns of a step, in the order that `read_step` expects.
 COLUMNS: Final = (
-    "number", "rfc", "letra", "tipo_documento", "phase", "how", "uid", "due", "sends", "digest", "reason",
+    "number", "owner", "kind", "natural_key", "state", "origin", "uid", "due", "sends", "digest", "reason",
 )  # fmt: skip
 _SAVE: Final = """
-UPDATE things SET number=?, phase=?, how=?, uid=?, due=?, sends=?, digest=?, reason=?,
+UPDATE steps SET number=?, state=?, origin=?, uid=?, due=?, sends=?, digest=?, reason=?,
     began=CASE WHEN ?='intent' THEN coalesce(began, ?) ELSE began END,
-    changed=CASE WHEN phase<>? OR changed IS NULL THEN ? ELSE changed END
-WHERE rfc=? AND letra=? AND tipo_documento=?
+    changed=CASE WHEN state<>? OR changed IS NULL THEN ? ELSE changed END
+WHERE owner=? AND kind=? AND natural_key=?
 """
 
 
@@ -266,11 +266,11 @@ class Journal:
 
     async def is_empty(self) -> bool:
         """Return whether the journal holds no plan yet."""
-        return await self._submit(lambda connection: not connection.execute("SELECT 1 FROM things LIMIT 1").fetchall())
+        return await self._submit(lambda connection: not connection.execute("SELECT 1 FROM steps LIMIT 1").fetchall())
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order."""
-        return await self._submit(lambda connection: _read_steps(connection, "WHERE rfc = ? ORDER BY rowid", (rfc,)))
+        return await self._submit(lambda connection: _read_steps(connection, "WHERE owner = ? ORDER BY rowid", (rfc,)))
 
     async def adjust(
         self,
@@ -289,41 +289,41 @@ class Journal:
             add: new steps.
             save: steps that changed.
             drop: steps that were removed from the plan.
-            baseline: (rfc, letra, tipo_documento, uid) of what exists.
-            forget: (rfc, letra, tipo_documento) whose earlier baseline is deleted.
+            baseline: `Step.primary_key` and uid of what exists.
+            forget: `Step.primary_key` whose earlier baseline is deleted.
 
         """
 
         def execute(connection: sqlite3.Connection) -> None:
             """Apply all changes."""
             connection.executemany(
-                "DELETE FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?",
+                "DELETE FROM steps WHERE owner = ? AND kind = ? AND natural_key = ?",
                 (step.primary_key for step in drop),
             )
-            connection.executemany("DELETE FROM baseline WHERE rfc = ? AND letra = ? AND tipo_documento = ?", forget)
+            connection.executemany("DELETE FROM baseline WHERE owner = ? AND kind = ? AND natural_key = ?", forget)
             connection.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
             connection.executemany(_SAVE, map(_values, save))
             connection.executemany(
-                "INSERT INTO things (rfc, letra, tipo_documento, number, phase, due, sends, reason) "
+                "INSERT INTO steps (owner, kind, natural_key, number, state, due, sends, reason) "
                 "VALUES (?, ?, ?, ?, ?, 0, 0, '')",
-                ((*step.primary_key, step.number, step.phase.value) for step in add),
+                ((*step.primary_key, step.number, step.state.value) for step in add),
             )
 
         await self._submit(execute)
 
     async def end_audit(self) -> None:
         """Record that the final audit found every company exactly once."""
-        statement = "UPDATE things SET due = 0 WHERE letra = '' AND phase = 'done' AND due > 0"
+        statement = "UPDATE steps SET due = 0 WHERE kind = 'empresas' AND state = 'done' AND due > 0"
         await self._submit(lambda connection: connection.execute(statement).rowcount)
 
     async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
         """Return the baseline of one company and its series, or of all companies."""
-        where, values = ("letra = ''", ()) if rfc is None else ("rfc = ?", (rfc,))
+        where, values = ("kind = 'empresas'", ()) if rfc is None else ("owner = ?", (rfc,))
 
         def execute(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
             """Select the rows of the baseline."""
             return connection.execute(
-                f"SELECT rfc, letra, tipo_documento, uid FROM baseline WHERE {where}",  # noqa: S608
+                f"SELECT owner, kind, natural_key, uid FROM baseline WHERE {where}",  # noqa: S608
                 values,
             ).fetchall()
 
@@ -341,7 +341,7 @@ class Journal:
             if len(steps) < limit:
                 return steps, 0
             last = connection.execute(
-                "SELECT rowid FROM things WHERE rfc = ? AND letra = ? AND tipo_documento = ?", steps[-1].primary_key
+                "SELECT rowid FROM steps WHERE owner = ? AND kind = ? AND natural_key = ?", steps[-1].primary_key
             ).fetchone()
             return steps, int(last[0])
 
@@ -351,24 +351,25 @@ class Journal:
 def _values(step: Step) -> tuple[object, ...]:
     """Return the parameters of `_SAVE`."""
     now = time.time()
-    phase = step.phase.value
+    state = step.state.value
     return (
-        step.number, phase, step.how.value if step.how else None, step.uid, min(step.due, LATEST), step.sends,
+        step.number, state, step.origin.value if step.origin else None, step.uid, min(step.due, LATEST), step.sends,
         step.digest,
-        step.reason, phase, now, phase, now, *step.primary_key,
+        step.reason, state, now, state, now, *step.primary_key,
     )  # fmt: skip
 
 
 def _read_steps(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Step]:
-    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM things {where}", values)  # noqa: S608
+    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM steps {where}", values)  # noqa: S608
     return [read_step(row) for row in rows]
 
 
 def read_step(row: Sequence[Any]) -> Step:
     """Return the step of a database row with the values of `COLUMNS`."""
     values = dict(zip(COLUMNS, row, strict=True))
-    values["phase"] = StepState(values["phase"])
-    values["how"] = Origin(values["how"]) if values["how"] else None
+    values["state"] = StepState(values["state"])
+    values["origin"] = Origin(values["origin"]) if values["origin"] else None
+    values["natural_key"] = split_key(values["natural_key"])
     return Step(**values)
 
 

@@ -214,7 +214,7 @@ async def test_the_next_run_makes_the_audit_that_an_earlier_run_skipped(
 @staged()
 async def test_a_journal_is_not_complete_before_the_audit(stage: Stage, client: FacturaOnline) -> None:
     def unaudited() -> int:
-        statement = "SELECT count(*) FROM things WHERE phase = 'done' AND due > 0"
+        statement = "SELECT count(*) FROM steps WHERE state = 'done' AND due > 0"
         return int(stage.book.execute(statement).fetchone()[0])
 
     await left(stage, client, plan_of([1]), "stopped")

@@ -74,9 +74,9 @@ async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: floa
 
 
 def journal(path: Path) -> dict[str, StepState]:
-    """Return the phases by what stands in the plan."""
+    """Return the states by what stands in the plan."""
     with open_to_read(path) as connection:
-        return {":".join(filter(None, step.primary_key)): step.phase for step, _, _ in read_steps(connection)}
+        return {":".join((step.rfc, *step.natural_key)): step.state for step, _, _ in read_steps(connection)}
 
 
 def series(emulator: Emulator) -> list[str]:
@@ -276,14 +276,14 @@ async def test_unknown_rows_must_not_change_and_all_changes_are_named(
     seen = Counter[str]()
 
     def on_event(event: StepEvent) -> None:
-        seen[event.phase] += 1
+        seen[event.state] += 1
         if seen["unknown"] == 2:
             under_way.stop()
 
     async with provision(client, plan(*rows), journal=tmp_path / "j", settle=30, on_event=on_event) as under_way:
         async for _ in under_way:
             pass
-    assert {name: phase for name, phase in journal(tmp_path / "j").items() if ":" not in name} == dict.fromkeys(
+    assert {name: state for name, state in journal(tmp_path / "j").items() if ":" not in name} == dict.fromkeys(
         RFCS[:2], StepState.UNKNOWN
     )
     rows[1].password = "otra"

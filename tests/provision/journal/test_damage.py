@@ -129,14 +129,14 @@ def _with(table: str, column: str, value: str, where: str = "1") -> str:
 
 
 _IMPOSSIBLE = ("9e999", "-9e999", "1e300", "-1.0")
-_MOMENTS = (("things", "due"), ("things", "changed"), ("things", "began"), ("runs", "began"), ("runs", "ended"))
+_MOMENTS = (("steps", "due"), ("steps", "changed"), ("steps", "began"), ("runs", "began"), ("runs", "ended"))
 
 
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
         ("DROP TABLE meta", "no such table: meta"),
-        ("DROP TABLE things", "no such table: things"),
+        ("DROP TABLE steps", "no such table: steps"),
         ("DROP TABLE runs", "no such table: runs"),
         *((_without(name), f"its {name} is missing") for name in ("host", "began", "salt", "account")),
         ("UPDATE meta SET value = 7 WHERE name = 'host'", "its host is missing"),
@@ -146,11 +146,16 @@ _MOMENTS = (("things", "due"), ("things", "changed"), ("things", "began"), ("run
             for moment in _MOMENTS
             for value in _IMPOSSIBLE
         ),
-        ("UPDATE things SET phase = 'dona'", "things has an invalid value"),
-        ("UPDATE things SET how = 'made'", "things has an invalid value"),
-        ("UPDATE things SET uid = '../../etc'", "things has an invalid value"),
-        ("UPDATE things SET uid = 'x1' WHERE letra <> ''", "things has an invalid value"),
-        ("UPDATE things SET number = -1", "things has an invalid value"),
+        ("UPDATE steps SET state = 'dona'", "steps has an invalid value"),
+        ("UPDATE steps SET origin = 'made'", "steps has an invalid value"),
+        ("UPDATE steps SET uid = '../../etc'", "steps has an invalid value"),
+        ("UPDATE steps SET uid = 'x1' WHERE kind = 'series'", "steps has an invalid value"),
+        ("UPDATE steps SET number = -1", "steps has an invalid value"),
+        *(
+            (f"UPDATE steps SET natural_key = {key} WHERE kind = 'series'", "steps has an invalid value")  # noqa: S608
+            for key in ("replace(natural_key, char(9), ' ')", "natural_key || char(9)")
+        ),
+        ("UPDATE steps SET natural_key = 'F' WHERE kind = 'empresas'", "steps has an invalid value"),
     ],
 )  # fmt: skip
 def test_an_invalid_value_is_an_error_of_one_line(tmp_path: Path, statement: str, reason: str) -> None:
@@ -169,10 +174,10 @@ def test_a_moment_that_is_nan_cannot_be_written(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
-            await journal.adjust(add=[Step(number=2, rfc="AAA")])
-            await journal.save(Step(number=2, rfc="AAA", phase=StepState.UNKNOWN, due=1e300))
+            await journal.adjust(add=[Step(number=2, owner="AAA")])
+            await journal.save(Step(number=2, owner="AAA", state=StepState.UNKNOWN, due=1e300))
             with suppress(JournalError):
-                await journal.save(Step(number=2, rfc="AAA", phase=StepState.UNKNOWN, due=math.nan))
+                await journal.save(Step(number=2, owner="AAA", state=StepState.UNKNOWN, due=math.nan))
 
     asyncio.run(main())
     read_all(tmp_path / "j")
@@ -218,7 +223,7 @@ def test_a_row_hidden_by_a_damaged_page_is_detected(tmp_path: Path) -> None:
     """The last row of a page is not counted any more: only its index still knows of it."""
     asyncio.run(write(tmp_path / "j", row(2, StepState.INTENT, series=2)))
     with closing(sqlite3.connect(tmp_path / "j")) as connection:
-        (number,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'things'").fetchone()
+        (number,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'steps'").fetchone()
     content = bytearray((tmp_path / "j").read_bytes())
     head = (number - 1) * 4096
     content[head + 4] -= 1
@@ -242,9 +247,11 @@ def test_control_characters_of_a_journal_are_never_printed(
     )
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE meta SET value = ? WHERE name = 'host'", (HOST + HOSTILE,))
-        connection.execute("UPDATE things SET rfc = rfc || ?", (HOSTILE,))
-        connection.execute("UPDATE things SET letra = letra || ?, tipo_documento = ? WHERE letra <> ''", (HOSTILE,) * 2)
-        connection.execute("UPDATE things SET phase = 'failed', reason = ? WHERE letra <> ''", (HOSTILE,))
+        connection.execute("UPDATE steps SET owner = owner || ?", (HOSTILE,))
+        connection.execute(
+            "UPDATE steps SET natural_key = ? || natural_key || ? WHERE kind = 'series'", (HOSTILE[:-1],) * 2
+        )
+        connection.execute("UPDATE steps SET state = 'failed', reason = ? WHERE kind = 'series'", (HOSTILE,))
     status_command.command(path, in_json=in_json)
     report.command(path, in_json=in_json)
     shown = capsys.readouterr().out
@@ -257,6 +264,6 @@ def test_the_page_shows_a_hostile_journal_as_text(tmp_path: Path) -> None:
     path = tmp_path / "j"
     asyncio.run(write(path, row(2, StepState.FAILED, reason=HOSTILE)))
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE things SET rfc = rfc || ?", (HOSTILE,))
+        connection.execute("UPDATE steps SET owner = owner || ?", (HOSTILE,))
     text = report_html.render(read_history(path))
     assert {character for character in text if not character.isprintable()} <= {"\n"}

@@ -138,6 +138,6 @@ async def test_reading_a_missing_journal_creates_no_file(tmp_path: Path) -> None
 
 async def test_a_journal_is_read_during_its_run(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
-        await journal.adjust(add=[Step(number=2, rfc="AAA")])
+        await journal.adjust(add=[Step(number=2, owner="AAA")])
         seen = read_progress(tmp_path / "j")
         assert (seen.is_running, seen.is_without_wal, seen.empresas["not_tried"]) == (True, False, 1)

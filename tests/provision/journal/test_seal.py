@@ -46,15 +46,15 @@ _WRITES_AND_DIES = """
     def die(*_):
         os.kill(os.getpid(), 9)
 
-    async def main(path, things, intents, wal_bytes, in_checkpoint):
+    async def main(path, steps, intents, wal_bytes, in_checkpoint):
         journals._WAL_BYTES = wal_bytes
         journal = await Journal.open(path, account="fingerprint", host="https://example.com/api")
-        await journal.adjust(add=[Step(number=n, rfc=str(n)) for n in range(things)])
+        await journal.adjust(add=[Step(number=n, owner=str(n)) for n in range(steps)])
         if in_checkpoint:
             Seal.renew = die
         await journal.checkpoint()
         for n in range(intents):
-            await journal.save(Step(number=n, rfc=str(n), phase=StepState.INTENT))
+            await journal.save(Step(number=n, owner=str(n), state=StepState.INTENT))
         die()
 
     for line in sys.stdin:  # a process of its own for each; only this one has to load everything
@@ -91,7 +91,7 @@ def killed(mortals: subprocess.Popen[str]) -> Kill:
 async def ended(path: Path) -> None:
     """Leave a journal that a run has closed, with something that is still to be done."""
     async with await Journal.open(path, **KEYS) as journal:
-        await journal.adjust(add=[Step(number=number, rfc=str(number)) for number in range(3)])
+        await journal.adjust(add=[Step(number=number, owner=str(number)) for number in range(3)])
 
 
 async def gap(path: Path) -> str:
@@ -103,7 +103,7 @@ async def gap(path: Path) -> str:
 async def intents(path: Path) -> int:
     async with await Journal.open(path, **KEYS) as journal:
         steps, _ = await journal.all_steps()
-        return sum(step.phase is StepState.INTENT for step in steps)
+        return sum(step.state is StepState.INTENT for step in steps)
 
 
 def copied(path: Path, folder: Path, *suffixes: str) -> Path:
@@ -143,7 +143,7 @@ async def test_a_journal_whose_wal_another_program_checkpointed_is_complete(tmp_
     """It moves the whole -wal into the file when it leaves, and with it the mark."""
     killed(tmp_path / "j")
     with closing(sqlite3.connect(tmp_path / "j")) as connection:
-        connection.execute("SELECT count(*) FROM things").fetchone()
+        connection.execute("SELECT count(*) FROM steps").fetchone()
     assert not side_file(tmp_path / "j", "-wal").exists()
     assert (await gap(tmp_path / "j"), await intents(tmp_path / "j")) == ("", 20)
 
@@ -269,13 +269,13 @@ def test_a_run_killed_during_a_checkpoint_leaves_an_incomplete_journal(tmp_path:
 
 async def test_a_journal_is_complete_although_a_reader_blocked_a_checkpoint(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path / "j", **KEYS) as journal:
-        await journal.adjust(add=[Step(number=1, rfc="1")])
+        await journal.adjust(add=[Step(number=1, owner="1")])
         with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
             reader.execute("BEGIN")
-            assert reader.execute("SELECT count(*) FROM things").fetchone() == (1,)
-            await journal.save(Step(number=1, rfc="1", phase=StepState.INTENT))
+            assert reader.execute("SELECT count(*) FROM steps").fetchone() == (1,)
+            await journal.save(Step(number=1, owner="1", state=StepState.INTENT))
             await journal.checkpoint()
-            await journal.save(Step(number=1, rfc="1", phase=StepState.DONE))
+            await journal.save(Step(number=1, owner="1", state=StepState.DONE))
             copy = copied(tmp_path / "j", tmp_path / "copy", "-wal")
     assert read_progress(tmp_path / "j").empresas["created"] == 1
     assert read_progress(copy).empresas["created"] == 1
@@ -286,9 +286,9 @@ async def test_a_reader_open_at_the_end_leaves_the_wal_and_a_complete_journal(tm
     await ended(tmp_path / "j")
     with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
         async with await Journal.open(tmp_path / "j", **KEYS) as journal:
-            await journal.adjust(add=[Step(number=9, rfc="9")])
+            await journal.adjust(add=[Step(number=9, owner="9")])
             reader.execute("BEGIN")
-            reader.execute("SELECT count(*) FROM things").fetchone()
+            reader.execute("SELECT count(*) FROM steps").fetchone()
         assert side_file(tmp_path / "j", "-wal").exists()
     assert await gap(tmp_path / "j") == ""
 
@@ -300,7 +300,7 @@ async def test_a_file_with_bytes_and_without_tables_is_refused(tmp_path: Path) -
     """What `kill -9` leaves in the one file where the tables stand in its -wal."""
     with closing(sqlite3.connect(tmp_path / "j", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE things (number)")
+        connection.execute("CREATE TABLE steps (number)")
         shutil.copy(tmp_path / "j", tmp_path / "copy")
     before = (tmp_path / "copy").read_bytes()
     assert len(before) == 4096

@@ -25,7 +25,7 @@ from facturaonline_async.provision import JournalError, Plan, PlanSerie, provisi
 from facturaonline_async.provision._journal import writer as journals
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import Journal
-from facturaonline_async.provision._steps import Step
+from facturaonline_async.provision._steps import SERIES, Step
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
 from tests.plans import nueva, private_key
@@ -37,7 +37,7 @@ RFC = "EKU9003173C9"
 
 
 def step(number: int = 1, **more: Any) -> Step:
-    return Step(number=number, rfc=f"AAA010101{number:03}", **more)
+    return Step(number=number, owner=f"AAA010101{number:03}", **more)
 
 
 async def opened(path: Path, **more: str) -> Journal:
@@ -70,8 +70,8 @@ def run(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProces
 
 async def test_a_saved_step_is_read_back_unchanged(tmp_path: Path) -> None:
     saved = step(
-        7, letra="Ñ&", tipo_documento="factura", phase=StepState.UNRESOLVED, how=Origin.ADOPTED, uid="607", due=1.5,
-        sends=2, digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE things",
+        7, kind=SERIES, natural_key=("Ñ&", "factura"), state=StepState.UNRESOLVED, origin=Origin.ADOPTED, uid="607",
+        due=1.5, sends=2, digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE steps",
     )  # fmt: skip
     async with await opened(tmp_path / "j") as journal:
         await journal.adjust(add=[step(7), evolve(saved)])
@@ -91,7 +91,7 @@ async def test_jobs_queued_together_are_written_in_one_transaction(tmp_path: Pat
     async with await opened(tmp_path / "j") as journal:
         await journal.adjust(add=(step(number) for number in range(2000)))
         journal._connection.set_trace_callback(count)
-        await asyncio.gather(*(journal.save(step(number, phase=StepState.INTENT)) for number in range(2000)))
+        await asyncio.gather(*(journal.save(step(number, state=StepState.INTENT)) for number in range(2000)))
         journal._connection.set_trace_callback(None)
     assert commits <= 50
     assert phases(tmp_path / "j") == {"intent": 2000}
@@ -112,13 +112,13 @@ _DIES = """
     import asyncio, os, sys
     from facturaonline_async.provision._journal.writer import Journal
     from facturaonline_async._core.once.states import StepState
-    from facturaonline_async.provision._steps import Step
+    from facturaonline_async.provision._steps import SERIES, Step
 
     async def main():
         journal = await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
-        await journal.adjust(add=[Step(number=n, rfc=str(n)) for n in range(100)])
+        await journal.adjust(add=[Step(number=n, owner=str(n)) for n in range(100)])
         for n in range(100):
-            saved = journal.save(Step(number=n, rfc=str(n), phase=StepState.INTENT))
+            saved = journal.save(Step(number=n, owner=str(n), state=StepState.INTENT))
             if n % 2:
                 await saved
                 print(n, flush=True)
@@ -135,7 +135,7 @@ async def test_a_saved_step_survives_a_kill(tmp_path: Path, how: str) -> None:
     assert (died.returncode, len(promised)) == (-signal.SIGKILL if how == "kill" else 3, 50), died.stderr
     async with await opened(tmp_path / "j") as journal:  # the lock died, too
         steps, _ = await journal.all_steps()
-    assert promised <= {each.number for each in steps if each.phase is StepState.INTENT}
+    assert promised <= {each.number for each in steps if each.state is StepState.INTENT}
 
 
 async def test_the_database_has_wal_full_sync_and_strict_tables(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_the_database_has_wal_full_sync_and_strict_tables(tmp_path: Path) 
     full = 2
     assert settings == [("wal",), (full,)]
     is_strict = {row[1]: bool(row[5]) for row in tables if not row[1].startswith("sqlite_")}
-    assert is_strict == dict.fromkeys(("meta", "things", "baseline", "runs"), True)
+    assert is_strict == dict.fromkeys(("meta", "steps", "baseline", "runs"), True)
 
 
 async def test_all_files_of_a_journal_are_private(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def _of_something_else(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (_of_another_version, r"was written by another version of this library \(schema 99, not 1\)"),
+        (_of_another_version, r"was written by another version of this library \(schema 99, not 2\)"),
         (_of_something_else, "is a database of another program, not a journal"),
         (
             lambda path: path.write_bytes(b"rfc;razon_social\n" * 500),
@@ -334,7 +334,7 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
     save = Journal.save
 
     def save_much(journal: Journal, step: Step) -> Any:
-        padding = "" if step.phase is StepState.DONE else "x" * 2000  # a DONE step with a reason would be read again
+        padding = "" if step.state is StepState.DONE else "x" * 2000  # a DONE step with a reason would be read again
         return save(journal, evolve(step, reason=step.reason or padding))
 
     with monkeypatch.context() as patch:
@@ -449,7 +449,7 @@ async def test_a_cancelled_save_is_still_written(tmp_path: Path) -> None:
     journal = await opened(tmp_path / "j")
 
     async def save() -> None:
-        await journal.save(step(1, phase=StepState.INTENT))
+        await journal.save(step(1, state=StepState.INTENT))
 
     saving = asyncio.create_task(save())
     await asyncio.sleep(0)
@@ -457,7 +457,7 @@ async def test_a_cancelled_save_is_still_written(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await saving
     await journal.aclose()
-    assert [each.phase for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
+    assert [each.state for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
 
 
 async def is_free(path: Path) -> bool:
@@ -493,7 +493,7 @@ async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
 
     journal._submit(block)
     await blocked.wait()
-    journal.save(step(1, phase=StepState.DONE))
+    journal.save(step(1, state=StepState.DONE))
     closing_it = asyncio.create_task(journal.aclose())
     await asyncio.sleep(0)
     for _ in range(3):
@@ -503,7 +503,7 @@ async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
         await closing_it
     await asyncio.to_thread(journal._thread.join)
     await (await opened(tmp_path / "j")).aclose()
-    assert [each.phase for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
+    assert [each.state for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
 
 
 async def test_a_closed_journal_refuses_jobs(tmp_path: Path) -> None:
@@ -520,7 +520,7 @@ def test_a_loop_that_closes_before_its_journal_loses_no_step(tmp_path: Path) -> 
         await begun(tmp_path / "j")
         journal = await opened(tmp_path / "j")
         journal._jobs.put(journals._Job(lambda _: time.sleep(0.1), loop.create_future()))
-        journal.save(step(1, phase=StepState.INTENT))
+        journal.save(step(1, state=StepState.INTENT))
         return journal
 
     loop = asyncio.new_event_loop()
@@ -528,4 +528,4 @@ def test_a_loop_that_closes_before_its_journal_loses_no_step(tmp_path: Path) -> 
     loop.close()
     journal._jobs.put(None)
     journal._thread.join()
-    assert [each.phase for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
+    assert [each.state for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
