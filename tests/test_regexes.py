@@ -109,7 +109,7 @@ def test_the_patterns_of_the_package_are_found() -> None:
         "_core.protocol.json-1_LIST",
         "_validators-2_UNPRINTABLE",
     } <= set(PATTERNS)
-    assert (PATTERNS["_core.engine-1_UID"].is_anchored, PATTERNS["_text-1_TAG"].is_anchored) == (True, False)
+    assert (PATTERNS["_core.request-1_UID"].is_anchored, PATTERNS["_text-1_TAG"].is_anchored) == (True, False)
 
 
 @pytest.mark.parametrize(
