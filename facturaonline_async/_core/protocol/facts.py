@@ -25,7 +25,7 @@ _FLAGS: Final[Mapping[object, bool]] = {"1": True, "0": False, 1: True, 0: False
 def _read_count(value: object) -> int | None:
     """Return a whole number from 0 up; None for any other value."""
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
+        return int(value) if value.isascii() and value.isdigit() else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
