@@ -115,7 +115,10 @@ class StepStore:
             self.problem = problem
 
     async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
-        """Do nothing: a run deletes nothing."""
+        """Let the steps of a deleted object be pending no more; see `Store.forget`."""
+        for (step_kind, step_owner, *_), step in self._steps.items():
+            if (step_kind, step_owner, step.uid) == (kind, owner, uid):
+                step.due = 0.0
 
     @contextmanager
     def subscribe(self) -> Iterator[StepStore]:
@@ -124,7 +127,8 @@ class StepStore:
 
     def seen(self, key: Key) -> Seen:
         """Return the step's state at the begin of the run; see `Subscription.seen`."""
-        return Seen(key, self._steps[key].sends)
+        step = self._steps[key]
+        return Seen(key, step.sends if _pending(step, self.settle) is None else None)
 
 
 def _pending(step: Step, settle: float) -> Pending | None:

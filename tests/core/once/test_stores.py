@@ -1,0 +1,331 @@
+"""Every store keeps the same promises, and `create_once` needs no more than these."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define
+
+from facturaonline_async import NotSentError, ValidationError
+from facturaonline_async._core.once.create import Outcome, create_once
+from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.store import Grant, Key, Result, Seen, Store
+from facturaonline_async.provision import JournalError
+from tests.core.once.stores import OWNER, SETTLE, STORES, journal, key, steps_of, written
+from tests.core.once.toy import Attempts, Cliente, Toy, ToyApi
+
+pytestmark = pytest.mark.virtual_clock
+
+
+@pytest.fixture(params=STORES)
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
+    async with STORES[request.param](tmp_path) as both:
+        yield both
+
+
+@pytest.fixture
+def store(stores: tuple[Store, Store]) -> Store:
+    return stores[0]
+
+
+async def look(store: Store, each: Key) -> Seen:
+    return (await store.look([each]))[each]
+
+
+async def begun(store: Store, each: Key, nonce: str = "nonce") -> Grant:
+    grant = await store.begin(await look(store, each), nonce)
+    assert grant is not None
+    return grant
+
+
+def shown(seen: Seen) -> tuple[StepState, str | None] | None:
+    return None if seen.pending is None else (seen.pending.state, seen.pending.uid)
+
+
+# ── What a store promises ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_nothing_is_pending_at_first(store: Store) -> None:
+    assert [shown(seen) for seen in (await store.look([key("A"), key("B")])).values()] == [None, None]
+
+
+async def test_a_create_is_pending_from_its_begin(store: Store) -> None:
+    await begun(store, key("A"))
+
+    seen = await look(store, key("A"))
+    assert seen.pending is not None
+    assert seen.pending.state in {StepState.INTENT, StepState.UNKNOWN}
+    assert 0 < seen.pending.seconds <= SETTLE
+    assert shown(await look(store, key("B"))) is None
+
+
+async def test_begin_is_refused_after_another_create_of_the_key(stores: tuple[Store, Store]) -> None:
+    store, another = stores
+    mine, others = await look(store, key("A")), await look(another, key("A"))
+    assert await another.begin(others, "another") is not None
+
+    assert await store.begin(mine, "mine") is None
+    assert await store.begin(await look(store, key("B")), "mine") is not None
+
+
+async def test_begin_may_be_repeated_with_its_nonce(store: Store) -> None:
+    seen = await look(store, key("A"))
+    await store.begin(seen, "nonce")
+    again = await store.begin(seen, "nonce")
+
+    assert again is not None
+    await store.end(again, Result(StepState.DONE, Origin.CREATED, ("7",)))
+    assert shown(await look(store, key("A"))) == (StepState.DONE, "7")
+
+
+async def test_begin_is_refused_after_another_create_since_the_subscription(stores: tuple[Store, Store]) -> None:
+    store, another = stores
+    with store.subscribe() as subscription:
+        mine, other = subscription.seen(key("A")), subscription.seen(key("B"))
+        await begun(another, key("A"), "another")
+
+        assert await store.begin(mine, "mine") is None
+        assert await store.begin(other, "mine") is not None
+
+
+async def test_begin_is_refused_for_what_was_pending_at_the_subscription(stores: tuple[Store, Store]) -> None:
+    store, another = stores
+    await another.end(await begun(another, key("A")), Result(StepState.UNKNOWN))
+    with store.subscribe() as subscription:
+        seen = subscription.seen(key("A"))
+        assert await store.begin(seen, "mine") is None
+        await asyncio.sleep(SETTLE + 1)
+        assert shown(await look(store, key("A"))) is None
+        assert await store.begin(await look(store, key("A")), "mine") is not None
+
+
+@pytest.mark.parametrize("state", [StepState.PLANNED, StepState.FAILED])
+async def test_a_create_that_was_not_done_is_not_pending(store: Store, state: StepState) -> None:
+    await store.end(await begun(store, key("A")), Result(state, error=NotSentError("no")))
+
+    assert shown(await look(store, key("A"))) is None
+    assert await store.begin(await look(store, key("A")), "again") is not None
+
+
+async def test_a_create_without_an_outcome_is_pending_for_the_settle_time(store: Store) -> None:
+    await store.end(await begun(store, key("A")), Result(StepState.UNKNOWN))
+
+    assert shown(await look(store, key("A"))) == (StepState.UNKNOWN, None)
+    await asyncio.sleep(SETTLE - 1)
+    assert shown(await look(store, key("A"))) == (StepState.UNKNOWN, None)
+    await asyncio.sleep(3)
+    assert shown(await look(store, key("A"))) is None
+
+
+async def test_a_created_object_is_known_by_its_uid_for_the_settle_time(store: Store) -> None:
+    await store.end(await begun(store, key("A")), Result(StepState.DONE, Origin.CREATED, ("7",)))
+
+    assert shown(await look(store, key("A"))) == (StepState.DONE, "7")
+    await asyncio.sleep(SETTLE + 1)
+    assert shown(await look(store, key("A"))) is None
+
+
+async def test_an_unreadable_yes_stays_pending_beyond_the_settle_time(store: Store) -> None:
+    """A journal keeps it for a person; the others for a day."""
+    await store.end(await begun(store, key("A")), Result(StepState.UNRESOLVED))
+
+    await asyncio.sleep(10 * SETTLE)
+    assert shown(await look(store, key("A"))) == (StepState.UNRESOLVED, None)
+
+
+@pytest.mark.parametrize("name", [each for each in STORES if each != "journal"])
+async def test_what_a_list_showed_is_known_by_its_uid(name: str, tmp_path: Path) -> None:
+    """A journal alone says DONE, and a run creates no such step."""
+    async with STORES[name](tmp_path) as (store, _):
+        await store.end(await look(store, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
+
+        assert shown(await look(store, key("A"))) == (StepState.DONE, "7")
+
+
+async def test_a_deleted_object_is_not_pending(store: Store) -> None:
+    await store.end(await begun(store, key("A")), Result(StepState.DONE, Origin.CREATED, ("7",)))
+    await store.end(await begun(store, key("B")), Result(StepState.DONE, Origin.CREATED, ("8",)))
+    await store.forget("series", OWNER, "7")
+
+    assert shown(await look(store, key("A"))) is None
+    assert shown(await look(store, key("B"))) == (StepState.DONE, "8")
+
+
+# ── A journal outlives its process ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_journal_that_is_opened_again_knows_an_open_create(tmp_path: Path) -> None:
+    async with journal(tmp_path) as (store, _):
+        await begun(store, key("A"))
+        await store.end(await begun(store, key("B")), Result(StepState.UNKNOWN))
+    async with journal(tmp_path) as (store, _):
+        found = await store.look([key("A"), key("B"), key("C")])
+
+    assert [shown(seen) for seen in found.values()] == [(StepState.UNKNOWN, None), (StepState.UNKNOWN, None), None]
+
+
+async def test_an_end_that_cannot_be_written_raises_nothing_and_stays_open(tmp_path: Path) -> None:
+    async with written(tmp_path) as (opened, steps):
+        with steps_of(opened, steps) as store:
+            grant = await begun(store, key("A"))
+            await opened.aclose()
+            await store.end(grant, Result(StepState.DONE, Origin.CREATED, ("7",)))
+            assert isinstance(store.problem, JournalError)
+            with pytest.raises(JournalError):
+                await begun(store, key("B"))
+
+    async with journal(tmp_path) as (reopened, _):
+        found = await reopened.look([key("A"), key("B")])
+    assert [shown(seen) for seen in found.values()] == [(StepState.UNKNOWN, None), None]
+
+
+# ── `create_once` over each store ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_begin_is_recorded_before_the_first_byte(store: Store) -> None:
+    pending: list[tuple[StepState, str | None] | None] = []
+
+    @define
+    class Watched(ToyApi):
+        """API that looks into the store when a create arrives."""
+
+        async def create(self, letra: str) -> str:
+            """Look, and create."""
+            pending.append(shown(await look(store, key(letra))))
+            return await super().create(letra)
+
+    outcome = await create_once(store, Toy(Watched(), "A"))
+
+    assert (outcome.state, outcome.origin, outcome.uid) == (StepState.DONE, Origin.CREATED, "0")
+    assert [each is not None for each in pending] == [True]
+
+
+async def test_the_store_is_asked_before_the_list(store: Store) -> None:
+    api, asked = ToyApi(), list[str]()
+    real = type(store).look
+
+    async def watched(self: Store, keys: Any) -> Any:
+        asked.append(f"look, {len(api.calls)} calls before")
+        return await real(self, keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store), "look", watched)
+        await create_once(store, Toy(api, "A"))
+
+    assert (asked[0], api.calls) == ("look, 0 calls before", ["list A", "create A"])
+
+
+async def test_a_list_older_than_another_create_leads_to_no_second_one(stores: tuple[Store, Store]) -> None:
+    """Its answer comes late: the other create began, and ended, in the meantime."""
+    mine, others = stores
+    api = ToyApi(latency=0.0)
+
+    @define
+    class Late(Toy):
+        """A resource whose first list is answered late."""
+
+        is_late: bool = True
+
+        async def find_all(self) -> list[Cliente]:
+            """Answer the first list after the other create."""
+            found = await self.api.list(self.letra)
+            if self.is_late:
+                self.is_late = False
+                await asyncio.sleep(5)
+            return found
+
+    late = asyncio.create_task(create_once(mine, Late(api, "A")))
+    await asyncio.sleep(1)
+    outcome = await create_once(others, Toy(api, "A"))
+    adopted = await late
+
+    assert (outcome.origin, adopted.origin) == (Origin.CREATED, Origin.ADOPTED)
+    assert api.calls.count("create A") == 1
+
+
+async def test_nothing_is_created_while_a_create_is_pending(store: Store) -> None:
+    await store.end(await begun(store, key("A")), Result(StepState.UNKNOWN))
+    api = ToyApi()
+    outcome = await create_once(store, Toy(api, "A"))
+
+    assert (outcome.state, api.calls) == (StepState.UNKNOWN, ["list A"])
+    await asyncio.sleep(SETTLE + 1)
+    assert (await create_once(store, Toy(api, "A"))).origin is Origin.CREATED
+
+
+async def test_every_user_searches_after_a_refusal(store: Store) -> None:
+    """The object may exist, and that may be the reason of the refusal."""
+    api = ToyApi(lag=20)
+    await api.create("A")
+    refused = Toy(api, "A", ValidationError("it exists"))
+    outcome = await create_once(store, refused)
+    await asyncio.sleep(20)
+    found = await create_once(store, refused)
+
+    assert (outcome.state, api.calls.count("list A")) == (StepState.FAILED, 3)
+    assert (found.state, found.origin, found.uid) == (StepState.DONE, Origin.ADOPTED, "0")
+
+
+async def test_a_create_cancelled_before_its_first_byte_is_not_pending(store: Store) -> None:
+    class Stuck(Attempts):
+        """An attempt that waits before its first byte."""
+
+        async def send(self) -> str:
+            """Wait."""
+            await asyncio.sleep(1000)
+            return ""
+
+    @define
+    class Waiting(Toy):
+        """A resource whose create waits."""
+
+        async def attempts(self) -> Any:
+            """Return an attempt that waits."""
+            return Stuck(self.api, self.letra, None)
+
+    task = asyncio.create_task(create_once(store, Waiting(ToyApi(), "A")))
+    await asyncio.sleep(10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert shown(await look(store, key("A"))) is None
+
+
+async def test_a_create_cancelled_in_flight_is_pending(store: Store) -> None:
+    task = asyncio.create_task(create_once(store, Toy(ToyApi(create_latency=1e6), "A")))
+    await asyncio.sleep(5000)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert shown(await look(store, key("A"))) == (StepState.UNKNOWN, None)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", ["memory", "remote", "layered"])
+async def test_many_tasks_create_each_object_once(name: str, seed: int, tmp_path: Path) -> None:
+    """Answers are lost, lists lag, and the store itself is slow and loses answers."""
+    api = ToyApi(lag=0.5, latency=0.3, loss=0.3, dice=random.Random(seed))
+    async with STORES[name](tmp_path) as stores:
+
+        async def want(letra: str, store: Store) -> None:
+            """Ask until the object exists."""
+            for _ in range(100):
+                outcome: Outcome[Cliente] = await create_once(store, Toy(api, letra))
+                if outcome.state is StepState.DONE:
+                    return
+                await asyncio.sleep(api.dice.uniform(0, 3))
+            raise AssertionError(letra)
+
+        async with asyncio.TaskGroup() as group:
+            for letra in "ABC":
+                for number in range(10):
+                    group.create_task(want(letra, stores[number % 2]))
+
+    assert sorted(each.letra for _, each in api.made) == ["A", "B", "C"]
