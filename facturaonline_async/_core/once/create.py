@@ -29,6 +29,8 @@ Invariants, and the test of each (tests/core/once/test_create.py, unless another
       `test_the_next_ensure_creates_nothing_while_the_outcome_of_the_first_is_unknown`.
     - Only a create that was certainly not done is dropped:
       `test_a_create_that_was_certainly_not_done_leaves_no_pending_create`.
+    - A create that is cancelled in flight stays pending: `test_a_create_cancelled_in_flight_is_pending`
+      (tests/core/once/test_stores.py).
     - A refusal is followed by one search, because the object may exist:
       `test_every_user_searches_after_a_refusal` (tests/core/once/test_stores.py).
 """
