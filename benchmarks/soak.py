@@ -66,7 +66,7 @@ async def soak(options: argparse.Namespace) -> int:
                     outcome.result()
             seconds = time.perf_counter() - began
             gate = repr(session)
-            http = session._engine._transport.http  # noqa: SLF001
+            http = session._engine.transport.http  # noqa: SLF001
             used = len(http.connector._acquired) if http and http.connector else 0  # noqa: SLF001
         await asyncio.sleep(0.1)
         gc.collect()

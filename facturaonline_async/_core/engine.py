@@ -55,6 +55,7 @@ class Engine:
 
     Attributes:
         config: The configuration.
+        transport: Sends one request per attempt.
         companies: RFCs and API keys of the companies, as far as answers have shown them.
 
     Raises:
@@ -71,7 +72,7 @@ class Engine:
         self._pending = PendingCreates()
         self.companies: KnownCompanies = KnownCompanies()
         self._scheduler = Scheduler(config)
-        self._transport = Transport(config)
+        self.transport: Transport = Transport(config)
         self._on_event = config.on_event
         self._budget = retry.Budget(config.retry.budget)
         self._requests = RequestFactory(config.base_url, config.plugin)
@@ -110,7 +111,7 @@ class Engine:
         """
         self._is_closed = True
         if self._is_in_forked_child():
-            self._transport.abandon()
+            self.transport.abandon()
             return
         self._scheduler.close()
         if self._closing is not None and not self._closing.done():
@@ -118,7 +119,7 @@ class Engine:
         try:
             await self._single_flight.aclose()
         finally:
-            await self._transport.aclose()
+            await self.transport.aclose()
 
     @property
     def pending(self) -> PendingCreates:
@@ -169,16 +170,20 @@ class Engine:
             FacturaOnlineError: The kind of the error says whether the call was done.
 
         """
-        call, loop = self._open(endpoint, credentials, uid, query, body)
+        self._check_process()  # first, because asyncio refuses the parent's loop with an error of its own
+        loop = asyncio.get_running_loop()
+        self._check_usable(loop)
+        call = self._requests.prepare(endpoint, credentials, uid, query, body)
         while True:
             if not self.try_start(call, loop, until):
                 await self.acquire_slot(call, until)
             try:
-                outcome = await self._transport.attempt(call, loop)
+                outcome = await self.transport.attempt(call, loop)
             finally:
                 self._scheduler.release(call.key)
             if isinstance(outcome, envelope.Reply):
-                self.after_success(call, outcome)
+                if self._budget.is_touched or self._on_event is not None or LOGGER.isEnabledFor(logging.INFO):
+                    self.after_success(call, outcome)
                 return outcome
             action = await self.after_failure(call, outcome, verify)
             if action is retry.Action.DONE:
@@ -204,8 +209,10 @@ class Engine:
             NotSentError: The engine is closed, or belongs to another loop or process.
 
         """
-        call, loop = self._open(endpoint, credentials, None, None, body)
-        return Attempts(self, call, loop)
+        self._check_process()
+        loop = asyncio.get_running_loop()
+        self._check_usable(loop)
+        return Attempts(self, self._requests.prepare(endpoint, credentials, None, None, body), loop)
 
     async def send_exclusive(
         self,
@@ -358,34 +365,9 @@ class Engine:
         # os.register_at_fork misses forks by C code (uWSGI's workers); getpid costs 0.2 % of a call.
         return self._process not in (0, getpid())
 
-    def _open(
-        self,
-        endpoint: Endpoint,
-        credentials: Credentials,
-        uid: int | str | None,
-        query: Mapping[str, str] | None,
-        body: Body | None,
-    ) -> tuple[PreparedRequest, asyncio.AbstractEventLoop]:
-        """Return a new call, and the running loop.
-
-        Raises:
-            NotSentError: The engine is closed, or belongs to another loop or process.
-
-        """
-        self._check_process()  # first, because asyncio refuses the parent's loop with an error of its own
-        loop = asyncio.get_running_loop()
-        self._check_usable(loop)
-        return self._requests.prepare(endpoint, credentials, uid, query, body), loop
-
     def release(self, call: PreparedRequest) -> None:
         """Give back the slot of an attempt."""
         self._scheduler.release(call.key)
-
-    async def exchange(
-        self, call: PreparedRequest, loop: asyncio.AbstractEventLoop
-    ) -> envelope.Reply | FacturaOnlineError:
-        """Send the request once, and return the outcome."""
-        return await self._transport.attempt(call, loop)
 
     def try_start(self, call: PreparedRequest, loop: asyncio.AbstractEventLoop, until: float | None) -> bool:
         """Start the next attempt if a start and a slot are free at once."""
@@ -445,13 +427,15 @@ class Attempts:
 
     """
 
+    __slots__ = ("_call", "_engine", "_failure", "_holds_slot", "_is_over", "_loop", "may_be_done")
+
     def __init__(self, engine: Engine, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
         self.may_be_done = False
         self._engine = engine
         self._call = call
         self._loop = loop
         self._failure: FacturaOnlineError | None = None
-        self._is_over = False
+        self._is_over = self._holds_slot = False
 
     def __aiter__(self) -> Self:
         return self
@@ -464,7 +448,7 @@ class Attempts:
     async def __aenter__(self) -> Self:
         if not self._engine.try_start(self._call, self._loop, None):
             await self._engine.acquire_slot(self._call, None)
-        self._is_over = True
+        self._is_over = self._holds_slot = True
         return self
 
     async def send(self) -> envelope.Reply:
@@ -479,7 +463,11 @@ class Attempts:
         if self._loop.time() - call.started_at > CATCH_UP:
             await engine.renew_start(call, self._loop)
         self.may_be_done = True
-        outcome = await engine.exchange(call, self._loop)
+        try:
+            outcome = await engine.transport.attempt(call, self._loop)
+        finally:
+            self._holds_slot = False
+            engine.release(call)
         if isinstance(outcome, envelope.Reply):
             engine.after_success(call, outcome)
             return outcome
@@ -493,7 +481,9 @@ class Attempts:
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> bool:
         engine, call = self._engine, self._call
-        engine.release(call)
+        if self._holds_slot:
+            self._holds_slot = False
+            engine.release(call)
         failure, self._failure = self._failure, None
         if failure is None or error is not failure:
             return False

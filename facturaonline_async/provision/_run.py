@@ -342,4 +342,4 @@ def _explain_unsent(progress: RowProgress) -> None:
     """Give the reason to the steps that a stopped run leaves unsent."""
     for step in [progress.empresa] if progress.empresa.state is not StepState.DONE else progress.series:
         if step.state is StepState.PLANNED and not step.reason:
-            step.reason = stopped(step)
+            step.reason = stopped(step.sends)

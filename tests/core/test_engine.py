@@ -54,10 +54,10 @@ MAIN = "607a062eae2bb"
 
 def acquired(session: SessionManager) -> int:
     """Return the number of connections in use."""
-    if session._engine._transport.http is None:
+    if session._engine.transport.http is None:
         return 0  # no call has come as far as that
-    assert session._engine._transport.http.connector is not None
-    return len(session._engine._transport.http.connector._acquired)
+    assert session._engine.transport.http.connector is not None
+    return len(session._engine.transport.http.connector._acquired)
 
 
 # ── Delayed starts ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -174,9 +174,9 @@ async def test_many_clients_share_one_session_and_its_connections() -> None:
         async with SessionManager(evolve(UNLIMITED, base_url=emulator.base_url)) as session:
             for credentials in (emulator.credentials, emulator.credentials_of(other)) * 5:
                 await FacturaOnline(session, credentials).series.list()
-            assert session._engine._transport.http is not None
-            assert session._engine._transport.http.connector is not None
-            pools = list(session._engine._transport.http.connector._conns.values())
+            assert session._engine.transport.http is not None
+            assert session._engine.transport.http.connector is not None
+            pools = list(session._engine.transport.http.connector._conns.values())
             assert [len(pool) for pool in pools] == [1]
 
 
@@ -406,8 +406,8 @@ async def test_a_cancelled_closing_still_closes_the_connections() -> None:
         await asyncio.sleep(0)
         closing.cancel()
         await asyncio.gather(closing, finding, return_exceptions=True)
-        assert session._engine._transport.http is not None
-        assert session._engine._transport.http.closed
+        assert session._engine.transport.http is not None
+        assert session._engine.transport.http.closed
 
 
 async def test_a_read_fails_after_its_last_attempt() -> None:

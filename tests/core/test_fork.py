@@ -132,7 +132,7 @@ def test_a_running_read_of_the_parent_does_not_block_a_child(loop: asyncio.Abstr
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
         finding = loop.create_task(USES["find"](client))
-        while not client.session._engine._transport._deadline_timer.deadlines:
+        while not client.session._engine.transport._deadline_timer.deadlines:
             step(loop)
         assert "after the fork" in in_child(lambda: ended(asyncio.new_event_loop(), USES["find"](client)))
         with pytest.raises(UnreadableAnswerError):  # one serie is no list
@@ -169,7 +169,7 @@ def test_a_child_that_runs_the_loop_leaves_the_parents_answer_unread(loop: async
         client = opened(base_url, read_timeout=5)
         loop.run_until_complete(client.series.get(7))
         call = loop.create_task(client.series.get(7))
-        while not client.session._engine._transport._deadline_timer.deadlines:
+        while not client.session._engine.transport._deadline_timer.deadlines:
             step(loop)
         in_child(lambda: loop.run_until_complete(asyncio.sleep(0.5)))
         assert loop.run_until_complete(call).letra == "C1"
@@ -349,7 +349,7 @@ def test_a_child_that_closes_the_session_leaves_a_read_of_the_parent_in_flight(l
         client = opened(base_url)
         loop.run_until_complete(client.series.get(7))
         finding = loop.create_task(client.series.find(letra="X", tipo_documento="factura"))
-        while not client.session._engine._transport._deadline_timer.deadlines:
+        while not client.session._engine.transport._deadline_timer.deadlines:
             step(loop)
         assert in_child(lambda: asyncio.run(client.session.aclose())) is None
         with pytest.raises(UnreadableAnswerError):  # one serie is no list

@@ -57,7 +57,7 @@ async def play(row: Row, operation: Operation) -> Played:
 
 async def _unasked(session: SessionManager) -> None:
     """Wait until a kept connection holds an answer that nobody asked for."""
-    http = session._engine._transport.http
+    http = session._engine.transport.http
     assert http is not None
     assert http.connector is not None
     while not any(protocol.should_close for kept in http.connector._conns.values() for protocol, _ in kept):  # noqa: ASYNC110  # it rings no bell
@@ -67,7 +67,7 @@ async def _unasked(session: SessionManager) -> None:
 def _left(session: SessionManager) -> str:
     """Say what the call left behind: places in the gate, waiters, connections in use."""
     gc.collect()
-    http = session._engine._transport.http
+    http = session._engine.transport.http
     used = len(http.connector._acquired) if http is not None and http.connector is not None else 0
     busy = "" if "0 waiting, 0 in flight" in repr(session) else repr(session)
     return busy + (f" {used} connections in use" if used else "")

@@ -247,7 +247,7 @@ async def test_55_a_call_cancelled_in_flight_closes_its_connection(operation: Op
             with pytest.raises(asyncio.CancelledError):
                 await call
             assert "0 waiting, 0 in flight" in repr(session)
-            http_session = session._engine._transport.http
+            http_session = session._engine.transport.http
             assert http_session is not None
             assert http_session.connector is not None
             assert len(http_session.connector._acquired) == 0

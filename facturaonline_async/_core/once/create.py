@@ -38,18 +38,19 @@ Invariants, and the test of each (tests/core/once/test_create.py, unless another
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
-from attrs import frozen
+from attrs import define
 
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.engine import Attempts, Engine
 from facturaonline_async._core.once.states import Origin, StepState, state_after
-from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen, Store
+from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen, Store
 from facturaonline_async._core.protocol.envelope import Reply
 from facturaonline_async._messages import message
 from facturaonline_async.errors import (
@@ -141,7 +142,7 @@ class Resource(Protocol[V]):
         ...
 
 
-@frozen
+@define(eq=False)  # never changed; see `Seen`
 class Outcome(Generic[V]):
     """What is known after one pass of `create_once`.
 
@@ -214,16 +215,19 @@ async def send_once(store: Store, resource: Resource[V], seen: Seen) -> Outcome[
         seen: What the store knew about the object.
 
     """
-    grant, attempts, uid, nonce = None, None, None, secrets.token_hex(8)
+    grant: Grant | None = None
+    attempts, uid, nonce = None, None, os.urandom(8).hex()
     try:
         attempts = await resource.attempts()
         async for attempt in attempts:
             async with attempt:
-                grant = await store.begin(seen, nonce)
+                before, grant = grant, await store.begin(seen, nonce)
                 if grant is None:
+                    if before is not None:  # of an attempt that was certainly not done
+                        await store.end(before, Result(StepState.PLANNED))
                     return None
                 uid = resource.created_uid(await attempt.send())
-        outcome = Outcome[V](grant or seen, StepState.DONE, Origin.CREATED, uid=uid)
+        outcome: Outcome[V] = Outcome(grant or seen, StepState.DONE, Origin.CREATED, uid=uid)
     except Exception as error:  # noqa: BLE001  # the create may have been done
         outcome = Outcome(grant or seen, state_after(error), error=error)
     except asyncio.CancelledError:
@@ -253,9 +257,8 @@ async def create(store: Store, resource: Resource[V]) -> str | None:
         FacturaOnlineError: The create failed; its class says whether it was done.
 
     """
-    outcome = None
-    while outcome is None:
-        outcome = await send_once(store, resource, await _look(store, resource.key))
+    outcome = await send_once(store, resource, Seen(resource.key, ANYWAY))
+    assert outcome is not None  # noqa: S101  # such a create is never refused
     try:
         if outcome.error is not None:
             raise outcome.error
@@ -345,13 +348,20 @@ async def ensure(engine: Engine, store: Store, resource: Resource[V]) -> V:
         outcome = await create_once(store, resource)
         if outcome.values:
             listed = outcome.values[0]
-            problem: FacturaOnlineError = UnreadableAnswerError(
+            unreadable = UnreadableAnswerError(
                 message("calls.not_readable_yet"), endpoint=f"{resource.endpoint.resource}.get", uid=listed.uid
             )
-            return await poll_until(engine, lambda: resource.complete(listed), problem=problem)
-        problem, of, uid = _problem(resource, outcome), outcome.of, outcome.uid
-        del outcome  # breaks the cycle between the error and this frame
-        found = await poll_until(engine, lambda: read_pending(resource, uid), problem=problem)
+            return await poll_until(engine, partial(resource.complete, listed), problem=unreadable)
+        of, uid = outcome.of, outcome.uid
+        try:
+            problem = _problem(resource, outcome)
+        finally:
+            del outcome  # breaks the cycle between the error and this frame
+        look = partial(read_pending, resource, uid)
+        try:
+            found = await poll_until(engine, look, problem=problem)
+        finally:
+            del problem
         await store.end(of, Result(StepState.DONE, Origin.ADOPTED, (str(found.uid),)))
         return found
 
@@ -417,20 +427,23 @@ async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *,
     clock = asyncio.get_running_loop().time
     until = clock() + engine.config.deadline
     pause = _FIRST_PAUSE
-    while True:
-        try:
-            if (seen := await look()) is not None:
-                return seen
-        except FacturaOnlineError as error:
-            if not (error.is_transient or isinstance(error, (NotFoundError, OutcomeUnknownError))):
-                raise _with_reason(problem, error) from None
-        left = until - clock()
-        if left <= 0:
-            problem.is_transient = True
-            raise problem
-        # Jitter spreads the reads of a batch that was created together.
-        await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
-        pause = min(_LONGEST_PAUSE, 2 * pause)
+    try:
+        while True:
+            try:
+                if (seen := await look()) is not None:
+                    return seen
+            except FacturaOnlineError as error:
+                if not (error.is_transient or isinstance(error, (NotFoundError, OutcomeUnknownError))):
+                    raise _with_reason(problem, error) from None
+            left = until - clock()
+            if left <= 0:
+                problem.is_transient = True
+                raise problem
+            # Jitter spreads the reads of a batch that was created together.
+            await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+    finally:
+        del problem  # breaks the cycle between the error and this frame
 
 
 def _with_reason(problem: FacturaOnlineError, look: FacturaOnlineError) -> FacturaOnlineError:

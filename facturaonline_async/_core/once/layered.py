@@ -9,7 +9,7 @@ from typing import cast
 from attrs import frozen
 
 from facturaonline_async._core.once.states import StepState
-from facturaonline_async._core.once.store import Grant, Key, Result, Seen, Store, Subscription
+from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Result, Seen, Store, Subscription
 
 __all__ = ["LayeredStore"]
 
@@ -43,7 +43,10 @@ class LayeredStore:
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
         """Record in both stores that a create is about to be sent; see `Store.begin`."""
-        remembered, recorded = cast("tuple[Seen, Seen]", seen.mark)
+        if seen.mark is ANYWAY:
+            remembered = recorded = seen
+        else:
+            remembered, recorded = cast("tuple[Seen, Seen]", seen.mark)
         if (first := await self.memory.begin(remembered, nonce)) is None:
             return None
         second = None
@@ -56,7 +59,7 @@ class LayeredStore:
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Record the outcome in both stores; see `Store.end`."""
-        first, second = cast("tuple[Grant | Seen, Grant | Seen]", of.mark)
+        first, second = (of, of) if of.mark is ANYWAY else cast("tuple[Grant | Seen, Grant | Seen]", of.mark)
         await self.memory.end(first, result)
         await self.durable.end(second, result)
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import cast
+from weakref import WeakValueDictionary
 
 from attrs import define, evolve, field, frozen
 
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen
+from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen
 
-__all__ = ["MemoryStore", "PendingCreate", "PendingCreates", "SessionSubscription"]
+__all__ = ["MemoryStore", "PendingCreate", "PendingCreates", "SessionSubscription", "Version"]
 
 _DAY = 86_400.0
 """Seconds beyond its settle time for which a confirmed create without a uid is kept.
@@ -29,7 +31,7 @@ _FIRST_SWEEP = 64
 _CONFIRMED = frozenset({StepState.DONE, StepState.UNRESOLVED})
 
 
-@define  # never changed; a frozen class would take twice as long to make, in each create
+@define(eq=False)
 class PendingCreate:
     """Object that exists or may exist, and that the API's lists may not show yet.
 
@@ -40,9 +42,9 @@ class PendingCreate:
         uid: The object's uid, or None if no answer gave it.
         origin: ADOPTED if this session read the object, and did not create it.
         before: Uid of the earlier object of the same key at the time of the create; it is not the created object.
-        begun: Number of its create in this session; 0 if it was only read.
         nonce: Random text of its create, or ``""``.
         earlier: Entry of the key that the create replaced, while its outcome is open.
+        is_void: Whether the create was certainly not done.
 
     """
 
@@ -51,9 +53,9 @@ class PendingCreate:
     uid: str | None = None
     origin: Origin | None = None
     before: str | None = None
-    begun: int = 0
     nonce: str = ""
     earlier: PendingCreate | None = None
+    is_void: bool = False
 
     @property
     def is_confirmed(self) -> bool:
@@ -68,6 +70,20 @@ class PendingCreate:
         return self.until + (_DAY if self.uid is None and self.is_confirmed else 0.0) <= now
 
 
+class Version:
+    """Number of changes of one key, as far as anyone looks at it.
+
+    Attributes:
+        number: The number.
+
+    """
+
+    __slots__ = ("__weakref__", "number")
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
 class PendingCreates:
     """Pending creates of a session, and the subscribers to new ones.
 
@@ -80,8 +96,7 @@ class PendingCreates:
         self._by_uid: dict[tuple[Hashable, Hashable, str], int] = {}  # by kind, owner and uid
         self._without_uid: set[int] = set()  # entries without a uid
         self._sweep_at = _FIRST_SWEEP
-        self._begun = 0
-        self._swept = 0  # number of the latest create whose entry was dropped because it was over
+        self._versions: WeakValueDictionary[int, Version] = WeakValueDictionary()  # of the keys that callers look at
         self._subscribers: dict[int, set[int]] = {}
 
     def __len__(self) -> int:
@@ -94,21 +109,35 @@ class PendingCreates:
 
     # ── Creates ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def begun(self) -> int:
-        """Number of creates that began in this session."""
-        return self._begun
-
-    def began_after(self, key: Key, number: int) -> bool:
-        """Return whether a create of the key may have begun after that number.
+    def version(self, key: Key) -> Version:
+        """Return the version of a key; it counts changes while a caller keeps it.
 
         Args:
             key: Key of the object.
-            number: Earlier value of `begun`.
+
+        """
+        if (version := self._versions.get(hash(key))) is None:
+            version = self._versions[hash(key)] = Version()
+        return version
+
+    def _changed(self, key: Key, mine: set[int] | None) -> None:
+        """Make the lists of earlier callers too old for a create of the key."""
+        if (version := self._versions.get(hash(key))) is not None:
+            version.number += 1
+        for subscriber in self._subscribers.values():
+            if subscriber is not mine:
+                subscriber.add(hash(key))
+
+    def is_repeated(self, key: Key, nonce: str) -> bool:
+        """Return whether the key's create with this nonce is still open.
+
+        Args:
+            key: Key of the object.
+            nonce: Random text of a create.
 
         """
         entry = self._entries.get(hash(key))
-        return self._swept > number or (entry is not None and entry.begun > number)
+        return entry is not None and entry.nonce == nonce and entry.state is StepState.INTENT
 
     def begin(self, key: Key, settle: float, *, nonce: str = "", mine: set[int] | None = None) -> PendingCreate:
         """Record a create before its first byte is sent, and return its entry.
@@ -120,17 +149,13 @@ class PendingCreates:
             mine: The caller's own set of `subscribe`, which is not notified.
 
         """
-        for subscriber in self._subscribers.values():
-            if subscriber is not mine:
-                subscriber.add(hash(key))
+        self._changed(key, mine)
         known = self.get(key)
         if known is not None and nonce and known.nonce == nonce:
             known = known.earlier
-        self._begun += 1
         entry = PendingCreate(
             asyncio.get_running_loop().time() + settle,
             before=None if known is None else known.uid or known.before,
-            begun=self._begun,
             nonce=nonce,
             earlier=known,
         )
@@ -148,14 +173,21 @@ class PendingCreates:
             uid: Uid from the answer, or None.
 
         """
+        known = self._entries.get(hash(key))
         if state is StepState.PLANNED or state is StepState.FAILED:
-            if self._entries.get(hash(key)) is begun:
+            begun.is_void = True
+            if known is begun:
                 self._drop(hash(key))
-                if begun.earlier is not None:
-                    self.update(key, begun.earlier)
+                earlier = begun.earlier
+                while earlier is not None and earlier.is_void:
+                    earlier = earlier.earlier
+                if earlier is not None:
+                    self.update(key, earlier)
             return
+        if known is not None and known is not begun and known.is_confirmed and state is StepState.UNKNOWN:
+            return  # more is known already
         until = asyncio.get_running_loop().time() + settle
-        self.update(key, PendingCreate(until, state, uid, None, begun.before, begun.begun, begun.nonce))
+        self.update(key, PendingCreate(until, state, uid, before=begun.before, nonce=begun.nonce))
 
     def restore(self, key: Key, seconds: float, state: StepState) -> None:
         """Record a create that was sent before this session began.
@@ -167,20 +199,30 @@ class PendingCreates:
 
         """
         if self.get(key) is None:
+            self._changed(key, None)
             self.update(key, PendingCreate(asyncio.get_running_loop().time() + seconds, state))
 
     # ── What is read ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def see(self, key: Key, uid: str, settle: float) -> None:
-        """Record that the object was read; lists may lack it for `settle` seconds."""
+    def see(self, key: Key, uid: str, settle: float, *, mine: set[int] | None = None) -> None:
+        """Record that the object was read; lists may lack it for `settle` seconds.
+
+        Args:
+            key: Key of the object.
+            uid: Its uid.
+            settle: Seconds for which lists may lack it.
+            mine: The caller's own set of `subscribe`, which is not notified.
+
+        """
         entry = self.get(key)
         if entry is not None and entry.before == uid:
             return
         if entry is None or entry.uid not in {None, uid}:
-            begun = 0 if entry is None else entry.begun
+            self._changed(key, mine)
             until = asyncio.get_running_loop().time() + settle
-            self.update(key, PendingCreate(until, StepState.DONE, uid, Origin.ADOPTED, begun=begun))
+            self.update(key, PendingCreate(until, StepState.DONE, uid, Origin.ADOPTED))
         elif not (entry.is_confirmed and entry.uid == uid):
+            self._changed(key, mine)
             self.update(key, evolve(entry, state=StepState.DONE, uid=uid))
 
     @property
@@ -236,7 +278,6 @@ class PendingCreates:
         now = asyncio.get_running_loop().time()
         for number, entry in list(self._entries.items()):
             if entry.is_over(now):
-                self._swept = max(self._swept, entry.begun)
                 self._drop(number)
         self._by_uid = {uid: number for uid, number in self._by_uid.items() if number in self._entries}
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
@@ -258,7 +299,7 @@ class PendingCreates:
 
 @frozen(eq=False)
 class SessionSubscription:
-    """Keys for which other tasks of the session sent a create since it began.
+    """Keys whose objects other tasks of the session created or found since it began.
 
     Attributes:
         changed: Hashes of these keys.
@@ -284,7 +325,7 @@ class MemoryStore:
 
     pending: PendingCreates
     settle: float
-    _subscription: SessionSubscription | None = field(default=None, init=False)
+    _mine: set[int] | None = field(default=None, init=False)  # the keys of this store's subscription
 
     async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
         """Return what the session knows about these keys; see `Store.look`."""
@@ -292,27 +333,28 @@ class MemoryStore:
         for key in keys:
             entry = self.pending.get(key)
             pending = None if entry is None else Pending(entry.state, entry.until - now, entry.uid, entry.origin)
-            found[key] = Seen(key, self.pending.begun, pending)
+            version = self.pending.version(key)
+            found[key] = Seen(key, (version, version.number), pending)
         return found
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
         """Record that a create is about to be sent; see `Store.begin`."""
         key, mark = seen.key, seen.mark
-        known = self.pending.get(key)
-        if known is None or known.nonce != nonce:
-            if isinstance(mark, SessionSubscription):
-                is_refused = hash(key) in mark.changed
-            else:
-                is_refused = not isinstance(mark, int) or self.pending.began_after(key, mark)
-            if is_refused:
-                return None
-        mine = None if self._subscription is None else self._subscription.changed
-        return Grant(key, self.pending.begin(key, self.settle, nonce=nonce, mine=mine))
+        if isinstance(mark, SessionSubscription):
+            is_refused = hash(key) in mark.changed
+        elif mark is ANYWAY:
+            is_refused = False
+        else:
+            version, number = cast("tuple[Version, int]", mark)
+            is_refused = version.number != number
+        if is_refused and not self.pending.is_repeated(key, nonce):
+            return None
+        return Grant(key, self.pending.begin(key, self.settle, nonce=nonce, mine=self._mine))
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Record how a create ended, or what a list showed; see `Store.end`."""
         if result.origin is Origin.ADOPTED or result.state is StepState.CONFLICT:
-            self.pending.see(of.key, result.uids[0], self.settle)
+            self.pending.see(of.key, result.uids[0], self.settle, mine=self._mine)
         elif isinstance(of, Grant) and isinstance(of.mark, PendingCreate):
             self.pending.end(of.key, of.mark, self.settle, result.state, next(iter(result.uids), None))
 
@@ -326,6 +368,7 @@ class MemoryStore:
 
         Creates of this store are not notified to it.
         """
-        self._subscription = subscription = SessionSubscription()
+        subscription = SessionSubscription()
+        self._mine = subscription.changed
         with self.pending.subscribe(subscription.changed):
             yield subscription

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from attrs import field, frozen
+from attrs import define, field
 
 from facturaonline_async._core.once.states import Origin, StepState
 
-__all__ = ["Grant", "Key", "Pending", "Result", "Seen", "Store", "Subscription"]
+__all__ = ["ANYWAY", "Grant", "Key", "Pending", "Result", "Seen", "Store", "Subscription"]
 
 #: Identifies one object: (kind, owner, *natural key), such as ("series", fingerprint of the keys, "F", "factura").
 Key: TypeAlias = tuple[Hashable, ...]
 
 
-@frozen
+#: Mark of a create that is sent whatever exists: `Store.begin` never refuses it.
+ANYWAY: Final = "anyway"
+
+
+@define(eq=False)  # never changed; a frozen class takes twice as long to make, in each create
 class Pending:
     """What a store knows about an object that lists may not show yet.
 
@@ -34,7 +38,7 @@ class Pending:
     origin: Origin | None = None
 
 
-@frozen
+@define(eq=False)  # never changed; a frozen class takes twice as long to make, in each create
 class Seen:
     """What a store knew about a key before the caller listed the objects.
 
@@ -50,7 +54,7 @@ class Seen:
     pending: Pending | None = None
 
 
-@frozen
+@define(eq=False)  # never changed; a frozen class takes twice as long to make, in each create
 class Grant:
     """Permission to send one create.
 
@@ -64,7 +68,7 @@ class Grant:
     mark: object
 
 
-@frozen
+@define(eq=False)  # never changed; a frozen class takes twice as long to make, in each create
 class Result:
     """How a create ended, for the store.
 
@@ -124,7 +128,7 @@ class Store(Protocol):
             nonce: Random text of this create. The same nonce repeats a `begin` whose attempt was certainly not done.
 
         Returns:
-            The grant, or None if another create of the key began since: look and list again.
+            The grant, or None if another create of the key began, or its object was found, since: look and list again.
 
         Raises:
             NotSentError: It could not be recorded, so that nothing may be sent.

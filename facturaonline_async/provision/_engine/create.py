@@ -19,7 +19,7 @@ from facturaonline_async._core.once.store import Result, Subscription
 from facturaonline_async._messages import message
 from facturaonline_async.errors import AuthenticationError, FacturaOnlineError, NotFoundError
 from facturaonline_async.provision._engine.recorder import Recorder, describe
-from facturaonline_async.provision._engine.step_store import StepStore
+from facturaonline_async.provision._engine.step_store import StepStore, StoppedError
 from facturaonline_async.provision._steps import Step
 
 __all__ = ["Creator"]
@@ -83,14 +83,20 @@ class Creator:
                     outcome = await create_once(self._store, resource, seen=self._subscription.seen(resource.key))
                     if outcome.seconds is not None:
                         await self._adopt_or_wait(step, resource, outcome, outcome.seconds)
+                except StoppedError as error:
+                    step.reason = describe(error)
+                    return
                 except FacturaOnlineError as error:
                     step.reason = message("run.not_searched", error=describe(error))
                     await self.recorder.save(step)
                     return
-        if self._steps.problem is not None:
-            raise self._steps.problem
-        if isinstance(outcome.error, AuthenticationError):
-            raise outcome.error
+        try:
+            if self._steps.problem is not None:
+                raise self._steps.problem
+            if isinstance(outcome.error, AuthenticationError):
+                raise outcome.error
+        finally:
+            del outcome  # breaks the cycle between the error and this frame
 
     async def _adopt_or_wait(self, step: Step, resource: Resource[V], outcome: Outcome[V], seconds: float) -> None:
         """Adopt what another task of this session created, or wait for its pending create."""

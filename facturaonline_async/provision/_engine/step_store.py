@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from attrs import define, field
 
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen
+from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import NotSentError
 from facturaonline_async.provision._engine.recorder import Recorder, describe
@@ -24,9 +24,9 @@ class StoppedError(NotSentError):
     """The run was stopped before this request was sent."""
 
 
-def stopped(step: Step) -> Message:
-    """Return the reason of a step that a stopped run has not sent."""
-    return message("run.not_tried_again_stopped" if step.sends else "run.not_tried_stopped")
+def stopped(sends: int) -> Message:
+    """Return why a stopped run has not sent a step, after so many sends."""
+    return message("run.not_tried_again_stopped" if sends else "run.not_tried_stopped")
 
 
 @define(eq=False)
@@ -62,7 +62,14 @@ class StepStore:
             self._nonces.pop(key, None)
 
     async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
-        """Return what the steps of these keys say; see `Store.look`."""
+        """Return what the steps of these keys say; see `Store.look`.
+
+        Raises:
+            StoppedError: The run was stopped.
+
+        """
+        if self.stopping.is_set():
+            raise StoppedError(stopped(max(self._steps[key].sends for key in keys)))
         return {key: Seen(key, step.sends, _pending(step, self.settle)) for key in keys for step in [self._steps[key]]}
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
@@ -75,7 +82,9 @@ class StepStore:
         """
         key, before, step = seen.key, seen.mark, self._steps[seen.key]
         if self.stopping.is_set():
-            raise StoppedError(stopped(step))
+            raise StoppedError(stopped(before if isinstance(before, int) else step.sends))
+        if before is ANYWAY:
+            before = step.sends
         if not isinstance(before, int) or (step.sends != before and self._nonces.get(key) != nonce):
             return None
         self._nonces[key] = nonce

@@ -47,7 +47,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def session_of(client: FacturaOnline) -> aiohttp.ClientSession:
-    http = client.session._engine._transport.http
+    http = client.session._engine.transport.http
     assert http is not None
     return http
 

@@ -43,9 +43,9 @@ from tests.core.http.test_given_up import LARGE
 from attrs import evolve
 async def main():
     async with opened(sys.argv[1], evolve(QUICK, total_timeout=1, upload_timeout=1, deadline=60)) as client:
-        client.session._engine._transport._deadline_timer._expire = lambda *_: None  # the kernel alone ends the attempt
+        client.session._engine.transport._deadline_timer._expire = lambda *_: None  # the kernel alone ends the attempt
         create = asyncio.ensure_future(client.empresas.create(LARGE))
-        deadlines = client.session._engine._transport._deadline_timer.deadlines
+        deadlines = client.session._engine.transport._deadline_timer.deadlines
         while not deadlines or not (transport := next(iter(deadlines.values())).transport): await asyncio.sleep(0)
         while transport.get_write_buffer_size() or not transport.get_extra_info("socket"): await asyncio.sleep(0)
         await asyncio.sleep(0.1)
@@ -90,7 +90,7 @@ async def resume(server: subprocess.Popen[str]) -> str:
 
 async def time_out(client: FacturaOnline, create: asyncio.Future[object]) -> None:
     await written(client)
-    timer, loop = client.session._engine._transport._deadline_timer, asyncio.get_running_loop()
+    timer, loop = client.session._engine.transport._deadline_timer, asyncio.get_running_loop()
     for deadline in timer.deadlines.values():
         timer.extend(loop, deadline, loop.time())
     with pytest.raises(RequestTimeoutError):
@@ -113,7 +113,7 @@ async def close(client: FacturaOnline, create: asyncio.Future[object]) -> None:
 
 async def written(client: FacturaOnline) -> None:
     """Wait until a request is being written."""
-    deadlines = client.session._engine._transport._deadline_timer.deadlines
+    deadlines = client.session._engine.transport._deadline_timer.deadlines
     await until(lambda: any(deadline.transport for deadline in deadlines.values()))
 
 
@@ -215,7 +215,7 @@ async def test_a_cancelled_call_does_not_reset_a_connection_that_returned_to_the
         reading = asyncio.ensure_future(client.series.get(7))
         await until(lambda: server.requests)
         rest.set()
-        await until(lambda: client.session._engine._transport.http is not None and kept(client))
+        await until(lambda: client.session._engine.transport.http is not None and kept(client))
         assert not reading.done()
         reading.cancel()
         await asyncio.wait([reading])

@@ -64,7 +64,7 @@ each_call = pytest.mark.parametrize("call", ["series.get", "series.create", "emp
 
 async def arrived(client: FacturaOnline, stage: str) -> None:
     """Wait until a call of this client has reached the stage."""
-    deadlines = client.session._engine._transport._deadline_timer.deadlines
+    deadlines = client.session._engine.transport._deadline_timer.deadlines
     await until(lambda: deadlines)
     (deadline,) = deadlines.values()
     await until(lambda: deadline.transport is not None or not deadline.may_be_sent)
@@ -237,7 +237,7 @@ async def test_a_cancellation_at_the_moment_of_the_deadline_stays_a_cancellation
     async with waiting() as client:
         task = asyncio.ensure_future(client.series.get(7))
         await arrived(client, "waiting")
-        (deadline,) = client.session._engine._transport._deadline_timer.deadlines.values()
+        (deadline,) = client.session._engine.transport._deadline_timer.deadlines.values()
         task.cancel()
         deadline.expire()
         with pytest.raises(asyncio.CancelledError):
