@@ -7,47 +7,66 @@ Begin with `connect`. Further modules: `facturaonline_async.bulk` (many calls at
 
 from __future__ import annotations
 
-from facturaonline_async._core.logging import RedactingFilter
-from facturaonline_async.client import FacturaOnline, SessionManager, connect
-from facturaonline_async.config import (
-    FACTURA_COM_PRODUCTION,
-    FACTURA_COM_SANDBOX,
-    PRODUCTION,
-    SANDBOX,
-    Config,
-    Credentials,
-    Rate,
-    RetryPolicy,
-    Secret,
-)
-from facturaonline_async.empresas._models import (
-    CambiosEmpresa,
-    CorreoSmtp,
-    Empresa,
-    NuevaEmpresa,
-)
-from facturaonline_async.empresas._service import EmpresaService
-from facturaonline_async.errors import (
-    ApiError,
-    AuthenticationError,
-    FacturaOnlineError,
-    InvalidInputError,
-    LimiterWaitError,
-    NotFoundError,
-    NotSentError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    UnreadableAnswerError,
-    ValidationError,
-)
-from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionStats
-from facturaonline_async.sello import Sello
-from facturaonline_async.series._models import Serie
-from facturaonline_async.series._service import SeriesService
-from facturaonline_async.series._tipo_documento import TipoDocumento
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from facturaonline_async._core.logging import RedactingFilter
+    from facturaonline_async.client import FacturaOnline, SessionManager, connect
+    from facturaonline_async.config import (
+        FACTURA_COM_PRODUCTION,
+        FACTURA_COM_SANDBOX,
+        PRODUCTION,
+        SANDBOX,
+        Config,
+        Credentials,
+        Rate,
+        RetryPolicy,
+        Secret,
+    )
+    from facturaonline_async.empresas import CambiosEmpresa, CorreoSmtp, Empresa, EmpresaService, NuevaEmpresa
+    from facturaonline_async.errors import (
+        ApiError,
+        AuthenticationError,
+        FacturaOnlineError,
+        InvalidInputError,
+        LimiterWaitError,
+        NotFoundError,
+        NotSentError,
+        OutcomeUnknownError,
+        PermissionDeniedError,
+        RateLimitError,
+        RequestTimeoutError,
+        ServerError,
+        UnreadableAnswerError,
+        ValidationError,
+    )
+    from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionStats
+    from facturaonline_async.sello import Sello
+    from facturaonline_async.series import Serie, SeriesService, TipoDocumento
+else:  # what a process does not use, it does not import: the command starts without aiohttp
+    from facturaonline_async._lazy import lazy_names
+
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "_core.logging": ["RedactingFilter"],
+            "client": ["FacturaOnline", "SessionManager", "connect"],
+            "config": [
+                *("FACTURA_COM_PRODUCTION", "FACTURA_COM_SANDBOX", "PRODUCTION", "SANDBOX"),
+                *("Config", "Credentials", "Rate", "RetryPolicy", "Secret"),
+            ],
+            "empresas": ["CambiosEmpresa", "CorreoSmtp", "Empresa", "EmpresaService", "NuevaEmpresa"],
+            "errors": [
+                *("ApiError", "AuthenticationError", "FacturaOnlineError", "InvalidInputError", "LimiterWaitError"),
+                *("NotFoundError", "NotSentError", "OutcomeUnknownError", "PermissionDeniedError", "RateLimitError"),
+                *("RequestTimeoutError", "ServerError", "UnreadableAnswerError", "ValidationError"),
+            ],
+            "events": ["AttemptEvent", "Event", "HoldEvent", "SessionStats"],
+            "sat": [],
+            "sello": ["Sello"],
+            "series": ["Serie", "SeriesService", "TipoDocumento"],
+        },
+    )
 
 __all__ = [
     "FACTURA_COM_PRODUCTION",

@@ -10,13 +10,15 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import facturaonline_async
-from facturaonline_async import bulk, errors, provision, testing
+from facturaonline_async import bulk, empresas, errors, provision, series, testing
 
 PACKAGE = Path(facturaonline_async.__file__).parent
 README = PACKAGE.parent / "README.md"
@@ -40,17 +42,61 @@ def test_the_package_exports_every_name_of_the_contract() -> None:
     assert set(facturaonline_async.__all__) >= PROMISED
 
 
-@pytest.mark.parametrize("module", [facturaonline_async, bulk, provision, testing])
+@pytest.mark.parametrize("module", [facturaonline_async, bulk, empresas, provision, series, testing])
 def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> None:
     assert inspect.ismodule(module)
     exported = module.__all__
     public = {
         name
-        for name, value in vars(module).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+        for name in dir(module)
+        if not name.startswith("_") and not inspect.ismodule(getattr(module, name)) and name != "annotations"
     }
     assert exported == sorted(exported, key=lambda name: (name != name.upper(), not name[0].isupper(), name))
     assert set(exported) == (public if module.__file__ and module.__file__.endswith("__init__.py") else set(exported))
+
+
+LAZY = [facturaonline_async, empresas, provision, series, testing]
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_type_checker_sees_the_names_and_objects_that_a_program_gets(package: ModuleType) -> None:
+    tree = ast.parse(Path(package.__file__ or "").read_text(encoding="utf-8"))
+    (block,) = (each for each in tree.body if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING")
+    seen = {
+        alias.name: getattr(importlib.import_module(each.module or ""), alias.name)
+        for each in block.body
+        if isinstance(each, ast.ImportFrom)
+        for alias in each.names
+    }
+    assert sorted(seen) == sorted(package.__all__)
+    assert [name for name, value in seen.items() if getattr(package, name) is not value] == []
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_wrong_name_of_a_package_is_an_attribute_error_that_names_the_package(package: ModuleType) -> None:
+    with pytest.raises(AttributeError) as caught:
+        package.conect  # noqa: B018
+    assert str(caught.value) == f"module {package.__name__!r} has no attribute 'conect'"
+    with pytest.raises(ImportError, match=f"cannot import name 'conect' from '{package.__name__}'"):
+        exec(f"from {package.__name__} import conect")  # noqa: S102
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_new_process_sees_all_names_of_a_package_before_they_are_imported(package: ModuleType) -> None:
+    code = (
+        f"import {package.__name__} as package; print(*dir(package)); from {package.__name__} import *; print(*dir())"
+    )
+    before, after = python(code).splitlines()
+    assert (set(package.__all__) - set(before.split()), set(package.__all__) - set(after.split())) == (set(), set())
+    assert {name for name in before.split() if name[0].isupper() or name == "lazy_names"} <= set(package.__all__)
+
+
+def test_the_public_modules_are_attributes_of_the_package_in_a_new_process() -> None:
+    modules = ("client", "config", "empresas", "errors", "events", "sat", "sello", "series")
+    code = "import facturaonline_async as package"
+    assert python(f"{code}; print({', '.join(f'package.{each}.__name__' for each in modules)})").split() == [
+        f"facturaonline_async.{each}" for each in modules
+    ]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -92,13 +138,32 @@ def test_the_package_has_a_py_typed_file() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_importing_the_package_loads_neither_the_command_nor_the_emulator() -> None:
-    code = "import sys, facturaonline_async; print(*sorted(sys.modules))"
+def python(code: str) -> str:
+    """Run code in a new process, and return what it prints."""
     env = {name: value for name, value in os.environ.items() if "COV" not in name}  # coverage loads more
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    loaded = ran.stdout.split()
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
+
+
+def loaded(code: str, modules: Iterable[str]) -> set[str]:
+    """Run code in a new process, and return which of some modules it has imported."""
+    return set(modules) & set(python(f"{code}\nimport sys; print(chr(10), *sys.modules)").splitlines()[-1].split())
+
+
+HEAVY = ("aiohttp", "anyio", "attrs", "cattrs", "cryptography", "msgspec", "rich", "sqlite3", "stdnum", "typer")
+
+
+def test_importing_the_package_imports_no_dependency() -> None:
+    assert loaded("import facturaonline_async", HEAVY) == set()
+
+
+def test_the_client_is_imported_without_the_command_the_emulator_and_cryptography() -> None:
     unwanted = ("typer", "rich", "facturaonline_async.testing", "facturaonline_async._cli", "cryptography", "sqlite3")
-    assert [name for name in unwanted if name in loaded] == []
+    assert loaded("from facturaonline_async import connect", ("aiohttp", *unwanted)) == {"aiohttp"}
+
+
+def test_the_emulator_is_imported_without_cryptography() -> None:
+    code = "from facturaonline_async.testing import Emulator"
+    assert loaded(code, ("aiohttp", "cryptography")) == {"aiohttp"}
 
 
 WIRE_WORDS = (

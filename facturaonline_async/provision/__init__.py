@@ -5,14 +5,40 @@
 
 from __future__ import annotations
 
-from facturaonline_async.provision._engine.recorder import StepEvent
-from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, JournalInUseError
-from facturaonline_async.provision._plan.builder import ParsedPlan
-from facturaonline_async.provision._plan.dry_run import RowCheck, validate
-from facturaonline_async.provision._plan.models import Existing, PlanError, PlanProblem, PlanRow, PlanSerie, ValueRow
-from facturaonline_async.provision._plan.plan import Plan
-from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
-from facturaonline_async.provision._run import Run, provision
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from facturaonline_async.provision._engine.recorder import StepEvent
+    from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, JournalInUseError
+    from facturaonline_async.provision._plan.builder import ParsedPlan
+    from facturaonline_async.provision._plan.dry_run import RowCheck, validate
+    from facturaonline_async.provision._plan.models import (
+        Existing,
+        PlanError,
+        PlanProblem,
+        PlanRow,
+        PlanSerie,
+        ValueRow,
+    )
+    from facturaonline_async.provision._plan.plan import Plan
+    from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
+    from facturaonline_async.provision._run import Run, provision
+else:
+    from facturaonline_async._lazy import lazy_names
+
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "_engine.recorder": ["StepEvent"],
+            "_journal.opening": ["InvalidJournalError", "JournalError", "JournalInUseError"],
+            "_plan.builder": ["ParsedPlan"],
+            "_plan.dry_run": ["RowCheck", "validate"],
+            "_plan.models": ["Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"],
+            "_plan.plan": ["Plan"],
+            "_report": ["RowOutcome", "RunReport", "SerieOutcome", "State"],
+            "_run": ["Run", "provision"],
+        },
+    )
 
 __all__ = [
     "Existing",

@@ -42,9 +42,26 @@ with the API's own quirks, injects faults on demand, and logs every request. Wit
 ``emulator.requests`` has one `Request` for each request that the emulator read, without keys and passwords.
 """
 
-from facturaonline_async.testing._emulator.emulator import Emulator
-from facturaonline_async.testing._emulator.faults import Fault
-from facturaonline_async.testing._emulator.request_log import Request
-from facturaonline_async.testing._sellos import make_sello
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from facturaonline_async.testing._emulator.emulator import Emulator
+    from facturaonline_async.testing._emulator.faults import Fault
+    from facturaonline_async.testing._emulator.request_log import Request
+    from facturaonline_async.testing._sellos import make_sello
+else:
+    from facturaonline_async._lazy import lazy_names
+
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "_emulator.emulator": ["Emulator"],
+            "_emulator.faults": ["Fault"],
+            "_emulator.request_log": ["Request"],
+            "_sellos": ["make_sello"],
+        },
+    )
 
 __all__ = ["Emulator", "Fault", "Request", "make_sello"]
