@@ -26,7 +26,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from facturaonline_async._cli import main
+import facturaonline_async
+from facturaonline_async import provision, testing
+from facturaonline_async._cli import exit_codes, main  # noqa: F401  # imported late by the command
 from facturaonline_async._cli.app import app
 
 __all__ = ["command", "read", "start"]
@@ -165,8 +167,12 @@ def _watch(order: dict[str, Any], fds: list[int]) -> None:
 
 
 def _warm_up() -> None:
-    """Let what is imported late be imported: by help, and by what is wrong with an option."""
-    for arguments in (["--help"], ["provision", "--nope"]):
+    """Let what is imported late be imported: by help, by what is wrong with an option, and by the work itself."""
+    for package in (facturaonline_async, provision, testing):
+        for name in package.__all__:
+            getattr(package, name)
+    commands = ("provision", "status", "report", "emulator", "plan", "sello", "empresas", "series")
+    for arguments in (["--help"], *([command, "--nope"] for command in commands)):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(SystemExit):
             app(arguments, prog_name="facturaonline")
     gc.collect()

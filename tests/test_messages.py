@@ -41,7 +41,7 @@ COMPOSED = ("remedy.", "findings.file_is_", "cli.state_", "cli.kind_", "plan.kin
 INTERNAL = {"DerError", "UnreadableSubjectError", "WrongPasswordError", "AttributeError", "TypeError"}
 
 #: Calls whose texts in place are the command's help, which typer reads.
-HELP = {"Option", "Argument", "Typer", "_option", "command_group", "_make_create"}
+HELP = {"Option", "Argument", "Typer", "_option", "command_group", "_add", "_make_create"}
 
 #: Starts of texts in place that a program reads (a shell, a browser, typer), and of names in the example plan.
 FOR_PROGRAMS = ("export ", "facturaonline", "  facturaonline", "<meta ", "Examples:\n", "Empresa de Ejemplo")

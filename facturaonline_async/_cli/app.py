@@ -1,30 +1,39 @@
-"""The typer application: all commands, and the exit code of each error."""
+"""The typer application: the list of all commands.
+
+The module of a command is imported when the command is called. ``--version``, ``--help`` and the completion of a
+command's name import none of them.
+"""
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
-
-from facturaonline_async._cli import empresas, emulator, example, provision, report, sello, series, status
-from facturaonline_async._cli.typer_groups import add_command as _add
-from facturaonline_async._endpoints import ENDPOINTS
-from facturaonline_async._messages import Message, message
-from facturaonline_async._text import printable
-from facturaonline_async.errors import (
-    AuthenticationError,
-    FacturaOnlineError,
-    InvalidInputError,
-    OutcomeUnknownError,
-    UnreadableAnswerError,
-)
+from typer.core import TyperGroup
+from typer.main import get_command
 
 __all__ = ["app", "run"]
 
+_MODULES: Final[dict[str, str]] = {}
+"""The module of each command or group of commands."""
+
+
+class _LazyGroup(TyperGroup):
+    """The commands, whose modules are imported when they are called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that the arguments name, and the rest of them."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            command = get_command(import_module(f"facturaonline_async._cli.{_MODULES[name]}").app)
+        return name, command, rest
+
+
 app: typer.Typer = typer.Typer(
+    cls=_LazyGroup,
     help="Provision the companies and series of a FacturaOnline account.",
     epilog=(
         "Begin with an example: facturaonline plan example demo, then facturaonline provision demo/plan.csv --emulator"
@@ -33,12 +42,12 @@ app: typer.Typer = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback that shows locals would show keys
 )
-plan: typer.Typer = typer.Typer(help="Make and read plans.", no_args_is_help=True)
-sellos: typer.Typer = typer.Typer(help="Check certificates, keys and passwords (CSD, FIEL).", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata  # noqa: PLC0415  # a fifth of the time that --version takes
+
         typer.echo(f"facturaonline {importlib.metadata.version('facturaonline-async')}")
         raise typer.Exit
 
@@ -53,16 +62,23 @@ def _facturaonline(
     del version  # its callback has exited
 
 
-_add(app, "provision", provision.command)
-_add(app, "status", status.command)
-_add(app, "report", report.command)
-_add(app, "emulator", emulator.command)
-_add(plan, "example", example.command)
-_add(sellos, "check", sello.command)
-app.add_typer(plan, name="plan")
-app.add_typer(sellos, name="sello")
-app.add_typer(empresas.app, name="empresas")
-app.add_typer(series.app, name="series")
+def _placeholder() -> None:
+    """Stand in the list of commands."""
+
+
+def _add(name: str, module: str, *, help: str) -> None:  # noqa: A002  # as typer names it
+    _MODULES[name] = module
+    app.command(name, help=help)(_placeholder)
+
+
+_add("provision", "provision", help="Create the companies and series of PLAN; adopt those that exist.")
+_add("status", "status", help="Show the progress of a run that is at work, has ended, or was killed.")
+_add("report", "report", help="Report on a run: rows in each state, speed, and the reasons of failures.")
+_add("emulator", "emulator", help="Run an emulator of the API on loopback until Ctrl-C.")
+_add("plan", "example", help="Make and read plans.")
+_add("sello", "sello", help="Check certificates, keys and passwords (CSD, FIEL).")
+_add("empresas", "empresas", help="The companies of the account: list, create, change and delete them.")
+_add("series", "series", help="The series of a company: list, create, pause and delete them.")
 
 
 def run() -> None:
@@ -75,28 +91,11 @@ def run() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a company's name must not end the command after its call
     try:
         app(prog_name="facturaonline")
-    except FacturaOnlineError as error:
-        code, advice = _ending(error)
-        for line in (*str(error).splitlines(), *getattr(error, "__notes__", ()), *advice):
-            sys.stderr.write(f"{printable(line)}\n")
-        sys.exit(code)
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        sys.stderr.write(f"{printable(f'{error.strerror or type(error).__name__}{where}')}\n")
-        sys.exit(1)
+    except Exception as error:
+        from facturaonline_async._cli.exit_codes import describe  # noqa: PLC0415  # most commands end without an error
 
-
-def _ending(error: FacturaOnlineError) -> tuple[int, tuple[Message, ...]]:
-    """Return the exit code of an error, and lines that say what to do next."""
-    if isinstance(error, InvalidInputError):
-        return 2, ()
-    if isinstance(error, AuthenticationError):
-        return 1, (message("cli.keys_refused"),)
-    endpoint = ENDPOINTS.get(error.endpoint)
-    if endpoint is None or endpoint.method == "GET":
-        return 1, ()
-    if isinstance(error, OutcomeUnknownError):
-        return 3, (message("cli.result_unknown"),)
-    if isinstance(error, UnreadableAnswerError):
-        return 3, (message("cli.result_unreadable"),)
-    return 1, ()
+        ending = describe(error)
+        if ending is None:
+            raise
+        sys.stderr.writelines(f"{line}\n" for line in ending.lines)
+        sys.exit(ending.code)

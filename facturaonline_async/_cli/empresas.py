@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,10 +18,12 @@ from facturaonline_async._cli.typer_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import fold, printable
-from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from facturaonline_async.client import FacturaOnline
 
 __all__ = ["app"]
 

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from facturaonline_async._cli import run_until_interrupted
-from facturaonline_async.testing import Emulator
+from facturaonline_async._cli.typer_groups import single_command
 
-__all__ = ["command"]
+__all__ = ["app", "command"]
 
 
 def command(
@@ -36,7 +36,12 @@ def command(
     run_until_interrupted.run(_serve(port, latency, list_lag, state))
 
 
+app: typer.Typer = single_command("emulator", command)
+
+
 async def _serve(port: int, latency: float, list_lag: float, state: Path | None) -> None:
+    from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
+
     async with Emulator(port=port, latency=latency, list_lag=list_lag, log_limit=1000, state_file=state) as emulator:
         console = Console(highlight=False, soft_wrap=True)
         console.print(f"export FACTURAONLINE_BASE_URL={emulator.base_url}")

@@ -15,13 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.progress import track
 
+from facturaonline_async._cli.typer_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import make_private_folder, open_private
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat._identifiers import rfc_check_digit
 from facturaonline_async.testing import make_sello
 
-__all__ = ["command", "example_rfcs"]
+__all__ = ["app", "command", "example_rfcs"]
 
 _KEYS: Final = 16  # making a key takes 0.1 s; all companies share these
 _SERIES: Final = "F:factura:1;NC:nota_credito:1;P:pago:1"
@@ -60,6 +61,9 @@ def command(
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(message("cli.example_written", path=str(path), empresas=empresas, series=3 * empresas))
     console.print(f"  facturaonline provision {shlex.quote(str(path))} --emulator")
+
+
+app: typer.Typer = command_group("Make and read plans.", example=command)
 
 
 def _write(path: Path, certificates: Path, empresas: int) -> None:

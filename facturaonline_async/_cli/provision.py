@@ -11,20 +11,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 from rich.console import Console
 
-from facturaonline_async import bulk
 from facturaonline_async._cli import output, progress, run_until_interrupted
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._cli.runner import check_environment
+from facturaonline_async._cli.typer_groups import single_command
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
-from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 from facturaonline_async.provision import (
@@ -34,18 +33,19 @@ from facturaonline_async.provision import (
     PlanError,
     PlanProblem,
     RowOutcome,
-    Run,
     RunReport,
     State,
-    provision,
     validate,
 )
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.seal import side_file
-from facturaonline_async.testing import Emulator
 
-__all__ = ["check", "command"]
+if TYPE_CHECKING:
+    from facturaonline_async.client import FacturaOnline
+    from facturaonline_async.provision import Run
+
+__all__ = ["app", "check", "command"]
 
 
 def _rate(text: str) -> Rate:
@@ -211,6 +211,9 @@ def command(
         raise typer.Exit(1)
 
 
+app: typer.Typer = single_command("provision", command)
+
+
 def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
     """Refuse --keys-out if the run reads or writes that file for something else."""
     others = [plan, *(journal_files(journal) if journal is not None else ())]
@@ -298,6 +301,8 @@ class _Job:
 
     async def run(self) -> RunReport:
         """Run the plan and print the result, also after an interruption."""
+        from facturaonline_async.provision import provision  # noqa: PLC0415  # imports aiohttp
+
         report: RunReport | None = None
         with contextlib.ExitStack() as stack:
             keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
@@ -363,6 +368,8 @@ class _Job:
 
 async def _add_missing_keys(keys: KeysFile, client: FacturaOnline, journal: Path | None) -> None:
     """Add the keys of companies that earlier runs created but did not write."""
+    from facturaonline_async import bulk  # noqa: PLC0415  # imports aiohttp
+
     if journal is None:
         return
     with open_to_read(journal) as connection:
@@ -394,10 +401,14 @@ def _state_file(journal: Path) -> Path:
 
 @asynccontextmanager
 async def _client(config: Config, *, use_emulator: bool, journal: Path | None) -> AsyncIterator[FacturaOnline]:
+    from facturaonline_async.client import connect  # noqa: PLC0415  # imports aiohttp
+
     if not use_emulator:
         async with connect(config=config) as client:
             yield client
         return
+    from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
+
     async with (
         Emulator(log_limit=0, state_file=_state_file(journal) if journal is not None else None) as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=config) as client,

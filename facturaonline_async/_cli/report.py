@@ -16,6 +16,7 @@ from rich.text import Text
 from facturaonline_async._cli import output, report_html, status
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
 from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
+from facturaonline_async._cli.typer_groups import single_command
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable
@@ -23,7 +24,7 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.history import History, HistoryEntry, HistoryRow, read_history
 from facturaonline_async.provision._journal.opening import JournalError
 
-__all__ = ["command"]
+__all__ = ["app", "command"]
 
 _ROWS_SHOWN: Final = 50
 
@@ -57,6 +58,9 @@ def command(
         output.print_json(_as_json(ledger))
     elif html is None:
         _show(ledger)
+
+
+app: typer.Typer = single_command("report", command)
 
 
 # ── The file ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 from attrs import define
@@ -17,10 +17,12 @@ from facturaonline_async._cli import run_until_interrupted
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
-from facturaonline_async.client import FacturaOnline, connect
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import Empresa, normalize_rfc
 from facturaonline_async.errors import InvalidInputError, NotFoundError, UnreadableAnswerError
+
+if TYPE_CHECKING:
+    from facturaonline_async.client import FacturaOnline
 
 __all__ = [
     "AsJson",
@@ -98,6 +100,8 @@ class _Call:
         credentials: Credentials | None,
     ) -> T:
         """Connect, run the work, and note whether the change is done."""
+        from facturaonline_async.client import connect  # noqa: PLC0415  # help and completion need no aiohttp
+
         async with connect(credentials, base_url=base_url) as main:
             client = main if empresa is None else await _client_of(main, empresa)
             if self.maybe is None:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from facturaonline_async import bulk
 from facturaonline_async._cli import output, progress, run_until_interrupted, sello_pairs
+from facturaonline_async._cli.typer_groups import command_group
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable_path
 from facturaonline_async.config import Secret, SecretBytes
@@ -29,7 +30,7 @@ from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
-__all__ = ["command"]
+__all__ = ["app", "command"]
 
 PASSWORD: Final = "FACTURAONLINE_SELLO_PASSWORD"  # noqa: S105  # a name
 _CONCURRENCY: Final = 16
@@ -98,6 +99,9 @@ def command(
         raise typer.Exit(2)
     if not all(report.ok for _, report in checked):
         raise typer.Exit(1)
+
+
+app: typer.Typer = command_group("Check certificates, keys and passwords (CSD, FIEL).", check=command)
 
 
 @frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,11 +12,13 @@ from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async._cli.typer_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
-from facturaonline_async.client import FacturaOnline
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import Serie, key_part
 from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
+
+if TYPE_CHECKING:
+    from facturaonline_async.client import FacturaOnline
 
 __all__ = ["app"]
 

@@ -23,12 +23,13 @@ from facturaonline_async._cli.run_texts import (
     next_steps,
     state_name,
 )
+from facturaonline_async._cli.typer_groups import single_command
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.progress import STATES, THERE, Reason, Status, Throughput, read_progress
 
-__all__ = ["as_json", "command", "readable", "render_status"]
+__all__ = ["app", "as_json", "command", "readable", "render_status"]
 
 _REASONS: Final = 5
 _SECOND: Final = 1.0
@@ -65,6 +66,9 @@ def command(
         output.print_json(as_json(status))
     else:
         Console(highlight=False).print(render_status(status))
+
+
+app: typer.Typer = single_command("status", command)
 
 
 def readable(journal: Path) -> Status:

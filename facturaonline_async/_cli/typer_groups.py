@@ -1,4 +1,4 @@
-"""Groups of commands; the help of a command is its docstring."""
+"""Commands and groups of commands; the help of a command is its docstring."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import typer
 
-__all__ = ["add_command", "command_group"]
+__all__ = ["command_group", "single_command"]
 
 _EXAMPLES = "Examples:\n"
 
 
-def add_command(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
+def _add_command(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
     """Add a command, with its docstring as help.
 
     A paragraph is wrapped to the terminal. One that begins with "Examples:" keeps its lines.
@@ -42,9 +42,17 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 def command_group(about: str, **commands: Callable[..., None]) -> typer.Typer:
     """Return a group of commands with the help text `about`."""
-    made = typer.Typer(help=about, no_args_is_help=True)
+    made = typer.Typer(help=about, no_args_is_help=True, add_completion=False)
+    made.callback()(lambda: None)  # a group, even of one command
     for name, command in commands.items():
-        add_command(made, name, command)
+        _add_command(made, name, command)
+    return made
+
+
+def single_command(name: str, command: Callable[..., None]) -> typer.Typer:
+    """Return an application that is one command."""
+    made = typer.Typer(add_completion=False)
+    _add_command(made, name, command)
     return made
 
 

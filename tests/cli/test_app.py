@@ -23,7 +23,7 @@ import typer
 from attrs import frozen
 from cryptography import x509
 
-from facturaonline_async import Credentials, Rate, Sello, connect
+from facturaonline_async import Credentials, Rate, Sello, connect, testing
 from facturaonline_async._cli import example, provision, run_until_interrupted
 from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
@@ -390,7 +390,7 @@ def test_the_option_rate_replaces_the_default_rates(tmp_path: Path, monkeypatch:
         emulators.append(Emulator(**more | {"log_limit": 10_000}))
         return emulators[0]
 
-    monkeypatch.setattr(provision, "Emulator", logged)
+    monkeypatch.setattr(testing, "Emulator", logged)
     monkeypatch.setattr(run_until_interrupted.asyncio, "run", virtually)  # type: ignore[attr-defined]
     with clocks():
         provision.command(plan(tmp_path, 20), rate=Rate(40, 0.5), use_emulator=True, as_json=True)

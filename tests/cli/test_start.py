@@ -1,0 +1,88 @@
+"""What the command imports: the first second of a user is the import of modules that it does not need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from facturaonline_async._cli.app import app
+
+#: Dependencies that take long to import.
+SLOW = {"aiohttp", "anyio", "asyncio", "attrs", "cattrs", "cryptography", "jinja2", "msgspec", "sqlite3", "ssl"}
+
+#: What only calls, runs and certificates need.
+WORK = {"aiohttp", "cattrs", "cryptography", "jinja2", "msgspec"}
+
+COMMANDS = ("provision", "status", "report", "emulator", "plan", "sello", "empresas", "series")
+
+
+MAIN = "from facturaonline_async._cli import main; main()"
+
+
+def run(arguments: Sequence[str], code: str = MAIN) -> tuple[str, set[str]]:
+    """Run code, or the command, in a new process; return what it prints, and the modules that it has imported."""
+    env = {name: value for name, value in os.environ.items() if "COV" not in name}  # coverage loads more
+    listed = f"import atexit, sys; atexit.register(lambda: print('\\nmodules', *sys.modules)); {code}"
+    ran = subprocess.run(
+        [sys.executable, "-c", listed, *arguments], capture_output=True, text=True, check=False, env=env
+    )
+    assert "Traceback" not in ran.stderr
+    shown, _, modules = ran.stdout.rpartition("\nmodules ")
+    return shown, set(modules.split())
+
+
+def test_the_version_is_printed_without_any_slow_dependency() -> None:
+    shown, modules = run(["--version"])
+    assert shown.startswith("facturaonline ")
+    assert modules & (SLOW | {"rich"}) == set()
+    assert {name for name in modules if name.startswith("facturaonline_async._cli")} == {
+        "facturaonline_async._cli",
+        "facturaonline_async._cli.app",
+    }
+
+
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_the_list_of_commands_is_printed_without_the_modules_of_the_commands(arguments: list[str]) -> None:
+    shown, modules = run(arguments)
+    assert [name for name in COMMANDS if f" {name} " not in shown] == []
+    assert modules & SLOW == set()
+    assert {f"facturaonline_async._cli.{name}" for name in (*COMMANDS, "example")} & modules == set()
+
+
+@pytest.mark.parametrize("name", [each for each in COMMANDS if each != "plan"])
+def test_the_help_of_a_command_is_printed_without_what_its_work_needs(name: str) -> None:
+    shown, modules = run([name, "--help"])
+    assert f"Usage: facturaonline {name} " in shown
+    assert modules & WORK == set()
+
+
+def test_a_wrong_name_of_a_command_imports_no_module_of_a_command() -> None:
+    assert run(["provisoin"])[1] & (SLOW | {"facturaonline_async._cli.provision"}) == set()
+
+
+@pytest.mark.parametrize(("begun", "completed"), [("pro", "['provision']"), ("s", "['status', 'sello', 'series']")])
+def test_the_name_of_a_command_is_completed_without_the_modules_of_the_commands(begun: str, completed: str) -> None:
+    code = (
+        "import typer; from facturaonline_async._cli.app import app; root = typer.main.get_command(app); "
+        "context = root.make_context('facturaonline', [], resilient_parsing=True); "
+        "print([item.value for item in root.shell_complete(context, sys.argv[1])])"
+    )
+    shown, modules = run([begun], code)
+    assert shown.strip() == completed
+    assert modules & (SLOW | {"rich"}) == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_describes_each_command_as_its_own_help_does(name: str) -> None:
+    root: Any = get_command(app)
+    context = root.make_context("facturaonline", [], resilient_parsing=True)
+    placeholder = root.get_command(context, name)
+    _, command, rest = root.resolve_command(context, [name, "--help"])
+    assert (command.help.split("\n")[0], rest) == (placeholder.help, ["--help"])
+    assert command is not placeholder
