@@ -258,4 +258,4 @@ def test_the_emulator_imports_nothing_of_the_client() -> None:
     rooms = {name.split(".")[1] for name in names if name.startswith("facturaonline_async.")}
 
     assert "facturaonline_async" not in names
-    assert {"_messages", "config", "errors", "_private_files", "sello", "testing"} == rooms
+    assert {"_lazy", "_messages", "config", "errors", "_private_files", "sello", "testing"} == rooms
