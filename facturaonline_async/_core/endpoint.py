@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 
 from facturaonline_async._endpoint_names import EndpointName
 
@@ -35,6 +35,7 @@ class Endpoint:
         retry_safety: What may be done when the outcome is unknown.
         is_delete: Whether it deletes an object.
         upload: Whether it carries certificates and so has the longer ``Config.upload_timeout``.
+        resource: First part of `name`, such as ``"series"``.
         listing: Whether its answer may be as large as ``Config.max_list_bytes``.
 
     """
@@ -46,8 +47,4 @@ class Endpoint:
     is_delete: bool = False
     upload: bool = False
     listing: bool = False
-
-    @property
-    def resource(self) -> str:
-        """Resource of the endpoint, such as ``"series"``."""
-        return self.name.partition(".")[0]
+    resource: str = field(init=False, default=Factory(lambda self: self.name.partition(".")[0], takes_self=True))

@@ -70,6 +70,7 @@ class Engine:
         self._single_flight = SingleFlight()
         self._locks = KeyedLock()
         self._pending = PendingCreates()
+        self._creates = MemoryStore(self._pending, config.settle)
         self.companies: KnownCompanies = KnownCompanies()
         self._scheduler = Scheduler(config)
         self.transport: Transport = Transport(config)
@@ -130,7 +131,8 @@ class Engine:
     @property
     def creates(self) -> MemoryStore:
         """Pending creates as a store."""
-        return MemoryStore(self.pending, self.config.settle)
+        self._check_process()
+        return self._creates
 
     @property
     def single_flight(self) -> SingleFlight:
@@ -170,9 +172,10 @@ class Engine:
             FacturaOnlineError: The kind of the error says whether the call was done.
 
         """
-        self._check_process()  # first, because asyncio refuses the parent's loop with an error of its own
-        loop = asyncio.get_running_loop()
-        self._check_usable(loop)
+        if self._process != getpid():  # first, because asyncio refuses the parent's loop with an error of its own
+            self._check_process()
+        if (loop := asyncio.get_running_loop()) is not self._loop or self._is_closed:
+            self._check_usable(loop)
         call = self._requests.prepare(endpoint, credentials, uid, query, body)
         while True:
             if not self.try_start(call, loop, until):

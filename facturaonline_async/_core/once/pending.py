@@ -149,7 +149,8 @@ class PendingCreates:
             mine: The caller's own set of `subscribe`, which is not notified.
 
         """
-        self._changed(key, mine)
+        if self._versions or self._subscribers:
+            self._changed(key, mine)
         known = self.get(key)
         if known is not None and nonce and known.nonce == nonce:
             known = known.earlier
