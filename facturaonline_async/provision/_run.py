@@ -125,14 +125,29 @@ async def provision(
             opened = await stack.enter_async_context(
                 await Journal.open(journal, account=client.credentials.fingerprint, host=engine.config.base_url or "")
             )
-        creator = Creator(engine, Recorder(opened, on_event), settle)
+        recorder, pending, stopping = Recorder(opened, on_event), engine.pending, asyncio.Event()
+        creator = Creator(engine.locks, pending, recorder, settle, stopping)
         stack.enter_context(creator.working())
-        inventory = Inventory(client)
-        settle_wait = FirstCreateWait(opened, inventory, settle, creator.stopping) if opened is not None else None
+        inventory = Inventory(client.empresas, client.credentials.fingerprint)
+        settle_wait = FirstCreateWait(opened, inventory, settle, stopping) if opened is not None else None
         await inventory.read({normalize_rfc(row.rfc) for row in plan})
-        resumed = await resume.begin(opened, plan, inventory, report, settle) if opened is not None else None
+        resumed = None
+        if opened is not None:
+            resumed = await resume.begin(opened, plan, inventory, pending=pending, report=report, settle=settle)
         check_sello = check_in_thread if engine.config.check_sello else None
-        run = Run(report, plan, resumed, EmpresaSteps(inventory, creator, check_sello, existing), settle, settle_wait)
+        companies = EmpresaSteps(client, inventory, creator, recorder, settle, check_sello, existing)
+        run = Run(
+            report=report,
+            plan=plan,
+            resumed=resumed,
+            recorder=recorder,
+            stopping=stopping,
+            companies=companies,
+            series=SerieSteps(creator, recorder, pending, settle),
+            waiting=WaitingRows(companies, client.empresas, recorder, pending, settle),
+            final_audit=Audit(inventory, recorder, settle, stopping) if audit else None,
+            settle_wait=settle_wait,
+        )
         try:
             async with run.working(concurrency):
                 yield run
@@ -141,7 +156,7 @@ async def provision(
             run.count_rest()
 
 
-@define(eq=False)
+@define(eq=False, kw_only=True)
 class Run:
     """Run in progress: iterate over it for the outcomes, then read `report`.
 
@@ -155,32 +170,24 @@ class Run:
     report: RunReport
     _plan: Plan = field(alias="plan")
     _resumed: Resumed | None = field(alias="resumed")
+    _recorder: Recorder = field(alias="recorder")
+    _stopping: asyncio.Event = field(alias="stopping")
     _companies: EmpresaSteps = field(alias="companies")
-    _settle: float = field(alias="settle")
+    _series: SerieSteps = field(alias="series")
+    _waiting: WaitingRows = field(alias="waiting")
+    _audit: Audit | None = field(alias="final_audit")
     _settle_wait: FirstCreateWait | None = field(alias="settle_wait")
-    _series: SerieSteps = field(init=False)
-    _waiting: WaitingRows = field(init=False)
     _open: int = field(default=0, init=False)
-    _audit: Audit | None = field(init=False)
     _audit_task: asyncio.Task[None] | None = field(default=None, init=False)
     _started: set[str] = field(factory=set, init=False)
     _not_counted: set[RowProgress] = field(factory=set, init=False)
     _problem: Exception | None = field(default=None, init=False)
     _outcomes: AsyncIterator[bulk.Outcome[RowProgress, RowOutcome | None]] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._series = SerieSteps(self._creator)
-        self._waiting = WaitingRows(self._companies, self._settle)
-        self._audit = Audit(self._companies.inventory, self._creator) if self.report.has_audit else None
-
     @property
     def audit_wait(self) -> float:
         """Seconds until the audit can end; 0 if there is nothing to audit."""
         return self._audit.wait if self._audit is not None else 0.0
-
-    @property
-    def _creator(self) -> Creator:
-        return self._companies.creator
 
     @property
     def caution(self) -> str:
@@ -195,7 +202,7 @@ class Run:
 
         Requests in flight are waited for; then the iteration ends.
         """
-        self._creator.stopping.set()
+        self._stopping.set()
         self._waiting.release()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
@@ -208,7 +215,7 @@ class Run:
                 done = [row.state, *(serie.state for serie in row.series)]
                 self.report.throughput[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
                 yield row
-        if self._audit is not None and self._audit_task is not None and not self._creator.stopping.is_set():
+        if self._audit is not None and self._audit_task is not None and not self._stopping.is_set():
             self.report.audit = await self._audit.finish(self._audit_task)
 
     # ── Rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,7 +248,7 @@ class Run:
             await self._waiting.watch()
         except Exception as error:  # noqa: BLE001  # else the waiting rows would wait for ever
             self._problem = error
-            self._waiting.has_news.set()
+            self._waiting.notify()
 
     async def _rows(self) -> AsyncGenerator[RowProgress, None]:
         """Yield the rows to process.
@@ -256,7 +263,7 @@ class Run:
                 await self._settle_wait.wait({normalize_rfc(each.rfc) for each in self._plan})
             for progress in self._ready_rows():
                 yield progress
-            if self._creator.stopping.is_set():
+            if self._stopping.is_set():
                 break
             self._open += 1
             self._started.add(rfc)
@@ -266,27 +273,24 @@ class Run:
             for progress in self._ready_rows():
                 yield progress
             if self._open:
-                await self._waiting.has_news.wait()
-                self._waiting.has_news.clear()
+                await self._waiting.wait()
 
     def _ready_rows(self) -> list[RowProgress]:
         if self._problem is not None:
             raise self._problem
-        rows = list(self._waiting.ready)
-        self._waiting.ready.clear()
-        return rows
+        return self._waiting.take_ready()
 
     async def _process(self, progress: RowProgress) -> RowOutcome | None:
         """Advance a row as far as possible; return its outcome, or None if it has to wait."""
-        if not self._creator.stopping.is_set():
+        if not self._stopping.is_set():
             await self._advance(progress)
-        if self._creator.stopping.is_set():
+        if self._stopping.is_set():
             _explain_unsent(progress)
         elif self._waiting.put(progress):
             return None
         await self._mark_failed(progress)
         self._open -= 1
-        self._waiting.has_news.set()
+        self._waiting.notify()
         if self._audit is not None:
             self._audit.add(progress)
         else:
@@ -298,11 +302,11 @@ class Run:
         for step in progress.steps:
             if step.is_unaudited:
                 step.due = 0.0
-                await self._creator.recorder.write(step)
+                await self._recorder.write(step)
 
     async def _advance(self, progress: RowProgress) -> None:
         """Advance the row's company, then its series."""
-        journal = self._creator.recorder.journal
+        journal = self._recorder.journal
         if progress.is_new and self._resumed is not None and journal is not None:
             await resume.restore(journal, progress)
         progress.is_unread = False
@@ -322,7 +326,7 @@ class Run:
         for step in progress.steps:
             if step.state is StepState.PLANNED and step.reason and not code_of(step.reason).startswith(NOT_TRIED):
                 step.state = StepState.FAILED
-                await self._creator.recorder.save(step)
+                await self._recorder.save(step)
 
     def count_rest(self) -> None:
         """Count the rows that a stopped or cancelled run did not finish or never started."""

@@ -20,17 +20,16 @@ from attrs import define, field
 from facturaonline_async import bulk
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
-from facturaonline_async.client import FacturaOnline
 from facturaonline_async.errors import FacturaOnlineError
-from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.delay_queue import DelayQueue, is_set_before
 from facturaonline_async.provision._engine.inventory import Duplicate, Inventory
-from facturaonline_async.provision._engine.recorder import describe
+from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import several_series
 from facturaonline_async.provision._journal.writer import JournalError
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import by_key
+from facturaonline_async.series._service import SeriesService
 
 __all__ = ["Audit"]
 
@@ -45,7 +44,7 @@ class _Company:
 
     Attributes:
         rfc: the company's RFC.
-        own: client with the company's own keys.
+        series: service with the company's own keys.
         steps: series that were created and not verified yet.
         until: moment of the loop's clock after which an incomplete list is not read again; 0 before the first list.
         pause: seconds until the next list.
@@ -53,7 +52,7 @@ class _Company:
     """
 
     rfc: str
-    own: FacturaOnline
+    series: SeriesService
     steps: Sequence[Step]
     until: float = 0.0
     pause: float = _FIRST_PAUSE
@@ -67,13 +66,17 @@ class Audit:
 
     Attributes:
         inventory: companies of the account, as the run knows them.
-        creator: holds the settle time, the recorder and the stop event.
+        recorder: where each step is written.
+        settle: seconds after which lists certainly show a create that took effect.
+        stopping: ends the waits when it is set.
         problems: differences found, as sentences.
 
     """
 
     inventory: Inventory
-    creator: Creator
+    recorder: Recorder
+    settle: float
+    stopping: asyncio.Event
     problems: list[Message] = field(factory=list, init=False)
     _waiting: DelayQueue[_Company] = field(factory=DelayQueue, init=False)
 
@@ -89,7 +92,7 @@ class Audit:
         steps = [step for step in progress.series if step.is_unaudited]
         if progress.own is not None and steps:
             seconds = max(self._seconds(step.due) for step in steps)
-            self._waiting.put(_Company(progress.empresa.rfc, progress.own, steps), self._waiting.now() + seconds)
+            self._waiting.put(_Company(progress.empresa.rfc, progress.own.series, steps), self._waiting.now() + seconds)
 
     async def run(self) -> None:
         """List the series of each company when it is due.
@@ -133,9 +136,9 @@ class Audit:
 
     async def _list_series(self, company: _Company) -> None:
         """List a company's series, and record which of them exist exactly once."""
-        company.until = company.until or self._waiting.now() + self.creator.settle
+        company.until = company.until or self._waiting.now() + self.settle
         try:
-            listed = by_key(await company.own.series.list())
+            listed = by_key(await company.series.list())
         except FacturaOnlineError as error:
             if not self._retry_later(company, company.steps):
                 difference = message("run.audit_series_not_listed", error=describe(error))
@@ -150,10 +153,10 @@ class Audit:
                     "run.audit_several_series", count=len(uids), serie=":".join(step.serie_key), uids=", ".join(uids)
                 )
                 self.problems.append(_audited(company.rfc, several))
-                await self.creator.recorder.save(step)
+                await self.recorder.save(step)
             elif step.uid in uids:
                 step.due = 0.0
-                await self.creator.recorder.write(step)
+                await self.recorder.write(step)
             else:
                 missing.append(step)
         if missing and not self._retry_later(company, missing):
@@ -181,10 +184,10 @@ class Audit:
 
         Return the differences, or None if the run was stopped first.
         """
-        stopping, now = self.creator.stopping, asyncio.get_running_loop().time
-        if await is_set_before(stopping, now() + self._seconds(self.inventory.shows_at)):
+        now = asyncio.get_running_loop().time
+        if await is_set_before(self.stopping, now() + self._seconds(self.inventory.shows_at)):
             return None
-        until, pause = now() + self.creator.settle, _FIRST_PAUSE
+        until, pause = now() + self.settle, _FIRST_PAUSE
         while True:
             try:
                 found = await self.inventory.audit()
@@ -192,7 +195,7 @@ class Audit:
                 found = [Duplicate("", message("run.audit_companies_not_listed", error=describe(error)))]
             if not found or now() >= until:
                 break
-            if await is_set_before(stopping, min(now() + pause, until)):
+            if await is_set_before(self.stopping, min(now() + pause, until)):
                 return None
             pause = min(2 * pause, _LONGEST_PAUSE)
         await self._record(found)
@@ -203,7 +206,7 @@ class Audit:
 
         If there are no differences, record that all companies exist exactly once.
         """
-        journal = self.creator.recorder.journal
+        journal = self.recorder.journal
         if journal is None:
             return
         if not found:
@@ -212,7 +215,7 @@ class Audit:
             if each.is_several:
                 (step,) = [step for step in await journal.steps_of_row(each.rfc) if step.is_empresa]
                 step.state, step.reason = StepState.CONFLICT, each.text
-                await self.creator.recorder.save(step)
+                await self.recorder.save(step)
 
     # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -221,11 +224,11 @@ class Audit:
 
         The bound is needed because the wall clock may be set.
         """
-        return min(max(moment - time.time(), 0.0), self.creator.settle)
+        return min(max(moment - time.time(), 0.0), self.settle)
 
     async def _is_stopped_first(self, task: asyncio.Task[None]) -> bool:
         """Wait for the task; return True if the run was stopped first."""
-        stopping = asyncio.create_task(self.creator.stopping.wait())
+        stopping = asyncio.create_task(self.stopping.wait())
         try:
             await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.once.create import HasUid, Outcome, Resource, create_once
+from facturaonline_async._core.once.keyed_lock import KeyedLock
 from facturaonline_async._core.once.layered import LayeredStore
-from facturaonline_async._core.once.pending import MemoryStore
+from facturaonline_async._core.once.pending import MemoryStore, PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Result, Subscription
 from facturaonline_async._messages import message
@@ -32,27 +32,26 @@ class Creator:
     """Creates the steps of a run.
 
     Attributes:
-        engine: sends the requests.
+        locks: locks of the session, by the keys of its creates.
+        pending: pending creates of the session.
         recorder: where each step is written.
         settle: seconds after which lists certainly show a create that took effect.
+        stopping: set when nothing more may be sent.
 
     """
 
-    engine: Engine
+    locks: KeyedLock
+    pending: PendingCreates
     recorder: Recorder
     settle: float
+    stopping: asyncio.Event
     _steps: StepStore = field(init=False)
     _store: LayeredStore = field(init=False)
     _subscription: Subscription | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._steps = StepStore(self.recorder, self.settle)
-        self._store = LayeredStore(MemoryStore(self.engine.pending, self.settle), self._steps)
-
-    @property
-    def stopping(self) -> asyncio.Event:
-        """Set when nothing more may be sent."""
-        return self._steps.stopping
+        self._steps = StepStore(self.recorder, self.settle, self.stopping)
+        self._store = LayeredStore(MemoryStore(self.pending, self.settle), self._steps)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -77,7 +76,7 @@ class Creator:
         """
         assert self._subscription is not None  # noqa: S101  # inside `working`
         step.reason = ""
-        async with self.engine.locks.hold(resource.key):
+        async with self.locks.hold(resource.key):
             with self._steps.holding(resource.key, step):
                 try:
                     outcome = await create_once(self._store, resource, seen=self._subscription.seen(resource.key))

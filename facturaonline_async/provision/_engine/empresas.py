@@ -12,7 +12,7 @@ from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.empresas._service import empresa_resource
+from facturaonline_async.empresas._service import EmpresaService, empresa_resource
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,
@@ -23,7 +23,7 @@ from facturaonline_async.errors import (
 from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
-from facturaonline_async.provision._engine.recorder import describe
+from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.finding_columns import refused_in_columns
@@ -38,19 +38,29 @@ class EmpresaSteps:
     """Advances the companies of a plan.
 
     Attributes:
+        client: client with the main keys.
         inventory: companies of the account.
         creator: sends the creates.
+        recorder: where each step is written.
+        settle: seconds after which lists certainly show a create that took effect.
         check_sello: checks certificates; None: no check.
         existing: what to do with a company that exists, unless its row overrides it.
         is_refused: whether the API refused the main keys; no further company is tried then.
 
     """
 
+    client: FacturaOnline
     inventory: Inventory
     creator: Creator
+    recorder: Recorder
+    settle: float
     check_sello: CheckSello | None
     existing: Existing
     is_refused: bool = field(default=False, init=False)
+    _empresas: EmpresaService = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._empresas = self.client.empresas
 
     async def advance(self, progress: RowProgress) -> None:
         """Advance the row's company as far as possible without waiting.
@@ -78,7 +88,7 @@ class EmpresaSteps:
                 step.state = StepState.FAILED
             progress.is_unread = step.state is StepState.DONE and getattr(error, "is_transient", False)
             step.reason = describe(error)
-            await self.creator.recorder.save(step)
+            await self.recorder.save(step)
 
     def key(self, step: Step) -> Key:
         """Return the key of this create within the session."""
@@ -87,13 +97,13 @@ class EmpresaSteps:
     async def _recheck(self, step: Step) -> None:
         """Check whether a person has resolved the step since an earlier run."""
         if step.state is StepState.CONFLICT or (step.state is StepState.UNRESOLVED and not step.due):
-            reconcile(step, self.inventory.existing.get(step.rfc, ()), (), is_due=True, several=several_companies)
-            await self.creator.recorder.save(step)
+            reconcile(step, self.inventory.uids(step.rfc), (), is_due=True, several=several_companies)
+            await self.recorder.save(step)
 
     async def _ensure(self, progress: RowProgress) -> None:
         """Adopt, update or create the company of a PLANNED step."""
         step = progress.empresa
-        uids = self.inventory.existing.get(step.rfc, ())
+        uids = self.inventory.uids(step.rfc)
         if self.is_refused:
             step.state = StepState.PLANNED
             step.reason = message("run.sent_and_keys_refused" if step.sends else "run.not_tried_keys_refused")
@@ -104,7 +114,7 @@ class EmpresaSteps:
         else:
             await self._create(progress)
             return
-        await self.creator.recorder.save(step)
+        await self.recorder.save(step)
 
     async def _adopt_or_update(self, progress: RowProgress, uid: str) -> None:
         """Adopt, update or refuse a company that exists, as the plan says."""
@@ -114,10 +124,10 @@ class EmpresaSteps:
             return
         nueva = await (self._load_validated(progress) if existing == "update" else self._load_for_digest(progress))
         if nueva is not None:
-            step.digest = self.creator.recorder.empresa_digest(nueva)
+            step.digest = self.recorder.empresa_digest(nueva)
         if nueva is not None and existing == "update":
             progress.own = await self._connect_own(uid, step.rfc)  # first: verify that the uid is this company's
-            await self.inventory.client.empresas.update(uid, _changes(nueva), validate=False)
+            await self._empresas.update(uid, _changes(nueva), validate=False)
         how = Origin.UPDATED if existing == "update" else Origin.ADOPTED
         step.state, step.origin, step.uid, step.reason = StepState.DONE, how, uid, ""
 
@@ -126,7 +136,7 @@ class EmpresaSteps:
 
         The data of an adopted company are not sent, so that files may be missing.
         """
-        if self.creator.recorder.journal is None:
+        if self.recorder.journal is None:
             return None
         try:
             return await progress.row.load()
@@ -141,7 +151,7 @@ class EmpresaSteps:
 
         """
         nueva = await progress.row.load()
-        production = engine_of(self.inventory.client).config.is_production
+        production = engine_of(self.client).config.is_production
         problem: InvalidInputError | None = None
         try:
             progress.warnings = await validate_empresa(nueva, self.check_sello, production=production)
@@ -153,11 +163,10 @@ class EmpresaSteps:
 
     async def _create(self, progress: RowProgress) -> None:
         """Validate the company's data, and create it."""
-        step, client = progress.empresa, self.inventory.client
+        step = progress.empresa
         nueva = await self._load_validated(progress)
-        step.digest = self.creator.recorder.empresa_digest(nueva)
-
-        await self.creator.create(step, empresa_resource(client.empresas, nueva))
+        step.digest = self.recorder.empresa_digest(nueva)
+        await self.creator.create(step, empresa_resource(self._empresas, nueva))
 
     async def _open(self, progress: RowProgress) -> None:
         """Read the company and its keys, and add it to the inventory."""
@@ -177,7 +186,7 @@ class EmpresaSteps:
         self.inventory.key_marks[step.rfc] = hash(progress.own.credentials.api_key.reveal())
         if step.reason:
             step.reason = ""
-            await self.creator.recorder.save(step)
+            await self.recorder.save(step)
 
     async def _verify_uid(self, step: Step, problem: UnreadableAnswerError) -> None:
         """List by RFC to verify a created company's uid.
@@ -197,7 +206,7 @@ class EmpresaSteps:
         """
         contradicted = step.uid
         try:
-            uids = [empresa.uid for empresa in await self.inventory.client.empresas.find_all(step.rfc)]
+            uids = [empresa.uid for empresa in await self._empresas.find_all(step.rfc)]
         except FacturaOnlineError:
             uids = []
         if uids == [contradicted]:
@@ -209,8 +218,8 @@ class EmpresaSteps:
             step.reason = several_companies(uids)
         else:
             step.state, step.origin, step.uid = StepState.UNRESOLVED, None, None
-            step.reason, step.due = describe(problem), time.time() + self.creator.settle
-        await self.creator.recorder.save(step)
+            step.reason, step.due = describe(problem), time.time() + self.settle
+        await self.recorder.save(step)
 
     async def _connect_own(self, uid: str, rfc: str) -> FacturaOnline:
         """Poll the company until it is readable, and return a client with its own keys.
@@ -224,16 +233,15 @@ class EmpresaSteps:
                 which series would be created by mistake.
 
         """
-        client = self.inventory.client
         problem = UnreadableAnswerError(
             message("run.company_not_readable_yet", uid=uid), endpoint="empresas.get", uid=uid
         )
 
         async def read_empresa() -> Empresa | None:
-            empresa = await client.empresas.get_verified(uid, rfc=rfc)
+            empresa = await self._empresas.get_verified(uid, rfc=rfc)
             return empresa if empresa.api_key and empresa.secret_key else None
 
-        return client.for_empresa(await poll_until(engine_of(client), read_empresa, problem=problem))
+        return self.client.for_empresa(await poll_until(engine_of(self.client), read_empresa, problem=problem))
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:

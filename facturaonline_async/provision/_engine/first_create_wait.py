@@ -68,6 +68,5 @@ class FirstCreateWait:
         LOGGER.warning("%s", self.caution)
         if await is_set_before(self.stopping, self._until):
             return
-        self.inventory.existing.clear()
         await self.inventory.read(rfcs)
         await self.journal.clear_gap()

@@ -8,8 +8,8 @@ from attrs import define, field, frozen
 
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
-from facturaonline_async.client import FacturaOnline
 from facturaonline_async.empresas._models import normalize_rfc
+from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
 
 __all__ = ["Duplicate", "Inventory", "list_companies", "several_companies"]
@@ -17,15 +17,19 @@ __all__ = ["Duplicate", "Inventory", "list_companies", "several_companies"]
 _PER_PAGE = 500
 
 
-async def list_companies(client: FacturaOnline, rfcs: Container[str]) -> dict[str, list[str]]:
+async def list_companies(empresas: EmpresaService, rfcs: Container[str]) -> dict[str, list[str]]:
     """Return the uids of all companies with one of these RFCs, by RFC.
+
+    Args:
+        empresas: companies of the account.
+        rfcs: RFCs to look for.
 
     Raises:
         FacturaOnlineError: a page could not be read.
 
     """
     found: dict[str, list[str]] = {}
-    async for empresa in client.empresas.iterate(per_page=_PER_PAGE):
+    async for empresa in empresas.iterate(per_page=_PER_PAGE):
         if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
             found.setdefault(rfc, []).append(empresa.uid)
     return found
@@ -57,7 +61,8 @@ class Inventory:
     """Companies of the account when the run began, and now.
 
     Attributes:
-        client: client with the main keys.
+        empresas: service with the main keys.
+        account: fingerprint of the main keys.
         existing: uids of the plan's companies that existed when the run began, by RFC.
         done: uids of the plan's companies that exist now, by RFC.
         key_marks: hashes of the API keys that the run uses, by RFC; the final list must show the same keys.
@@ -65,36 +70,44 @@ class Inventory:
 
     """
 
-    client: FacturaOnline
-    existing: dict[str, list[str]] = field(factory=dict)
-    done: dict[str, str] = field(factory=dict)
+    empresas: EmpresaService
+    account: str
+    existing: dict[str, list[str]] = field(factory=dict, init=False)
+    done: dict[str, str] = field(factory=dict, init=False)
     key_marks: dict[str, int] = field(factory=dict, init=False)
     shows_at: float = field(default=0.0, init=False)
     _unlisted: str = field(default="", init=False)  # uid of the main company if lists omit it
 
     def key(self, rfc: str) -> Key:
         """Return the key of a company's create within the session."""
-        return "empresas", self.client.credentials.fingerprint, rfc
+        return "empresas", self.account, rfc
+
+    def uids(self, rfc: str) -> list[str]:
+        """Return the uids of the companies with this RFC that existed when the run began."""
+        return self.existing.get(rfc, [])
 
     async def read(self, rfcs: Container[str]) -> None:
         """List the companies of the account, and keep those of the plan.
 
+        What an earlier call kept is dropped.
+
+        Args:
+            rfcs: RFCs of the plan.
+
         Raises:
-            FacturaOnlineError: it could not be listed.
+            FacturaOnlineError: a page could not be read.
 
         """
-        async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
-            if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
-                self.existing.setdefault(rfc, []).append(empresa.uid)
+        self.existing = await list_companies(self.empresas, rfcs)
         await self._add_main(rfcs)
 
     async def _add_main(self, rfcs: Container[str]) -> None:
         """Add the main company, which lists may omit, so that it is not created again."""
         try:
-            main = await self.client.empresas.current()
+            main = await self.empresas.current()
         except (NotFoundError, PermissionDeniedError):
             return
-        if (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.existing.get(rfc, ()):
+        if (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.uids(rfc):
             self.existing.setdefault(rfc, []).append(main.uid)
             self._unlisted = main.uid
 
@@ -109,7 +122,7 @@ class Inventory:
         unlisted = {rfc for rfc, uid in self.done.items() if uid != self._unlisted}
         others: dict[str, list[str]] = {}
         with_other_keys: list[str] = []
-        async for empresa in self.client.empresas.iterate(per_page=_PER_PAGE):
+        async for empresa in self.empresas.iterate(per_page=_PER_PAGE):
             if (rfc := normalize_rfc(empresa.rfc)) not in self.done:
                 continue
             if empresa.uid == self.done[rfc]:

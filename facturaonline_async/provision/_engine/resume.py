@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Iterator
 
 from attrs import define, field
 
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
-from facturaonline_async.client import engine_of
 from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
@@ -40,7 +40,13 @@ class Resumed:
 
 
 async def begin(
-    journal: Journal, plan: Iterable[PlanRow], inventory: Inventory, report: RunReport, settle: float
+    journal: Journal,
+    plan: Iterable[PlanRow],
+    inventory: Inventory,
+    *,
+    pending: PendingCreates,
+    report: RunReport,
+    settle: float,
 ) -> Resumed | None:
     """Write the plan into the journal, and return the state of earlier runs.
 
@@ -52,6 +58,7 @@ async def begin(
         journal: the open journal.
         plan: rows of the plan.
         inventory: companies that exist; they are the baseline.
+        pending: pending creates of the session; those of earlier runs are added.
         report: counts the rows that earlier runs finished.
         settle: seconds after which lists certainly show a create that took effect.
 
@@ -63,7 +70,7 @@ async def begin(
         JournalError: the journal could not be written.
 
     """
-    comparison = _PlanDiff(journal, inventory, report, settle)
+    comparison = _PlanDiff(journal, inventory, pending, report, settle)
     if not await journal.is_empty():
         for row in plan:
             await comparison.compare_row(row)
@@ -105,6 +112,7 @@ class _PlanDiff:
 
     journal: Journal
     inventory: Inventory
+    pending: PendingCreates
     report: RunReport
     settle: float
     resumed: Resumed = field(factory=Resumed, init=False)
@@ -153,7 +161,7 @@ class _PlanDiff:
             # Counted from now: the wall clock may have been set since the earlier moment was written.
             step.due = time.time() + self.settle
         if step.is_empresa and step.state in {StepState.UNKNOWN, StepState.UNRESOLVED}:
-            engine_of(self.inventory.client).pending.restore(self.inventory.key(step.rfc), self.settle, step.state)
+            self.pending.restore(self.inventory.key(step.rfc), self.settle, step.state)
         step.number = row.number
         if before != (step.state, step.number, step.due, step.reason):
             self._save.append(step)

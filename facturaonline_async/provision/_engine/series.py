@@ -12,6 +12,7 @@ from attrs import define
 
 from facturaonline_async import bulk
 from facturaonline_async._core.once.create import poll_until
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
@@ -19,7 +20,7 @@ from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
 from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.reconcile import reconcile
-from facturaonline_async.provision._engine.recorder import describe
+from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.models import PlanSerie
@@ -49,10 +50,16 @@ class SerieSteps:
 
     Attributes:
         creator: sends the creates.
+        recorder: where each step is written.
+        pending: pending creates of the session.
+        settle: seconds after which lists certainly show a create that took effect.
 
     """
 
     creator: Creator
+    recorder: Recorder
+    pending: PendingCreates
+    settle: float
 
     async def advance(self, progress: RowProgress, *, is_due: bool) -> None:
         """Advance the row's series as far as possible without waiting.
@@ -90,8 +97,8 @@ class SerieSteps:
             ):
                 self._publish(own, step)
                 if step.digest is None:
-                    step.digest = self.creator.recorder.digest(partial(digest, wanted))
-                await self.creator.recorder.save(step)
+                    step.digest = self.recorder.digest(partial(digest, wanted))
+                await self.recorder.save(step)
         to_create = [(wanted, step) for wanted, step in pairs if step.state is StepState.PLANNED]
         for sent in await bulk.run(
             to_create, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)
@@ -107,13 +114,13 @@ class SerieSteps:
         for step in progress.series:
             is_unlisted = step.state is StepState.DONE and step.uid is None
             if is_unlisted or step.state in {StepState.UNKNOWN, StepState.UNRESOLVED}:
-                left = min(max(step.due - time.time(), 0.0), self.creator.settle)
-                self.creator.engine.pending.restore(_key(own, step), left, step.state)
+                left = min(max(step.due - time.time(), 0.0), self.settle)
+                self.pending.restore(_key(own, step), left, step.state)
 
     def _publish(self, own: FacturaOnline, step: Step) -> None:
         """Publish a listed uid to all tasks of this session: later lists may lack it."""
         if step.uid is not None:
-            self.creator.engine.pending.see(_key(own, step), step.uid, self.creator.settle)
+            self.pending.see(_key(own, step), step.uid, self.settle)
 
     async def _record_list_failure(self, progress: RowProgress, error: Exception, *, is_due: bool) -> None:
         """Record why the series could not be listed."""
@@ -121,7 +128,7 @@ class SerieSteps:
         for step in progress.series:
             if step.state is not StepState.DONE:
                 step.reason = describe(error)
-                await self.creator.recorder.save(step)
+                await self.recorder.save(step)
 
     async def _save_baseline(self, progress: RowProgress, listed: _Listed) -> None:
         """Write the baseline of the series that were never sent, before any of them is."""
@@ -129,7 +136,7 @@ class SerieSteps:
         baseline = progress.baseline = progress.baseline or {}
         baseline |= {step.serie_key: [str(serie.uid) for serie in listed.get(step.serie_key, ())] for step in unsent}
         if unsent:
-            await self.creator.recorder.save_baseline(
+            await self.recorder.save_baseline(
                 unsent, [(*step.primary_key, uid) for step in unsent for uid in baseline[step.serie_key]]
             )
 
@@ -140,7 +147,7 @@ class SerieSteps:
         resource = serie_resource(
             own.series, letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio
         )
-        step.digest = self.creator.recorder.digest(partial(digest, wanted))
+        step.digest = self.recorder.digest(partial(digest, wanted))
         with suppress(AuthenticationError):  # this company's keys were refused: the step records it
             await self.creator.create(step, resource)
 
@@ -174,7 +181,7 @@ class SerieSteps:
         for step in progress.series:
             self._publish(own, step)
             if step in without_uid or step.uid is not None:
-                await self.creator.recorder.save(step)
+                await self.recorder.save(step)
 
 
 def _key(own: FacturaOnline, step: Step) -> Key:

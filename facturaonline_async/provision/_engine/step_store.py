@@ -46,7 +46,7 @@ class StepStore:
 
     recorder: Recorder
     settle: float
-    stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    stopping: asyncio.Event = field(factory=asyncio.Event)
     problem: JournalError | None = field(default=None, init=False)
     _steps: dict[Key, Step] = field(factory=dict, init=False)
     _nonces: dict[Key, str] = field(factory=dict, init=False)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
 
 from attrs import define, field
 
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
+from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import AuthenticationError, FacturaOnlineError
 from facturaonline_async.provision._engine.delay_queue import DelayQueue
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
 from facturaonline_async.provision._engine.inventory import list_companies, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
-from facturaonline_async.provision._engine.recorder import describe
+from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 
 __all__ = ["WaitingRows"]
@@ -39,17 +40,35 @@ class WaitingRows:
 
     Attributes:
         companies: handler of the companies' steps.
+        empresas: service with the main keys.
+        recorder: where each step is written.
+        pending: pending creates of the session.
         settle: seconds after which lists certainly show a create that took effect.
-        ready: rows that can continue.
-        has_news: set when a row is ready, has an outcome, or the task that runs `watch` failed.
 
     """
 
     companies: EmpresaSteps
+    empresas: EmpresaService
+    recorder: Recorder
+    pending: PendingCreates
     settle: float
-    ready: deque[RowProgress] = field(factory=deque, init=False)
-    has_news: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _ready: list[RowProgress] = field(factory=list, init=False)  # rows that can continue
+    _has_news: asyncio.Event = field(factory=asyncio.Event, init=False)
     _queue: DelayQueue[RowProgress] = field(factory=DelayQueue, init=False)  # each until its next list or retry
+
+    def take_ready(self) -> list[RowProgress]:
+        """Remove the rows that can continue, and return them."""
+        rows, self._ready = self._ready, []
+        return rows
+
+    async def wait(self) -> None:
+        """Wait until a row is ready, or `notify` is called."""
+        await self._has_news.wait()
+        self._has_news.clear()
+
+    def notify(self) -> None:
+        """End the current `wait`, or the next one."""
+        self._has_news.set()
 
     def put(self, progress: RowProgress) -> bool:
         """Queue a row if there is something to wait for; return whether it was queued."""
@@ -96,9 +115,9 @@ class WaitingRows:
 
     def release(self) -> None:
         """Make all waiting rows ready; there will be no more lists."""
-        self.ready.extend(sorted(self._queue, key=lambda progress: progress.row.number))
+        self._ready.extend(sorted(self._queue, key=lambda progress: progress.row.number))
         self._queue.clear()
-        self.has_news.set()
+        self.notify()
 
     async def watch(self) -> None:
         """Resume rows and list companies as they become due, until cancelled."""
@@ -113,17 +132,16 @@ class WaitingRows:
         rows = [progress for progress in rows if progress in self._queue]  # the others were released meanwhile
         for progress in rows:
             self._queue.remove(progress)
-        self.ready.extend(rows)
+        self._ready.extend(rows)
         if rows:
-            self.has_news.set()
+            self.notify()
 
     async def _reconcile_companies(self) -> None:
         """List the companies once, and reconcile all waiting companies, due or not."""
         started_at = self._queue.now()
         rows = {progress.empresa.rfc: progress for progress in self._queue if progress.empresa.state in _SENT}
-        client, creator = self.companies.inventory.client, self.companies.creator
         try:
-            listed = await list_companies(client, rows)
+            listed = await list_companies(self.empresas, rows)
         except FacturaOnlineError as error:
             self.companies.is_refused |= isinstance(error, AuthenticationError)
             self._postpone(
@@ -143,9 +161,9 @@ class WaitingRows:
             progress.failed_lists = 0
             if step.state is not was:
                 if step.uid is not None:
-                    creator.engine.pending.see(self.companies.key(step), step.uid, self.settle)
+                    self.pending.see(self.companies.key(step), step.uid, self.settle)
                 progress.due = 0.0
-                await creator.recorder.save(step)
+                await self.recorder.save(step)
             if step.state is not was or started_at >= progress.due:
                 self._resume([progress])
             elif self._queue[progress] <= started_at:
