@@ -35,12 +35,6 @@ if _PYENV.is_dir():
 PYTEST = ("pytest", "-q", "-p", "no:randomly", "-p", "tests.progress", "--numprocesses=auto", "--dist=worksteal")
 EAGER = (f"eager-{PYTHONS[2]}(factory='custom')",)
 QUICK = (*PYTEST, "-m", "not slow")
-READING = (
-    "tests/core/protocol",
-    *(f"tests/test_{name}.py" for name in ("public", "recorded", "secrets")),
-    "tests/empresas",
-    "tests/series",
-)
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -87,7 +81,7 @@ def check_types(session: nox.Session) -> None:
 @nox.session
 def check(session: nox.Session) -> None:
     """Style, import contracts, types, and the tests that are not slow, on the interpreter that runs nox."""
-    session.install("-e", ".[cli,fast]", *group("lint"), *group("types"), *group("test"), "nox")
+    session.install("-e", ".[cli]", *group("lint"), *group("types"), *group("test"), "nox")
     check_style(session)
     check_types(session)
     session.run(*QUICK, *session.posargs)
@@ -96,7 +90,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def full(session: nox.Session) -> None:
     """Queue what `check` leaves out: slow tests, coverage, every interpreter, eager tasks, and how it installs."""
-    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "lowest", "plain", "wheel"):
+    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "lowest", "wheel"):
         session.notify(name)
 
 
@@ -110,14 +104,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy --strict and pyright: the package, its tests, and the package as users see it."""
-    session.install("-e", ".[cli,fast]", *group("types"), *group("test"), "nox")
+    session.install("-e", ".[cli]", *group("types"), *group("test"), "nox")
     check_types(session)
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """All tests on the first interpreter, with coverage; on every other one found, those that are not slow."""
-    session.install("-e", ".[cli,fast]", *group("test"))
+    session.install("-e", ".[cli]", *group("test"))
     if session.python == PYTHONS[0]:
         session.run("coverage", "erase")
         session.run("coverage", "run", "-m", *PYTEST, *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
@@ -147,7 +141,7 @@ def is_whole(path: Path) -> bool:
 @nox.session
 def steady(session: nox.Session) -> None:
     """The quick tests five times and the slow ones twice, beside four busy loops, once in random order: an hour."""
-    session.install("-e", ".[cli,fast]", *group("steady"))
+    session.install("-e", ".[cli]", *group("steady"))
     session.run("python", "-m", "tests.steady", *session.posargs)
 
 
@@ -155,7 +149,7 @@ def steady(session: nox.Session) -> None:
 @nox.parametrize("factory", ["custom", "late"])
 def eager(session: nox.Session, factory: str) -> None:
     """The tests where every task is eager and of a class of its own, from the beginning or once a session is in use."""
-    session.install("-e", ".[cli,fast]", *group("test"))
+    session.install("-e", ".[cli]", *group("test"))
     session.run(*QUICK, *session.posargs, env={"TESTS_TASK_FACTORY": factory})
 
 
@@ -190,16 +184,9 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""
-    session.install("--resolution=lowest-direct", "-e", ".[cli,fast]")
+    session.install("--resolution=lowest-direct", "-e", ".[cli]")
     session.install(*group("test"))
     session.run(*QUICK, *session.posargs)
-
-
-@nox.session
-def plain(session: nox.Session) -> None:
-    """What reads answers, in a plain install: without the extra ``fast``, they mean the same."""
-    session.install("-e", ".[cli]", *(each for each in group("test") if not each.startswith("msgspec")))
-    session.run(*PYTEST, *(session.posargs or READING))
 
 
 @nox.session

@@ -33,14 +33,13 @@ def main() -> int:
     """Measure, write all that was found, and return 1 if a benchmark failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="less of everything: two minutes instead of twelve")
-    parser.add_argument("--fast", action="store_true", help='with the extra "fast"')
     parser.add_argument("--only", nargs="+", choices=BENCHES, default=BENCHES, help="these benchmarks only")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where tables and pictures go")
     options = parser.parse_args()
     began = time.perf_counter()
-    figures, failed = measure(options.only, [f"--{name}" for name in ("quick", "fast") if getattr(options, name)])
-    folder = options.out or RESULTS / ("quick" if options.quick else "fast" if options.fast else "")
-    write(folder, figures, describe(fast=options.fast))
+    figures, failed = measure(options.only, ["--quick"] if options.quick else [])
+    folder = options.out or RESULTS / ("quick" if options.quick else "")
+    write(folder, figures, describe())
     print(f"\n{judged(figures)}\n\n{time.perf_counter() - began:.0f} s. Tables and pictures: {folder}")
     for name in failed:
         print(f"FAILED: {name}", file=sys.stderr)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
 
-from benchmarks import PLAIN
 from benchmarks.figures import Figure, table, write
 
 __all__ = ["FULL", "QUICK", "TINY", "Scale", "run"]
@@ -91,12 +88,8 @@ def run(description: str | None, measure: Callable[[Scale], Coroutine[Any, Any, 
     """Read the options, measure, print the figures as a table, and write them where they are wanted."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="less of everything: a first look")
-    parser.add_argument("--fast", action="store_true", help='with the extra "fast"')
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args()
-    if not options.fast and PLAIN not in os.environ:
-        os.environ[PLAIN] = "1"
-        os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # the library has made its choice already
     figures = asyncio.run(measure(QUICK if options.quick else FULL))
     print(table(figures))
     if options.json:

@@ -12,19 +12,18 @@ from pathlib import Path
 
 __all__ = ["describe"]
 
-_PACKAGES = ("aiohttp", "attrs", "cattrs", "anyio", "yarl", "multidict", "aiolimiter", "httpx", "requests")
+_PACKAGES = ("aiohttp", "attrs", "cattrs", "msgspec", "anyio", "yarl", "multidict", "aiolimiter", "httpx", "requests")
 
 
-def describe(*, fast: bool = False) -> dict[str, str]:
-    """Return the machine and the versions, by name; with msgspec if that was used."""
-    packages = (*_PACKAGES, "msgspec") if fast else _PACKAGES
+def describe() -> dict[str, str]:
+    """Return the machine and the versions, by name."""
     return {
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "server": _version("nginx", "-v") or "asyncio Protocol",
         "valgrind": _version("valgrind", "--version") or "not installed",
-    } | {name: version for name in packages if (version := _installed(name))}
+    } | {name: version for name in _PACKAGES if (version := _installed(name))}
 
 
 def _cpu() -> str:

@@ -106,7 +106,7 @@ def test_the_patterns_of_the_package_are_found() -> None:
     assert {
         "_text-1_TAG",
         "_core.logging-1_NAMED",
-        "_core.protocol.json-1_LIST",
+        "_core.protocol.json-2_LIST",
         "_validators-2_UNPRINTABLE",
     } <= set(PATTERNS)
     assert (PATTERNS["_core.request-1_UID"].is_anchored, PATTERNS["_text-1_TAG"].is_anchored) == (True, False)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from facturaonline_async._core.protocol.envelope import Reply
+from facturaonline_async._core.protocol.json import JsonError, Rows
 from facturaonline_async._core.protocol.structure import StructureError
 from facturaonline_async._messages import message
 
@@ -51,20 +52,38 @@ async def read_all(
             caller that misses it would create it again. The error names the row's index and field.
 
     """
-    if not isinstance(reply.payload, list):
-        raise reply.unreadable(message("calls.not_a_list"))
     values: list[T] = []
+
+    def add(rows: Iterable[object]) -> int:
+        """Read a batch of rows, and return the index of its first value."""
+        start = len(values)
+        values.extend(map(read, rows))
+        return start
+
+    is_long = not isinstance(reply.payload, list) or len(reply.payload) > _ROWS_AT_ONCE
     reason = ""
     try:
         # No local holds the rows: it would show their keys in a traceback.
-        for start in range(0, len(reply.payload), _ROWS_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-            values.extend(map(read, reply.payload[start : start + _ROWS_AT_ONCE]))
+        for start in map(add, _batches(reply)):
             if note is not None:
                 note(values[start:])
+            if is_long:
+                await asyncio.sleep(0)
     except StructureError as problem:
         reason = message("calls.in_row", row=len(values), reason=problem.args[0])
+    except JsonError:
+        reason = message("calls.in_row", row=len(values), reason=message("calls.row_not_json"))
     if reason:
         raise reply.unreadable(reason)
     return values
+
+
+def _batches(reply: Reply) -> Iterable[Iterable[object]]:
+    """Return the rows in batches, without a local that holds any."""
+    if isinstance(reply.payload, Rows):
+        return reply.payload
+    if not isinstance(reply.payload, list):
+        raise reply.unreadable(message("calls.not_a_list"))
+    return map(
+        reply.payload.__getitem__, [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(reply.payload), _ROWS_AT_ONCE)]
+    )

@@ -14,7 +14,7 @@ from attrs import evolve
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.bodies import Body, File, Value, form
 from facturaonline_async._core.protocol.extra import mask_extra
-from facturaonline_async._core.protocol.structure import make_reader, make_writer
+from facturaonline_async._core.protocol.structure import make_form_writer, make_reader
 from facturaonline_async._messages import message
 from facturaonline_async._validators import is_one_line, one_line, type_name
 from facturaonline_async.config import Secret, Upload
@@ -101,8 +101,8 @@ _REQUEST_NAMES: Final = {attribute: name for attribute, name, _, _ in _FIELD_NAM
 _WRITE_RESPONSE_NAMES: Final = {attribute: name for attribute, _, name, _ in _FIELD_NAMES if name}
 _READ_RESPONSE_NAMES: Final = {attribute: name for attribute, _, _, name in _FIELD_NAMES if name}
 
-read_empresa: Final = make_reader(Empresa, _READ_RESPONSE_NAMES, required=("uid",), extra="extra")
-read_written_empresa: Final = make_reader(Empresa, _WRITE_RESPONSE_NAMES, required=("uid",), extra="extra")
+read_empresa: Final = make_reader(Empresa, _READ_RESPONSE_NAMES, extra="extra")
+read_written_empresa: Final = make_reader(Empresa, _WRITE_RESPONSE_NAMES, extra="extra")
 
 #: Fields of `Empresa.extra` with numbers: no secret is looked for in them, which takes 0.1 ms.
 _HARMLESS: Final = frozenset({"acco_id", "acco_user_id"})
@@ -124,8 +124,8 @@ def mask_echoes(empresa: Empresa, secrets: tuple[Secret, ...]) -> Empresa:
 _SELLO_FIELDS: Final = {"csd": ("cer", "key", "password"), "fiel": ("fielcer", "fielkey", "fielpassword")}
 _OCTET_STREAM: Final = "application/octet-stream"
 
-_write_nueva: Final = make_writer(NuevaEmpresa, _REQUEST_NAMES)
-_write_cambios: Final = make_writer(CambiosEmpresa, _REQUEST_NAMES)
+_write_nueva: Final = make_form_writer(NuevaEmpresa, _REQUEST_NAMES)
+_write_cambios: Final = make_form_writer(CambiosEmpresa, _REQUEST_NAMES)
 
 
 def write_nueva(nueva: NuevaEmpresa, upload: Upload) -> Body:

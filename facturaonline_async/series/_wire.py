@@ -45,7 +45,6 @@ read_serie: Final = make_reader(
         "descripcion": "SerieDescription",
         "estatus": "SerieStatus",
     },
-    required=("letra", "tipo_documento"),
 )
 
 

@@ -194,7 +194,7 @@ class Transport:
                 finally:
                     del failure  # breaks the cycle between the exception and this frame
         try:
-            return envelope.parse_envelope(answer) if len(answer.body) <= _LARGE else await _parse_in_steps(answer)
+            return envelope.parse_envelope(answer)
         except FacturaOnlineError as error:
             return error.with_traceback(None)
 
@@ -252,15 +252,3 @@ def _data(body: Body | None) -> bytes | io.BytesIO | None:
     if body is None:
         return None
     return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)
-
-
-async def _parse_in_steps(answer: envelope.RawResponse) -> envelope.Reply:
-    """Parse a long answer in steps, so that other tasks can run."""
-    steps = envelope.parse_envelope_chunked(answer)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            reply: envelope.Reply = done.value
-            return reply
-        await asyncio.sleep(0)

@@ -7,14 +7,14 @@ code. An HTTP 2xx does not mean success: the body holds a verdict under one of t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from attrs import define, field
 from multidict import CIMultiDict, istr
 
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
-from facturaonline_async._core.protocol.json import ConstantError, decode, decode_chunked
+from facturaonline_async._core.protocol.json import JsonError, Rows, decode, looks_truncated
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import message
 from facturaonline_async._text import fold, plain_text
@@ -33,7 +33,7 @@ from facturaonline_async.errors import (
     ValidationError,
 )
 
-__all__ = ["Headers", "RawResponse", "Reply", "headers", "parse_envelope", "parse_envelope_chunked"]
+__all__ = ["Headers", "RawResponse", "Reply", "headers", "parse_envelope"]
 
 E = TypeVar("E", bound=FacturaOnlineError)
 
@@ -105,7 +105,7 @@ class Reply:
 
     Attributes:
         answer: The answer before parsing.
-        payload: Data of the answer, or None.
+        payload: Data of the answer, or None. A long list is `Rows`.
 
     """
 
@@ -143,33 +143,8 @@ def parse_envelope(answer: RawResponse) -> Reply:
     is_truncated = False
     try:
         envelope = decode(answer.body)
-    except (ValueError, RecursionError) as problem:
-        envelope, is_truncated = None, _is_truncated(answer, problem)
-    return _reply(answer, envelope, is_truncated=is_truncated)
-
-
-def parse_envelope_chunked(answer: RawResponse) -> Generator[None, None, Reply]:
-    """Parse an answer as a generator that pauses during long lists.
-
-    The result is that of `parse_envelope`.
-    """
-    if not 200 <= answer.status < 300:
-        _check_status(answer)
-    is_truncated = False
-    try:
-        envelope = yield from decode_chunked(answer.body)
-    except (ValueError, RecursionError) as problem:
-        envelope, is_truncated = None, _is_truncated(answer, problem)
-    return _reply(answer, envelope, is_truncated=is_truncated)
-
-
-def _is_truncated(answer: RawResponse, problem: Exception) -> bool:
-    """Return whether the body looks truncated and is worth a retry."""
-    return bool(answer.body.strip()) and not isinstance(problem, (UnicodeDecodeError, ConstantError))
-
-
-def _reply(answer: RawResponse, envelope: object, *, is_truncated: bool) -> Reply:
-    """Return the reply, or raise the error for a refusal or a missing verdict."""
+    except JsonError:
+        envelope, is_truncated = None, looks_truncated(answer.body)
     if isinstance(envelope, list):
         envelope = _unwrap(envelope)
     fields = envelope if isinstance(envelope, dict) else {}
@@ -228,7 +203,7 @@ def _without_verdict(answer: RawResponse, envelope: object, *, is_truncated: boo
     Bare data do not show whether a write was done.
     """
     if answer.endpoint.retry_safety is RetrySafety.READ:
-        if isinstance(envelope, list):
+        if isinstance(envelope, (list, Rows)):
             return Reply(answer, envelope)
         if isinstance(envelope, dict) and "data" in envelope and not _VERDICT_HINTS & envelope.keys():
             return Reply(answer, envelope["data"], envelope)

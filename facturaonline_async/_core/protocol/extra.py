@@ -5,16 +5,18 @@ No key, password or token is among them: fields with such names are left out, an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from facturaonline_async._core.redaction import looks_secret, redact
 from facturaonline_async.config import Secret
 
 __all__ = ["NO_EXTRA", "Extra", "extra_text", "is_secret_name", "mask_extra"]
 
+_to_json: Final = msgspec.json.Encoder(decimal_format="number").encode
 _MASK: Final = "***"
 _MAX_DEPTH: Final = 16
 
@@ -78,7 +80,7 @@ def extra_text(value: object) -> str:
         return str(int(value))
     if value is None or value in ([], {}):
         return ""
-    return json.dumps(_masked(value), ensure_ascii=False)
+    return msgspec.json.format(_to_json(_masked(value)), indent=0).decode()
 
 
 def _masked(value: Any, depth: int = 0) -> Any:

@@ -1,140 +1,174 @@
-"""Strict JSON: the same result at once and in chunks, with the extra ``fast`` and without it."""
+"""Strict JSON: the same result at once and row by row."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async._core.protocol import json as strict_json
-from facturaonline_async._core.protocol.json import ConstantError, decode, decode_chunked, decode_plainly
+from facturaonline_async._core.protocol.json import JsonError, Rows, decode, looks_truncated
 
 ROWS = [{"uid": str(number), "rfc": "Ñandú, S.A. de C.V. },{", "n": [{}, {"a": None}]} for number in range(200)]
+FLAT = [{"uid": str(number), "rfc": "Ñandú, S.A. de C.V."} for number in range(200)]
 
 
-def in_steps(body: bytes, decode: Callable[[bytes], Any] = decode) -> tuple[Any, int]:
-    """Return the value, and the number of pauses."""
-    steps, pauses = decode_chunked(body, decode), 0
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value, pauses
-        pauses += 1
+def at_once(body: bytes) -> Any:
+    return strict_json._strict(strict_json._read, body.removeprefix(b"\xef\xbb\xbf"))
 
 
-def stepwise(body: bytes, decode: Callable[[bytes], Any]) -> Any:
-    return in_steps(body, decode)[0]
+def row_by_row(body: bytes) -> Any:
+    return complete(decode(body))
 
 
-def outcome(read: Callable[[bytes], Any], body: bytes) -> str:
+def complete(value: Any) -> Any:
+    """Return the value with all its rows decoded."""
+    if isinstance(value, Rows):
+        return list(chain.from_iterable(value))
+    if isinstance(value, list):
+        return [complete(each) for each in value]
+    return {name: complete(each) for name, each in value.items()} if isinstance(value, dict) else value
+
+
+def batches(value: Any) -> list[int]:
+    """Return the size of each batch of all `Rows`."""
+    if isinstance(value, Rows):
+        return [len(list(rows)) for rows in value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [size for each in inner for size in batches(each)]
+
+
+def outcome(read: Any, body: bytes) -> str:
     """Return the value with its types, or the class of the error."""
     try:
         return repr(read(body))
-    except (ValueError, RecursionError) as refused:
+    except JsonError as refused:
         return type(refused).__name__
-
-
-@pytest.fixture(params=[decode_plainly, decode], ids=["plain", "as installed"])
-def read(request: pytest.FixtureRequest) -> Callable[[bytes], Any]:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strict_json, "_CHUNK", 100)
+    monkeypatch.setattr(strict_json, "_STEP", 100)
 
 
-def test_msgspec_is_installed_in_the_test_environment() -> None:
-    """Without the extra, the tests would compare a function with itself."""
-    pytest.importorskip("msgspec")
-    assert decode is not decode_plainly
-
-
+@pytest.mark.parametrize("padding", [b"", b" " * 101], ids=["short", "long"])
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    ("body", "is_worth_a_retry"),
     [
-        (b"[NaN]", ConstantError),
-        (b'{"a": -Infinity}', ConstantError),
-        (b'{"a": Infinity}', ConstantError),
-        (b'["\xff"]', UnicodeDecodeError),
-        ("[1]".encode("utf-16"), UnicodeDecodeError),
-        (b"[1] x", json.JSONDecodeError),
-        (b"[01]", json.JSONDecodeError),
-        (b"[1,]", json.JSONDecodeError),
-        (b'["\x01"]', json.JSONDecodeError),
-        (b"", json.JSONDecodeError),
-        (b"[" * 100_000, RecursionError),
-        (b"[" + b"9" * 5000 + b"]", ValueError),
+        (b"[NaN]", False),
+        (b'{"a": -Infinity}', False),
+        (b'{"a": Infinity}', False),
+        (b'["\xff"]', False),
+        ("[1]".encode("utf-16"), False),
+        (b"", False),
+        (b"[1] x", True),
+        (b"[01]", True),
+        (b"[1,]", True),
+        (b"[1", True),
+        (b'["\x01"]', True),
+        (b'["\\ud800"]', True),
+        (b"<html>NaN</html>", True),
+        (b"[" * 100_000, True),
+        (b"[" + b"9" * 5000 + b"]", True),
+        (b"[1E99999999999999999999]", True),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:40],
 )
-def test_invalid_json_is_refused(read: Callable[[bytes], Any], body: bytes, expected: type[Exception]) -> None:
-    for each in (read, partial(stepwise, decode=read)):
-        with pytest.raises(Exception) as refused:
-            each(body)
-        assert type(refused.value) is expected
+def test_invalid_json_is_refused(body: bytes, padding: bytes, is_worth_a_retry: bool) -> None:  # noqa: FBT001
+    with pytest.raises(JsonError) as refused:
+        row_by_row(body + padding)
+    assert (str(refused.value), refused.value.__cause__) == ("", None)
+    assert looks_truncated(body + padding) == is_worth_a_retry
 
 
+@pytest.mark.parametrize("padding", [b"", b" " * 101], ids=["short", "long"])
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         (b"\xef\xbb\xbf[1]", [1]),
         (b'{"a": 1, "a": 2}', {"a": 2}),
-        (b'["\\ud800"]', ["\ud800"]),
         (b"[18446744073709551616]", [2**64]),
         (b"[-9223372036854775809]", [-(2**63) - 1]),
-        (b"[1e999]", [float("inf")]),
-        (b"[1.7976931348623159e308, 5e-324]", [float("inf"), 5e-324]),
+        (b"[0.10, 12345678901234567890.12]", [Decimal("0.10"), Decimal("12345678901234567890.12")]),
+        (b"[1e999, 5e-324]", [Decimal("1e999"), Decimal("5e-324")]),
         (b" \t\r\n[1]\n", [1]),
+        (b'"x"', "x"),
+        (b"[]", []),
+        (b" {}", {}),
     ],
 )
-def test_valid_json_gives_the_same_value(read: Callable[[bytes], Any], body: bytes, expected: object) -> None:
-    assert repr(read(body)) == repr(in_steps(body, read)[0]) == repr(expected)
+def test_valid_json_gives_the_same_value(body: bytes, padding: bytes, expected: object) -> None:
+    assert repr(row_by_row(body + padding)) == repr(expected)
 
 
 @pytest.mark.parametrize(
     "value",
     [
         ROWS,
+        FLAT,
         {"status": "success", "data": ROWS},
-        {"data": ROWS, "links": [{"url": None}, {"url": "x"}] * 9, "status": "success"},
+        {"status": "success", "data": FLAT},
+        {"data": FLAT, "links": [{"url": None}, {"url": "x"}] * 9, "status": "success"},
         {"links": [{"url": None}, {"url": "x"}], "data": ROWS},
         {"message": "[{}, {", "data": ROWS},
-        {"message": "NaN", "data": ROWS},
-        {"data": [*ROWS, 7, "x"]},
+        {"data": [*FLAT, 7, "x"]},
+        {"data": [*FLAT, *ROWS]},
         [{"status": "success", "data": ROWS}],
     ],
     ids=lambda value: repr(value)[:40],
 )
 @pytest.mark.parametrize("indent", [None, 2])
-def test_a_long_list_is_decoded_in_chunks(read: Callable[[bytes], Any], value: object, indent: int | None) -> None:
+def test_a_long_list_is_decoded_in_batches(value: object, indent: int | None) -> None:
     body = json.dumps(value, indent=indent, ensure_ascii=False).encode()
-    found, pauses = in_steps(body, read)
-    assert found == value
-    assert pauses > 50
+    found = decode(body)
+    assert complete(found) == value
+    assert len(batches(found)) > 50
+    assert max(batches(found)) <= 9
+
+
+@pytest.mark.parametrize(
+    "value", [{"m": "x" * 200}, ["x" * 200], [{"m": "x" * 200}], [[{}] * 99], [7, *FLAT], [[]] * 99]
+)
+def test_other_long_values_are_decoded_at_once(value: object) -> None:
+    assert decode(json.dumps(value).encode()) == value
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"m": "x' + json.dumps(ROWS).encode() + b'"}',
-        b'{"a": NaN, "m": "x[' + b"{}," * 99 + b'{}]"}',
-        b'{"m": "x[' + b"{}," * 99 + b'{}]"}',
-        b'{"data": ' + json.dumps(ROWS).encode(),
+        b'{"m": "x' + json.dumps(FLAT).encode() + b'"}',
+        b'{"data": ' + json.dumps(FLAT).encode(),
         b'{"data": [' + b"{}," * 99 + b"]}",
         b'{"data": [' + b"{}," * 99 + b'{"a": NaN}]}',
-        b'{"data": [' + b"{}," * 99 + b'{"a": "\xff"}]}',
         b"-[" + b"{}," * 99 + b"{}]",
         b"[" + b"{}," * 99 + b"{}]x",
     ],
 )
-def test_if_chunks_fail_the_whole_text_is_decoded(read: Callable[[bytes], Any], body: bytes) -> None:
-    assert outcome(decode_plainly, body) == outcome(partial(stepwise, decode=read), body)
+def test_the_syntax_of_a_long_list_is_checked_before_its_rows_are_decoded(body: bytes) -> None:
+    with pytest.raises(JsonError):
+        decode(body)
+
+
+@pytest.mark.parametrize("row", [b'{"a": "\xff"}', b'{"a": [{},{"b": "\xff"}]}', b'{"a": ' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize("place", [20, 150])
+def test_a_row_that_is_no_strict_json_is_refused_after_the_rows_before_it(row: bytes, place: int) -> None:
+    before = b"".join(b'{"n": %d},' % number for number in range(place))
+    rows = decode(b'{"data": [' + before + row + b',{"last": 1}]}')["data"]
+    found: list[Any] = []
+    with pytest.raises(JsonError) as refused:
+        found.extend(chain.from_iterable(rows))
+    assert len(found) == place
+    assert (str(refused.value), refused.value.__cause__) == ("", None)
+
+
+def test_the_repr_of_rows_shows_nothing_of_them() -> None:
+    rows = decode(json.dumps([{"api_key": "private"}] * 99).encode())
+    assert isinstance(rows, Rows)
+    assert "private" not in repr(rows) + repr(iter(rows))
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=6)
@@ -147,12 +181,9 @@ longer = st.lists(st.dictionaries(st.text(max_size=3), anything, max_size=3), ma
 
 
 @given(anything | longer | st.fixed_dictionaries({"a": anything, "data": longer, "z": anything}), st.randoms())
-def test_all_decoders_agree_on_any_bytes(value: object, chance: Any) -> None:
+def test_any_bytes_mean_the_same_at_once_and_row_by_row(value: object, chance: Any) -> None:
     body = bytearray(json.dumps(value, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass"))
     for _ in range(chance.choice([0, 0, 1, 3])):  # torn, or with a wrong byte
         at = chance.randrange(len(body) + 1)
         body[at : at + chance.randrange(3)] = bytes(chance.choices(b'[]{},:"\\-019eN \xff', k=chance.randrange(3)))
-    expected = outcome(decode_plainly, bytes(body))
-    assert outcome(decode, bytes(body)) == expected
-    for read in (decode_plainly, decode):
-        assert outcome(partial(stepwise, decode=read), bytes(body)) == expected
+    assert outcome(row_by_row, bytes(body)) == outcome(at_once, bytes(body))
