@@ -16,7 +16,7 @@ from attrs import define, evolve, field, frozen
 from facturaonline_async import Credentials, FacturaOnline, SessionManager
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.errors import FacturaOnlineError, OutcomeUnknownError
+from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
 from facturaonline_async.provision import Plan, RowOutcome, RunReport, provision
 from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.provision.world import CONFIG, SETTLE, Life, World
@@ -66,6 +66,25 @@ def slow(seconds: float) -> Act:
         return result
 
     return act
+
+
+def delayed(act: Act, *, before: float = 0.0, after: float = 0.0) -> Act:
+    """Let something happen so many seconds later, and answer so many seconds after that."""
+
+    async def delay(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
+        await asyncio.sleep(before)
+        result = await act(stage, call, arrival)
+        await asyncio.sleep(after)
+        return result
+
+    return delay
+
+
+async def unconnected(_: Stage, call: PreparedRequest, __: ReceivedRequest) -> Result:
+    """Refuse the connection, so that nothing is sent."""
+    error = NotSentError("connection refused")
+    error.is_transient = True
+    return call.annotate(error)
 
 
 def edited(edit: Callable[[Any], object]) -> Act:

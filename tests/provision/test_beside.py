@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import random
 import shutil
@@ -18,14 +19,16 @@ from attrs import define
 from hypothesis import given, strategies as st
 
 from facturaonline_async import (
+    ApiError,
     FacturaOnline,
     FacturaOnlineError,
     InvalidInputError,
     OutcomeUnknownError,
+    RetryPolicy,
     UnreadableAnswerError,
 )
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.provision import JournalError, Plan, RunReport, State, StepEvent, provision
+from facturaonline_async.provision import JournalError, Plan, RowOutcome, RunReport, State, StepEvent, provision
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing import Emulator
 from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
@@ -33,17 +36,22 @@ from tests.effort import examples
 from tests.plans import nueva
 from tests.provision.stage import (
     EMPRESAS,
+    REFUSED,
     SERIES,
+    THROTTLED,
     YES,
     YES_IN_OTHER_WORDS,
     Act,
     Result,
     Stage,
+    answered,
+    delayed,
     edited,
     lost,
     run,
     slow,
     staged,
+    unconnected,
     until,
 )
 from tests.provision.test_model import plan_of, there, wanted
@@ -51,9 +59,8 @@ from tests.provision.verdict import phases
 from tests.provision.world import SETTLE
 from tests.virtual import virtually
 
-pytestmark = pytest.mark.slow
-
 RFC = "AAA010101000"
+OTHER = "BBB010101000"
 WHATS = pytest.mark.parametrize("what", [EMPRESAS, SERIES])
 
 
@@ -331,6 +338,201 @@ async def test_several_matches_before_a_create_are_a_conflict(stage: Stage, clie
     found = outcome if what == EMPRESAS else outcome.series[0]
     assert (found.state, found.uid, stage.count(what)) == (State.CONFLICT, None, 1)
     assert found.reason in {f"it exists 2 times: {', '.join(each)}" for each in (uids, uids[::-1])}
+
+
+# ── What one of them finds or restores while another is about to create it ────────────────────────────────────────────
+
+
+def lacking(text: str) -> Act:
+    """Answer a list without the rows that hold this text."""
+    return edited(lambda body: body.update(data=[row for row in body["data"] if text not in json.dumps(row)]))
+
+
+async def leave_a_create_open(stage: Stage, client: FacturaOnline) -> None:
+    """Leave a run in the middle: the create of its company has no answer, and is done 25 s after it was sent."""
+    stage.on(EMPRESAS, lost(done_after=25), about=RFC, times=1)
+    async with provision(client, plan_of([0]), journal="virtual", settle=SETTLE):
+        await until(lambda: stage.count(EMPRESAS))
+        await asyncio.sleep(2)
+
+
+@staged()
+async def test_a_run_does_not_create_a_company_that_an_ensure_found_after_a_list_that_lacked_it(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """The run creates another company first. Meanwhile an ensure finds the one that the run's lists lacked."""
+    stage.state.add_empresa({"rfc": RFC})
+    stage.on("empresas.list", lacking(RFC), times=2)
+    stage.on(EMPRESAS, slow(3), about=OTHER)
+    plan = Plan.from_values([(nueva(OTHER), []), (nueva(RFC), [])])
+    async with provision(client, plan, settle=SETTLE, concurrency=1) as under_way:
+        await client.empresas.ensure(nueva(RFC))
+        outcomes = [outcome async for outcome in under_way]
+    assert [outcome.state for outcome in outcomes] == [State.CREATED, State.ADOPTED]
+    assert (stage.count(EMPRESAS, RFC), there(stage)[RFC,]) == (0, 1)
+
+
+@staged()
+async def test_a_run_does_not_create_a_serie_that_another_run_found_while_its_list_was_under_way(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """The first run's list lacks the serie and arrives late; the second run lists later, and adopts the serie."""
+    uid = stage.state.add_empresa({"rfc": RFC})
+    stage.state.add_serie({"empresa": uid, "letra": "F", "tipo_documento": "factura"})
+    stage.on("series.list", delayed(lacking('"F"'), after=5), times=1)
+
+    async def second() -> list[RowOutcome]:
+        await until(lambda: stage.count("series.list"))
+        return (await run(client, plan_of([1])))[0]
+
+    (first, _), others = await asyncio.gather(run(client, plan_of([1])), second())
+    assert [outcome.series[0].state for outcome in (*first, *others)] == [State.ADOPTED, State.ADOPTED]
+    assert stage.count(SERIES) == 0
+
+
+@staged()
+async def test_a_run_waits_for_a_create_that_a_later_run_of_its_session_restored(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """The later run resumes a journal. The lists of the earlier run are older, and nothing was pending then."""
+    await leave_a_create_open(stage, client)
+    stage.on(EMPRESAS, slow(4), about=OTHER)
+    plan = Plan.from_values([(nueva(OTHER), []), (nueva(RFC), [])])
+    async with stage.session() as again, provision(again, plan, settle=SETTLE, concurrency=1) as earlier:
+        _, report = await run(again, plan_of([0]), journal="virtual")
+        outcomes = [outcome async for outcome in earlier]
+    assert [outcome.state for outcome in outcomes] == [State.CREATED, State.ADOPTED]
+    assert (report.is_complete, stage.count(EMPRESAS, RFC), there(stage)[RFC,]) == (True, 1, 1)
+
+
+@staged()
+async def test_an_ensure_does_not_repeat_a_create_that_a_run_restored_while_the_ensure_listed(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    await leave_a_create_open(stage, client)
+    lists = stage.count("empresas.list")
+    async with stage.session() as again:
+        stage.on("empresas.list", slow(8), times=1)
+        ensuring = asyncio.create_task(again.empresas.ensure(nueva(RFC)))
+        await until(lambda: stage.count("empresas.list") > lists)
+        _, report = await run(again, plan_of([0]), journal="virtual")
+        with pytest.raises(OutcomeUnknownError, match="may still show up"):
+            await ensuring
+    assert (report.is_complete, stage.count(EMPRESAS), there(stage)[RFC,]) == (True, 1, 1)
+
+
+@staged(retry=RetryPolicy(transient=8.0, throttled=0.01))
+async def test_an_ensure_does_not_repeat_an_unsent_create_whose_object_a_find_has_shown(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """The first attempt finds no connection. A find sees the serie, made elsewhere, in the pause before the second."""
+    stage.on(SERIES, unconnected, times=1)
+    ensuring = asyncio.create_task(client.series.ensure(letra="F", tipo_documento="factura"))
+    await until(lambda: stage.count(SERIES))
+    made = {"empresa": stage.state.main_uid(), "letra": "F", "tipo_documento": "factura"}
+    uid = stage.state.add_serie(made)
+    await client.series.find(letra="F", tipo_documento="factura")
+    assert ((await ensuring).uid, stage.count(SERIES)) == (uid, 1)
+
+
+async def create_between_two_attempts(
+    stage: Stage, client: FacturaOnline, answer: Act, then: Act | None = None
+) -> tuple[RowOutcome, list[str], tuple[str, str, int]]:
+    """Run a plan whose create finds no connection at first, and create its company directly in the pause.
+
+    Args:
+        stage: The stage.
+        client: The client.
+        answer: Answer to the direct create.
+        then: Answer to the run's next list of companies.
+
+    Returns:
+        The outcome, the states that the step had, and the journal's state, origin and number of sends at the end.
+
+    """
+    stage.on(EMPRESAS, unconnected, times=1)
+    stage.on(EMPRESAS, answer, times=1)
+    states: list[str] = []
+    running = asyncio.create_task(
+        run(client, plan_of([0]), journal="virtual", audit=False, on_event=lambda event: states.append(event.state))
+    )
+    await until(lambda: stage.count(EMPRESAS))
+    if then is not None:
+        stage.on("empresas.list", then, times=1)
+    with suppress(ApiError):
+        await client.empresas.create(nueva(RFC), validate=False)
+    (outcome,), _ = await running
+    (written,) = stage.book.execute("SELECT state, origin, sends FROM steps").fetchall()
+    return outcome, states, written
+
+
+two_attempts = staged(retry=RetryPolicy(transient=8.0, throttled=0.01))
+
+
+@two_attempts
+async def test_a_second_attempt_that_another_create_prevents_counts_as_no_send(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    outcome, states, written = await create_between_two_attempts(stage, client, slow(15))
+    assert (written, outcome.is_new) == (("done", "adopted", 0), False)
+    assert states == ["intent", "planned", "done"]
+
+
+@two_attempts
+async def test_a_second_attempt_that_another_create_prevents_leaves_no_open_intent(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """The list that follows fails, so that the row is tried again later; the other create is refused meanwhile."""
+    refused_late = delayed(REFUSED, before=15)
+    outcome, states, written = await create_between_two_attempts(stage, client, refused_late, answered(401))
+    assert (written, outcome.is_new) == (("done", "created", 1), True)
+    assert states == ["intent", "planned", "planned", "unknown", "planned", "intent", "done"]
+
+
+@two_attempts
+async def test_a_create_that_was_refused_between_two_attempts_does_not_prevent_the_second(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    outcome, states, written = await create_between_two_attempts(stage, client, REFUSED)
+    assert (written, outcome.is_new) == (("done", "created", 1), True)
+    assert states == ["intent", "intent", "done"]  # one intent for each attempt
+
+
+# ── After a refusal ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+#: Answer to each create, and number of searches that follow.
+REFUSALS = {
+    "409": (answered(409, {"status": "error", "message": "ya existe"}, is_done=True), 1),
+    "422": (answered(422, {"status": "error", "message": "ya existe"}, is_done=True), 1),
+    "401": (answered(401), 0),
+    "429": (THROTTLED, 0),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("user", ["an ensure", "a run"])
+@WHATS
+@staged()
+async def test_one_search_follows_a_refused_create_and_none_follows_401_and_429(
+    stage: Stage, client: FacturaOnline, what: str, user: str, refusal: str
+) -> None:
+    """The search adopts what exists. 401 and 429 say nothing about the object."""
+    if what == SERIES:
+        await client.empresas.ensure(nueva(RFC))
+    answer, searches = REFUSALS[refusal]
+    stage.on(what, answer)
+    if user == "a run":
+        (outcome,), _ = await run(client, plan_of([1]), audit=False)
+        state = outcome.state if what == EMPRESAS else outcome.series[0].state
+    else:
+        state = State.FAILED
+        with suppress(ApiError):
+            await ensure(client, what)
+            state = State.ADOPTED
+    first = stage.moments(what)[0]  # a run lists before it tries again, a second later
+    looks = [at for at in stage.moments(what.replace("create", "list")) if first <= at < first + 0.9]
+    assert (state, len(looks)) == ((State.ADOPTED, 1) if searches else (State.FAILED, 0))
+    assert stage.count(what) == 1 or refusal == "429"
 
 
 # ── All at once ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from facturaonline_async import FacturaOnline, NotSentError, OutcomeUnknownError
+from facturaonline_async import FacturaOnline, OutcomeUnknownError
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.config import Rate
 from facturaonline_async.provision import Plan, RowOutcome, Run, State, provision
@@ -29,6 +29,7 @@ from tests.provision.stage import (
     run,
     slow,
     staged,
+    unconnected,
     until,
 )
 from tests.provision.test_model import plan_of, there, wanted
@@ -73,12 +74,6 @@ async def test_a_second_send_that_is_refused_as_existing_is_adopted(
     (outcome,), report = await run(client, plan_of([1]))
     assert (found(outcome, what), report.is_complete) == ((State.ADOPTED, ""), True)
     assert (stage.count(what), there(stage)) == (2, wanted(plan_of([1])))
-
-
-async def unconnected(_: Stage, call: PreparedRequest, __: ReceivedRequest) -> Result:
-    error = NotSentError("connection refused")
-    error.is_transient = True
-    return call.annotate(error)
 
 
 @WHATS
