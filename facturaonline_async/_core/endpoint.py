@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 from attrs import Factory, field, frozen
 
@@ -20,6 +21,9 @@ class RetrySafety(enum.Enum):
     IDEMPOTENT = "idempotent"
     #: Its effect can be read: verify, and repeat it only if the effect is missing.
     VERIFY_FIRST = "verify first"
+    #: It creates one object for a reference that the client chose: repeat it. To the second request the server answers
+    #: with the same object, or refuses the reference; a refusal then does not say whether the first one was done.
+    ONCE_PER_REFERENCE = "reference"
     #: Its effect adds up: repeat it only if it was certainly not done.
     NEVER = "never"
 
@@ -33,6 +37,7 @@ class Endpoint:
         method: HTTP method.
         path: Path below the base URL; ``{uid}`` stands for the uid.
         retry_safety: What may be done when the outcome is unknown.
+        response: What a success is: the API's envelope, or the bytes of a file, such as a PDF. Refusals are envelopes.
         is_delete: Whether it deletes an object.
         upload: Whether it carries certificates and so has the longer ``Config.upload_timeout``.
         resource: First part of `name`, such as ``"series"``.
@@ -44,6 +49,7 @@ class Endpoint:
     method: str
     path: str
     retry_safety: RetrySafety
+    response: Literal["envelope", "bytes"] = "envelope"
     is_delete: bool = False
     upload: bool = False
     listing: bool = False

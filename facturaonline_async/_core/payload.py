@@ -11,7 +11,7 @@ from facturaonline_async._core.protocol.json import JsonError, Rows
 from facturaonline_async._core.protocol.structure import StructureError
 from facturaonline_async._messages import message
 
-__all__ = ["read_all", "read_one"]
+__all__ = ["read_all", "read_file", "read_one"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,21 @@ def read_one(reply: Reply, read: Callable[[object], T]) -> T:
     except StructureError as problem:
         reason = problem.args[0]
     raise reply.unreadable(reason)
+
+
+def read_file(reply: Reply) -> bytes:
+    """Return the payload as the bytes of a file.
+
+    Args:
+        reply: Reply of an endpoint with ``response="bytes"``.
+
+    Raises:
+        UnreadableAnswerError: The payload is an envelope that says yes.
+
+    """
+    if isinstance(reply.payload, bytes):
+        return reply.payload
+    raise reply.unreadable(message("calls.not_a_file"))
 
 
 async def read_all(

@@ -9,13 +9,14 @@ from typing import Final
 from attrs import define, field
 from yarl import URL
 
-from facturaonline_async._core.endpoint import Endpoint
+from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._messages import message
 from facturaonline_async._validators import type_name
 from facturaonline_async.config import Credentials, Secret
 from facturaonline_async.errors import (
+    ApiError,
     AuthenticationError,
     FacturaOnlineError,
     InvalidInputError,
@@ -74,14 +75,16 @@ class PreparedRequest:
         """Return the error that states the outcome of all attempts together.
 
         If an earlier attempt may have been done, a last attempt that was not sent or was rejected first does not change
-        that. Nor does a "not found" to a delete, because the answer may be older than the object.
+        that. Nor does a "not found" to a delete, because the answer may be older than the object, nor the refusal of a
+        reference, because the earlier attempt may have used it.
 
         Args:
             error: Error of the last attempt.
 
         """
         is_gone = self.endpoint.is_delete and isinstance(error, NotFoundError)
-        if self.unknown_outcome is None or not (is_gone or isinstance(error, _REJECTED_FIRST)):
+        is_used = self.endpoint.retry_safety is RetrySafety.ONCE_PER_REFERENCE and isinstance(error, ApiError)
+        if self.unknown_outcome is None or not (is_gone or is_used or isinstance(error, _REJECTED_FIRST)):
             return error
         self.unknown_outcome.add_note(message("calls.sent_again", error=text_of(error)))
         return self.unknown_outcome

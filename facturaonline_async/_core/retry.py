@@ -2,7 +2,7 @@
 
 A retry must be safe. A request that was certainly not done may be sent again, and so may a read. If the outcome is
 unknown, an update is sent again because it is idempotent, a change of state only after a read has shown that it is
-missing, and a create never.
+missing, and a create never, unless the client chose a reference that the server accepts once.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _safe_action(error: FacturaOnlineError, endpoint: Endpoint) -> Action:
     match endpoint.retry_safety:
         case RetrySafety.READ:
             return Action.REPEAT if error.is_transient else Action.RAISE
-        case RetrySafety.IDEMPOTENT:
+        case RetrySafety.IDEMPOTENT | RetrySafety.ONCE_PER_REFERENCE:
             return Action.REPEAT
         case RetrySafety.VERIFY_FIRST:
             return Action.VERIFY

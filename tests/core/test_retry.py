@@ -85,7 +85,10 @@ REFUSALS = [ApiError, AuthenticationError, NotFoundError, ValidationError, Unrea
 def test_only_safe_calls_are_retried(
     error: FacturaOnlineError, read: Action, idempotent: Action, state: Action, never: Action
 ) -> None:
-    assert [decided(error, retry_safety).action for retry_safety in RetrySafety] == [read, idempotent, state, never]
+    by_reference = idempotent
+    assert [decided(error, retry_safety).action for retry_safety in RetrySafety] == [
+        *(read, idempotent, state, by_reference, never),
+    ]
 
 
 def test_reads_have_four_attempts_and_writes_three() -> None:

@@ -44,6 +44,8 @@ _VERDICT_HINTS: Final = frozenset({*_VERDICT_KEYS, "error", "errors", "message"}
 """Field names beside which bare data are not accepted: an unreadable verdict does not mean success."""
 _TEXT_KEYS: Final = ("message", "messsage", "0")
 _PAYLOAD_KEYS: Final = ("data", "Data", "0")
+_ENVELOPE: Final = re.compile(rb"\s*[\[{]")
+_WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype\s+html|html)", re.IGNORECASE)
 _PLUGIN: Final = istr("F-PLUGIN")
 _API_KEY: Final = istr("F-Api-Key")
 _SECRET_KEY: Final = istr("F-Secret-Key")
@@ -105,7 +107,7 @@ class Reply:
 
     Attributes:
         answer: The answer before parsing.
-        payload: Data of the answer, or None. A long list is `Rows`.
+        payload: Data of the answer, or None. A long list is `Rows`, and a file is `bytes`.
 
     """
 
@@ -140,6 +142,8 @@ def parse_envelope(answer: RawResponse) -> Reply:
     """
     if not 200 <= answer.status < 300:
         _check_status(answer)
+    elif answer.endpoint.response == "bytes" and not _ENVELOPE.match(answer.body):
+        return _file(answer)
     is_truncated = False
     try:
         envelope = decode(answer.body)
@@ -154,6 +158,13 @@ def parse_envelope(answer: RawResponse) -> Reply:
     if verdict is None:
         return _without_verdict(answer, envelope, is_truncated=is_truncated)
     return Reply(answer, _payload(fields), fields)
+
+
+def _file(answer: RawResponse) -> Reply:
+    """Return the reply that is a file; refuse an empty body and a web page."""
+    if not answer.body or _WEB_PAGE.match(answer.body):
+        raise answer.error(OutcomeUnknownError, message("calls.no_file"))
+    return Reply(answer, answer.body)
 
 
 def _check_status(answer: RawResponse) -> None:

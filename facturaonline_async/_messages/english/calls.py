@@ -70,6 +70,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "calls.request_too_slow": "the server waited too long for the request",
     "calls.throttled": "the server asks for fewer calls",
     "calls.server_error": "the server failed; the call may have been done",
+    "calls.no_file": "the answer is empty or a web page instead of a file: is the base URL right?",
     "calls.not_json": "the answer is not JSON: is the base URL right?",
     "calls.no_verdict": "the answer holds no verdict",
     # A refusal. The text is the API's own, in Spanish, or says that there is none.
@@ -82,6 +83,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "calls.no_readable_reason": "it gave no reason that can be read: is the base URL right?",
     # A success whose data cannot be read. Fields have the API's names, and rows are counted from 0.
     "calls.unreadable_answer": "the API accepted the call, but its answer cannot be read: {reason}",
+    "calls.not_a_file": "expected a file",
     "calls.not_a_list": "expected a list of rows",
     "calls.in_row": "row {row}: {reason}",
     "calls.in_field": "{field}: {reason}",
