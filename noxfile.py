@@ -161,6 +161,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def worlds(session: nox.Session) -> None:
+    """Drawn worlds: many tasks want the same objects from a faulty API, over each store of creates."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "tests.core.once.worlds", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Thousands of mixed calls with random faults, and an oracle: ``nox -s soak -- --calls 20000 --faults 0.2``."""
     session.install("-e", ".", *group("test"))

@@ -53,7 +53,12 @@ class StepStore:
 
     @contextmanager
     def holding(self, key: Key, step: Step) -> Iterator[None]:
-        """Let this step be the record of a key inside the ``with`` block."""
+        """Let this step be the record of a key inside the ``with`` block.
+
+        An intent of a killed process may have been sent at any moment up to now.
+        """
+        if step.state is StepState.INTENT:
+            step.state, step.due = StepState.UNKNOWN, time.time() + self.settle
         self._steps[key] = step
         try:
             yield
@@ -143,8 +148,8 @@ class StepStore:
 def _pending(step: Step, settle: float) -> Pending | None:
     """Return the create of a step that lists may not show yet, or None."""
     seconds = min(max(step.due - time.time(), 0.0), settle)
-    if step.state is StepState.INTENT:  # of a killed run: it may have been sent at any moment
-        return Pending(StepState.UNKNOWN, settle)
+    if step.state is StepState.INTENT:
+        return Pending(StepState.INTENT, settle)
     if step.state is StepState.UNRESOLVED or (step.state in {StepState.UNKNOWN, StepState.DONE} and seconds > 0):
         return Pending(step.state, seconds, step.uid, step.origin)
     return None

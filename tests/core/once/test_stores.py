@@ -16,6 +16,7 @@ from facturaonline_async._core.once.create import Outcome, create_once
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Grant, Key, Result, Seen, Store
 from facturaonline_async.provision import JournalError
+from tests.core.once import worlds
 from tests.core.once.stores import OWNER, SETTLE, STORES, journal, key, steps_of, written
 from tests.core.once.toy import Attempts, Cliente, Toy, ToyApi
 
@@ -329,3 +330,9 @@ async def test_many_tasks_create_each_object_once(name: str, seed: int, tmp_path
                     group.create_task(want(letra, stores[number % 2]))
 
     assert sorted(each.letra for _, each in api.made) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_drawn_worlds_have_each_object_once(name: str) -> None:
+    """Lost answers, late lists, refusals, cancelled callers and killed processes; `nox -s worlds` draws thousands."""
+    assert [seed for seed in range(25) if worlds.duplicates(name, seed)] == []
