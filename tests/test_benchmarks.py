@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from benchmarks.pictures import draw
 from benchmarks.rounds import Cost, interleave, ratios
 from benchmarks.server import serve
 from benchmarks.targets import TARGETS, Target, judged
+from benchmarks.trace_row import trace
 from facturaonline_async import Serie
 
 pytestmark = pytest.mark.slow
@@ -149,3 +151,8 @@ async def test_every_benchmark_has_a_picture(tmp_path: Path) -> None:
     bench = importlib.import_module("benchmarks.bench_structure")
     drawn = draw(await bench.measure(TINY), tmp_path, {"CPU": "one", "Python": "3", "aiohttp": "3"})
     assert drawn["bench_structure"].read_text().startswith("<?xml")
+
+
+@pytest.mark.skipif("TESTS_TASK_FACTORY" in os.environ, reason="an eager task begins on the stack of another one")
+async def test_a_plan_row_passes_at_most_eleven_coroutines_deep(tmp_path: Path) -> None:
+    assert len((await trace(tmp_path))["run_row"].path) <= 11

@@ -283,7 +283,17 @@ class Run:
     async def _process(self, progress: RowProgress) -> RowOutcome | None:
         """Advance a row as far as possible; return its outcome, or None if it has to wait."""
         if not self._stopping.is_set():
-            await self._advance(progress)
+            await self._restore(progress)
+            try:
+                await self._companies.ensure(progress)
+                await self._companies.connect(progress)
+            except JournalError:
+                raise
+            except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
+                await self._companies.record_failure(progress, error)
+            if progress.empresa.state is StepState.DONE:
+                await self._series.advance(progress)
+            progress.is_new = False
         if self._stopping.is_set():
             _explain_unsent(progress)
         elif self._waiting.put(progress):
@@ -304,19 +314,14 @@ class Run:
                 step.due = 0.0
                 await self._recorder.write(step)
 
-    async def _advance(self, progress: RowProgress) -> None:
-        """Advance the row's company, then its series."""
+    async def _restore(self, progress: RowProgress) -> None:
+        """Load what earlier runs left of a row that this run has not processed."""
+        progress.is_unread = False
         journal = self._recorder.journal
         if progress.is_new and self._resumed is not None and journal is not None:
             await resume.restore(journal, progress)
-        progress.is_unread = False
-        await self._companies.advance(progress)
-        if progress.empresa.state is StepState.DONE:
-            is_due = 0 < progress.due <= asyncio.get_running_loop().time()
-            await self._series.advance(progress, is_due=is_due)
-            if is_due and not progress.failed_lists:
-                progress.due = 0.0
-        progress.is_new = False
+        if progress.is_new:
+            await self._companies.recheck(progress.empresa)
 
     async def _mark_failed(self, progress: RowProgress) -> None:
         """Record as FAILED the steps that could not be sent.

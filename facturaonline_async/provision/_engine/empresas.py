@@ -25,7 +25,6 @@ from facturaonline_async.provision._engine.inventory import Inventory, several_c
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
-from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.finding_columns import refused_in_columns
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._steps import Step
@@ -62,47 +61,38 @@ class EmpresaSteps:
     def __attrs_post_init__(self) -> None:
         self._empresas = self.client.empresas
 
-    async def advance(self, progress: RowProgress) -> None:
-        """Advance the row's company as far as possible without waiting.
-
-        Args:
-            progress: the row.
-
-        Raises:
-            JournalError: the journal could not be written; nothing more was sent.
-
-        """
-        step = progress.empresa
-        try:
-            if progress.is_new:
-                await self._recheck(step)
-            if step.state is StepState.PLANNED:  # a FAILED step is tried again by the next run
-                await self._ensure(progress)
-            if step.state is StepState.DONE and step.rfc not in self.inventory.done:
-                await self._open(progress)
-        except JournalError:
-            raise
-        except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
-            self.is_refused |= isinstance(error, AuthenticationError)
-            if step.state in {StepState.PLANNED, StepState.FAILED}:
-                step.state = StepState.FAILED
-            progress.is_unread = step.state is StepState.DONE and getattr(error, "is_transient", False)
-            step.reason = describe(error)
-            await self.recorder.save(step)
-
     def key(self, step: Step) -> Key:
         """Return the key of this create within the session."""
         return self.inventory.key(step.rfc)
 
-    async def _recheck(self, step: Step) -> None:
-        """Check whether a person has resolved the step since an earlier run."""
+    async def recheck(self, step: Step) -> None:
+        """Check whether a person has resolved the step since an earlier run.
+
+        Args:
+            step: a company.
+
+        Raises:
+            JournalError: the journal could not be written.
+
+        """
         if step.state is StepState.CONFLICT or (step.state is StepState.UNRESOLVED and not step.due):
             reconcile(step, self.inventory.uids(step.rfc), (), is_due=True, several=several_companies)
             await self.recorder.save(step)
 
-    async def _ensure(self, progress: RowProgress) -> None:
-        """Adopt, update or create the company of a PLANNED step."""
+    async def ensure(self, progress: RowProgress) -> None:
+        """Adopt, update or create the company of a PLANNED step; do not wait.
+
+        Args:
+            progress: the row. A FAILED company is tried again by the next run.
+
+        Raises:
+            JournalError: the journal could not be written; nothing more was sent.
+            Exception: another error, for `record_failure`.
+
+        """
         step = progress.empresa
+        if step.state is not StepState.PLANNED:
+            return
         uids = self.inventory.uids(step.rfc)
         if self.is_refused:
             step.state = StepState.PLANNED
@@ -112,8 +102,29 @@ class EmpresaSteps:
         elif uids:
             await self._adopt_or_update(progress, uids[0])
         else:
-            await self._create(progress)
+            nueva = await self._load_validated(progress)
+            step.digest = self.recorder.empresa_digest(nueva)
+            await self.creator.create(step, empresa_resource(self._empresas, nueva))
             return
+        await self.recorder.save(step)
+
+    async def record_failure(self, progress: RowProgress, error: Exception) -> None:
+        """Record why the company could not be ensured or connected.
+
+        Args:
+            progress: the row.
+            error: the error of `ensure` or `connect`.
+
+        Raises:
+            JournalError: the journal could not be written.
+
+        """
+        step = progress.empresa
+        self.is_refused |= isinstance(error, AuthenticationError)
+        if step.state in {StepState.PLANNED, StepState.FAILED}:
+            step.state = StepState.FAILED
+        progress.is_unread = step.state is StepState.DONE and getattr(error, "is_transient", False)
+        step.reason = describe(error)
         await self.recorder.save(step)
 
     async def _adopt_or_update(self, progress: RowProgress, uid: str) -> None:
@@ -161,16 +172,22 @@ class EmpresaSteps:
             raise problem
         return nueva
 
-    async def _create(self, progress: RowProgress) -> None:
-        """Validate the company's data, and create it."""
-        step = progress.empresa
-        nueva = await self._load_validated(progress)
-        step.digest = self.recorder.empresa_digest(nueva)
-        await self.creator.create(step, empresa_resource(self._empresas, nueva))
+    async def connect(self, progress: RowProgress) -> None:
+        """Read the keys of a company that exists, and add it to the inventory.
 
-    async def _open(self, progress: RowProgress) -> None:
-        """Read the company and its keys, and add it to the inventory."""
+        The row then has a client with these keys.
+
+        Args:
+            progress: the row.
+
+        Raises:
+            JournalError: the journal could not be written.
+            Exception: another error, for `record_failure`.
+
+        """
         step = progress.empresa
+        if step.state is not StepState.DONE or step.rfc in self.inventory.done:
+            return
         assert step.uid is not None  # noqa: S101  # a company's create or a list returned it
         try:
             progress.own = progress.own or await self._connect_own(step.uid, step.rfc)
@@ -178,8 +195,7 @@ class EmpresaSteps:
             was_verified = any(serie.sends for serie in progress.series)  # sent with this company's keys
             if error.is_transient or step.origin is not Origin.CREATED or was_verified:
                 raise
-            await self._verify_uid(step, error)
-            if step.state is not StepState.DONE:
+            if not await self._verify_uid(step, error):
                 return
             progress.own = await self._connect_own(step.uid, step.rfc)
         self.inventory.done[step.rfc] = step.uid
@@ -188,8 +204,8 @@ class EmpresaSteps:
             step.reason = ""
             await self.recorder.save(step)
 
-    async def _verify_uid(self, step: Step, problem: UnreadableAnswerError) -> None:
-        """List by RFC to verify a created company's uid.
+    async def _verify_uid(self, step: Step, problem: UnreadableAnswerError) -> bool:
+        """List by RFC to verify a created uid; return whether one company is there.
 
         The uid of the create's answer may belong to another company.
 
@@ -220,6 +236,7 @@ class EmpresaSteps:
             step.state, step.origin, step.uid = StepState.UNRESOLVED, None, None
             step.reason, step.due = describe(problem), time.time() + self.settle
         await self.recorder.save(step)
+        return step.state is StepState.DONE
 
     async def _connect_own(self, uid: str, rfc: str) -> FacturaOnline:
         """Poll the company until it is readable, and return a client with its own keys.

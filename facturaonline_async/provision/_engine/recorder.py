@@ -79,14 +79,14 @@ class Recorder:
 
         It is durable when this returns; if cancelled, it is still written.
         """
-        await self.write(step)
+        if self.journal is not None:
+            await self.journal.save(step)
         self._emit(step)
 
     async def write(self, step: Step) -> None:
         """Write a step without reporting it; else as `save`."""
-        saved = self.journal.save(step) if self.journal is not None else None
-        if saved is not None:
-            await saved
+        if self.journal is not None:
+            await self.journal.save(step)
 
     async def save_baseline(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
         """Write the uids that exist for these steps, before any of them is sent."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from attrs import define
 
-from facturaonline_async import bulk
 from facturaonline_async._core.once.create import poll_until
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
@@ -22,7 +22,6 @@ from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
-from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._plan.models import PlanSerie
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import Serie, by_key
@@ -61,14 +60,13 @@ class SerieSteps:
     pending: PendingCreates
     settle: float
 
-    async def advance(self, progress: RowProgress, *, is_due: bool) -> None:
+    async def advance(self, progress: RowProgress) -> None:
         """Advance the row's series as far as possible without waiting.
 
         One list is read, then all creates are sent concurrently.
 
         Args:
             progress: a row whose company exists and has been read.
-            is_due: whether lists certainly show every serie whose create has an unknown outcome.
 
         Raises:
             JournalError: the journal could not be written; nothing more was sent.
@@ -77,6 +75,8 @@ class SerieSteps:
         own = progress.own
         if own is None or all(step.is_seen for step in progress.series):
             return
+        # Whether lists certainly show every serie whose create has an unknown outcome.
+        is_due = 0 < progress.due <= asyncio.get_running_loop().time()
         if progress.is_new:
             self._restore_pending(progress, own)
         try:
@@ -85,6 +85,8 @@ class SerieSteps:
             await self._record_list_failure(progress, error, is_due=is_due)
             return
         progress.failed_lists = 0
+        if is_due:
+            progress.due = 0.0
         await self._save_baseline(progress, listed)
         pairs = list(zip(progress.row.series, progress.series, strict=True))
         for wanted, step in pairs:
@@ -99,11 +101,7 @@ class SerieSteps:
                 if step.digest is None:
                     step.digest = self.recorder.digest(partial(digest, wanted))
                 await self.recorder.save(step)
-        to_create = [(wanted, step) for wanted, step in pairs if step.state is StepState.PLANNED]
-        for sent in await bulk.run(
-            to_create, partial(self._create, own), concurrency=_CONCURRENCY, stop_on=(JournalError,)
-        ):
-            sent.result()
+        await self._create_all(own, [(wanted, step) for wanted, step in pairs if step.state is StepState.PLANNED])
         await self._find_uids(progress, own)
 
     def _restore_pending(self, progress: RowProgress, own: FacturaOnline) -> None:
@@ -140,16 +138,32 @@ class SerieSteps:
                 unsent, [(*step.primary_key, uid) for step in unsent for uid in baseline[step.serie_key]]
             )
 
-    async def _create(self, own: FacturaOnline, to_create: tuple[PlanSerie, Step]) -> None:
-        """Create one serie with the company's own keys."""
-        wanted, step = to_create
+    async def _create_all(self, own: FacturaOnline, to_create: Sequence[tuple[PlanSerie, Step]]) -> None:
+        """Create series concurrently. An error cancels the other creates, and is raised."""
+        rest, tasks = iter(to_create), list[asyncio.Task[None]]()
+        try:
+            async with asyncio.TaskGroup() as group:  # 0.03 ms for three series; `bulk.run` takes 0.15 ms
+                tasks += [group.create_task(self._create(own, rest)) for _ in to_create[:_CONCURRENCY]]
+        except ExceptionGroup as problems:
+            problem = problems.exceptions[0]
+        else:
+            for task in tasks:
+                task.result()  # a task group ignores a task that was cancelled by something else
+            return
+        try:
+            raise problem
+        finally:
+            del problem, tasks  # breaks the cycle between the error and this frame
 
-        resource = serie_resource(
-            own.series, letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio
-        )
-        step.digest = self.recorder.digest(partial(digest, wanted))
-        with suppress(AuthenticationError):  # this company's keys were refused: the step records it
-            await self.creator.create(step, resource)
+    async def _create(self, own: FacturaOnline, rest: Iterator[tuple[PlanSerie, Step]]) -> None:
+        """Create series with the company's own keys, one by one, until none is left."""
+        for wanted, step in rest:
+            resource = serie_resource(
+                own.series, letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio
+            )
+            step.digest = self.recorder.digest(partial(digest, wanted))
+            with suppress(AuthenticationError):  # this company's keys were refused: the step records it
+                await self.creator.create(step, resource)
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Poll the list until it shows all created series: their creates return no uid."""
