@@ -17,9 +17,9 @@ from attrs import define, field, frozen
 from facturaonline_async import Credentials, OutcomeUnknownError
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.engine import Engine
-from facturaonline_async._core.payload import read_all, read_file, read_one
 from facturaonline_async._core.protocol.bodies import json_body
 from facturaonline_async._core.protocol.structure import make_json_writer, make_reader
+from facturaonline_async._core.read import read_all, read_file, read_one
 
 __all__ = ["PDF", "Cliente", "ClientesService", "Concepto", "NuevoCliente", "ToyServer", "read_cliente", "serve_toy"]
 

@@ -12,7 +12,7 @@ from attrs import Attribute, field, fields, frozen
 from facturaonline_async._core.known_companies import plain_rfc
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.protocol.extra import NO_EXTRA, Extra
-from facturaonline_async._core.protocol.unread_secrets import PLACES, KeepsSecrets
+from facturaonline_async._core.protocol.lazy_secrets import SECRET_SLOTS, KeepsSecrets
 from facturaonline_async._messages import message
 from facturaonline_async._text import compose, is_latin
 from facturaonline_async._validators import count, instance_of, positive_int, required_text, text, type_name
@@ -41,7 +41,7 @@ def normalize_rfc(rfc: str) -> str:
     return plain_rfc(rfc)
 
 
-_stored_api_key: Final = PLACES[0].__get__
+_stored_api_key: Final = SECRET_SLOTS[0].__get__
 
 
 def _normalize_curp(curp: str) -> str:

@@ -15,9 +15,9 @@ from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.lookup import is_gone, shared_index
 from facturaonline_async._core.once.create import create, ensure
 from facturaonline_async._core.once.store import Key
-from facturaonline_async._core.payload import read_all, read_one
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.protocol.envelope import Reply
+from facturaonline_async._core.read import read_all, read_one
 from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, UnreadableAnswerError

@@ -3,7 +3,7 @@
 The only user of cattrs. No I/O. A list of thousands of companies is the largest input, so that the hook of a class has
 a fast path for rows whose texts are texts: one `itemgetter` for all values, one ``"".join`` as their type check. It
 takes half the time of cattrs, which reads any other row, and names the faulty field. Dates, flags and fields without
-an attribute never make a row unreadable: ``facts`` reads them.
+an attribute never make a row unreadable: ``optional_fields`` reads them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cattrs import ClassValidationError, Converter, IterableValidationError
 from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from facturaonline_async._core.protocol.facts import FACT_READERS, make_fact_reader
-from facturaonline_async._core.protocol.unread_secrets import PLACES, KeepsSecrets, KeptSecret
+from facturaonline_async._core.protocol.lazy_secrets import SECRET_SLOTS, KeepsSecrets, LazySecret
+from facturaonline_async._core.protocol.optional_fields import OPTIONAL_READERS, make_optional_reader
 from facturaonline_async._messages import Message, message
 from facturaonline_async.config import Secret
 
@@ -143,8 +143,10 @@ def _object_hook(cls: type, names: Names, extra: str, converter: Converter) -> S
     """Return the hook of one class: a fast path, and cattrs for other rows."""
     resolve_types(cls)
     _prepare(cls, names)
-    read_facts = make_fact_reader(cls, names, extra)
-    given = {each: names[each.alias] for each in fields(cls) if each.alias in names and each.type not in FACT_READERS}
+    read_optional = make_optional_reader(cls, names, extra)
+    given = {
+        each: names[each.alias] for each in fields(cls) if each.alias in names and each.type not in OPTIONAL_READERS
+    }
     required = [wire for each, wire in given.items() if each.type is str and each.default is NOTHING]
     overrides: dict[str, Any] = {each.name: override(omit=True) for each in fields(cls)}
     for each, wire in given.items():
@@ -163,7 +165,7 @@ def _object_hook(cls: type, names: Names, extra: str, converter: Converter) -> S
     # the __init__ of a frozen class, and half the memory of a dict that is built first.
     open_class = make_class(cls.__name__, list(texts), bases=cls.__bases__, slots=False, eq=False, repr=False)
     defaults = {wire: each.default for each, wire in given.items() if each.type is str and each.default is not NOTHING}
-    keeps = [(place.__set__, wire) for place, wire in zip(PLACES, secrets, strict=False)]
+    keeps = [(slot.__set__, wire) for slot, wire in zip(SECRET_SLOTS, secrets, strict=False)]
     no_more = len(names) if len(given) == len(names) else -1
 
     def read(row: Any, _: object = None) -> Any:
@@ -185,7 +187,7 @@ def _object_hook(cls: type, names: Names, extra: str, converter: Converter) -> S
         for keep, wire in keeps:
             keep(made, row[wire])
         if len(row) != no_more:
-            vars(made).update(read_facts(row))
+            vars(made).update(read_optional(row))
         return made
 
     def read_by_field(row: object) -> Any:
@@ -197,7 +199,7 @@ def _object_hook(cls: type, names: Names, extra: str, converter: Converter) -> S
         except ClassValidationError as problems:
             reason = _reason(problems, names)
         else:
-            vars(made).update(read_facts(row))
+            vars(made).update(read_optional(row))
             return made
         raise StructureError(reason)  # outside the except block: cattrs' errors hold the values
 
@@ -246,10 +248,10 @@ def _prepare(cls: type, names: Names) -> None:
     secrets = [each for each in fields(cls) if each.type == Secret | None]
     if secrets and not issubclass(cls, KeepsSecrets):
         raise TypeError(f"{cls.__name__} has secrets: derive it from KeepsSecrets")
-    if len(secrets) > len(PLACES) or len({each.alias in names for each in secrets}) > 1:
-        raise TypeError(f"{cls.__name__} has more than {len(PLACES)} secrets, or an answer has only some of them")
-    for place, each in zip(PLACES, secrets, strict=False):
-        type.__setattr__(cls, each.name, KeptSecret(place))
+    if len(secrets) > len(SECRET_SLOTS) or len({each.alias in names for each in secrets}) > 1:
+        raise TypeError(f"{cls.__name__} has more than {len(SECRET_SLOTS)} secrets, or an answer has only some of them")
+    for slot, each in zip(SECRET_SLOTS, secrets, strict=False):
+        type.__setattr__(cls, each.name, LazySecret(slot))
     for each in fields(cls):
         if each.default is not NOTHING and each not in secrets:
             type.__setattr__(cls, each.name, each.default)

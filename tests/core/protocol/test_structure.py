@@ -16,13 +16,13 @@ from hypothesis import given, strategies as st
 from facturaonline_async import Secret
 from facturaonline_async._core.protocol.bodies import json_body
 from facturaonline_async._core.protocol.json import decode
+from facturaonline_async._core.protocol.lazy_secrets import KeepsSecrets
 from facturaonline_async._core.protocol.structure import (
     StructureError,
     make_form_writer,
     make_json_writer,
     make_reader,
 )
-from facturaonline_async._core.protocol.unread_secrets import KeepsSecrets
 
 
 @frozen(kw_only=True, slots=False)

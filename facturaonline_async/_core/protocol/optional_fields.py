@@ -1,4 +1,4 @@
-"""Optional facts of a row: dates, flags, numbers, and fields without an attribute.
+"""Optional fields of a row: dates, flags, numbers, and those without an attribute.
 
 None of them makes a row unreadable. A value that is no date, flag or number becomes None, and its text is kept among
 the fields without an attribute.
@@ -15,7 +15,7 @@ from attrs import fields
 
 from facturaonline_async._core.protocol.extra import Extra, extra_text, is_secret_name
 
-__all__ = ["FACT_READERS", "ReadFacts", "make_fact_reader", "no_facts"]
+__all__ = ["OPTIONAL_READERS", "ReadOptional", "make_optional_reader", "no_optional_fields"]
 
 _DATE_AND_TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T][0-9:.]+Z?")
 _FLAGS: Final[Mapping[object, bool]] = {"1": True, "0": False, 1: True, 0: False}
@@ -43,27 +43,27 @@ def _read_nothing(_: object) -> None:
     return None
 
 
-ReadFact: TypeAlias = Callable[[Any], object]
-ReadFacts: TypeAlias = Callable[[dict[str, Any]], dict[str, object]]
+ReadField: TypeAlias = Callable[[Any], object]
+ReadOptional: TypeAlias = Callable[[dict[str, Any]], dict[str, object]]
 
-#: By an attribute's type, the function that reads a whole fact, and the one that reads a part of any other value. The
+#: By an attribute's type, the function that reads a whole value, and the one that reads a part of any other value. The
 #: first one returns None or raises for a value that it cannot read.
-FACT_READERS: Final[Mapping[object, tuple[ReadFact, ReadFact]]] = {
+OPTIONAL_READERS: Final[Mapping[object, tuple[ReadField, ReadField]]] = {
     date | None: (date.fromisoformat, _read_date_before_time),
     bool | None: (_FLAGS.get, _read_nothing),
     int | None: (_read_count, _read_nothing),
 }
 
 
-def no_facts(_: dict[str, Any]) -> dict[str, object]:
-    """Return no facts: the reader of a class that has none."""
+def no_optional_fields(_: dict[str, Any]) -> dict[str, object]:
+    """Return no fields: the reader of a class that has none."""
     return {}
 
 
-def make_fact_reader(cls: type, names: Mapping[str, str], extra: str) -> ReadFacts:
-    """Return a function that reads the optional facts of a row, by attribute.
+def make_optional_reader(cls: type, names: Mapping[str, str], extra: str) -> ReadOptional:
+    """Return a function that reads the optional fields of a row, by attribute.
 
-    It is `no_facts` if the class has none.
+    It is `no_optional_fields` if the class has none.
 
     Args:
         cls: attrs class, with resolved types.
@@ -71,30 +71,30 @@ def make_fact_reader(cls: type, names: Mapping[str, str], extra: str) -> ReadFac
         extra: Attribute for the fields that no attribute has; ``""`` ignores these fields.
 
     """
-    given = [each for each in fields(cls) if each.alias in names and each.type in FACT_READERS]
-    readers = [(names[each.alias], each.name, *FACT_READERS[each.type]) for each in given]
+    given = [each for each in fields(cls) if each.alias in names and each.type in OPTIONAL_READERS]
+    readers = [(names[each.alias], each.name, *OPTIONAL_READERS[each.type]) for each in given]
     known = frozenset(names.values())
     if not readers and not extra:
-        return no_facts
+        return no_optional_fields
 
     def read(row: dict[str, Any]) -> dict[str, object]:
-        """Return the facts that a row has, by attribute."""
-        facts: dict[str, object] = {}
+        """Return the optional fields that a row has, by attribute."""
+        values: dict[str, object] = {}
         rest = [] if not extra or known.issuperset(row) else [wire for wire in row if wire not in known]
         for wire, name, read_whole, read_part in readers:
             if (value := row.get(wire)) is None or value == "":
                 continue
             try:
-                fact = read_whole(value)
+                found = read_whole(value)
             except (TypeError, ValueError):
-                fact = None
-            if fact is None:
-                fact = read_part(value)
+                found = None
+            if found is None:
+                found = read_part(value)
                 rest.append(wire)
-            facts[name] = fact
+            values[name] = found
         texts = {wire: text for wire in rest if not is_secret_name(wire) and (text := extra_text(row[wire]))}
         if texts and extra:
-            facts[extra] = Extra(texts)
-        return facts
+            values[extra] = Extra(texts)
+        return values
 
     return read

@@ -12,8 +12,8 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
 from facturaonline_async._core.protocol.extra import NO_EXTRA, Extra
+from facturaonline_async._core.protocol.lazy_secrets import KeepsSecrets
 from facturaonline_async._core.protocol.structure import make_reader
-from facturaonline_async._core.protocol.unread_secrets import KeepsSecrets
 
 
 @frozen(kw_only=True, slots=False)

@@ -12,7 +12,7 @@ from attrs import fields
 
 from facturaonline_async.config import Secret, hidden_slots
 
-__all__ = ["PLACES", "KeepsSecrets", "KeptSecret"]
+__all__ = ["SECRET_SLOTS", "KeepsSecrets", "LazySecret"]
 
 
 class KeepsSecrets:
@@ -26,17 +26,17 @@ class KeepsSecrets:
         return {each.name: getattr(self, each.name) for each in fields(type(self))}  # type: ignore[arg-type]
 
 
-PLACES: Final = hidden_slots(KeepsSecrets)
+SECRET_SLOTS: Final = hidden_slots(KeepsSecrets)
 
 
-class KeptSecret:
+class LazySecret:
     """Descriptor that makes a `Secret` from the stored text on each access."""
 
-    def __init__(self, place: Any) -> None:
-        self._place = place
+    def __init__(self, slot: Any) -> None:
+        self._slot = slot
 
     def __get__(self, value: KeepsSecrets | None, _: type[KeepsSecrets]) -> Secret | None:
         try:
-            return None if value is None else Secret(self._place.__get__(value))
+            return None if value is None else Secret(self._slot.__get__(value))
         except AttributeError:
             return None
