@@ -12,11 +12,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from operator import itemgetter
-from typing import Any, Final, TypeAlias, TypeVar, cast, get_origin
+from typing import Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from attrs import NOTHING, fields, make_class, resolve_types
-from cattrs import ClassValidationError, Converter, IterableValidationError
-from cattrs.cols import homogenous_tuple_structure_factory
+from cattrs import ClassValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from facturaonline_async._core.protocol.lazy_secrets import SECRET_SLOTS, KeepsSecrets, LazySecret
@@ -218,17 +217,20 @@ def _is_tuple(kind: Any) -> bool:
 
 def _tuple_hook(kind: Any, converter: Converter) -> StructureHook:
     """Return the hook of a list; null is an empty one, as null is an empty text."""
-    structure = homogenous_tuple_structure_factory(kind, converter)
+    inner = get_args(kind)[0]
+    read_inner = converter.get_structure_hook(inner)
 
-    def read(value: object, _: object) -> Any:
+    def read(value: Any, _: object) -> Any:
         """Return the values, or raise an error that names the first faulty row."""
         if not isinstance(value, (list, type(None))):
             raise StructureError(message("calls.not_a_list_field", found=_kind(value)))
+        values: list[Any] = []
         try:
-            return structure(value or (), kind)
-        except IterableValidationError as problems:
-            problem, note = problems.group_exceptions()[0][0]
-            reason = message("calls.in_row", row=note.index, reason=problem.args[0])
+            values.extend(read_inner(each, inner) for each in value or ())
+        except StructureError as problem:
+            reason = message("calls.in_row", row=len(values), reason=problem.args[0])
+        else:
+            return tuple(values)
         raise StructureError(reason)
 
     return read
