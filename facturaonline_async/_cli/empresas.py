@@ -15,11 +15,12 @@ from facturaonline_async._cli import empresa_options as options, output, runner
 from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async._cli.typer_groups import command_group
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import fold, printable
 from facturaonline_async.config import Credentials
-from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, normalize_rfc
+from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision._journal.seal import side_file
+from facturaonline_async.provision._journal.completeness import side_file
 
 __all__ = ["journal_files", "same_file", "unwritable"]
 

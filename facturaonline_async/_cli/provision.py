@@ -37,9 +37,9 @@ from facturaonline_async.provision import (
     State,
     validate,
 )
+from facturaonline_async.provision._journal.completeness import side_file
 from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
-from facturaonline_async.provision._journal.seal import side_file
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
+from facturaonline_async.provision._journal.completeness import side_file
 from facturaonline_async.provision._journal.progress import Reason, Status
 from facturaonline_async.provision._journal.reader import RunInfo
-from facturaonline_async.provision._journal.seal import side_file
 
 __all__ = [
     "format_duration",

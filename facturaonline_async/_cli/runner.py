@@ -14,11 +14,12 @@ import typer
 from attrs import define
 
 from facturaonline_async._cli import run_until_interrupted
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
 from facturaonline_async.config import Credentials
-from facturaonline_async.empresas._models import Empresa, normalize_rfc
+from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.errors import InvalidInputError, NotFoundError, UnreadableAnswerError
 
 if TYPE_CHECKING:

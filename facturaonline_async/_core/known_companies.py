@@ -15,8 +15,10 @@ from typing import Final, Protocol
 
 from facturaonline_async._messages import message
 from facturaonline_async._text import compose
+from facturaonline_async._validators import type_name
+from facturaonline_async.errors import InvalidInputError
 
-__all__ = ["Company", "KnownCompanies", "Listing", "plain_rfc", "same_rfc"]
+__all__ = ["Company", "KnownCompanies", "Listing", "normalize_rfc", "same_rfc"]
 
 
 _uid: Final = attrgetter("uid")
@@ -46,11 +48,23 @@ def same_rfc(one: str, other: str) -> bool:
 
     Case, surrounding blanks and the Unicode form do not count.
     """
-    return one == other or plain_rfc(one) == plain_rfc(other)
+    return one == other or normalize_rfc(one) == normalize_rfc(other)
 
 
-def plain_rfc(rfc: str) -> str:
-    """Return the RFC in upper case, stripped, and composed (NFC)."""
+def normalize_rfc(rfc: str) -> str:
+    """Normalise an RFC: upper case, no blanks around it, composed (NFC).
+
+    Ñ and & are legal letters of an RFC.
+
+    Args:
+        rfc: The RFC.
+
+    Raises:
+        InvalidInputError: `rfc` is not a text.
+
+    """
+    if not isinstance(rfc, str):
+        raise InvalidInputError(message("values.not_text", name="rfc", kind=type_name(rfc)), field="rfc")
     return compose(rfc).strip().upper()
 
 

@@ -9,36 +9,19 @@ from typing import Any, Final
 
 from attrs import Attribute, field, fields, frozen
 
-from facturaonline_async._core.known_companies import plain_rfc
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.protocol.extra import NO_EXTRA, Extra
 from facturaonline_async._core.protocol.lazy_secrets import SECRET_SLOTS, KeepsSecrets
 from facturaonline_async._messages import message
 from facturaonline_async._text import compose, is_latin
-from facturaonline_async._validators import count, instance_of, positive_int, required_text, text, type_name
+from facturaonline_async._validators import count, instance_of, positive_int, required_text, text
 from facturaonline_async.config import Credentials, Secret, to_secret
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
 from facturaonline_async.sat._regimenes import Regimen, find_regimen
 from facturaonline_async.sello import Sello
 
-__all__ = ["CambiosEmpresa", "CorreoSmtp", "Empresa", "NuevaEmpresa", "key_marks", "normalize_rfc"]
-
-
-def normalize_rfc(rfc: str) -> str:
-    """Normalise an RFC: upper case, no blanks around it, composed (NFC).
-
-    Ñ and & are legal letters of an RFC.
-
-    Args:
-        rfc: the RFC.
-
-    Raises:
-        InvalidInputError: `rfc` is not a text.
-
-    """
-    if not isinstance(rfc, str):
-        raise InvalidInputError(message("values.not_text", name="rfc", kind=type_name(rfc)), field="rfc")
-    return plain_rfc(rfc)
+__all__ = ["CambiosEmpresa", "CorreoSmtp", "Empresa", "NuevaEmpresa", "key_marks"]
 
 
 _stored_api_key: Final = SECRET_SLOTS[0].__get__

@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.engine import Attempts, Engine
-from facturaonline_async._core.known_companies import Listing, same_rfc
+from facturaonline_async._core.known_companies import Listing, normalize_rfc, same_rfc
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.lookup import is_gone, shared_index
 from facturaonline_async._core.once.create import create, ensure
@@ -22,13 +22,7 @@ from facturaonline_async._core.read import read_all, read_one
 from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas import _wire as wire
-from facturaonline_async.empresas._models import (
-    CambiosEmpresa,
-    Empresa,
-    NuevaEmpresa,
-    key_marks,
-    normalize_rfc,
-)
+from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, key_marks
 from facturaonline_async.empresas._validation import validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from facturaonline_async.provision._engine.recorder import StepEvent
     from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, JournalInUseError
     from facturaonline_async.provision._plan.builder import ParsedPlan
-    from facturaonline_async.provision._plan.dry_run import RowCheck, validate
     from facturaonline_async.provision._plan.models import (
         Existing,
         PlanError,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         ValueRow,
     )
     from facturaonline_async.provision._plan.plan import Plan
+    from facturaonline_async.provision._plan.validate import RowCheck, validate
     from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
     from facturaonline_async.provision._run import Run, provision
 else:
@@ -32,7 +32,7 @@ else:
             "_engine.recorder": ["StepEvent"],
             "_journal.opening": ["InvalidJournalError", "JournalError", "JournalInUseError"],
             "_plan.builder": ["ParsedPlan"],
-            "_plan.dry_run": ["RowCheck", "validate"],
+            "_plan.validate": ["RowCheck", "validate"],
             "_plan.models": ["Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"],
             "_plan.plan": ["Plan"],
             "_report": ["RowOutcome", "RunReport", "SerieOutcome", "State"],

@@ -10,22 +10,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from attrs import define, field
 
 from facturaonline_async import bulk
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import code_of, message
 from facturaonline_async._validators import check_seconds
 from facturaonline_async.client import FacturaOnline, engine_of
-from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.audit import Audit
 from facturaonline_async.provision._engine.create import Creator
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
-from facturaonline_async.provision._engine.first_create_wait import FirstCreateWait
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.recorder import Recorder, StepEvent
 from facturaonline_async.provision._engine.resume import Resumed
 from facturaonline_async.provision._engine.row_progress import RowProgress, outcome
 from facturaonline_async.provision._engine.series import SerieSteps
+from facturaonline_async.provision._engine.settle_wait import SettleWait
 from facturaonline_async.provision._engine.step_store import stopped
 from facturaonline_async.provision._engine.waiting_rows import WaitingRows
 from facturaonline_async.provision._journal.writer import Journal, JournalError
@@ -129,7 +129,7 @@ async def provision(
         creator = Creator(engine.locks, pending, recorder, settle, stopping)
         stack.enter_context(creator.working())
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
-        settle_wait = FirstCreateWait(opened, inventory, settle, stopping) if opened is not None else None
+        settle_wait = SettleWait(opened, inventory, settle, stopping) if opened is not None else None
         await inventory.read({normalize_rfc(row.rfc) for row in plan})
         resumed = None
         if opened is not None:
@@ -176,7 +176,7 @@ class Run:
     _series: SerieSteps = field(alias="series")
     _waiting: WaitingRows = field(alias="waiting")
     _audit: Audit | None = field(alias="final_audit")
-    _settle_wait: FirstCreateWait | None = field(alias="settle_wait")
+    _settle_wait: SettleWait | None = field(alias="settle_wait")
     _open: int = field(default=0, init=False)
     _audit_task: asyncio.Task[None] | None = field(default=None, init=False)
     _started: set[str] = field(factory=set, init=False)

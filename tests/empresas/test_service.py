@@ -30,8 +30,8 @@ from facturaonline_async import (
     ValidationError,
     connect,
 )
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async.config import Upload
-from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.empresas._wire import write_cambios
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK

@@ -10,7 +10,7 @@ from attrs import define
 from hypothesis import given, strategies as st
 
 from facturaonline_async.provision import Plan, PlanSerie, RunReport, State
-from facturaonline_async.provision._engine.first_create_wait import FirstCreateWait
+from facturaonline_async.provision._engine.settle_wait import SettleWait
 from tests.effort import examples
 from tests.plans import nueva
 from tests.provision.world import World
@@ -141,7 +141,7 @@ def test_a_journal_without_its_wal_makes_duplicates_only_without_the_wait(
 ) -> None:
     """Killed when all was sent and no list shows it yet; the journal says that nothing was sent."""
     if not is_held:
-        monkeypatch.setattr(FirstCreateWait, "caution", "")
+        monkeypatch.setattr(SettleWait, "caution", "")
     world, plan = World(random.Random(1), script={}, list_lag=20.0), plan_of([0, 0, 0])
 
     async def main() -> RunReport | None:

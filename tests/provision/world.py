@@ -307,7 +307,7 @@ class VirtualJournal(Journal):
         self._checkpoint_at = 0
         if not world.book.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             schema.create_tables(world.book, account, host)
-        schema.examine(world.book, self.path)
+        schema.check_journal(world.book, self.path)
         schema.check_owner(world.book, self.path, account, host)
         self._salt = schema.read_meta(world.book, self.path)["salt"]
         self.gap = schema.begin_run(world.book, world.gap)

@@ -56,7 +56,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "the journal {path} may be incomplete: {gap}. The run waits {settle:g} s, lists what exists, adopts it, and "
         "then creates the rest."
     ),
-    "journal.unsealed": "it may be a copy, an earlier state, or without its -wal",
+    "journal.no_valid_mark": "it may be a copy, an earlier state, or without its -wal",
     "journal.earlier_removed": "an earlier journal of this name was removed",
     "journal.torn_wal": "its -wal is not whole",
 }

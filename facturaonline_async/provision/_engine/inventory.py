@@ -6,9 +6,9 @@ from collections.abc import Container, Sequence
 
 from attrs import define, field, frozen
 
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
-from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
 

@@ -7,10 +7,10 @@ from collections.abc import Container, Iterable, Iterator
 
 from attrs import define, field
 
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
-from facturaonline_async.empresas._models import normalize_rfc
 from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.row_progress import RowProgress, state

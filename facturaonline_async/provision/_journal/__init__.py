@@ -1,1 +1,1 @@
-"""Journal of a run: file, schema, lock, seal, writer and readers. Private."""
+"""Journal of a run: file, schema, lock, completeness, writer and readers. Private."""

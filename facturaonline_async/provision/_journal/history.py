@@ -19,7 +19,7 @@ from facturaonline_async.provision._steps import Step
 __all__ = ["History", "HistoryEntry", "HistoryRow", "RunThroughput", "read_history", "throughput_of_runs"]
 
 _MOST_BARS = 96
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_INTERVALS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
 @frozen(kw_only=True)
@@ -198,7 +198,9 @@ def throughput_of_runs(spans: Sequence[tuple[float, float]], done: Iterable[tupl
     if not spans:
         return []
     whole = sum(end - began for began, end in spans)
-    interval = next((interval for interval in _STEPS if whole / interval <= _MOST_BARS), math.ceil(whole / _MOST_BARS))
+    interval = next(
+        (interval for interval in _INTERVALS if whole / interval <= _MOST_BARS), math.ceil(whole / _MOST_BARS)
+    )
     counts: Counter[tuple[int, int, bool]] = Counter()
     for moment, is_empresa in done:
         # A moment between two runs (the clock was set) is counted for the earlier run.

@@ -14,28 +14,28 @@ from attrs import frozen
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision._journal.completeness import Completeness, checkpoint, merge_wal, side_file, wal_size
 from facturaonline_async.provision._journal.filelock import FileLock
 from facturaonline_async.provision._journal.schema import (
     InvalidJournalError,
     JournalError,
     begin_run,
+    check_journal,
     check_owner,
     create_tables,
     damaged,
-    examine,
     read_meta,
     reason_of,
     unusable,
 )
-from facturaonline_async.provision._journal.seal import Seal, checkpoint, merge_wal, side_file, wal_size
 
 __all__ = [
     "InvalidJournalError",
     "JournalError",
     "JournalInUseError",
     "OpenedJournal",
+    "disable_wal",
     "identity",
-    "leave_wal",
     "open_journal",
     "resolve_path",
 ]
@@ -61,7 +61,7 @@ class OpenedJournal:
         path: the file.
         connection: SQLite connection, open for writing.
         lock: the lock, acquired.
-        seal: the seal of the file.
+        completeness: the mark that proves that the file is complete.
         salt: salt of the digests.
         gap: why more may have been sent than the journal records, or ``""``.
 
@@ -70,7 +70,7 @@ class OpenedJournal:
     path: Path
     connection: sqlite3.Connection
     lock: FileLock
-    seal: Seal
+    completeness: Completeness
     salt: bytes
     gap: str
 
@@ -149,18 +149,18 @@ def open_journal(path: Path, account: str, host: str) -> OpenedJournal:
 
 def _open_locked(path: Path, lock: FileLock, account: str, host: str) -> OpenedJournal:
     """Open the journal; the caller holds its lock."""
-    seal = Seal(path, lock)
+    completeness = Completeness(path, lock)
     _make_file(path)
     if is_new := not path.stat().st_size:
         if wal_size(path):
             raise InvalidJournalError(message("journal.empty_beside_wal", path=str(path)))
-        gap = seal.gap_of_new()
+        gap = completeness.gap_of_new()
     else:
-        gap = _check_before_use(path, seal, account, host)
+        gap = _check_before_use(path, completeness, account, host)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        gap = _start_run(connection, path, seal, gap, (account, host) if is_new else None)
-        return OpenedJournal(path, connection, lock, seal, read_meta(connection, path)["salt"], gap)
+        gap = _start_run(connection, path, completeness, gap, (account, host) if is_new else None)
+        return OpenedJournal(path, connection, lock, completeness, read_meta(connection, path)["salt"], gap)
     except BaseException:
         connection.close()
         raise
@@ -183,17 +183,19 @@ def _make_file(path: Path) -> None:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
-def _check_before_use(path: Path, seal: Seal, account: str, host: str) -> str:
+def _check_before_use(path: Path, completeness: Completeness, account: str, host: str) -> str:
     """Check a journal without changing it; return why it may be incomplete, or ``""``."""
     # Without a -wal, SQLite would create one.
     how = "mode=ro" if wal_size(path) else "immutable=1"
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
-        examine(connection, path)
+        check_journal(connection, path)
         check_owner(connection, path, account, host)
-        return seal.gap(connection)
+        return completeness.gap(connection)
 
 
-def _start_run(connection: sqlite3.Connection, path: Path, seal: Seal, gap: str, owner: tuple[str, str] | None) -> str:
+def _start_run(
+    connection: sqlite3.Connection, path: Path, completeness: Completeness, gap: str, owner: tuple[str, str] | None
+) -> str:
     """Begin a run, and create the tables of a new journal.
 
     Return why the journal may be incomplete, or ``""``.
@@ -201,7 +203,7 @@ def _start_run(connection: sqlite3.Connection, path: Path, seal: Seal, gap: str,
     Args:
         connection: open for writing.
         path: the journal's file.
-        seal: its seal.
+        completeness: its mark.
         gap: why it may be incomplete, as known so far.
         owner: account and host of a new journal; None: the tables exist.
 
@@ -212,18 +214,18 @@ def _start_run(connection: sqlite3.Connection, path: Path, seal: Seal, gap: str,
         create_tables(connection, *owner)
     size = wal_size(path)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")  # automatic checkpoints would ignore the seal
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # automatic checkpoints would keep the mark
     connection.execute("PRAGMA synchronous = FULL")
-    seal.break_()
+    completeness.invalidate()
     if not merge_wal(connection, size):
         gap = gap or message("journal.torn_wal")
     gap = begin_run(connection, gap)
     connection.execute("PRAGMA busy_timeout = 0")
-    checkpoint(connection, seal)
+    checkpoint(connection, completeness)
     return gap
 
 
-def leave_wal(connection: sqlite3.Connection) -> None:
+def disable_wal(connection: sqlite3.Connection) -> None:
     """Remove the -wal, so that the journal can be read without write access.
 
     Readers may keep it there.

@@ -16,9 +16,9 @@ from attrs import frozen
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
+from facturaonline_async.provision._journal.completeness import side_file, wal_size
 from facturaonline_async.provision._journal.opening import JournalError
-from facturaonline_async.provision._journal.schema import damaged, examine, reason_of, unusable
-from facturaonline_async.provision._journal.seal import side_file, wal_size
+from facturaonline_async.provision._journal.schema import check_journal, damaged, reason_of, unusable
 from facturaonline_async.provision._journal.writer import COLUMNS, read_step
 from facturaonline_async.provision._steps import Step
 
@@ -70,7 +70,7 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         if not file.exists():
             raise JournalError(message("journal.missing", path=str(path)))
         with _connect(file.resolve()) as connection:
-            examine(connection, file)
+            check_journal(connection, file)
             yield connection
             return
     except OSError as error:

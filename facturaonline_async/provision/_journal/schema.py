@@ -18,11 +18,11 @@ __all__ = [
     "InvalidJournalError",
     "JournalError",
     "begin_run",
+    "check_format",
+    "check_journal",
     "check_owner",
-    "check_schema",
     "create_tables",
     "damaged",
-    "examine",
     "read_meta",
     "reason_of",
     "unusable",
@@ -129,7 +129,7 @@ def create_tables(connection: sqlite3.Connection, account: str, host: str) -> No
     connection.execute("COMMIT")
 
 
-def examine(connection: sqlite3.Connection, path: Path) -> None:
+def check_journal(connection: sqlite3.Connection, path: Path) -> None:
     """Check that the database is a journal of this version with valid values.
 
     Raises:
@@ -137,7 +137,7 @@ def examine(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: it cannot be read.
 
     """
-    check_schema(connection, path)
+    check_format(connection, path)
     read_meta(connection, path)
     for table, (name, condition) in _SOUND.items():
         found = connection.execute(f"SELECT {name} FROM {table} WHERE NOT coalesce(({condition}), 0) LIMIT 1")  # noqa: S608
@@ -145,7 +145,7 @@ def examine(connection: sqlite3.Connection, path: Path) -> None:
             raise damaged(path, message("journal.invalid_value", table=table, column=name, value=f"{row[0]!r:.40}"))
 
 
-def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+def check_format(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a database that is not a journal of this schema.
 
     Args:

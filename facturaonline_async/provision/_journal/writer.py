@@ -20,7 +20,7 @@ Algorithm
         task C ── steps_of_row ──▶ queue ─┘                                                       └─▶ A sends
 
     SQLite writes into the -wal first. The -wal is moved into the journal's own file after the plan was committed, when
-    it has grown, and when the journal is closed. `seal` explains how a journal without its -wal is detected.
+    it has grown, and when the journal is closed. `completeness` explains how a journal without its -wal is detected.
 
 Invariants, and the test of each (tests/provision/journal, unless another file is named)
     - What was saved is there after a kill: `test_a_saved_step_survives_a_kill`,
@@ -60,16 +60,16 @@ from attrs import frozen
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
+from facturaonline_async.provision._journal.completeness import checkpoint, wal_size
 from facturaonline_async.provision._journal.opening import (
     JournalError,
     OpenedJournal,
+    disable_wal,
     identity,
-    leave_wal,
     open_journal,
     resolve_path,
 )
 from facturaonline_async.provision._journal.schema import LATEST
-from facturaonline_async.provision._journal.seal import checkpoint, wal_size
 from facturaonline_async.provision._steps import Step, split_key
 
 __all__ = ["COLUMNS", "Journal", "JournalError", "read_step"]
@@ -115,7 +115,7 @@ class Journal:
         self.gap: str = found.gap
         self._connection = found.connection
         self._lock = found.lock
-        self._seal = found.seal
+        self._completeness = found.completeness
         self._checkpoint_at = _WAL_BYTES
         self._salt = found.salt
         self._identity = identity(found.path)
@@ -207,7 +207,7 @@ class Journal:
         """Move the -wal into the journal if `checkpoint` was called or the -wal has grown."""
         if (size := wal_size(self.path)) >= self._checkpoint_at:
             # If a reader is in the way, try again later.
-            is_done = checkpoint(connection, self._seal)
+            is_done = checkpoint(connection, self._completeness)
             self._checkpoint_at = _WAL_BYTES if is_done else size + _WAL_BYTES
 
     def _deliver(self, jobs: Sequence[_Job], results: Sequence[Any], problem: JournalError | None) -> None:
@@ -230,18 +230,18 @@ class Journal:
             return
 
     def _finish(self, connection: sqlite3.Connection) -> None:
-        """Record the end of the run, empty the -wal and set the seal."""
+        """Record the end of the run, empty the -wal and set the mark."""
         if self._problem is not None:
             return
-        with suppress(sqlite3.Error, OSError):  # the journal is intact without a seal
-            self._seal.break_()
+        with suppress(sqlite3.Error, OSError):  # the journal is intact without a mark
+            self._completeness.invalidate()
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE runs SET ended = ? WHERE ended IS NULL", (time.time(),))
-            mark = self._seal.prepare(connection)
+            mark = self._completeness.prepare(connection)
             connection.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            leave_wal(connection)
-            self._seal.finish(mark)
+            disable_wal(connection)
+            self._completeness.finish(mark)
 
     def _submit(self, execute: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Queue statements for the writer's thread.

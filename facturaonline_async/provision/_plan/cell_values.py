@@ -9,8 +9,9 @@ from typing import Final
 
 from attrs import fields_dict, resolve_types
 
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import Message, message
-from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
+from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._plan.models import EXISTING
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding

@@ -26,8 +26,8 @@ from facturaonline_async.provision._plan.builder import (
     open_plan,
 )
 from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
+from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
-from facturaonline_async.provision._plan.named_files import Files
 from facturaonline_async.provision._plan.row_parser import RowParser
 
 __all__ = ["read_csv"]
@@ -75,7 +75,7 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
 
     """
     builder = PlanBuilder()
-    files = Files(Path(path).parent)
+    files = FileLookup(Path(path).parent)
     with open_plan(Path(path)) as file, _text(file, builder.notices) as text:
         records = _records(text, builder.notices)
         number, header = next(records, (1, []))

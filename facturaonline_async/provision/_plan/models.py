@@ -8,10 +8,11 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 
 from attrs import Attribute, field, frozen
 
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import code_of, message
 from facturaonline_async._text import printable
 from facturaonline_async._validators import count, instance_of, type_name
-from facturaonline_async.empresas._models import NuevaEmpresa, normalize_rfc
+from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import serie_key
 

@@ -23,9 +23,9 @@ from facturaonline_async.provision._plan.cell_values import (
     Value,
     parse_cell,
 )
+from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow, SelloFiles
 from facturaonline_async.provision._plan.models import PlanProblem, PlanSerie
-from facturaonline_async.provision._plan.named_files import Files
 from facturaonline_async.sello import Kind
 from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
 
@@ -72,7 +72,7 @@ class RowParser:
         self,
         number: int,
         cells: Mapping[str, str],
-        files: Files,
+        files: FileLookup,
         *,
         series: Iterable[SerieCell] | None = None,
         is_uneven: bool = False,

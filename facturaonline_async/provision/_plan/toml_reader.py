@@ -25,8 +25,8 @@ from facturaonline_async.provision._plan.builder import (
     open_plan,
 )
 from facturaonline_async.provision._plan.cell_values import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
+from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
-from facturaonline_async.provision._plan.named_files import Files
 from facturaonline_async.provision._plan.row_parser import RowParser, SerieCell
 
 __all__ = ["read_toml"]
@@ -50,7 +50,7 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
 
     """
     builder = PlanBuilder()
-    files = Files(Path(path).parent)
+    files = FileLookup(Path(path).parent)
     unknown: set[str] = set()
     with open_plan(Path(path)) as file:
         text = _decode(file.read())

@@ -1,10 +1,10 @@
 """Wait before the first create if the journal does not prove what was sent.
 
-A journal without a `seal` may record a step as PLANNED although its create was sent: by a run whose -wal is lost, or by
-a run that continued with the original of a copied journal. The rule: no row starts before the settle time has passed
-since this run opened the journal. The API's lists show every earlier create by then; they are read again, and what they
-show is adopted. The journal keeps its `gap` until that list was read, so that a run that is killed while it waits
-does not shorten the wait of the next one.
+A journal without a valid mark (`completeness`) may record a step as PLANNED although its create was sent: by a run
+whose -wal is lost, or by a run that continued with the original of a copied journal. The rule: no row starts before the
+settle time has passed since this run opened the journal. The API's lists show every earlier create by then; they are
+read again, and what they show is adopted. The journal keeps its `gap` until that list was read, so that a run that is
+killed while it waits does not shorten the wait of the next one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from facturaonline_async.provision._engine.delay_queue import is_set_before
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._journal.writer import Journal
 
-__all__ = ["FirstCreateWait"]
+__all__ = ["SettleWait"]
 
 
 @define(eq=False)
-class FirstCreateWait:
+class SettleWait:
     """Delays the first row until lists certainly show every create of earlier runs.
 
     Attributes:

@@ -15,7 +15,7 @@ from facturaonline_async.empresas._models import logo_extension
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello import read_file
 
-__all__ = ["Files", "FoundFile"]
+__all__ = ["FileLookup", "FoundFile"]
 
 _KEPT: Final = 1024
 _USUAL_BYTES: Final = 1 << 16
@@ -35,7 +35,7 @@ class FoundFile(NamedTuple):
     fault: Message | None = None
 
 
-class Files:
+class FileLookup:
     """Files that a plan names, with paths relative to its folder.
 
     A file that many rows name is checked once.

@@ -1,4 +1,4 @@
-"""The seal: a journal that is not all that its last run wrote is known, and costs a wait and no duplicate."""
+"""Completeness: a journal that is not all that its last run wrote is known, and costs a wait and no duplicate."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import pytest
 from facturaonline_async import connect
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import InvalidJournalError, JournalError, JournalInUseError, State, provision
+from facturaonline_async.provision._journal.completeness import side_file
 from facturaonline_async.provision._journal.progress import read_progress
-from facturaonline_async.provision._journal.seal import side_file
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator
@@ -39,7 +39,7 @@ _WRITES_AND_DIES = """
     import asyncio, json, os, sys
     from facturaonline_async.provision._journal import writer as journals
     from facturaonline_async.provision._journal.writer import Journal
-    from facturaonline_async.provision._journal.seal import Seal
+    from facturaonline_async.provision._journal.completeness import Completeness
     from facturaonline_async._core.once.states import StepState
     from facturaonline_async.provision._steps import Step
 
@@ -51,7 +51,7 @@ _WRITES_AND_DIES = """
         journal = await Journal.open(path, account="fingerprint", host="https://example.com/api")
         await journal.adjust(add=[Step(number=n, owner=str(n)) for n in range(steps)])
         if in_checkpoint:
-            Seal.renew = die
+            Completeness.renew = die
         await journal.checkpoint()
         for n in range(intents):
             await journal.save(Step(number=n, owner=str(n), state=StepState.INTENT))

@@ -1,4 +1,4 @@
-"""Seal of a journal: proof that the file holds everything that its last run wrote.
+"""Completeness of a journal: whether it holds all that its last run wrote.
 
 The problem: SQLite writes into the -wal first. A journal without its -wal, a copy, or a restored backup looks sound,
 and records PLANNED although a create was sent. Sending it again would make a duplicate.
@@ -13,14 +13,14 @@ hold the same mark, a random text. The journal's copy of the mark also holds the
 Invariants:
 
 1. During a run, the journal's own file never holds the mark of the lock: only the -wal does. Without its -wal, the
-   journal has no seal.
+   journal has no valid mark.
 2. After a run, the journal's own file holds the mark, which was written last: a file with the mark is complete.
 3. A copy of both files has other inodes. A restored journal, or a restored lock, has an earlier mark than the other
-   file. A journal without its lock has no seal.
+   file. A journal without its lock has no valid mark.
 4. A -wal with bytes that SQLite ignores (truncated or damaged) is not whole. SQLite does not report that.
 
-An interruption between any two of these steps leaves no seal. A missing seal only costs a wait (`settle_wait`), so that
-every uncertain case may count as missing. Not detectable: a whole disk that was restored to an earlier moment, and
+An interruption between any two of these steps leaves no valid mark. That only costs a wait (`settle_wait`), so that
+every uncertain case may count as incomplete. Not detectable: a whole disk that was restored to an earlier moment, and
 copies of both files written into the existing ones, which keep their inodes. File times would show the second case, but
 not on every file system, and not for the lock, which is written after the journal's last transaction.
 """
@@ -35,7 +35,7 @@ from typing import Final
 from facturaonline_async._messages import message
 from facturaonline_async.provision._journal.filelock import FileLock
 
-__all__ = ["Seal", "checkpoint", "merge_wal", "side_file", "wal_size"]
+__all__ = ["Completeness", "checkpoint", "merge_wal", "side_file", "wal_size"]
 
 _BROKEN: Final = "broken"
 _WAL_HEADER: Final = 32
@@ -47,7 +47,7 @@ def side_file(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.name}{suffix}")
 
 
-class Seal:
+class Completeness:
     """Mark that a journal and its lock share.
 
     Only the process that holds the lock uses it.
@@ -70,14 +70,14 @@ class Seal:
         found = connection.execute("SELECT value FROM meta WHERE name = 'mark'").fetchone()
         mark = self._lock.read()
         if not mark or mark == _BROKEN or found is None or found[0] != self._bound(mark):
-            return message("journal.unsealed")
+            return message("journal.no_valid_mark")
         return ""
 
     def gap_of_new(self) -> str:
         """Return why creates may have been sent although the journal is new, or ``""``."""
         return message("journal.earlier_removed") if self._lock.read() else ""
 
-    def break_(self) -> None:
+    def invalidate(self) -> None:
         """Remove the mark from the lock, before the -wal moves into the journal."""
         self._lock.write(_BROKEN)
 
@@ -97,7 +97,7 @@ class Seal:
         return mark
 
     def finish(self, mark: str) -> None:
-        """Set the seal at the end of a run.
+        """Set the mark at the end of a run.
 
         The last transaction is in the journal or in its -wal.
         """
@@ -126,14 +126,14 @@ def merge_wal(connection: sqlite3.Connection, size: int) -> bool:
     return size == (_WAL_HEADER + frames * (_FRAME_HEADER + page_size) if frames > 0 else 0)
 
 
-def checkpoint(connection: sqlite3.Connection, seal: Seal) -> bool:
-    """Move the -wal into the journal, and set a new seal.
+def checkpoint(connection: sqlite3.Connection, completeness: Completeness) -> bool:
+    """Move the -wal into the journal, and set a new mark.
 
     Return whether the -wal is empty.
 
     It does not wait for readers. If one is in the way, the -wal keeps its content, and nothing is lost.
     """
-    seal.break_()
+    completeness.invalidate()
     (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    seal.renew(connection)
+    completeness.renew(connection)
     return not is_busy
