@@ -433,7 +433,7 @@ class Attempts:
     __slots__ = ("_call", "_engine", "_failure", "_holds_slot", "_is_over", "_loop", "may_be_done")
 
     def __init__(self, engine: Engine, call: PreparedRequest, loop: asyncio.AbstractEventLoop) -> None:
-        self.may_be_done = False
+        self.may_be_done: bool = False
         self._engine = engine
         self._call = call
         self._loop = loop

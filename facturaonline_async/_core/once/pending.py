@@ -81,7 +81,7 @@ class Version:
     __slots__ = ("__weakref__", "number")
 
     def __init__(self) -> None:
-        self.number = 0
+        self.number: int = 0
 
 
 class PendingCreates:
