@@ -19,8 +19,8 @@ import pytest
 import facturaonline_async
 from facturaonline_async import InvalidInputError
 from facturaonline_async._messages import Message, english, message
-from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
+from facturaonline_async._messages.value_text import ValueText
 from facturaonline_async.provision import PlanProblem, State
 from facturaonline_async.provision._journal.progress import STATES
 
@@ -73,7 +73,7 @@ def codes_of(call: ast.Call) -> list[str]:
     ]
 
 
-def placeholders(template: str | Plural | Fault) -> list[set[str]]:
+def placeholders(template: str | Plural | ValueText) -> list[set[str]]:
     texts = [template] if isinstance(template, str) else template
     return [{name for _, name, _, _ in string.Formatter().parse(text) if name is not None} for text in texts]
 
@@ -144,7 +144,7 @@ def test_every_message_has_a_text_with_the_same_parameters() -> None:
         used = placeholders(english.TEXTS[code]) if code in english.TEXTS else []
         template = english.TEXTS.get(code)
         counted = {"count"} if isinstance(template, Plural) else set()
-        if isinstance(template, Fault):
+        if isinstance(template, ValueText):
             cell, field = used
             used = [field] if cell < field else []
         if not used or any(given - counted != names - counted or not names <= given for names in used):

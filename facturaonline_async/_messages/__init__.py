@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from facturaonline_async._messages.english import TEXTS
-from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
+from facturaonline_async._messages.value_text import ValueText
 
 __all__ = ["Message", "Parameter", "code_of", "message"]
 
@@ -61,7 +61,7 @@ def message(code: str, /, **parameters: Parameter) -> Message:
     template = TEXTS[code]
     if isinstance(template, Plural):
         template = template.one if parameters["count"] == 1 else template.other
-    elif isinstance(template, Fault):
+    elif isinstance(template, ValueText):
         template = template.field if parameters["name"] else template.cell
     shown = {name: ", ".join(each) if isinstance(each, tuple) else each for name, each in parameters.items()}
     return _message(template.format_map(shown), code, parameters, ())

@@ -23,7 +23,7 @@ from facturaonline_async._core.known_companies import KnownCompanies, same_rfc
 from facturaonline_async.empresas._models import key_marks
 from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, State, StepEvent, provision
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.empresa_spellings import format_created, format_detail, format_updated
+from facturaonline_async.testing._emulator.empresa_fields import format_created, format_detail, format_updated
 from tests.plans import nueva
 
 MAIN = "607a062eae2bb"

@@ -24,7 +24,7 @@ from facturaonline_async import (
     connect,
 )
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.empresa_spellings import format_created, format_detail
+from facturaonline_async.testing._emulator.empresa_fields import format_created, format_detail
 from tests.forks import Child
 from tests.matrix.stage import (
     CREATE,

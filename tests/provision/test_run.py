@@ -39,7 +39,7 @@ from facturaonline_async.provision import (
 )
 from facturaonline_async.provision._plan.models import ValueRow
 from facturaonline_async.testing import Emulator, Fault
-from facturaonline_async.testing._emulator.empresa_spellings import format_detail
+from facturaonline_async.testing._emulator.empresa_fields import format_detail
 from tests.conftest import QUICK
 from tests.plans import nueva
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.virtual_clock
 ANSWERING = [
     (Fault.delay(0.01), (200, True, True)),
     (Fault.delay_answer(0.01), (200, True, True)),
-    (Fault.work_twice(60), (200, True, True)),
+    (Fault.commit_twice(60), (200, True, True)),
     (Fault.stale(60), (200, True, True)),
     (Fault.status(500), (500, False, False)),
     (Fault.status(502, commit=True), (502, True, False)),
@@ -267,7 +267,7 @@ def test_inject_refuses_invalid_arguments(order: dict[str, Any], field: str) -> 
         lambda: Fault.delay(-1),
         lambda: Fault.delay_answer(float("nan")),
         lambda: Fault.commit_late(float("inf")),
-        lambda: Fault.work_twice(-1),
+        lambda: Fault.commit_twice(-1),
         lambda: Fault.stale(-1),
         lambda: Fault.status(99),
         lambda: Fault.status(600),
@@ -295,8 +295,8 @@ async def test_each_call_takes_the_latency() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 5])
-async def test_work_twice_commits_twice_and_answers_once(emulator: Emulator, caller: Caller, seconds: float) -> None:
-    emulator.inject(Fault.work_twice(seconds))
+async def test_commit_twice_answers_once(emulator: Emulator, caller: Caller, seconds: float) -> None:
+    emulator.inject(Fault.commit_twice(seconds))
     await create(caller)
     assert (1 if seconds else 2) == len(emulator.state["series"])
     await asyncio.sleep(seconds + 0.1)

@@ -18,13 +18,13 @@ from facturaonline_async._messages.english import (
     testing,
     values,
 )
-from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
+from facturaonline_async._messages.value_text import ValueText
 
 __all__ = ["TEXTS"]
 
 #: All texts by code.
-TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
+TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     **values.TEXTS,
     **calls.TEXTS,
     **series.TEXTS,

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
+from facturaonline_async._messages.value_text import ValueText
 
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
+TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     # Arguments of a check.
     "sello.not_a_kind_or_none": '{name} must be "csd", "fiel" or None, and was {value}.',
     # Files and base64 texts to read.
-    "sello.file_unreadable": Fault(
+    "sello.file_unreadable": ValueText(
         cell="cannot be read: {reason}",
         field="{name}: {path} cannot be read: {reason}.",
     ),
-    "sello.not_a_file": Fault(
+    "sello.not_a_file": ValueText(
         cell="cannot be read: it is not a file",
         field="{name}: {path} cannot be read: it is not a file.",
     ),
-    "sello.file_too_large": Fault(
+    "sello.file_too_large": ValueText(
         cell="cannot be read: it is larger than {limit} bytes",
         field="{name}: {path} cannot be read: it is larger than {limit} bytes.",
     ),
-    "sello.file_empty": Fault(
+    "sello.file_empty": ValueText(
         cell="cannot be read: it is empty",
         field="{name}: {path} cannot be read: it is empty.",
     ),

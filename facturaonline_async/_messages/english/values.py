@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from facturaonline_async._messages.fault import Fault
 from facturaonline_async._messages.plural import Plural
+from facturaonline_async._messages.value_text import ValueText
 
 __all__ = ["TEXTS"]
 
 #: Text by code, in str.format's syntax.
-TEXTS: Final[Mapping[str, str | Plural | Fault]] = {
+TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     # Faults of a value, in a cell of a plan or in a field.
-    "values.required": Fault(
+    "values.required": ValueText(
         cell="is required, and empty",
         field="{name} is required, and empty.",
     ),
-    "values.control_character": Fault(
+    "values.control_character": ValueText(
         cell="holds the character {character} at place {place}: the API takes no line breaks, tabs or control "
         "characters. Is a quotation mark missing?",
         field="{name} holds the character {character} at place {place}: the API takes no line breaks, tabs or control "
         "characters.",
     ),
-    "values.invisible_character": Fault(
+    "values.invisible_character": ValueText(
         cell="holds the invisible character {character}: delete it, or type the text anew",
         field="{name} holds the invisible character {character}: delete it, or type the text anew.",
     ),
     "values.character": "{code_point} ({unicode_name}) at place {place}",
-    "values.not_picture": Fault(
+    "values.not_picture": ValueText(
         cell="must be a PNG or JPEG picture",
         field="{name} must be a PNG or JPEG picture.",
     ),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from facturaonline_async.testing._emulator.empresa_spellings import FORM, format_created, format_detail, format_updated
+from facturaonline_async.testing._emulator.empresa_fields import FORM, format_created, format_detail, format_updated
 from facturaonline_async.testing._emulator.responses import Answer, invalid, not_found, required
 from facturaonline_async.testing._emulator.routes import Route
 

@@ -170,7 +170,7 @@ class Fault:
         return cls(label=f"commit_late({seconds})", commit=False, drop=True, late=late)
 
     @classmethod
-    def work_twice(cls, seconds: float = 0.0) -> Fault:
+    def commit_twice(cls, seconds: float = 0.0) -> Fault:
         """Do the work twice and respond once, like a load balancer that repeats a POST.
 
         Stopping the emulator cancels the second time.
@@ -182,7 +182,7 @@ class Fault:
             InvalidInputError: `seconds` is not a number from 0 up.
 
         """
-        return cls(label=f"work_twice({seconds})", again=check_seconds("seconds", seconds))
+        return cls(label=f"commit_twice({seconds})", again=check_seconds("seconds", seconds))
 
     @classmethod
     def stale(cls, seconds: float) -> Fault:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.testing._emulator.empresa_spellings import FORM
+from facturaonline_async.testing._emulator.empresa_fields import FORM
 
 if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.state import Row

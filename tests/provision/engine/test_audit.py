@@ -86,7 +86,7 @@ async def test_the_audit_finds_a_post_that_a_balancer_sent_twice(endpoint: str) 
         Emulator() as emulator,
         connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
     ):
-        emulator.inject(Fault.work_twice(5), endpoint=endpoint)
+        emulator.inject(Fault.commit_twice(5), endpoint=endpoint)
         plan = Plan.from_values([(nueva(RFC), [PlanSerie(letra="F", tipo_documento="factura")])])
         _, report = await run(client, plan, settle=20)
         assert (report.is_complete, len(report.audit or ()), emulator.count(endpoint)) == (False, 1, 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Fault"]
+__all__ = ["ValueText"]
 
 
-class Fault(NamedTuple):
+class ValueText(NamedTuple):
     """Text of one fault of a value, for a cell and for a field.
 
     Attributes:

@@ -9,7 +9,7 @@ import base64
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from facturaonline_async.testing._emulator.regimenes import REGIMENES
+from facturaonline_async.testing._emulator.regimen_catalogue import REGIMENES
 
 if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.state import Row
