@@ -15,13 +15,13 @@ from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import read_file
-from facturaonline_async.sello._recognise import recognise_all
-from facturaonline_async.sello._selection import (
+from facturaonline_async.sello._certificate_key_selection import (
     certificate_public_key,
     derive_public_key,
     select_certificate,
     select_key,
 )
+from facturaonline_async.sello._file_kind import recognise_all
 
 __all__ = ["SelloPair", "find_pairs"]
 

@@ -15,6 +15,8 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello._certificate import PublicNumbers, UnreadableSubjectError, read_certificate
+from facturaonline_async.sello._certificate_key_selection import select
+from facturaonline_async.sello._file_kind import Content, FileKind
 from facturaonline_async.sello._models import Sello
 from facturaonline_async.sello._password_diagnosis import explain_unsendable, explain_wrong_password
 from facturaonline_async.sello._private_key import (
@@ -24,9 +26,7 @@ from facturaonline_async.sello._private_key import (
     encode_password,
     open_private_key,
 )
-from facturaonline_async.sello._recognise import Content, FileKind
 from facturaonline_async.sello._report import Certificado, CheckReport, Kind
-from facturaonline_async.sello._selection import select
 
 __all__ = ["check_sello"]
 

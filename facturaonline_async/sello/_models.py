@@ -14,9 +14,9 @@ from facturaonline_async._text import printable_path
 from facturaonline_async._validators import instance_of, is_one_line, type_name
 from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.sello._recognise import decode_base64_text
-from facturaonline_async.sello._selection import select
-from facturaonline_async.sello._text_encodings import decode_text
+from facturaonline_async.sello._certificate_key_selection import select
+from facturaonline_async.sello._file_kind import decode_base64_text
+from facturaonline_async.sello._text_decoding import decode_text
 
 __all__ = ["Sello", "read_file", "refuse_unsendable"]
 

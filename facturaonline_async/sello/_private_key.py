@@ -13,7 +13,7 @@ from facturaonline_async._messages import Message, message
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello import _key_encryption as key_encryption
 from facturaonline_async.sello._certificate import PublicNumbers
-from facturaonline_async.sello._crypto_errors import is_input_error, suppress_warnings
+from facturaonline_async.sello._cryptography_guards import is_input_error, suppress_warnings
 
 __all__ = ["DamagedKeyError", "UnsupportedKeyError", "WrongPasswordError", "encode_password", "open_private_key"]
 

@@ -24,7 +24,7 @@ from facturaonline_async._messages import code_of
 from facturaonline_async._messages.english import TEXTS
 from facturaonline_async.sat._findings import FINDINGS, Severity
 from facturaonline_async.sello import Sello, _der as sello_der, check
-from facturaonline_async.sello._recognise import FileKind
+from facturaonline_async.sello._file_kind import FileKind
 from facturaonline_async.testing import _der as der, make_sello
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, private_key, sat, whole
 from tests.sello.keys import encrypted, plain

@@ -14,15 +14,15 @@ import pytest
 
 from facturaonline_async.sello import (
     Sello,
+    _certificate_key_selection as certificate_key_selection,
     _check,
     _der as der,
+    _file_kind as file_kind,
     _key_encryption as key_encryption,
     _password_diagnosis as passwords,
     _private_key as private_key,
-    _recognise as recognise,
-    _selection,
-    _text_encodings as text_encodings,
-    _text_mode as text_mode,
+    _text_decoding as text_decoding,
+    _text_mode_repair as text_mode_repair,
     check,
 )
 from facturaonline_async.sello._check_in_thread import check_in_thread
@@ -76,13 +76,13 @@ def interruption_points() -> Iterator[tuple[Any, str, int]]:
     for name in ("encode_password", "_encode_cp1252", "_opens", "open_private_key", "_undo", "unquote_to_bytes"):
         yield passwords, name, 0
     yield from ((der, "_read", number) for number in range(8))
-    yield from ((recognise, name, 0) for name in ("_recognise_text", "_recognise_block", "_choose_candidate"))
+    yield from ((file_kind, name, 0) for name in ("_recognise_text", "_recognise_block", "_choose_candidate"))
     for name in ("_recognise_binary", "_recognise_der", "_classify_der"):
-        yield from ((recognise, name, number) for number in range(2))
+        yield from ((file_kind, name, number) for number in range(2))
     for name in ("decode_text", "strip_wrapping", "PemBlock", "base64_contents", "_decode"):
-        yield text_encodings, name, 0
-    yield from ((text_mode, name, 0) for name in ("undo_text_mode", "describe_loss"))
-    yield from ((_selection, name, 0) for name in ("select_key", "select_certificate"))
+        yield text_decoding, name, 0
+    yield from ((text_mode_repair, name, 0) for name in ("undo_text_mode", "describe_loss"))
+    yield from ((certificate_key_selection, name, 0) for name in ("select_key", "select_certificate"))
     yield (base64, "b64decode", 0)
 
 

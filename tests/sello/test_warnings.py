@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from facturaonline_async.sello import (
     Sello,
-    _crypto_errors as crypto_errors,
+    _cryptography_guards as cryptography_guards,
     _der as read,
     _private_key as private_key,
     check,
@@ -129,12 +129,12 @@ def test_checks_in_several_threads_leave_the_filters_of_warnings_as_they_were() 
     entered, leaving = threading.Event(), threading.Event()
 
     def check_in_another_thread() -> None:
-        with crypto_errors.suppress_warnings():
+        with cryptography_guards.suppress_warnings():
             entered.set()
             leaving.wait()
 
     thread = threading.Thread(target=check_in_another_thread)
-    with crypto_errors.suppress_warnings():
+    with cryptography_guards.suppress_warnings():
         thread.start()
         entered.wait(0.2)  # in vain, if it waits as it has to
     leaving.set()
@@ -145,7 +145,7 @@ def test_checks_in_several_threads_leave_the_filters_of_warnings_as_they_were() 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_process_forked_amid_a_check_can_check() -> None:
-    with crypto_errors.suppress_warnings():
+    with cryptography_guards.suppress_warnings():
         child = os.fork()
         if child == 0:  # pragma: no cover  # another process
             signal.alarm(600)  # ends it, should it wait for ever

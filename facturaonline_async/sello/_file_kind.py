@@ -12,7 +12,11 @@ from attrs import evolve, field, frozen
 
 from facturaonline_async._messages import Message
 from facturaonline_async.config import Secret, SecretBytes
-from facturaonline_async.sello import _der as der, _text_encodings as text_encodings, _text_mode as text_mode
+from facturaonline_async.sello import (
+    _der as der,
+    _text_decoding as text_decoding,
+    _text_mode_repair as text_mode_repair,
+)
 
 __all__ = ["Content", "FileKind", "decode_base64_text", "first_recognised", "recognise", "recognise_all"]
 
@@ -117,7 +121,7 @@ def recognise_all(content: bytes) -> tuple[Content, ...]:
     found = _recognise_binary(content)
     if found.kind is not FileKind.OTHER or found.is_truncated or found.text_mode:
         return (found,)
-    text = text_encodings.decode_text(content)
+    text = text_decoding.decode_text(content)
     return (found,) if text is None else _recognise_text(text)
 
 
@@ -128,10 +132,10 @@ def decode_base64_text(text: Secret) -> SecretBytes | None:
         text: base64 or PEM text.
 
     """
-    text = text_encodings.unescape(text)
-    if text_encodings.pem_blocks(text):
+    text = text_decoding.unescape(text)
+    if text_decoding.pem_blocks(text):
         return SecretBytes(text.reveal().encode("utf-8", "replace"))
-    contents = list(text_encodings.base64_contents(text_encodings.strip_wrapping(text), is_strict=True))
+    contents = list(text_decoding.base64_contents(text_decoding.strip_wrapping(text), is_strict=True))
     return next(
         (each for each in contents if each and _recognise_der(each).is_complete), contents[0] if contents else None
     )
@@ -139,18 +143,18 @@ def decode_base64_text(text: Secret) -> SecretBytes | None:
 
 def _recognise_text(text: Secret) -> tuple[Content, ...]:
     """Return the contents of PEM or base64 text, with or without quotes and escapes."""
-    text = text_encodings.unescape(text)
-    if blocks := text_encodings.pem_blocks(text):
+    text = text_decoding.unescape(text)
+    if blocks := text_decoding.pem_blocks(text):
         return tuple(_recognise_block(block) for block in blocks)
-    contents = [each for each in _decode_candidates(text_encodings.strip_wrapping(text)) if each]
+    contents = [each for each in _decode_candidates(text_decoding.strip_wrapping(text)) if each]
     if contents and contents[0].startswith(_NESTED_PEM):
         return tuple(
-            _recognise_block(block) for block in text_encodings.pem_blocks(Secret(contents[0].decode("latin-1")))
+            _recognise_block(block) for block in text_decoding.pem_blocks(Secret(contents[0].decode("latin-1")))
         )
     return (_choose_candidate(contents, "base64"),)
 
 
-def _recognise_block(block: text_encodings.PemBlock) -> Content:
+def _recognise_block(block: text_decoding.PemBlock) -> Content:
     contents = _decode_candidates(block.body)
     if contents and block.is_legacy:
         return Content(FileKind.LEGACY_KEY, contents[0], "PEM")
@@ -160,7 +164,7 @@ def _recognise_block(block: text_encodings.PemBlock) -> Content:
 def _decode_candidates(text: Secret) -> list[SecretBytes]:
     if len(text.reveal()) < _MIN_BASE64_LENGTH:
         return []
-    return list(text_encodings.base64_contents(text))
+    return list(text_decoding.base64_contents(text))
 
 
 def _choose_candidate(contents: list[SecretBytes], form: str) -> Content:
@@ -176,10 +180,10 @@ def _recognise_binary(content: bytes) -> Content:
     found = _recognise_der(content)
     if found.is_complete:
         return found
-    for restoration in text_mode.undo_text_mode(content):
+    for restoration in text_mode_repair.undo_text_mode(content):
         if (restored := _recognise_der(restoration.content)).is_complete:
             return evolve(restored, text_mode=restoration.damage)
-    damage = text_mode.describe_loss(content)
+    damage = text_mode_repair.describe_loss(content)
     return Content(FileKind.OTHER, b"", text_mode=damage) if damage else found
 
 

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async.sello import Sello, check
-from facturaonline_async.sello._recognise import FileKind, recognise
+from facturaonline_async.sello._file_kind import FileKind, recognise
 from facturaonline_async.testing import _der as der
 from tests.sello.certificates import NOW, RFC, made, manifest, needs_sat, sat
 

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sello._certificate import Certificate, PublicNumbers
-from facturaonline_async.sello._recognise import Content, FileKind, first_recognised, recognise_all
+from facturaonline_async.sello._file_kind import Content, FileKind, first_recognised, recognise_all
 
 __all__ = ["Selection", "certificate_public_key", "derive_public_key", "select", "select_certificate", "select_key"]
 
