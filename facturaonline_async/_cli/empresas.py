@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from facturaonline_async._cli import empresa_options as options, output, runner
+from facturaonline_async._cli import client_command, empresa_options as options, output
+from facturaonline_async._cli.client_command import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.output_path_checks import unwritable
-from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
-from facturaonline_async._cli.typer_groups import command_group
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
@@ -50,7 +50,7 @@ def list_(
     # A server that ignores the filters answers with all companies.
     empresas = [
         each
-        for each in runner.run(
+        for each in client_command.run(
             lambda client: client.empresas.list(rfc=rfc, razon_social=razon_social), base_url=base_url
         )
         if (rfc is None or normalize_rfc(each.rfc) == rfc)
@@ -81,9 +81,9 @@ def get(
     if keys_out is not None and os.path.lexists(keys_out):
         raise _exists(keys_out)
 
-    empresa = runner.run(lambda client: client.empresas.get(uid), base_url=base_url)
+    empresa = client_command.run(lambda client: client.empresas.get(uid), base_url=base_url)
     if keys_out is not None:
-        _write_keys(runner.own_credentials(runner.check_uid(empresa, uid)), keys_out)
+        _write_keys(client_command.own_credentials(client_command.check_uid(empresa, uid)), keys_out)
         written = message("cli.keys_written", rfc=printable(empresa.rfc), path=str(keys_out))
         sys.stderr.write(f"{written}\n")
     output.print_one(empresa, json=as_json)
@@ -95,7 +95,7 @@ def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
     Examples:
       facturaonline empresas current
     """
-    output.print_one(runner.run(lambda client: client.empresas.current(), base_url=base_url), json=as_json)
+    output.print_one(client_command.run(lambda client: client.empresas.current(), base_url=base_url), json=as_json)
 
 
 def find(
@@ -110,7 +110,7 @@ def find(
     Examples:
       facturaonline empresas find EKU9003173C9
     """
-    if (empresa := runner.run(lambda client: client.empresas.find(rfc), base_url=base_url)) is None:
+    if (empresa := client_command.run(lambda client: client.empresas.find(rfc), base_url=base_url)) is None:
         raise NotFoundError(message("cli.empresa_not_found", rfc=normalize_rfc(rfc)))
     output.print_one(empresa, json=as_json)
 
@@ -152,8 +152,8 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
         base_url: BaseUrl = None,
         as_json: AsJson = False,
     ) -> None:
-        runner.check_environment(base_url)
-        with runner.show_warnings():
+        client_command.check_environment(base_url)
+        with client_command.show_warnings():
             enclosures = options.read_enclosures(
                 cer=cer,
                 key=key,
@@ -192,7 +192,7 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
                 smtp=enclosures.smtp,
                 logo=enclosures.logo,
             )
-        empresa = runner.run(
+        empresa = client_command.run(
             lambda client: send(client, nueva),
             base_url=base_url,
             maybe=message("cli.empresa_maybe_created", rfc=nueva.rfc),
@@ -277,8 +277,8 @@ def update(
       facturaonline empresas update 607a062eae2bb --email a@example.com --calle ""
       facturaonline empresas update 607a062eae2bb --cer csd.cer --key csd.key
     """
-    runner.check_environment(base_url)
-    with runner.show_warnings():
+    client_command.check_environment(base_url)
+    with client_command.show_warnings():
         enclosures = options.read_enclosures(
             cer=cer,
             key=key,
@@ -318,7 +318,7 @@ def update(
         )
     if cambios == CambiosEmpresa():
         raise typer.BadParameter(message("cli.nothing_to_change"))
-    empresa = runner.run(
+    empresa = client_command.run(
         lambda client: client.empresas.update(uid, cambios),
         base_url=base_url,
         maybe=message("cli.empresa_maybe_changed", uid=uid),
@@ -335,15 +335,17 @@ def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson
 
     Without a terminal for the question, --yes is required (else the exit code is 2).
     """
-    runner.confirm(yes)
+    client_command.confirm(yes)
 
     # The question is asked outside the event loop: it may take minutes.
-    empresa = runner.check_uid(runner.run(lambda client: client.empresas.get(uid), base_url=base_url), uid)
+    empresa = client_command.check_uid(
+        client_command.run(lambda client: client.empresas.get(uid), base_url=base_url), uid
+    )
     name = message("cli.empresa_name", rfc=empresa.rfc, razon_social=empresa.razon_social, uid=empresa.uid)
-    runner.confirm(yes, message("cli.empresa_delete", empresa=name))
+    client_command.confirm(yes, message("cli.empresa_delete", empresa=name))
 
     maybe = message("cli.empresa_maybe_deleted", empresa=name)
-    runner.run(lambda client: client.empresas.delete(uid), base_url=base_url, maybe=maybe)
+    client_command.run(lambda client: client.empresas.delete(uid), base_url=base_url, maybe=maybe)
     if as_json:
         output.print_one(empresa, json=True)
     else:

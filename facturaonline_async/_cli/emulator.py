@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from facturaonline_async._cli import run_until_interrupted
-from facturaonline_async._cli.typer_groups import single_command
+from facturaonline_async._cli import interruption
+from facturaonline_async._cli.command_groups import single_command
 
 __all__ = ["app", "command"]
 
@@ -33,7 +33,7 @@ def command(
     It prints the environment variables with which this library and this command use it. Its state is in memory, and
     lost when it stops, unless --state names a file.
     """
-    run_until_interrupted.run(_serve(port, latency, list_lag, state))
+    interruption.run(_serve(port, latency, list_lag, state))
 
 
 app: typer.Typer = single_command("emulator", command)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.progress import track
 
-from facturaonline_async._cli.typer_groups import command_group
+from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import make_private_folder, open_private
 from facturaonline_async.errors import InvalidInputError

@@ -17,11 +17,11 @@ import attrs
 import typer
 from rich.console import Console
 
-from facturaonline_async._cli import output, progress, run_until_interrupted
+from facturaonline_async._cli import interruption, output, progress
+from facturaonline_async._cli.client_command import check_environment
+from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
-from facturaonline_async._cli.runner import check_environment
-from facturaonline_async._cli.typer_groups import single_command
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.config import Config, Rate
@@ -166,7 +166,7 @@ def command(
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
-        run_until_interrupted.run(checked)
+        interruption.run(checked)
         return
     read = Plan.of(parsed)
     if journal is not None and same_file(journal, read.files()):
@@ -206,7 +206,7 @@ def command(
         interrupted = message("cli.interrupted_run")
     else:
         interrupted = message("cli.interrupted_run_with_journal", journal=str(journal))
-    report = run_until_interrupted.run(job.run(), interrupted=interrupted)
+    report = interruption.run(job.run(), interrupted=interrupted)
     if not report.is_complete:
         raise typer.Exit(1)
 
@@ -314,7 +314,7 @@ class _Job:
                     report = run.report
                     if run.caution:
                         sys.stderr.write(f"{message('cli.warning', text=printable(run.caution))}\n")
-                    with run_until_interrupted.interruptible(run.stop) as interrupt:
+                    with interruption.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
                             await _add_missing_keys(keys, client, self.options["journal"])

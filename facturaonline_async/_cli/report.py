@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async._cli import output, report_html, status
+from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
 from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
-from facturaonline_async._cli.typer_groups import single_command
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable

@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
-from facturaonline_async._cli import output, progress, run_until_interrupted, sello_pairs
-from facturaonline_async._cli.typer_groups import command_group
+from facturaonline_async._cli import interruption, output, progress, sello_pairs
+from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable_path
 from facturaonline_async.config import Secret, SecretBytes
@@ -86,7 +86,7 @@ def command(
         files = read_file("CER", path), read_file("KEY", key)
         sello = Sello(*files, _password(as_stdin=password_stdin))
         pairs = [_Pair(printable_path(path), rfc, kind or "csd", sello)]
-    checked = run_until_interrupted.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
+    checked = interruption.run(_check(pairs, production=production, quiet=as_json or len(pairs) == 1))
     if as_json:
         output.print_json([_as_json(*each) for each in checked])
     elif len(checked) == 1:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from facturaonline_async._cli import output, runner
-from facturaonline_async._cli.runner import AsJson, BaseUrl, Uid, Yes
-from facturaonline_async._cli.typer_groups import command_group
+from facturaonline_async._cli import client_command, output
+from facturaonline_async._cli.client_command import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.config import Credentials
@@ -49,7 +49,7 @@ def list_(empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson =
       facturaonline series list
       facturaonline series list --empresa EKU9003173C9 --json
     """
-    series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
+    series = client_command.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
     output.print_many(series, _COLUMNS, nothing=message("cli.no_series"), json=as_json)
 
 
@@ -60,7 +60,7 @@ def get(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: 
       facturaonline series get 19846
     """
     output.print_one(
-        runner.run(lambda client: client.series.get(uid), base_url=base_url, empresa=empresa), json=as_json
+        client_command.run(lambda client: client.series.get(uid), base_url=base_url, empresa=empresa), json=as_json
     )
 
 
@@ -84,7 +84,7 @@ def create(
     The exit code is 3 if the outcome is unknown: the serie may exist. Run list before you repeat the command.
     """
     wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
-    runner.run(
+    client_command.run(
         lambda client: client.series.create(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
         empresa=empresa,
@@ -114,7 +114,7 @@ def ensure(
       facturaonline series ensure --letra F --tipo factura --empresa EKU9003173C9
     """
     wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
-    serie = runner.run(
+    serie = client_command.run(
         lambda client: client.series.ensure(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
         empresa=empresa,
@@ -129,7 +129,7 @@ def activate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_j
     Examples:
       facturaonline series activate 19846
     """
-    runner.run(
+    client_command.run(
         lambda client: client.series.activate(uid),
         base_url=base_url,
         empresa=empresa,
@@ -144,7 +144,7 @@ def deactivate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as
     Examples:
       facturaonline series deactivate 19846 --empresa EKU9003173C9
     """
-    runner.run(
+    client_command.run(
         lambda client: client.series.deactivate(uid),
         base_url=base_url,
         empresa=empresa,
@@ -164,10 +164,12 @@ def delete(
 
     Without a terminal for the question, --yes is required (else the exit code is 2).
     """
-    runner.confirm(yes)
+    client_command.confirm(yes)
 
     # The question is asked outside the event loop: it may take minutes. Both calls use the same keys.
-    credentials, serie = runner.run(lambda client: _read_with_keys(client, uid), base_url=base_url, empresa=empresa)
+    credentials, serie = client_command.run(
+        lambda client: _read_with_keys(client, uid), base_url=base_url, empresa=empresa
+    )
     name = message(
         "cli.serie_name",
         letra=serie.letra,
@@ -175,9 +177,9 @@ def delete(
         uid=str(serie.uid),
         estatus=serie.estatus,
     )
-    runner.confirm(yes, message("cli.serie_delete", serie=name))
+    client_command.confirm(yes, message("cli.serie_delete", serie=name))
 
-    runner.run(
+    client_command.run(
         lambda client: client.series.delete(uid),
         base_url=base_url,
         credentials=credentials,
@@ -202,7 +204,7 @@ app: typer.Typer = command_group(
 
 
 async def _read_with_keys(client: FacturaOnline, uid: str) -> tuple[Credentials, Serie]:
-    return client.credentials, runner.check_uid(await client.series.get(uid), uid)
+    return client.credentials, client_command.check_uid(await client.series.get(uid), uid)
 
 
 def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | None) -> str:
@@ -219,7 +221,7 @@ def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | Non
         if tipo.strip() not in TIPOS_DOCUMENTO:
             sys.stderr.write(printable(message("cli.tipo_documento_undocumented", tipo_documento=tipo)) + "\n")
         return TipoDocumento.other(tipo)
-    series = runner.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
+    series = client_command.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
     if any(serie.key[1] == key_part(tipo) for serie in series):
         return TipoDocumento.other(tipo)
     text = message("series.misspelt_tipo", value=f"{tipo!r:.80}", meant=found.meant.value)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async._cli import output
+from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.run_texts import (
     format_duration,
     format_example,
@@ -23,7 +24,6 @@ from facturaonline_async._cli.run_texts import (
     next_steps,
     state_name,
 )
-from facturaonline_async._cli.typer_groups import single_command
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.opening import JournalError

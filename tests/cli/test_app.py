@@ -24,7 +24,7 @@ from attrs import frozen
 from cryptography import x509
 
 from facturaonline_async import Credentials, Rate, Sello, connect, testing
-from facturaonline_async._cli import example, provision, run_until_interrupted
+from facturaonline_async._cli import example, interruption, provision
 from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
 from facturaonline_async.sat import _identifiers as identifiers
@@ -391,7 +391,7 @@ def test_the_option_rate_replaces_the_default_rates(tmp_path: Path, monkeypatch:
         return emulators[0]
 
     monkeypatch.setattr(testing, "Emulator", logged)
-    monkeypatch.setattr(run_until_interrupted.asyncio, "run", virtually)  # type: ignore[attr-defined]
+    monkeypatch.setattr(interruption.asyncio, "run", virtually)  # type: ignore[attr-defined]
     with clocks():
         provision.command(plan(tmp_path, 20), rate=Rate(40, 0.5), use_emulator=True, as_json=True)
     times = [request.at for request in emulators[0].requests]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 from attrs import define
 
-from facturaonline_async._cli import run_until_interrupted
+from facturaonline_async._cli import interruption
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._messages import Message, message
@@ -80,7 +80,7 @@ def run(
     call = _Call(maybe, message("cli.nothing_changed"))
     with show_warnings():
         try:
-            return run_until_interrupted.run(call.run(work, base_url, empresa, credentials))
+            return interruption.run(call.run(work, base_url, empresa, credentials))
         except typer.Exit:
             sys.stderr.write(f"{message('cli.interrupted').then(call.outcome)}\n")
             raise
