@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from facturaonline_async._core.logging import RedactingFilter
+    from facturaonline_async._secrets import Secret
     from facturaonline_async.client import FacturaOnline, SessionManager, connect
     from facturaonline_async.config import (
         FACTURA_COM_PRODUCTION,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         Credentials,
         Rate,
         RetryPolicy,
-        Secret,
     )
     from facturaonline_async.empresas import CambiosEmpresa, CorreoSmtp, Empresa, EmpresaService, NuevaEmpresa
     from facturaonline_async.errors import (
@@ -50,10 +50,11 @@ else:  # what a process does not use, it does not import: the command starts wit
         __name__,
         {
             "_core.logging": ["RedactingFilter"],
+            "_secrets": ["Secret"],
             "client": ["FacturaOnline", "SessionManager", "connect"],
             "config": [
                 *("FACTURA_COM_PRODUCTION", "FACTURA_COM_SANDBOX", "PRODUCTION", "SANDBOX"),
-                *("Config", "Credentials", "Rate", "RetryPolicy", "Secret"),
+                *("Config", "Credentials", "Rate", "RetryPolicy"),
             ],
             "empresas": ["CambiosEmpresa", "CorreoSmtp", "Empresa", "EmpresaService", "NuevaEmpresa"],
             "errors": [

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from facturaonline_async._cli.passwords import read_password
 from facturaonline_async._messages import message
-from facturaonline_async.config import Secret
+from facturaonline_async._secrets import Secret
 from facturaonline_async.empresas._models import CorreoSmtp
 from facturaonline_async.sello import Sello, read_file
 

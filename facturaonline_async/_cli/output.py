@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.text import Text
 
 from facturaonline_async._core.redaction import redact
+from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
-from facturaonline_async.config import Secret
 from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.series._models import Serie
 

@@ -12,7 +12,7 @@ import sys
 import typer
 
 from facturaonline_async._messages import message
-from facturaonline_async.config import Secret
+from facturaonline_async._secrets import Secret
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["read_password"]

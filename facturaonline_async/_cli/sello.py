@@ -21,8 +21,8 @@ from facturaonline_async import bulk
 from facturaonline_async._cli import interruption, output, progress, sello_pairs
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._messages import Message, message
+from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async._text import printable_path
-from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
 from facturaonline_async.provision._plan.file_rows import FaultyRow

@@ -10,8 +10,8 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async._text import printable_path
-from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import read_file

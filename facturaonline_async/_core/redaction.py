@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from facturaonline_async._secrets import Secret
 from facturaonline_async._text import plain_text
-from facturaonline_async.config import Secret
 
 __all__ = ["looks_secret", "redact"]
 

@@ -13,8 +13,9 @@ from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret
 from facturaonline_async._validators import type_name
-from facturaonline_async.config import Credentials, Secret
+from facturaonline_async.config import Credentials
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,

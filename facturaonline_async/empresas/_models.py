@@ -14,9 +14,10 @@ from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._core.protocol.extra import NO_EXTRA, Extra
 from facturaonline_async._core.protocol.lazy_secrets import SECRET_SLOTS, KeepsSecrets
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret, to_secret
 from facturaonline_async._text import compose, is_latin
 from facturaonline_async._validators import count, instance_of, positive_int, required_text, text
-from facturaonline_async.config import Credentials, Secret, to_secret
+from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
 from facturaonline_async.sat._regimenes import Regimen, find_regimen
 from facturaonline_async.sello import Sello

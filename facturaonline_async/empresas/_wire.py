@@ -16,8 +16,9 @@ from facturaonline_async._core.protocol.bodies import Body, File, Value, form
 from facturaonline_async._core.protocol.extra import mask_extra
 from facturaonline_async._core.protocol.structure import make_form_writer, make_reader
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret
 from facturaonline_async._validators import is_one_line, one_line, type_name
-from facturaonline_async.config import Secret, Upload
+from facturaonline_async.config import Upload
 from facturaonline_async.empresas._models import (
     CambiosEmpresa,
     CorreoSmtp,

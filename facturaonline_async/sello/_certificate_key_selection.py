@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async.sello._certificate import Certificate, PublicNumbers
 from facturaonline_async.sello._file_kind import Content, FileKind, first_recognised, recognise_all
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from facturaonline_async._messages import Message, message
+from facturaonline_async._secrets import SecretBytes
 from facturaonline_async._text import printable
 from facturaonline_async._validators import is_one_line, type_name
-from facturaonline_async.config import SecretBytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from facturaonline_async._messages import Message
-from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async.sello import (
     _der as der,
     _text_decoding as text_decoding,

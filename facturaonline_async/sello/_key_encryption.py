@@ -12,7 +12,7 @@ from typing import Final
 from attrs import frozen
 
 from facturaonline_async._messages import Message, message
-from facturaonline_async.config import SecretBytes
+from facturaonline_async._secrets import SecretBytes
 from facturaonline_async.sello import _der as der
 
 __all__ = ["Encryption", "inspect_encryption", "to_canonical"]

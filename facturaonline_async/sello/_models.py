@@ -10,9 +10,9 @@ import anyio.to_thread
 from attrs import field, frozen
 
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async._text import printable_path
 from facturaonline_async._validators import instance_of, is_one_line, type_name
-from facturaonline_async.config import Secret, SecretBytes, to_secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sello._certificate_key_selection import select
 from facturaonline_async.sello._file_kind import decode_base64_text

@@ -14,8 +14,8 @@ from urllib.parse import unquote_to_bytes
 from attrs import field, frozen
 
 from facturaonline_async._messages import Message, message
+from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async._text import TO_LATIN
-from facturaonline_async.config import Secret, SecretBytes
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import _key_encryption as key_encryption
 from facturaonline_async.sello._private_key import WrongPasswordError, encode_password, open_private_key

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from facturaonline_async._messages import Message, message
-from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async.sello import _key_encryption as key_encryption
 from facturaonline_async.sello._certificate import PublicNumbers
 from facturaonline_async.sello._cryptography_guards import is_input_error, suppress_warnings

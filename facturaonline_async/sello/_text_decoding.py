@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from facturaonline_async.config import Secret, SecretBytes
+from facturaonline_async._secrets import Secret, SecretBytes
 
 __all__ = ["PemBlock", "base64_contents", "decode_text", "pem_blocks", "strip_wrapping", "unescape"]
 

@@ -12,8 +12,8 @@ from typing import Final
 from attrs import field, frozen
 
 from facturaonline_async._messages import Message, message
+from facturaonline_async._secrets import SecretBytes
 from facturaonline_async._text import TO_LATIN
-from facturaonline_async.config import SecretBytes
 
 __all__ = ["Restoration", "describe_loss", "undo_text_mode"]
 

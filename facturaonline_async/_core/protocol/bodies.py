@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from facturaonline_async._messages import message
-from facturaonline_async.config import Secret, to_secret_bytes
+from facturaonline_async._secrets import Secret, to_secret_bytes
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["Body", "File", "Value", "form", "json_body"]

@@ -17,8 +17,9 @@ from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol.json import JsonError, Rows, decode, looks_truncated
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret
 from facturaonline_async._text import fold, plain_text
-from facturaonline_async.config import Credentials, Secret
+from facturaonline_async.config import Credentials
 from facturaonline_async.errors import (
     ApiError,
     AuthenticationError,

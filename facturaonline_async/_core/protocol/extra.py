@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from facturaonline_async._core.redaction import looks_secret, redact
-from facturaonline_async.config import Secret
+from facturaonline_async._secrets import Secret
 
 __all__ = ["NO_EXTRA", "Extra", "extra_text", "is_secret_name", "mask_extra"]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import fields
 
-from facturaonline_async.config import Secret, hidden_slots
+from facturaonline_async._secrets import Secret, hidden_slots
 
 __all__ = ["SECRET_SLOTS", "KeepsSecrets", "LazySecret"]
 

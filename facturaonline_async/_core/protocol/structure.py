@@ -21,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from facturaonline_async._core.protocol.lazy_secrets import SECRET_SLOTS, KeepsSecrets, LazySecret
 from facturaonline_async._core.protocol.optional_fields import OPTIONAL_READERS, make_optional_reader
 from facturaonline_async._messages import Message, message
-from facturaonline_async.config import Secret
+from facturaonline_async._secrets import Secret
 
 __all__ = ["StructureError", "make_form_writer", "make_json_writer", "make_reader"]
 

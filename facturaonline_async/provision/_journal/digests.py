@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from attrs import fields
 
-from facturaonline_async.config import Secret
+from facturaonline_async._secrets import Secret
 from facturaonline_async.empresas._models import CorreoSmtp, NuevaEmpresa
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.sello import Sello

@@ -11,7 +11,7 @@ from typing import Any
 import anyio.to_thread
 from attrs import field, frozen
 
-from facturaonline_async.config import Secret, to_secret
+from facturaonline_async._secrets import Secret, to_secret
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._plan.models import Existing, PlanSerie
 from facturaonline_async.sello import Kind, Sello, read_file
