@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from facturaonline_async import FacturaOnline
-from facturaonline_async.series._service import serie_resource
+from facturaonline_async.series._service import desired_serie
 
 __all__ = ["create_after"]
 
 
 async def create_after(client: FacturaOnline, letra: str, record: Callable[[], Awaitable[None]]) -> None:
     """Create a serie; await `record` before its first byte."""
-    resource = serie_resource(client.series, letra=letra, tipo_documento="factura", folio=None)
-    async for attempt in await resource.attempts():
+    desired = desired_serie(client.series, letra=letra, tipo_documento="factura", folio=None)
+    async for attempt in await desired.attempts():
         async with attempt:
             await record()
             await attempt.send()

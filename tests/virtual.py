@@ -21,7 +21,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 import anyio.to_thread
 import pytest
 
-from facturaonline_async.provision._engine import audit, create, resume, series as run_series, step_store, waiting_rows
+from facturaonline_async.provision._engine import audit, creator, resume, series as run_series, step_store, waiting_rows
 from facturaonline_async.provision._journal import opening, writer
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing._emulator import empresas, series, server, state
@@ -40,7 +40,7 @@ _READERS = (
     opening,
     waiting_rows,
     resume,
-    create,
+    creator,
     step_store,
     series,
     server,

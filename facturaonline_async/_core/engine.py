@@ -18,7 +18,8 @@ from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.window import CATCH_UP
 from facturaonline_async._core.logging import LOGGER, log
 from facturaonline_async._core.once.keyed_lock import KeyedLock
-from facturaonline_async._core.once.pending import MemoryStore, PendingCreates
+from facturaonline_async._core.once.memory_store import MemoryStore
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.singleflight import SingleFlight
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body

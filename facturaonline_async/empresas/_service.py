@@ -34,7 +34,7 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
-__all__ = ["EmpresaResource", "EmpresaService", "empresa_resource"]
+__all__ = ["DesiredEmpresa", "EmpresaService", "desired_empresa"]
 
 _ROWS_PER_CHECKPOINT: Final = 500
 """Rows processed between two checkpoints of the event loop."""
@@ -240,14 +240,14 @@ class EmpresaService:
         """
         if validate:
             await self._validate(nueva, wire.CREATE.name)
-        resource = self._resource(nueva)
-        await create(self._engine.creates, resource)
-        assert resource.created is not None  # noqa: S101  # set by the answer, else an error was raised
-        return resource.created
+        desired = self._desired(nueva)
+        await create(self._engine.creates, desired)
+        assert desired.created is not None  # noqa: S101  # set by the answer, else an error was raised
+        return desired.created
 
-    def _resource(self, nueva: NuevaEmpresa) -> EmpresaResource:
+    def _desired(self, nueva: NuevaEmpresa) -> DesiredEmpresa:
         """Return a company that should exist; its data have been validated."""
-        return EmpresaResource(self, self._engine, self._credentials, nueva)
+        return DesiredEmpresa(self, self._engine, self._credentials, nueva)
 
     async def ensure(self, nueva: NuevaEmpresa, *, validate: bool = True) -> Empresa:
         """Return the company with this RFC and its own keys; create it if it is missing.
@@ -283,7 +283,7 @@ class EmpresaService:
         """
         if validate:
             await self._validate(nueva, wire.CREATE.name)
-        return await ensure(self._engine, self._engine.creates, self._resource(nueva))
+        return await ensure(self._engine, self._engine.creates, self._desired(nueva))
 
     async def update(self, uid: int | str, cambios: CambiosEmpresa, *, validate: bool = True) -> Empresa:
         """Change a company (``POST /v4/account/{uid}/update``).
@@ -423,7 +423,7 @@ class EmpresaService:
 
 
 @define(eq=False)
-class EmpresaResource:
+class DesiredEmpresa:
     """A company that should exist.
 
     Attributes:
@@ -494,7 +494,7 @@ class EmpresaResource:
         return self.created.uid
 
 
-def empresa_resource(empresas: EmpresaService, nueva: NuevaEmpresa) -> EmpresaResource:
+def desired_empresa(empresas: EmpresaService, nueva: NuevaEmpresa) -> DesiredEmpresa:
     """Return a company that should exist in the account of this service.
 
     Args:
@@ -502,7 +502,7 @@ def empresa_resource(empresas: EmpresaService, nueva: NuevaEmpresa) -> EmpresaRe
         nueva: its data, which have been validated.
 
     """
-    return empresas._resource(nueva)  # noqa: SLF001  # not for users
+    return empresas._desired(nueva)  # noqa: SLF001  # not for users
 
 
 def _read_written(engine: Engine, reply: Reply, *, rfc: str, uid: str = "") -> Empresa:

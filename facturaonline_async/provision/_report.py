@@ -67,8 +67,8 @@ class RowOutcome:
     @property
     def ok(self) -> bool:
         """Whether the company and all its series exist and were read back."""
-        is_seen = self.state.is_there and not self.reason
-        return is_seen and all(serie.state.is_there and not serie.reason for serie in self.series)
+        is_verified = self.state.is_there and not self.reason
+        return is_verified and all(serie.state.is_there and not serie.reason for serie in self.series)
 
 
 @define(kw_only=True)

@@ -18,7 +18,7 @@ from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.audit import Audit
-from facturaonline_async.provision._engine.create import Creator
+from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.recorder import Recorder, StepEvent
@@ -127,7 +127,7 @@ async def provision(
             )
         recorder, pending, stopping = Recorder(opened, on_event), engine.pending, asyncio.Event()
         creator = Creator(engine.locks, pending, recorder, settle, stopping)
-        stack.enter_context(creator.working())
+        stack.enter_context(creator.subscribed())
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
         settle_wait = SettleWait(opened, inventory, settle, stopping) if opened is not None else None
         await inventory.read({normalize_rfc(row.rfc) for row in plan})

@@ -146,7 +146,7 @@ class Step:
         return self.owner, self.kind, _SEPARATOR.join(self.natural_key)
 
     @property
-    def is_seen(self) -> bool:
+    def is_verified(self) -> bool:
         """Whether the step is DONE with a known uid and no open reason."""
         return self.state is StepState.DONE and self.uid is not None and not self.reason
 

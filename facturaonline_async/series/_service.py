@@ -25,7 +25,7 @@ from facturaonline_async.series import _wire as wire
 from facturaonline_async.series._models import Serie, by_key, key_part, serie_key
 from facturaonline_async.series._tipo_documento import TipoDocumento, misspelling
 
-__all__ = ["SerieResource", "SeriesService", "serie_resource"]
+__all__ = ["DesiredSerie", "SeriesService", "desired_serie"]
 
 
 @frozen
@@ -127,7 +127,7 @@ class SeriesService:
             OutcomeUnknownError: it may have been created. Look before you repeat: the API would create a second one.
 
         """
-        await create(self._engine.creates, self._resource(letra=letra, tipo_documento=tipo_documento, folio=folio))
+        await create(self._engine.creates, self._desired(letra=letra, tipo_documento=tipo_documento, folio=folio))
 
     async def ensure(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None = None) -> Serie:
         """Return the serie with this letra and tipo_documento; create it if it is missing.
@@ -155,13 +155,13 @@ class SeriesService:
             UnreadableAnswerError: it was created, but no list has shown it before the deadline.
 
         """
-        resource = self._resource(letra=letra, tipo_documento=tipo_documento, folio=folio)
-        return await ensure(self._engine, self._engine.creates, resource)
+        desired = self._desired(letra=letra, tipo_documento=tipo_documento, folio=folio)
+        return await ensure(self._engine, self._engine.creates, desired)
 
-    def _resource(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> SerieResource:
+    def _desired(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> DesiredSerie:
         """Return a serie that should exist; its arguments are validated."""
         body = wire.write_nueva_serie(letra, tipo_documento, folio)
-        return SerieResource(self, self._engine, self._credentials, letra, tipo_documento, body)
+        return DesiredSerie(self, self._engine, self._credentials, letra, tipo_documento, body)
 
     async def activate(self, uid: int | str) -> None:
         """Make a paused serie usable again (``POST /v4/series/{uid}/up``).
@@ -231,7 +231,7 @@ class SeriesService:
 
 
 @frozen
-class SerieResource:
+class DesiredSerie:
     """A serie that should exist.
 
     Attributes:
@@ -340,9 +340,9 @@ class SerieResource:
         return by_key(await self._series.list())
 
 
-def serie_resource(
+def desired_serie(
     series: SeriesService, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None
-) -> SerieResource:
+) -> DesiredSerie:
     """Return a serie that should exist in the company of this service.
 
     Args:
@@ -355,4 +355,4 @@ def serie_resource(
         InvalidInputError: an argument is invalid.
 
     """
-    return series._resource(letra=letra, tipo_documento=tipo_documento, folio=folio)  # noqa: SLF001  # not for users
+    return series._desired(letra=letra, tipo_documento=tipo_documento, folio=folio)  # noqa: SLF001  # not for users

@@ -26,7 +26,7 @@ from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 from facturaonline_async.provision import Plan, Run, RunReport, _run, provision
-from facturaonline_async.provision._engine import audit, create, resume, series as run_series, step_store, waiting_rows
+from facturaonline_async.provision._engine import audit, creator, resume, series as run_series, step_store, waiting_rows
 from facturaonline_async.provision._journal import schema, writer
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.testing._emulator import empresas, series, state
@@ -261,7 +261,7 @@ class World:
                 writer,
                 waiting_rows,
                 resume,
-                create,
+                creator,
                 step_store,
                 schema,
                 empresas,

@@ -65,9 +65,9 @@ from facturaonline_async.errors import (
 )
 
 __all__ = [
+    "CreateOutcome",
+    "DesiredObject",
     "HasUid",
-    "Outcome",
-    "Resource",
     "create",
     "create_once",
     "ensure",
@@ -94,7 +94,7 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
 
-class Resource(Protocol[V]):
+class DesiredObject(Protocol[V]):
     """One object that should exist, and how the API creates and shows it.
 
     Each service implements it once.
@@ -143,7 +143,7 @@ class Resource(Protocol[V]):
 
 
 @define(eq=False)  # never changed; see `Seen`
-class Outcome(Generic[V]):
+class CreateOutcome(Generic[V]):
     """What is known after one pass of `create_once`.
 
     Attributes:
@@ -169,14 +169,14 @@ class Outcome(Generic[V]):
 # ── One pass ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def create_once(store: Store, resource: Resource[V], *, seen: Seen | None = None) -> Outcome[V]:
+async def create_once(store: Store, desired: DesiredObject[V], *, seen: Seen | None = None) -> CreateOutcome[V]:
     """Create the object unless it exists or may exist; do not wait for lists.
 
     The caller holds the keyed lock of the object, so that the tasks of a session take turns.
 
     Args:
         store: Record of creates.
-        resource: The object.
+        desired: The object.
         seen: What the store knew before a list that lacks the object; None: look and list first.
 
     Raises:
@@ -185,40 +185,40 @@ async def create_once(store: Store, resource: Resource[V], *, seen: Seen | None 
     """
     while True:
         if seen is None:
-            seen = await _look(store, resource.key)
-            if values := await resource.find_all():
+            seen = await _look(store, desired.key)
+            if values := await desired.find_all():
                 return await _adopt(store, seen, values)
             if seen.pending is not None:
-                if (await _look(store, resource.key)).pending is not None:
-                    return _still_pending(resource, seen, seen.pending)
+                if (await _look(store, desired.key)).pending is not None:
+                    return _still_pending(desired, seen, seen.pending)
                 seen = None  # it ended while the list was read, so that the list may be older
                 continue
-        outcome = await send_once(store, resource, seen)
+        outcome = await send_once(store, desired, seen)
         if outcome is None:
             seen = None
             continue
-        if isinstance(outcome.error, ApiError) and (found := await _look_after_refusal(resource, outcome.error)):
+        if isinstance(outcome.error, ApiError) and (found := await _look_after_refusal(desired, outcome.error)):
             return await _adopt(store, outcome.of, found)
         if hasattr(outcome.error, "__notes__"):  # the search after the refusal failed
             await store.end(outcome.of, Result(outcome.state, error=outcome.error))
         return outcome
 
 
-async def send_once(store: Store, resource: Resource[V], seen: Seen) -> Outcome[V] | None:
+async def send_once(store: Store, desired: DesiredObject[V], seen: Seen) -> CreateOutcome[V] | None:
     """Send the create, recorded before its first byte.
 
     It returns None if the store refused to begin.
 
     Args:
         store: Record of creates.
-        resource: The object.
+        desired: The object.
         seen: What the store knew about the object.
 
     """
     grant: Grant | None = None
     attempts, uid, nonce = None, None, os.urandom(8).hex()
     try:
-        attempts = await resource.attempts()
+        attempts = await desired.attempts()
         async for attempt in attempts:
             async with attempt:
                 before, grant = grant, await store.begin(seen, nonce)
@@ -226,10 +226,10 @@ async def send_once(store: Store, resource: Resource[V], seen: Seen) -> Outcome[
                     if before is not None:  # of an attempt that was certainly not done
                         await store.end(before, Result(StepState.PLANNED))
                     return None
-                uid = resource.created_uid(await attempt.send())
-        outcome: Outcome[V] = Outcome(grant or seen, StepState.DONE, Origin.CREATED, uid=uid)
+                uid = desired.created_uid(await attempt.send())
+        outcome: CreateOutcome[V] = CreateOutcome(grant or seen, StepState.DONE, Origin.CREATED, uid=uid)
     except Exception as error:  # noqa: BLE001  # the create may have been done
-        outcome = Outcome(grant or seen, state_after(error), error=error)
+        outcome = CreateOutcome(grant or seen, state_after(error), error=error)
     except asyncio.CancelledError:
         if grant is not None and attempts is not None:
             state = StepState.UNKNOWN if attempts.may_be_done else StepState.PLANNED
@@ -244,20 +244,20 @@ async def send_once(store: Store, resource: Resource[V], seen: Seen) -> Outcome[
         del outcome  # breaks the cycle between the error and this frame
 
 
-async def create(store: Store, resource: Resource[V]) -> str | None:
+async def create(store: Store, desired: DesiredObject[V]) -> str | None:
     """Send the create of an object, whatever exists.
 
     It returns the uid if the answer has one.
 
     Args:
         store: Record of creates.
-        resource: The object.
+        desired: The object.
 
     Raises:
         FacturaOnlineError: The create failed; its class says whether it was done.
 
     """
-    outcome = await send_once(store, resource, Seen(resource.key, ANYWAY))
+    outcome = await send_once(store, desired, Seen(desired.key, ANYWAY))
     assert outcome is not None  # noqa: S101  # such a create is never refused
     try:
         if outcome.error is not None:
@@ -271,27 +271,27 @@ async def _look(store: Store, key: Key) -> Seen:
     return (await store.look((key,)))[key]
 
 
-async def _adopt(store: Store, of: Grant | Seen, values: Sequence[V]) -> Outcome[V]:
+async def _adopt(store: Store, of: Grant | Seen, values: Sequence[V]) -> CreateOutcome[V]:
     """Record what exists: once, or several times."""
     uids = tuple(str(value.uid) for value in values)
     state, origin = (StepState.DONE, Origin.ADOPTED) if len(uids) == 1 else (StepState.CONFLICT, None)
     await store.end(of, Result(state, origin, uids))
-    return Outcome(of, state, origin, tuple(values), uids[0])
+    return CreateOutcome(of, state, origin, tuple(values), uids[0])
 
 
-def _still_pending(resource: Resource[V], seen: Seen, pending: Pending) -> Outcome[V]:
+def _still_pending(desired: DesiredObject[V], seen: Seen, pending: Pending) -> CreateOutcome[V]:
     # Only lists can show a confirmed create without a uid. One with a uid may have been deleted since.
     is_unresolved = pending.uid is None and pending.state in {StepState.DONE, StepState.UNRESOLVED}
-    return Outcome(
+    return CreateOutcome(
         seen,
         StepState.UNRESOLVED if is_unresolved else StepState.UNKNOWN,
         uid=pending.uid,
         seconds=pending.seconds,
-        error=pending_error(pending, resource.endpoint.name),
+        error=pending_error(pending, desired.endpoint.name),
     )
 
 
-async def _look_after_refusal(resource: Resource[V], refusal: ApiError) -> Sequence[V]:
+async def _look_after_refusal(desired: DesiredObject[V], refusal: ApiError) -> Sequence[V]:
     """Search once for an object whose create was refused, because it may exist.
 
     After throttling or an authentication failure there is no search: neither says anything about the object.
@@ -299,7 +299,7 @@ async def _look_after_refusal(resource: Resource[V], refusal: ApiError) -> Seque
     if isinstance(refusal, (RateLimitError, AuthenticationError)):
         return ()
     try:
-        return await resource.find_all()
+        return await desired.find_all()
     except FacturaOnlineError as error:
         refusal.add_note(message("calls.refused_and_not_searched", error=text_of(error)))
         return ()
@@ -326,7 +326,7 @@ def pending_error(pending: Pending, endpoint: str) -> OutcomeUnknownError | Unre
 # ── Until it can be read ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def ensure(engine: Engine, store: Store, resource: Resource[V]) -> V:
+async def ensure(engine: Engine, store: Store, desired: DesiredObject[V]) -> V:
     """Return the object, creating it first if it is missing.
 
     Calls with the same key run one at a time. An object that was created or found stays pending until the API's lists
@@ -335,7 +335,7 @@ async def ensure(engine: Engine, store: Store, resource: Resource[V]) -> V:
     Args:
         engine: Engine of the session.
         store: Record of creates.
-        resource: The object.
+        desired: The object.
 
     Raises:
         OutcomeUnknownError: A create got no readable answer, and the object has not shown before the deadline; or an
@@ -344,20 +344,20 @@ async def ensure(engine: Engine, store: Store, resource: Resource[V]) -> V:
         FacturaOnlineError: The list failed, or the create was refused or not sent. Nothing was created.
 
     """
-    async with engine.locks.hold(resource.key):
-        outcome = await create_once(store, resource)
+    async with engine.locks.hold(desired.key):
+        outcome = await create_once(store, desired)
         if outcome.values:
             listed = outcome.values[0]
             unreadable = UnreadableAnswerError(
-                message("calls.not_readable_yet"), endpoint=f"{resource.endpoint.resource}.get", uid=listed.uid
+                message("calls.not_readable_yet"), endpoint=f"{desired.endpoint.resource}.get", uid=listed.uid
             )
-            return await poll_until(engine, partial(resource.complete, listed), problem=unreadable)
+            return await poll_until(engine, partial(desired.complete, listed), problem=unreadable)
         of, uid = outcome.of, outcome.uid
         try:
-            problem = _problem(resource, outcome)
+            problem = _problem(desired, outcome)
         finally:
             del outcome  # breaks the cycle between the error and this frame
-        look = partial(read_pending, resource, uid)
+        look = partial(read_pending, desired, uid)
         try:
             found = await poll_until(engine, look, problem=problem)
         finally:
@@ -366,7 +366,7 @@ async def ensure(engine: Engine, store: Store, resource: Resource[V]) -> V:
         return found
 
 
-def _problem(resource: Resource[V], outcome: Outcome[V]) -> FacturaOnlineError:
+def _problem(desired: DesiredObject[V], outcome: CreateOutcome[V]) -> FacturaOnlineError:
     """Return the error to raise if the object never shows.
 
     If the create was not done, raise its error.
@@ -374,7 +374,7 @@ def _problem(resource: Resource[V], outcome: Outcome[V]) -> FacturaOnlineError:
     error = outcome.error
     if error is None:
         return UnreadableAnswerError(
-            message("calls.created_and_not_shown"), endpoint=resource.endpoint.name, uid=outcome.uid
+            message("calls.created_and_not_shown"), endpoint=desired.endpoint.name, uid=outcome.uid
         )
     if isinstance(error, (OutcomeUnknownError, UnreadableAnswerError)):
         return error
@@ -384,11 +384,11 @@ def _problem(resource: Resource[V], outcome: Outcome[V]) -> FacturaOnlineError:
         del error, outcome  # breaks the cycle between the error and this frame
 
 
-async def read_pending(resource: Resource[V], uid: str | None) -> V | None:
+async def read_pending(desired: DesiredObject[V], uid: str | None) -> V | None:
     """Read once an object that no list has shown: by its uid if known, else by a list.
 
     Args:
-        resource: The object.
+        desired: The object.
         uid: Its uid, or None.
 
     Raises:
@@ -398,12 +398,12 @@ async def read_pending(resource: Resource[V], uid: str | None) -> V | None:
     problem: FacturaOnlineError | None = None
     if uid is not None:
         try:
-            return await resource.read(uid)
+            return await desired.read(uid)
         except (NotFoundError, UnreadableAnswerError) as error:  # the uid may belong to another object
             problem = error
-    for value in await resource.find_all():
+    for value in await desired.find_all():
         if problem is None or str(value.uid) != uid:
-            return await resource.complete(value)
+            return await desired.complete(value)
     if problem is not None:
         try:
             raise problem

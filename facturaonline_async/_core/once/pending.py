@@ -7,17 +7,16 @@ no list shows is created only if no pending create says that it exists, or may e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import cast
 from weakref import WeakValueDictionary
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve
 
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen
+from facturaonline_async._core.once.store import Key
 
-__all__ = ["MemoryStore", "PendingCreate", "PendingCreates", "SessionSubscription", "Version"]
+__all__ = ["PendingCreate", "PendingCreates", "Version"]
 
 _DAY = 86_400.0
 """Seconds beyond its settle time for which a confirmed create without a uid is kept.
@@ -296,80 +295,3 @@ class PendingCreates:
             yield
         finally:
             del self._subscribers[id(keys)]
-
-
-@frozen(eq=False)
-class SessionSubscription:
-    """Keys whose objects other tasks of the session created or found since it began.
-
-    Attributes:
-        changed: Hashes of these keys.
-
-    """
-
-    changed: set[int] = field(factory=set)
-
-    def seen(self, key: Key) -> Seen:
-        """Return what the session knew about a key; see `Subscription.seen`."""
-        return Seen(key, self)
-
-
-@define(eq=False)
-class MemoryStore:
-    """Pending creates of a session as a store.
-
-    Attributes:
-        pending: The pending creates.
-        settle: Seconds after which lists must show an object.
-
-    """
-
-    pending: PendingCreates
-    settle: float
-    _mine: set[int] | None = field(default=None, init=False)  # the keys of this store's subscription
-
-    async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
-        """Return what the session knows about these keys; see `Store.look`."""
-        now, found = asyncio.get_running_loop().time(), {}
-        for key in keys:
-            entry = self.pending.get(key)
-            pending = None if entry is None else Pending(entry.state, entry.until - now, entry.uid, entry.origin)
-            version = self.pending.version(key)
-            found[key] = Seen(key, (version, version.number), pending)
-        return found
-
-    async def begin(self, seen: Seen, nonce: str) -> Grant | None:
-        """Record that a create is about to be sent; see `Store.begin`."""
-        key, mark = seen.key, seen.mark
-        if isinstance(mark, SessionSubscription):
-            is_refused = hash(key) in mark.changed
-        elif mark is ANYWAY:
-            is_refused = False
-        else:
-            version, number = cast("tuple[Version, int]", mark)
-            is_refused = version.number != number
-        if is_refused and not self.pending.is_repeated(key, nonce):
-            return None
-        return Grant(key, self.pending.begin(key, self.settle, nonce=nonce, mine=self._mine))
-
-    async def end(self, of: Grant | Seen, result: Result) -> None:
-        """Record how a create ended, or what a list showed; see `Store.end`."""
-        if result.origin is Origin.ADOPTED or result.state is StepState.CONFLICT:
-            self.pending.see(of.key, result.uids[0], self.settle, mine=self._mine)
-        elif isinstance(of, Grant) and isinstance(of.mark, PendingCreate):
-            self.pending.end(of.key, of.mark, self.settle, result.state, next(iter(result.uids), None))
-
-    async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
-        """Drop the entry of a deleted object; see `Store.forget`."""
-        self.pending.forget(kind, owner, uid)
-
-    @contextmanager
-    def subscribe(self) -> Iterator[SessionSubscription]:
-        """Return a subscription for the ``with`` block; see `Store.subscribe`.
-
-        Creates of this store are not notified to it.
-        """
-        subscription = SessionSubscription()
-        self._mine = subscription.changed
-        with self.pending.subscribe(subscription.changed):
-            yield subscription

@@ -12,7 +12,7 @@ from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.empresas._service import EmpresaService, empresa_resource
+from facturaonline_async.empresas._service import EmpresaService, desired_empresa
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,
@@ -20,7 +20,7 @@ from facturaonline_async.errors import (
     InvalidInputError,
     UnreadableAnswerError,
 )
-from facturaonline_async.provision._engine.create import Creator
+from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.recorder import Recorder, describe
@@ -104,7 +104,7 @@ class EmpresaSteps:
         else:
             nueva = await self._load_validated(progress)
             step.digest = self.recorder.empresa_digest(nueva)
-            await self.creator.create(step, empresa_resource(self._empresas, nueva))
+            await self.creator.create(step, desired_empresa(self._empresas, nueva))
             return
         await self.recorder.save(step)
 

@@ -140,7 +140,7 @@ class _PlanDiff:
             self._unsent.add(rfc)
         # Series that wait for their audit are listed with their company's keys: the row is opened for that.
         is_audited = not (self.report.has_audit and any(step.is_unaudited for step in recorded if not step.is_empresa))
-        if len(recorded) == len(steps) and all(step.is_seen for step in recorded) and is_audited:
+        if len(recorded) == len(steps) and all(step.is_verified for step in recorded) and is_audited:
             self._close_row(recorded)
         elif any(step.state is not StepState.PLANNED for step in recorded):
             progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))

@@ -18,14 +18,14 @@ from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
-from facturaonline_async.provision._engine.create import Creator
+from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._plan.models import PlanSerie
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import Serie, by_key
-from facturaonline_async.series._service import serie_resource
+from facturaonline_async.series._service import desired_serie
 
 __all__ = ["SerieSteps", "digest", "several_series"]
 
@@ -73,7 +73,7 @@ class SerieSteps:
 
         """
         own = progress.own
-        if own is None or all(step.is_seen for step in progress.series):
+        if own is None or all(step.is_verified for step in progress.series):
             return
         # Whether lists certainly show every serie whose create has an unknown outcome.
         is_due = 0 < progress.due <= asyncio.get_running_loop().time()
@@ -158,12 +158,12 @@ class SerieSteps:
     async def _create(self, own: FacturaOnline, rest: Iterator[tuple[PlanSerie, Step]]) -> None:
         """Create series with the company's own keys, one by one, until none is left."""
         for wanted, step in rest:
-            resource = serie_resource(
+            desired = desired_serie(
                 own.series, letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio
             )
             step.digest = self.recorder.digest(partial(digest, wanted))
             with suppress(AuthenticationError):  # this company's keys were refused: the step records it
-                await self.creator.create(step, resource)
+                await self.creator.create(step, desired)
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Poll the list until it shows all created series: their creates return no uid."""

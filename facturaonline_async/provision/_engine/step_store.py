@@ -52,7 +52,7 @@ class StepStore:
     _nonces: dict[Key, str] = field(factory=dict, init=False)
 
     @contextmanager
-    def holding(self, key: Key, step: Step) -> Iterator[None]:
+    def bound(self, key: Key, step: Step) -> Iterator[None]:
         """Let this step be the record of a key inside the ``with`` block.
 
         An intent of a killed process may have been sent at any moment up to now.

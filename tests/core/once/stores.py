@@ -12,7 +12,8 @@ from attrs import define, evolve, field, frozen
 
 from facturaonline_async import NotSentError
 from facturaonline_async._core.once.layered import LayeredStore
-from facturaonline_async._core.once.pending import MemoryStore, PendingCreates
+from facturaonline_async._core.once.memory_store import MemoryStore
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen, Store
 from facturaonline_async.provision._engine.recorder import Recorder
@@ -184,7 +185,7 @@ def steps_of(journal: Journal, steps: Iterable[Step]) -> Iterator[StepStore]:
     store = StepStore(Recorder(journal, None), SETTLE)
     with ExitStack() as stack:
         for step in steps:
-            stack.enter_context(store.holding(key(step.letra), step))
+            stack.enter_context(store.bound(key(step.letra), step))
         yield store
 
 

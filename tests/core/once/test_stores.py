@@ -12,7 +12,7 @@ import pytest
 from attrs import define
 
 from facturaonline_async import NotSentError, ValidationError
-from facturaonline_async._core.once.create import Outcome, create_once
+from facturaonline_async._core.once.create import CreateOutcome, create_once
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Grant, Key, Result, Seen, Store
 from facturaonline_async.provision import JournalError
@@ -318,7 +318,7 @@ async def test_many_tasks_create_each_object_once(name: str, seed: int, tmp_path
         async def want(letra: str, store: Store) -> None:
             """Ask until the object exists."""
             for _ in range(100):
-                outcome: Outcome[Cliente] = await create_once(store, Toy(api, letra))
+                outcome: CreateOutcome[Cliente] = await create_once(store, Toy(api, letra))
                 if outcome.state is StepState.DONE:
                     return
                 await asyncio.sleep(api.dice.uniform(0, 3))

@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from facturaonline_async._core.once.create import HasUid, Outcome, Resource, create_once
+from facturaonline_async._core.once.create import CreateOutcome, DesiredObject, HasUid, create_once
 from facturaonline_async._core.once.keyed_lock import KeyedLock
 from facturaonline_async._core.once.layered import LayeredStore
-from facturaonline_async._core.once.pending import MemoryStore, PendingCreates
+from facturaonline_async._core.once.memory_store import MemoryStore
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Result, Subscription
 from facturaonline_async._messages import message
@@ -54,7 +55,7 @@ class Creator:
         self._store = LayeredStore(MemoryStore(self.pending, self.settle), self._steps)
 
     @contextmanager
-    def working(self) -> Iterator[None]:
+    def subscribed(self) -> Iterator[None]:
         """Notice the creates of other tasks of this session inside the ``with`` block.
 
         Everything that the run lists is listed inside it.
@@ -62,26 +63,26 @@ class Creator:
         with self._store.subscribe() as self._subscription:
             yield
 
-    async def create(self, step: Step, resource: Resource[V]) -> None:
+    async def create(self, step: Step, desired: DesiredObject[V]) -> None:
         """Create a step, and record its result in it.
 
         Args:
             step: a PLANNED step, which a list of this run lacks.
-            resource: the company or serie.
+            desired: the company or serie.
 
         Raises:
             AuthenticationError: the API refused the keys; the step is FAILED.
             JournalError: the journal could not be written.
 
         """
-        assert self._subscription is not None  # noqa: S101  # inside `working`
+        assert self._subscription is not None  # noqa: S101  # inside `subscribed`
         step.reason = ""
-        async with self.locks.hold(resource.key):
-            with self._steps.holding(resource.key, step):
+        async with self.locks.hold(desired.key):
+            with self._steps.bound(desired.key, step):
                 try:
-                    outcome = await create_once(self._store, resource, seen=self._subscription.seen(resource.key))
+                    outcome = await create_once(self._store, desired, seen=self._subscription.seen(desired.key))
                     if outcome.seconds is not None:
-                        await self._adopt_or_wait(step, resource, outcome, outcome.seconds)
+                        await self._adopt_or_wait(step, desired, outcome, outcome.seconds)
                 except StoppedError as error:
                     step.reason = describe(error)
                     return
@@ -97,12 +98,14 @@ class Creator:
         finally:
             del outcome  # breaks the cycle between the error and this frame
 
-    async def _adopt_or_wait(self, step: Step, resource: Resource[V], outcome: Outcome[V], seconds: float) -> None:
+    async def _adopt_or_wait(
+        self, step: Step, desired: DesiredObject[V], outcome: CreateOutcome[V], seconds: float
+    ) -> None:
         """Adopt what another task of this session created, or wait for its pending create."""
         value = None
         if outcome.uid is not None:
             with suppress(NotFoundError):
-                value = await resource.read(outcome.uid)
+                value = await desired.read(outcome.uid)
         if value is not None:
             await self._store.end(outcome.of, Result(StepState.DONE, Origin.ADOPTED, (str(value.uid),)))
             return
