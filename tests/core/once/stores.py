@@ -15,7 +15,7 @@ from facturaonline_async._core.once.layered import LayeredStore
 from facturaonline_async._core.once.memory_store import MemoryStore
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async._core.once.store import Grant, Key, Pending, Result, Seen, Store
+from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen, Store
 from facturaonline_async.provision._engine.recorder import Recorder
 from facturaonline_async.provision._engine.step_store import StepStore
 from facturaonline_async.provision._journal.writer import Journal
@@ -73,14 +73,14 @@ class Network:
         return answer
 
     def next_number(self) -> int:
-        """Return the number of the next create."""
+        """Return the number of the next create, or of the next object that is found."""
         self._number += 1
         return self._number
 
 
 @frozen
 class _Since:
-    """Subscription of a shared store: a number tells which creates began later."""
+    """Subscription of a shared store: a number says which creates began later."""
 
     number: int
 
@@ -128,6 +128,8 @@ class RemoteStore:
             is_mine = row is not None and row.nonce == nonce
             if isinstance(seen.mark, _Since):
                 is_refused = row is not None and (row.number > seen.mark.number or row.until > now)
+            elif seen.mark is ANYWAY:
+                is_refused = False
             else:
                 is_refused = (0 if row is None else row.number) != seen.mark
             if is_refused and not is_mine:
@@ -148,7 +150,7 @@ class RemoteStore:
             row, uid = rows.get(of.key), next(iter(result.uids), None)
             if result.origin is Origin.ADOPTED or result.state is StepState.CONFLICT:
                 if row is None or row.uid != uid:
-                    number = 0 if row is None else row.number
+                    number = self.network.next_number()
                     rows[of.key] = _Row(number, StepState.DONE, until, uid=uid, origin=Origin.ADOPTED)
             elif isinstance(of, Grant) and row is not None and row.number == of.mark:
                 is_open = result.state not in {StepState.PLANNED, StepState.FAILED}

@@ -14,7 +14,7 @@ from attrs import define
 from facturaonline_async import NotSentError, ValidationError
 from facturaonline_async._core.once.create import CreateOutcome, create_once
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async._core.once.store import Grant, Key, Result, Seen, Store
+from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Result, Seen, Store
 from facturaonline_async.provision import JournalError
 from tests.core.once import worlds
 from tests.core.once.stores import OWNER, SETTLE, STORES, journal, key, steps_of, written
@@ -105,6 +105,42 @@ async def test_begin_is_refused_for_what_was_pending_at_the_subscription(stores:
         assert await store.begin(await look(store, key("A")), "mine") is not None
 
 
+async def test_begin_is_refused_after_a_create_that_has_expired_and_was_found_again(
+    stores: tuple[Store, Store],
+) -> None:
+    """The caller's list is older than all of that: it waited for a start of the limiter."""
+    store, another = stores
+    mine = await look(store, key("A"))
+    await another.end(await begun(another, key("A")), Result(StepState.DONE, Origin.CREATED, ("7",)))
+    await asyncio.sleep(SETTLE + 1)
+    await another.end(await look(another, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
+
+    assert await store.begin(mine, "mine") is None
+
+
+async def test_a_create_sent_whatever_exists_is_never_refused(stores: tuple[Store, Store]) -> None:
+    store, another = stores
+    mine = Seen(key("A"), ANYWAY)
+    await begun(another, key("A"))
+
+    assert await store.begin(mine, "mine") is not None
+    assert await store.begin(mine, "mine") is not None
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_two_creates_at_once_that_were_both_not_done_leave_nothing_pending(
+    stores: tuple[Store, Store], first: int
+) -> None:
+    """Whichever ends first; each is sent whatever exists."""
+    grants = [await store.begin(Seen(key("A"), ANYWAY), f"nonce {number}") for number, store in enumerate(stores)]
+    for number in (first, 1 - first):
+        grant = grants[number]
+        assert grant is not None
+        await stores[number].end(grant, Result(StepState.FAILED))
+
+    assert shown(await look(stores[0], key("A"))) is None
+
+
 @pytest.mark.parametrize("state", [StepState.PLANNED, StepState.FAILED])
 async def test_a_create_that_was_not_done_is_not_pending(store: Store, state: StepState) -> None:
     await store.end(await begun(store, key("A")), Result(state, error=NotSentError("no")))
@@ -139,13 +175,38 @@ async def test_an_unreadable_yes_stays_pending_beyond_the_settle_time(store: Sto
     assert shown(await look(store, key("A"))) == (StepState.UNRESOLVED, None)
 
 
-@pytest.mark.parametrize("name", [each for each in STORES if each != "journal"])
+# A journal alone says DONE, and a run creates no such step.
+shared_store = pytest.mark.parametrize("name", [each for each in STORES if each != "journal"])
+
+
+@shared_store
 async def test_what_a_list_showed_is_known_by_its_uid(name: str, tmp_path: Path) -> None:
-    """A journal alone says DONE, and a run creates no such step."""
     async with STORES[name](tmp_path) as (store, _):
         await store.end(await look(store, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
 
         assert shown(await look(store, key("A"))) == (StepState.DONE, "7")
+
+
+@shared_store
+@pytest.mark.parametrize("mark", ["look", "subscription"])
+async def test_begin_is_refused_after_the_object_was_found(name: str, tmp_path: Path, mark: str) -> None:
+    async with STORES[name](tmp_path) as (store, another):
+        with store.subscribe() as subscription:
+            mine = subscription.seen(key("A")) if mark == "subscription" else await look(store, key("A"))
+            await another.end(await look(another, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
+
+            assert await store.begin(mine, "mine") is None
+
+
+@shared_store
+async def test_begin_is_not_repeated_after_the_object_was_found(name: str, tmp_path: Path) -> None:
+    """The first attempt was certainly not done, and another task found the object before the second one."""
+    async with STORES[name](tmp_path) as (store, another):
+        mine = await look(store, key("A"))
+        assert await store.begin(mine, "mine") is not None
+        await another.end(await look(another, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
+
+        assert await store.begin(mine, "mine") is None
 
 
 async def test_a_deleted_object_is_not_pending(store: Store) -> None:
