@@ -69,11 +69,14 @@ def slow(seconds: float) -> Act:
 
 
 def delayed(act: Act, *, before: float = 0.0, after: float = 0.0) -> Act:
-    """Let something happen so many seconds later, and answer so many seconds after that."""
+    """Let something happen so many seconds later, also to a caller that has gone, and answer later still."""
+
+    async def happen(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
+        await asyncio.sleep(before)
+        return await act(stage, call, arrival)
 
     async def delay(stage: Stage, call: PreparedRequest, arrival: ReceivedRequest) -> Result:
-        await asyncio.sleep(before)
-        result = await act(stage, call, arrival)
+        result = await asyncio.shield(asyncio.create_task(happen(stage, call, arrival)))
         await asyncio.sleep(after)
         return result
 

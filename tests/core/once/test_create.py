@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,10 +31,13 @@ from facturaonline_async import (
 )
 from facturaonline_async._core.once.pending import PendingCreate, PendingCreates
 from facturaonline_async._core.once.states import StepState
+from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import BRIEF
 from tests.plans import nueva
+from tests.provision.stage import REFUSED, YES_IN_OTHER_WORDS as YES, Stage, answered, delayed, lost, run, staged
+from tests.provision.test_model import plan_of
 from tests.virtual import virtually
 
 pytestmark = pytest.mark.virtual_clock
@@ -706,3 +710,78 @@ async def test_a_create_cancelled_in_its_retry_after_a_429_is_pending() -> None:
         creating.cancel()
         await asyncio.wait([creating])
         assert len(client.session._engine.pending) == 1
+
+
+@staged()
+async def test_two_direct_creates_at_once_that_are_both_refused_leave_nothing_pending(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    stage.on("series.create", delayed(REFUSED, before=2), times=1)
+    stage.on("series.create", delayed(REFUSED, before=3), times=1)
+    creates = [client.series.create(letra="F", tipo_documento="factura") for _ in range(2)]
+    ended = await asyncio.gather(*creates, return_exceptions=True)
+    assert [type(each) for each in ended] == [ValidationError, ValidationError]
+    await client.series.ensure(letra="F", tipo_documento="factura")
+    assert stage.count("series.create") == 3
+
+
+# ── Starts of the limiter ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("settle", [0.5, 5.0])
+@pytest.mark.parametrize("what", ["ensures", "creates of one serie", "creates of many companies"])
+def test_no_start_of_a_create_is_wasted(what: str, settle: float) -> None:
+    """The backlog is longer than the settle time, so that entries expire while calls wait."""
+    number = 200
+
+    async def main() -> list[float]:
+        stage = Stage()
+        with stage.rules():
+            async with stage.session(rates=Rate(10, 1), settle=settle, deadline=1000) as client:
+                await asyncio.gather(*(call(client, each) for each in range(number)))
+        return stage.moments("empresas.create" if "companies" in what else "series.create")
+
+    async def call(client: FacturaOnline, each: int) -> None:
+        if what == "ensures":
+            await client.series.ensure(letra=f"F{each}", tipo_documento="factura")
+        elif what == "creates of one serie":
+            await client.series.create(letra="F", tipo_documento="factura")
+        else:
+            await client.empresas.create(nueva(f"AAA010101{each:03}"), validate=False)
+
+    moments = virtually(main())
+    assert len(moments) == number
+    assert moments[-1] - moments[0] == pytest.approx(number / 10, abs=0.5)  # ten starts a second
+
+
+# ── Memory ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ENDS = {"refused": REFUSED, "lost": lost(), "keys refused": answered(401), "confirmed and unreadable": YES}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("user", ["ensure", "create", "run"])
+@staged()
+async def test_a_failed_create_keeps_no_request_alive(stage: Stage, client: FacturaOnline, user: str, end: str) -> None:
+    """Frames and errors that refer to each other keep the body, with certificates, until the next collection."""
+    stage.on("empresas.create", ENDS[end])
+    users: dict[str, Callable[[], Awaitable[object]]] = {
+        "ensure": lambda: client.empresas.ensure(nueva("EKU9003173C9"), validate=False),
+        "create": lambda: client.empresas.create(nueva("EKU9003173C9"), validate=False),
+        "run": lambda: run(client, plan_of([0]), audit=False),
+    }
+    gc.collect()
+    gc.disable()
+    try:
+        before = requests_alive()
+        with contextlib.suppress(FacturaOnlineError):
+            await users[user]()
+        await asyncio.sleep(0)
+        assert requests_alive() - before == 0
+    finally:
+        gc.enable()
+
+
+def requests_alive() -> int:
+    """Return the number of requests and errors that nothing has freed."""
+    return sum(isinstance(each, (PreparedRequest, FacturaOnlineError)) for each in gc.get_objects())
