@@ -31,6 +31,7 @@ from facturaonline_async import (
     Sello,
     SessionManager,
 )
+from facturaonline_async._core.http.transport import Transport
 from facturaonline_async._core.protocol.envelope import RawResponse, parse_envelope
 from facturaonline_async.empresas import _wire as empresas
 from facturaonline_async.provision import Plan, PlanSerie
@@ -183,6 +184,18 @@ async def test_a_refused_connection_shows_no_secret() -> None:
             with pytest.raises(FacturaOnlineError) as caught:
                 await call(FacturaOnline(session, KEYS))
             assert shown(caught.value) == []
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_an_unexpected_exception_in_a_request_shows_no_secret(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def attempt(*_: object) -> None:
+        raise RuntimeError("a fault of the library")
+
+    monkeypatch.setattr(Transport, "attempt", attempt)
+    async with SessionManager(evolve(QUICK, base_url="http://127.0.0.1:9")) as session:
+        with pytest.raises(RuntimeError) as caught:
+            await CALLS[name](FacturaOnline(session, KEYS))
+        assert shown(caught.value) == []
 
 
 # ── Values ────────────────────────────────────────────────────────────────────────────────────────────────────────────
