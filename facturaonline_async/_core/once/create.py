@@ -144,7 +144,7 @@ class DesiredObject(Protocol[V]):
 
 @define(eq=False)  # never changed; see `Seen`
 class CreateOutcome(Generic[V]):
-    """What is known after one pass of `create_once`.
+    """Result of one pass of `create_once`.
 
     Attributes:
         of: Grant of the create, or what the store knew if nothing was begun.
@@ -245,7 +245,7 @@ async def send_once(store: Store, desired: DesiredObject[V], seen: Seen) -> Crea
 
 
 async def create(store: Store, desired: DesiredObject[V]) -> str | None:
-    """Send the create of an object, whatever exists.
+    """Send the create of an object, and ignore what exists.
 
     It returns the uid if the answer has one.
 

@@ -95,7 +95,9 @@ class PendingCreates:
         self._by_uid: dict[tuple[Hashable, Hashable, str], int] = {}  # by kind, owner and uid
         self._without_uid: set[int] = set()  # entries without a uid
         self._sweep_at = _FIRST_SWEEP
-        self._versions: WeakValueDictionary[int, Version] = WeakValueDictionary()  # of the keys that callers look at
+        self._versions: WeakValueDictionary[int, Version] = (
+            WeakValueDictionary()
+        )  # of the keys that callers asked about
         self._subscribers: dict[int, set[int]] = {}
 
     def __len__(self) -> int:
@@ -202,7 +204,7 @@ class PendingCreates:
             self._changed(key, None)
             self.update(key, PendingCreate(asyncio.get_running_loop().time() + seconds, state))
 
-    # ── What is read ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Reads ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def see(self, key: Key, uid: str, settle: float, *, mine: set[int] | None = None) -> None:
         """Record that the object was read; lists may lack it for `settle` seconds.

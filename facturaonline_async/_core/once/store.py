@@ -16,7 +16,7 @@ __all__ = ["ANYWAY", "Grant", "Key", "Pending", "Result", "Seen", "Store", "Subs
 Key: TypeAlias = tuple[Hashable, ...]
 
 
-#: Mark of a create that is sent whatever exists: `Store.begin` never refuses it.
+#: Mark of a create that ignores what exists: `Store.begin` never refuses it.
 ANYWAY: Final = "anyway"
 
 
@@ -112,7 +112,7 @@ class Store(Protocol):
     """
 
     async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
-        """Return what is known about these keys. Call it **before** the list is read.
+        """Return the knowledge about these keys. Call it **before** the list is read.
 
         Args:
             keys: Keys of the objects.

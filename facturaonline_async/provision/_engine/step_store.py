@@ -33,8 +33,8 @@ def stopped(sends: int) -> Message:
 class StepStore:
     """Steps of a run as a store.
 
-    The run owns its journal alone, so that nobody else begins a create of its steps: the journal's lock takes the place
-    of a comparison for each key. A step counts as sent once, however often its attempts were certainly not done.
+    The run owns its journal alone, so that no other task begins a create of its steps: the journal's lock takes the
+    place of a comparison for each key. A step counts as sent once, however often its attempts were certainly not done.
 
     Attributes:
         recorder: Where each step is written.
