@@ -126,14 +126,16 @@ async def provision(
                 await Journal.open(journal, account=client.credentials.fingerprint, host=engine.config.base_url or "")
             )
         recorder, pending, stopping = Recorder(opened, on_event), engine.pending, asyncio.Event()
+        inventory = Inventory(client.empresas, client.credentials.fingerprint)
+        if opened is not None:
+            await resume.restore_open_companies(opened, inventory, pending, settle)
         creator = Creator(engine.locks, pending, recorder, settle, stopping)
         stack.enter_context(creator.subscribed())
-        inventory = Inventory(client.empresas, client.credentials.fingerprint)
         settle_wait = SettleWait(opened, inventory, settle, stopping) if opened is not None else None
         await inventory.read({normalize_rfc(row.rfc) for row in plan})
         resumed = None
         if opened is not None:
-            resumed = await resume.begin(opened, plan, inventory, pending=pending, report=report, settle=settle)
+            resumed = await resume.begin(opened, plan, inventory, report=report, settle=settle)
         check_sello = check_in_thread if engine.config.check_sello else None
         companies = EmpresaSteps(client, inventory, creator, recorder, settle, check_sello, existing)
         run = Run(

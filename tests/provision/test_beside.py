@@ -421,6 +421,23 @@ async def test_an_ensure_does_not_repeat_a_create_that_a_run_restored_while_the_
     assert (report.is_complete, stage.count(EMPRESAS), there(stage)[RFC,]) == (True, 1, 1)
 
 
+@staged()
+async def test_an_ensure_does_not_repeat_an_open_create_while_the_run_that_knows_it_lists(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """The run reads its journal before it lists the companies."""
+    await leave_a_create_open(stage, client)
+    lists = stage.count("empresas.list")
+    async with stage.session() as again:
+        stage.on("empresas.list", slow(8), times=1)
+        running = asyncio.create_task(run(again, plan_of([0]), journal="virtual"))
+        await until(lambda: stage.count("empresas.list") > lists)
+        with pytest.raises(OutcomeUnknownError, match="may still show up"):
+            await again.empresas.ensure(nueva(RFC))
+        _, report = await running
+    assert (report.is_complete, stage.count(EMPRESAS), there(stage)[RFC,]) == (True, 1, 1)
+
+
 @staged(retry=RetryPolicy(transient=8.0, throttled=0.01))
 async def test_an_ensure_does_not_repeat_an_unsent_create_whose_object_a_find_has_shown(
     stage: Stage, client: FacturaOnline

@@ -44,7 +44,6 @@ async def begin(
     plan: Iterable[PlanRow],
     inventory: Inventory,
     *,
-    pending: PendingCreates,
     report: RunReport,
     settle: float,
 ) -> Resumed | None:
@@ -58,7 +57,6 @@ async def begin(
         journal: the open journal.
         plan: rows of the plan.
         inventory: companies that exist; they are the baseline.
-        pending: pending creates of the session; those of earlier runs are added.
         report: counts the rows that earlier runs finished.
         settle: seconds after which lists certainly show a create that took effect.
 
@@ -70,7 +68,7 @@ async def begin(
         JournalError: the journal could not be written.
 
     """
-    comparison = _PlanDiff(journal, inventory, pending, report, settle)
+    comparison = _PlanDiff(journal, inventory, report, settle)
     if not await journal.is_empty():
         for row in plan:
             await comparison.compare_row(row)
@@ -84,6 +82,25 @@ async def begin(
     )
     await journal.checkpoint()
     return None
+
+
+async def restore_open_companies(
+    journal: Journal, inventory: Inventory, pending: PendingCreates, settle: float
+) -> None:
+    """Register companies whose create may have been done with this session.
+
+    It comes before any list: a task of the session that lists now must not create one of them again.
+
+    Args:
+        journal: the open journal.
+        inventory: gives the keys.
+        pending: pending creates of the session.
+        settle: seconds after which lists certainly show a create that took effect.
+
+    """
+    for step in await journal.open_companies():
+        state = StepState.UNKNOWN if step.state is StepState.INTENT else step.state
+        pending.restore(inventory.key(step.rfc), settle, state)
 
 
 async def restore(journal: Journal, progress: RowProgress) -> None:
@@ -112,7 +129,6 @@ class _PlanDiff:
 
     journal: Journal
     inventory: Inventory
-    pending: PendingCreates
     report: RunReport
     settle: float
     resumed: Resumed = field(factory=Resumed, init=False)
@@ -160,8 +176,6 @@ class _PlanDiff:
         if step.state is StepState.UNKNOWN:
             # Counted from now: the wall clock may have been set since the earlier moment was written.
             step.due = time.time() + self.settle
-        if step.is_empresa and step.state in {StepState.UNKNOWN, StepState.UNRESOLVED}:
-            self.pending.restore(self.inventory.key(step.rfc), self.settle, step.state)
         step.number = row.number
         if before != (step.state, step.number, step.due, step.reason):
             self._save.append(step)

@@ -302,6 +302,12 @@ class Journal:
         """Return the steps of a company and its series, in the plan's order."""
         return await self._submit(lambda connection: _read_steps(connection, "WHERE owner = ? ORDER BY rowid", (rfc,)))
 
+    async def open_companies(self) -> list[Step]:
+        """Return the steps of companies whose create may have been done."""
+        states = StepState.INTENT.value, StepState.UNKNOWN.value, StepState.UNRESOLVED.value
+        where = "WHERE kind = 'empresas' AND state IN (?, ?, ?)"
+        return await self._submit(lambda connection: _read_steps(connection, where, states))
+
     async def adjust(
         self,
         *,
