@@ -18,7 +18,7 @@ from types import ModuleType
 import pytest
 
 import facturaonline_async
-from facturaonline_async import bulk, empresas, errors, provision, series, testing
+from facturaonline_async import bulk, empresas, errors, provision, sat, sello, series, testing
 
 PACKAGE = Path(facturaonline_async.__file__).parent
 README = PACKAGE.parent / "README.md"
@@ -42,7 +42,7 @@ def test_the_package_exports_every_name_of_the_contract() -> None:
     assert set(facturaonline_async.__all__) >= PROMISED
 
 
-@pytest.mark.parametrize("module", [facturaonline_async, bulk, empresas, provision, series, testing])
+@pytest.mark.parametrize("module", [facturaonline_async, bulk, empresas, provision, sat, sello, series, testing])
 def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> None:
     assert inspect.ismodule(module)
     exported = module.__all__
@@ -55,7 +55,7 @@ def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> 
     assert set(exported) == (public if module.__file__ and module.__file__.endswith("__init__.py") else set(exported))
 
 
-LAZY = [facturaonline_async, empresas, provision, series, testing]
+LAZY = [facturaonline_async, empresas, provision, sat, sello, series, testing]
 
 
 @pytest.mark.parametrize("package", LAZY)
@@ -97,6 +97,37 @@ def test_the_public_modules_are_attributes_of_the_package_in_a_new_process() -> 
     assert python(f"{code}; print({', '.join(f'package.{each}.__name__' for each in modules)})").split() == [
         f"facturaonline_async.{each}" for each in modules
     ]
+
+
+def test_threads_can_import_all_modules_at_once() -> None:
+    """No package imports a module of its own that modules outside of it import, too.
+
+    If one thread imported the package and another one the module, each would wait for the other's lock.
+    """
+    imports: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = [each for each in ast.walk(tree) if isinstance(each, ast.ImportFrom) and each.module]
+        if path.name == "__init__.py":
+            found = [each for each in found if each in tree.body]  # without those for type checkers
+        imports[name] = {f"{each.module}.{alias.name}" for each in found for alias in each.names}
+    packages = {".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.rglob("__init__.py")}
+    eager = {name for name in packages if any(each.startswith(f"{name}.") for each in imports[name])}
+    modules = {package: {name for name in imports if name.startswith(f"{package}.")} for package in eager}
+
+    assert "facturaonline_async._messages" in eager
+    assert (
+        sorted(
+            f"{name}: {each}"
+            for package in eager
+            for name in imports
+            if name != package and not name.startswith(f"{package}.")
+            for each in imports[name]
+            if any(each == module or each.startswith(f"{module}.") for module in modules[package])
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)

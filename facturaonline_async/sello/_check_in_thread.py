@@ -14,7 +14,9 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from facturaonline_async.sello import CheckReport, Kind, Sello, check
+from facturaonline_async.sello._check_on_demand import check
+from facturaonline_async.sello._models import Sello
+from facturaonline_async.sello._report import CheckReport, Kind
 
 __all__ = ["check_in_thread"]
 
