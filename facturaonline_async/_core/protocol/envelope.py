@@ -14,7 +14,7 @@ from attrs import define, field
 from multidict import CIMultiDict, istr
 
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
-from facturaonline_async._core.protocol.json import JsonError, Rows, decode, looks_truncated
+from facturaonline_async._core.protocol.json import JsonError, LongList, Rows, decode, looks_truncated
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
@@ -50,6 +50,7 @@ _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype\s+html|html)", re.IGNORECASE)
 _PLUGIN: Final = istr("F-PLUGIN")
 _API_KEY: Final = istr("F-Api-Key")
 _SECRET_KEY: Final = istr("F-Secret-Key")
+_PAGE_DIGITS: Final = 9
 _SNIPPET: Final = 500
 _TEXT: Final = 1000
 _READ_FOR_SNIPPET: Final = 1 << 18
@@ -121,9 +122,11 @@ class Reply:
         """Number of the last page if the answer is paginated, else None."""
         pagination = self._envelope.get("pagination")
         last = pagination.get("lastPage") if isinstance(pagination, dict) else None
-        if isinstance(last, str) and last.isascii() and last.isdigit():
-            return int(last[:9])
-        return last if isinstance(last, int) else None
+        if isinstance(last, str) and last.isascii() and last.isdigit() and len(last) <= _PAGE_DIGITS:
+            last = int(last)
+        if isinstance(last, int) and not isinstance(last, bool) and 0 < last < 10**_PAGE_DIGITS:
+            return last
+        return None
 
     def unreadable(self, reason: str) -> UnreadableAnswerError:
         """Return the error for a payload that a reader cannot convert."""
@@ -215,7 +218,7 @@ def _without_verdict(answer: RawResponse, envelope: object, *, is_truncated: boo
     Bare data do not show whether a write was done.
     """
     if answer.endpoint.retry_safety is RetrySafety.READ:
-        if isinstance(envelope, (list, Rows)):
+        if isinstance(envelope, (list, LongList, Rows)):
             return Reply(answer, envelope)
         if isinstance(envelope, dict) and "data" in envelope and not _VERDICT_HINTS & envelope.keys():
             return Reply(answer, envelope["data"], envelope)

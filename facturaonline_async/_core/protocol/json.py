@@ -1,20 +1,22 @@
 """Strict JSON decoder that leaves long lists for later, row by row. No I/O.
 
-Strict means UTF-8, no NaN, no half of a surrogate pair, and nothing behind the value. Of duplicate keys the last one
-counts. Fractions become `Decimal`, with all their digits.
+Strict means UTF-8, no NaN, and nothing behind the value. Of duplicate keys the last one counts. Fractions become
+`Decimal`, with all their digits. One odd value does not make the answer unreadable: a number out of range is None, and
+half of a surrogate pair is U+FFFD.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["JsonError", "Rows", "decode", "looks_truncated"]
+__all__ = ["JsonError", "LongList", "Rows", "decode", "looks_truncated"]
 
 T = TypeVar("T")
 
@@ -24,6 +26,7 @@ _STEP: Final = 1 << 17
 _BOM: Final = b"\xef\xbb\xbf"
 _OBJECT: Final = re.compile(rb"[ \t\n\r]*\{")
 _LIST: Final = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*(?=\{)")
+_OTHER_LIST: Final = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*(?![{\] \t\n\r])")
 _CUT: Final = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 _CONSTANT: Final = re.compile(rb"[\[:,][ \t\n\r]*-?(?:NaN|Infinity)")
 
@@ -35,32 +38,73 @@ class JsonError(ValueError):
     """
 
 
-def _fraction(text: str) -> Decimal:
+# Values of a valid body that msgspec refuses. 640 digits are the smallest limit that an interpreter may set for whole
+# numbers.
+_ODD: Final = re.compile(rb"\\u[dD][89a-fA-F]|(?<![0-9])[0-9]{640}")
+_ODD_TOKEN: Final = re.compile(
+    rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|(?P<number>(?<![-+.eE0-9])-?[1-9][0-9]{639,}+(?![.eE]))', re.DOTALL
+)
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _fraction(text: str) -> Decimal | None:
     try:
         return Decimal(text)
     except InvalidOperation:  # an exponent of twenty digits
-        raise ValueError from None
+        return None
 
 
 _read: Final = msgspec.json.Decoder(float_hook=_fraction).decode
+_check_syntax: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _split_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _strict(read: Callable[[Any], T], text: Any) -> T:
-    try:
+    """Return what `read` makes of the text, if need be without its odd values."""
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
         return read(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise JsonError from None
+    if _ODD.search(text):
+        with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+            return read(_ODD_TOKEN.sub(_without_odd_values, bytes(text)))
+    raise JsonError
+
+
+def _without_odd_values(token: re.Match[bytes]) -> bytes:
+    """Return a string without halves of surrogate pairs, and null for a number out of range."""
+    return b"null" if token["number"] else _ESCAPE.sub(_without_half, token[0])
+
+
+def _without_half(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape["half"] else escape[0]
 
 
 _decode_row: Final = partial(_strict, _read)
 
 
+class LongList:
+    """Long list that does not begin with an object; it is never decoded.
+
+    No answer has one, and decoding it at once would stall the event loop. Its syntax was checked.
+
+    Args:
+        text: JSON text of the list.
+
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: Any) -> None:
+        self._text = text
+
+
 class Rows:
     """Long list of objects, decoded while it is iterated over.
 
-    Its syntax was checked. What remains to be refused is a text that is not UTF-8, and a number out of range.
+    Its syntax was checked. What remains to be refused is a text that is not UTF-8.
 
     Args:
         text: JSON text of the list.
@@ -102,7 +146,7 @@ class Rows:
 
 
 def decode(body: bytes) -> Any:
-    """Decode a JSON text, except for long lists of objects, which become `Rows`.
+    """Decode a JSON text, except for long lists: `Rows` if they begin with an object, else `LongList`.
 
     They are found where answers have them: at the top, in an object, and in an object in a list of one.
 
@@ -121,15 +165,21 @@ def _decode_long(text: Any) -> Any:
     if start := _LIST.match(text):
         rows = _split_list(text)
         return Rows(text, start.end()) if len(rows) > 1 else [_decode_members(rows[0])]
+    if _OTHER_LIST.match(text):
+        return LongList(_check_syntax(text))
     return _decode_members(text) if _OBJECT.match(text) else _read(text)
 
 
 def _decode_members(text: Any) -> Any:
-    """Decode an object whose long members may be `Rows`."""
+    """Decode an object whose long members may be `Rows` or a `LongList`."""
     members: dict[str, Any] = dict(_split_object(text))
     for name, member in members.items():
-        start = _LIST.match(member) if len(member) > _STEP else None
-        members[name] = Rows(member, start.end()) if start else _read(member)
+        if len(member) <= _STEP:
+            members[name] = _read(member)
+        elif start := _LIST.match(member):
+            members[name] = Rows(member, start.end())
+        else:
+            members[name] = LongList(member) if _OTHER_LIST.match(member) else _read(member)
     return members
 
 

@@ -18,6 +18,7 @@ from attrs import NOTHING, fields, make_class, resolve_types
 from cattrs import ClassValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from facturaonline_async._core.protocol.json import LongList, Rows
 from facturaonline_async._core.protocol.lazy_secrets import SECRET_SLOTS, KeepsSecrets, LazySecret
 from facturaonline_async._core.protocol.optional_fields import OPTIONAL_READERS, make_optional_reader
 from facturaonline_async._messages import Message, message
@@ -34,7 +35,10 @@ StructureHook: TypeAlias = Callable[[Any, Any], Any]
 
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _DIGITS: Final = 18
-"""Upper bound for the digits of an amount before its point, and after it: 1E999999999 would fill the memory."""
+"""Upper bound for the digits of a whole number, and of an amount before and after its point.
+
+1E999999999 would fill the memory.
+"""
 
 
 class StructureError(ValueError):
@@ -60,8 +64,10 @@ def _required_text(value: object, _: object = None) -> str:
 
 def _whole_number(value: object, _: object = None) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        if abs(value) < 10**_DIGITS:
+            return value
+        raise StructureError(message("calls.number_too_long", digits=_DIGITS))
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
         return int(value)
     raise StructureError(message("calls.not_a_whole_number", found=_kind(value)))
 
@@ -77,8 +83,10 @@ def _amount(value: object, _: object = None) -> Decimal:
     raise StructureError(message("calls.not_an_amount", found=_kind(value)))
 
 
-def _secret(value: object, _: object = None) -> Secret:
-    return Secret(_text(value))
+def _secret(value: object, _: object = None) -> Secret | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else Secret(value)
+    raise StructureError(message("calls.not_a_text", found=_kind(value)))
 
 
 def _kind(value: object) -> Message:
@@ -92,7 +100,7 @@ def _kind(value: object) -> Message:
             return message("calls.json_text")
         case dict():
             return message("calls.json_object")
-        case list():
+        case list() | Rows() | LongList():
             return message("calls.json_list")
         case Decimal():
             return message("calls.json_fraction")

@@ -93,6 +93,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "calls.not_an_object": "expected an object, not {found}",
     "calls.not_a_text": "expected a text, not {found}",
     "calls.not_a_whole_number": "expected a whole number, not {found}",
+    "calls.number_too_long": "expected a whole number of at most {digits} digits",
     "calls.not_an_amount": "expected an amount, not {found}",
     "calls.not_a_list_field": "expected a list, not {found}",
     "calls.json_null": "null",

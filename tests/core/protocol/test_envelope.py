@@ -117,7 +117,17 @@ def test_bare_data_is_the_reply_to_a_read() -> None:
 
 @pytest.mark.parametrize(
     ("pagination", "last"),
-    [({"lastPage": 7}, 7), ({"lastPage": "7"}, 7), ({"lastPage": "x"}, None), ({}, None), (None, None), ([1], None)],
+    [
+        *[
+            ({"lastPage": 7}, 7),
+            ({"lastPage": "7"}, 7),
+            ({"lastPage": "x"}, None),
+            ({}, None),
+            (None, None),
+            ([1], None),
+        ],
+        *[({"lastPage": odd}, None) for odd in (True, 0, "0", -1, 10**9, 10**20, str(10**9), 1.5)],
+    ],
 )
 def test_the_last_page_is_read_from_the_pagination(pagination: object, last: int | None) -> None:
     assert opened({"response": "success", "data": [], "pagination": pagination}).last_page == last
@@ -391,7 +401,6 @@ def test_a_redirect_asks_whether_the_base_url_is_right(status: int, endpoint: En
         b'{"status": "success"} trailing',
         b'{"status": "success", "data": NaN}',
         b'{"status": "success", "data": Infinity}',
-        b'{"status": "success", "data": ' + b"9" * 5000 + b"}",
         b"[" * 100_000,
         b'{"a":' * 100_000,
         '{"status": "success", "message": "ó"}'.encode("latin-1"),
@@ -401,6 +410,14 @@ def test_a_redirect_asks_whether_the_base_url_is_right(status: int, endpoint: En
 )
 def test_a_write_without_a_verdict_has_an_unknown_outcome(body: bytes) -> None:
     assert type(refused(body, endpoint=CREATE)) is OutcomeUnknownError
+
+
+@pytest.mark.parametrize("odd", [b"9" * 5000, b"1E99999999999999999999", b'"\\ud800"'])
+@pytest.mark.parametrize("padding", [b"", b" " * 200_000], ids=["short", "long"])
+def test_an_odd_value_in_an_unknown_field_hides_no_verdict(odd: bytes, padding: bytes) -> None:
+    body = b'{"status": "%s", "data": {"acco_uid": "1"}, "message": "no", "x": ' + odd + b"}" + padding
+    assert opened(body % b"success", endpoint=CREATE).payload == {"acco_uid": "1"}
+    assert str(refused(body % b"error", endpoint=CREATE).code) == "calls.refused"
 
 
 def test_the_last_of_duplicate_keys_wins() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import Secret
 from facturaonline_async._core.protocol.bodies import json_body
-from facturaonline_async._core.protocol.json import decode
+from facturaonline_async._core.protocol.json import LongList, Rows, decode
 from facturaonline_async._core.protocol.lazy_secrets import KeepsSecrets
 from facturaonline_async._core.protocol.structure import (
     StructureError,
@@ -58,7 +58,8 @@ def test_a_row_of_the_expected_shape_is_read() -> None:
         ({"ThingName": True}, {"name": "1"}),
         ({"ThingID": 19}, {"uid": "19"}),
         ({"ThingNumber": "12"}, {"number": 12}),
-        ({"ThingKey": None}, {"key": Secret("")}),
+        ({"ThingKey": None}, {"key": None}),
+        ({"ThingNumber": -(10**18) + 1}, {"number": -(10**18) + 1}),
         ({"Unknown": {"a": [1]}, "SerieID": 1}, {}),
     ],
 )
@@ -91,7 +92,12 @@ def test_a_missing_field_means_the_default(missing: str) -> None:
         (ROW | {"ThingNumber": None}, "ThingNumber: expected a whole number, not null"),
         (ROW | {"ThingNumber": "9" * 19}, "ThingNumber: expected a whole number, not this text"),
         (ROW | {"ThingNumber": "٣"}, "ThingNumber: expected a whole number, not this text"),
+        (ROW | {"ThingNumber": 10**18}, "ThingNumber: expected a whole number of at most 18 digits"),
         (ROW | {"ThingKey": ["private"]}, "ThingKey: expected a text, not a list"),
+        (ROW | {"ThingKey": True}, "ThingKey: expected a text, not a bool"),
+        (ROW | {"ThingKey": 5}, "ThingKey: expected a text, not a whole number"),
+        (LongList(b"[1]"), "expected an object, not a list"),
+        (Rows(b"[{}]", 1), "expected an object, not a list"),
         (["private"], "expected an object, not a list"),
         ("private", "expected an object, not this text"),
         (None, "expected an object, not null"),
@@ -127,7 +133,8 @@ def test_any_row_is_read_or_refused_by_name(row: dict[str, object]) -> None:
 
 @given(
     st.fixed_dictionaries(
-        {"ThingID": st.text(min_size=1), "ThingName": st.text(), "ThingNote": st.text(), "ThingNumber": st.integers(),
+        {"ThingID": st.text(min_size=1), "ThingName": st.text(), "ThingNote": st.text(),
+         "ThingNumber": st.integers(-(10**18) + 1, 10**18 - 1),
          "ThingKey": st.text()}
     )
 )  # fmt: skip
