@@ -54,8 +54,9 @@ class FacturaOnlineError(Exception):
     """Base class of every error that this library raises on purpose.
 
     Args:
-        message: the text of the error, without the endpoint and the status. The other arguments are
-            the attributes below.
+        message: the text of the error, without the endpoint and the status. It is ``error.args[0]``, a str with the
+            code of the text if the library raised the error; ``str(error)`` and ``str(error.args[0])`` are plain
+            texts. The other arguments are the attributes below.
 
     Attributes:
         happened: whether the API did what the call asked for: "no", "perhaps" or "yes"; the same for all errors of a
@@ -89,7 +90,7 @@ class FacturaOnlineError(Exception):
     @property
     def code(self) -> str:
         """Stable name of the text, such as ``"calls.no_connection"``, or ``""``."""
-        return code_of(self.args[0])
+        return code_of(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
         return str(text_of(self))
@@ -102,7 +103,7 @@ def text_of(error: FacturaOnlineError) -> str:
         error: error that another text quotes.
 
     """
-    text: str = error.args[0]
+    text: str = error.args[0] if error.args else ""
     if error.status is not None:
         text = message("calls.with_status", text=text, status=error.status)
     if error.endpoint:

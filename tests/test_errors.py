@@ -110,3 +110,11 @@ def test_the_text_of_an_error_in_another_text_keeps_the_codes_inside() -> None:
     assert (text, text.code) == (f"series.get: {reason} (HTTP 404)", "calls.with_endpoint")
     assert text.parameters["text"].parameters == {"text": reason, "status": 404}  # type: ignore[union-attr]
     assert (text_of(NotSentError(reason)), text_of(NotSentError("own text"))) == (reason, "own text")
+
+
+@pytest.mark.parametrize("kind", [FacturaOnlineError, ApiError])
+def test_an_error_without_arguments_has_an_empty_text_and_no_code(kind: type[FacturaOnlineError]) -> None:
+    error = kind("x", endpoint="series.list")
+    error.args = ()
+
+    assert (str(error), error.code) == ("series.list: ", "")

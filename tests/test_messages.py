@@ -8,6 +8,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy, deepcopy
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -18,7 +19,7 @@ import pytest
 
 import facturaonline_async
 from facturaonline_async import InvalidInputError
-from facturaonline_async._messages import Message, english, message
+from facturaonline_async._messages import Message, code_of, english, message
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async._messages.value_text import ValueText
 from facturaonline_async.provision import PlanProblem, State
@@ -225,8 +226,8 @@ def test_a_message_is_its_english_text_with_its_code_and_parameters(monkeypatch:
     assert both == "2 rows are left in a.csv. Run it again."
     assert (both.code, both.parameters) == ("run.left", {"count": 2, "file": "a.csv"})
     assert [each.code for each in both.following] == ["run.again"]
-    copy = pickle.loads(pickle.dumps(both))
-    assert (copy, copy.code, copy.following[0].code) == (both, "run.left", "run.again")
+    again = pickle.loads(pickle.dumps(both))
+    assert (again, again.code, again.following[0].code) == (both, "run.left", "run.again")
 
 
 def test_a_fault_names_its_field_and_no_cell() -> None:
@@ -251,3 +252,27 @@ def test_errors_and_plan_problems_have_the_code_of_their_text() -> None:
     assert InvalidInputError(reason).code == "values.required"
     assert PlanProblem(row=2, column="rfc", reason=reason).code == "values.required"
     assert (InvalidInputError("own text").code, PlanProblem(row=2, column="rfc", reason="own").code) == ("", "")
+
+
+def test_a_message_without_a_code_is_a_plain_text() -> None:
+    text = Message("x")
+
+    assert (text, text.code, code_of(text), text.parameters, text.following) == ("x", "", "", {}, ())
+    assert pickle.loads(pickle.dumps(text)) == "x"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_copy_of_a_message_has_its_code_and_parameters(protocol: int) -> None:
+    whole = message("values.required", name="rfc").then(message("run.interrupted"))
+    copies = [pickle.loads(pickle.dumps(whole, protocol)), copy(whole), deepcopy(whole)]
+
+    assert [(each, each.code, each.parameters, each.following) for each in copies] == 3 * [
+        (whole, "values.required", {"name": "rfc"}, (message("run.interrupted"),))
+    ]
+    assert [type(each) for each in copies] == 3 * [Message]
+
+
+def test_str_of_a_message_and_of_an_error_are_exact_str() -> None:
+    text = message("values.required", name="rfc")
+
+    assert (type(str(text)), type(str(InvalidInputError(text)))) == (str, str)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from facturaonline_async._messages.english import TEXTS
 from facturaonline_async._messages.plural import Plural
@@ -18,10 +18,14 @@ __all__ = ["Message", "Parameter", "code_of", "message"]
 class Message(str):
     """Text for a person, with what it was made of.
 
-    It is a str in every respect; a str method returns a plain str.
+    It is a str, and a str method returns a plain one. A serialiser that accepts nothing but exact str (msgspec, PyYAML)
+    needs ``str(message)``, which is a plain text.
+
+    Args:
+        text: the whole text. The other arguments are the attributes below.
 
     Attributes:
-        code: stable name, such as ``"plan.required"``; its part before the dot is the area.
+        code: stable name, such as ``"plan.required"``; its part before the dot is the area. ``""`` if it has none.
         parameters: values in the text, by name; never a secret.
         following: messages appended with `then`, in their order.
 
@@ -33,6 +37,21 @@ class Message(str):
     parameters: Mapping[str, Parameter]
     following: tuple[Message, ...]
 
+    def __new__(
+        cls,
+        text: str = "",
+        code: str = "",
+        parameters: Mapping[str, Parameter] | None = None,
+        following: tuple[Message, ...] = (),
+    ) -> Self:
+        """Return the text with what it was made of."""
+        self = super().__new__(cls, text)
+        self.code, self.parameters, self.following = code, {} if parameters is None else parameters, following
+        return self
+
+    def __reduce__(self) -> tuple[type[Message], tuple[object, ...]]:
+        return type(self), (str(self), self.code, self.parameters, self.following)
+
     def then(self, other: Message) -> Message:
         """Return this message followed by another one.
 
@@ -42,7 +61,7 @@ class Message(str):
             other: sentences that complete this message.
 
         """
-        return _message(f"{self} {other}", self.code, self.parameters, (*self.following, other))
+        return Message(f"{self} {other}", self.code, self.parameters, (*self.following, other))
 
 
 #: A value in a text. Several messages are joined by commas.
@@ -64,13 +83,7 @@ def message(code: str, /, **parameters: Parameter) -> Message:
     elif isinstance(template, ValueText):
         template = template.field if parameters["name"] else template.cell
     shown = {name: ", ".join(each) if isinstance(each, tuple) else each for name, each in parameters.items()}
-    return _message(template.format_map(shown), code, parameters, ())
-
-
-def _message(text: str, code: str, parameters: Mapping[str, Parameter], following: tuple[Message, ...]) -> Message:
-    result = Message(text)
-    result.code, result.parameters, result.following = code, parameters, following
-    return result
+    return Message(template.format_map(shown), code, parameters, ())
 
 
 def code_of(text: object) -> str:
