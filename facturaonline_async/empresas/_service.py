@@ -409,7 +409,7 @@ class EmpresaService:
         if wrong := [problem for problem in problems if problem]:
             LOGGER.warning("%s: %d rows contradict others; the first: %s", wire.LIST.name, len(wrong), wrong[0])
         return [
-            evolve(empresa, keys_problem=problem) if problem else empresa
+            evolve(empresa, keys_problem=str(problem)) if problem else empresa
             for empresa, problem in zip(empresas, problems, strict=True)
         ]
 
@@ -419,7 +419,7 @@ class EmpresaService:
         if not problem:
             return empresa
         LOGGER.warning("%s: %s", endpoint, problem)
-        return evolve(empresa, keys_problem=problem)
+        return evolve(empresa, keys_problem=str(problem))
 
 
 @define(eq=False)

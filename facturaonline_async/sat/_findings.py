@@ -82,7 +82,8 @@ class Finding:
     Attributes:
         code: stable name, such as ``"expired"``; docs/findings.md lists all of them.
         field: name of the field, such as ``"password"`` or ``"csd.password"``.
-        seen: description of the fault, one sentence; never a secret.
+        seen: description of the fault, one sentence; never a secret. It is a str with the text's code, as `remedy` is;
+            ``str(finding.seen)`` is a plain text, for serialisers that accept nothing but exact str.
 
     """
 
@@ -97,7 +98,7 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        """Instruction for correcting the fault, one sentence."""
+        """Instruction for correcting the fault, one sentence; ``str(finding.remedy)`` is a plain text."""
         return message("remedy." + self.code)
 
     @property

@@ -368,6 +368,7 @@ async def test_differences_of_the_final_list_are_reported(client: FacturaOnline,
             f"AAA010102AA1: the list does not show its company {uids['AAA010102AA1']}",
         ],
     )
+    assert {type(difference) for difference in report.audit or ()} == {str}
 
 
 async def meddled(under_way: Run, emulator: Emulator) -> AsyncIterator[RowOutcome]:
@@ -395,6 +396,20 @@ async def test_every_change_of_a_step_is_an_event_without_secrets(client: Factur
         ("F", "done", "created", str(serie)),
     ]
     assert "12345678a" not in repr(events)
+
+
+async def test_the_reasons_of_a_run_are_exact_str_for_every_serialiser(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    """`msgspec` and others refuse a subclass of str."""
+    emulator.inject(Fault.status(200, body={"status": "error", "message": {"cer": ["No"]}}), endpoint="empresas.create")
+    events: list[StepEvent] = []
+    outcomes, _ = await run(client, Plan.from_values([(nueva("EKU9003173C9"), [F])]), on_event=events.append)
+    ((outcome,), (serie,)) = outcomes, outcomes[0].series
+    reasons = [outcome.reason, serie.reason, *(event.reason for event in events if event.reason)]
+
+    assert len(reasons) > 2
+    assert [type(reason) for reason in reasons] == [str] * len(reasons)
 
 
 async def test_an_exception_of_on_event_is_logged_and_does_not_affect_the_run(

@@ -130,7 +130,8 @@ class Audit:
         found = await self._compare_companies()
         if found is None:
             return None
-        return [*(_audited(each.rfc, each.text) if each.rfc else each.text for each in found), *self.problems]
+        differences = [*(_audited(each.rfc, each.text) if each.rfc else each.text for each in found), *self.problems]
+        return [str(each) for each in differences]
 
     # ── Series ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -113,7 +113,7 @@ class Recorder:
             state=step.state.value,
             origin=step.origin.value if step.origin else None,
             uid=step.uid,
-            reason=step.reason,
+            reason=str(step.reason),
         )
         try:
             self._on_event(event)

@@ -86,7 +86,7 @@ def state(step: Step) -> State:
 
 
 def outcome(progress: RowProgress) -> RowOutcome:
-    """Return the outcome of a row."""
+    """Return the outcome of a row; its reasons are plain texts, which every serialiser accepts."""
     empresa = progress.empresa
     comes_first = "" if empresa.state is StepState.DONE else message("run.not_tried_company_first")
     series = tuple(
@@ -95,7 +95,7 @@ def outcome(progress: RowProgress) -> RowOutcome:
             tipo_documento=wanted.tipo_documento,
             state=state(step),
             uid=int(step.uid) if step.uid else None,
-            reason=step.reason or ("" if step.state is StepState.DONE else comes_first or empresa.reason),
+            reason=str(step.reason or ("" if step.state is StepState.DONE else comes_first or empresa.reason)),
             is_earlier=step.is_earlier,
         )
         for wanted, step in zip(progress.row.series, progress.series, strict=True)
@@ -105,7 +105,7 @@ def outcome(progress: RowProgress) -> RowOutcome:
         rfc=progress.row.rfc,
         state=state(empresa),
         uid=empresa.uid,
-        reason=empresa.reason,
+        reason=str(empresa.reason),
         series=series,
         is_earlier=empresa.is_earlier,
         warnings=tuple(as_problem(progress.row, finding) for finding in progress.warnings),

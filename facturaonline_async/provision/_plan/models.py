@@ -34,7 +34,8 @@ class PlanProblem:
     Attributes:
         row: number of the row, as a spreadsheet shows it; the header is row 1. 0 if the problem has no row.
         column: name of the column, or ``""``.
-        reason: the fault and its remedy.
+        reason: the fault and its remedy: a str with the text's code. ``str(problem.reason)`` is a plain text, for
+            serialisers that accept nothing but exact str.
         seen: text of the cell. None if it does not matter or may be a password: in the columns of passwords, files and
             series, and in a row whose number of cells is wrong.
         file: name of the plan's file if the problem concerns the whole file, else ``""``.
