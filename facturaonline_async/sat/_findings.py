@@ -98,7 +98,7 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        """Instruction for correcting the fault, one sentence; ``str(finding.remedy)`` is a plain text."""
+        """Instruction for correcting the fault, one sentence; a `str` like `seen`."""
         return message("remedy." + self.code)
 
     @property
