@@ -36,13 +36,18 @@ _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's type with its article, such as "a str".
+    """Return the name of a value's type with its article, "a str" or "an int".
 
     Args:
         value: a value that may be secret.
 
     """
-    return "None" if value is None else message("values.type", name=type(value).__name__)
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    if name[0] in "aeioAEIO":  # an initial u mostly sounds like "you": a UUID, a uint8
+        return message("values.type_with_vowel", name=name)
+    return message("values.type", name=name)
 
 
 class instance_of:  # noqa: N801  # named as attrs' own validator: validator=instance_of(bytes)

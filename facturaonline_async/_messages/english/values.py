@@ -35,6 +35,7 @@ TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     # Types.
     "values.wrong_type": "{name} must be {wanted}, and was {kind}.",
     "values.type": "a {name}",
+    "values.type_with_vowel": "an {name}",
     # Texts.
     "values.not_text": "{name} must be a text, and was {kind}.",
     "values.not_text_or_none": "{name} must be a text or None, and was {kind}.",
