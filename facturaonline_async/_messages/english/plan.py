@@ -49,6 +49,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "plan.unknown_column": "unknown column",
     "plan.unknown_column_like": "unknown column; did you mean {meant}?",
     "plan.known_columns": "the columns are {columns}",
+    "plan.column_number": "column {number}",
     "plan.no_name": "(no name)",
     "plan.column_twice": "the column appears twice",
     "plan.column_missing": "the column is missing",

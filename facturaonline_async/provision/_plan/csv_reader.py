@@ -37,6 +37,8 @@ _END_MARK: Final = "\x1a"
 """Ctrl-Z, with which DOS programs end a text file."""
 
 _LONGEST_NAME: Final = 40
+_NAME: Final = re.compile(rf"[\w #-]{{1,{_LONGEST_NAME}}}")
+"""Text that looks like the name of a column."""
 _SUGGESTIONS: Final = 20
 """Maximum number of unknown columns with a suggestion; each takes about a millisecond."""
 _SYNONYMS: Final = {
@@ -233,6 +235,17 @@ def _suggest_column(name: str) -> str:
     return next(iter(difflib.get_close_matches(plain, sorted(COLUMNS), 1, 0.75)), "")
 
 
+def _shown_column(name: str, number: int) -> str:
+    """Return an unknown name as it may be shown, or the column's number.
+
+    A cell with letters and digits, or with other characters, may be a password that was pasted into the header.
+    """
+    has_digit, has_letter = any(map(str.isdigit, name)), any(map(str.isalpha, name))
+    if _NAME.fullmatch(name) and not (has_digit and has_letter):
+        return name
+    return message("plan.column_number", number=number)
+
+
 def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[PlanProblem]:
     """Yield the problems with the names of the columns.
 
@@ -252,17 +265,18 @@ def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] 
         # The text is not shown: it may be a row with a password.
         yield problem("", message("plan.not_a_header", columns=", ".join(REQUIRED)))
         return
-    if unknown := sorted(set(named) - COLUMNS):
-        written = {name.strip().lower(): name.strip() for name in header}
+    written = {name.strip().lower(): name.strip() for name in header}
+    numbers = {name: len(columns) - place for place, name in enumerate(reversed(columns))}
+    shown = {name: _shown_column(written.get(name, name), numbers[name]) for name in set(named) - COLUMNS}
+    if unknown := sorted(shown):
         meant = dict.fromkeys(unknown, "") | {name: _suggest_column(name) for name in unknown[:_SUGGESTIONS]}
         for name in unknown:
-            shown = written.get(name, name) if re.fullmatch(r"[\w ]{1,40}", name) else message("plan.no_name")
             like = message("plan.unknown_column_like", meant=meant[name]) if meant[name] else None
-            yield problem(shown, like or message("plan.unknown_column"))
+            yield problem(shown[name], like or message("plan.unknown_column"))
         if not all(meant.values()):
             yield problem("", message("plan.known_columns", columns=", ".join(sorted(COLUMNS))))
     for name in sorted(name for name, times in Counter(named).items() if times > 1):
-        yield problem(name, message("plan.column_twice"))
+        yield problem(shown.get(name, name), message("plan.column_twice"))
     for name in REQUIRED:
         if name not in named:
             yield problem(name, message("plan.column_missing"))

@@ -651,9 +651,31 @@ def test_an_unknown_column_is_shown_as_typed_with_a_suggestion(tmp_path: Path, w
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(path)
     first = refused.value.problems[0]
-    shown = "(no name)" if "-" in written_as else written_as
-    assert (first.column, first.reason) == (shown, f"unknown column; did you mean {meant}?")
+    assert (first.column, first.reason) == (written_as, f"unknown column; did you mean {meant}?")
     assert "the columns are" not in str(refused.value)
+
+
+@pytest.mark.parametrize("pasted", ["SENTINEL99", "clave 2024", "Cl4ve-Secreta", "clave!secreta", "s" * 41, "ñandú٣"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_password_in_the_header_is_shown_as_the_number_of_its_column(tmp_path: Path, pasted: str, times: int) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    header, row, *_ = table([ROW]).splitlines()
+    path.write_text(f"{header}{times * (',' + pasted)}\r\n{row}{times * ','}\r\n", encoding="utf-8", newline="")
+    with pytest.raises(PlanError) as refused:
+        Plan.from_csv(path)
+    number = len(ROW) + 1
+    assert pasted.lower() not in str(refused.value).lower()
+    assert f"row 1, column {number}: unknown column" in str(refused.value)
+    assert (f"row 1, column {number}: the column appears twice" in str(refused.value)) is (times == 2)
+
+
+@pytest.mark.parametrize("name", ["Régimen-Fiscal extra", "#", "color", "2024", "other_name"])
+def test_an_unknown_header_that_looks_like_a_name_is_shown(tmp_path: Path, name: str) -> None:
+    path = folder(tmp_path) / "plan.csv"
+    header, row, *_ = table([ROW]).splitlines()
+    path.write_text(f"{header},{name}\r\n{row},\r\n", encoding="utf-8", newline="")
+    with pytest.raises(PlanError, match=f"row 1, {name}: unknown column"):
+        Plan.from_csv(path)
 
 
 def test_a_cell_beyond_the_header_is_a_problem(tmp_path: Path) -> None:
