@@ -18,7 +18,7 @@ from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
-from facturaonline_async._text import fold, printable
+from facturaonline_async._text import fold, printable, printable_path
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError, NotFoundError
@@ -84,7 +84,7 @@ def get(
     empresa = client_command.run(lambda client: client.empresas.get(uid), base_url=base_url)
     if keys_out is not None:
         _write_keys(client_command.own_credentials(client_command.check_uid(empresa, uid)), keys_out)
-        written = message("cli.keys_written", rfc=printable(empresa.rfc), path=str(keys_out))
+        written = message("cli.keys_written", rfc=printable(empresa.rfc), path=printable_path(keys_out))
         sys.stderr.write(f"{written}\n")
     output.print_one(empresa, json=as_json)
 
@@ -383,4 +383,4 @@ def _write_keys(keys: Credentials, path: Path) -> None:
 
 
 def _exists(path: Path) -> InvalidInputError:
-    return InvalidInputError(message("cli.keys_file_exists", path=str(path)), field="keys_out")
+    return InvalidInputError(message("cli.keys_file_exists", path=printable_path(path)), field="keys_out")

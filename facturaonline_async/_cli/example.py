@@ -18,6 +18,7 @@ from rich.progress import track
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import make_private_folder, open_private
+from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat._identifiers import rfc_check_digit
 from facturaonline_async.testing import make_sello
@@ -45,7 +46,7 @@ def command(
     """
     is_new = not folder.exists()
     if not is_new and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidInputError(message("cli.folder_not_empty", folder=str(folder)), field="DIR")
+        raise InvalidInputError(message("cli.folder_not_empty", folder=printable_path(folder)), field="DIR")
     if is_new:
         make_private_folder(folder)
     path = folder / "plan.csv"
@@ -59,8 +60,11 @@ def command(
             folder.rmdir()
         raise
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(message("cli.example_written", path=str(path), empresas=empresas, series=3 * empresas))
-    console.print(f"  facturaonline provision {shlex.quote(str(path))} --emulator")
+    shown = printable_path(path)
+    of_empresas = message("cli.count_empresas", count=empresas)
+    of_series = message("cli.count_series", count=3 * empresas)
+    console.print(message("cli.example_written", path=shown, empresas=of_empresas, series=of_series))
+    console.print(f"  facturaonline provision {shlex.quote(shown)} --emulator")
 
 
 app: typer.Typer = command_group("Make and read plans.", example=command)

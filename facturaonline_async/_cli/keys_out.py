@@ -15,6 +15,7 @@ from attrs import define, field
 from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
+from facturaonline_async._text import printable_path
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
 
@@ -66,7 +67,7 @@ class KeysFile:
 def _known(path: Path, file: int) -> set[str]:
     """Return the companies in the file; write the header if it is empty."""
     if os.name == "posix" and os.fstat(file).st_mode & 0o077:
-        raise InvalidInputError(message("cli.keys_readable_by_others", path=str(path)), field="keys-out")
+        raise InvalidInputError(message("cli.keys_readable_by_others", path=printable_path(path)), field="keys-out")
     with open(file, encoding="utf-8", errors="replace", newline="", closefd=False) as text:
         try:
             rows = list(csv.reader(text))
@@ -76,7 +77,7 @@ def _known(path: Path, file: int) -> set[str]:
         _write(file, _HEADER)
         return set()
     if tuple(rows[0]) != _HEADER:
-        raise InvalidInputError(message("cli.keys_in_another_file", path=str(path)), field="keys-out")
+        raise InvalidInputError(message("cli.keys_in_another_file", path=printable_path(path)), field="keys-out")
     return {row[0] for row in rows[1:] if len(row) == len(_HEADER)}
 
 

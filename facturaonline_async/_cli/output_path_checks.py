@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from facturaonline_async._messages import message
+from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.completeness import side_file
 
@@ -25,10 +26,10 @@ def unwritable(path: Path, error: OSError, *, option: str) -> InvalidInputError:
     """Return the error for an option whose file cannot be written."""
     folder = path.parent
     if isinstance(error, FileNotFoundError) and not folder.exists():
-        text = message("cli.folder_missing", option=option, path=str(path), folder=str(folder))
+        text = message("cli.folder_missing", option=option, path=printable_path(path), folder=printable_path(folder))
     else:
         reason = error.strerror or type(error).__name__
-        text = message("cli.not_writable", option=option, path=str(path), reason=reason)
+        text = message("cli.not_writable", option=option, path=printable_path(path), reason=reason)
     return InvalidInputError(text, field=option.removeprefix("--"))
 
 

@@ -23,7 +23,7 @@ from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._messages import message
-from facturaonline_async._text import printable
+from facturaonline_async._text import printable, printable_path
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 from facturaonline_async.provision import (
@@ -161,7 +161,7 @@ def command(
         raise typer.BadParameter(message("cli.emulator_and_base_url"))
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
     if journal is not None and same_file(journal, [plan]):
-        raise InvalidInputError(message("cli.journal_is_the_plan", path=printable(str(journal))), field="journal")
+        raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(journal)), field="journal")
     parsed = _parse(plan, any_tipo=any_tipo, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
@@ -170,7 +170,7 @@ def command(
         return
     read = Plan.of(parsed)
     if journal is not None and same_file(journal, read.files()):
-        raise InvalidInputError(message("cli.journal_is_in_the_plan", path=printable(str(journal))), field="journal")
+        raise InvalidInputError(message("cli.journal_is_in_the_plan", path=printable_path(journal)), field="journal")
     if keys_out is not None:
         _refuse_as_keys_out(keys_out, plan, read, journal)
     if not use_emulator:
@@ -205,7 +205,7 @@ def command(
     if journal is None:
         interrupted = message("cli.interrupted_run")
     else:
-        interrupted = message("cli.interrupted_run_with_journal", journal=str(journal))
+        interrupted = message("cli.interrupted_run_with_journal", journal=printable_path(journal))
     report = interruption.run(job.run(), interrupted=interrupted)
     if not report.is_complete:
         raise typer.Exit(1)
@@ -219,7 +219,7 @@ def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | 
     others = [plan, *(journal_files(journal) if journal is not None else ())]
     if found := same_file(keys_out, chain(others, read.files())):
         raise InvalidInputError(
-            message("cli.keys_in_use", path=printable(str(keys_out)), file=printable(found)),
+            message("cli.keys_in_use", path=printable_path(keys_out), file=printable_path(found)),
             field="keys-out",
         )
 
@@ -274,7 +274,9 @@ async def check(
     progress.print_warnings(warnings)
     if problems:
         raise PlanError.of(problems, plan.notices)
-    Console().print(message("cli.plan_well_formed", empresas=len(plan), series=plan.series_count))
+    empresas = message("cli.count_empresas", count=len(plan))
+    series = message("cli.count_series", count=plan.series_count)
+    Console().print(message("cli.plan_well_formed", empresas=empresas, series=series))
 
 
 def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
@@ -393,7 +395,7 @@ def _state_file(journal: Path) -> Path:
     file = side_file(journal, ".emulator")
     if not file.exists() and journal.exists() and journal.stat().st_size:
         raise InvalidInputError(
-            message("cli.journal_without_emulator", journal=printable(str(journal)), file=printable(file.name)),
+            message("cli.journal_without_emulator", journal=printable_path(journal), file=printable(file.name)),
             field="journal",
         )
     return file

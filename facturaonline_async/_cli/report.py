@@ -19,7 +19,7 @@ from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
-from facturaonline_async._text import printable
+from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.history import History, HistoryEntry, HistoryRow, read_history
 from facturaonline_async.provision._journal.opening import JournalError
@@ -53,7 +53,7 @@ def command(
         raise typer.Exit(2) from None
     if html is not None:
         _write(html, report_html.render(ledger))
-        sys.stderr.write(f"{message('cli.report_written', path=printable(str(html)))}\n")
+        sys.stderr.write(f"{message('cli.report_written', path=printable_path(html))}\n")
     if in_json:
         output.print_json(_as_json(ledger))
     elif html is None:
@@ -69,7 +69,7 @@ app: typer.Typer = single_command("report", command)
 def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
     """Refuse to replace the journal, or a file that is not a report."""
     if same_file(path, journal_files(journal)):
-        raise InvalidInputError(message("cli.report_is_the_journal", path=printable(str(path))), field="--html")
+        raise InvalidInputError(message("cli.report_is_the_journal", path=printable_path(path)), field="--html")
     if not path.exists():
         return
     if path.is_file():
@@ -78,8 +78,8 @@ def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
         with path.open("rb") as file:
             if report_html.MARK.encode() in file.read(4096):
                 return
-        raise InvalidInputError(message("cli.report_is_another_file", path=str(path)), field="--html")
-    raise InvalidInputError(message("cli.report_is_no_file", path=str(path)), field="--html")
+        raise InvalidInputError(message("cli.report_is_another_file", path=printable_path(path)), field="--html")
+    raise InvalidInputError(message("cli.report_is_no_file", path=printable_path(path)), field="--html")
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import csv
 import errno
@@ -124,6 +125,35 @@ async def test_an_error_while_creating_the_folder_is_one_line(tmp_path: Path) ->
     (tmp_path / "file").touch()
     ran = await run("plan", "example", tmp_path / "file" / "demo")
     assert (ran.code, ran.err) == (1, f"Not a directory: {tmp_path / 'file' / 'demo'}\n")
+
+
+async def test_one_company_and_one_serie_are_written_in_the_singular(tmp_path: Path) -> None:
+    ran = await run("plan", "example", tmp_path / "demo", "--empresas", 1)
+    assert f"Wrote {tmp_path / 'demo' / 'plan.csv'} with 1 empresa and 3 series. Now try:" in ran.out
+    dry = await run("provision", plan(tmp_path, 1, series="F:factura"), "--dry-run")
+    assert "The plan is well formed: 1 empresa, 1 serie. Nothing was sent." in dry.out
+
+
+async def test_a_folder_of_an_example_controls_no_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "demo\x1b[2J\nforged\udcff"
+    written = await run("plan", "example", folder, "--empresas", 1)
+    again = await run("plan", "example", folder, "--empresas", 1)
+    assert (written.code, written.out.count("demo\ufffd[2J forged\ufffd")) == (0, 2)
+    assert ("\x1b" in written.out + again.err, len(written.out.splitlines())) == (False, 2)
+    assert "demo\ufffd[2J forged\ufffd" in again.err
+
+
+def test_no_message_of_the_command_has_a_raw_path() -> None:
+    """A path is a parameter of a message only as the text of `printable_path`."""
+    raw = [
+        f"{path.name}:{each.value.lineno}"
+        for path in sorted(Path(example.__file__).parent.glob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "message"
+        for each in call.keywords
+        if re.search(r"\bstr\((?!serie\.uid)", ast.unparse(each.value))
+    ]
+    assert raw == []
 
 
 def test_example_rfcs_are_distinct_and_well_formed() -> None:

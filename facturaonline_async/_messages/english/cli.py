@@ -96,7 +96,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.report_is_another_file": "{path} exists and is not a report: give another file, or --force.",
     "cli.report_is_no_file": "{path} exists and is not a file: give another path.",
     "cli.report_written": "The report is in {path}",
-    "cli.example_written": "Wrote {path} with {empresas} empresas and {series} series. Now try:",
+    "cli.example_written": "Wrote {path} with {empresas} and {series}. Now try:",
     # After Ctrl-C.
     "cli.stopping": "Stopping: waiting up to {seconds:.0f} s for the calls in progress. Ctrl-C again stops at once.",
     "cli.interrupted": "Interrupted.",
@@ -161,7 +161,9 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.result_unreadable": "It was done, but the answer cannot be read: look, and do not repeat it.",
     # Plans.
     "cli.plan_faulty": "the plan has faults",
-    "cli.plan_well_formed": "The plan is well formed: {empresas} empresas, {series} series. Nothing was sent.",
+    "cli.plan_well_formed": "The plan is well formed: {empresas}, {series}. Nothing was sent.",
+    "cli.count_empresas": Plural("{count} empresa", "{count} empresas"),
+    "cli.count_series": Plural("{count} serie", "{count} series"),
     "cli.many_notices": "rows {rows} and {count} more, {column}: {reason}",
     "cli.many_warnings": "{count} x, such as {example}",
     "cli.warning": "warning: {text}",
