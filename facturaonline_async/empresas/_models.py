@@ -94,7 +94,9 @@ class Empresa(KeepsSecrets):
         is_deleted: whether the company is deleted [``acco_deleted``].
         extra: further facts of the response as texts, by the API's names, such as ``acco_id``, ``acco_user_id``,
             ``acco_pem_path`` and ``acco_pdf``; read-only. Lists and objects are JSON text. Empty fields are left out,
-            and so is every field whose name suggests a key, a password or a token. Texts that look secret are masked.
+            and so is every field whose name suggests a key, a password or a token. Texts that look secret are masked,
+            and so are the keys and passwords of the request. A text is cut after 2,000 characters, and the facts of a
+            company after 20,000; "…" shows this.
 
     """
 

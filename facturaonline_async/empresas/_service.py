@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -76,12 +76,12 @@ class EmpresaService:
         query = wire.list_query(rfc=rfc, razon_social=razon_social)
         reply = await self._engine.send(wire.LIST, self._credentials, query=query)
         if query:  # a filtered list says nothing about the other companies: it does not replace a full list
-            empresas = await read_all(reply, wire.read_empresa)
+            empresas = await _read_rows(reply)
             empresas = [self._flag_mismatch(each, wire.LIST.name) for each in empresas]
             await self._learn_uids(empresas)
             return empresas
         listing = self._engine.companies.listing(self._credentials.fingerprint)
-        empresas = await read_all(reply, wire.read_empresa, note=lambda rows: listing.add(rows, key_marks(rows)))
+        empresas = await _read_rows(reply, note=lambda rows: listing.add(rows, key_marks(rows)))
         listing.end()
         empresas = self._flag_contradictions(empresas, listing)
         await self._learn_uids(empresas)
@@ -109,7 +109,7 @@ class EmpresaService:
             page += 1
             query = wire.page_query(page, per_page)
             reply = await self._engine.send(wire.LIST, self._credentials, query=query)
-            fresh = [empresa for empresa in await read_all(reply, wire.read_empresa) if empresa.uid not in seen]
+            fresh = [empresa for empresa in await _read_rows(reply) if empresa.uid not in seen]
             seen.update(empresa.uid for empresa in fresh)
             listing.add(fresh, key_marks(fresh))
             is_last = not fresh or (reply.last_page is not None and page >= reply.last_page)
@@ -125,7 +125,7 @@ class EmpresaService:
     async def current(self) -> Empresa:
         """Return the company that the keys belong to (``GET /v1/current/account``)."""
         reply = await self._engine.send(wire.CURRENT, self._credentials)
-        empresa = read_one(reply, wire.read_empresa)
+        empresa = _read_row(reply)
         self._engine.companies.prove(self._own_key_mark, empresa.uid)
         return self._flag_mismatch(empresa, wire.CURRENT.name)
 
@@ -367,7 +367,7 @@ class EmpresaService:
 
     async def _read(self, uid: int | str) -> Empresa:
         reply = await self._engine.send(wire.GET, self._credentials, uid=uid)
-        return read_one(reply, wire.read_empresa)
+        return _read_row(reply)
 
     def _problem(self, empresa: Empresa, uid: str) -> str:
         """Return why this company is not the requested one, or ``""``."""
@@ -516,4 +516,24 @@ def _read_written(engine: Engine, reply: Reply, *, rfc: str, uid: str = "") -> E
     if problem := problem or engine.companies.problem(empresa):
         raise reply.unreadable(problem)
     engine.companies.learn(empresa)
-    return wire.mask_echoes(empresa, reply.answer.secrets)
+    wire.mask_echoes([empresa], reply.answer.secrets)
+    return empresa
+
+
+def _read_row(reply: Reply) -> Empresa:
+    """Parse the response to a read of one company."""
+    empresa = read_one(reply, wire.read_empresa)
+    wire.mask_echoes([empresa], reply.answer.secrets)
+    return empresa
+
+
+async def _read_rows(reply: Reply, *, note: Callable[[list[Empresa]], None] | None = None) -> list[Empresa]:
+    """Parse the response to a list; `note` is called with each batch."""
+
+    def add(rows: list[Empresa]) -> None:
+        """Mask the caller's keys in a batch, and pass it on."""
+        wire.mask_echoes(rows, reply.answer.secrets)
+        if note is not None:
+            note(rows)
+
+    return await read_all(reply, wire.read_empresa, note=add)

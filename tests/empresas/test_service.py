@@ -36,7 +36,7 @@ from facturaonline_async.empresas._wire import write_cambios
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import QUICK
 from tests.plans import nueva
-from tests.replay import replaying
+from tests.replay import CREDENTIALS, replaying
 
 pytestmark = pytest.mark.virtual_clock
 
@@ -273,6 +273,27 @@ async def test_an_odd_fact_or_a_new_field_makes_no_list_unreadable() -> None:
     async with replaying(json.dumps({"response": "success", "data": rows})) as (client, _):
         first, second = await client.empresas.list()
     assert (first.extra, second.extra, second.created_on) == ({"nuevo": '{"a": 1}'}, {}, None)
+
+
+@pytest.mark.parametrize("call", ["list", "filtered", "iterate", "current", "get"])
+async def test_the_keys_of_the_request_are_masked_in_what_is_read(call: str) -> None:
+    async with replaying("") as (client, server):
+        key = CREDENTIALS.api_key.reveal()
+        row = {"uid": "1", "rfc": "EKU9003173C9", "eco": f"de {key}", key: "1", "color": "red"}
+        rows = call in {"list", "filtered", "iterate"}
+        server.body = json.dumps({"response": "success", "data": [row] if rows else row}).encode()
+        match call:
+            case "list":
+                (empresa,) = await client.empresas.list()
+            case "filtered":
+                (empresa,) = await client.empresas.list(rfc="EKU9003173C9")
+            case "iterate":
+                (empresa,) = [each async for each in client.empresas.iterate()]
+            case "current":
+                empresa = await client.empresas.current()
+            case _:
+                empresa = await client.empresas.get("1")
+    assert empresa.extra == {"eco": "de ***", "***": "1", "color": "red"}
 
 
 # ── Lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -74,7 +74,7 @@ def _strict(read: Callable[[Any], T], text: Any) -> T:
 
 
 def _without_odd_values(token: re.Match[bytes]) -> bytes:
-    """Return a string without halves of surrogate pairs, and null for a number out of range."""
+    """Return a string without halves of surrogate pairs; a number becomes null."""
     return b"null" if token["number"] else _ESCAPE.sub(_without_half, token[0])
 
 
@@ -146,9 +146,10 @@ class Rows:
 
 
 def decode(body: bytes) -> Any:
-    """Decode a JSON text, except for long lists: `Rows` if they begin with an object, else `LongList`.
+    """Decode a JSON text, except for long lists.
 
-    They are found where answers have them: at the top, in an object, and in an object in a list of one.
+    These become `Rows` if they begin with an object, else a `LongList`. They are found where answers have them: at the
+    top, in an object, and in an object in a list of one.
 
     Args:
         body: UTF-8 text, with or without a byte order mark.

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import fields
 
-from facturaonline_async._core.protocol.extra import Extra, extra_text, is_secret_name
+from facturaonline_async._core.protocol.extra import make_extra
 
 __all__ = ["OPTIONAL_READERS", "ReadOptional", "make_optional_reader", "no_optional_fields"]
 
@@ -92,9 +92,8 @@ def make_optional_reader(cls: type, names: Mapping[str, str], extra: str) -> Rea
                 found = read_part(value)
                 rest.append(wire)
             values[name] = found
-        texts = {wire: text for wire in rest if not is_secret_name(wire) and (text := extra_text(row[wire]))}
-        if texts and extra:
-            values[extra] = Extra(texts)
+        if extra and rest and (facts := make_extra(row, rest)):
+            values[extra] = facts
         return values
 
     return read
