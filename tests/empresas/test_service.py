@@ -275,6 +275,16 @@ async def test_an_odd_fact_or_a_new_field_makes_no_list_unreadable() -> None:
     assert (first.extra, second.extra, second.created_on) == ({"nuevo": '{"a": 1}'}, {}, None)
 
 
+@pytest.mark.parametrize("name", ["acco_id", "acco_user_id"])
+@pytest.mark.parametrize("echo", ["clave csd", "12345678"])
+async def test_a_password_in_the_place_of_a_number_is_masked(name: str, echo: str) -> None:
+    smtp = CorreoSmtp(email="a@b.mx", password=Secret(echo), port=587, host="mail.b.mx")
+    row = {"acco_uid": "64efdcdce7927", name: echo}
+    async with replaying(json.dumps({"status": "create", "0": row})) as (client, _):
+        updated = await client.empresas.update("64efdcdce7927", CambiosEmpresa(smtp=smtp), validate=False)
+    assert updated.extra == {name: "***"}
+
+
 @pytest.mark.parametrize("call", ["list", "filtered", "iterate", "current", "get"])
 async def test_the_keys_of_the_request_are_masked_in_what_is_read(call: str) -> None:
     async with replaying("") as (client, server):

@@ -78,6 +78,15 @@ class Extra(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._texts)
 
+    def are_numbers(self, names: frozenset[str]) -> bool:
+        """Return whether all texts are digits, under some of these names.
+
+        Args:
+            names: names that the texts may have.
+
+        """
+        return names.issuperset(self._texts) and "".join(self._texts.values()).isdigit()
+
     def __hash__(self) -> int:
         return hash(frozenset(self._texts.items()))
 
@@ -112,7 +121,7 @@ def make_extra(row: Mapping[str, object], names: Iterable[str]) -> Extra:
     for name in names:
         if is_secret_name(name) or not (text := extra_text(row[name])):
             continue
-        shown = _masked_text(name)
+        shown = name if len(name) <= _MAX_CACHED and name.isidentifier() and "JDJ" not in name else _masked_text(name)
         room -= len(shown) + len(text)
         if room < 0:
             texts[_MORE] = _MORE
@@ -188,6 +197,8 @@ def _names_a_secret(value: object) -> bool:
 
 
 def _masked_text(text: str) -> str:
+    if len(text) <= _MAX_TEXT and text.isdigit():
+        return text
     if "PRIVATE KEY-----" in text:
         return _MASK
     text = _cut(text)

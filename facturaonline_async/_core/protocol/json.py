@@ -65,9 +65,11 @@ _split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def _strict(read: Callable[[Any], T], text: Any) -> T:
     """Return what `read` makes of the text, if need be without its odd values."""
-    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+    try:
         return read(text)
-    if _ODD.search(text):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        is_odd = _ODD.search(text) is not None
+    if is_odd:
         with suppress(msgspec.MsgspecError, ValueError, RecursionError):
             return read(_ODD_TOKEN.sub(_without_odd_values, bytes(text)))
     raise JsonError
