@@ -86,7 +86,10 @@ def state(step: Step) -> State:
 
 
 def outcome(progress: RowProgress) -> RowOutcome:
-    """Return the outcome of a row; its reasons are plain texts, which every serialiser accepts."""
+    """Return the outcome of a row.
+
+    Its reasons are plain texts, which every serialiser accepts.
+    """
     empresa = progress.empresa
     comes_first = "" if empresa.state is StepState.DONE else message("run.not_tried_company_first")
     series = tuple(
