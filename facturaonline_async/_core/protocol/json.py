@@ -38,12 +38,9 @@ class JsonError(ValueError):
     """
 
 
-# Values of a valid body that msgspec refuses. 640 digits are the smallest limit that an interpreter may set for whole
-# numbers.
-_ODD: Final = re.compile(rb"\\u[dD][89a-fA-F]|(?<![0-9])[0-9]{640}")
-_ODD_TOKEN: Final = re.compile(
-    rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|(?P<number>(?<![-+.eE0-9])-?[1-9][0-9]{639,}+(?![.eE]))', re.DOTALL
-)
+# Half of a surrogate pair is valid JSON, and msgspec refuses it.
+_ODD: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -64,20 +61,20 @@ _split_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _strict(read: Callable[[Any], T], text: Any) -> T:
-    """Return what `read` makes of the text, if need be without its odd values."""
+    """Read the text, if need be without halves of surrogate pairs."""
     try:
         return read(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         is_odd = _ODD.search(text) is not None
     if is_odd:
         with suppress(msgspec.MsgspecError, ValueError, RecursionError):
-            return read(_ODD_TOKEN.sub(_without_odd_values, bytes(text)))
+            return read(_STRING.sub(_without_halves, bytes(text)))
     raise JsonError
 
 
-def _without_odd_values(token: re.Match[bytes]) -> bytes:
-    """Return a string without halves of surrogate pairs; a number becomes null."""
-    return b"null" if token["number"] else _ESCAPE.sub(_without_half, token[0])
+def _without_halves(string: re.Match[bytes]) -> bytes:
+    """Return a string with U+FFFD for each half of a surrogate pair."""
+    return _ESCAPE.sub(_without_half, string[0])
 
 
 def _without_half(escape: re.Match[bytes]) -> bytes:

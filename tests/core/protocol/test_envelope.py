@@ -412,7 +412,7 @@ def test_a_write_without_a_verdict_has_an_unknown_outcome(body: bytes) -> None:
     assert type(refused(body, endpoint=CREATE)) is OutcomeUnknownError
 
 
-@pytest.mark.parametrize("odd", [b"9" * 5000, b"1E99999999999999999999", b'"\\ud800"'])
+@pytest.mark.parametrize("odd", [b"1E99999999999999999999", b'"\\ud800"'])
 @pytest.mark.parametrize("padding", [b"", b" " * 200_000], ids=["short", "long"])
 def test_an_odd_value_in_an_unknown_field_hides_no_verdict(odd: bytes, padding: bytes) -> None:
     body = b'{"status": "%s", "data": {"acco_uid": "1"}, "message": "no", "x": ' + odd + b"}" + padding

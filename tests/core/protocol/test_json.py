@@ -75,8 +75,9 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         (b'["\x01"]', True),
         (b"<html>NaN</html>", True),
         (b"[" * 100_000, True),
-        (b"[0" + b"9" * 5000 + b"]", True),
-        (b"[1.2.3, " + b"9" * 5000 + b"]", True),
+        (b"[" + b"9" * 5000 + b"]", True),
+        (b"[1.2.3]", True),
+        (b'{"a": -' + b"9" * 5000 + b"}", True),
         (b'["\\ud800", "\\u00"]', True),
     ],
     ids=lambda value: repr(value)[:40],
@@ -103,8 +104,7 @@ def test_invalid_json_is_refused(body: bytes, padding: bytes, is_worth_a_retry: 
         (b"[]", []),
         (b" {}", {}),
         (b"[1E99999999999999999999, 2]", [None, 2]),
-        (b'{"a": -' + b"9" * 5000 + b', "b": "' + b"9" * 700 + b'"}', {"a": None, "b": "9" * 700}),
-        (b"[" + b"9" * 5000 + b", 1." + b"5" * 700 + b"]", [None, Decimal("1." + "5" * 700)]),
+        (b'["' + b"9" * 5000 + b'", 1.' + b"5" * 700 + b"]", ["9" * 5000, Decimal("1." + "5" * 700)]),
         (b'{"a\\ud83d": "\\uDE00x\\\\ud800\\ud83d\\ude00"}', {"a\ufffd": "\ufffdx\\ud800\U0001f600"}),
     ],
 )
@@ -177,9 +177,9 @@ def test_a_row_that_is_no_strict_json_is_refused_after_the_rows_before_it(row: b
 
 
 @pytest.mark.parametrize("place", [20, 150])
-def test_a_number_out_of_range_is_none_in_a_long_list(place: int) -> None:
+def test_odd_values_are_read_in_a_long_list(place: int) -> None:
     before = b"".join(b'{"n": %d},' % number for number in range(place))
-    rows = decode(b'{"data": [' + before + b'{"a": ' + b"9" * 5000 + b'},{"last": "\\ud800"}]}')["data"]
+    rows = decode(b'{"data": [' + before + b'{"a": 1E99999999999999999999},{"last": "\\ud800"}]}')["data"]
     assert list(chain.from_iterable(rows))[place:] == [{"a": None}, {"last": "\ufffd"}]
 
 
