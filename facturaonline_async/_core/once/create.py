@@ -197,11 +197,24 @@ async def create_once(store: Store, desired: DesiredObject[V], *, seen: Seen | N
         if outcome is None:
             seen = None
             continue
-        if isinstance(outcome.error, ApiError) and (found := await _look_after_refusal(desired, outcome.error)):
+        try:
+            return await _after_create(store, desired, outcome)
+        finally:
+            del outcome  # breaks the cycle between the error and this frame
+
+
+async def _after_create(store: Store, desired: DesiredObject[V], outcome: CreateOutcome[V]) -> CreateOutcome[V]:
+    """Search once after a refusal, and adopt what exists."""
+    try:
+        if not isinstance(outcome.error, ApiError):
+            return outcome
+        if found := await _look_after_refusal(desired, outcome.error):
             return await _adopt(store, outcome.of, found)
-        if hasattr(outcome.error, "__notes__"):  # the search after the refusal failed
+        if hasattr(outcome.error, "__notes__"):  # the search failed
             await store.end(outcome.of, Result(outcome.state, error=outcome.error))
         return outcome
+    finally:
+        del outcome  # breaks the cycle between the error and this frame
 
 
 async def send_once(store: Store, desired: DesiredObject[V], seen: Seen) -> CreateOutcome[V] | None:
