@@ -57,6 +57,7 @@ class Engine:
     Attributes:
         config: The configuration.
         transport: Sends one request per attempt.
+        creates: Pending creates as a store; a create checks the process before its first byte.
         companies: RFCs and API keys of the companies, as far as answers have shown them.
 
     Raises:
@@ -71,7 +72,7 @@ class Engine:
         self._single_flight = SingleFlight()
         self._locks = KeyedLock()
         self._pending = PendingCreates()
-        self._creates = MemoryStore(self._pending, config.settle)
+        self.creates: MemoryStore = MemoryStore(self._pending, config.settle)
         self.companies: KnownCompanies = KnownCompanies()
         self._scheduler = Scheduler(config)
         self.transport: Transport = Transport(config)
@@ -128,12 +129,6 @@ class Engine:
         """Creates that lists may not show yet; their keys must not be created again."""
         self._check_process()
         return self._pending
-
-    @property
-    def creates(self) -> MemoryStore:
-        """Pending creates as a store."""
-        self._check_process()
-        return self._creates
 
     @property
     def single_flight(self) -> SingleFlight:
@@ -213,9 +208,10 @@ class Engine:
             NotSentError: The engine is closed, or belongs to another loop or process.
 
         """
-        self._check_process()
-        loop = asyncio.get_running_loop()
-        self._check_usable(loop)
+        if self._process != getpid():
+            self._check_process()
+        if (loop := asyncio.get_running_loop()) is not self._loop or self._is_closed:
+            self._check_usable(loop)
         return Attempts(self, self._requests.prepare(endpoint, credentials, None, None, body), loop)
 
     async def send_exclusive(

@@ -34,7 +34,7 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
-__all__ = ["DesiredEmpresa", "EmpresaService", "desired_empresa"]
+__all__ = ["DesiredEmpresa", "EmpresaService", "desired_empresa", "get_with_keys"]
 
 _ROWS_PER_CHECKPOINT: Final = 500
 """Rows processed between two checkpoints of the event loop."""
@@ -247,7 +247,7 @@ class EmpresaService:
 
     def _desired(self, nueva: NuevaEmpresa) -> DesiredEmpresa:
         """Return a company that should exist; its data have been validated."""
-        return DesiredEmpresa(self, self._engine, self._credentials, nueva)
+        return DesiredEmpresa(self, self._engine, self._credentials, self._key(nueva.rfc), nueva)
 
     async def ensure(self, nueva: NuevaEmpresa, *, validate: bool = True) -> Empresa:
         """Return the company with this RFC and its own keys; create it if it is missing.
@@ -422,11 +422,29 @@ class EmpresaService:
         return evolve(empresa, keys_problem=str(problem))
 
 
+async def get_with_keys(empresas: EmpresaService, uid: str, *, rfc: str) -> Empresa | None:
+    """Return a company after verifying it and its keys; None if it has no keys yet.
+
+    Args:
+        empresas: service with the main keys.
+        uid: the API's identifier of the company.
+        rfc: the RFC that it must have.
+
+    Raises:
+        NotFoundError: there is no such company, or it is not readable yet.
+        UnreadableAnswerError: the answer is about another company, or gives another company's keys.
+
+    """
+    empresa = await empresas.get_verified(uid, rfc=rfc)
+    return empresa if empresa.api_key and empresa.secret_key else None
+
+
 @define(eq=False)
 class DesiredEmpresa:
     """A company that should exist.
 
     Attributes:
+        key: key of the company in a store.
         nueva: its data, which have been validated.
         created: the company in the answer to its create; None before that.
 
@@ -435,13 +453,9 @@ class DesiredEmpresa:
     _empresas: EmpresaService
     _engine: Engine
     _credentials: Credentials
+    key: Key
     nueva: NuevaEmpresa
     created: Empresa | None = field(default=None, init=False)
-
-    @property
-    def key(self) -> Key:
-        """Key of the company in a store."""
-        return wire.CREATE.resource, self._credentials.fingerprint, self.nueva.rfc
 
     @property
     def endpoint(self) -> Endpoint:
@@ -463,8 +477,7 @@ class DesiredEmpresa:
             UnreadableAnswerError: the answer is about another company, or gives another company's keys.
 
         """
-        empresa = await self._empresas.get_verified(uid, rfc=self.nueva.rfc)
-        return empresa if empresa.api_key and empresa.secret_key else None
+        return await get_with_keys(self._empresas, uid, rfc=self.nueva.rfc)
 
     async def complete(self, value: Empresa) -> Empresa | None:
         """Read a listed company: a list may show a company before its keys exist.

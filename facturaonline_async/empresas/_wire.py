@@ -103,7 +103,7 @@ _WRITE_RESPONSE_NAMES: Final = {attribute: name for attribute, _, name, _ in _FI
 _READ_RESPONSE_NAMES: Final = {attribute: name for attribute, _, _, name in _FIELD_NAMES if name}
 
 read_empresa: Final = make_reader(Empresa, _READ_RESPONSE_NAMES, extra="extra")
-read_written_empresa: Final = make_reader(Empresa, _WRITE_RESPONSE_NAMES, extra="extra")
+read_written_empresa: Final = make_reader(Empresa, _WRITE_RESPONSE_NAMES, extra="extra", is_sparse=True)
 
 #: Fields of `Empresa.extra` with numbers, which hold no form of a secret except the secret itself. The search for the
 #: other forms takes 0.1 ms.

@@ -98,7 +98,7 @@ class SeriesService:
         """
         key = serie_key(letra, tipo_documento)  # raises for invalid input before anything is sent
         found = builtins.list(
-            (await shared_index(self._engine, wire.LIST, self._credentials, self._index)).get(key, [])
+            (await shared_index(self._engine, wire.LIST, self._credentials, partial(_index, self))).get(key, [])
         )  # the index is shared
         if found:
             self._engine.pending.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
@@ -161,7 +161,8 @@ class SeriesService:
     def _desired(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> DesiredSerie:
         """Return a serie that should exist; its arguments are validated."""
         body = wire.write_nueva_serie(letra, tipo_documento, folio)
-        return DesiredSerie(self, self._engine, self._credentials, letra, tipo_documento, body)
+        key = self._key(letra, tipo_documento)
+        return DesiredSerie(self, self._engine, self._credentials, key, letra, tipo_documento, body)
 
     async def activate(self, uid: int | str) -> None:
         """Make a paused serie usable again (``POST /v4/series/{uid}/up``).
@@ -223,11 +224,9 @@ class SeriesService:
         """Return the key of a serie in a store."""
         return wire.CREATE.resource, self._credentials.fingerprint, *serie_key(letra, tipo_documento)
 
-    async def _shared_index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
-        return await shared_index(self._engine, wire.LIST, self._credentials, self._index)
 
-    async def _index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
-        return by_key(await self.list())
+async def _index(series: SeriesService) -> dict[tuple[str, str], builtins.list[Serie]]:
+    return by_key(await series.list())
 
 
 @frozen
@@ -235,6 +234,7 @@ class DesiredSerie:
     """A serie that should exist.
 
     Attributes:
+        key: key of the serie in a store.
         letra: its letra.
         tipo_documento: its kind of document.
 
@@ -243,14 +243,10 @@ class DesiredSerie:
     _series: SeriesService
     _engine: Engine
     _credentials: Credentials
+    key: Key
     letra: str
     tipo_documento: TipoDocumento | str
     _body: Body
-
-    @property
-    def key(self) -> Key:
-        """Key of the serie in a store."""
-        return wire.CREATE.resource, self._credentials.fingerprint, *serie_key(self.letra, self.tipo_documento)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -330,14 +326,11 @@ class DesiredSerie:
     async def _has_tipo(self, tipo_documento: str) -> bool:
         """Return whether a serie has this tipo_documento; False if the list fails."""
         try:
-            index = await shared_index(self._engine, wire.LIST, self._credentials, self._index)
+            index = await shared_index(self._engine, wire.LIST, self._credentials, partial(_index, self._series))
         except FacturaOnlineError:
             return False
         wanted = key_part(tipo_documento)
         return any(tipo == wanted for _, tipo in index)
-
-    async def _index(self) -> dict[tuple[str, str], builtins.list[Serie]]:
-        return by_key(await self._series.list())
 
 
 def desired_serie(

@@ -45,7 +45,7 @@ from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
-from attrs import define
+from attrs import define, field
 
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.engine import Attempts, Engine
@@ -143,27 +143,24 @@ class DesiredObject(Protocol[V]):
 
 
 @define(eq=False)  # never changed; see `Seen`
-class CreateOutcome(Generic[V]):
-    """Result of one pass of `create_once`.
+class CreateOutcome(Result, Generic[V]):
+    """Result of one pass of `create_once`, with the objects it found.
 
     Attributes:
         of: Grant of the create, or what the store knew if nothing was begun.
-        state: DONE, CONFLICT, UNKNOWN, UNRESOLVED, FAILED or PLANNED.
-        origin: CREATED or ADOPTED if the state is DONE.
         values: The objects that a list showed; empty after a create.
-        uid: Uid from the answer to the create, or of the pending create.
         seconds: Seconds until lists must show the object, for a create that was pending before; else None.
-        error: Why the object is not known to exist, or None.
 
     """
 
-    of: Grant | Seen
-    state: StepState
-    origin: Origin | None = None
+    of: Grant | Seen = field(kw_only=True)
     values: tuple[V, ...] = ()
-    uid: str | None = None
     seconds: float | None = None
-    error: Exception | None = None
+
+    @property
+    def uid(self) -> str | None:
+        """First uid that a list or the answer gave, or that of the pending create."""
+        return self.uids[0] if self.uids else None
 
 
 # ── One pass ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +208,7 @@ async def _after_create(store: Store, desired: DesiredObject[V], outcome: Create
         if found := await _look_after_refusal(desired, outcome.error):
             return await _adopt(store, outcome.of, found)
         if hasattr(outcome.error, "__notes__"):  # the search failed
-            await store.end(outcome.of, Result(outcome.state, error=outcome.error))
+            await store.end(outcome.of, outcome)
         return outcome
     finally:
         del outcome  # breaks the cycle between the error and this frame
@@ -229,7 +226,8 @@ async def send_once(store: Store, desired: DesiredObject[V], seen: Seen) -> Crea
 
     """
     grant: Grant | None = None
-    attempts, uid, nonce = None, None, os.urandom(8).hex()
+    attempts, nonce = None, os.urandom(8).hex()
+    uids: tuple[str, ...] = ()
     try:
         attempts = await desired.attempts()
         async for attempt in attempts:
@@ -239,10 +237,11 @@ async def send_once(store: Store, desired: DesiredObject[V], seen: Seen) -> Crea
                     if before is not None:  # of an attempt that was certainly not done
                         await store.end(before, Result(StepState.PLANNED))
                     return None
-                uid = desired.created_uid(await attempt.send())
-        outcome: CreateOutcome[V] = CreateOutcome(grant or seen, StepState.DONE, Origin.CREATED, uid=uid)
+                if (uid := desired.created_uid(await attempt.send())) is not None:
+                    uids = (uid,)
+        outcome: CreateOutcome[V] = CreateOutcome(StepState.DONE, Origin.CREATED, uids, of=grant or seen)
     except Exception as error:  # noqa: BLE001  # the create may have been done
-        outcome = CreateOutcome(grant or seen, state_after(error), error=error)
+        outcome = CreateOutcome(state_after(error), error=error, of=grant or seen)
     except asyncio.CancelledError:
         if grant is not None and attempts is not None:
             state = StepState.UNKNOWN if attempts.may_be_done else StepState.PLANNED
@@ -250,8 +249,7 @@ async def send_once(store: Store, desired: DesiredObject[V], seen: Seen) -> Crea
                 await store.end(grant, Result(state, is_cancelled=True))
         raise
     try:
-        uids = () if outcome.uid is None else (outcome.uid,)
-        await store.end(outcome.of, Result(outcome.state, outcome.origin, uids, outcome.error))
+        await store.end(outcome.of, outcome)
         return outcome
     finally:
         del outcome  # breaks the cycle between the error and this frame
@@ -288,19 +286,20 @@ async def _adopt(store: Store, of: Grant | Seen, values: Sequence[V]) -> CreateO
     """Record what exists: once, or several times."""
     uids = tuple(str(value.uid) for value in values)
     state, origin = (StepState.DONE, Origin.ADOPTED) if len(uids) == 1 else (StepState.CONFLICT, None)
-    await store.end(of, Result(state, origin, uids))
-    return CreateOutcome(of, state, origin, tuple(values), uids[0])
+    outcome = CreateOutcome(state, origin, uids, of=of, values=tuple(values))
+    await store.end(of, outcome)
+    return outcome
 
 
 def _still_pending(desired: DesiredObject[V], seen: Seen, pending: Pending) -> CreateOutcome[V]:
     # Only lists can show a confirmed create without a uid. One with a uid may have been deleted since.
     is_unresolved = pending.uid is None and pending.state in {StepState.DONE, StepState.UNRESOLVED}
     return CreateOutcome(
-        seen,
         StepState.UNRESOLVED if is_unresolved else StepState.UNKNOWN,
-        uid=pending.uid,
-        seconds=pending.seconds,
+        uids=() if pending.uid is None else (pending.uid,),
         error=pending_error(pending, desired.endpoint.name),
+        of=seen,
+        seconds=pending.seconds,
     )
 
 

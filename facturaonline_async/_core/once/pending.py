@@ -188,8 +188,9 @@ class PendingCreates:
             return
         if known is not None and known is not begun and known.is_confirmed and state is StepState.UNKNOWN:
             return  # more is known already
-        until = asyncio.get_running_loop().time() + settle
-        self.update(key, PendingCreate(until, state, uid, before=begun.before, nonce=begun.nonce))
+        begun.until = asyncio.get_running_loop().time() + settle
+        begun.state, begun.uid, begun.earlier = state, uid, None
+        self.update(key, begun)
 
     def restore(self, key: Key, seconds: float, state: StepState) -> None:
         """Record a create that was sent before this session began.

@@ -143,7 +143,7 @@ def extra_text(value: object) -> str:
     if isinstance(value, str):
         return _masked_text(value)
     if isinstance(value, int):
-        return _cut(str(int(value)))
+        return str(int(value)) if abs(value) < 10**18 else _cut(str(int(value)))
     if value is None or value in ([], {}):
         return ""
     return _cut(msgspec.json.format(_to_json(_Masker().masked(value)), indent=0).decode())
@@ -156,7 +156,7 @@ class _Masker:
         self._room = _MAX_TEXT
 
     def masked(self, value: Any, depth: int = 0) -> Any:
-        """Return decoded JSON with its secrets masked, and with what is nested too deeply."""
+        """Return decoded JSON with masks for secrets and for values nested too deeply."""
         self._room -= 1
         if isinstance(value, str):
             text = _masked_text(value)
@@ -201,7 +201,8 @@ def _masked_text(text: str) -> str:
         return text
     if "PRIVATE KEY-----" in text:
         return _MASK
-    text = _cut(text)
+    if len(text) > _MAX_TEXT:
+        text = _cut(text)
     # Rows of thousands repeat such fields; `redact` takes 5 µs, and looks for nothing else.
     if '"' in text or "$2" in text or "JDJ" in text:
         text = redact(text)

@@ -111,7 +111,7 @@ def _kind(value: object) -> Message:
 
 
 def make_reader(
-    cls: type[T], names: Names, *, extra: str = "", nested: Mapping[type, Names] | None = None
+    cls: type[T], names: Names, *, extra: str = "", is_sparse: bool = False, nested: Mapping[type, Names] | None = None
 ) -> Callable[[object], T]:
     """Return a function that converts one JSON object into a `cls`.
 
@@ -124,6 +124,7 @@ def make_reader(
         names: Wire name by attribute, for the attributes in this answer. Other attributes keep their defaults.
         extra: Attribute for the `Extra` of the row: unknown fields, and texts of unreadable dates, flags and numbers.
             Fields whose names look secret are not in it. Default: unknown fields are ignored.
+        is_sparse: Whether this answer usually lacks some texts. It decides only which rows are read quickly.
         nested: Wire name by attribute, for each nested class. They have ``slots=False``, too.
 
     Returns:
@@ -139,14 +140,15 @@ def make_reader(
 
     def object_hook(kind: Any, its: Converter) -> StructureHook:
         """Return the hook of a class that has wire names."""
-        return _object_hook(kind, layouts[kind], extra if kind is cls else "", its)
+        is_outer = kind is cls
+        return _object_hook(kind, layouts[kind], its, extra=extra if is_outer else "", is_sparse=is_sparse and is_outer)
 
     converter.register_structure_hook_factory(lambda kind: kind in layouts, object_hook)
     converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
     return converter.get_structure_hook(cls)  # type: ignore[return-value]
 
 
-def _object_hook(cls: type, names: Names, extra: str, converter: Converter) -> StructureHook:
+def _object_hook(cls: type, names: Names, converter: Converter, *, extra: str, is_sparse: bool) -> StructureHook:
     """Return the hook of one class: a fast path, and cattrs for other rows."""
     resolve_types(cls)
     _prepare(cls, names)
@@ -210,7 +212,14 @@ def _object_hook(cls: type, names: Names, extra: str, converter: Converter) -> S
             return made
         raise StructureError(reason)  # outside the except block: cattrs' errors hold the values
 
-    return read
+    def read_sparse(row: Any, _: object = None) -> Any:
+        """Return the value of a row that lacks texts.
+
+        An exception for each would take as long as the reading.
+        """
+        return read(defaults | row if isinstance(row, dict) else row)
+
+    return read_sparse if is_sparse else read
 
 
 def _picker(names: Iterable[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

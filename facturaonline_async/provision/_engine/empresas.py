@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from attrs import define, field, fields
 
@@ -11,8 +12,8 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
-from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
-from facturaonline_async.empresas._service import EmpresaService, desired_empresa
+from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
+from facturaonline_async.empresas._service import EmpresaService, desired_empresa, get_with_keys
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,
@@ -254,11 +255,8 @@ class EmpresaSteps:
             message("run.company_not_readable_yet", uid=uid), endpoint="empresas.get", uid=uid
         )
 
-        async def read_empresa() -> Empresa | None:
-            empresa = await self._empresas.get_verified(uid, rfc=rfc)
-            return empresa if empresa.api_key and empresa.secret_key else None
-
-        return self.client.for_empresa(await poll_until(engine_of(self.client), read_empresa, problem=problem))
+        read = partial(get_with_keys, self._empresas, uid, rfc=rfc)
+        return self.client.for_empresa(await poll_until(engine_of(self.client), read, problem=problem))
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:

@@ -173,6 +173,7 @@ class SerieSteps:
         baseline = progress.baseline or {}
 
         async def list_once() -> bool | None:
+            """Return True if one list shows all of them, else None."""
             listed = by_key(await own.series.list())
             for step in progress.series:
                 seen = listed.get(step.serie_key, ())

@@ -640,6 +640,19 @@ async def test_a_refused_create_does_not_drop_a_concurrent_one(kind: Kind) -> No
         assert (emulator.count(kind.create), created(emulator, kind)) == (2, 1)
 
 
+def test_a_create_without_an_answer_hides_no_other_one_that_was_confirmed() -> None:
+    async def main() -> None:
+        pending, key = PendingCreates(), ("series", "owner", "F")
+        lost, confirmed = pending.begin(key, 100), pending.begin(key, 100)
+        pending.end(key, confirmed, 100, StepState.DONE, "7")
+        pending.end(key, lost, 100, StepState.UNKNOWN)
+        entry = pending.get(key)
+        assert entry is not None
+        assert (entry.state, entry.uid) == (StepState.DONE, "7")
+
+    virtually(main())
+
+
 def test_a_refused_create_drops_only_its_own_entry() -> None:
     async def main() -> None:
         pending, key = PendingCreates(), ("series", "owner", "F")
