@@ -104,6 +104,7 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
         "sat",
         "sello",
         "series",
+        "sharing",
         "testing",
     )
     assert [name.removeprefix("facturaonline_async").lstrip(".") for name in PUBLIC] == ["", *names]

@@ -130,7 +130,7 @@ async def provision(
         if opened is not None:
             await resume.restore_open_companies(opened, inventory, pending, settle)
         creator = Creator(engine.locks, pending, recorder, settle, stopping)
-        stack.enter_context(creator.subscribed())
+        await stack.enter_async_context(creator.subscribed())
         settle_wait = SettleWait(opened, inventory, settle, stopping) if opened is not None else None
         await inventory.read({normalize_rfc(row.rfc) for row in plan})
         resumed = None

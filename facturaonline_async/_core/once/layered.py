@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Hashable, Iterable
+from contextlib import asynccontextmanager
 from typing import cast
 
 from attrs import frozen
@@ -68,10 +68,10 @@ class LayeredStore:
         await self.memory.forget(kind, owner, uid)
         await self.durable.forget(kind, owner, uid)
 
-    @contextmanager
-    def subscribe(self) -> Iterator[_LayeredSubscription]:
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[_LayeredSubscription]:
         """Return a subscription to both stores; see `Store.subscribe`."""
-        with self.memory.subscribe() as remembered, self.durable.subscribe() as recorded:
+        async with self.memory.subscribe() as remembered, self.durable.subscribe() as recorded:
             yield _LayeredSubscription(remembered, recorded)
 
 

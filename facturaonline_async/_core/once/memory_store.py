@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Hashable, Iterable
+from contextlib import asynccontextmanager
 from typing import cast
 
 from attrs import define, field, frozen
@@ -81,8 +81,8 @@ class MemoryStore:
         """Drop the entry of a deleted object; see `Store.forget`."""
         self.pending.forget(kind, owner, uid)
 
-    @contextmanager
-    def subscribe(self) -> Iterator[SessionSubscription]:
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[SessionSubscription]:
         """Return a subscription for the ``with`` block; see `Store.subscribe`.
 
         Creates of this store are not notified to it.

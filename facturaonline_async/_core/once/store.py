@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol, TypeAlias
 
 from attrs import define, field
@@ -61,11 +61,13 @@ class Grant:
     Attributes:
         key: Key of the object.
         mark: Opaque; identifies this create in its store.
+        asked_at: Time of `shared_clock` when the store was asked, if other processes may act on its age; else None.
 
     """
 
     key: Key
     mark: object
+    asked_at: float | None = None
 
 
 @define(eq=False)  # never changed; a frozen class takes twice as long to make, in each create
@@ -159,6 +161,13 @@ class Store(Protocol):
         """
         ...
 
-    def subscribe(self) -> AbstractContextManager[Subscription]:
-        """Return a subscription, for a caller that lists once and creates many."""
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
+        """Return a subscription, for a caller that lists once and creates many.
+
+        Enter it before the list is read.
+
+        Raises:
+            NotSentError: The store cannot be reached.
+
+        """
         ...

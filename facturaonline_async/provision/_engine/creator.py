@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from attrs import define, field
@@ -54,13 +54,13 @@ class Creator:
         self._steps = StepStore(self.recorder, self.settle, self.stopping)
         self._store = LayeredStore(MemoryStore(self.pending, self.settle), self._steps)
 
-    @contextmanager
-    def subscribed(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def subscribed(self) -> AsyncIterator[None]:
         """Notice the creates of other tasks of this session inside the ``with`` block.
 
         Everything that the run lists is listed inside it.
         """
-        with self._store.subscribe() as self._subscription:
+        async with self._store.subscribe() as self._subscription:
             yield
 
     async def create(self, step: Step, desired: DesiredObject[V]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from attrs import define, field
 
@@ -134,8 +134,8 @@ class StepStore:
             if (step_kind, step_owner, step.uid) == (kind, owner, uid):
                 step.due = 0.0
 
-    @contextmanager
-    def subscribe(self) -> Iterator[StepStore]:
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[StepStore]:
         """Return this store: only the run itself begins creates of its steps."""
         yield self
 

@@ -172,8 +172,8 @@ class RemoteStore:
 
         await self._repeated(work)
 
-    @contextmanager
-    def subscribe(self) -> Iterator[_Since]:
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[_Since]:
         """See `Store.subscribe`."""
         yield _Since(self.network._number)
 

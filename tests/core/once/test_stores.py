@@ -86,7 +86,7 @@ async def test_begin_may_be_repeated_with_its_nonce(store: Store) -> None:
 
 async def test_begin_is_refused_after_another_create_since_the_subscription(stores: tuple[Store, Store]) -> None:
     store, another = stores
-    with store.subscribe() as subscription:
+    async with store.subscribe() as subscription:
         mine, other = subscription.seen(key("A")), subscription.seen(key("B"))
         await begun(another, key("A"), "another")
 
@@ -97,7 +97,7 @@ async def test_begin_is_refused_after_another_create_since_the_subscription(stor
 async def test_begin_is_refused_for_what_was_pending_at_the_subscription(stores: tuple[Store, Store]) -> None:
     store, another = stores
     await another.end(await begun(another, key("A")), Result(StepState.UNKNOWN))
-    with store.subscribe() as subscription:
+    async with store.subscribe() as subscription:
         seen = subscription.seen(key("A"))
         assert await store.begin(seen, "mine") is None
         await asyncio.sleep(SETTLE + 1)
@@ -190,12 +190,11 @@ async def test_what_a_list_showed_is_known_by_its_uid(name: str, tmp_path: Path)
 @shared_store
 @pytest.mark.parametrize("mark", ["look", "subscription"])
 async def test_begin_is_refused_after_the_object_was_found(name: str, tmp_path: Path, mark: str) -> None:
-    async with STORES[name](tmp_path) as (store, another):
-        with store.subscribe() as subscription:
-            mine = subscription.seen(key("A")) if mark == "subscription" else await look(store, key("A"))
-            await another.end(await look(another, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
+    async with STORES[name](tmp_path) as (store, another), store.subscribe() as subscription:
+        mine = subscription.seen(key("A")) if mark == "subscription" else await look(store, key("A"))
+        await another.end(await look(another, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
 
-            assert await store.begin(mine, "mine") is None
+        assert await store.begin(mine, "mine") is None
 
 
 @shared_store

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from attrs import define, field
@@ -68,7 +68,7 @@ class Process:
         """See `Store.forget`."""
         await self.store.forget(kind, owner, uid)
 
-    def subscribe(self) -> AbstractContextManager[Subscription]:
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
         """See `Store.subscribe`."""
         return self.store.subscribe()
 

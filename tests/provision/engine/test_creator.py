@@ -38,7 +38,7 @@ async def test_a_result_that_cannot_be_written_is_raised_and_ends_the_creates(tm
     async with written(tmp_path) as (journal, steps):
         api = ClosingApi(journal=journal)
         creator = Creator(KeyedLock(), PendingCreates(), Recorder(journal, None), SETTLE, asyncio.Event())
-        with creator.subscribed():
+        async with creator.subscribed():
             with pytest.raises(JournalError):
                 await creator.create(steps[0], Toy(api, "A"))
             with pytest.raises(JournalError):
