@@ -1,0 +1,190 @@
+"""What a row of a plan takes beside the same calls of aiohttp alone: ``python -m benchmarks.bench_row [--quick]``.
+
+A row is a company with three series. aiohttp alone sends the same requests in the same order, with bodies that are
+ready, and as many rows at a time. It learns uids and keys from the answers, and checks nothing. Certificates are read
+from files. The plan is read beforehand.
+
+Instructions are counted by valgrind. CPU is that of the whole process, with all threads, and is the least of several
+runs by turns. Each run has an emulator in a process of its own. Rates are counted and never reached, and connections
+are kept for a minute, because valgrind makes everything slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiohttp
+from attrs import frozen
+
+from benchmarks.bench_provision import emulated
+from benchmarks.command import Scale, run
+from benchmarks.contenders.library import Library
+from benchmarks.contenders.raw import Idiomatic
+from benchmarks.counting import counted, in_children, is_counting_possible
+from benchmarks.figures import Figure, summary
+from benchmarks.provision_load import write_plan
+from facturaonline_async import Config, Credentials, Rate, connect
+from facturaonline_async._core.protocol import envelope
+from facturaonline_async._core.protocol.bodies import Body
+from facturaonline_async.config import DEFAULT_PLUGIN
+from facturaonline_async.empresas._wire import write_nueva
+from facturaonline_async.provision import Plan, PlanRow, provision
+from facturaonline_async.series._wire import write_nueva_serie
+
+__all__ = ["NAMES", "count", "measure"]
+
+NAMES: Final = {
+    "raw": Idiomatic.name,
+    "plain": f"{Library.name}, without a journal",
+    "journal": f"{Library.name}, with a journal",
+    "checked": f"{Library.name}, with a journal and the check of certificates",
+}
+_CONCURRENCY: Final = 32
+_KEEPALIVE: Final = 60.0
+_SERIES: Final = 3
+
+
+async def measure(scale: Scale) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        write_plan(folder, 2 * _CONCURRENCY + scale.rows, _SERIES, certified=True)
+        taken = {"CPU": await _cpu(await Rows.read(folder), scale.rounds)}
+        if is_counting_possible():
+            taken["instructions"] = await count(folder, scale.rows)
+    one = partial(summary, bench="bench_row", case="a company with three series", unit="×", against=NAMES["raw"])
+    return [
+        one([each[way] / each["raw"]], contender=contender, measure=measure)
+        for measure, each in taken.items()
+        for way, contender in NAMES.items()
+    ]
+
+
+async def count(folder: Path, rows: int) -> dict[str, float]:
+    """Return how many instructions a row takes each way, in a folder with a plan.
+
+    Args:
+        folder: with a plan of so many rows and twice the concurrency.
+        rows: counted beyond those that make all connections.
+
+    """
+    jobs = dict.fromkeys(NAMES, (2 * _CONCURRENCY, 2 * _CONCURRENCY + rows))
+    return await counted("benchmarks.bench_row", [str(folder)], jobs)
+
+
+async def _cpu(rows: Rows, rounds: int) -> dict[str, float]:
+    """Return how many seconds of CPU a row takes each way at least."""
+    least = dict.fromkeys(NAMES, float("inf"))
+    for number in range(-1, rounds):
+        for way in NAMES if number % 2 else reversed(NAMES):
+            with emulated() as account:
+                gc.collect()
+                began = time.process_time()
+                await rows.run(way, *account)
+                if number >= 0:
+                    least[way] = min(least[way], (time.process_time() - began) / len(rows.plan))
+    return least
+
+
+@frozen
+class Rows:
+    """A plan, and the bodies of its requests.
+
+    Attributes:
+        plan: with certificates of their own in files.
+        bodies: for each row, the company's and those of its series.
+
+    """
+
+    plan: Plan
+    bodies: list[tuple[Body, list[Body]]]
+
+    @classmethod
+    async def read(cls, folder: Path) -> Self:
+        plan = Plan.from_csv(folder / "plan.csv")
+        return cls(plan, [(write_nueva(await row.load(), "multipart"), [*_series(row)]) for row in plan])
+
+    def first(self, number: int) -> Rows:
+        return Rows(Plan.from_values(self.plan.rows[:number]), self.bodies[:number])
+
+    async def run(self, way: str, url: str, keys: Credentials) -> None:
+        """Bring all rows about in an account without companies."""
+        if way == "raw":
+            await self._run_raw(url, keys)
+            return
+        config = Config(rates=Rate(100_000, 1), keepalive=_KEEPALIVE, check_sello=way == "checked")
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            journal = None if way == "plain" else Path(folder) / "run.sqlite"
+            async with (
+                connect(keys, base_url=url, config=config) as client,
+                provision(client, self.plan, journal=journal, concurrency=_CONCURRENCY, audit=False) as run,
+            ):
+                async for _ in run:
+                    pass
+        if not run.report.is_complete:
+            raise RuntimeError(f"the plan was not brought about: {run.report}")
+
+    async def _run_raw(self, url: str, keys: Credentials) -> None:
+        rest = iter(self.bodies)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE)) as http:
+            main = envelope.headers(keys, DEFAULT_PLUGIN)
+            await asyncio.gather(*(_Raw(http, url, main).work(rest) for _ in range(_CONCURRENCY)))
+
+
+def _series(row: PlanRow) -> Iterator[Body]:
+    for serie in row.series:
+        yield write_nueva_serie(serie.letra, serie.tipo_documento, serie.folio)
+
+
+@frozen
+class _Raw:
+    """What people write with aiohttp, one row after the other."""
+
+    http: aiohttp.ClientSession
+    url: str
+    main: envelope.Headers
+
+    async def work(self, rest: Iterator[tuple[Body, list[Body]]]) -> None:
+        for empresa, series in rest:
+            uid = (await self._post("/v4/account/create", self.main, empresa))["0"]["acco_uid"]
+            row = (await self._get(f"/v1/account/{uid}", self.main))["data"]
+            own = Credentials(api_key=row["api_key"], secret_key=row["secret_key"])
+            headers = envelope.headers(own, DEFAULT_PLUGIN)
+            await self._get("/v1/current/account", headers)
+            await self._get("/v4/series", headers)
+            await asyncio.gather(*(self._post("/v4/series/create", headers, serie) for serie in series))
+            await self._get("/v4/series", headers)
+
+    async def _get(self, path: str, headers: envelope.Headers) -> Any:
+        async with self.http.get(f"{self.url}{path}", headers=headers) as response:
+            return json.loads(await response.read())
+
+    async def _post(self, path: str, headers: envelope.Headers, body: Body) -> Any:
+        more = {**headers, "Content-Type": body.content_type}
+        async with self.http.post(f"{self.url}{path}", headers=more, data=body.content) as response:
+            return json.loads(await response.read())
+
+
+def _count(folder: str, *jobs: str) -> None:
+    rows = asyncio.run(Rows.read(Path(folder)))
+
+    async def do(way: str, number: int) -> None:
+        with emulated() as account:
+            await rows.first(number).run(way, *account)
+
+    in_children(jobs, do)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["count"]:
+        _count(*sys.argv[2:])
+    else:
+        run(__doc__, measure)
