@@ -201,7 +201,9 @@ class Listing:
     def _add_all(self, marks: list[int], uids: list[str], rfcs: list[str]) -> None:
         new_owners, new_rfcs = dict(zip(marks, uids, strict=True)), dict(zip(uids, rfcs, strict=True))
         is_plain = len(new_owners) == len(new_rfcs) == len(uids) and 0 not in new_owners
-        if is_plain and new_owners.keys().isdisjoint(self.owners) and new_rfcs.keys().isdisjoint(self.rfcs):
+        # Between views, `isdisjoint` looks up the smaller one; given the dict itself, it would go through all of it.
+        is_new = new_owners.keys().isdisjoint(self.owners.keys()) and new_rfcs.keys().isdisjoint(self.rfcs.keys())
+        if is_plain and is_new:
             self.owners.update(new_owners)  # no duplicates: takes a third of the time of the loop below
             self.rfcs.update(new_rfcs)
             return

@@ -523,6 +523,32 @@ def test_a_known_list_is_only_compared() -> None:
     assert (listing.owners, listing.rfcs) == ({}, {})
 
 
+class _HashedText(str):
+    """Text that counts how often a dict or a set looks for it."""
+
+    __slots__ = ()
+    hashes = 0
+
+    def __hash__(self) -> int:
+        _HashedText.hashes += 1
+        return super().__hash__()
+
+
+def _hashes(companies: int) -> float:
+    """Return how often each company of a list of this length is looked up while the list is recorded."""
+    uids = [_HashedText(number) for number in range(companies)]
+    rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(f"{uid:>020}"), secret_key=Secret("s" * 20)) for uid in uids]
+    listing, _HashedText.hashes = KnownCompanies().listing("account"), 0
+    for start in range(0, companies, 10):
+        listing.add(rows[start : start + 10], key_marks(rows[start : start + 10]))
+    listing.end()
+    return _HashedText.hashes / companies
+
+
+def test_a_long_list_costs_no_more_for_each_company() -> None:
+    assert _hashes(1_000) <= 2
+
+
 async def test_an_error_about_mixed_companies_shows_no_key(client: FacturaOnline, two: Two) -> None:
     two.set_detail(two.row(two.other))
     with pytest.raises(FacturaOnlineError) as refused:
