@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         RateLimitError,
         RequestTimeoutError,
         ServerError,
+        SharedUnavailableError,
         UnreadableAnswerError,
         ValidationError,
     )
@@ -60,7 +61,8 @@ else:  # what a process does not use, it does not import: the command starts wit
             "errors": [
                 *("ApiError", "AuthenticationError", "FacturaOnlineError", "InvalidInputError", "LimiterWaitError"),
                 *("NotFoundError", "NotSentError", "OutcomeUnknownError", "PermissionDeniedError", "RateLimitError"),
-                *("RequestTimeoutError", "ServerError", "UnreadableAnswerError", "ValidationError"),
+                *("RequestTimeoutError", "ServerError", "SharedUnavailableError", "UnreadableAnswerError"),
+                "ValidationError",
             ],
             "events": ["AttemptEvent", "Event", "HoldEvent", "SessionStats"],
             "sat": [],
@@ -106,6 +108,7 @@ __all__ = [
     "ServerError",
     "SessionManager",
     "SessionStats",
+    "SharedUnavailableError",
     "TipoDocumento",
     "UnreadableAnswerError",
     "ValidationError",

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, frozen, validators
 from attrs.converters import optional
 
 from facturaonline_async import _base_url as urls
@@ -207,6 +207,9 @@ class Config:
             the limiter lets the first attempt start. Default: 90.
         settle: time in seconds after which a create whose response was lost counts as not done, if the company or
             serie has not appeared by then. Until then ``ensure`` creates no second one. Default: 150.
+        grace: time in seconds from asking the service that several processes share for permission to create until the
+            first byte of the create; after that nothing is sent, because another process may act. It counts only with
+            ``shared=``. Default: None, `connect_timeout` and 1 second more.
         keepalive: time in seconds that an idle connection is kept. The default, 1.5, is below the server's own 2 s,
             so that no POST is sent on a connection that the server is closing.
         max_answer_bytes: maximum size of a decoded response that is not a list, in bytes. Default: 2 MiB.
@@ -245,6 +248,7 @@ class Config:
     upload_timeout: float = field(default=60.0, validator=positive)
     deadline: float = field(default=90.0, validator=positive)
     settle: float = field(default=150.0, validator=positive)
+    grace: float | None = field(default=None, validator=validators.optional(positive))
     keepalive: float = field(default=1.5, validator=positive)
     max_answer_bytes: int = field(default=2 * 2**20, validator=positive_int)
     max_list_bytes: int = field(default=64 * 2**20, validator=positive_int)

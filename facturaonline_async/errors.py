@@ -5,6 +5,7 @@
     FacturaOnlineError
     ├── NotSentError             no: the request was not sent
     │   ├── LimiterWaitError     the rate limiter would have kept the call longer than ``max_wait``
+    │   ├── SharedUnavailableError  the service that several processes share does not answer
     │   └── InvalidInputError    (also ValueError) the input was refused before anything was sent
     ├── ApiError                 no: the API refused the call
     │   ├── AuthenticationError  the key pair is wrong, or belongs to the other environment
@@ -42,6 +43,7 @@ __all__ = [
     "RateLimitError",
     "RequestTimeoutError",
     "ServerError",
+    "SharedUnavailableError",
     "UnreadableAnswerError",
     "ValidationError",
 ]
@@ -144,6 +146,15 @@ class LimiterWaitError(NotSentError):
     ) -> None:
         super().__init__(message, endpoint=endpoint, status=status, uid=uid, snippet=snippet)
         self.retry_after = retry_after
+
+
+class SharedUnavailableError(NotSentError):
+    """It did not happen: the service that several processes share does not answer.
+
+    Without it, the call could exceed a limit that the processes share, or create a second object.
+    """
+
+    is_transient = True
 
 
 class InvalidInputError(NotSentError, ValueError):

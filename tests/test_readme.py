@@ -96,6 +96,7 @@ STATUSES = {
     "FacturaOnlineError": 502,
     "NotSentError": 503,
     "LimiterWaitError": 503,
+    "SharedUnavailableError": 503,
     "InvalidInputError": 422,
     "ApiError": 502,
     "AuthenticationError": 502,

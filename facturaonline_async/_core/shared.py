@@ -9,7 +9,7 @@ from facturaonline_async._core.limits.quota import SharedQuota
 from facturaonline_async._core.once.store import Store
 from facturaonline_async.config import Config
 
-__all__ = ["Shared", "shared_clock"]
+__all__ = ["Shared", "grace_of", "shared_clock"]
 
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -33,6 +33,16 @@ class Shared(Protocol):
 
         """
         ...
+
+
+def grace_of(config: Config) -> float:
+    """Return ``Config.grace`` in seconds, or its default.
+
+    Args:
+        config: Settings of the session.
+
+    """
+    return config.connect_timeout + 1 if config.grace is None else config.grace
 
 
 def shared_clock() -> float:

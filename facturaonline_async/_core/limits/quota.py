@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
 from facturaonline_async.config import Rate
 
-__all__ = ["Lease", "SharedQuota", "Window"]
+__all__ = ["HORIZON", "Lease", "SharedQuota", "Window", "burst_of"]
+
+HORIZON: Final = 0.05
+"""How far ahead a quota gives starts, and how late a start may be used, in seconds.
+
+A process that dies takes no more than the starts of this time with it.
+"""
+
+_LARGEST_BURST: Final = 4
+_LONG: Final = 60.0
 
 
 @frozen
@@ -36,13 +45,16 @@ class Lease:
     """Starts that a quota gave to one process.
 
     Attributes:
-        starts: Seconds from the answer until each start, soonest first. A start that is not used within 50 ms is lost.
-        retry_in: Seconds after which asking again is worthwhile, if fewer starts were given than wanted.
+        starts: Seconds from the answer until each start, soonest first; at most 0.05. A start that is not used within
+            50 ms is lost.
+        retry_in: Seconds until the next start, if fewer starts were given than wanted.
+        blocked_by: Name of the window that gives no start before that, or the key if it is held; ``""`` if unknown.
 
     """
 
     starts: tuple[float, ...]
     retry_in: float
+    blocked_by: str = ""
 
 
 class SharedQuota(Protocol):
@@ -73,3 +85,18 @@ class SharedQuota(Protocol):
 
         """
         ...
+
+
+def burst_of(rate: Rate) -> int:
+    """Return how many starts of a shared rate may come at once.
+
+    The rate kept under load is ``(rate.calls - burst) / rate.per``. A tenth of the calls, at most 4, lets queues that
+    share a window lease independently of each other. A window of a minute or longer has a burst of a full tenth:
+    evenly spaced starts alone would let nothing happen at once that its user expects to.
+
+    Args:
+        rate: The limit.
+
+    """
+    tenth = rate.calls // 10
+    return tenth if rate.per >= _LONG else min(_LARGEST_BURST, tenth)

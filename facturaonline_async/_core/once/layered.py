@@ -55,7 +55,7 @@ class LayeredStore:
         finally:
             if second is None:
                 await self.memory.end(first, _NOT_DONE)
-        return None if second is None else Grant(seen.key, (first, second))
+        return None if second is None else Grant(seen.key, (first, second), first.asked_at or second.asked_at)
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Record the outcome in both stores; see `Store.end`."""

@@ -76,6 +76,8 @@ class MemoryStore:
             self.pending.see(of.key, result.uids[0], self.settle, mine=self._mine)
         elif isinstance(of, Grant) and isinstance(of.mark, PendingCreate):
             self.pending.end(of.key, of.mark, self.settle, result.state, next(iter(result.uids), None))
+        elif result.state is StepState.UNRESOLVED and isinstance(of, Seen) and of.pending is not None:
+            self.pending.drop_uid(of.key, of.pending.uid, self.settle)
 
     async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
         """Drop the entry of a deleted object; see `Store.forget`."""

@@ -228,6 +228,20 @@ class PendingCreates:
             self._changed(key, mine)
             self.update(key, evolve(entry, state=StepState.DONE, uid=uid))
 
+    def drop_uid(self, key: Key, uid: str | None, settle: float) -> None:
+        """Drop the uid of a confirmed create, because it belongs to another object.
+
+        Args:
+            key: Key of the object.
+            uid: The wrong uid; an entry with another one is not changed.
+            settle: Seconds after which lists must show the object.
+
+        """
+        entry = self.get(key)
+        if entry is not None and uid is not None and entry.uid == uid and entry.is_confirmed:
+            until = asyncio.get_running_loop().time() + settle
+            self.update(key, PendingCreate(until, StepState.UNRESOLVED, before=entry.before))
+
     @property
     def has_unknown_uids(self) -> bool:
         """Whether there are entries without a uid, which a list or read can supply."""

@@ -133,7 +133,7 @@ class Store(Protocol):
             The grant, or None if another create of the key began, or its object was found, since: look and list again.
 
         Raises:
-            NotSentError: It could not be recorded, so that nothing may be sent.
+            NotSentError: It could not be recorded, so that nothing may be sent. The create may be pending nevertheless.
 
         """
         ...
@@ -141,7 +141,9 @@ class Store(Protocol):
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Record how a create ended, or what a list showed. It never raises.
 
-        What it fails to record stays as `begin` recorded it: the create is pending for the settle time.
+        What it fails to record stays as `begin` recorded it: the create is pending for the settle time. An UNRESOLVED
+        result of a confirmed create says that its uid belongs to another object: the create stays confirmed, and its
+        uid is dropped.
 
         Args:
             of: The grant, or what `look` returned if nothing was begun.
@@ -151,7 +153,9 @@ class Store(Protocol):
         ...
 
     async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
-        """Drop the record of an object that was deleted.
+        """Drop the record of an object that was deleted. It never raises.
+
+        What it fails to drop is pending for the rest of its settle time.
 
         Args:
             kind: Kind of the object, such as ``"series"``.

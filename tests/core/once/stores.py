@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from attrs import define, evolve, field, frozen
@@ -21,7 +21,7 @@ from facturaonline_async.provision._engine.step_store import StepStore
 from facturaonline_async.provision._journal.writer import Journal
 from facturaonline_async.provision._steps import SERIES, Step
 
-__all__ = ["OWNER", "SETTLE", "STORES", "Network", "RemoteStore", "key", "steps_of", "written"]
+__all__ = ["OWNER", "SETTLE", "STORES", "Network", "RemoteStore", "key", "steps_of", "two_processes", "written"]
 
 SETTLE = 30.0
 OWNER = "EKU9003173C9"
@@ -122,6 +122,7 @@ class RemoteStore:
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
         """See `Store.begin`."""
+        asked_at = asyncio.get_running_loop().time()
 
         def work() -> Grant | None:
             row, now = self.network.rows.get(seen.key), asyncio.get_running_loop().time()
@@ -136,7 +137,7 @@ class RemoteStore:
                 return None
             number = self.network.next_number()
             self.network.rows[seen.key] = _Row(number, StepState.INTENT, now + SETTLE, nonce)
-            return Grant(seen.key, number)
+            return Grant(seen.key, number, asked_at)
 
         grant = await self._repeated(work)
         assert grant is None or isinstance(grant, Grant)
@@ -156,6 +157,13 @@ class RemoteStore:
                 is_open = result.state not in {StepState.PLANNED, StepState.FAILED}
                 day = 86_400.0 if uid is None and result.state in {StepState.DONE, StepState.UNRESOLVED} else 0.0
                 rows[of.key] = evolve(row, state=result.state, until=until + day if is_open else 0.0, uid=uid)
+            elif (
+                isinstance(of, Seen)
+                and result.state is StepState.UNRESOLVED
+                and row is not None
+                and (row.number, row.uid) == (of.mark, of.pending and of.pending.uid)
+            ):
+                rows[of.key] = evolve(row, state=result.state, until=until + 86_400.0, uid=None)
 
         try:
             await self._repeated(work)
@@ -170,7 +178,8 @@ class RemoteStore:
                 if each[:2] == (kind, owner) and row.uid == uid:
                     row.until = 0.0
 
-        await self._repeated(work)
+        with suppress(NotSentError):  # the row ends by itself
+            await self._repeated(work)
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[_Since]:
@@ -231,10 +240,23 @@ async def layered(path: Path) -> AsyncIterator[tuple[Store, Store]]:
         yield LayeredStore(mine, below), LayeredStore(anothers, below)
 
 
+def two_processes(network: Network) -> tuple[Store, Store]:
+    """Return the stores of two sessions that share a store: each has a memory of its own before it."""
+    first, second = (LayeredStore(MemoryStore(PendingCreates(), SETTLE), RemoteStore(network)) for _ in range(2))
+    return first, second
+
+
+@asynccontextmanager
+async def shared(_: Path) -> AsyncIterator[tuple[Store, Store]]:
+    """Open the memories of two sessions over a store that they share."""
+    yield two_processes(Network(latency=0.2, loss=0.3))
+
+
 STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[tuple[Store, Store]]]] = {
     "memory": memory,
     "journal": journal,
     "remote": remote,
     "layered": layered,
+    "shared": shared,
 }
 """Each opens a store, and the same one as another task or process has it."""

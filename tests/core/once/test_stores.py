@@ -17,7 +17,7 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Result, Seen, Store
 from facturaonline_async.provision import JournalError
 from tests.core.once import worlds
-from tests.core.once.stores import OWNER, SETTLE, STORES, journal, key, steps_of, written
+from tests.core.once.stores import OWNER, SETTLE, STORES, Network, journal, key, steps_of, two_processes, written
 from tests.core.once.toy import Attempts, Cliente, Toy, ToyApi
 
 pytestmark = pytest.mark.virtual_clock
@@ -63,6 +63,17 @@ async def test_a_create_is_pending_from_its_begin(store: Store) -> None:
     assert seen.pending.state in {StepState.INTENT, StepState.UNKNOWN}
     assert 0 < seen.pending.seconds <= SETTLE
     assert shown(await look(store, key("B"))) is None
+
+
+async def test_a_grant_is_as_old_as_the_question_for_it() -> None:
+    """The answer comes late; the memory before the store says nothing about the age."""
+    mine, _ = two_processes(Network(latency=5))
+    seen = await look(mine, key("A"))
+    asked_at = asyncio.get_running_loop().time()
+    grant = await mine.begin(seen, "nonce")
+
+    assert grant is not None
+    assert grant.asked_at == asked_at
 
 
 async def test_begin_is_refused_after_another_create_of_the_key(stores: tuple[Store, Store]) -> None:
@@ -206,6 +217,31 @@ async def test_begin_is_not_repeated_after_the_object_was_found(name: str, tmp_p
         await another.end(await look(another, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
 
         assert await store.begin(mine, "mine") is None
+
+
+@shared_store
+async def test_a_uid_that_belongs_to_another_object_is_dropped_and_the_create_stays_confirmed(
+    name: str, tmp_path: Path
+) -> None:
+    """The answer to the create was about another object; whoever reads that uid finds out."""
+    async with STORES[name](tmp_path) as (store, another):
+        await store.end(await begun(store, key("A")), Result(StepState.DONE, Origin.CREATED, ("7",)))
+        await another.end(await look(another, key("A")), Result(StepState.UNRESOLVED))
+
+        assert shown(await look(another, key("A"))) == (StepState.UNRESOLVED, None)
+        await asyncio.sleep(10 * SETTLE)
+        assert shown(await look(another, key("A"))) == (StepState.UNRESOLVED, None)
+
+
+@shared_store
+async def test_a_uid_that_was_found_later_is_not_dropped(name: str, tmp_path: Path) -> None:
+    async with STORES[name](tmp_path) as (store, another):
+        await store.end(await begun(store, key("A")), Result(StepState.DONE, Origin.CREATED, ("7",)))
+        late = await look(another, key("A"))
+        await store.end(await look(store, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("8",)))
+        await another.end(late, Result(StepState.UNRESOLVED))
+
+        assert shown(await look(store, key("A"))) == (StepState.DONE, "8")
 
 
 async def test_a_deleted_object_is_not_pending(store: Store) -> None:
@@ -369,7 +405,7 @@ async def test_a_create_cancelled_in_flight_is_pending(store: Store) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("name", ["memory", "remote", "layered"])
+@pytest.mark.parametrize("name", ["memory", "remote", "layered", "shared"])
 async def test_many_tasks_create_each_object_once(name: str, seed: int, tmp_path: Path) -> None:
     """Answers are lost, lists lag, and the store itself is slow and loses answers."""
     api = ToyApi(lag=0.5, latency=0.3, loss=0.3, dice=random.Random(seed))

@@ -21,7 +21,7 @@ from facturaonline_async import NotSentError, ValidationError
 from facturaonline_async._core.once.create import create_once
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._core.once.store import Grant, Key, Result, Seen, Store, Subscription
-from tests.core.once.stores import SETTLE, STORES, Network, RemoteStore
+from tests.core.once.stores import SETTLE, STORES, Network, RemoteStore, two_processes
 from tests.core.once.toy import Cliente, Toy, ToyApi
 from tests.virtual import clocks, virtually
 
@@ -105,6 +105,8 @@ class World:
         """Open the store; its server or its file outlives a process."""
         if self.name == "remote":
             return nullcontext((RemoteStore(self.network), RemoteStore(self.network)))
+        if self.name == "shared":
+            return nullcontext(two_processes(self.network))
         return STORES[self.name](path)
 
     async def live(self, path: Path) -> list[Cliente]:
