@@ -34,7 +34,7 @@ if _PYENV.is_dir():
     os.environ["PYENV_VERSION"] = ":".join(dict.fromkeys([*pinned, *found]))
 PYTEST = ("pytest", "-q", "-p", "no:randomly", "-p", "tests.progress", "--numprocesses=auto", "--dist=worksteal")
 EAGER = (f"eager-{PYTHONS[2]}(factory='custom')",)
-QUICK = (*PYTEST, "-m", "not slow")
+QUICK = (*PYTEST, "-m", "not slow and not postgres")
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -90,7 +90,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def full(session: nox.Session) -> None:
     """Queue what `check` leaves out: slow tests, coverage, every interpreter, eager tasks, and how it installs."""
-    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "lowest", "wheel"):
+    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "postgres", "lowest", "wheel"):
         session.notify(name)
 
 
@@ -114,7 +114,9 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".[cli]", *group("test"))
     if session.python == PYTHONS[0]:
         session.run("coverage", "erase")
-        session.run("coverage", "run", "-m", *PYTEST, *session.posargs, env={"HYPOTHESIS_PROFILE": "full"})
+        session.run(
+            "coverage", "run", "-m", *PYTEST, "-m", "not postgres", *session.posargs, env={"HYPOTHESIS_PROFILE": "full"}
+        )
         drop_torn_files(session)
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", *([] if session.posargs else ["--fail-under=95"]))
@@ -136,6 +138,13 @@ def is_whole(path: Path) -> bool:
             return data.execute("SELECT version FROM coverage_schema").fetchone() is not None
         except sqlite3.Error:
             return False
+
+
+@nox.session
+def postgres(session: nox.Session) -> None:
+    """The tests with a PostgreSQL server: the one of DATABASE_URL or PG*, else a private one on loopback."""
+    session.install("-e", ".[cli,postgres]", *group("test"))
+    session.run(*PYTEST, "-m", "postgres and not slow", *session.posargs)
 
 
 @nox.session

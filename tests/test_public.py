@@ -12,13 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import facturaonline_async
-from facturaonline_async import bulk, empresas, errors, provision, sat, sello, series, testing
+from facturaonline_async import bulk, empresas, errors, postgres, provision, sat, sello, series, testing
 
 PACKAGE = Path(facturaonline_async.__file__).parent
 README = PACKAGE.parent / "README.md"
@@ -31,6 +32,9 @@ PROMISED = {
     *errors.__all__,
 }
 
+without_psycopg = pytest.mark.skipif(find_spec("psycopg") is None, reason="the extra postgres is not installed")
+POSTGRES = pytest.param(postgres, marks=without_psycopg)
+
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages([str(PACKAGE)], "facturaonline_async.")
@@ -42,7 +46,9 @@ def test_the_package_exports_every_name_of_the_contract() -> None:
     assert set(facturaonline_async.__all__) >= PROMISED
 
 
-@pytest.mark.parametrize("module", [facturaonline_async, bulk, empresas, provision, sat, sello, series, testing])
+@pytest.mark.parametrize(
+    "module", [facturaonline_async, bulk, empresas, provision, sat, sello, series, testing, POSTGRES]
+)
 def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> None:
     assert inspect.ismodule(module)
     exported = module.__all__
@@ -55,7 +61,7 @@ def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> 
     assert set(exported) == (public if module.__file__ and module.__file__.endswith("__init__.py") else set(exported))
 
 
-LAZY = [facturaonline_async, empresas, provision, sat, sello, series, testing]
+LAZY = [facturaonline_async, empresas, provision, sat, sello, series, testing, POSTGRES]
 
 
 @pytest.mark.parametrize("package", LAZY)
@@ -130,7 +136,9 @@ def test_threads_can_import_all_modules_at_once() -> None:
     )
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=without_psycopg) if ".postgres" in name else name for name in MODULES]
+)
 def test_every_public_name_has_a_docstring(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__doc__

@@ -29,7 +29,7 @@ from facturaonline_async import (
     SessionManager,
     UnreadableAnswerError,
 )
-from facturaonline_async._core.http import connections
+from facturaonline_async._core import fork_guard
 from facturaonline_async.testing import Emulator, Fault
 from tests.creates import create_after
 from tests.forks import Child, in_child, served
@@ -61,7 +61,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def forked_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Fork as Python does, or as C code does (uWSGI), which calls no hook of `os.register_at_fork`."""
     if request.param == "C":
-        monkeypatch.setattr(connections, "_sockets", MagicMock())  # it stays empty
+        monkeypatch.setattr(fork_guard, "_guarded", MagicMock())  # it stays empty
     return str(request.param)
 
 
@@ -204,13 +204,13 @@ def test_every_connection_is_replaced_in_a_child_that_has_no_descriptor_left() -
     pairs = [socket.socketpair() for _ in range(3)]
 
     def replace() -> list[bool]:
-        connections._sockets.update(one for one, _ in pairs)
+        fork_guard._guarded.update(one for one, _ in pairs)
         highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         with suppress(OSError):
             while True:
                 os.dup(0)
-        connections._detach_in_child()
+        fork_guard._detach_in_child()
         return [is_connected(one) for one, _ in pairs]
 
     assert in_child(replace) == [False, False, False]

@@ -6,7 +6,6 @@ there: if it raises, nothing is sent. An aiohttp trace could do the same, but co
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 from asyncio import AbstractEventLoop, Task, current_task
@@ -14,7 +13,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from os import getpid
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -22,6 +20,7 @@ from aiohttp.connector import Connection
 from aiohttp.hdrs import ACCEPT, PROXY_AUTHORIZATION
 from yarl import URL
 
+from facturaonline_async._core.fork_guard import guard
 from facturaonline_async._core.http.deadlines import Deadline
 from facturaonline_async._core.http.exceptions import ForkedError, UnexpectedDataError
 from facturaonline_async._core.protocol.envelope import Headers
@@ -36,30 +35,6 @@ Deadlines = Mapping[Task[Any], Deadline]
 
 _POLL: Final = getattr(select, "poll", None)  # absent on Windows, whose loop reads arriving data at once
 _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
-
-_sockets: Final[WeakSet[socket.socket]] = WeakSet()
-
-
-def _detach_in_child() -> None:
-    """Replace each connection with an unconnected socket in a forked child.
-
-    A child that continues to run the parent's loop shares its selector, and would read the parent's answers.
-    """
-    for sock in list(_sockets):
-        number = sock.fileno()
-        if number < 0:
-            continue
-        os.close(number)  # first, because the process may have no descriptor left
-        unconnected = socket.socket()
-        if unconnected.fileno() == number:
-            unconnected.detach()
-        else:
-            os.dup2(unconnected.fileno(), number, inheritable=False)
-            unconnected.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_detach_in_child)
 
 
 def request_class(deadlines: Deadlines, proxy: Headers | None) -> type[aiohttp.ClientRequest]:
@@ -185,7 +160,7 @@ class Connector(aiohttp.TCPConnector):
 
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
         sock = socket.socket(*address[:3])
-        _sockets.add(sock)
+        guard(sock)
         if _USER_TIMEOUT is not None:
             sock.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, self._user_timeout)
         return sock

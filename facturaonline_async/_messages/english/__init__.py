@@ -12,6 +12,7 @@ from facturaonline_async._messages.english import (
     findings,
     journal,
     plan,
+    postgres,
     run,
     sello,
     series,
@@ -34,6 +35,7 @@ TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     **plan.TEXTS,
     **journal.TEXTS,
     **run.TEXTS,
+    **postgres.TEXTS,
     **cli.TEXTS,
     **testing.TEXTS,
 }
