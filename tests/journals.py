@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 
 HOST = "https://api.example.mx"
 KINDS = (("F", "factura"), ("P", "pago"), ("N", "nomina"))
 WORKER = """
 import asyncio, sys
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision._steps import Step
 
 async def main(path):
-    async with await Journal.open(path, account="keys", host="https://api.example.mx") as journal:
+    async with await SqliteJournal.open(path, account="keys", host="https://api.example.mx") as journal:
         step = Step(number=900, owner="WRK900101AAA")
         await journal.adjust(add=[step] if not await journal.steps_of_row(step.rfc) else [])
         for sends, _ in enumerate(iter(sys.stdin.readline, "end\\n"), 1):
@@ -63,11 +63,11 @@ def mixed(rows: int, seed: int = 1) -> list[Step]:
 
 async def write(path: Path, steps: Sequence[Step]) -> None:
     """Write a journal as a run does, and end it."""
-    async with await Journal.open(path, account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, steps)
 
 
-async def fill(journal: Journal, steps: Sequence[Step]) -> None:
+async def fill(journal: SqliteJournal, steps: Sequence[Step]) -> None:
     await journal.adjust(add=steps)
     await journal.adjust(save=[step for step in steps if step.state is not StepState.PLANNED])
 

@@ -14,7 +14,7 @@ from facturaonline_async import Credentials
 from facturaonline_async._cli import empresas, example, report
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._private_files import make_private_folder, open_private
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from tests.journals import HOST, row, write
 
 CREDENTIALS = Credentials(api_key="a" * 20, secret_key="b" * 20)
@@ -40,7 +40,7 @@ PRIVATE = {("file", "0o600")}
 
 def test_a_journal_its_lock_and_its_wal_are_private(tmp_path: Path, umask: int) -> None:
     async def main() -> None:
-        async with await Journal.open(tmp_path / "j", account="keys", host=HOST):
+        async with await SqliteJournal.open(tmp_path / "j", account="keys", host=HOST):
             assert modes(tmp_path) == PRIVATE
 
     asyncio.run(main())

@@ -23,7 +23,7 @@ import pytest
 
 from facturaonline_async.provision._engine import audit, creator, resume, series as run_series, step_store, waiting_rows
 from facturaonline_async.provision._journal import opening, writer
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.testing._emulator import empresas, series, server, state
 
 T = TypeVar("T")
@@ -167,12 +167,12 @@ async def _run_sync(*args: Any, **how: Any) -> Any:
         return await _real_run_sync(*args, **how)
 
 
-def _submit(writer: Journal, work: Callable[[Any], T]) -> asyncio.Future[T]:
+def _submit(writer: SqliteJournal, work: Callable[[Any], T]) -> asyncio.Future[T]:
     future, loop = _real_submit(writer, work), _running()
     return future if loop is None else loop.hold(future)
 
 
-_real_run_sync, _real_submit = anyio.to_thread.run_sync, Journal._submit
+_real_run_sync, _real_submit = anyio.to_thread.run_sync, SqliteJournal._submit
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def clocks() -> Iterator[None]:
         for module in _READERS:
             patch.setattr(module, "time", clock)
         patch.setattr(anyio.to_thread, "run_sync", _run_sync)
-        patch.setattr(Journal, "_submit", _submit)
+        patch.setattr(SqliteJournal, "_submit", _submit)
         yield
     _clock[:] = before
 

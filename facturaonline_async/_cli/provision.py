@@ -38,7 +38,7 @@ from facturaonline_async.provision import (
     validate,
 )
 from facturaonline_async.provision._journal.completeness import side_file
-from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.history import History, HistoryEntry, HistoryRow, read_history
-from facturaonline_async.provision._journal.opening import JournalError
 
 __all__ = ["app", "command"]
 

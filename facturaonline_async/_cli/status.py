@@ -26,7 +26,7 @@ from facturaonline_async._cli.run_texts import (
 )
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
-from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.progress import STATES, THERE, Reason, Status, Throughput, read_progress
 
 __all__ = ["app", "as_json", "command", "readable", "render_status"]

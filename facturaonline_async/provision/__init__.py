@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from facturaonline_async.provision._engine.recorder import StepEvent
-    from facturaonline_async.provision._journal.opening import InvalidJournalError, JournalError, JournalInUseError
+    from facturaonline_async.provision._journal.errors import (
+        FencedError,
+        InvalidJournalError,
+        JournalError,
+        JournalInUseError,
+    )
+    from facturaonline_async.provision._journal.protocol import Journal, JournalStore
     from facturaonline_async.provision._plan.builder import ParsedPlan
     from facturaonline_async.provision._plan.models import (
         Existing,
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from facturaonline_async.provision._plan.validate import RowCheck, validate
     from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
     from facturaonline_async.provision._run import Run, provision
+    from facturaonline_async.provision._steps import Step
 else:
     from facturaonline_async._lazy import lazy_names
 
@@ -30,21 +37,26 @@ else:
         __name__,
         {
             "_engine.recorder": ["StepEvent"],
-            "_journal.opening": ["InvalidJournalError", "JournalError", "JournalInUseError"],
+            "_journal.errors": ["FencedError", "InvalidJournalError", "JournalError", "JournalInUseError"],
+            "_journal.protocol": ["Journal", "JournalStore"],
             "_plan.builder": ["ParsedPlan"],
             "_plan.validate": ["RowCheck", "validate"],
             "_plan.models": ["Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"],
             "_plan.plan": ["Plan"],
             "_report": ["RowOutcome", "RunReport", "SerieOutcome", "State"],
             "_run": ["Run", "provision"],
+            "_steps": ["Step"],
         },
     )
 
 __all__ = [
     "Existing",
+    "FencedError",
     "InvalidJournalError",
+    "Journal",
     "JournalError",
     "JournalInUseError",
+    "JournalStore",
     "ParsedPlan",
     "Plan",
     "PlanError",
@@ -57,6 +69,7 @@ __all__ = [
     "RunReport",
     "SerieOutcome",
     "State",
+    "Step",
     "StepEvent",
     "ValueRow",
     "provision",

@@ -28,7 +28,9 @@ from facturaonline_async.provision._engine.series import SerieSteps
 from facturaonline_async.provision._engine.settle_wait import SettleWait
 from facturaonline_async.provision._engine.step_store import stopped
 from facturaonline_async.provision._engine.waiting_rows import WaitingRows
-from facturaonline_async.provision._journal.writer import Journal, JournalError
+from facturaonline_async.provision._journal.errors import JournalError
+from facturaonline_async.provision._journal.protocol import JournalStore
+from facturaonline_async.provision._journal.writer import SqliteJournalStore
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RowOutcome, RunReport
@@ -46,7 +48,7 @@ async def provision(
     client: FacturaOnline,
     plan: Plan,
     *,
-    journal: str | os.PathLike[str] | None = None,
+    journal: str | os.PathLike[str] | JournalStore | None = None,
     concurrency: int = 32,
     settle: float | None = None,
     existing: Existing = "adopt",
@@ -87,8 +89,9 @@ async def provision(
     Args:
         client: client with the account's main keys.
         plan: the companies and series that should exist.
-        journal: path of an SQLite file in which each create is recorded before it is sent. It is created if it does
-            not exist, readable by its owner only. It holds no payload and no secret. None: no journal.
+        journal: where each create is recorded before it is sent: the path of an SQLite file, or a `JournalStore`.
+            The file is created if it does not exist, readable by its owner only. A journal holds no payload and no
+            secret. None: no journal.
         concurrency: maximum number of rows in progress at a time.
         settle: seconds after which the API's lists certainly show a create that took effect; None: ``Config.settle``.
         existing: what to do with a company that exists: "adopt" does not change it, "update" changes it to the plan's
@@ -104,6 +107,8 @@ async def provision(
     Raises:
         InvalidInputError: an argument is invalid.
         JournalInUseError: another process, or another run, uses the journal.
+        FencedError: another process has taken over the journal, which several machines can reach, because this
+            process was silent for too long. Nothing more was sent.
         InvalidJournalError: the journal belongs to another account or host, is not a journal, or is damaged.
         JournalError: the journal cannot be opened or written. If it is raised during the run, nothing more was sent,
             and the run can be resumed.
@@ -122,9 +127,9 @@ async def provision(
     async with AsyncExitStack() as stack:
         opened = None
         if journal is not None:
-            opened = await stack.enter_async_context(
-                await Journal.open(journal, account=client.credentials.fingerprint, host=engine.config.base_url or "")
-            )
+            store = _journal_store(journal)
+            opened = await store.open(account=client.credentials.fingerprint, host=engine.config.base_url or "")
+            stack.push_async_callback(opened.aclose)
         recorder, pending, stopping = Recorder(opened, on_event), engine.pending, asyncio.Event()
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
         if opened is not None:
@@ -156,6 +161,20 @@ async def provision(
         finally:
             report.seconds = clock() - began
             run.count_rest()
+
+
+def _journal_store(journal: str | os.PathLike[str] | JournalStore) -> JournalStore:
+    """Return the store of a journal.
+
+    Raises:
+        InvalidInputError: this is neither a path nor a store.
+
+    """
+    if isinstance(journal, (str, os.PathLike)):
+        return SqliteJournalStore(journal)
+    if not hasattr(journal, "open"):
+        raise InvalidInputError(message("journal.not_a_path", value=f"{journal!r:.200}"), field="journal")
+    return journal
 
 
 @define(eq=False, kw_only=True)

@@ -20,7 +20,7 @@ import typer
 from facturaonline_async import InvalidInputError
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.provision import command as provision_command
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import Ran, environment, run, started
 from tests.plans import ROW, certify, written
@@ -226,7 +226,7 @@ def test_keys_out_refuses_a_file_with_other_content(tmp_path: Path, content: byt
 async def test_a_second_command_with_the_same_journal_is_refused(tmp_path: Path, emulator: Emulator) -> None:
     command = ("provision", plan(tmp_path, 1), "--journal", tmp_path / "run.sqlite", *QUICK)
     keys = emulator.credentials.fingerprint
-    async with await Journal.open(tmp_path / "run.sqlite", account=keys, host=emulator.base_url):
+    async with await SqliteJournal.open(tmp_path / "run.sqlite", account=keys, host=emulator.base_url):
         second = await run(*command, emulator=emulator)
     assert (second.code, "another process uses the journal" in second.err) == (1, True)
     assert (emulator.count("empresas.create"), (await run(*command, emulator=emulator)).code) == (0, 0)

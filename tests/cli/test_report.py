@@ -29,10 +29,11 @@ from facturaonline_async._cli.report_html import MARK, render, templates
 from facturaonline_async._cli.run_texts import format_duration, next_steps
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision._journal import progress
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.history import RunThroughput, read_history, throughput_of_runs
 from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps, safe
-from facturaonline_async.provision._journal.writer import Journal, JournalError
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from tests.browser import browser
 from tests.cli.test_app import environment, run, started
@@ -139,7 +140,7 @@ async def test_a_killed_run_is_reported_with_its_last_step_and_resumes(path: Pat
 async def test_a_run_that_ends_while_status_reads_is_not_reported_as_killed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with await Journal.open(path, account="keys", host=HOST):
+    async with await SqliteJournal.open(path, account="keys", host=HOST):
 
         def ends_now(_: Path) -> bool:
             alter(path, "UPDATE runs SET ended = began + 1")
@@ -151,7 +152,7 @@ async def test_a_run_that_ends_while_status_reads_is_not_reported_as_killed(
 
 
 async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, at: float) -> None:
-    async with await Journal.open(path, account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
         done = [step for number in range(2, 122) for step in row(number, StepState.DONE, Origin.CREATED)]
         await fill(journal, [*done, *(step for number in range(122, 182) for step in row(number))])
         alter(
@@ -169,7 +170,7 @@ async def test_rates_and_the_time_left_are_those_of_the_last_minute(path: Path, 
 
 
 async def test_adopted_rows_do_not_shorten_the_estimate(path: Path, at: float) -> None:
-    async with await Journal.open(path, account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, [step for number in range(2, 62) for step in row(number, StepState.DONE, Origin.ADOPTED)])
         await fill(journal, [*row(62, StepState.DONE, Origin.CREATED), *row(63)])
         alter(
@@ -183,7 +184,7 @@ async def test_adopted_rows_do_not_shorten_the_estimate(path: Path, at: float) -
 
 
 async def test_the_time_left_includes_the_settle_time_of_unknown_rows(path: Path, at: float) -> None:
-    async with await Journal.open(path, account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
         await fill(
             journal, [*row(2, StepState.DONE, Origin.CREATED), *row(3, StepState.UNKNOWN), *row(4, StepState.UNKNOWN)]
         )
@@ -198,7 +199,7 @@ async def test_the_time_left_includes_the_settle_time_of_unknown_rows(path: Path
 
 
 async def test_the_time_left_excludes_series_of_failed_companies(path: Path, at: float) -> None:
-    async with await Journal.open(path, account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, [*row(2, StepState.FAILED, series=3), *row(3, StepState.DONE, Origin.CREATED, series=1)])
         alter(path, "UPDATE runs SET began = :at - 1", "UPDATE steps SET began = :at, changed = :at", at=at)
         seen = read_progress(path)
@@ -262,7 +263,7 @@ async def test_a_created_company_that_was_not_read_back_is_not_finished(path: Pa
 
 async def test_a_running_journal_is_recognised_by_every_name_of_its_file(path: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
-    async with await Journal.open(tmp_path / "link", account="keys", host=HOST):
+    async with await SqliteJournal.open(tmp_path / "link", account="keys", host=HOST):
         assert [read_progress(name).is_running for name in (path, tmp_path / "link")] == [True, True]
 
 
@@ -363,7 +364,7 @@ async def test_a_journal_may_have_any_name(tmp_path: Path) -> None:
 
 
 async def test_a_reader_sees_one_snapshot_and_the_run_does_not_wait(path: Path) -> None:
-    async with await Journal.open(path, account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
         await fill(journal, steps := row(2))
         with open_to_read(path) as connection:
             steps[0].state = StepState.FAILED

@@ -28,8 +28,18 @@ from facturaonline_async import (
     UnreadableAnswerError,
 )
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.provision import JournalError, Plan, RowOutcome, RunReport, State, StepEvent, provision
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision import (
+    Journal,
+    JournalError,
+    Plan,
+    RowOutcome,
+    RunReport,
+    State,
+    StepEvent,
+    provision,
+)
+from facturaonline_async.provision._journal.filelock import is_locked
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.testing import Emulator
 from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.effort import examples
@@ -612,8 +622,8 @@ def test_runs_and_ensures_of_one_session_create_nothing_twice_under_any_faults(
 # ── One journal ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def opened(path: Path) -> Journal:
-    return await Journal.open(path, account="fingerprint", host="https://example.com/api")
+async def opened(path: Path) -> SqliteJournal:
+    return await SqliteJournal.open(path, account="fingerprint", host="https://example.com/api")
 
 
 def names_in(folder: Path) -> set[str]:
@@ -691,10 +701,24 @@ async def test_a_journal_name_with_special_characters_is_the_name_of_a_file(
     assert names_in(tmp_path) == {name, f"{name}.lock"}
 
 
+async def test_a_run_opens_the_journal_of_any_store(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:
+    asked = []
+
+    class Named:
+        async def open(self, *, account: str, host: str) -> Journal:
+            asked.append((account, host))
+            return await SqliteJournal.open(tmp_path / "j", account=account, host=host)
+
+    _, report = await run(client, plan_of([1]), journal=Named(), settle=0.2)
+    assert (report.is_complete, phases(tmp_path / "j")) == (True, {"done": 2})
+    assert asked == [(emulator.credentials.fingerprint, emulator.base_url)]
+    assert not is_locked(tmp_path / "j.lock")
+
+
 @pytest.mark.parametrize("name", ["", b"j", "nul\0", 7])
 async def test_a_value_that_is_not_a_path_is_refused_by_name(
     client: FacturaOnline, emulator: Emulator, name: Any
 ) -> None:
-    with pytest.raises(InvalidInputError, match="journal must be the path of a file, and was") as caught:
+    with pytest.raises(InvalidInputError, match="must be the path of a file or a JournalStore, and was") as caught:
         await run(client, plan_of([1]), journal=name)
     assert (caught.value.field, emulator.count(EMPRESAS)) == ("journal", 0)

@@ -23,7 +23,7 @@ from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.series import SerieSteps
 from facturaonline_async.provision._engine.waiting_rows import WaitingRows
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from tests.conftest import QUICK
 from tests.plans import nueva
@@ -83,7 +83,7 @@ def patch(owner: type, name: str, moment: Moment, when: Callable[..., bool], *, 
 def saves(phase: StepState, *, empresa: bool) -> Callable[..., bool]:
     """Fit the writing of a phase."""
 
-    def fits(_: Journal, step: Step) -> bool:
+    def fits(_: SqliteJournal, step: Step) -> bool:
         return step.state is phase and step.is_empresa is empresa
 
     return fits
@@ -98,36 +98,47 @@ def always(*_: Any, **__: Any) -> bool:
     return True
 
 
-def is_series_baseline(_: Journal, **more: Any) -> bool:
-    return "add" not in more
-
-
 def waits(_: WaitingRows, work: Any) -> bool:
     return bool(work.waiting)
 
 
 #: Where to die, by name: the class, its method, whether before it or after it, and which calls of it.
 POINTS: dict[str, tuple[type, str, Moment, Callable[..., bool]]] = {
-    "before the plan and the baseline are committed": (Journal, "adjust", "before", always),
-    "after the plan and the baseline are committed": (Journal, "adjust", "after", always),
-    "before a company's intent": (Journal, "save", "before", saves(StepState.INTENT, empresa=True)),
+    "before the plan and the baseline are committed": (SqliteJournal, "adjust", "before", always),
+    "after the plan and the baseline are committed": (SqliteJournal, "adjust", "after", always),
+    "before a company's intent": (SqliteJournal, "save", "before", saves(StepState.INTENT, empresa=True)),
     "after a company's intent, before the first byte": (
-        Journal,
+        SqliteJournal,
         "save",
         "after",
         saves(StepState.INTENT, empresa=True),
     ),
     "after a company's answer, before it is read": (Transport, "attempt", "after", sends("empresas.create")),
-    "after a company's answer, before it is done": (Journal, "save", "before", saves(StepState.DONE, empresa=True)),
-    "after a company is done, before it is read": (Journal, "save", "after", saves(StepState.DONE, empresa=True)),
+    "after a company's answer, before it is done": (
+        SqliteJournal,
+        "save",
+        "before",
+        saves(StepState.DONE, empresa=True),
+    ),
+    "after a company is done, before it is read": (SqliteJournal, "save", "after", saves(StepState.DONE, empresa=True)),
     "after a company is read, before its series are listed": (SerieSteps, "advance", "before", always),
-    "before the series' baseline": (Journal, "adjust", "before", is_series_baseline),
-    "after the series' baseline": (Journal, "adjust", "after", is_series_baseline),
-    "before a serie's intent": (Journal, "save", "before", saves(StepState.INTENT, empresa=False)),
-    "after a serie's intent, before the first byte": (Journal, "save", "after", saves(StepState.INTENT, empresa=False)),
+    "before the series' baseline": (SqliteJournal, "replace_baseline", "before", always),
+    "after the series' baseline": (SqliteJournal, "replace_baseline", "after", always),
+    "before a serie's intent": (SqliteJournal, "save", "before", saves(StepState.INTENT, empresa=False)),
+    "after a serie's intent, before the first byte": (
+        SqliteJournal,
+        "save",
+        "after",
+        saves(StepState.INTENT, empresa=False),
+    ),
     "after a serie's answer, before it is read": (Transport, "attempt", "after", sends("series.create")),
-    "after a serie's answer, before it is done": (Journal, "save", "before", saves(StepState.DONE, empresa=False)),
-    "between two series": (Journal, "save", "after", saves(StepState.DONE, empresa=False)),
+    "after a serie's answer, before it is done": (
+        SqliteJournal,
+        "save",
+        "before",
+        saves(StepState.DONE, empresa=False),
+    ),
+    "between two series": (SqliteJournal, "save", "after", saves(StepState.DONE, empresa=False)),
     "before the uids are listed": (SerieSteps, "_find_uids", "before", always),
     "after the uids are listed": (SerieSteps, "_find_uids", "after", always),
     "before something unknown waits": (WaitingRows, "put", "before", waits),

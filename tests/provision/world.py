@@ -28,7 +28,7 @@ from facturaonline_async.errors import FacturaOnlineError, NotSentError, Outcome
 from facturaonline_async.provision import Plan, Run, RunReport, _run, provision
 from facturaonline_async.provision._engine import audit, creator, resume, series as run_series, step_store, waiting_rows
 from facturaonline_async.provision._journal import schema, writer
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.testing._emulator import empresas, series, state
 from facturaonline_async.testing._emulator.dispatch import Api, ReceivedRequest
 from facturaonline_async.testing._emulator.initial_data import main_row
@@ -249,12 +249,12 @@ class World:
         async def attempt(_: Transport, call: PreparedRequest, __: object) -> envelope.Reply | FacturaOnlineError:
             return await self.attempt(call)
 
-        async def opened(_: object, *, account: str, host: str) -> Journal:
+        async def opened(*, account: str, host: str) -> SqliteJournal:
             return VirtualJournal(self, account, host)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
-            patch.setattr(_run, "Journal", SimpleNamespace(open=opened))
+            patch.setattr(_run, "SqliteJournalStore", lambda _: SimpleNamespace(open=opened))
             for module in (
                 audit,
                 run_series,
@@ -295,11 +295,12 @@ class World:
         return Counter(dict(self.book.execute("SELECT state, count(*) FROM steps GROUP BY state")))
 
 
-class VirtualJournal(Journal):
+class VirtualJournal(SqliteJournal):
     """The journal on the world's clock: it writes at once, and reports it a little later if its process lives."""
 
     def __init__(self, world: World, account: str, host: str) -> None:
         self.path = Path("virtual")
+        self.name = "virtual"
         self._world = world
         self._life = world.life
         self._connection = world.book

@@ -12,7 +12,7 @@ __all__ = ["TEXTS"]
 #: Text by code, in str.format's syntax.
 TEXTS: Final[Mapping[str, str | Plural]] = {
     # The file cannot be used now.
-    "journal.not_a_path": "journal must be the path of a file, and was {value}.",
+    "journal.not_a_path": "journal must be the path of a file or a JournalStore, and was {value}.",
     "journal.missing": "the journal {path} does not exist.",
     "journal.in_use": "another process uses the journal {path}. Wait for it, or stop it.",
     "journal.closed": "the journal {path} is closed.",

@@ -26,7 +26,7 @@ from facturaonline_async.provision._engine.inventory import Duplicate, Inventory
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import several_series
-from facturaonline_async.provision._journal.writer import JournalError
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import by_key
 from facturaonline_async.series._service import SeriesService

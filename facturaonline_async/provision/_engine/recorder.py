@@ -11,7 +11,7 @@ from facturaonline_async._messages import Message, message
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.errors import FacturaOnlineError, text_of
 from facturaonline_async.provision._journal.digests import empresa_digest
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.provision._steps import Step
 
 __all__ = ["Recorder", "StepEvent", "describe"]
@@ -91,7 +91,7 @@ class Recorder:
     async def save_baseline(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
         """Write the uids that exist for these steps, before any of them is sent."""
         if self.journal is not None:
-            await self.journal.adjust(forget=[step.primary_key for step in steps], baseline=list(uids))
+            await self.journal.replace_baseline([step.primary_key for step in steps], list(uids))
 
     def digest(self, content: Callable[[], bytes]) -> bytes | None:
         """Return the digest of a payload, or None without a journal."""

@@ -15,10 +15,10 @@ from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.row_progress import RowProgress, state
 from facturaonline_async.provision._journal.digests import changed_columns, empresa_digest
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow
 from facturaonline_async.provision._report import RunReport
-from facturaonline_async.provision._steps import Step
+from facturaonline_async.provision._steps import EMPRESAS, SERIES, Step, split_key
 
 __all__ = ["Resumed", "begin", "restore"]
 
@@ -74,13 +74,11 @@ async def begin(
             await comparison.compare_row(row)
         await comparison.find_removed()
         await comparison.commit()
-        await journal.checkpoint()
         return comparison.resumed
     await journal.adjust(
         add=(step for row in plan for step in RowProgress.of(row, normalize_rfc(row.rfc)).steps),
         baseline=_baseline(inventory, inventory.existing),
     )
-    await journal.checkpoint()
     return None
 
 
@@ -113,14 +111,16 @@ async def restore(journal: Journal, progress: RowProgress) -> None:
         step.earlier, step.is_earlier = step.sends, step.state is StepState.DONE
     if any(not step.may_change for step in progress.series):
         progress.baseline = {}
-        for _, letra, tipo_documento, uid in await journal.baseline(progress.empresa.rfc):
-            progress.baseline.setdefault((letra, tipo_documento), []).append(uid)
+        for _, kind, natural_key, uid in await journal.baseline(progress.empresa.rfc):
+            if kind == SERIES:
+                letra, tipo_documento = split_key(natural_key)
+                progress.baseline.setdefault((letra, tipo_documento), []).append(uid)
 
 
 def _baseline(inventory: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]:
     for rfc, uids in inventory.existing.items():
         if rfc in rfcs:
-            yield from ((rfc, "", "", uid) for uid in uids)
+            yield from ((rfc, EMPRESAS, "", uid) for uid in uids)
 
 
 @define
@@ -253,7 +253,7 @@ class _PlanDiff:
             add=self._add,
             save=self._save,
             drop=self._drop,
-            forget=[(rfc, "", "") for rfc in self._unsent],
+            forget=[(rfc, EMPRESAS, "") for rfc in self._unsent],
             baseline=_baseline(self.inventory, self._unsent),
         )
 

@@ -18,7 +18,7 @@ from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._messages import message
 from facturaonline_async.provision._engine.delay_queue import is_set_before
 from facturaonline_async.provision._engine.inventory import Inventory
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.protocol import Journal
 
 __all__ = ["SettleWait"]
 
@@ -49,7 +49,7 @@ class SettleWait:
         """Warning about the wait for the user, or ``""`` if there is no wait."""
         if not self.journal.gap:
             return ""
-        path, gap = str(self.journal.path), self.journal.gap
+        path, gap = self.journal.name, self.journal.gap
         return message("journal.may_be_incomplete", path=path, gap=gap, settle=self.settle)
 
     async def wait(self, rfcs: Container[str]) -> None:

@@ -14,7 +14,7 @@ from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Re
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import NotSentError
 from facturaonline_async.provision._engine.recorder import Recorder, describe
-from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._steps import Step
 
 __all__ = ["StepStore", "StoppedError", "stopped"]

@@ -16,7 +16,7 @@ from attrs import fields
 
 from facturaonline_async._secrets import Secret
 from facturaonline_async.empresas._models import CorreoSmtp, NuevaEmpresa
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.sello import Sello
 
 __all__ = ["changed_columns", "empresa_digest", "payload"]

@@ -15,10 +15,9 @@ from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.completeness import Completeness, checkpoint, merge_wal, side_file, wal_size
+from facturaonline_async.provision._journal.errors import InvalidJournalError, JournalError, JournalInUseError
 from facturaonline_async.provision._journal.filelock import FileLock
 from facturaonline_async.provision._journal.schema import (
-    InvalidJournalError,
-    JournalError,
     begin_run,
     check_journal,
     check_owner,
@@ -30,9 +29,6 @@ from facturaonline_async.provision._journal.schema import (
 )
 
 __all__ = [
-    "InvalidJournalError",
-    "JournalError",
-    "JournalInUseError",
     "OpenedJournal",
     "disable_wal",
     "identity",
@@ -44,13 +40,6 @@ _PATIENCE: Final = 5000
 """Time that the first statements wait for readers, in milliseconds."""
 _TRIES: Final = 50
 _PAUSE: Final = 0.02  # seconds
-
-
-class JournalInUseError(JournalError):
-    """Another process, or another run of this process, uses the journal.
-
-    Wait for it, or stop it.
-    """
 
 
 @frozen

@@ -17,8 +17,8 @@ from attrs import evolve, field, frozen
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.filelock import is_locked
-from facturaonline_async.provision._journal.opening import JournalError
 from facturaonline_async.provision._journal.reader import (
     RunInfo,
     is_without_wal,

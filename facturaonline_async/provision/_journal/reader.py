@@ -17,7 +17,7 @@ from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.completeness import side_file, wal_size
-from facturaonline_async.provision._journal.opening import JournalError
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.schema import check_journal, damaged, reason_of, unusable
 from facturaonline_async.provision._journal.writer import COLUMNS, read_step
 from facturaonline_async.provision._steps import Step

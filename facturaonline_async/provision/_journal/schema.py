@@ -11,12 +11,10 @@ from typing import Any, Final
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import Message, message
-from facturaonline_async.errors import InvalidInputError, NotSentError
+from facturaonline_async.provision._journal.errors import InvalidJournalError, JournalError
 
 __all__ = [
     "LATEST",
-    "InvalidJournalError",
-    "JournalError",
     "begin_run",
     "check_format",
     "check_journal",
@@ -100,20 +98,6 @@ _META: Final[dict[str, type | tuple[type, ...]]] = {
     "host": str,
     "began": (int, float),
 }
-
-
-class JournalError(NotSentError):
-    """The journal cannot be used or written.
-
-    Nothing more is sent, and the run can be resumed.
-    """
-
-
-class InvalidJournalError(JournalError, InvalidInputError):
-    """The file is not a usable journal of this account and host.
-
-    It is not a journal, belongs to another account, host or version, or is damaged. The file is not changed.
-    """
 
 
 def create_tables(connection: sqlite3.Connection, account: str, host: str) -> None:

@@ -61,18 +61,19 @@ from attrs import frozen
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
 from facturaonline_async.provision._journal.completeness import checkpoint, wal_size
+from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.opening import (
-    JournalError,
     OpenedJournal,
     disable_wal,
     identity,
     open_journal,
     resolve_path,
 )
+from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._steps import Step, split_key
 
-__all__ = ["COLUMNS", "Journal", "JournalError", "read_step"]
+__all__ = ["COLUMNS", "SqliteJournal", "SqliteJournalStore", "read_step"]
 
 T = TypeVar("T")
 
@@ -99,19 +100,40 @@ class _Job:
     future: asyncio.Future[Any]
 
 
-class Journal:
-    """Open journal, made with `open`.
+@frozen
+class SqliteJournalStore:
+    """Journal in an SQLite file, for one process at a time; see `JournalStore`.
+
+    Attributes:
+        path: the file.
+
+    """
+
+    path: str | os.PathLike[str]
+
+    async def open(self, *, account: str, host: str) -> Journal:
+        """Open the file as the journal of this account and host; see `SqliteJournal.open`."""
+        return await SqliteJournal.open(self.path, account=account, host=host)
+
+
+class SqliteJournal:
+    """Open journal in an SQLite file, made with `open`; see `Journal`.
 
     It owns the file, its lock and the writer's thread until `aclose`.
 
     Attributes:
         path: the file.
+        name: its path, for texts.
+        is_shared: False: the file's lock keeps other processes away.
         gap: why more may have been sent than the journal records, or ``""``; see `clear_gap`.
 
     """
 
+    is_shared: bool = False
+
     def __init__(self, found: OpenedJournal) -> None:
         self.path: Path = found.path
+        self.name: str = str(found.path)
         self.gap: str = found.gap
         self._connection = found.connection
         self._lock = found.lock
@@ -275,15 +297,6 @@ class Journal:
 
         return self._submit(execute)
 
-    async def checkpoint(self) -> None:
-        """Move the -wal into the journal's own file, if no reader is in the way."""
-
-        def execute(_: sqlite3.Connection) -> None:
-            """Make the writer checkpoint after this transaction."""
-            self._checkpoint_at = 0  # read by the writer's thread after the commit
-
-        await self._submit(execute)
-
     async def clear_gap(self) -> None:
         """Record that lists have shown all earlier creates, and clear `gap`."""
 
@@ -317,17 +330,10 @@ class Journal:
         baseline: Iterable[tuple[str, str, str, str]] = (),
         forget: Iterable[tuple[str, str, str]] = (),
     ) -> None:
-        """Update plan and baseline in one transaction.
+        """Write what changed in the plan in one transaction; see `Journal.adjust`.
 
-        The writer's thread consumes the iterables.
-
-        Args:
-            add: new steps.
-            save: steps that changed.
-            drop: steps that were removed from the plan.
-            baseline: `Step.primary_key` and uid of what exists.
-            forget: `Step.primary_key` whose earlier baseline is deleted.
-
+        The writer's thread consumes the iterables. Afterwards it moves the -wal into the journal's own file, if no
+        reader is in the way.
         """
 
         def execute(connection: sqlite3.Connection) -> None:
@@ -336,16 +342,22 @@ class Journal:
                 "DELETE FROM steps WHERE owner = ? AND kind = ? AND natural_key = ?",
                 (step.primary_key for step in drop),
             )
-            connection.executemany("DELETE FROM baseline WHERE owner = ? AND kind = ? AND natural_key = ?", forget)
-            connection.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
+            _replace_baseline(connection, forget, baseline)
             connection.executemany(_SAVE, map(_values, save))
             connection.executemany(
                 "INSERT INTO steps (owner, kind, natural_key, number, state, due, sends, reason) "
                 "VALUES (?, ?, ?, ?, ?, 0, 0, '')",
                 ((*step.primary_key, step.number, step.state.value) for step in add),
             )
+            self._checkpoint_at = 0  # read by the writer's thread after the commit
 
         await self._submit(execute)
+
+    async def replace_baseline(
+        self, keys: Iterable[tuple[str, str, str]], baseline: Iterable[tuple[str, str, str, str]]
+    ) -> None:
+        """Write what exists for some steps; see `Journal.replace_baseline`."""
+        await self._submit(lambda connection: _replace_baseline(connection, keys, baseline))
 
     async def end_audit(self) -> None:
         """Record that the final audit found every company exactly once."""
@@ -382,6 +394,15 @@ class Journal:
             return steps, int(last[0])
 
         return await self._submit(execute)
+
+
+def _replace_baseline(
+    connection: sqlite3.Connection,
+    keys: Iterable[tuple[str, str, str]],
+    baseline: Iterable[tuple[str, str, str, str]],
+) -> None:
+    connection.executemany("DELETE FROM baseline WHERE owner = ? AND kind = ? AND natural_key = ?", keys)
+    connection.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
 
 
 def _values(step: Step) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen, Store
 from facturaonline_async.provision._engine.recorder import Recorder
 from facturaonline_async.provision._engine.step_store import StepStore
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import SERIES, Step
 
 __all__ = ["OWNER", "SETTLE", "STORES", "Network", "RemoteStore", "key", "steps_of", "two_processes", "written"]
@@ -191,7 +191,7 @@ class RemoteStore:
 
 
 @contextmanager
-def steps_of(journal: Journal, steps: Iterable[Step]) -> Iterator[StepStore]:
+def steps_of(journal: SqliteJournal, steps: Iterable[Step]) -> Iterator[StepStore]:
     """Give a run's store with these steps."""
     store = StepStore(Recorder(journal, None), SETTLE)
     with ExitStack() as stack:
@@ -201,9 +201,9 @@ def steps_of(journal: Journal, steps: Iterable[Step]) -> Iterator[StepStore]:
 
 
 @asynccontextmanager
-async def written(path: Path) -> AsyncIterator[tuple[Journal, list[Step]]]:
+async def written(path: Path) -> AsyncIterator[tuple[SqliteJournal, list[Step]]]:
     """Open a journal with the steps of three series."""
-    async with await Journal.open(path / "j", **_JOURNAL) as journal:
+    async with await SqliteJournal.open(path / "j", **_JOURNAL) as journal:
         steps = await journal.steps_of_row(OWNER)
         if not steps:
             steps = [Step.of_serie(2, OWNER, letra, "factura") for letra in ("A", "B", "C")]

@@ -13,7 +13,7 @@ from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async.provision import JournalError
 from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.recorder import Recorder
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from tests.core.once.stores import SETTLE, written
 from tests.core.once.toy import Toy, ToyApi
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.virtual_clock
 class ClosingApi(ToyApi):
     """API during whose create the journal is closed."""
 
-    journal: Journal | None = None
+    journal: SqliteJournal | None = None
 
     async def create(self, letra: str) -> str:
         """Create an object, and close the journal before the answer."""

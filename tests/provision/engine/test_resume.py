@@ -26,7 +26,10 @@ from facturaonline_async.provision import (
     _run as runs,
     provision,
 )
+from facturaonline_async.provision._engine.resume import restore
+from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.sello import CheckReport
 from facturaonline_async.sello._check_in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, Fault, make_sello
@@ -147,6 +150,21 @@ async def test_a_journal_accepts_every_spelling_of_its_host(
     async with connect(emulator.credentials, base_url=spelling, config=QUICK) as another:
         report = await run(another, plan(Row(RFCS[0])), tmp_path / "j")
     assert (True, 1) == (report.is_complete, emulator.count("empresas.create"))
+
+
+async def test_a_row_is_restored_with_the_series_that_existed_before_its_creates(tmp_path: Path) -> None:
+    row = Row(RFCS[0], series=(F, P))
+    sent = RowProgress.of(row, row.rfc)
+    async with await SqliteJournal.open(tmp_path / "j", account="keys", host="https://example.com/api") as opened:
+        await opened.adjust(add=sent.steps, baseline=[(*sent.empresa.primary_key, "abc")])
+        await opened.replace_baseline([], [(*sent.series[0].primary_key, uid) for uid in ("7", "8")])
+        await opened.save(evolve(sent.series[0], state=StepState.UNKNOWN))
+        again = RowProgress.of(row, row.rfc)
+        await restore(opened, again)
+        assert again.baseline == {F.key: ["7", "8"]}
+        await opened.replace_baseline([sent.series[0].primary_key], [(*sent.series[0].primary_key, "9")])
+        await restore(opened, again)
+        assert (again.baseline, await opened.baseline()) == ({F.key: ["9"]}, [(row.rfc, "empresas", "", "abc")])
 
 
 async def test_rows_may_be_added_and_reordered(client: FacturaOnline, emulator: Emulator, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import InvalidJournalError, JournalError, JournalInUseError, State, provision
 from facturaonline_async.provision._journal.completeness import side_file
 from facturaonline_async.provision._journal.progress import read_progress
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
@@ -38,7 +38,7 @@ Kill = Callable[..., None]
 _WRITES_AND_DIES = """
     import asyncio, json, os, sys
     from facturaonline_async.provision._journal import writer as journals
-    from facturaonline_async.provision._journal.writer import Journal
+    from facturaonline_async.provision._journal.writer import SqliteJournal
     from facturaonline_async.provision._journal.completeness import Completeness
     from facturaonline_async._core.once.states import StepState
     from facturaonline_async.provision._steps import Step
@@ -48,11 +48,11 @@ _WRITES_AND_DIES = """
 
     async def main(path, steps, intents, wal_bytes, in_checkpoint):
         journals._WAL_BYTES = wal_bytes
-        journal = await Journal.open(path, account="fingerprint", host="https://example.com/api")
+        journal = await SqliteJournal.open(path, account="fingerprint", host="https://example.com/api")
         await journal.adjust(add=[Step(number=n, owner=str(n)) for n in range(steps)])
         if in_checkpoint:
             Completeness.renew = die
-        await journal.checkpoint()
+        await journal.adjust()
         for n in range(intents):
             await journal.save(Step(number=n, owner=str(n), state=StepState.INTENT))
         die()
@@ -90,18 +90,18 @@ def killed(mortals: subprocess.Popen[str]) -> Kill:
 
 async def ended(path: Path) -> None:
     """Leave a journal that a run has closed, with something that is still to be done."""
-    async with await Journal.open(path, **KEYS) as journal:
+    async with await SqliteJournal.open(path, **KEYS) as journal:
         await journal.adjust(add=[Step(number=number, owner=str(number)) for number in range(3)])
 
 
 async def gap(path: Path) -> str:
     """Return the gap that a next run finds, and end that run."""
-    async with await Journal.open(path, **KEYS) as journal:
+    async with await SqliteJournal.open(path, **KEYS) as journal:
         return journal.gap
 
 
 async def intents(path: Path) -> int:
-    async with await Journal.open(path, **KEYS) as journal:
+    async with await SqliteJournal.open(path, **KEYS) as journal:
         steps, _ = await journal.all_steps()
         return sum(step.state is StepState.INTENT for step in steps)
 
@@ -243,7 +243,7 @@ async def test_a_journal_stays_incomplete_until_it_is_cleared(tmp_path: Path, ki
     killed(tmp_path / "j")
     _without_wal(tmp_path / "j")
     assert [await gap(tmp_path / "j"), await gap(tmp_path / "j")] == [COPIED, COPIED]
-    async with await Journal.open(tmp_path / "j", **KEYS) as journal:
+    async with await SqliteJournal.open(tmp_path / "j", **KEYS) as journal:
         await journal.clear_gap()
         assert journal.gap == ""
     assert await gap(tmp_path / "j") == ""
@@ -268,13 +268,13 @@ def test_a_run_killed_during_a_checkpoint_leaves_an_incomplete_journal(tmp_path:
 
 
 async def test_a_journal_is_complete_although_a_reader_blocked_a_checkpoint(tmp_path: Path) -> None:
-    async with await Journal.open(tmp_path / "j", **KEYS) as journal:
+    async with await SqliteJournal.open(tmp_path / "j", **KEYS) as journal:
         await journal.adjust(add=[Step(number=1, owner="1")])
         with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             assert reader.execute("SELECT count(*) FROM steps").fetchone() == (1,)
             await journal.save(Step(number=1, owner="1", state=StepState.INTENT))
-            await journal.checkpoint()
+            await journal.adjust()
             await journal.save(Step(number=1, owner="1", state=StepState.DONE))
             copy = copied(tmp_path / "j", tmp_path / "copy", "-wal")
     assert read_progress(tmp_path / "j").empresas["created"] == 1
@@ -285,7 +285,7 @@ async def test_a_journal_is_complete_although_a_reader_blocked_a_checkpoint(tmp_
 async def test_a_reader_open_at_the_end_leaves_the_wal_and_a_complete_journal(tmp_path: Path) -> None:
     await ended(tmp_path / "j")
     with closing(sqlite3.connect(f"file:{tmp_path / 'j'}?mode=ro", uri=True, isolation_level=None)) as reader:
-        async with await Journal.open(tmp_path / "j", **KEYS) as journal:
+        async with await SqliteJournal.open(tmp_path / "j", **KEYS) as journal:
             await journal.adjust(add=[Step(number=9, owner="9")])
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM steps").fetchone()
@@ -305,7 +305,7 @@ async def test_a_file_with_bytes_and_without_tables_is_refused(tmp_path: Path) -
     before = (tmp_path / "copy").read_bytes()
     assert len(before) == 4096
     with pytest.raises(InvalidJournalError, match=r"copy has no tables.*its -wal is missing \(copy-wal\)"):
-        await Journal.open(tmp_path / "copy", **KEYS)
+        await SqliteJournal.open(tmp_path / "copy", **KEYS)
     with pytest.raises(InvalidJournalError, match="its -wal is missing"):
         read_progress(tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == before
@@ -315,7 +315,7 @@ async def test_an_empty_file_beside_a_wal_is_refused(tmp_path: Path, killed: Kil
     killed(tmp_path / "j")
     os.truncate(tmp_path / "j", 0)
     with pytest.raises(InvalidJournalError, match="is empty, but its -wal is not"):
-        await Journal.open(tmp_path / "j", **KEYS)
+        await SqliteJournal.open(tmp_path / "j", **KEYS)
 
 
 @pytest.mark.parametrize("times", range(0, 60, 6))
@@ -323,7 +323,7 @@ def test_a_first_run_that_dies_never_leaves_bytes_without_tables(tmp_path: Path,
     """The process dies at one of its first writes."""
     code = """
         import asyncio, os, sqlite3, sys
-        from facturaonline_async.provision._journal.writer import Journal
+        from facturaonline_async.provision._journal.writer import SqliteJournal
 
         left = int(sys.argv[2])
 
@@ -341,7 +341,7 @@ def test_a_first_run_that_dies_never_leaves_bytes_without_tables(tmp_path: Path,
             return connection
 
         sqlite3.connect = counted
-        asyncio.run(Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api"))
+        asyncio.run(SqliteJournal.open(sys.argv[1], account="fingerprint", host="https://example.com/api"))
     """
     died = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "j"), str(times)], check=False)
     assert died.returncode in {0, 9}
@@ -353,9 +353,9 @@ def test_a_first_run_that_dies_never_leaves_bytes_without_tables(tmp_path: Path,
 
 
 async def test_a_journal_in_use_raises_journal_in_use_error(tmp_path: Path) -> None:
-    async with await Journal.open(tmp_path / "j", **KEYS):
+    async with await SqliteJournal.open(tmp_path / "j", **KEYS):
         with pytest.raises(JournalInUseError, match="Wait for it, or stop it") as caught:
-            await Journal.open(tmp_path / "j", **KEYS)
+            await SqliteJournal.open(tmp_path / "j", **KEYS)
     assert isinstance(caught.value, JournalError)
 
 

@@ -22,7 +22,7 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision import InvalidJournalError, JournalError
 from facturaonline_async.provision._journal.history import read_history
 from facturaonline_async.provision._journal.progress import read_progress
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from tests.journals import HOST, alter, fill, mixed, row, write
 
@@ -36,10 +36,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
 
     async def main() -> None:
-        async with await Journal.open(folder / "j", account="keys", host=HOST) as journal:
+        async with await SqliteJournal.open(folder / "j", account="keys", host=HOST) as journal:
             await fill(journal, mixed(12))
             await journal.adjust(baseline=[("AAA010110002", "F", "factura", str(uid)) for uid in range(9)])
-            await journal.checkpoint()
+            await journal.adjust()
             steps, _ = await journal.all_steps()
             for step in steps:
                 await journal.save(step)
@@ -61,12 +61,12 @@ def read_all(path: Path) -> None:
 
 async def resume(path: Path) -> None:
     """Read a journal as a run does that goes on with it."""
-    async with await Journal.open(path, account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
         steps, _ = await journal.all_steps()
         for step in steps:
             await journal.steps_of_row(step.rfc)
         await journal.baseline()
-        await journal.checkpoint()
+        await journal.adjust()
 
 
 def is_one_line(error: JournalError, path: Path) -> bool:
@@ -173,7 +173,7 @@ def test_a_moment_that_is_nan_cannot_be_written(tmp_path: Path) -> None:
     """SQLite keeps nan as NULL, and no moment of a step may be that; what lies too far ahead is cut down."""
 
     async def main() -> None:
-        async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
+        async with await SqliteJournal.open(tmp_path / "j", account="keys", host=HOST) as journal:
             await journal.adjust(add=[Step(number=2, owner="AAA")])
             await journal.save(Step(number=2, owner="AAA", state=StepState.UNKNOWN, due=1e300))
             with suppress(JournalError):

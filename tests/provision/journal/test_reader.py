@@ -18,7 +18,7 @@ from facturaonline_async._cli.run_texts import format_run, next_steps
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision import JournalError
 from facturaonline_async.provision._journal.progress import Status, read_progress
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from tests.journals import HOST, mixed, row, save, worker, write
 
@@ -26,7 +26,7 @@ _NOBODY = 65534
 _LOOKS = """
     import asyncio, encodings.idna, os, sys
     from facturaonline_async.provision._journal.history import read_history
-    from facturaonline_async.provision._journal.opening import JournalError
+    from facturaonline_async.provision._journal.errors import JournalError
     if os.getuid() == 0:
         os.setgid(int(sys.argv[2]))
         os.setuid(int(sys.argv[2]))
@@ -137,7 +137,7 @@ async def test_reading_a_missing_journal_creates_no_file(tmp_path: Path) -> None
 
 
 async def test_a_journal_is_read_during_its_run(tmp_path: Path) -> None:
-    async with await Journal.open(tmp_path / "j", account="keys", host=HOST) as journal:
+    async with await SqliteJournal.open(tmp_path / "j", account="keys", host=HOST) as journal:
         await journal.adjust(add=[Step(number=2, owner="AAA")])
         seen = read_progress(tmp_path / "j")
         assert (seen.is_running, seen.is_without_wal, seen.empresas["not_tried"]) == (True, False, 1)

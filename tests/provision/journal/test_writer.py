@@ -24,7 +24,7 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, provision
 from facturaonline_async.provision._journal import writer as journals
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
-from facturaonline_async.provision._journal.writer import Journal
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import SERIES, Step
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
@@ -40,8 +40,8 @@ def step(number: int = 1, **more: Any) -> Step:
     return Step(number=number, owner=f"AAA010101{number:03}", **more)
 
 
-async def opened(path: Path, **more: str) -> Journal:
-    return await Journal.open(path, **(KEYS | more))
+async def opened(path: Path, **more: str) -> SqliteJournal:
+    return await SqliteJournal.open(path, **(KEYS | more))
 
 
 async def begun(path: Path, steps: int = 3) -> None:
@@ -110,12 +110,12 @@ async def test_steps_are_read_in_pages_and_in_order(tmp_path: Path) -> None:
 
 _DIES = """
     import asyncio, os, sys
-    from facturaonline_async.provision._journal.writer import Journal
+    from facturaonline_async.provision._journal.writer import SqliteJournal
     from facturaonline_async._core.once.states import StepState
     from facturaonline_async.provision._steps import SERIES, Step
 
     async def main():
-        journal = await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
+        journal = await SqliteJournal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
         await journal.adjust(add=[Step(number=n, owner=str(n)) for n in range(100)])
         for n in range(100):
             saved = journal.save(Step(number=n, owner=str(n), state=StepState.INTENT))
@@ -190,10 +190,10 @@ async def test_no_file_of_a_journal_contains_a_secret(tmp_path: Path) -> None:
 
 _HOLDS = """
     import asyncio, sys
-    from facturaonline_async.provision._journal.writer import Journal
+    from facturaonline_async.provision._journal.writer import SqliteJournal
 
     async def main():
-        await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
+        await SqliteJournal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
         print("open", flush=True)
         await asyncio.sleep(60)
 
@@ -320,9 +320,9 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
     emulator: Emulator, client: FacturaOnline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
     """The disk is full some pages after the plan was committed; then there is room again."""
-    adjust = Journal.adjust
+    adjust = SqliteJournal.adjust
 
-    async def adjust_and_fill(journal: Journal, **more: Any) -> None:
+    async def adjust_and_fill(journal: SqliteJournal, **more: Any) -> None:
         await adjust(journal, **more)
         if "add" in more:
             await journal._submit(_fill)
@@ -331,15 +331,15 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
         (used,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {used + pages}")
 
-    save = Journal.save
+    save = SqliteJournal.save
 
-    def save_much(journal: Journal, step: Step) -> Any:
+    def save_much(journal: SqliteJournal, step: Step) -> Any:
         padding = "" if step.state is StepState.DONE else "x" * 2000  # a DONE step with a reason would be read again
         return save(journal, evolve(step, reason=step.reason or padding))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "adjust", adjust_and_fill)
-        patch.setattr(Journal, "save", save_much)
+        patch.setattr(SqliteJournal, "adjust", adjust_and_fill)
+        patch.setattr(SqliteJournal, "save", save_much)
         with pytest.raises(JournalError, match=r"cannot be written: database or disk is full\. Nothing more is sent"):
             await provisioned(client, tmp_path / "j")
     sent = emulator.count("empresas.create"), emulator.count("series.create")
@@ -354,12 +354,12 @@ _LIMITED = """
     import asyncio, os, resource, sys
     from facturaonline_async import Credentials, connect
     from facturaonline_async.provision import JournalError, provision
-    from facturaonline_async.provision._journal.writer import Journal
+    from facturaonline_async.provision._journal.writer import SqliteJournal
     from tests.conftest import QUICK
     from tests.provision.victim import make_plan
 
     url, api_key, secret_key, path, empresas = sys.argv[1:]
-    adjust = Journal.adjust
+    adjust = SqliteJournal.adjust
 
     async def adjust_and_limit(journal, **more):
         await adjust(journal, **more)
@@ -368,7 +368,7 @@ _LIMITED = """
         most = max(each.stat().st_size for each in journal.path.parent.iterdir()) + 16_384
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
-    Journal.adjust = adjust_and_limit
+    SqliteJournal.adjust = adjust_and_limit
 
     async def main():
         keys = Credentials(api_key=api_key, secret_key=secret_key)
@@ -400,14 +400,14 @@ _READS_ONLY = """
     import asyncio, os, sys
     import sqlite3, encodings.idna
     from facturaonline_async.provision import JournalError
-    from facturaonline_async.provision._journal.writer import Journal
+    from facturaonline_async.provision._journal.writer import SqliteJournal
 
     async def main():
         await asyncio.to_thread(str)
         if os.getuid() == 0:
             os.setuid(int(sys.argv[2]))
         try:
-            await Journal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
+            await SqliteJournal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
         except JournalError as error:
             print(error)
 
@@ -516,7 +516,7 @@ async def test_a_closed_journal_refuses_jobs(tmp_path: Path) -> None:
 
 
 def test_a_loop_that_closes_before_its_journal_loses_no_step(tmp_path: Path) -> None:
-    async def main() -> Journal:
+    async def main() -> SqliteJournal:
         await begun(tmp_path / "j")
         journal = await opened(tmp_path / "j")
         journal._jobs.put(journals._Job(lambda _: time.sleep(0.1), loop.create_future()))
