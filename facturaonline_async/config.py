@@ -193,9 +193,9 @@ class Config:
             Default: empty.
         total_rates: limits of all endpoints of one key pair together. Default: no limit.
         host_rates: limits of all calls of the session, with any key pair. Default: no limit.
-        concurrency: maximum number of calls in flight. Default: 64.
+        concurrency: maximum number of calls in flight. Default: 128.
         concurrency_per_key: maximum number of calls in flight for one key pair, so that one busy company cannot take
-            every slot. Default: 32.
+            every slot. Default: 64.
         max_wait: maximum time in seconds that a call waits for the rate limiter and for a free slot; a call that would
             wait longer raises `LimiterWaitError`. Default: None, no limit, even while the server has asked for a pause
             (of an hour at most).
@@ -239,8 +239,8 @@ class Config:
     )
     total_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
     host_rates: tuple[Rate, ...] = field(default=(), converter=_to_rates, validator=_check_rates)
-    concurrency: int = field(default=64, validator=positive_int)
-    concurrency_per_key: int = field(default=32, validator=positive_int)
+    concurrency: int = field(default=128, validator=positive_int)
+    concurrency_per_key: int = field(default=64, validator=positive_int)
     max_wait: float | None = field(default=None, validator=seconds)
     connect_timeout: float = field(default=5.0, validator=positive)
     read_timeout: float = field(default=20.0, validator=positive)

@@ -286,7 +286,7 @@ def test_a_single_rate_is_accepted_for_a_tuple_of_rates() -> None:
 def test_the_defaults_match_the_docs() -> None:
     config = Config()
     assert (config.rates, config.total_rates, config.host_rates) == ((Rate(10, 1),), (), ())
-    assert (config.concurrency, config.concurrency_per_key, config.max_wait) == (64, 32, None)
+    assert (config.concurrency, config.concurrency_per_key, config.max_wait) == (128, 64, None)
     assert (config.connect_timeout, config.read_timeout, config.total_timeout, config.upload_timeout) == (5, 20, 30, 60)
     assert (config.deadline, config.retry, config.upload) == (90, RetryPolicy(), "multipart")
 

@@ -76,7 +76,7 @@ def command(
     ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=1024, help="Maximum number of companies, and of calls, at the same time.")
-    ] = 32,
+    ] = 128,
     timeout: Annotated[
         float | None,
         typer.Option(

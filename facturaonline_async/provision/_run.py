@@ -39,6 +39,13 @@ from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["Run", "provision"]
 
+_LOOKAHEAD = 4
+"""Maximum number of rows that are prepared or wait for the start of their create.
+
+A further row begins when there are fewer. So the limiter always has a create to start, and rows in progress are
+finished before many others begin.
+"""
+
 _TICK = 10
 """Interval of `RunReport.throughput`, in seconds."""
 
@@ -49,7 +56,7 @@ async def provision(
     plan: Plan,
     *,
     journal: str | os.PathLike[str] | JournalStore | None = None,
-    concurrency: int = 32,
+    concurrency: int = 128,
     settle: float | None = None,
     existing: Existing = "adopt",
     audit: bool = True,
@@ -92,7 +99,9 @@ async def provision(
         journal: where each create is recorded before it is sent: the path of an SQLite file, or a `JournalStore`.
             The file is created if it does not exist, readable by its owner only. A journal holds no payload and no
             secret. None: no journal.
-        concurrency: maximum number of rows in progress at a time.
+        concurrency: maximum number of rows in progress at a time. Fewer are in progress while fewer keep the rate
+            limiter busy: a further row begins when less than four wait for the start of their create. So the rows in
+            progress follow rate times latency: at 10 creates a second and 6 s for a row, about 60. Default: 128.
         settle: seconds after which the API's lists certainly show a create that took effect; None: ``Config.settle``.
         existing: what to do with a company that exists: "adopt" does not change it, "update" changes it to the plan's
             data, "fail" makes the row fail. A row of the plan may override it.
@@ -199,6 +208,7 @@ class Run:
     _audit: Audit | None = field(alias="final_audit")
     _settle_wait: SettleWait | None = field(alias="settle_wait")
     _open: int = field(default=0, init=False)
+    _not_started: int = field(default=0, init=False)  # rows without their first start
     _audit_task: asyncio.Task[None] | None = field(default=None, init=False)
     _started: set[str] = field(factory=set, init=False)
     _not_counted: set[RowProgress] = field(factory=set, init=False)
@@ -284,17 +294,27 @@ class Run:
                 await self._settle_wait.wait({normalize_rfc(each.rfc) for each in self._plan})
             for progress in self._ready_rows():
                 yield progress
+            while self._not_started >= _LOOKAHEAD and not self._stopping.is_set():
+                await self._waiting.wait()
+                for progress in self._ready_rows():
+                    yield progress
             if self._stopping.is_set():
                 break
             self._open += 1
+            self._not_started += 1
             self._started.add(rfc)
             self._not_counted.add(progress := RowProgress.of(row, rfc))
+            progress.on_start = self._count_start
             yield progress
         while self._open:
             for progress in self._ready_rows():
                 yield progress
             if self._open:
                 await self._waiting.wait()
+
+    def _count_start(self) -> None:
+        self._not_started -= 1
+        self._waiting.notify()
 
     def _ready_rows(self) -> list[RowProgress]:
         if self._problem is not None:
@@ -307,11 +327,13 @@ class Run:
             await self._restore(progress)
             try:
                 await self._companies.ensure(progress)
+                progress.started()
                 await self._companies.connect(progress)
             except JournalError:
                 raise
             except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
                 await self._companies.record_failure(progress, error)
+            progress.started()
             if progress.empresa.state is StepState.DONE:
                 await self._series.advance(progress)
             progress.is_new = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -63,12 +63,15 @@ class Creator:
         async with self._store.subscribe() as self._subscription:
             yield
 
-    async def create(self, step: Step, desired: DesiredObject[V]) -> None:
+    async def create(
+        self, step: Step, desired: DesiredObject[V], *, on_begin: Callable[[], None] | None = None
+    ) -> None:
         """Create a step, and record its result in it.
 
         Args:
             step: a PLANNED step, which a list of this run lacks.
             desired: the company or serie.
+            on_begin: called when the limiter has granted the create a start.
 
         Raises:
             AuthenticationError: the API refused the keys; the step is FAILED.
@@ -78,7 +81,7 @@ class Creator:
         assert self._subscription is not None  # noqa: S101  # inside `subscribed`
         step.reason = ""
         async with self.locks.hold(desired.key):
-            with self._steps.bound(desired.key, step):
+            with self._steps.bound(desired.key, step, on_begin):
                 try:
                     outcome = await create_once(self._store, desired, seen=self._subscription.seen(desired.key))
                     if outcome.seconds is not None:

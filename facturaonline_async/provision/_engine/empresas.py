@@ -105,7 +105,7 @@ class EmpresaSteps:
         else:
             nueva = await self._load_validated(progress)
             step.digest = self.recorder.empresa_digest(nueva)
-            await self.creator.create(step, desired_empresa(self._empresas, nueva))
+            await self.creator.create(step, desired_empresa(self._empresas, nueva), on_begin=progress.started)
             return
         await self.recorder.save(step)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define
 
 from facturaonline_async._core.once.states import StepState
@@ -34,6 +36,7 @@ class RowProgress:
         readable_by: moment of the loop's clock when that step must be readable; 0 if there is none.
         is_new: True until this run has processed the row once.
         is_restored: whether the steps were loaded from the journal.
+        on_start: called when the row has its first start, or needs none; None afterwards.
 
     """
 
@@ -50,12 +53,19 @@ class RowProgress:
     readable_by: float = 0.0
     is_new: bool = True
     is_restored: bool = False
+    on_start: Callable[[], None] | None = None
 
     @classmethod
     def of(cls, row: PlanRow, rfc: str) -> RowProgress:
         """Make the progress of a row that no run has processed."""
         series = [Step.of_serie(row.number, rfc, *serie.key) for serie in row.series]
         return cls(row, Step(number=row.number, owner=rfc), series)
+
+    def started(self) -> None:
+        """Report that the rate limiter let the row start, or that its company is not sent."""
+        on_start, self.on_start = self.on_start, None
+        if on_start is not None:
+            on_start()
 
     @property
     def steps(self) -> list[Step]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from attrs import define, field
@@ -50,21 +50,31 @@ class StepStore:
     problem: JournalError | None = field(default=None, init=False)
     _steps: dict[Key, Step] = field(factory=dict, init=False)
     _nonces: dict[Key, str] = field(factory=dict, init=False)
+    _on_begin: dict[Key, Callable[[], None]] = field(factory=dict, init=False)
 
     @contextmanager
-    def bound(self, key: Key, step: Step) -> Iterator[None]:
+    def bound(self, key: Key, step: Step, on_begin: Callable[[], None] | None = None) -> Iterator[None]:
         """Let this step be the record of a key inside the ``with`` block.
 
         An intent of a killed process may have been sent at any moment up to now.
+
+        Args:
+            key: Key of the create.
+            step: The step.
+            on_begin: Called when the limiter has granted the create a start.
+
         """
         if step.state is StepState.INTENT:
             step.state, step.due = StepState.UNKNOWN, time.time() + self.settle
         self._steps[key] = step
+        if on_begin is not None:
+            self._on_begin[key] = on_begin
         try:
             yield
         finally:
             del self._steps[key]
             self._nonces.pop(key, None)
+            self._on_begin.pop(key, None)
 
     async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
         """Return what the steps of these keys say; see `Store.look`.
@@ -92,6 +102,8 @@ class StepStore:
             before = step.sends
         if not isinstance(before, int) or (step.sends != before and self._nonces.get(key) != nonce):
             return None
+        if (on_begin := self._on_begin.pop(key, None)) is not None:
+            on_begin()
         self._nonces[key] = nonce
         step.state, step.reason, step.sends = StepState.INTENT, "", before + 1
         try:
