@@ -9,6 +9,7 @@ a call that returns the company of the keys.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol
@@ -179,8 +180,10 @@ class Listing:
         """Whether the list gives two companies the same keys, or one company two RFCs."""
         return self._has_shared_key or bool(self._conflicting_rfcs)
 
-    def add(self, companies: Sequence[Company], marks: list[int]) -> None:
+    async def add(self, companies: Sequence[Company], marks: list[int]) -> None:
         """Record a batch of rows.
+
+        If a row is new, the batches before it are recorded too, with checkpoints.
 
         Args:
             companies: The rows.
@@ -196,6 +199,7 @@ class Listing:
             self._has_news = True
             for known in self._agreed:
                 self._add_all(*known)
+                await asyncio.sleep(0)
         self._add_all(marks, uids, rfcs)
 
     def _add_all(self, marks: list[int], uids: list[str], rfcs: list[str]) -> None:

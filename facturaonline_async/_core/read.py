@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
+from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.protocol.envelope import Reply
 from facturaonline_async._core.protocol.json import JsonError, Rows
 from facturaonline_async._core.protocol.structure import StructureError
 from facturaonline_async._messages import message
 
-__all__ = ["read_all", "read_file", "read_one"]
+__all__ = ["read_all", "read_batches", "read_file", "read_one"]
 
 T = TypeVar("T")
-
-_ROWS_AT_ONCE: Final = 500
-"""Rows read between two checkpoints: about half a millisecond, compared to which a checkpoint is cheap."""
 
 
 def read_one(reply: Reply, read: Callable[[object], T]) -> T:
@@ -52,45 +50,60 @@ def read_file(reply: Reply) -> bytes:
     raise reply.unreadable(message("calls.not_a_file"))
 
 
-async def read_all(
-    reply: Reply, read: Callable[[object], T], *, note: Callable[[list[T]], None] | None = None
-) -> list[T]:
+async def read_all(reply: Reply, read: Callable[[object], T]) -> list[T]:
     """Return the payload as a list of values, with checkpoints for other tasks.
 
     Args:
         reply: Reply of the API.
         read: Converts one JSON object.
-        note: Called with each batch of values, or None.
+
+    Raises:
+        UnreadableAnswerError: As for `read_batches`.
+
+    """
+    values: list[T] = []
+    for batch in read_batches(reply, read):
+        if values:  # most lists are one batch
+            await asyncio.sleep(0)
+        values += batch
+    return values
+
+
+def read_batches(reply: Reply, read: Callable[[object], T]) -> Iterator[list[T]]:
+    """Yield the payload as values, in batches.
+
+    The caller lets other tasks run behind each batch.
+
+    Args:
+        reply: Reply of the API.
+        read: Converts one JSON object.
 
     Raises:
         UnreadableAnswerError: The payload is not a list, or a row is not readable. No row is skipped, because a
             caller that misses it would create it again. The error names the row's index and field.
 
     """
+    index, reason = 0, ""
     values: list[T] = []
 
-    def add(rows: Iterable[object]) -> int:
-        """Read a batch of rows, and return the index of its first value."""
-        start = len(values)
+    def convert(rows: Iterable[object]) -> list[T]:
+        """Return the values of a batch; after an error, `values` has those before it."""
+        nonlocal values
+        values = []
         values.extend(map(read, rows))
-        return start
+        return values
 
-    is_long = not isinstance(reply.payload, list) or len(reply.payload) > _ROWS_AT_ONCE
-    reason = ""
     try:
-        # No local holds the rows: it would show their keys in a traceback.
-        for start in map(add, _batches(reply)):
-            if note is not None:
-                note(values[start:])
-            if is_long:
-                await asyncio.sleep(0)
+        # No local of this frame holds the rows: it would show their keys in a traceback.
+        for batch in map(convert, _batches(reply)):
+            yield batch
+            index, values = index + len(batch), []
     except StructureError as problem:
-        reason = message("calls.in_row", row=len(values), reason=problem.args[0])
+        reason = problem.args[0]
     except JsonError:
-        reason = message("calls.in_row", row=len(values), reason=message("calls.row_not_json"))
+        reason = message("calls.row_not_json")
     if reason:
-        raise reply.unreadable(reason)
-    return values
+        raise reply.unreadable(message("calls.in_row", row=index + len(values), reason=reason))
 
 
 def _batches(reply: Reply) -> Iterable[Iterable[object]]:
@@ -99,6 +112,4 @@ def _batches(reply: Reply) -> Iterable[Iterable[object]]:
         return reply.payload
     if not isinstance(reply.payload, list):
         raise reply.unreadable(message("calls.not_a_list"))
-    return map(
-        reply.payload.__getitem__, [slice(at, at + _ROWS_AT_ONCE) for at in range(0, len(reply.payload), _ROWS_AT_ONCE)]
-    )
+    return in_batches(reply.payload)

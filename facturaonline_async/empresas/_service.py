@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
-from typing import Final
 
 from attrs import define, evolve, field, frozen
 
+from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.engine import Attempts, Engine
 from facturaonline_async._core.known_companies import Listing, normalize_rfc, same_rfc
@@ -18,7 +18,7 @@ from facturaonline_async._core.lookup import is_gone, shared_index
 from facturaonline_async._core.once.create import create, ensure
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._core.protocol.envelope import Reply
-from facturaonline_async._core.read import read_all, read_one
+from facturaonline_async._core.read import read_batches, read_one
 from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas import _wire as wire
@@ -35,9 +35,6 @@ from facturaonline_async.errors import (
 from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["DesiredEmpresa", "EmpresaService", "desired_empresa", "get_with_keys"]
-
-_ROWS_PER_CHECKPOINT: Final = 500
-"""Rows processed between two checkpoints of the event loop."""
 
 
 @frozen
@@ -75,16 +72,20 @@ class EmpresaService:
         """
         query = wire.list_query(rfc=rfc, razon_social=razon_social)
         reply = await self._engine.send(wire.LIST, self._credentials, query=query)
-        if query:  # a filtered list says nothing about the other companies: it does not replace a full list
-            empresas = await _read_rows(reply)
-            empresas = [self._flag_mismatch(each, wire.LIST.name) for each in empresas]
-            await self._learn_uids(empresas)
-            return empresas
-        listing = self._engine.companies.listing(self._credentials.fingerprint)
-        empresas = await _read_rows(reply, note=lambda rows: listing.add(rows, key_marks(rows)))
-        listing.end()
-        empresas = self._flag_contradictions(empresas, listing)
-        await self._learn_uids(empresas)
+        # A filtered list says nothing about the other companies: it does not replace a full list.
+        listing = None if query else self._engine.companies.listing(self._credentials.fingerprint)
+        rows: builtins.list[Empresa] = []
+        for batch in _read_batches(reply):
+            if listing is not None:
+                await listing.add(batch, key_marks(batch))
+            rows += batch
+            await asyncio.sleep(0)
+        if listing is not None:
+            listing.end()
+        empresas: builtins.list[Empresa] = []
+        for batch in in_batches(rows):
+            empresas += self._check_rows(batch, listing)
+            await asyncio.sleep(0)
         return empresas
 
     async def iterate(self, *, per_page: int = 100) -> AsyncIterator[Empresa]:
@@ -109,18 +110,28 @@ class EmpresaService:
             page += 1
             query = wire.page_query(page, per_page)
             reply = await self._engine.send(wire.LIST, self._credentials, query=query)
-            fresh = [empresa for empresa in await _read_rows(reply) if empresa.uid not in seen]
-            seen.update(empresa.uid for empresa in fresh)
-            listing.add(fresh, key_marks(fresh))
-            is_last = not fresh or (reply.last_page is not None and page >= reply.last_page)
+            # All rows of an answer are recorded before the first is yielded, because a later one may contradict it.
+            # Not more than a page is kept meanwhile: 100,000 companies would take 150 MB. The others are read again.
+            uids: set[str] = set()
+            kept: builtins.list[Empresa] = []
+            for batch in _read_batches(reply):
+                fresh = [empresa for empresa in batch if empresa.uid not in seen]
+                await listing.add(fresh, key_marks(fresh))
+                uids.update(empresa.uid for empresa in fresh)
+                kept = kept + fresh if len(uids) <= per_page else []
+                await asyncio.sleep(0)
+            is_last = not uids or (reply.last_page is not None and page >= reply.last_page)
             if is_last:
                 listing.end()
-            fresh = self._flag_contradictions(fresh, listing)
-            await self._learn_uids(fresh)
-            for empresa in fresh:
-                yield empresa
+            for batch in in_batches(kept) if len(uids) <= per_page else _read_batches(reply):
+                fresh = [empresa for empresa in batch if empresa.uid not in seen]
+                for empresa in self._check_rows(fresh, listing):
+                    yield empresa
+                await asyncio.sleep(0)
             if is_last:
                 return
+            seen |= uids
+            del reply  # the next answer needs the memory
 
     async def current(self) -> Empresa:
         """Return the company that the keys belong to (``GET /v1/current/account``)."""
@@ -143,7 +154,7 @@ class EmpresaService:
 
         """
         empresa = self._flag_mismatch(await self._read(uid), wire.GET.name, uid=str(uid))
-        await self._learn_uids([empresa])
+        self._learn_uids([empresa])
         return empresa
 
     async def get_verified(self, uid: int | str, *, rfc: str) -> Empresa:
@@ -337,21 +348,22 @@ class EmpresaService:
         for finding in await validate_empresa(empresa, check_sello, production=config.is_production, endpoint=endpoint):
             LOGGER.warning("%s: %s", endpoint, finding)
 
-    async def _learn_uids(self, empresas: Sequence[Empresa]) -> None:
+    def _learn_uids(self, empresas: Iterable[Empresa]) -> None:
         """Record the uids of created companies whose create was answered without one."""
         pending = self._engine.pending
-        for start in range(0, len(empresas) if pending.has_unknown_uids else 0, _ROWS_PER_CHECKPOINT):
-            if start:
-                await asyncio.sleep(0)
-            for empresa in empresas[start : start + _ROWS_PER_CHECKPOINT]:
-                if not empresa.keys_problem:
-                    pending.learn_uid(self._key(normalize_rfc(empresa.rfc)), empresa.uid)
+        if not pending.has_unknown_uids:
+            return
+        for empresa in empresas:
+            if not empresa.keys_problem:
+                pending.learn_uid(self._key(normalize_rfc(empresa.rfc)), empresa.uid)
 
     async def _index(self) -> dict[str, builtins.list[Empresa]]:
         """Return the companies by RFC; several companies may have the same one."""
         index: dict[str, builtins.list[Empresa]] = {}
-        for empresa in await self.list():
-            index.setdefault(normalize_rfc(empresa.rfc), []).append(empresa)
+        for batch in in_batches(await self.list()):
+            for empresa in batch:
+                index.setdefault(normalize_rfc(empresa.rfc), []).append(empresa)
+            await asyncio.sleep(0)
         return index
 
     def _key(self, rfc: str) -> Key:
@@ -401,10 +413,24 @@ class EmpresaService:
         problem.is_transient = True
         raise problem
 
-    def _flag_contradictions(self, empresas: builtins.list[Empresa], listing: Listing) -> builtins.list[Empresa]:
+    def _check_rows(self, rows: builtins.list[Empresa], listing: Listing | None) -> builtins.list[Empresa]:
+        """Flag rows that contradict others, and record the uids of new companies.
+
+        Args:
+            rows: rows of a list.
+            listing: all rows of the list; None: the list is filtered, and compared with earlier answers.
+
+        """
+        if listing is None:
+            rows = [self._flag_mismatch(each, wire.LIST.name) for each in rows]
+        elif listing.is_contradictory:
+            rows = self._flag_contradictions(rows, listing)
+        self._learn_uids(rows)
+        return rows
+
+    @staticmethod
+    def _flag_contradictions(empresas: builtins.list[Empresa], listing: Listing) -> builtins.list[Empresa]:
         """Set `Empresa.keys_problem` of rows of a list that contradict each other."""
-        if not listing.is_contradictory:
-            return empresas
         problems = [listing.problem(empresa) for empresa in empresas]
         if wrong := [problem for problem in problems if problem]:
             LOGGER.warning("%s: %d rows contradict others; the first: %s", wire.LIST.name, len(wrong), wrong[0])
@@ -540,13 +566,8 @@ def _read_row(reply: Reply) -> Empresa:
     return empresa
 
 
-async def _read_rows(reply: Reply, *, note: Callable[[list[Empresa]], None] | None = None) -> list[Empresa]:
-    """Parse the response to a list; `note` is called with each batch."""
-
-    def add(rows: list[Empresa]) -> None:
-        """Mask the caller's keys in a batch, and pass it on."""
-        wire.mask_echoes(rows, reply.answer.secrets)
-        if note is not None:
-            note(rows)
-
-    return await read_all(reply, wire.read_empresa, note=add)
+def _read_batches(reply: Reply) -> Iterator[list[Empresa]]:
+    """Parse the response to a list, in batches."""
+    for batch in read_batches(reply, wire.read_empresa):
+        wire.mask_echoes(batch, reply.answer.secrets)
+        yield batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from facturaonline_async.provision import Plan, PlanSerie, RowOutcome, Run, Stat
 from facturaonline_async.testing import Emulator, Fault
 from facturaonline_async.testing._emulator.empresa_fields import format_created, format_detail, format_updated
 from tests.plans import nueva
+from tests.steps import longest_step
 
 MAIN = "607a062eae2bb"
 RFC, OTHER = "EKU9003173C9", "AAA010101AA1"
@@ -487,39 +489,42 @@ def test_rfcs_are_compared_in_normal_form(one: str, other: str, same: bool) -> N
     assert same_rfc(one, other) is same
 
 
-def test_each_of_three_companies_with_the_same_keys_is_reported_with_another_one() -> None:
+async def test_each_of_three_companies_with_the_same_keys_is_reported_with_another_one() -> None:
     identities = KnownCompanies()
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret("k" * 20), secret_key=Secret("s" * 20)) for uid in "abc"]
     listing = identities.listing("account")
-    listing.add(rows, key_marks(rows))
+    await listing.add(rows, key_marks(rows))
     listing.end()
     assert all(listing.problem(row) and identities.problem(row) for row in rows)
 
 
-def _known(*uids: str) -> tuple[KnownCompanies, list[Empresa]]:
+async def _known(*uids: str) -> tuple[KnownCompanies, list[Empresa]]:
     """Return the registry after one list, and the list's companies."""
     identities = KnownCompanies()
-    rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)) for uid in uids]
     listing = identities.listing("account")
-    listing.add(rows, key_marks(rows))
+    rows = []
+    for uid in uids:
+        rows.append(Empresa(uid=uid, rfc=uid, api_key=Secret(uid * 20), secret_key=Secret("s" * 20)))
+        await listing.add(rows[-1:], key_marks(rows[-1:]))
+        await asyncio.sleep(0)
     listing.end()
     return identities, rows
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
-def test_a_contradiction_after_known_rows_is_detected(size: int) -> None:
-    identities, rows = _known("a", "b", "c")
+async def test_a_contradiction_after_known_rows_is_detected(size: int) -> None:
+    identities, rows = await _known("a", "b", "c")
     rows.append(evolve(rows[0], uid="d", rfc="d"))
     listing = identities.listing("account")
     for start in range(0, len(rows), size):
-        listing.add(rows[start : start + size], key_marks(rows[start : start + size]))
+        await listing.add(rows[start : start + size], key_marks(rows[start : start + size]))
     assert [bool(listing.problem(row)) for row in rows] == [True, False, False, True]
 
 
-def test_a_known_list_is_only_compared() -> None:
-    identities, rows = _known("a", "b", "c")
+async def test_a_known_list_is_only_compared() -> None:
+    identities, rows = await _known("a", "b", "c")
     listing = identities.listing("account")
-    listing.add(rows, key_marks(rows))
+    await listing.add(rows, key_marks(rows))
     assert (listing.owners, listing.rfcs) == ({}, {})
 
 
@@ -534,19 +539,34 @@ class _HashedText(str):
         return super().__hash__()
 
 
-def _hashes(companies: int) -> float:
+async def _hashes(companies: int) -> float:
     """Return how often each company of a list of this length is looked up while the list is recorded."""
     uids = [_HashedText(number) for number in range(companies)]
     rows = [Empresa(uid=uid, rfc=uid, api_key=Secret(f"{uid:>020}"), secret_key=Secret("s" * 20)) for uid in uids]
     listing, _HashedText.hashes = KnownCompanies().listing("account"), 0
     for start in range(0, companies, 10):
-        listing.add(rows[start : start + 10], key_marks(rows[start : start + 10]))
+        await listing.add(rows[start : start + 10], key_marks(rows[start : start + 10]))
     listing.end()
     return _HashedText.hashes / companies
 
 
-def test_a_long_list_costs_no_more_for_each_company() -> None:
-    assert _hashes(1_000) <= 2
+async def test_a_long_list_costs_no_more_for_each_company() -> None:
+    assert await _hashes(1_000) <= 2
+
+
+def test_no_step_grows_with_the_known_rows_before_the_first_new_one() -> None:
+    steps = {}
+    for number in (100, 1_000):
+
+        async def listed(number: int = number) -> None:
+            identities, rows = await _known(*map(str, range(number)))
+            listing = identities.listing("account")
+            for row in [*rows, Empresa(uid="new", rfc="new")]:
+                await listing.add([row], key_marks([row]))
+                await asyncio.sleep(0)
+
+        steps[number] = longest_step(listed)
+    assert steps[1_000] < 1.3 * steps[100], steps
 
 
 async def test_an_error_about_mixed_companies_shows_no_key(client: FacturaOnline, two: Two) -> None:
