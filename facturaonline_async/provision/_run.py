@@ -18,6 +18,7 @@ from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.audit import Audit
+from facturaonline_async.provision._engine.background import in_background
 from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
 from facturaonline_async.provision._engine.inventory import Inventory
@@ -35,7 +36,7 @@ from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RowOutcome, RunReport
 from facturaonline_async.provision._steps import NOT_TRIED
-from facturaonline_async.sello._check_in_thread import check_in_thread
+from facturaonline_async.sello._check_in_thread import check_in_thread, import_check
 
 __all__ = ["Run", "provision"]
 
@@ -128,25 +129,35 @@ async def provision(
     if existing not in {"adopt", "update", "fail"}:
         raise InvalidInputError(message("run.invalid_existing", value=f"{existing!r:.40}"), field="existing")
     check_seconds("settle", settle)
+    store = None if journal is None else _journal_store(journal)
     engine = engine_of(client)
     settle = engine.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time
     began = clock()
     report = RunReport(planned_empresas=len(plan), planned_series=plan.series_count, has_audit=audit)
     async with AsyncExitStack() as stack:
-        opened = None
-        if journal is not None:
-            store = _journal_store(journal)
-            opened = await store.open(account=client.credentials.fingerprint, host=engine.config.base_url or "")
-            stack.push_async_callback(opened.aclose)
-        recorder, pending, stopping = Recorder(opened, on_event), engine.pending, asyncio.Event()
+        recorder, pending, stopping = Recorder(None, on_event), engine.pending, asyncio.Event()
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
-        if opened is not None:
-            await resume.restore_open_companies(opened, inventory, pending, settle)
         creator = Creator(engine.locks, pending, recorder, settle, stopping)
         await stack.enter_async_context(creator.subscribed())
+        # The first list, the import of the checks and the opening of the journal take their time side by side. The list
+        # may be older than the journal's opening: it decides nothing about a step that the journal records as sent.
+        listing = await stack.enter_async_context(
+            in_background(inventory.read({normalize_rfc(row.rfc) for row in plan}))
+        )
+        if engine.config.check_sello:
+            await stack.enter_async_context(in_background(import_check()))
+        opened = None
+        if store is not None:
+            opened = await store.open(account=client.credentials.fingerprint, host=engine.config.base_url or "")
+            stack.push_async_callback(opened.aclose)
+            recorder.journal = opened
+            await resume.restore_open_companies(opened, inventory, pending, settle)
         settle_wait = SettleWait(opened, inventory, settle, stopping) if opened is not None else None
-        await inventory.read({normalize_rfc(row.rfc) for row in plan})
+        try:
+            await listing
+        finally:
+            del listing  # breaks the cycle between the error and this frame
         resumed = None
         if opened is not None:
             resumed = await resume.begin(opened, plan, inventory, report=report, settle=settle)

@@ -8,6 +8,7 @@ and would make the event loop wait for two. `cryptography` holds the GIL for a w
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Final
 
 import anyio
@@ -18,7 +19,10 @@ from facturaonline_async.sello._check_on_demand import check
 from facturaonline_async.sello._models import Sello
 from facturaonline_async.sello._report import CheckReport, Kind
 
-__all__ = ["check_in_thread"]
+__all__ = ["check_in_thread", "import_check"]
+
+_CHECK: Final = "facturaonline_async.sello._check"
+"""Module of the check. Its import takes 0.1 s, most of it for `cryptography`."""
 
 _limiter: Final[RunVar[anyio.CapacityLimiter]] = RunVar("facturaonline_async.sello._check_in_thread")
 """One limiter for each event loop, shared by all of its sessions."""
@@ -50,6 +54,14 @@ async def check_in_thread(
     """
     run_check = partial(check, sello, rfc=rfc, kind=kind, production=production)
     return await anyio.to_thread.run_sync(run_check, limiter=limiter or _default_limiter())
+
+
+async def import_check() -> None:
+    """Import what a check needs, in a worker thread.
+
+    The first check then takes no longer than others.
+    """
+    await anyio.to_thread.run_sync(import_module, _CHECK)
 
 
 def _default_limiter() -> anyio.CapacityLimiter:

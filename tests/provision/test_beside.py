@@ -435,7 +435,7 @@ async def test_an_ensure_does_not_repeat_a_create_that_a_run_restored_while_the_
 async def test_an_ensure_does_not_repeat_an_open_create_while_the_run_that_knows_it_lists(
     stage: Stage, client: FacturaOnline
 ) -> None:
-    """The run reads its journal before it lists the companies."""
+    """The run reads its journal while it lists the companies."""
     await leave_a_create_open(stage, client)
     lists = stage.count("empresas.list")
     async with stage.session() as again:

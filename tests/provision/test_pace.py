@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import pytest
 
-from facturaonline_async import Rate
+from facturaonline_async import Config, FacturaOnline, Rate
+from facturaonline_async.errors import AuthenticationError
+from facturaonline_async.provision import JournalError, _run, provision
 from tests.provision.pace import CHAIN, ideal, play
+from tests.provision.stage import EMPRESAS, Stage, answered, slow, staged
+from tests.provision.test_model import plan_of
+from tests.provision.world import VirtualJournal
 
 COMPANIES = 200
 RATE = 10
 """Creates in a second, by default."""
 LOOKAHEAD = 4
 """Rows that wait for a start."""
-START = 3
-"""Calls before the first create: two pages of companies, and the main company."""
+START = 2
+"""Calls before the first create that wait for each other: two pages of companies."""
 
 
-@pytest.mark.parametrize(("latency", "bound"), [(0.0, 1.02), (0.3, 1.05), (1.0, 1.12)])
+@pytest.mark.parametrize(("latency", "bound"), [(0.0, 1.02), (0.3, 1.05), (1.0, 1.08)])
 def test_a_job_takes_what_its_limits_and_the_latency_need(latency: float, bound: float) -> None:
     pace = play(COMPANIES, latency)
     assert pace.seconds == pytest.approx(ideal(COMPANIES, latency) + START * latency)
     assert pace.seconds <= bound * ideal(COMPANIES, latency)
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.3, 1.0])
+def test_the_audit_ends_three_calls_after_the_settle_time(latency: float) -> None:
+    """They are the list of the last company's series, and two pages of companies."""
+    pace = play(COMPANIES, latency)
+    assert pace.end <= pace.seconds + Config().settle + 3 * latency + 0.01
 
 
 @pytest.mark.parametrize("latency", [0.0, 0.3, 1.0])
@@ -53,3 +70,62 @@ def test_a_new_company_with_three_series_takes_eight_calls_and_one_of_the_audit(
         "series.create": 3 * 20,
     }
     assert pace.audit == {"series.list": 20, "empresas.list": 2}
+
+
+# ── The beginning ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def delayed_journal(seconds: float, problem: Exception | None = None) -> Iterator[list[VirtualJournal]]:
+    """Let journals open so many seconds later, or not at all; give those that were closed."""
+    opening, closed = vars(_run)["SqliteJournalStore"]("virtual").open, list[VirtualJournal]()
+
+    async def opened(*, account: str, host: str) -> VirtualJournal:
+        await asyncio.sleep(seconds)
+        if problem is not None:
+            raise problem
+        journal: VirtualJournal = await opening(account=account, host=host)
+        return journal
+
+    async def aclose(journal: VirtualJournal) -> None:
+        closed.append(journal)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_run, "SqliteJournalStore", lambda _: SimpleNamespace(open=opened))
+        patch.setattr(VirtualJournal, "aclose", aclose)
+        yield closed
+
+
+@staged()
+async def test_the_list_the_main_company_and_the_journal_are_read_side_by_side(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    stage.on("empresas.list", slow(2))
+    stage.on("empresas.current", slow(3), times=1)
+    with delayed_journal(3.5):
+        async with provision(client, plan_of([0]), journal="virtual", audit=False) as run:
+            assert 4 <= asyncio.get_running_loop().time() < 4.5  # two pages, and answers of the journal
+            [outcome] = [each async for each in run]
+    assert (outcome.state, stage.count(EMPRESAS)) == ("created", 1)
+
+
+@staged()
+async def test_a_journal_that_cannot_be_opened_ends_the_list(stage: Stage, client: FacturaOnline) -> None:
+    stage.on("empresas.list", slow(100))
+    with delayed_journal(1, JournalError("no")), pytest.raises(JournalError, match="no"):
+        async with provision(client, plan_of([0]), journal="virtual"):
+            raise AssertionError
+    assert asyncio.get_running_loop().time() == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@staged()
+async def test_a_list_that_fails_while_the_journal_opens_is_reported_and_the_journal_closed(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    stage.on("empresas.list", answered(401))
+    with delayed_journal(5) as closed, pytest.raises(AuthenticationError):
+        async with provision(client, plan_of([0]), journal="virtual"):
+            raise AssertionError
+    assert len(closed) == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}

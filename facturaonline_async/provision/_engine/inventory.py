@@ -9,8 +9,10 @@ from attrs import define, field, frozen
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
+from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
+from facturaonline_async.provision._engine.background import in_background
 
 __all__ = ["Duplicate", "Inventory", "list_companies", "several_companies"]
 
@@ -89,6 +91,8 @@ class Inventory:
     async def read(self, rfcs: Container[str]) -> None:
         """List the companies of the account, and keep those of the plan.
 
+        The main company is read at the same time.
+
         What an earlier call kept is dropped.
 
         Args:
@@ -98,18 +102,24 @@ class Inventory:
             FacturaOnlineError: a page could not be read.
 
         """
-        self.existing = await list_companies(self.empresas, rfcs)
-        await self._add_main(rfcs)
-
-    async def _add_main(self, rfcs: Container[str]) -> None:
-        """Add the main company, which lists may omit, so that it is not created again."""
-        try:
-            main = await self.empresas.current()
-        except (NotFoundError, PermissionDeniedError):
-            return
-        if (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.uids(rfc):
+        async with in_background(self._read_main()) as reading:
+            try:
+                existing = await list_companies(self.empresas, rfcs)
+                main = await reading
+            finally:
+                del reading  # breaks the cycle between the error and this frame
+        self.existing = existing
+        # Lists may omit the main company; it must not be created again.
+        if main is not None and (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.uids(rfc):
             self.existing.setdefault(rfc, []).append(main.uid)
             self._unlisted = main.uid
+
+    async def _read_main(self) -> Empresa | None:
+        """Return the main company, or None if the API does not show it."""
+        try:
+            return await self.empresas.current()
+        except (NotFoundError, PermissionDeniedError):
+            return None
 
     async def audit(self) -> list[Duplicate]:
         """Compare the API's list of companies with `done`, and return the differences.

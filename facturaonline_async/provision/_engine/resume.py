@@ -87,7 +87,7 @@ async def restore_open_companies(
 ) -> None:
     """Register companies whose create may have been done with this session.
 
-    It comes before any list: a task of the session that lists now must not create one of them again.
+    It comes first of all: a task of the session that lists now must not create one of them again.
 
     Args:
         journal: the open journal.
