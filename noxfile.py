@@ -180,7 +180,7 @@ def worlds(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Thousands of mixed calls with random faults, and an oracle: ``nox -s soak -- --calls 20000 --faults 0.2``."""
     session.install("-e", ".", *group("test"))
-    session.run("python", "-m", "benchmarks.soak", *session.posargs)
+    session.run("python", "-m", "tests.soak", *session.posargs)
 
 
 @nox.session
@@ -192,9 +192,16 @@ def crash(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """This library beside others: tables and pictures in benchmarks/results. ``nox -s bench -- --quick`` is a look."""
-    session.install("-e", ".", *group("test"), *group("bench"))
+    """What the library costs: tables and pictures in benchmarks/results. ``nox -s bench -- --quick`` is a look."""
+    session.install("-e", ".[cli]", *group("test"), *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def instructions(session: nox.Session) -> None:
+    """Instruction counts, against the recorded ones plus 5 %: ``nox -s instructions -- --record`` records them."""
+    session.install("-e", ".[cli]", *group("test"))
+    session.run("python", "-m", "benchmarks.check_instructions", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0], venv_backend="uv")

@@ -1,4 +1,1 @@
-"""Measurements, as ratios and figures of one run. Run them from the root.
-
-All of them: ``python -m benchmarks``; one of them: ``python -m benchmarks.bench_calls``.
-"""
+"""What the library costs, beside raw aiohttp and other clients. Run it from the root: ``python -m benchmarks``."""

@@ -52,7 +52,6 @@ def answers(companies: int) -> dict[str, bytes]:
     created["0"]["acco_rfc"] = RFC  # the one that is sent
     found = {
         "GET /api/v4/series/": series,
-        "POST /api/v4/series/create": _page("series/create"),
         "POST /api/v4/account/create": created,
         "GET /api/v1/accounts": {"response": "success", "data": rows(companies)},
     }

@@ -1,147 +1,107 @@
-"""What a call costs, against raw aiohttp: ``python -m benchmarks.bench_calls [--quick]``.
+"""CPU of creates and lists against raw aiohttp, sends, and how long a list stalls the event loop.
 
-One serie read, a serie created (JSON), a company created (multipart with a certificate and a key) and a list of 10,000
-companies; over HTTP and HTTPS, one call at a time and many.
+``python -m benchmarks.bench_calls [--quick] [--uvloop]``
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any
+from unittest.mock import patch
 
 from benchmarks.command import Scale, run
-from benchmarks.contenders import CONTENDERS, Contender
-from benchmarks.contenders.base import installed
-from benchmarks.contenders.library import Library
-from benchmarks.contenders.others import Requests
-from benchmarks.contenders.raw import Idiomatic
-from benchmarks.figures import Figure, summary
-from benchmarks.rounds import Cost, interleave, ratios
+from benchmarks.contenders import CONTENDERS, Contender, Library, Raw
+from benchmarks.figures import LIBRARY, RAW, Figure
+from benchmarks.rounds import interleave, ratios
 from benchmarks.server import Site, serve
 
-__all__ = ["case", "measure"]
-
-WORKS: Final = {
-    "get_serie": "read one serie",
-    "create_serie": "create a serie",
-    "create_empresa": "create a company",
-    "list_empresas": "list {companies:,} companies",
-}
-_SLOW_AT_MOST: Final = 64
-"""Calls at once. With more, slow contenders do one work only: each of their batches takes many seconds."""
-_MEASURES: Final[dict[str, Callable[[Cost], float]]] = {"CPU": lambda cost: cost.cpu, "time": lambda cost: cost.wall}
-
-
-def case(work: str, scheme: str, concurrency: int, companies: int = 10_000) -> str:
-    """Return the name of a case."""
-    return f"{WORKS[work].format(companies=companies)}, {scheme}, {concurrency} at once"
+__all__ = ["measure"]
 
 
 async def measure(scale: Scale) -> list[Figure]:
     figures: list[Figure] = []
     with serve(companies=scale.companies) as site:
-        for work in WORKS:
-            # Sixty-four lists of 10,000 at once would be 4 GB of dicts, and nobody wants them.
-            for concurrency in scale.concurrencies[:1] if work == "list_empresas" else scale.concurrencies:
-                for scheme in ("http", "https"):
-                    figures += await _compare(site, scale, work, scheme, concurrency)
-        figures += await _count_sends(site, scale)
+        for scheme in ("http", "https"):
+            for concurrency in (1, 64):
+                contenders = [each(site, scheme, concurrency) for each in CONTENDERS]
+                ratio = await _cpu(contenders, "create_empresa", scale.calls, scale.rounds)
+                case = f"create a company, {scheme}, {concurrency} at once"
+                figures.append(Figure.median(ratio, case, f"CPU, {RAW} = 1"))
+        figures += await _count_sends(site, scale.calls)
+        listed = f"list {scale.companies:,} companies"
+        ratio = await _cpu([each(site) for each in CONTENDERS], "list_empresas", 1, scale.rounds)
+        figures.append(Figure.median(ratio, listed, f"CPU, {RAW} = 1"))
+        async with Library(site) as library:
+            stalls = [await _longest_stall(library) * 1e3 for _ in range(scale.rounds)]
+        figures.append(Figure.median(stalls, listed, "longest stall", "ms"))
     return figures
 
 
-async def _compare(site: Site, scale: Scale, work: str, scheme: str, concurrency: int) -> list[Figure]:
-    """Return what the work costs each contender, as ratios to raw aiohttp."""
+async def _cpu(contenders: Sequence[Contender], work: str, calls: int, rounds: int) -> list[float]:
+    """Return the library's CPU against raw aiohttp's in each round."""
     async with AsyncExitStack() as stack:
         batches = {}
-        for contender in await _opened(stack, site, scheme, concurrency):
-            if contender.slow and concurrency > _SLOW_AT_MOST and (work, scheme) != ("get_serie", "http"):
-                continue
-            calls = scale.calls // 4 if contender.slow or concurrency == 1 else scale.calls
-            calls = 1 if work == "list_empresas" else max(calls, concurrency)
-            batches[contender.name] = partial(contender.run, work, calls)
-        gc.freeze()  # what was imported is nobody's garbage
-        costs = await interleave(batches, scale.rounds)
-    base = costs[Idiomatic.name]
-    about = {"bench": "bench_calls", "case": case(work, scheme, concurrency, scale.companies), "unit": "×"}
-    figures = [
-        summary(ratios(spent, base, of), contender=name, measure=measure, against=Idiomatic.name, **about)
-        for name, spent in costs.items()
-        for measure, of in _MEASURES.items()
-    ]
-    if work == "create_empresa" and Requests.name in costs:
-        times = ratios(costs[Requests.name], costs[Library.name], _MEASURES["CPU"])
-        figures.append(
-            summary(times, contender=Library.name, measure="companies on one core", against=Requests.name, **about)
-        )
-    return figures
+        for each in contenders:
+            batches[each.name] = partial((await stack.enter_async_context(each)).run, work, calls)
+        gc.freeze()
+        costs = await interleave(batches, rounds)
+    return ratios(costs[LIBRARY], costs[RAW])
 
 
-async def _opened(stack: AsyncExitStack, site: Site, scheme: str, concurrency: int) -> list[Contender]:
-    """Open all contenders that are installed."""
-    return [
-        await stack.enter_async_context(contender(site, scheme, concurrency))
-        for contender in CONTENDERS
-        if installed(contender.needs) is not None
-    ]
-
-
-# ── How often the kernel is asked to send ─────────────────────────────────────────────────────────────────────────────
-
-
-async def _count_sends(site: Site, scale: Scale) -> list[Figure]:
-    """Return how many sends the creation of a company takes."""
+async def _count_sends(site: Site, calls: int) -> list[Figure]:
+    """Return how many times a create asks the kernel to send."""
     figures = []
-    async with AsyncExitStack() as stack:
-        for contender in await _opened(stack, site, "http", 1):
-            await contender.run("create_empresa", 1)
+    contenders: tuple[type[Contender], ...] = (Raw, Library)
+    for contender in contenders:
+        async with contender(site) as client:
+            await client.run("create_empresa", 1)
             with _counted_sends() as sends:
-                await contender.run("create_empresa", scale.calls)
-            figures.append(
-                summary(
-                    [len(sends) / scale.calls],
-                    bench="bench_calls",
-                    case="create a company, http",
-                    contender=contender.name,
-                    measure="sends for each request",
-                    unit="",
-                )
-            )
+                await client.run("create_empresa", calls)
+        figures.append(Figure("create a company", "sends", len(sends) / calls, "", contender.name))
     return figures
 
 
 @contextmanager
 def _counted_sends() -> Iterator[list[int]]:
-    """Count what Python's sockets send, by standing in front of their methods."""
+    """Count what Python's sockets send."""
     sends: list[int] = []
+    original = socket.socket.send
 
-    def counting(name: str) -> Callable[..., Any]:
-        original = getattr(socket.socket, name)
+    def send(self: socket.socket, data: Any, *flags: int) -> int:
+        if len(data) > 1:  # the event loop wakes itself with single bytes
+            sends.append(1)
+        return original(self, data, *flags)
 
-        def send(*arguments: Any) -> Any:
-            # The event loop's own wake-ups are single bytes.
-            if name != "send" or len(arguments[1]) > 1:
-                sends.append(1)
-            return original(*arguments)
-
-        return send
-
-    names = ("send", "sendall", "sendmsg")
-    own = {name: socket.socket.__dict__.get(name) for name in names}
-    for name in names:
-        setattr(socket.socket, name, counting(name))
-    try:
+    with patch.object(socket.socket, "send", send):
         yield sends
-    finally:
-        for name, method in own.items():
-            if method is None:
-                delattr(socket.socket, name)
-            else:
-                setattr(socket.socket, name, method)
+
+
+async def _longest_stall(library: Library) -> float:
+    """Return the longest time in seconds between two turns of the loop, until the values are thrown away."""
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+
+    gc.collect()
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    await library.list_empresas(0)
+    await asyncio.sleep(0)
+    ticking.cancel()
+    return longest
 
 
 if __name__ == "__main__":
-    run(__doc__, measure)
+    run("calls", measure)

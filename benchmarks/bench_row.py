@@ -4,9 +4,9 @@ A row is a company with three series. aiohttp alone sends the same requests in t
 ready, and as many rows at a time. It learns uids and keys from the answers, and checks nothing. Certificates are read
 from files. The plan is read beforehand.
 
-Instructions are counted by valgrind. CPU is that of the whole process, with all threads, and is the least of several
-runs by turns. Each run has an emulator in a process of its own. Rates are counted and never reached, and connections
-are kept for a minute, because valgrind makes everything slow.
+Instructions are counted by valgrind, without the check of certificates, most of which is OpenSSL. CPU is that of the
+whole process, with all threads, and is the least of several runs by turns. Each run has an emulator in a process of its
+own. Rates are counted and never reached, and connections are kept for a minute, because valgrind makes everything slow.
 """
 
 from __future__ import annotations
@@ -18,20 +18,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 import aiohttp
 from attrs import frozen
 
-from benchmarks.bench_provision import emulated
 from benchmarks.command import Scale, run
-from benchmarks.contenders.library import Library
-from benchmarks.contenders.raw import Idiomatic
-from benchmarks.counting import counted, in_children, is_counting_possible
-from benchmarks.figures import Figure, summary
-from benchmarks.provision_load import write_plan
+from benchmarks.counting import counted, in_children
+from benchmarks.figures import RAW, Figure
+from benchmarks.plans import write_plan
+from benchmarks.server import Account, emulated
 from facturaonline_async import Config, Credentials, Rate, connect
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
@@ -40,32 +37,32 @@ from facturaonline_async.empresas._wire import write_nueva
 from facturaonline_async.provision import Plan, PlanRow, provision
 from facturaonline_async.series._wire import write_nueva_serie
 
-__all__ = ["NAMES", "count", "measure"]
+__all__ = ["count", "measure"]
 
-NAMES: Final = {
-    "raw": Idiomatic.name,
-    "plain": f"{Library.name}, without a journal",
-    "journal": f"{Library.name}, with a journal",
-    "checked": f"{Library.name}, with a journal and the check of certificates",
+CASES: Final = {
+    "raw": "one row, aiohttp alone",
+    "plain": "one row",
+    "journal": "one row, with a journal",
+    "checked": "one row, with a journal and checked certificates",
 }
+_COUNTED: Final = ("raw", "plain", "journal")
 _CONCURRENCY: Final = 32
 _KEEPALIVE: Final = 60.0
-_SERIES: Final = 3
 
 
 async def measure(scale: Scale) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        write_plan(folder, 2 * _CONCURRENCY + scale.rows, _SERIES, certified=True)
-        taken = {"CPU": await _cpu(await Rows.read(folder), scale.rounds)}
-        if is_counting_possible():
-            taken["instructions"] = await count(folder, scale.rows)
-    one = partial(summary, bench="bench_row", case="a company with three series", unit="×", against=NAMES["raw"])
-    return [
-        one([each[way] / each["raw"]], contender=contender, measure=measure)
-        for measure, each in taken.items()
-        for way, contender in NAMES.items()
+        write_plan(Path(name), 2 * _CONCURRENCY + scale.rows)
+        cpu = await _cpu(await Rows.read(Path(name)), scale.rounds)
+        counts = await count(Path(name), scale.rows)
+    figures = [
+        Figure(CASES[way], f"{measure}, {RAW} = 1", value / each["raw"])
+        for measure, each in (("instructions", counts), ("CPU", cpu))
+        for way, value in each.items()
+        if way != "raw"
     ]
+    absolute = [Figure(CASES[way], "thousand instructions", number / 1e3, "") for way, number in counts.items()]
+    return [*figures, *absolute]
 
 
 async def count(folder: Path, rows: int) -> dict[str, float]:
@@ -76,19 +73,19 @@ async def count(folder: Path, rows: int) -> dict[str, float]:
         rows: counted beyond those that make all connections.
 
     """
-    jobs = dict.fromkeys(NAMES, (2 * _CONCURRENCY, 2 * _CONCURRENCY + rows))
+    jobs = dict.fromkeys(_COUNTED, (2 * _CONCURRENCY, 2 * _CONCURRENCY + rows))
     return await counted("benchmarks.bench_row", [str(folder)], jobs)
 
 
 async def _cpu(rows: Rows, rounds: int) -> dict[str, float]:
     """Return how many seconds of CPU a row takes each way at least."""
-    least = dict.fromkeys(NAMES, float("inf"))
+    least = dict.fromkeys(CASES, float("inf"))
     for number in range(-1, rounds):
-        for way in NAMES if number % 2 else reversed(NAMES):
+        for way in CASES if number % 2 else reversed([*CASES]):
             with emulated() as account:
                 gc.collect()
                 began = time.process_time()
-                await rows.run(way, *account)
+                await rows.run(way, account)
                 if number >= 0:
                     least[way] = min(least[way], (time.process_time() - began) / len(rows.plan))
     return least
@@ -115,16 +112,16 @@ class Rows:
     def first(self, number: int) -> Rows:
         return Rows(Plan.from_values(self.plan.rows[:number]), self.bodies[:number])
 
-    async def run(self, way: str, url: str, keys: Credentials) -> None:
+    async def run(self, way: str, account: Account) -> None:
         """Bring all rows about in an account without companies."""
         if way == "raw":
-            await self._run_raw(url, keys)
+            await self._run_raw(account)
             return
         config = Config(rates=Rate(100_000, 1), keepalive=_KEEPALIVE, check_sello=way == "checked")
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             journal = None if way == "plain" else Path(folder) / "run.sqlite"
             async with (
-                connect(keys, base_url=url, config=config) as client,
+                connect(account.keys, base_url=account.url, config=config) as client,
                 provision(client, self.plan, journal=journal, concurrency=_CONCURRENCY, audit=False) as run,
             ):
                 async for _ in run:
@@ -132,11 +129,11 @@ class Rows:
         if not run.report.is_complete:
             raise RuntimeError(f"the plan was not brought about: {run.report}")
 
-    async def _run_raw(self, url: str, keys: Credentials) -> None:
+    async def _run_raw(self, account: Account) -> None:
         rest = iter(self.bodies)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE)) as http:
-            main = envelope.headers(keys, DEFAULT_PLUGIN)
-            await asyncio.gather(*(_Raw(http, url, main).work(rest) for _ in range(_CONCURRENCY)))
+            main = envelope.headers(account.keys, DEFAULT_PLUGIN)
+            await asyncio.gather(*(_Raw(http, account.url, main).work(rest) for _ in range(_CONCURRENCY)))
 
 
 def _series(row: PlanRow) -> Iterator[Body]:
@@ -178,7 +175,7 @@ def _count(folder: str, *jobs: str) -> None:
 
     async def do(way: str, number: int) -> None:
         with emulated() as account:
-            await rows.first(number).run(way, *account)
+            await rows.first(number).run(way, account)
 
     in_children(jobs, do)
 
@@ -187,4 +184,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["count"]:
         _count(*sys.argv[2:])
     else:
-        run(__doc__, measure)
+        run("row", measure)

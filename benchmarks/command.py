@@ -1,18 +1,21 @@
-"""What all benchmarks share on the command line: how much is measured, and where the figures go."""
+"""What all benchmarks share on the command line: how much they measure, and on which event loop."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from benchmarks.figures import Figure, table, write
 
-__all__ = ["FULL", "QUICK", "TINY", "Scale", "run"]
+__all__ = ["FULL", "QUICK", "TINY", "Scale", "add_options", "run", "run_in_loop"]
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -21,76 +24,59 @@ class Scale:
 
     Attributes:
         rounds: measurements of each figure.
-        calls: in a batch of fast contenders; slow ones make a quarter.
-        concurrencies: how many calls at once.
+        calls: in a batch.
         companies: in a long list.
-        items: of the long bulk runs; the short ones have 1,000.
-        waiters: at the limiter.
-        workers: who all call a slow server.
-        seconds: that a run against the clock takes.
-        rows: of a plan.
-        works: what instructions are counted of.
+        waiters: at the rate limiter.
+        items: of a bulk run.
+        rows: of a plan that is run many times.
+        plans: rows of plans that are run once.
 
     """
 
     rounds: int
     calls: int
-    concurrencies: tuple[int, ...]
     companies: int
-    items: int
     waiters: int
-    workers: int
-    seconds: float
+    items: int
     rows: int
-    works: tuple[str, ...]
+    plans: tuple[int, ...]
 
 
 FULL: Final = Scale(
-    rounds=11,
-    calls=256,
-    concurrencies=(1, 64, 256),
-    companies=10_000,
-    items=100_000,
-    waiters=2_500,
-    workers=256,
-    seconds=5,
-    rows=200,
-    works=("get_serie", "create_serie", "create_empresa", "list_empresas"),
+    rounds=11, calls=256, companies=10_000, waiters=5_000, items=100_000, rows=200, plans=(1_000, 10_000, 100_000)
 )
-QUICK: Final = Scale(
-    rounds=3,
-    calls=128,
-    concurrencies=(1, 64),
-    companies=10_000,
-    items=20_000,
-    waiters=1_000,
-    workers=256,
-    seconds=1,
-    rows=40,
-    works=("get_serie", "create_empresa"),
-)
-TINY: Final = Scale(
-    rounds=1,
-    calls=2,
-    concurrencies=(1, 2),
-    companies=20,
-    items=200,
-    waiters=20,
-    workers=4,
-    seconds=0.2,
-    rows=2,
-    works=("get_serie",),
-)
-"""For the tests that keep benchmarks from rotting: the figures mean nothing."""
+QUICK: Final = Scale(rounds=3, calls=128, companies=10_000, waiters=2_000, items=20_000, rows=40, plans=(1_000,))
+TINY: Final = Scale(rounds=1, calls=2, companies=20, waiters=20, items=200, rows=2, plans=(20,))
+"""For the tests of the benchmarks: the figures mean nothing."""
 
 
-def run(description: str | None, measure: Callable[[Scale], Coroutine[Any, Any, list[Figure]]]) -> None:
-    """Read the options, measure, print the figures as a table, and write them where they are wanted."""
-    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="less of everything: a first look")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every benchmark has."""
+    parser.add_argument("--quick", action="store_true", help="measure less: a first look")
+    parser.add_argument("--uvloop", action="store_true", help="measure on uvloop's event loop")
+
+
+def run(bench: str, measure: Callable[[Scale], Coroutine[Any, Any, list[Figure]]]) -> None:
+    """Read the options, measure, print the figures as a table, and write them to the file that an option names."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args()
-    figures = asyncio.run(measure(QUICK if options.quick else FULL))
+    if options.uvloop:
+        os.environ["BENCH_LOOP"] = "uvloop"  # also for the processes that this one starts
+    figures = run_in_loop(measure(QUICK if options.quick else FULL))
+    figures = [evolve(figure, bench=bench) for figure in figures]
     print(table(figures))
     if options.json:
         write(options.json, figures)
+
+
+def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine as `asyncio.run` does, on the event loop that ``--uvloop`` chose."""
+    factory = None
+    if os.environ.get("BENCH_LOOP") == "uvloop":
+        import uvloop  # noqa: PLC0415  # only with the option
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(work)

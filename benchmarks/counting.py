@@ -1,58 +1,61 @@
-"""Instructions, counted by valgrind: the same work takes the same, whatever else the machine is doing.
+"""Instructions, counted by valgrind: the same work takes the same count, however busy the machine is.
 
-``(Ir(N2) - Ir(N1)) / (N2 - N1)``, so that imports and start-up cancel out. Figures repeat to a percent or better, where
-times differ by a quarter.
-
-Under valgrind, a start takes as long as thousands of calls. So there is one process that imports everything, and each
-count is a child that it forks, which goes on counting from there.
+A job is counted twice, with few and with many repetitions: ``(Ir(many) - Ir(few)) / (many - few)``, so that imports and
+start-up cancel out. Under valgrind, a start takes as long as thousands of calls. Therefore one process imports
+everything, and forks a child for each count.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import re
 import shutil
+import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["VALGRIND", "counted", "in_children", "is_counting_possible"]
+from benchmarks.command import run_in_loop
+
+__all__ = ["VALGRIND", "count_processes", "counted", "in_children"]
 
 VALGRIND: Final = shutil.which("valgrind")
-
-
-def is_counting_possible() -> bool:
-    """Whether valgrind is there; say so if it is not."""
-    if VALGRIND is None:
-        print("SKIPPED: instructions cannot be counted, for valgrind is not installed", file=sys.stderr)
-    return VALGRIND is not None
+_ROOT: Final = Path(__file__).parents[1]
 
 
 async def counted(module: str, arguments: Sequence[str], jobs: Mapping[str, tuple[int, int]]) -> dict[str, float]:
     """Return how many instructions each job takes to be done once.
 
     Args:
-        module: is run with ``count``, the arguments, and what `in_children` takes.
+        module: runs with ``count``, the arguments, and the jobs that it passes to `in_children`.
         arguments: for the module itself.
-        jobs: names of what is done, and how many times at least and at most.
+        jobs: few and many repetitions, by the name of the job.
 
     """
+    command = ["-m", module, "count", *arguments]
     wanted = [f"{job} {times}" for job, both in jobs.items() for times in both]
-    totals = await _totals([module, "count", *arguments, *wanted], len(wanted))
-    return {job: (totals[f"{job} {many}"] - totals[f"{job} {few}"]) / (many - few) for job, (few, many) in jobs.items()}
+    await asyncio.to_thread(_compile, [*command, *(f"{job} 1" for job in jobs)])
+    output = await asyncio.to_thread(_cachegrind, [*command, *wanted])
+    refs = dict(re.findall(r"==(\d+)== I +refs: +([\d,]+)", output))
+    done = {job: int(refs[pid].replace(",", "")) for pid, job in re.findall(r"^done (\d+) (.+)$", output, re.MULTILINE)}
+    if len(done) < len(wanted):
+        raise RuntimeError(f"valgrind did not count everything:\n{output}")
+    return {job: (done[f"{job} {many}"] - done[f"{job} {few}"]) / (many - few) for job, (few, many) in jobs.items()}
 
 
 def in_children(jobs: Iterable[str], do: Callable[[str, int], Coroutine[Any, Any, None]]) -> None:
-    """Do each job so many times in a child, under valgrind, which says at the child's end what it has counted."""
+    """Do each job in a child, as many times as its last word says."""
     for job in jobs:
         name, _, times = job.rpartition(" ")
         if (pid := os.fork()) == 0:
             try:
-                asyncio.run(do(name, int(times)))
-            except BaseException:  # noqa: BLE001  # whatever it is, a child must not go on as its parent
+                run_in_loop(do(name, int(times)))
+            except BaseException:  # noqa: BLE001  # a child must not go on as its parent
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)
@@ -60,30 +63,54 @@ def in_children(jobs: Iterable[str], do: Callable[[str, int], Coroutine[Any, Any
             print(f"\ndone {pid} {job}", flush=True)
 
 
-async def _totals(command: Sequence[str], jobs: int) -> dict[str, int]:
-    """Return the instructions from the start of Python to the end of each job."""
-    assert VALGRIND
-    tool = [VALGRIND, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", sys.executable, "-m"]
-    process = await asyncio.create_subprocess_exec(
-        *tool,
-        *command,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=Path(__file__).parents[1],
-        env=_environment(),
-    )
-    output = (await process.communicate())[0].decode()
-    refs = dict(re.findall(r"==(\d+)== I +refs: +([\d,]+)", output))
-    done = dict(re.findall(r"^done (\d+) (.+)$", output, re.MULTILINE))
-    if len(done) < jobs:
-        raise RuntimeError(f"valgrind did not count everything:\n{output}")
-    return {job: int(refs[pid].replace(",", "")) for pid, job in done.items()}
+def count_processes(commands: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Return how many instructions Python takes from start to end with these arguments, by name."""
+    counts = {}
+    for name, arguments in commands.items():
+        _compile(arguments)
+        refs = re.findall(r"== I +refs: +([\d,]+)", _cachegrind(arguments))
+        counts[name] = float(refs[-1].replace(",", ""))
+    return counts
+
+
+def _compile(arguments: Sequence[str]) -> None:
+    """Run Python with these arguments once, so that all modules are compiled that a count imports."""
+    subprocess.run([sys.executable, *arguments], cwd=_ROOT, env=_environment(), check=True, capture_output=True)
+
+
+def _cachegrind(arguments: Sequence[str]) -> str:
+    """Run Python under valgrind, and return all its output."""
+    assert VALGRIND, "valgrind is not installed"
+    tool = [VALGRIND, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", sys.executable]
+    done = subprocess.run(
+        [*tool, *arguments], cwd=_ROOT, env=_environment(), check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{arguments} failed under valgrind:\n{done.stdout}")
+    return done.stdout
+
+
+@functools.cache
+def _bytecode() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for compiled modules, which this process keeps."""
+    return tempfile.TemporaryDirectory(prefix="bench-")
 
 
 def _environment() -> dict[str, str]:
-    """Return this one, with sets in the same order each time, and nobody who looks over the shoulder.
+    """Return this environment, where the same work takes the same count.
 
-    The system's certificates, which nobody needs here, would be a quarter of all that is counted.
+    Sets have a fixed order, modules are compiled, coverage is off, and no certificates of the system are loaded, which
+    would be a quarter of all that is counted.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    return kept | {"PYTHONHASHSEED": "0", "SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("COVERAGE_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    return kept | {
+        "PYTHONHASHSEED": "0",
+        "PYTHONPYCACHEPREFIX": _bytecode().name,
+        "SSL_CERT_FILE": os.devnull,
+        "SSL_CERT_DIR": os.devnull,
+    }

@@ -1,99 +1,86 @@
-"""Figures: what a benchmark found, as a median with its quartiles, and how it is written down."""
+"""Figures: results of the benchmarks, and how they are written down."""
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from attrs import asdict, frozen
 
-__all__ = ["Figure", "read", "summary", "table", "write"]
+__all__ = ["LIBRARY", "RAW", "Figure", "aligned", "read", "short", "table", "write"]
 
 LIBRARY: Final = "this library"
+RAW: Final = "raw aiohttp"
 
 
 @frozen
 class Figure:
-    """A median of several rounds, between its quartiles.
+    """One result of a benchmark.
 
     Attributes:
-        bench: module that measured it, such as ``"bench_calls"``.
-        case: what was done, such as ``"one GET, http, 64 at once"``.
+        case: what was done, such as ``"one row, no journal"``.
+        measure: what was measured, and the base of a ratio, such as ``"CPU, raw aiohttp = 1"``.
+        value: the only measurement, or the median of several.
+        unit: ``"×"`` for a ratio, ``"%"``, ``"ms"``, ``"MiB"``, or "" for a plain number.
         contender: who did it.
-        measure: what was measured, such as ``"CPU"``.
-        unit: ``"×"`` for a ratio, else the unit itself.
-        against: what a ratio compares with, else "".
-        rounds: how many measurements the median is of.
+        quartiles: of several measurements.
+        bench: the benchmark that measured it; the command fills it in.
 
     """
 
-    bench: str
     case: str
-    contender: str
     measure: str
-    unit: str
-    low: float
-    median: float
-    high: float
-    rounds: int
-    against: str = ""
+    value: float
+    unit: str = "×"
+    contender: str = LIBRARY
+    quartiles: tuple[float, float] | None = None
+    bench: str = ""
+
+    @classmethod
+    def median(
+        cls, values: Sequence[float], case: str, measure: str, unit: str = "×", contender: str = LIBRARY
+    ) -> Self:
+        """Return the figure of several measurements."""
+        if len(values) == 1:
+            return cls(case, measure, values[0], unit, contender)
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(case, measure, median, unit, contender, (low, high))
 
     @property
     def text(self) -> str:
-        """The figure as tables show it: the median, and its quartiles where there are any."""
+        """The figure as tables show it."""
         mark = self.unit if self.unit in {"×", "%"} else f" {self.unit}" if self.unit else ""
-        shown = f"{short(self.median)}{mark}"
-        return shown if self.low == self.high else f"{shown} ({short(self.low)}–{short(self.high)})"
+        quartiles = f" ({'–'.join(map(short, self.quartiles))})" if self.quartiles else ""
+        return f"{short(self.value)}{mark}{quartiles}"
 
 
 def short(value: float) -> str:
-    """Return the number with three digits that count."""
-    if value == 0:
-        return "0"
-    if abs(value) >= 100 or value == int(value):
+    """Return the number with three significant digits."""
+    if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
-
-
-def summary(
-    values: Sequence[float], *, bench: str, case: str, contender: str, measure: str, unit: str, against: str = ""
-) -> Figure:
-    """Return the figure of all rounds' values."""
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
-    return Figure(bench, case, contender, measure, unit, low, median, high, len(values), against)
 
 
 def table(figures: Iterable[Figure]) -> str:
     """Return the figures as a table in Markdown: a row per case and contender, a column per measure."""
     figures = list(figures)
-    measures = list(dict.fromkeys(heading(figure) for figure in figures))
+    measures = list(dict.fromkeys(figure.measure for figure in figures))
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for figure in figures:
-        rows.setdefault((figure.case, figure.contender), {})[heading(figure)] = figure.text
-    lines = [["case", "contender", *measures]]
-    before = ""
-    for (case, contender), found in rows.items():
-        name = f"**{contender}**" if contender == LIBRARY else contender
-        lines.append([case if case != before else "", name, *(found.get(measure, "") for measure in measures)])
-        before = case
-    return aligned(lines)
+        rows.setdefault((figure.case, figure.contender), {})[figure.measure] = figure.text
+    lines = [[case, contender, *(row.get(each, "") for each in measures)] for (case, contender), row in rows.items()]
+    return aligned([["case", "contender", *measures], *lines])
 
 
-def heading(figure: Figure) -> str:
-    """Return what stands above the figure."""
-    return f"{figure.measure}, {figure.against} = 1" if figure.against else figure.measure
-
-
-def aligned(lines: list[list[str]]) -> str:
-    """Return rows of cells, the first of which is the header, as a table that can be read as text, too."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    pad: Callable[[list[str]], str] = lambda line: (  # noqa: E731
-        "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) + " |"
-    )
-    return "\n".join([pad(lines[0]), pad(["-" * width for width in widths]), *map(pad, lines[1:])])
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells, the header first, as a table in Markdown that is readable as text."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    padded.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def write(path: Path, figures: Iterable[Figure]) -> None:
@@ -101,4 +88,7 @@ def write(path: Path, figures: Iterable[Figure]) -> None:
 
 
 def read(path: Path) -> list[Figure]:
-    return [Figure(**row) for row in json.loads(path.read_text())]
+    return [
+        Figure(**{**row, "quartiles": row["quartiles"] and tuple(row["quartiles"])})
+        for row in json.loads(path.read_text())
+    ]

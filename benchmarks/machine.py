@@ -1,4 +1,4 @@
-"""On what the figures were measured. No names of hosts, people or folders."""
+"""The machine and the versions that figures were measured with. No names of hosts, people or folders."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import importlib.metadata
 import os
 import platform
 import re
-import shutil
-import subprocess
+import sysconfig
 from pathlib import Path
+from typing import Final
 
-__all__ = ["describe"]
+__all__ = ["describe", "versions"]
 
-_PACKAGES = ("aiohttp", "attrs", "cattrs", "msgspec", "anyio", "yarl", "multidict", "aiolimiter", "httpx", "requests")
+_PACKAGES: Final = ("aiohttp", "anyio", "attrs", "cattrs", "msgspec", "multidict", "yarl")
+_PEERS: Final = ("httpx", "openai", "stripe", "uvloop")
 
 
 def describe() -> dict[str, str]:
@@ -20,10 +21,20 @@ def describe() -> dict[str, str]:
     return {
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
-        "Python": f"{platform.python_version()} ({platform.python_implementation()})",
-        "server": _version("nginx", "-v") or "asyncio Protocol",
-        "valgrind": _version("valgrind", "--version") or "not installed",
-    } | {name: version for name in _PACKAGES if (version := _installed(name))}
+        "event loop": os.environ.get("BENCH_LOOP", "asyncio"),
+        **versions(),
+        **_installed(_PEERS),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that instruction counts depend on, by name."""
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    build = "optimized" if "--enable-optimizations" in options else "not optimized"
+    return {
+        "Python": f"{platform.python_version()} ({platform.python_implementation()}, {build})",
+        **_installed(_PACKAGES),
+    }
 
 
 def _cpu() -> str:
@@ -34,15 +45,11 @@ def _cpu() -> str:
     return names[0] if names else platform.processor() or "unknown"
 
 
-def _version(program: str, option: str) -> str | None:
-    if (path := shutil.which(program)) is None:
-        return None
-    done = subprocess.run([path, option], capture_output=True, text=True, check=False)
-    return (done.stdout + done.stderr).strip().removeprefix("nginx version: ")
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _installed(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

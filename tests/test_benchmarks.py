@@ -5,77 +5,52 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks import check_instructions
 from benchmarks.__main__ import BENCHES, write
 from benchmarks.answers import UIDS
+from benchmarks.check_instructions import compare, counted, reason_to_skip
 from benchmarks.command import FULL, QUICK, TINY
-from benchmarks.contenders import CONTENDERS
-from benchmarks.contenders.base import installed
-from benchmarks.contenders.library import Library
-from benchmarks.figures import Figure, read, summary, table, write as write_numbers
-from benchmarks.machine import describe
-from benchmarks.pictures import draw
-from benchmarks.rounds import Cost, interleave, ratios
+from benchmarks.contenders import Library, Raw
+from benchmarks.figures import Figure, read, table, write as write_numbers
+from benchmarks.machine import describe, versions
+from benchmarks.rounds import interleave, ratios
 from benchmarks.server import serve
 from benchmarks.targets import TARGETS, Target, judged
-from benchmarks.trace_row import trace
 from facturaonline_async import Serie
 
 pytestmark = pytest.mark.slow
 
+COUNTED = {*check_instructions.BENCHES, "peers"}
 
-@pytest.mark.parametrize("name", [name for name in BENCHES if name not in {"instructions", "parts"}])
+
+@pytest.mark.parametrize("name", [name for name in BENCHES if name not in COUNTED])
 async def test_each_benchmark_runs(name: str) -> None:
     figures = await importlib.import_module(f"benchmarks.bench_{name}").measure(TINY)
-    assert {figure.bench for figure in figures} == {f"bench_{name}"}
-    assert all(math.isfinite(figure.median) and figure.low <= figure.high for figure in figures)
-    assert len({(each.case, each.contender, each.measure, each.against) for each in figures}) == len(figures)
+    assert all(math.isfinite(figure.value) for figure in figures)
+    assert len({(each.case, each.contender, each.measure) for each in figures}) == len(figures) > 0
 
 
-@pytest.mark.parametrize("kind", ["asyncio", "nginx"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_the_server_sends_every_contender_the_same_answers(kind: str, scheme: str) -> None:
-    with serve(companies=30, nginx=kind == "nginx") as site:
-        if site.kind != kind:
-            pytest.skip(f"{kind} is not installed")
-        for contender in CONTENDERS:
-            if installed(contender.needs) is None:
-                continue
-            async with contender(site, scheme, 1) as client:
-                for work in ("get_serie", "create_serie", "create_empresa", "list_empresas"):
-                    assert await client.run(work, 2) == 2
-                    if contender.__name__ == "Requests":
-                        answer = getattr(client, f"_{work}")(UIDS[7])
-                    else:
-                        answer = await getattr(client, work)(UIDS[7])
-                    check = _typed if contender is Library else _as_json
-                    check(work, answer)
-
-
-def _as_json(work: str, answer: dict[str, object]) -> None:
-    assert answer.get("status", answer.get("response")) in {"success", "create"}
-    if work == "list_empresas":
-        assert isinstance(answer["data"], list)
-        assert len(answer["data"]) == 30
-    if work == "get_serie":
-        assert isinstance(answer["data"], dict)
-        assert answer["data"]["SerieID"] == UIDS[7]
-
-
-def _typed(work: str, answer: object) -> None:
-    if work == "list_empresas":
-        assert isinstance(answer, list)
-        assert len(answer) == 30
-    else:
-        assert (answer is None) == (work == "create_serie")
-    if work == "get_serie":
-        assert isinstance(answer, Serie)
-        assert answer.uid == UIDS[7]
+async def test_the_server_sends_the_library_and_raw_aiohttp_the_same_answers(scheme: str) -> None:
+    with serve(companies=30) as site:
+        async with Raw(site, scheme) as raw, Library(site, scheme) as library:
+            read = await raw.get_serie(UIDS[7])
+            assert isinstance(read, dict)
+            serie = await library.get_serie(UIDS[7])
+            assert isinstance(serie, Serie)
+            assert serie.uid == read["data"]["SerieID"] == UIDS[7]
+            listed = await raw.list_empresas(0)
+            assert isinstance(listed, dict)
+            empresas = await library.list_empresas(0)
+            assert isinstance(empresas, list)
+            assert len(empresas) == len(listed["data"]) == 30
+            for client in (raw, library):
+                assert await client.run("create_empresa", 2) == 2
 
 
 async def test_contenders_run_in_rounds_and_every_other_round_is_in_reverse_order() -> None:
@@ -91,53 +66,59 @@ async def test_contenders_run_in_rounds_and_every_other_round_is_in_reverse_orde
     costs = await interleave({name: batch(name) for name in "abc"}, 2)  # type: ignore[misc]
     assert "".join(turns) == "abccbaabc"
     assert {name: len(spent) for name, spent in costs.items()} == {"a": 2, "b": 2, "c": 2}
-    assert ratios([Cost(2, 1), Cost(9, 1)], [Cost(1, 1), Cost(3, 1)], lambda cost: cost.cpu) == [2, 3]
-
-
-def _figure(*values: float, **more: str) -> Figure:
-    about = {"bench": "bench_x", "case": "a case", "contender": Library.name, "measure": "CPU", "unit": "×"}
-    return summary(values, **(about | more))
+    assert ratios([2, 9], [1, 3]) == [2, 3]
 
 
 def test_a_figure_is_the_median_between_its_quartiles() -> None:
-    figure = _figure(3, 1, 2, 5, 4)
-    assert (figure.low, figure.median, figure.high, figure.rounds) == (2, 3, 4, 5)
+    figure = Figure.median([3, 1, 2, 5, 4], "a case", "CPU")
+    assert (figure.value, figure.quartiles) == (3, (2, 4))
     assert figure.text == "3× (2–4)"
-    assert "**this library**" in table([figure])
+    assert "| this library |" in table([figure])
 
 
 @pytest.mark.parametrize(
-    ("value", "least", "verdict"),
+    ("value", "is_lower", "verdict"),
     [
         (1.0, False, "met"),
         (1.01, False, "MISSED"),
         (0.5, False, "reached"),
         (0.49, True, "MISSED"),
-        (0.7, True, "MISSED"),
+        (0.95, True, "met"),
         (1.0, True, "reached"),
     ],
 )
-def test_a_target_is_shown_as_met_or_missed(value: float, least: bool, verdict: str) -> None:  # noqa: FBT001
-    must, reach = (0.9, 1.0) if least else (1.0, 0.5)
-    target = Target("a", "bench_x", "a *", "CPU", must, reach, least=least)
-    found = target.find([_figure(9, case="another"), _figure(value)])
-    assert found is not None
-    assert target.verdict(found) == verdict
+def test_a_target_is_shown_as_met_or_missed(value: float, is_lower: bool, verdict: str) -> None:  # noqa: FBT001
+    must, reach = (0.9, 1.0) if is_lower else (1.0, 0.5)
+    target = Target("x", "a *", "CPU*", must, reach, is_lower=is_lower)
+    figure = Figure("a case", "CPU, raw aiohttp = 1", value, bench="x")
+    assert target.matches(figure)
+    assert not target.matches(Figure("another case", "CPU", value, bench="x"))
+    assert not target.matches(Figure("a case", "CPU", value, contender="another", bench="x"))
+    assert target.verdict(figure) == verdict
 
 
 def test_a_target_without_a_measurement_is_shown_as_not_measured() -> None:
     assert judged([]).count("not measured") == len(TARGETS)
 
 
+def test_each_target_bounds_a_benchmark_that_exists() -> None:
+    assert {target.bench for target in TARGETS} <= {*BENCHES}
+
+
 def test_numbers_tables_and_pictures_are_written(tmp_path: Path) -> None:
-    figures = [_figure(1, 2, 3), _figure(4, contender="another")]
+    figures = [
+        Figure("read one serie", "instructions, raw aiohttp = 1", 2, quartiles=(1, 3), bench="peers"),
+        Figure("read one serie", "instructions, raw aiohttp = 1", 4, contender="another", bench="peers"),
+    ]
     write_numbers(tmp_path / "one.json", figures)
     assert read(tmp_path / "one.json") == figures
     write(tmp_path, figures, describe())
     numbers = json.loads((tmp_path / "figures.json").read_text())
-    assert [Figure(**each) for each in numbers["figures"]] == figures
+    assert len(numbers["figures"]) == 2
     assert str(Path.home()) not in json.dumps(numbers)
-    assert "| a case |" in (tmp_path / "README.md").read_text()
+    assert "| read one serie |" in (tmp_path / "README.md").read_text()
+    if importlib.util.find_spec("matplotlib") is not None:
+        assert [path.name for path in tmp_path.glob("*.svg")] == ["peers.svg"]
 
 
 def test_a_full_run_has_enough_rounds_for_a_median() -> None:
@@ -145,14 +126,48 @@ def test_a_full_run_has_enough_rounds_for_a_median() -> None:
     assert 3 <= QUICK.rounds < FULL.rounds
 
 
-async def test_every_benchmark_has_a_picture(tmp_path: Path) -> None:
-    if installed("matplotlib") is None:
-        pytest.skip("matplotlib is not installed: pip install --group bench")
-    bench = importlib.import_module("benchmarks.bench_structure")
-    drawn = draw(await bench.measure(TINY), tmp_path, {"CPU": "one", "Python": "3", "aiohttp": "3"})
-    assert drawn["bench_structure"].read_text().startswith("<?xml")
+# ── Instruction counts beside the recorded ones ───────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif("TESTS_TASK_FACTORY" in os.environ, reason="an eager task begins on the stack of another one")
-async def test_a_plan_row_passes_at_most_eleven_coroutines_deep(tmp_path: Path) -> None:
-    assert len((await trace(tmp_path))["run_row"].path) <= 11
+def _count(value: float, case: str = "a case") -> Figure:
+    return Figure(case, "instructions, raw aiohttp = 1", value, bench="instructions")
+
+
+NAME = "a case: instructions, raw aiohttp = 1"
+
+
+@pytest.mark.parametrize(("value", "failed"), [(0.5, []), (1.049, []), (1.051, [NAME])])
+def test_a_count_fails_five_percent_above_the_recorded_one(value: float, failed: list[str]) -> None:
+    assert compare([_count(value)], {NAME: 1.0})[1] == failed
+
+
+def test_a_count_fails_above_its_target_even_if_it_was_recorded_so_high() -> None:
+    (target,) = (each for each in TARGETS if (each.bench, each.case) == ("instructions", "read one serie"))
+    figure = _count(target.must + 0.01, "read one serie")
+    assert compare([figure], {f"read one serie: {figure.measure}": figure.value})[1] != []
+
+
+def test_a_recorded_count_that_is_missing_fails() -> None:
+    assert compare([], {NAME: 1.0})[1] == [f"{NAME} was not counted"]
+
+
+def test_only_ratios_and_whole_processes_of_this_library_are_compared() -> None:
+    others = [
+        Figure("a case", "instructions, raw aiohttp = 1", 1, contender="another"),
+        Figure("a case", "CPU, raw aiohttp = 1", 1),
+        Figure("a case", "thousand instructions", 1, ""),
+    ]
+    assert counted([*others, _count(1)]) == [_count(1)]
+
+
+def test_counts_of_another_interpreter_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_instructions, "VALGRIND", "valgrind")
+    now = versions()["Python"]
+    minor, _, build = now.partition(" ")
+    assert reason_to_skip({"Python": now}, is_new=False) is None
+    assert reason_to_skip({"Python": f"{minor.rpartition('.')[0]}.99 {build}"}, is_new=False) is None
+    for other in (f"3.10.1 {build}", f"{minor} (CPython, faster)"):
+        assert reason_to_skip({"Python": other}, is_new=False) is not None
+        assert reason_to_skip({"Python": other}, is_new=True) is None
+    monkeypatch.setattr(check_instructions, "VALGRIND", None)
+    assert reason_to_skip({"Python": now}, is_new=True) == "valgrind is not installed"

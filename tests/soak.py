@@ -1,6 +1,6 @@
 """Soak: many mixed calls at once against an emulator that fails at random, and an oracle that misses nothing.
 
-``python -m benchmarks.soak --calls 20000 --concurrency 64 --faults 0.2``
+``python -m tests.soak --calls 20000 --concurrency 64 --faults 0.2``
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ async def soak(options: argparse.Namespace) -> int:
                     outcome.result()
             seconds = time.perf_counter() - began
             gate = repr(session)
-            http = session._engine.transport.http  # noqa: SLF001
-            used = len(http.connector._acquired) if http and http.connector else 0  # noqa: SLF001
+            http = session._engine.transport.http
+            used = len(http.connector._acquired) if http and http.connector else 0
         await asyncio.sleep(0.1)
         gc.collect()
         left = [task for task in asyncio.all_tasks() - tasks if "facturaonline_async/testing" not in repr(task)]
@@ -88,9 +88,9 @@ async def soak(options: argparse.Namespace) -> int:
         "memory, end to quarter": f"{grown:.3f}",
     }
     for name, figure in figures.items():
-        print(f"{name:<24}{figure}")
+        sys.stdout.write(f"{name:<24}{figure}\n")
     for each in wrong[:20]:
-        print(f"WRONG {each}")
+        sys.stdout.write(f"WRONG {each}\n")
     return int(bool(wrong or used or left or not is_new or grown > 1.1))
 
 

@@ -1,4 +1,4 @@
-"""Which of the library's functions a call or a plan row passes: ``python -m benchmarks.trace_row [--stack]``.
+"""Which of the library's functions a call or a plan row passes: ``python -m tests.trace_row [--stack]``.
 
 Each work runs once untraced and once traced, in this process, against the emulator. Counted are frames of the package
 in the work and in the tasks and threads that it starts, without those of ``testing``: distinct functions, their files,
@@ -32,7 +32,7 @@ from tests.plans import ROW, certify, written
 __all__ = ["Trace", "trace"]
 
 _PACKAGE: Final = str(Path(facturaonline_async.__file__).parent) + "/"
-_process: Final = Run._process  # noqa: SLF001  # the work on one row
+_process: Final = Run._process  # the work on one row
 
 
 @define
@@ -139,8 +139,10 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         found = asyncio.run(trace(Path(name)))
     for work, each in found.items():
-        print(f"{work:15} {each}")
+        sys.stdout.write(f"{work:15} {each}\n")
         for stack in (each.deepest, each.path) if "--stack" in sys.argv else ():
             for code in reversed(stack):
-                print(f"    {code.co_filename.removeprefix(_PACKAGE)}:{code.co_firstlineno} {code.co_qualname}")
-            print()
+                sys.stdout.write(
+                    f"    {code.co_filename.removeprefix(_PACKAGE)}:{code.co_firstlineno} {code.co_qualname}\n"
+                )
+            sys.stdout.write("\n")
