@@ -125,9 +125,10 @@ class RunReport:
 
         """
         self.empresas[outcome.state] += 1
-        self.series.update(serie.state for serie in outcome.series)
         self.earlier_empresas[outcome.state] += outcome.is_earlier
-        self.earlier_series.update(serie.state for serie in outcome.series if serie.is_earlier)
+        for serie in outcome.series:
+            self.series[serie.state] += 1
+            self.earlier_series[serie.state] += serie.is_earlier
 
     def rows_in(self, state: State) -> list[RowOutcome]:
         """Return the rows of `failed` with a company or a serie in this state.

@@ -136,7 +136,7 @@ async def provision(
     began = clock()
     report = RunReport(planned_empresas=len(plan), planned_series=plan.series_count, has_audit=audit)
     async with AsyncExitStack() as stack:
-        recorder, pending, stopping = Recorder(None, on_event), engine.pending, asyncio.Event()
+        recorder, pending, stopping = Recorder(None, on_event, audit), engine.pending, asyncio.Event()
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
         creator = Creator(engine.locks, pending, recorder, settle, stopping)
         await stack.enter_async_context(creator.subscribed())
@@ -357,16 +357,7 @@ class Run:
         self._waiting.notify()
         if self._audit is not None:
             self._audit.add(progress)
-        else:
-            await self._skip_audit(progress)
         return outcome(progress)
-
-    async def _skip_audit(self, progress: RowProgress) -> None:
-        """Record that no step of the row needs an audit."""
-        for step in progress.steps:
-            if step.is_unaudited:
-                step.due = 0.0
-                await self._recorder.write(step)
 
     async def _restore(self, progress: RowProgress) -> None:
         """Load what earlier runs left of a row that this run has not processed."""
@@ -382,10 +373,14 @@ class Run:
 
         This run does not try them again.
         """
-        for step in progress.steps:
-            if step.state is StepState.PLANNED and step.reason and not code_of(step.reason).startswith(NOT_TRIED):
-                step.state = StepState.FAILED
-                await self._recorder.save(step)
+        failed = [
+            step
+            for step in progress.steps
+            if step.state is StepState.PLANNED and step.reason and not code_of(step.reason).startswith(NOT_TRIED)
+        ]
+        for step in failed:
+            step.state = StepState.FAILED
+        await self._recorder.save(*failed)
 
     def count_rest(self) -> None:
         """Count the rows that a stopped or cancelled run did not finish or never started."""

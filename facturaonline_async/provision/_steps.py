@@ -61,7 +61,10 @@ class State(enum.StrEnum):
     @property
     def is_there(self) -> bool:
         """Whether the company or serie certainly exists, exactly once."""
-        return self in {State.CREATED, State.ADOPTED, State.UPDATED}
+        return self in _THERE
+
+
+_THERE: Final = frozenset({State.CREATED, State.ADOPTED, State.UPDATED})
 
 
 @define(kw_only=True)

@@ -27,9 +27,8 @@ def intent_after_send() -> Iterator[None]:
     """Let nothing be written down of what is about to be sent: only of what was."""
     save = Recorder.save
 
-    async def save_what_was(book: Recorder, step: Step) -> None:
-        if step.state is not StepState.INTENT:
-            await save(book, step)
+    async def save_what_was(book: Recorder, *steps: Step) -> None:
+        await save(book, *(step for step in steps if step.state is not StepState.INTENT))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Recorder, "save", save_what_was)

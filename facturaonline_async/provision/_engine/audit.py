@@ -146,7 +146,7 @@ class Audit:
                 difference = message("run.audit_series_not_listed", error=describe(error))
                 self.problems.append(_audited(company.rfc, difference))
             return
-        missing = []
+        missing, conflicts, verified = [], [], []
         for step in company.steps:
             uids = [str(serie.uid) for serie in listed.get(step.serie_key, ())]
             if len(uids) > 1:
@@ -155,12 +155,14 @@ class Audit:
                     "run.audit_several_series", count=len(uids), serie=":".join(step.serie_key), uids=", ".join(uids)
                 )
                 self.problems.append(_audited(company.rfc, several))
-                await self.recorder.save(step)
+                conflicts.append(step)
             elif step.uid in uids:
                 step.due = 0.0
-                await self.recorder.write(step)
+                verified.append(step)
             else:
                 missing.append(step)
+        await self.recorder.save(*conflicts)
+        await self.recorder.write(*verified)
         if missing and not self._retry_later(company, missing):
             self.problems += [
                 _audited(

@@ -89,6 +89,7 @@ class SerieSteps:
             progress.due = 0.0
         await self._save_baseline(progress, listed)
         pairs = list(zip(progress.row.series, progress.series, strict=True))
+        changed = []
         for wanted, step in pairs:
             is_revisited = progress.is_new and step.state is StepState.CONFLICT  # a person may have resolved it
             if _apply_list(
@@ -100,7 +101,8 @@ class SerieSteps:
                 self._publish(own, step)
                 if step.digest is None:
                     step.digest = self.recorder.digest(partial(digest, wanted))
-                await self.recorder.save(step)
+                changed.append(step)
+        await self.recorder.save(*changed)
         await self._create_all(own, [(wanted, step) for wanted, step in pairs if step.state is StepState.PLANNED])
         await self._find_uids(progress, own)
 
@@ -123,20 +125,20 @@ class SerieSteps:
     async def _record_list_failure(self, progress: RowProgress, error: Exception, *, is_due: bool) -> None:
         """Record why the series could not be listed."""
         progress.failed_lists += is_due  # an early list may fail
-        for step in progress.series:
-            if step.state is not StepState.DONE:
-                step.reason = describe(error)
-                await self.recorder.save(step)
+        missing = [step for step in progress.series if step.state is not StepState.DONE]
+        for step in missing:
+            step.reason = describe(error)
+        await self.recorder.save(*missing)
 
     async def _save_baseline(self, progress: RowProgress, listed: _Listed) -> None:
         """Write the baseline of the series that were never sent, before any of them is."""
         unsent = [step for step in progress.series if step.state is StepState.PLANNED]
+        may_be_recorded = progress.is_restored or progress.baseline is not None
         baseline = progress.baseline = progress.baseline or {}
         baseline |= {step.serie_key: [str(serie.uid) for serie in listed.get(step.serie_key, ())] for step in unsent}
-        if unsent:
-            await self.recorder.save_baseline(
-                unsent, [(*step.primary_key, uid) for step in unsent for uid in baseline[step.serie_key]]
-            )
+        uids = [(*step.primary_key, uid) for step in unsent for uid in baseline[step.serie_key]]
+        if uids or (unsent and may_be_recorded):
+            await self.recorder.save_baseline(unsent, uids)
 
     async def _create_all(self, own: FacturaOnline, to_create: Sequence[tuple[PlanSerie, Step]]) -> None:
         """Create series concurrently. An error cancels the other creates, and is raised."""
@@ -195,8 +197,7 @@ class SerieSteps:
                     step.reason = describe(error)
         for step in progress.series:
             self._publish(own, step)
-            if step in without_uid or step.uid is not None:
-                await self.recorder.save(step)
+        await self.recorder.save(*(step for step in progress.series if step in without_uid or step.uid is not None))
 
 
 def _key(own: FacturaOnline, step: Step) -> Key:

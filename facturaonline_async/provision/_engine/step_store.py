@@ -159,6 +159,8 @@ class StepStore:
 
 def _pending(step: Step, settle: float) -> Pending | None:
     """Return the create of a step that lists may not show yet, or None."""
+    if step.state is StepState.PLANNED:
+        return None
     seconds = min(max(step.due - time.time(), 0.0), settle)
     if step.state is StepState.INTENT:
         return Pending(StepState.INTENT, settle)

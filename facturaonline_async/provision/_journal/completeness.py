@@ -27,6 +27,7 @@ not on every file system, and not for the lock, which is written after the journ
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from pathlib import Path
@@ -114,7 +115,7 @@ class Completeness:
 def wal_size(path: Path) -> int:
     """Return the size of the journal's -wal in bytes; 0 if there is none."""
     try:
-        return side_file(path, "-wal").stat().st_size
+        return os.stat(f"{path}-wal").st_size  # noqa: PTH116  # after each transaction: a tenth of the time of a `Path`
     except OSError:
         return 0
 

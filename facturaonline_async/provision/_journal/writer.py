@@ -56,7 +56,7 @@ from typing import Any, Final, Self, TypeVar
 
 import anyio
 import anyio.to_thread
-from attrs import frozen
+from attrs import define, frozen
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
@@ -92,7 +92,7 @@ WHERE owner=? AND kind=? AND natural_key=?
 """
 
 
-@frozen
+@define(eq=False)  # never changed; a frozen class takes four times as long to make
 class _Job:
     """Statements for the writer's thread, and the future of their result."""
 
