@@ -159,13 +159,17 @@ class Empresa(KeepsSecrets):
         """
         if self.keys_problem:
             raise UnreadableAnswerError(self.keys_problem, uid=self.uid)
-        if not self.api_key or not self.secret_key:
+        api_key, secret_key = self.api_key, self.secret_key
+        if not api_key or not secret_key:
             raise InvalidInputError(message("empresas.no_keys", uid=repr(self.uid)), field="credentials", uid=self.uid)
-        return Credentials(api_key=self.api_key, secret_key=self.secret_key)
+        return Credentials(api_key=api_key, secret_key=secret_key)
 
     def key_mark(self) -> int:
         """Return a hash that identifies the API key in this process; 0 without a key."""
-        return hash(self.api_key.reveal()) if self.api_key else 0
+        try:
+            return hash(_stored_api_key(self))  # the hash of "" is 0, too
+        except AttributeError:  # it was not read from a response
+            return hash(self.api_key.reveal()) if self.api_key else 0
 
 
 def key_marks(empresas: Iterable[Empresa]) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -101,7 +100,7 @@ class SeriesService:
             (await shared_index(self._engine, wire.LIST, self._credentials, partial(_index, self))).get(key, [])
         )  # the index is shared
         if found:
-            self._engine.pending.see(self._key(letra, tipo_documento), str(found[0].uid), self._engine.config.settle)
+            self._engine.pending.see(self._key(*key), str(found[0].uid), self._engine.config.settle)
         return found
 
     async def create(
@@ -160,9 +159,9 @@ class SeriesService:
 
     def _desired(self, *, letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> DesiredSerie:
         """Return a serie that should exist; its arguments are validated."""
-        body = wire.write_nueva_serie(letra, tipo_documento, folio)
-        key = self._key(letra, tipo_documento)
-        return DesiredSerie(self, self._engine, self._credentials, key, letra, tipo_documento, body)
+        natural_key = serie_key(letra, tipo_documento)
+        body = wire.write_nueva_serie(*natural_key, folio)
+        return DesiredSerie(self, self._engine, self._credentials, self._key(*natural_key), letra, tipo_documento, body)
 
     async def activate(self, uid: int | str) -> None:
         """Make a paused serie usable again (``POST /v4/series/{uid}/up``).
@@ -215,14 +214,13 @@ class SeriesService:
         pending = self._engine.pending
         if not pending.has_unknown_uids:
             return
-        count_by_key = Counter(serie.key for serie in series)
-        for serie in series:
-            if count_by_key[serie.key] == 1:  # with several, the created one cannot be identified
-                pending.learn_uid(self._key(*serie.key), str(serie.uid))
+        for key, same_key in by_key(series).items():
+            if len(same_key) == 1:  # with several, the created one cannot be identified
+                pending.learn_uid(self._key(*key), str(same_key[0].uid))
 
     def _key(self, letra: str, tipo_documento: str) -> Key:
-        """Return the key of a serie in a store."""
-        return wire.CREATE.resource, self._credentials.fingerprint, *serie_key(letra, tipo_documento)
+        """Return the key of a serie in a store, from its natural key."""
+        return wire.CREATE.resource, self._credentials.fingerprint, letra, tipo_documento
 
 
 async def _index(series: SeriesService) -> dict[tuple[str, str], builtins.list[Serie]]:

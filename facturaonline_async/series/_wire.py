@@ -12,8 +12,7 @@ from facturaonline_async._core.protocol.bodies import Body, json_body
 from facturaonline_async._core.protocol.structure import make_reader
 from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.series._models import Serie, serie_key
-from facturaonline_async.series._tipo_documento import TipoDocumento
+from facturaonline_async.series._models import Serie
 
 LIST: Final = Endpoint(name="series.list", method="GET", path="/v4/series", retry_safety=RetrySafety.READ, listing=True)
 GET: Final = Endpoint(name="series.get", method="GET", path="/v4/series/{uid}", retry_safety=RetrySafety.READ)
@@ -48,19 +47,18 @@ read_serie: Final = make_reader(
 )
 
 
-def write_nueva_serie(letra: str, tipo_documento: TipoDocumento | str, folio: int | None) -> Body:
+def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Body:
     """Return the request body of a create.
 
     Args:
-        letra: one letter or several.
-        tipo_documento: the kind of document.
+        letra: one letter or several, from `serie_key`.
+        tipo_documento: the kind of document, from `serie_key`.
         folio: number of the first document; None is not sent.
 
     Raises:
-        InvalidInputError: a text is empty, or `folio` is not a whole number from 1 to 999,999,999,999.
+        InvalidInputError: `folio` is not a whole number from 1 to 999,999,999,999.
 
     """
-    letra, tipo_documento = serie_key(letra, tipo_documento)
     if folio is not None and (isinstance(folio, bool) or not isinstance(folio, int) or not 0 < folio < _FOLIO_END):
         raise InvalidInputError(message("series.folio_out_of_range"), field="folio")
     fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
-from attrs import define, evolve
+from attrs import define
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Key
@@ -67,6 +67,15 @@ class PendingCreate:
         A confirmed create without a uid lasts a day longer.
         """
         return self.until + (_DAY if self.uid is None and self.is_confirmed else 0.0) <= now
+
+    def confirmed(self, uid: str) -> PendingCreate:
+        """Return the entry of the same create after its object was read.
+
+        Args:
+            uid: The object's uid.
+
+        """
+        return PendingCreate(self.until, StepState.DONE, uid, self.origin, self.before, self.nonce, self.earlier)
 
 
 class Version:
@@ -226,7 +235,7 @@ class PendingCreates:
             self.update(key, PendingCreate(until, StepState.DONE, uid, Origin.ADOPTED))
         elif not (entry.is_confirmed and entry.uid == uid):
             self._changed(key, mine)
-            self.update(key, evolve(entry, state=StepState.DONE, uid=uid))
+            self.update(key, entry.confirmed(uid))
 
     def drop_uid(self, key: Key, uid: str | None, settle: float) -> None:
         """Drop the uid of a confirmed create, because it belongs to another object.
