@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
+from facturaonline_async._validators import check_seconds
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.postgres import _schema
 from facturaonline_async.postgres._connection import Database, read_url
 
+if TYPE_CHECKING:
+    from facturaonline_async.provision import JournalStore
+
 __all__ = ["Postgres"]
 
+_LONGEST_NAME: Final = 200
+"""Maximum length of a run's name, in bytes."""
+_SHORTEST_LEASE: Final = 3.0
 _VARIABLE: Final = "FACTURAONLINE_DATABASE_URL"
 
 
@@ -57,6 +64,31 @@ class Postgres:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def journal(self, run: str, *, lease: float = 30.0) -> JournalStore:
+        """Return the journal of a run, to pass to ``provision`` as ``journal``.
+
+        A process on any machine can continue the run: at once if the process that had it has ended in good order, else
+        when that has been silent for its lease. Keep this Postgres open while the run lasts.
+
+        Args:
+            run: name of the run, at most 200 bytes.
+            lease: seconds of silence after which another process may take the run over, at least 3. A run gives a sign
+                of life in each third of it. Default: 30.
+
+        Raises:
+            InvalidInputError: an argument is invalid.
+
+        """
+        size = len(run.encode("utf-8", "replace")) if isinstance(run, str) and run.isprintable() else 0
+        if not 0 < size <= _LONGEST_NAME:
+            raise InvalidInputError(message("journal.not_a_name", value=f"{run!r:.200}"), field="run")
+        check_seconds("lease", lease)
+        if lease < _SHORTEST_LEASE:
+            raise InvalidInputError(message("journal.short_lease", value=lease, least=_SHORTEST_LEASE), field="lease")
+        from facturaonline_async.postgres._journal import PostgresJournalStore  # noqa: PLC0415  # it imports runs
+
+        return PostgresJournalStore(self._database, run, lease)
 
     async def aclose(self) -> None:
         """Close the connections.

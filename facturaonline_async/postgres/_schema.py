@@ -13,9 +13,9 @@ from facturaonline_async.postgres._connection import Database, StatementError
 
 __all__ = ["NEEDED", "Installed", "check", "grant", "migrate", "read_installed"]
 
-NEEDED: Final = 1
+NEEDED: Final = 2
 """Version of the schema that this client needs; it works with every later one."""
-_LATEST: Final = 1
+_LATEST: Final = 2
 _OLDEST_SERVER: Final = 13
 _INSTALL_SECONDS: Final = 60.0
 

@@ -51,6 +51,19 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "journal.invalid_value": "{table} has an invalid value where {column} is {value}",
     "journal.missing_value": "its {name} is missing",
     "journal.invalid_begin": "its begin, {value}, is not a valid moment",
+    # The journal is in a database.
+    "journal.not_a_name": (
+        "a journal in a database needs a name of 1 to 200 bytes without control characters, and got {value}."
+    ),
+    "journal.short_lease": "lease must be at least {least:g} seconds, and was {value:g}.",
+    "journal.fenced": (
+        "another process has taken over the journal {path}, because this one was silent for too long. Nothing more is "
+        "sent here."
+    ),
+    "journal.restored": (
+        "the database of the journal {path} was restored, or a standby of it was promoted, so that its last records "
+        "may be lost. Nothing more is sent. Start the run again: it lists what exists first."
+    ),
     # Creates may have been sent that the journal does not record.
     "journal.may_be_incomplete": (
         "the journal {path} may be incomplete: {gap}. The run waits {settle:g} s, lists what exists, adopts it, and "
@@ -58,5 +71,6 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     "journal.no_valid_mark": "it may be a copy, an earlier state, or without its -wal",
     "journal.earlier_removed": "an earlier journal of this name was removed",
+    "journal.new_timeline": "the database was restored, or a standby of it was promoted",
     "journal.torn_wal": "its -wal is not whole",
 }

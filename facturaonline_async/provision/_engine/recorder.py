@@ -71,6 +71,11 @@ class Recorder:
     _on_event: Callable[[StepEvent], None] | None = field(alias="on_event")
     audit: bool = True
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process may take the journal over."""
+        return self.journal is not None and self.journal.is_shared
+
     def save_nowait(self, step: Step) -> None:
         """Queue a step for writing and report it. It is not durable when this returns."""
         if self.journal is not None:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen
+from facturaonline_async._core.shared import shared_clock
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import NotSentError
 from facturaonline_async.provision._engine.recorder import Recorder, describe
@@ -105,6 +106,7 @@ class StepStore:
         if (on_begin := self._on_begin.pop(key, None)) is not None:
             on_begin()
         self._nonces[key] = nonce
+        asked_at = shared_clock() if self.recorder.is_shared else None
         step.state, step.reason, step.sends = StepState.INTENT, "", before + 1
         try:
             await self.recorder.save(step)
@@ -112,7 +114,7 @@ class StepStore:
             step.state, step.sends = StepState.PLANNED, before
             self.recorder.save_nowait(step)
             raise
-        return Grant(key, before)
+        return Grant(key, before, asked_at)
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Write the outcome of a create, or what a list showed; see `Store.end`."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._journal.errors import InvalidJournalError, JournalError
+from facturaonline_async.provision._journal.salted import account_mark, make_salt
 
 __all__ = [
     "LATEST",
@@ -102,13 +103,13 @@ _META: Final[dict[str, type | tuple[type, ...]]] = {
 
 def create_tables(connection: sqlite3.Connection, account: str, host: str) -> None:
     """Create the tables in an empty file, for this account and host."""
-    salt = os.urandom(32)
+    salt = make_salt()
     connection.execute("BEGIN IMMEDIATE")
     for statement in filter(str.strip, _SCHEMA.split(";")):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     connection.execute(f"PRAGMA user_version = {_VERSION}")
-    new = {"salt": salt, "account": _account_mark(salt, account), "host": host, "began": time.time()}
+    new = {"salt": salt, "account": account_mark(salt, account), "host": host, "began": time.time()}
     connection.executemany("INSERT INTO meta VALUES (?, ?)", new.items())
     connection.execute("COMMIT")
 
@@ -203,7 +204,7 @@ def check_owner(connection: sqlite3.Connection, path: Path, account: str, host: 
     meta = read_meta(connection, path)
     if meta["host"] != host:
         raise InvalidJournalError(message("journal.another_host", path=str(path), host=meta["host"], used=host))
-    if not hmac.compare_digest(meta["account"], _account_mark(meta["salt"], account)):
+    if not hmac.compare_digest(meta["account"], account_mark(meta["salt"], account)):
         raise InvalidJournalError(message("journal.another_account", path=str(path)))
 
 
@@ -238,7 +239,3 @@ def begin_run(connection: sqlite3.Connection, gap: str) -> str:
     kept = connection.execute("SELECT value FROM meta WHERE name = 'gap'").fetchone()
     connection.execute("COMMIT")
     return str(kept[0]) if kept is not None else ""
-
-
-def _account_mark(salt: bytes, account: str) -> bytes:
-    return hmac.digest(salt, f"account {account}".encode(), "sha256")[:16]

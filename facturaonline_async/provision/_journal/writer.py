@@ -43,7 +43,6 @@ Invariants, and the test of each (tests/provision/journal, unless another file i
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
 import queue
 import sqlite3
@@ -70,6 +69,7 @@ from facturaonline_async.provision._journal.opening import (
     resolve_path,
 )
 from facturaonline_async.provision._journal.protocol import Journal
+from facturaonline_async.provision._journal.salted import salted_hmac
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._steps import Step, split_key
 
@@ -282,7 +282,7 @@ class SqliteJournal:
 
     def digest(self, payload: bytes) -> bytes:
         """Return the salted HMAC of a payload: 16 bytes."""
-        return hmac.digest(self._salt, payload, "sha256")[:16]
+        return salted_hmac(self._salt, payload)
 
     def save(self, step: Step) -> asyncio.Future[None]:
         """Queue a step for writing at once; the future is done when it is on the disk.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import signal
 import sqlite3
 import stat
 import subprocess
@@ -20,12 +19,12 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import FacturaOnline, connect
-from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, provision
 from facturaonline_async.provision._journal import writer as journals
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import SqliteJournal
-from facturaonline_async.provision._steps import SERIES, Step
+from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
 from tests.plans import nueva, private_key
@@ -68,18 +67,6 @@ def run(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProces
 # ── What is written ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_saved_step_is_read_back_unchanged(tmp_path: Path) -> None:
-    saved = step(
-        7, kind=SERIES, natural_key=("Ñ&", "factura"), state=StepState.UNRESOLVED, origin=Origin.ADOPTED, uid="607",
-        due=1.5, sends=2, digest=b"\0\xff", reason="«¿qué?» 'x'; DROP TABLE steps",
-    )  # fmt: skip
-    async with await opened(tmp_path / "j") as journal:
-        await journal.adjust(add=[step(7), evolve(saved)])
-        await journal.save(saved)
-        assert await journal.steps_of_row(saved.rfc) == [step(7), saved]
-    assert recorded(tmp_path / "j") == [step(7), saved]
-
-
 async def test_jobs_queued_together_are_written_in_one_transaction(tmp_path: Path) -> None:
     """Two thousand durable records cost a few syncs, not two thousand."""
     commits = 0
@@ -95,47 +82,6 @@ async def test_jobs_queued_together_are_written_in_one_transaction(tmp_path: Pat
         journal._connection.set_trace_callback(None)
     assert commits <= 50
     assert phases(tmp_path / "j") == {"intent": 2000}
-
-
-async def test_steps_are_read_in_pages_and_in_order(tmp_path: Path) -> None:
-    async with await opened(tmp_path / "j") as journal:
-        await journal.adjust(add=(step(number) for number in range(7)))
-        seen, after, reads = [], 0, 0
-        while after or not reads:
-            steps, after = await journal.all_steps(after, limit=3)
-            seen += [each.number for each in steps]
-            reads += 1
-    assert (seen, reads) == (list(range(7)), 3)
-
-
-_DIES = """
-    import asyncio, os, sys
-    from facturaonline_async.provision._journal.writer import SqliteJournal
-    from facturaonline_async._core.once.states import StepState
-    from facturaonline_async.provision._steps import SERIES, Step
-
-    async def main():
-        journal = await SqliteJournal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
-        await journal.adjust(add=[Step(number=n, owner=str(n)) for n in range(100)])
-        for n in range(100):
-            saved = journal.save(Step(number=n, owner=str(n), state=StepState.INTENT))
-            if n % 2:
-                await saved
-                print(n, flush=True)
-        os.kill(os.getpid(), 9) if sys.argv[2] == "kill" else os._exit(3)
-
-    asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("how", ["kill", "exit"])
-async def test_a_saved_step_survives_a_kill(tmp_path: Path, how: str) -> None:
-    died = run(_DIES, tmp_path / "j", how)
-    promised = {int(line) for line in died.stdout.split()}
-    assert (died.returncode, len(promised)) == (-signal.SIGKILL if how == "kill" else 3, 50), died.stderr
-    async with await opened(tmp_path / "j") as journal:  # the lock died, too
-        steps, _ = await journal.all_steps()
-    assert promised <= {each.number for each in steps if each.state is StepState.INTENT}
 
 
 async def test_the_database_has_wal_full_sync_and_strict_tables(tmp_path: Path) -> None:
@@ -187,55 +133,6 @@ async def test_no_file_of_a_journal_contains_a_secret(tmp_path: Path) -> None:
 
 
 # ── Who may use it ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_HOLDS = """
-    import asyncio, sys
-    from facturaonline_async.provision._journal.writer import SqliteJournal
-
-    async def main():
-        await SqliteJournal.open(sys.argv[1], account="fingerprint", host="https://example.com/api")
-        print("open", flush=True)
-        await asyncio.sleep(60)
-
-    asyncio.run(main())
-"""
-
-
-async def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(_HOLDS), str(tmp_path / "j")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(JournalError, match=r"another process uses .*Wait for it, or stop it"):
-            await opened(tmp_path / "j")
-        holder.kill()
-    await (await opened(tmp_path / "j")).aclose()
-
-
-async def test_a_second_run_of_the_same_process_is_refused_too(tmp_path: Path) -> None:
-    async with await opened(tmp_path / "j"):
-        with pytest.raises(JournalError, match="another process"):
-            await opened(tmp_path / "j")
-    await (await opened(tmp_path / "j")).aclose()
-
-
-@pytest.mark.parametrize(
-    ("more", "reason"),
-    [
-        ({"account": "other"}, "belongs to another account: it was created with other main keys"),
-        (
-            {"host": "https://example.org/api"},
-            r"belongs to https://example\.com/api, but this run uses https://example\.org",
-        ),
-    ],
-)
-async def test_another_account_or_host_is_refused(tmp_path: Path, more: dict[str, str], reason: str) -> None:
-    await begun(tmp_path / "j")
-    before = (tmp_path / "j").read_bytes()
-    with pytest.raises(JournalError, match=reason):
-        await opened(tmp_path / "j", **more)
-    assert (tmp_path / "j").read_bytes() == before
-    await (await opened(tmp_path / "j")).aclose()  # for its own it is free
 
 
 def _of_another_version(path: Path) -> None:
@@ -444,43 +341,6 @@ async def test_a_read_only_journal_is_refused(tmp_path: Path, what: str) -> None
 # ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_cancelled_save_is_still_written(tmp_path: Path) -> None:
-    await begun(tmp_path / "j")
-    journal = await opened(tmp_path / "j")
-
-    async def save() -> None:
-        await journal.save(step(1, state=StepState.INTENT))
-
-    saving = asyncio.create_task(save())
-    await asyncio.sleep(0)
-    saving.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await saving
-    await journal.aclose()
-    assert [each.state for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.INTENT, StepState.PLANNED]
-
-
-async def is_free(path: Path) -> bool:
-    try:
-        journal = await opened(path)
-    except JournalError:
-        return False
-    await journal.aclose()
-    return True
-
-
-async def test_cancelling_open_releases_the_lock(tmp_path: Path) -> None:
-    for ticks in range(4):
-        opening = asyncio.create_task(opened(tmp_path / "j"))
-        for _ in range(ticks):
-            await asyncio.sleep(0)
-        opening.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-        while not await is_free(tmp_path / "j"):  # noqa: ASYNC110  # it rings no bell
-            await asyncio.sleep(0.01)
-
-
 async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
     await begun(tmp_path / "j")
     journal = await opened(tmp_path / "j")
@@ -504,15 +364,6 @@ async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
     await asyncio.to_thread(journal._thread.join)
     await (await opened(tmp_path / "j")).aclose()
     assert [each.state for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
-
-
-async def test_a_closed_journal_refuses_jobs(tmp_path: Path) -> None:
-    journal = await opened(tmp_path / "j")
-    await journal.aclose()
-    await journal.aclose()
-    journal.save(step())  # no task awaits it
-    with pytest.raises(JournalError, match="is closed"):
-        await journal.save(step())
 
 
 def test_a_loop_that_closes_before_its_journal_loses_no_step(tmp_path: Path) -> None:
