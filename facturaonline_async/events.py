@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-__all__ = ["AttemptEvent", "Event", "HoldEvent", "SessionStats"]
+__all__ = ["AttemptEvent", "Event", "HoldEvent", "OutageEvent", "SessionStats"]
 
 
 @frozen(kw_only=True)
@@ -52,6 +52,20 @@ class HoldEvent:
     endpoint: str
     key: str
     seconds: float
+
+
+@frozen(kw_only=True)
+class OutageEvent:
+    """The begin or the end of an outage of the service that several processes share.
+
+    Attributes:
+        reason: why the service could not be used; ``""`` at the end of the outage.
+        is_over: whether the service answers again.
+
+    """
+
+    reason: str
+    is_over: bool
 
 
 Event: TypeAlias = AttemptEvent | HoldEvent

@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from facturaonline_async.events import OutageEvent
     from facturaonline_async.postgres._postgres import Postgres
+    from facturaonline_async.postgres._quota import Share
 else:
     from facturaonline_async._lazy import lazy_names
 
-    __getattr__, __dir__ = lazy_names(__name__, {"_postgres": ["Postgres"]})
+    __getattr__, __dir__ = lazy_names(
+        __name__, {".events": ["OutageEvent"], "_postgres": ["Postgres"], "_quota": ["Share"]}
+    )
 
-__all__ = ["Postgres"]
+__all__ = ["OutageEvent", "Postgres", "Share"]

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from os import getpid
 from typing import Any, Final, LiteralString, Self, TypeVar
@@ -51,10 +51,12 @@ from facturaonline_async._messages import Message, message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 from facturaonline_async.errors import InvalidInputError, NotSentError
+from facturaonline_async.events import OutageEvent
 
 __all__ = ["Database", "Row", "StatementError", "read_url"]
 
 RV = TypeVar("RV")
+T = TypeVar("T")
 Row = tuple[Any, ...]
 
 _SETTINGS: Final[LiteralString] = (
@@ -143,10 +145,12 @@ class StatementError(NotSentError):
 
     Attributes:
         sqlstate: Code of PostgreSQL's error; ``""`` if the server gave none.
+        is_outage: Whether the database could not be reached, and may be reached later.
 
     """
 
     sqlstate: str = ""
+    is_outage: bool = False
 
 
 @frozen
@@ -172,13 +176,23 @@ class Database:
         conninfo: Connection string, from `read_url`.
         connections: Maximum number of connections.
         timeout: Maximum time of a statement in seconds, connecting and the wait for a connection included.
+        on_event: Called at the begin and at the end of an outage.
 
     """
 
-    def __init__(self, conninfo: Secret, *, connections: int, timeout: float) -> None:
+    def __init__(
+        self,
+        conninfo: Secret,
+        *,
+        connections: int,
+        timeout: float,
+        on_event: Callable[[OutageEvent], None] | None = None,
+    ) -> None:
         self._conninfo = conninfo
         self._timeout = timeout
+        self._on_event = on_event
         self._idle: list[_Connection] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._slots = asyncio.Semaphore(connections)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
@@ -198,13 +212,30 @@ class Database:
     async def aclose(self) -> None:
         """Close the connections.
 
-        One that is in use is closed at the end of its statement. In a forked child this closes nothing.
+        Statements in the background end first, or after the database's timeout are cancelled. A connection that is in
+        use is closed at the end of its statement. In a forked child this closes nothing.
         """
+        if self._process != getpid():
+            self._is_open = False
+            return
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._timeout)
+            for task in late:
+                task.cancel()
         self._is_open = False
-        idle, self._idle = self._idle, []
-        if self._process == getpid():
-            for connection in idle:
-                await connection.close()
+        await self._close_idle()
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run statements in a task that outlives its caller; `aclose` waits for it.
+
+        Args:
+            work: The statements.
+
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def query(
         self, statement: LiteralString, arguments: Sequence[object] = (), *, seconds: float | None = None
@@ -234,7 +265,7 @@ class Database:
             raise self._error(result)
         if self._is_unavailable:
             self._is_unavailable = False
-            LOGGER.warning("%s", message("postgres.available_again"))
+            self._emit(message("postgres.available_again"), OutageEvent(reason="", is_over=True))
         return result
 
     async def _repeated(self, text: LiteralString, arguments: Sequence[object]) -> list[Row] | _Failure:
@@ -285,6 +316,14 @@ class Database:
         while self._idle:
             await self._idle.pop().close()
 
+    def _emit(self, text: Message, event: OutageEvent) -> None:
+        LOGGER.warning("%s", text)
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception as error:  # noqa: BLE001  # it is the user's
+                LOGGER.error("on_event raised %s", type(error).__name__)  # its text may be secret
+
     def _check_usable(self) -> None:
         if self._process != getpid() and self._process:
             raise NotSentError(message("postgres.forked"))
@@ -303,7 +342,8 @@ class Database:
         """Return the error of a failure; the first one of an outage is logged."""
         if failure.is_outage and not self._is_unavailable:
             self._is_unavailable = True
-            LOGGER.warning("%s", failure.reason)
+            self._emit(failure.reason, OutageEvent(reason=str(failure.reason), is_over=False))
         error = StatementError(failure.reason)
-        error.sqlstate, error.is_transient = failure.code, failure.is_outage or failure.is_conflict
+        error.sqlstate, error.is_outage = failure.code, failure.is_outage
+        error.is_transient = failure.is_outage or failure.is_conflict
         return error

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from facturaonline_async._core.limits.quota import SharedQuota
+from facturaonline_async._core.once.store import Store
+from facturaonline_async._core.shared import grace_of
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._validators import check_seconds
+from facturaonline_async.config import Config
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.events import OutageEvent
 from facturaonline_async.postgres import _schema
 from facturaonline_async.postgres._connection import Database, read_url
+from facturaonline_async.postgres._creates import PostgresCreates
+from facturaonline_async.postgres._quota import OnOutage, PostgresQuota, Share
 
 if TYPE_CHECKING:
     from facturaonline_async.provision import JournalStore
@@ -22,6 +31,8 @@ _LONGEST_NAME: Final = 200
 """Maximum length of a run's name, in bytes."""
 _SHORTEST_LEASE: Final = 3.0
 _VARIABLE: Final = "FACTURAONLINE_DATABASE_URL"
+_MARGIN: Final = 10.0
+"""Seconds between the end of the longest attempt and the end of the settle time."""
 
 
 class Postgres:
@@ -35,21 +46,60 @@ class Postgres:
     Args:
         url: ``postgresql://user:password@host:port/database``, or key=value pairs. None:
             ``FACTURAONLINE_DATABASE_URL``, else the variables ``PG*`` of the environment.
+        on_outage: what calls do while the database does not answer. ``"closed"`` (the default): none is sent, and each
+            raises `NotSentError`. A `Share`: each process uses its share of the rates, and only creates are not sent.
         connections: maximum number of connections. Default: 4.
         timeout: maximum time of a statement in seconds. Default: 5.
+        on_event: function that is called with an `OutageEvent` at the begin and at the end of an outage, in the event
+            loop; it must return quickly. Its exceptions are logged and ignored. Default: None.
 
     Raises:
-        InvalidInputError: no database is named, or the URL cannot be read.
+        InvalidInputError: no database is named, the URL cannot be read, or a setting is malformed.
 
     """
 
-    def __init__(self, url: str | Secret | None = None, *, connections: int = 4, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str | Secret | None = None,
+        *,
+        on_outage: OnOutage = "closed",
+        connections: int = 4,
+        timeout: float = 5.0,
+        on_event: Callable[[OutageEvent], None] | None = None,
+    ) -> None:
         url = Secret(_url() if url is None else url)  # no frame of a traceback holds the text
+        _check(on_outage, connections, timeout)
         conninfo = read_url(url, timeout)
-        self._database = Database(conninfo, connections=connections, timeout=timeout)
+        self._database = Database(conninfo, connections=connections, timeout=timeout, on_event=on_event)
+        self._quota = PostgresQuota(self._database, on_outage)
 
     def __repr__(self) -> str:
         return f"<Postgres {vars(self).get('_database')!r}>"  # also for the traceback of __init__
+
+    @property
+    def quota(self) -> SharedQuota:
+        """The quota that all processes share."""
+        return self._quota
+
+    def creates(self, config: Config) -> Store:
+        """Return the store of creates of all processes, for the sessions of one host.
+
+        Args:
+            config: settings of the session; it has a ``base_url``.
+
+        Raises:
+            InvalidInputError: ``config.settle`` is too short: a create that another process sent as late as it may
+                could appear after it.
+
+        """
+        if config.base_url is None:
+            raise InvalidInputError(message("values.config_without_base_url"), field="base_url")
+        grace = grace_of(config)
+        least = config.upload_timeout + grace + _MARGIN
+        if config.settle < least:
+            text = message("postgres.settle_too_short", least=least, settle=config.settle)
+            raise InvalidInputError(text, field="settle")
+        return PostgresCreates(self._database, config.base_url, config.settle, grace)
 
     async def __aenter__(self) -> Self:
         await self._database.__aenter__()
@@ -96,6 +146,17 @@ class Postgres:
         Closing twice does no harm. In a forked child this closes nothing.
         """
         await self._database.aclose()
+
+
+def _check(on_outage: object, connections: object, timeout: object) -> None:
+    if on_outage != "closed" and not isinstance(on_outage, Share):
+        raise InvalidInputError(message("postgres.invalid_on_outage", value=f"{on_outage!r:.40}"), field="on_outage")
+    if isinstance(connections, bool) or not isinstance(connections, int) or connections < 1:
+        reason = message("values.not_positive_int", name="connections", value=f"{connections!r:.40}")
+        raise InvalidInputError(reason, field="connections")
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+        reason = message("values.not_positive", name="timeout", value=f"{timeout!r:.40}")
+        raise InvalidInputError(reason, field="timeout")
 
 
 def _url() -> str:

@@ -81,7 +81,7 @@ async def test_a_role_needs_the_grant_and_no_right_on_a_table(url: str, shared_s
 
 async def test_the_timeline_is_known_from_the_installation_on(url: str, shared_server: Server) -> None:
     async with Postgres(url) as pg:
-        [(name, is_old)] = await pg._database.query("SELECT name, since = '-infinity' FROM facturaonline.timeline_v1()")
+        [(name, is_old)] = await pg._database.query("SELECT name, since = 'epoch' FROM facturaonline.timeline_v1()")
     [(identifier,)] = shared_server.execute("SELECT system_identifier FROM pg_control_system()")
 
     assert (name, is_old) == (f"{identifier}/00000001", True)

@@ -25,12 +25,25 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "postgres.failed": "PostgreSQL refused the statement: {reason}",
     "postgres.unnamed_reason": "it gave no reason",
     "postgres.available_again": "PostgreSQL answers again",
+    "postgres.hold_not_shared": "a pause that the server asked for holds this process alone: {reason}",
+    "postgres.end_not_recorded": (
+        "the end of a create was not recorded, so that it is pending for the settle time: {reason}"
+    ),
+    "postgres.delete_not_recorded": (
+        "a delete was not recorded, so that its object is not created again for the settle time: {reason}"
+    ),
     "postgres.not_open": "this Postgres is not open: use it with async with, and keep it open while you call",
     "postgres.other_event_loop": "this Postgres belongs to another event loop: make one inside each loop that calls",
     "postgres.forked": (
         "this Postgres was used before the process was forked, and its connections belong to the parent: make a new "
         "one in each child, after the fork"
     ),
+    # Settings.
+    "postgres.settle_too_short": (
+        "settle must be at least {least:g} s with shared creates (upload_timeout, grace and 10 s), and was "
+        "{settle:g} s."
+    ),
+    "postgres.invalid_on_outage": 'on_outage must be "closed" or Share(processes), and was {value}.',
     # The schema.
     "postgres.schema_missing": (
         "the database {database} has no schema facturaonline: run facturaonline postgres install --database URL."

@@ -1,4 +1,4 @@
-"""Stores for the contract: of a session, of a run's journal, and one that several processes share over a network."""
+"""Stores for the contract: of a session, of a run's journal, and those that several processes share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterato
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from attrs import define, evolve, field, frozen
 
 from facturaonline_async import NotSentError
@@ -21,7 +22,18 @@ from facturaonline_async.provision._engine.step_store import StepStore
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import SERIES, Step
 
-__all__ = ["OWNER", "SETTLE", "STORES", "Network", "RemoteStore", "key", "steps_of", "two_processes", "written"]
+__all__ = [
+    "OWNER",
+    "SETTLE",
+    "STORES",
+    "Network",
+    "RemoteStore",
+    "key",
+    "params",
+    "steps_of",
+    "two_processes",
+    "written",
+]
 
 SETTLE = 30.0
 OWNER = "EKU9003173C9"
@@ -252,11 +264,41 @@ async def shared(_: Path) -> AsyncIterator[tuple[Store, Store]]:
     yield two_processes(Network(latency=0.2, loss=0.3))
 
 
+@asynccontextmanager
+async def postgres(path: Path) -> AsyncIterator[tuple[Store, Store]]:
+    """Open the store of two processes in PostgreSQL; each path has objects of its own."""
+    from tests.postgres.virtual import virtual_creates  # noqa: PLC0415  # the other stores need no driver
+
+    async with virtual_creates(str(path), SETTLE) as both:
+        yield both
+
+
+@asynccontextmanager
+async def postgres_shared(path: Path) -> AsyncIterator[tuple[Store, Store]]:
+    """Open the memories of two sessions over PostgreSQL."""
+    async with postgres(path) as both:
+        one, other = (LayeredStore(MemoryStore(PendingCreates(), SETTLE), below) for below in both)
+        yield one, other
+
+
 STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[tuple[Store, Store]]]] = {
     "memory": memory,
     "journal": journal,
     "remote": remote,
     "layered": layered,
     "shared": shared,
+    "postgres": postgres,
+    "postgres_shared": postgres_shared,
 }
 """Each opens a store, and the same one as another task or process has it."""
+
+
+def params(*but: str) -> list[object]:
+    """Return the names of the stores as parameters of tests.
+
+    Args:
+        *but: names to leave out.
+
+    """
+    names = [name for name in STORES if name not in but]
+    return [pytest.param(name, marks=pytest.mark.postgres) if "postgres" in name else name for name in names]

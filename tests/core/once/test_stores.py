@@ -17,13 +17,24 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Result, Seen, Store
 from facturaonline_async.provision import JournalError
 from tests.core.once import worlds
-from tests.core.once.stores import OWNER, SETTLE, STORES, Network, journal, key, steps_of, two_processes, written
+from tests.core.once.stores import (
+    OWNER,
+    SETTLE,
+    STORES,
+    Network,
+    journal,
+    key,
+    params,
+    steps_of,
+    two_processes,
+    written,
+)
 from tests.core.once.toy import Attempts, Cliente, Toy, ToyApi
 
 pytestmark = pytest.mark.virtual_clock
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=params())
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
     async with STORES[request.param](tmp_path) as both:
         yield both
@@ -187,7 +198,7 @@ async def test_an_unreadable_yes_stays_pending_beyond_the_settle_time(store: Sto
 
 
 # A journal alone says DONE, and a run creates no such step.
-shared_store = pytest.mark.parametrize("name", [each for each in STORES if each != "journal"])
+shared_store = pytest.mark.parametrize("name", params("journal"))
 
 
 @shared_store
@@ -405,7 +416,7 @@ async def test_a_create_cancelled_in_flight_is_pending(store: Store) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("name", ["memory", "remote", "layered", "shared"])
+@pytest.mark.parametrize("name", params("journal"))
 async def test_many_tasks_create_each_object_once(name: str, seed: int, tmp_path: Path) -> None:
     """Answers are lost, lists lag, and the store itself is slow and loses answers."""
     api = ToyApi(lag=0.5, latency=0.3, loss=0.3, dice=random.Random(seed))
@@ -428,7 +439,7 @@ async def test_many_tasks_create_each_object_once(name: str, seed: int, tmp_path
     assert sorted(each.letra for _, each in api.made) == ["A", "B", "C"]
 
 
-@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("name", params())
 def test_drawn_worlds_have_each_object_once(name: str) -> None:
     """Lost answers, late lists, refusals, cancelled callers and killed processes; `nox -s worlds` draws thousands."""
     assert [seed for seed in range(25) if worlds.duplicates(name, seed)] == []
