@@ -152,6 +152,7 @@ class Engine:
         body: Body | None = None,
         verify: Verify | None = None,
         until: float | None = None,
+        on_start: Callable[[], None] | None = None,
     ) -> envelope.Reply:
         """Send one call, retry it where that is safe, and return the API's reply.
 
@@ -163,6 +164,7 @@ class Engine:
             body: Body of the request.
             verify: Reads whether the call was done if its outcome is unknown. If so, the reply is empty.
             until: Time of the loop's clock that replaces ``Config.deadline``.
+            on_start: Called when the limiter has started an attempt. It must not raise.
 
         Raises:
             FacturaOnlineError: The kind of the error says whether the call was done.
@@ -176,6 +178,8 @@ class Engine:
         while True:
             if not self.try_start(call, loop, until):
                 await self.acquire_slot(call, until)
+            if on_start is not None:
+                on_start()
             try:
                 outcome = await self.transport.attempt(call, loop)
             finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 
 from attrs import define, evolve, field, frozen
@@ -175,7 +175,10 @@ class EmpresaService:
                 may work a moment later.
 
         """
-        empresa = await self._read(uid)
+        return await self._get_verified(uid, rfc)
+
+    async def _get_verified(self, uid: int | str, rfc: str, on_start: Callable[[], None] | None = None) -> Empresa:
+        empresa = await self._read(uid, on_start)
         problem = self._problem(empresa, str(uid))
         if not problem and not same_rfc(empresa.rfc, rfc):
             problem = (
@@ -377,8 +380,8 @@ class EmpresaService:
         """`Empresa.key_mark` of this client's own API key."""
         return hash(self._credentials.api_key.reveal())
 
-    async def _read(self, uid: int | str) -> Empresa:
-        reply = await self._engine.send(wire.GET, self._credentials, uid=uid)
+    async def _read(self, uid: int | str, on_start: Callable[[], None] | None = None) -> Empresa:
+        reply = await self._engine.send(wire.GET, self._credentials, uid=uid, on_start=on_start)
         return _read_row(reply)
 
     def _problem(self, empresa: Empresa, uid: str) -> str:
@@ -448,20 +451,23 @@ class EmpresaService:
         return evolve(empresa, keys_problem=str(problem))
 
 
-async def get_with_keys(empresas: EmpresaService, uid: str, *, rfc: str) -> Empresa | None:
+async def get_with_keys(
+    empresas: EmpresaService, uid: str, *, rfc: str, on_start: Callable[[], None] | None = None
+) -> Empresa | None:
     """Return a company after verifying it and its keys; None if it has no keys yet.
 
     Args:
         empresas: service with the main keys.
         uid: the API's identifier of the company.
         rfc: the RFC that it must have.
+        on_start: called when the limiter has started the read.
 
     Raises:
         NotFoundError: there is no such company, or it is not readable yet.
         UnreadableAnswerError: the answer is about another company, or gives another company's keys.
 
     """
-    empresa = await empresas.get_verified(uid, rfc=rfc)
+    empresa = await empresas._get_verified(uid, rfc, on_start)  # noqa: SLF001  # not for users
     return empresa if empresa.api_key and empresa.secret_key else None
 
 

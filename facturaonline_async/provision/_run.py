@@ -41,9 +41,9 @@ from facturaonline_async.sello._check_in_thread import check_in_thread, import_c
 __all__ = ["Run", "provision"]
 
 _LOOKAHEAD = 4
-"""Maximum number of rows that are prepared or wait for the start of their create.
+"""Maximum number of rows that are prepared or wait for the start of their first call.
 
-A further row begins when there are fewer. So the limiter always has a create to start, and rows in progress are
+A further row begins when there are fewer. So the limiter always has a call to start, and rows in progress are
 finished before many others begin.
 """
 
@@ -101,8 +101,8 @@ async def provision(
             The file is created if it does not exist, readable by its owner only. A journal holds no payload and no
             secret. None: no journal.
         concurrency: maximum number of rows in progress at a time. Fewer are in progress while fewer keep the rate
-            limiter busy: a further row begins when less than four wait for the start of their create. So the rows in
-            progress follow rate times latency: at 10 creates a second and 6 s for a row, about 60. Default: 128.
+            limiter busy: a row begins when less than four others wait for the start of their first call. So the rows
+            in progress follow rate times latency: at 10 creates a second and 6 s for a row, about 60. Default: 128.
         settle: seconds after which the API's lists certainly show a create that took effect; None: ``Config.settle``.
         existing: what to do with a company that exists: "adopt" does not change it, "update" changes it to the plan's
             data, "fail" makes the row fail. A row of the plan may override it.
@@ -338,7 +338,6 @@ class Run:
             await self._restore(progress)
             try:
                 await self._companies.ensure(progress)
-                progress.started()
                 await self._companies.connect(progress)
             except JournalError:
                 raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import Counter
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from attrs import define
 
 from facturaonline_async import Config
 from facturaonline_async._endpoint_names import ENDPOINT_NAMES
-from facturaonline_async.provision import Run, provision
+from facturaonline_async.provision import Existing, Run, provision
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from tests.provision.stage import Stage, slow
 from tests.provision.test_model import plan_of
@@ -71,11 +70,12 @@ class Pace:
     audit: Counter[str]
 
 
-@functools.cache
-def play(companies: int, latency: float, *, concurrency: int | None = None, **config: Any) -> Pace:
+def play(
+    companies: int, latency: float, *, concurrency: int | None = None, existing: Existing | None = None, **config: Any
+) -> Pace:
     """Carry out a plan with three series for each company; each call takes so many seconds.
 
-    Limits and settings are the library's own, unless given.
+    Limits and settings are the library's own, unless given. With `existing`, all companies exist before.
     """
 
     async def main() -> Pace:
@@ -93,7 +93,11 @@ def play(companies: int, latency: float, *, concurrency: int | None = None, **co
             finally:
                 active -= 1
 
-        own: Any = {} if concurrency is None else {"concurrency": concurrency}
+        plan = plan_of([3] * companies)
+        for row in plan if existing is not None else ():
+            stage.state.add_empresa({"rfc": row.rfc})
+        given = {"concurrency": concurrency, "existing": existing}
+        own: Any = {name: value for name, value in given.items() if value is not None}
         clock = asyncio.get_running_loop().time
         times: list[float] = []
         before = Counter[str]()
@@ -101,7 +105,7 @@ def play(companies: int, latency: float, *, concurrency: int | None = None, **co
             patch.setattr(Run, "_process", counted)
             async with (
                 stage.session(**DEFAULTS | config) as client,
-                provision(client, plan_of([3] * companies), **own) as run,
+                provision(client, plan, **own) as run,
             ):
                 async for outcome in run:
                     assert all(serie.uid for serie in outcome.series), outcome

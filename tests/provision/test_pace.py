@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from facturaonline_async import Config, FacturaOnline, Rate
-from facturaonline_async.errors import AuthenticationError
-from facturaonline_async.provision import JournalError, _run, provision
+from facturaonline_async.errors import AuthenticationError, OutcomeUnknownError
+from facturaonline_async.provision import Existing, JournalError, _run, provision
 from tests.provision.pace import CHAIN, ideal, play
-from tests.provision.stage import EMPRESAS, Stage, answered, slow, staged
+from tests.provision.stage import EMPRESAS, Stage, answered, delayed, lost, slow, staged, until
 from tests.provision.test_model import plan_of
 from tests.provision.world import VirtualJournal
 
@@ -28,35 +28,76 @@ START = 2
 
 @pytest.mark.parametrize(("latency", "bound"), [(0.0, 1.02), (0.3, 1.05), (1.0, 1.08)])
 def test_a_job_takes_what_its_limits_and_the_latency_need(latency: float, bound: float) -> None:
+    """No more rows are in progress than that takes: those in their chain, the first burst, and a few that wait.
+
+    The audit ends three calls after the settle time: the list of the last company's series, and two pages of companies.
+    """
     pace = play(COMPANIES, latency)
     assert pace.seconds == pytest.approx(ideal(COMPANIES, latency) + START * latency)
     assert pace.seconds <= bound * ideal(COMPANIES, latency)
-
-
-@pytest.mark.parametrize("latency", [0.0, 0.3, 1.0])
-def test_the_audit_ends_three_calls_after_the_settle_time(latency: float) -> None:
-    """They are the list of the last company's series, and two pages of companies."""
-    pace = play(COMPANIES, latency)
+    in_chain = RATE * len(CHAIN) * latency
+    assert in_chain <= pace.most <= in_chain + RATE + LOOKAHEAD
     assert pace.end <= pace.seconds + Config().settle + 3 * latency + 0.01
 
 
-@pytest.mark.parametrize("latency", [0.0, 0.3, 1.0])
-def test_rows_in_progress_follow_rate_and_latency(latency: float) -> None:
-    """They are the rows between their create and their outcome, the first burst, and a few that wait for a start."""
-    in_chain = RATE * len(CHAIN) * latency
-    assert in_chain <= play(COMPANIES, latency).most <= in_chain + RATE + LOOKAHEAD
+@pytest.mark.parametrize(("existing", "chain"), [("adopt", CHAIN[2:]), ("update", CHAIN[1:])])
+def test_companies_that_exist_take_what_their_limits_need(existing: Existing, chain: tuple[str, ...]) -> None:
+    """Their chain has a read in the place of the create, an update or none, and no proof of the keys."""
+    pace = play(60, 1.0, existing=existing)
+    assert pace.seconds == pytest.approx(ideal(60, 1.0) + (START + len(chain) - len(CHAIN)) * 1.0)
+    assert pace.most <= RATE * len(chain) + RATE + LOOKAHEAD
 
 
 def test_concurrency_bounds_the_rows_in_progress() -> None:
     assert play(50, 1.0, concurrency=7).most == 7
 
 
-def test_a_rate_of_the_host_does_not_delay_the_first_rows_by_further_ones() -> None:
+@pytest.mark.parametrize(("existing", "calls"), [(None, 8), ("adopt", 6), ("update", 7)])
+def test_a_rate_of_the_host_does_not_delay_the_first_rows_by_further_ones(
+    existing: Existing | None, calls: int
+) -> None:
     """A row in progress is finished instead of many that begin."""
-    pace = play(100, 0.3, rates=(), host_rates=Rate(10, 1))
+    pace = play(60, 0.3, existing=existing, rates=(), host_rates=Rate(10, 1))
     assert pace.most <= 35
     assert pace.first <= 15
-    assert pace.seconds == pytest.approx(100 * 8 / 10, rel=0.02)
+    assert pace.seconds == pytest.approx(60 * calls / 10, rel=0.05)
+
+
+@staged()
+async def test_rows_that_wait_for_another_task_of_the_session_do_not_delay_others(
+    stage: Stage, client: FacturaOnline
+) -> None:
+    """Direct ensures of the first companies take long; their rows wait for them."""
+    plan = plan_of([0] * 20)
+    first, others = plan.rows[: 2 * LOOKAHEAD], plan.rows[2 * LOOKAHEAD :]
+    async with asyncio.TaskGroup() as group:
+        for row in first:
+            stage.on(EMPRESAS, delayed(slow(0), before=50), about=row.rfc)
+            group.create_task(client.empresas.ensure(await row.load()))
+        await until(lambda: stage.count(EMPRESAS) == len(first))
+        began = asyncio.get_running_loop().time()
+        async with provision(client, plan, audit=False) as run:
+            outcomes = aiter(run)
+            assert {(await anext(outcomes)).rfc for _ in others} == {row.rfc for row in others}
+            assert asyncio.get_running_loop().time() - began < 10
+            assert {(await anext(outcomes)).state for _ in first} == {"adopted"}
+
+
+@staged()
+async def test_rows_that_have_to_list_first_do_not_delay_others(stage: Stage, client: FacturaOnline) -> None:
+    """Direct ensures of the first companies got no answer, so that their rows list before they create."""
+    plan = plan_of([0] * 20)
+    first, others = plan.rows[: 2 * LOOKAHEAD], plan.rows[2 * LOOKAHEAD :]
+    for row in first:
+        stage.on(EMPRESAS, lost(), about=row.rfc, times=1)
+    ensures = [client.empresas.ensure(await row.load()) for row in first]
+    assert {type(error) for error in await asyncio.gather(*ensures, return_exceptions=True)} == {OutcomeUnknownError}
+    stage.on("empresas.list", slow(50), skip=START)
+    began = asyncio.get_running_loop().time()
+    async with provision(client, plan, audit=False) as run:
+        outcomes = aiter(run)
+        assert {(await anext(outcomes)).rfc for _ in others} == {row.rfc for row in others}
+        assert asyncio.get_running_loop().time() - began < 10
 
 
 def test_a_new_company_with_three_series_takes_eight_calls_and_one_of_the_audit() -> None:

@@ -14,6 +14,10 @@ class KeyedLock:
     def __init__(self) -> None:
         self._locks: dict[Hashable, _Lock] = {}
 
+    def is_held(self, key: Hashable) -> bool:
+        """Return whether a task holds the lock of `key`."""
+        return key in self._locks
+
     def hold(self, key: Hashable) -> _Hold:
         """Hold the lock of `key` inside the ``async with``."""
         return _Hold(self._locks, key)

@@ -71,7 +71,8 @@ class Creator:
         Args:
             step: a PLANNED step, which a list of this run lacks.
             desired: the company or serie.
-            on_begin: called when the limiter has granted the create a start.
+            on_begin: called, perhaps several times, when the limiter has started the create, or when the create waits
+                for something else.
 
         Raises:
             AuthenticationError: the API refused the keys; the step is FAILED.
@@ -80,6 +81,8 @@ class Creator:
         """
         assert self._subscription is not None  # noqa: S101  # inside `subscribed`
         step.reason = ""
+        if on_begin is not None and self.locks.is_held(desired.key):
+            on_begin()
         async with self.locks.hold(desired.key):
             with self._steps.bound(desired.key, step, on_begin):
                 try:

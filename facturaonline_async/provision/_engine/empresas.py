@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 from attrs import define, field, fields
@@ -138,7 +139,9 @@ class EmpresaSteps:
         if nueva is not None:
             step.digest = self.recorder.empresa_digest(nueva)
         if nueva is not None and existing == "update":
-            progress.own = await self._connect_own(uid, step.rfc)  # first: verify that the uid is this company's
+            progress.own = await self._connect_own(
+                uid, step.rfc, progress.started
+            )  # first: verify that the uid is this company's
             await self._empresas.update(uid, _changes(nueva), validate=False)
         how = Origin.UPDATED if existing == "update" else Origin.ADOPTED
         step.state, step.origin, step.uid, step.reason = StepState.DONE, how, uid, ""
@@ -191,7 +194,7 @@ class EmpresaSteps:
             return
         assert step.uid is not None  # noqa: S101  # a company's create or a list returned it
         try:
-            progress.own = progress.own or await self._connect_own(step.uid, step.rfc)
+            progress.own = progress.own or await self._connect_own(step.uid, step.rfc, progress.started)
         except UnreadableAnswerError as error:
             was_verified = any(serie.sends for serie in progress.series)  # sent with this company's keys
             if error.is_transient or step.origin is not Origin.CREATED or was_verified:
@@ -239,12 +242,13 @@ class EmpresaSteps:
         await self.recorder.save(step)
         return step.state is StepState.DONE
 
-    async def _connect_own(self, uid: str, rfc: str) -> FacturaOnline:
+    async def _connect_own(self, uid: str, rfc: str, on_start: Callable[[], None] | None = None) -> FacturaOnline:
         """Poll the company until it is readable, and return a client with its own keys.
 
         Args:
             uid: the company's uid.
             rfc: the RFC that it must have.
+            on_start: called, perhaps several times, when the limiter has started a read.
 
         Raises:
             UnreadableAnswerError: it was not readable before the deadline, or its keys belong to another company, in
@@ -255,7 +259,7 @@ class EmpresaSteps:
             message("run.company_not_readable_yet", uid=uid), endpoint="empresas.get", uid=uid
         )
 
-        read = partial(get_with_keys, self._empresas, uid, rfc=rfc)
+        read = partial(get_with_keys, self._empresas, uid, rfc=rfc, on_start=on_start)
         return self.client.for_empresa(await poll_until(engine_of(self.client), read, problem=problem))
 
 

@@ -36,7 +36,7 @@ class RowProgress:
         readable_by: moment of the loop's clock when that step must be readable; 0 if there is none.
         is_new: True until this run has processed the row once.
         is_restored: whether the steps were loaded from the journal.
-        on_start: called when the row has its first start, or needs none; None afterwards.
+        on_start: called when the row makes way for the next one; None afterwards. See `started`.
 
     """
 
@@ -62,7 +62,10 @@ class RowProgress:
         return cls(row, Step(number=row.number, owner=rfc), series)
 
     def started(self) -> None:
-        """Report that the rate limiter let the row start, or that its company is not sent."""
+        """Let another row begin.
+
+        The limiter has started the row's first call, or the row waits for something else.
+        """
         on_start, self.on_start = self.on_start, None
         if on_start is not None:
             on_start()

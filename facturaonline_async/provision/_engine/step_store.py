@@ -62,7 +62,7 @@ class StepStore:
         Args:
             key: Key of the create.
             step: The step.
-            on_begin: Called when the limiter has granted the create a start.
+            on_begin: Called whenever the create begins, or has to list first.
 
         """
         if step.state is StepState.INTENT:
@@ -84,8 +84,11 @@ class StepStore:
             StoppedError: The run was stopped.
 
         """
+        keys = list(keys)
         if self.stopping.is_set():
             raise StoppedError(stopped(max(self._steps[key].sends for key in keys)))
+        for key in keys:
+            self._report_begin(key)  # the list may take long
         return {key: Seen(key, step.sends, _pending(step, self.settle)) for key in keys for step in [self._steps[key]]}
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
@@ -103,8 +106,7 @@ class StepStore:
             before = step.sends
         if not isinstance(before, int) or (step.sends != before and self._nonces.get(key) != nonce):
             return None
-        if (on_begin := self._on_begin.pop(key, None)) is not None:
-            on_begin()
+        self._report_begin(key)
         self._nonces[key] = nonce
         asked_at = shared_clock() if self.recorder.is_shared else None
         step.state, step.reason, step.sends = StepState.INTENT, "", before + 1
@@ -115,6 +117,10 @@ class StepStore:
             self.recorder.save_nowait(step)
             raise
         return Grant(key, before, asked_at)
+
+    def _report_begin(self, key: Key) -> None:
+        if (on_begin := self._on_begin.get(key)) is not None:
+            on_begin()
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Write the outcome of a create, or what a list showed; see `Store.end`."""
