@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 
@@ -70,6 +71,13 @@ async def write(path: Path, steps: Sequence[Step]) -> None:
 async def fill(journal: SqliteJournal, steps: Sequence[Step]) -> None:
     await journal.adjust(add=steps)
     await journal.adjust(save=[step for step in steps if step.state is not StepState.PLANNED])
+
+
+async def all_steps(journal: Journal) -> list[Step]:
+    """Return all steps of an open journal, as the comparison with a plan reads them."""
+    rfcs, _ = await journal.owners(limit=10_000)
+    found = await journal.steps_of_rows(rfcs)
+    return [step for steps in found.values() for step in steps]
 
 
 def alter(path: Path, *statements: str, **values: float) -> None:

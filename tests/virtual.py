@@ -161,7 +161,8 @@ def _running() -> VirtualLoop | None:
     return loop if isinstance(loop, VirtualLoop) else None
 
 
-async def _run_sync(*args: Any, **how: Any) -> Any:
+async def run_sync(*args: Any, **how: Any) -> Any:
+    """Call a function in a thread, as `anyio.to_thread.run_sync` does; on a virtual clock, no time passes meanwhile."""
     loop = _running()
     with loop.held() if loop is not None else nullcontext():
         return await _real_run_sync(*args, **how)
@@ -183,7 +184,7 @@ def clocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in _READERS:
             patch.setattr(module, "time", clock)
-        patch.setattr(anyio.to_thread, "run_sync", _run_sync)
+        patch.setattr(anyio.to_thread, "run_sync", run_sync)
         patch.setattr(SqliteJournal, "_submit", _submit)
         yield
     _clock[:] = before

@@ -95,7 +95,7 @@ _READ_STEPS: Final = "SELECT * FROM facturaonline.read_steps_v1(%s, %s, %s, %s, 
 _READ_BASELINE: Final = "SELECT * FROM facturaonline.read_baseline_v1(%s, %s)"
 
 #: Place of `Step.due` in a row of `_READ_STEPS`, and of the cursor.
-_DUE, _CURSOR = 7, 11
+_OWNER, _DUE, _CURSOR = 1, 7, 11
 
 
 @frozen
@@ -476,16 +476,24 @@ class PostgresJournal:
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order."""
-        return list(map(_step, await self._read(_READ_STEPS, [rfc], False, 0, _NO_LIMIT)))  # noqa: FBT003
+        return (await self.steps_of_rows([rfc])).get(rfc, [])
+
+    async def steps_of_rows(self, rfcs: Sequence[str]) -> dict[str, list[Step]]:
+        """Return the steps of several companies; see `Journal.steps_of_rows`."""
+        found: dict[str, list[Step]] = {}
+        for row in await self._read(_READ_STEPS, list(rfcs), False, 0, _NO_LIMIT):  # noqa: FBT003
+            step = _step(row)
+            found.setdefault(step.owner, []).append(step)
+        return found
 
     async def open_companies(self) -> list[Step]:
         """Return the steps of companies whose create may have been done."""
         return list(map(_step, await self._read(_READ_STEPS, None, True, 0, _NO_LIMIT)))  # noqa: FBT003
 
-    async def all_steps(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
-        """Return a page of steps, and the cursor of the next page (0: no more)."""
+    async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
+        """Return the RFCs of a page of steps, and the cursor of the next page."""
         rows = await self._read(_READ_STEPS, None, False, after, limit)  # noqa: FBT003
-        return list(map(_step, rows)), rows[-1][_CURSOR] if len(rows) == limit else 0
+        return list(dict.fromkeys(row[_OWNER] for row in rows)), rows[-1][_CURSOR] if len(rows) == limit else 0
 
     async def end_audit(self) -> None:
         """Record that the final audit found every company exactly once."""

@@ -9,7 +9,7 @@ from attrs import define
 
 from facturaonline_async._core.once.states import Origin, StepState
 
-__all__ = ["NOT_TRIED", "Origin", "Step", "StepState"]
+__all__ = ["EMPRESAS", "NOT_TRIED", "SERIES", "Origin", "Step", "StepState"]
 
 #: Start of the code of the reason of a step that is PLANNED because it was not tried.
 NOT_TRIED: Final = "run.not_tried_"
@@ -19,6 +19,7 @@ NOT_TRIED: Final = "run.not_tried_"
 EMPRESAS: Final = "empresas"
 SERIES: Final = "series"
 
+_UNSENT_STATES: Final = frozenset({StepState.PLANNED, StepState.FAILED})
 _SEPARATOR: Final = "\t"
 """Between the parts of a natural key: no part holds a control character."""
 
@@ -164,9 +165,7 @@ class Step:
 
         It may if no create that was sent can have taken effect.
         """
-        return self.state in {StepState.PLANNED, StepState.FAILED} or (
-            self.state is StepState.CONFLICT and not self.sends
-        )
+        return self.state in _UNSENT_STATES or (self.state is StepState.CONFLICT and not self.sends)
 
     @property
     def shown_state(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ __all__ = ["Sello", "read_file", "refuse_unsendable"]
 
 _MAX_FILE_BYTES: Final = 1 << 20
 """A file of the SAT has about 1.5 kB; a much larger one is some other file."""
+_CHUNK: Final = 1 << 16
 
 
 def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
@@ -38,11 +40,10 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
     """
     shown = printable_path(path) if field_name else ""
     try:
-        if Path(path).exists() and not Path(path).is_file():
+        if not stat.S_ISREG(Path(path).stat().st_mode):  # to open a pipe could block for ever
             fault = message("sello.not_a_file", name=field_name, path=shown)
         else:
-            with Path(path).open("rb") as file:
-                content = file.read(_MAX_FILE_BYTES + 1)
+            content = _read_bounded(path)
             if 0 < len(content) <= _MAX_FILE_BYTES:
                 return content
             if content:
@@ -53,6 +54,15 @@ def read_file(field_name: str, path: str | os.PathLike[str]) -> bytes:
         reason = getattr(problem, "strerror", None) or type(problem).__name__
         fault = message("sello.file_unreadable", name=field_name, path=shown, reason=reason)
     raise InvalidInputError(fault, field=field_name)
+
+
+def _read_bounded(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file, or the first ones if it is larger than 1 MiB."""
+    with Path(path).open("rb", buffering=0) as file:
+        content = file.read(_CHUNK)
+        while len(content) <= _MAX_FILE_BYTES and (more := file.read(_CHUNK)):
+            content += more
+    return content
 
 
 def refuse_unsendable(sello: Sello, cer: str, key: str, password: str) -> None:

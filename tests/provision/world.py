@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+import anyio.to_thread
 import pytest
 from attrs import define, field
 
@@ -32,6 +33,7 @@ from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.testing._emulator import empresas, series, state
 from facturaonline_async.testing._emulator.dispatch import Api, ReceivedRequest
 from facturaonline_async.testing._emulator.initial_data import main_row
+from tests.virtual import run_sync
 
 T = TypeVar("T")
 
@@ -255,6 +257,7 @@ class World:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Transport, "attempt", attempt)
             patch.setattr(_run, "SqliteJournalStore", lambda _: SimpleNamespace(open=opened))
+            patch.setattr(anyio.to_thread, "run_sync", run_sync)
             for module in (
                 audit,
                 run_series,

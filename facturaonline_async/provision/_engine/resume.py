@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Final
 
+import anyio.to_thread
 from attrs import define, field
 
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
+from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.row_progress import RowProgress, state
-from facturaonline_async.provision._journal.digests import changed_columns, empresa_digest
+from facturaonline_async.provision._journal.digests import changed_since
 from facturaonline_async.provision._journal.protocol import Journal
-from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow
+from facturaonline_async.provision._plan.file_rows import FileRow
+from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, PlanSerie
 from facturaonline_async.provision._report import RunReport
 from facturaonline_async.provision._steps import EMPRESAS, SERIES, Step, split_key
 
 __all__ = ["Resumed", "begin", "restore"]
 
 _Baseline = tuple[str, str, str, str]
+
+_ROWS: Final = 50
+"""Rows that are compared together: one read of the journal, one call of a thread, and 2 ms of the event loop."""
 
 
 @define
@@ -70,8 +78,9 @@ async def begin(
     """
     comparison = _PlanDiff(journal, inventory, report, settle)
     if not await journal.is_empty():
-        for row in plan:
-            await comparison.compare_row(row)
+        rows = iter(plan)
+        while some := list(islice(rows, _ROWS)):
+            await comparison.compare(some)
         await comparison.find_removed()
         await comparison.commit()
         return comparison.resumed
@@ -139,56 +148,117 @@ class _PlanDiff:
     _unsent: set[str] = field(factory=set, init=False)  # RFCs whose company was never sent
     _problems: list[PlanProblem] = field(factory=list, init=False)
 
-    async def compare_row(self, row: PlanRow) -> None:
-        """Compare one row with its steps in the journal."""
-        rfc = normalize_rfc(row.rfc)
-        self._seen.add(rfc)
-        known = {step.primary_key: step for step in await self.journal.steps_of_row(rfc)}
-        progress = RowProgress.of(row, rfc)
-        steps = [known.pop(step.primary_key, None) for step in progress.steps]
-        self._add += [fresh for fresh, step in zip(progress.steps, steps, strict=True) if step is None]
+    async def compare(self, rows: Sequence[PlanRow]) -> None:
+        """Compare some rows with their steps in the journal."""
+        plan = {normalize_rfc(row.rfc): row for row in rows}
+        self._seen.update(plan)
+        journal = await self.journal.steps_of_rows(list(plan))
+        changed = await self._changed_companies(plan, journal)
+        for rfc, row in plan.items():
+            self._compare_row(row, rfc, journal.get(rfc, ()), changed.get(rfc, ()))
+
+    async def _changed_companies(
+        self, plan: Mapping[str, PlanRow], journal: Mapping[str, Sequence[Step]]
+    ) -> dict[str, list[str]]:
+        """Return the columns in which companies have changed since they were sent.
+
+        The result is by RFC. A company whose files can no longer be read counts as unchanged: its data are not sent
+        again.
+        """
+        sent: dict[str, tuple[FileRow | NuevaEmpresa, bytes]] = {}
+        for step in chain.from_iterable(journal.values()):
+            if step.is_empresa and not step.may_change and step.digest is not None:
+                row = plan[step.rfc]
+                found = row if isinstance(row, FileRow) else await _load(row)
+                if found is not None:
+                    sent[step.rfc] = found, step.digest
+
+        def compare() -> dict[str, list[str]]:
+            """Compare them all; this runs in a thread."""
+            return {rfc: self._changed_columns(found, digest) for rfc, (found, digest) in sent.items()}
+
+        return await anyio.to_thread.run_sync(compare) if sent else {}
+
+    def _changed_columns(self, found: FileRow | NuevaEmpresa, digest: bytes) -> list[str]:
+        """Return the columns of a company that have changed since it was sent. Blocking.
+
+        Args:
+            found: its data, or the row whose files hold them.
+            digest: digest of the data that were sent.
+
+        """
+        try:
+            return changed_since(self.journal, digest, found.read() if isinstance(found, FileRow) else found)
+        except Exception:  # noqa: BLE001  # a finished company's data are not sent again
+            return []
+
+    def _compare_row(self, row: PlanRow, rfc: str, journal: Iterable[Step], changed: Sequence[str]) -> None:
+        """Compare one row with its steps in the journal.
+
+        Args:
+            row: the plan's row.
+            rfc: its RFC, normalised.
+            journal: its steps in the journal.
+            changed: columns of its company that have changed since it was sent.
+
+        """
+        known = {(step.kind, step.natural_key): step for step in journal}
+        empresa = known.pop((EMPRESAS, ()), None)
+        steps = [empresa, *(known.pop((SERIES, serie.key), None) for serie in row.series)]
         recorded = [step for step in steps if step is not None]
-        for step in recorded:
-            await self._update_step(row, step)
+        for step, wanted in zip(steps, (None, *row.series), strict=True):
+            if step is not None:
+                if not step.may_change and (change := self._change(step, wanted, changed)):
+                    self._add_problem(row.number, step, change)
+                self._update_step(step, row.number)
         for step in known.values():
             self._drop_step(step, row.number)
-        if steps[0] is None or steps[0].may_change:
+        if empresa is None or empresa.may_change:
             self._unsent.add(rfc)
         # Series that wait for their audit are listed with their company's keys: the row is opened for that.
         is_audited = not (self.report.has_audit and any(step.is_unaudited for step in recorded if not step.is_empresa))
         if len(recorded) == len(steps) and all(step.is_verified for step in recorded) and is_audited:
             self._close_row(recorded)
-        elif any(step.state is not StepState.PLANNED for step in recorded):
+            return
+        progress = RowProgress.of(row, rfc)
+        self._add += [new for new, step in zip(progress.steps, steps, strict=True) if step is None]
+        if any(step.state is not StepState.PLANNED for step in recorded):
             progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))
             for step in recorded:
                 step.is_earlier = step.state is StepState.DONE
             self.resumed.open[rfc] = progress
 
-    async def _update_step(self, row: PlanRow, step: Step) -> None:
-        """Prepare a step of the journal for this run; check that its data are the same."""
+    def _change(self, step: Step, wanted: PlanSerie | None, changed: Sequence[str]) -> Message | None:
+        """Return how a step that was sent differs from the plan, or None.
+
+        Args:
+            step: a step of the journal.
+            wanted: the plan's serie; None for a company.
+            changed: changed columns of the company.
+
+        """
+        if wanted is None:
+            if not changed:
+                return None
+            return message("run.company_changed", rfc=step.rfc, columns=", ".join(changed), count=len(changed))
+        if step.digest in {None, self.journal.digest(series.digest(wanted))}:
+            return None
+        # Only the folio can change: letra and tipo_documento are the key.
+        return message("run.folio_changed", rfc=step.rfc, serie=":".join(step.serie_key))
+
+    def _update_step(self, step: Step, number: int) -> None:
+        """Prepare a step of the journal for this run, in which its row has this number."""
         before = step.state, step.number, step.due, step.reason
         if step.may_change:
             step.state, step.reason = StepState.PLANNED, ""
-        elif step.digest is not None and (digest := await self._digest(row, step)) not in {step.digest, None}:
-            self._add_problem(row.number, step, _changed(step, digest or b""))
         if step.state is StepState.INTENT:
             step.state, step.reason = StepState.UNKNOWN, message("run.ended_before_answer")
         if step.state is StepState.UNKNOWN:
             # Counted from now: the wall clock may have been set since the earlier moment was written.
             step.due = time.time() + self.settle
-        step.number = row.number
+        step.number = number
         if before != (step.state, step.number, step.due, step.reason):
             self._save.append(step)
-
-    async def _digest(self, row: PlanRow, step: Step) -> bytes | None:
-        """Return the digest of the plan's data, or None if they cannot be loaded."""
-        if not step.is_empresa:
-            (wanted,) = (serie for serie in row.series if serie.key == step.serie_key)
-            return self.journal.digest(series.digest(wanted))
-        try:
-            return empresa_digest(self.journal, await row.load())
-        except Exception:  # noqa: BLE001  # a finished company's data are not sent again
-            return None
 
     def _drop_step(self, step: Step, number: int) -> None:
         """Drop a serie that was removed from its row, or refuse that if it may exist."""
@@ -216,28 +286,28 @@ class _PlanDiff:
 
     def _close_row(self, steps: list[Step]) -> None:
         """Count a row that earlier runs finished."""
-        empresa, *series = steps
+        empresa, *others = steps
         self.resumed.closed.add(empresa.rfc)
         self.inventory.done[empresa.rfc] = empresa.uid or ""
         if empresa.is_unaudited:
             self.inventory.shows_at = max(self.inventory.shows_at, empresa.due)
-        self.report.empresas[state(empresa)] += 1
-        self.report.earlier_empresas[state(empresa)] += 1
-        for found in (self.report.series, self.report.earlier_series):
-            found.update(map(state, series))
+        for counts in (self.report.empresas, self.report.earlier_empresas):
+            counts[state(empresa)] += 1
+        states = [state(serie) for serie in others]
+        for counts in (self.report.series, self.report.earlier_series):
+            for each in states:
+                counts[each] += 1
 
     async def find_removed(self) -> None:
         """Find companies of the journal that were removed from the plan."""
         after, is_first = 0, True
-        removed: dict[str, list[Step]] = {}
         while after or is_first:
-            steps, after = await self.journal.all_steps(after)
+            rfcs, after = await self.journal.owners(after)
             is_first = False
-            for step in steps:
-                if step.rfc not in self._seen:
-                    removed.setdefault(step.rfc, []).append(step)
-        for rfc, steps in removed.items():
-            self._drop_company(rfc, steps)
+            if removed := [rfc for rfc in rfcs if rfc not in self._seen]:
+                for rfc, steps in (await self.journal.steps_of_rows(removed)).items():
+                    self._drop_company(rfc, steps)
+                self._seen.update(removed)
 
     async def commit(self) -> None:
         """Write all changes in one transaction, or refuse the plan.
@@ -258,9 +328,9 @@ class _PlanDiff:
         )
 
 
-def _changed(step: Step, digest: bytes) -> Message:
-    """Return the problem of a step that was sent with other data than the plan's."""
-    if not step.is_empresa:  # only the folio can change: letra and tipo_documento are the key
-        return message("run.folio_changed", rfc=step.rfc, serie=":".join(step.serie_key))
-    columns = changed_columns(step.digest or b"", digest)
-    return message("run.company_changed", rfc=step.rfc, columns=", ".join(columns), count=len(columns))
+async def _load(row: PlanRow) -> NuevaEmpresa | None:
+    """Return the data of a row, or None if they cannot be loaded."""
+    try:
+        return await row.load()
+    except Exception:  # noqa: BLE001  # a finished company's data are not sent again
+        return None

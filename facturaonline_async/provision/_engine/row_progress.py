@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from attrs import define
 
@@ -93,9 +94,12 @@ class RowProgress:
         ]
 
 
+_STATES: Final = {each.value: each for each in State}  # an enum's own look-up takes ten times as long
+
+
 def state(step: Step) -> State:
     """Return the final state of a step."""
-    return State.UNKNOWN if step.state is StepState.INTENT else State(step.shown_state)
+    return State.UNKNOWN if step.state is StepState.INTENT else _STATES[step.shown_state]
 
 
 def outcome(progress: RowProgress) -> RowOutcome:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
+from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from attrs import fields
@@ -19,7 +22,7 @@ from facturaonline_async.empresas._models import CorreoSmtp, NuevaEmpresa
 from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.sello import Sello
 
-__all__ = ["changed_columns", "empresa_digest", "payload"]
+__all__ = ["changed_columns", "changed_since", "empresa_digest", "payload"]
 
 _WHOLE: Final = 16
 """Length of the HMAC of all data, in bytes."""
@@ -36,12 +39,27 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
         nueva: the data.
 
     """
-    parts = _plain(nueva, passwords=False)
     tags = (
-        _name_tag(name) + journal.digest(json.dumps([name, parts[name]], sort_keys=True).encode())[:_TAG]
-        for name in sorted(parts)
+        _name_tag(name) + journal.digest(f'["{name}", {value}]'.encode())[:_TAG]
+        for name, value in _members(nueva, passwords=False)
     )
     return journal.digest(payload(nueva)) + b"".join(tags)
+
+
+def changed_since(journal: Journal, digest: bytes, nueva: NuevaEmpresa) -> list[str]:
+    """Return the columns of a plan that have changed since a digest was made.
+
+    It compares the HMAC of all data. Only if that differs, it makes those of the attributes, to name the columns.
+
+    Args:
+        journal: the journal that holds the digest.
+        digest: digest of the data that were sent.
+        nueva: the plan's data.
+
+    """
+    if hmac.compare_digest(digest[:_WHOLE], journal.digest(payload(nueva))):
+        return []
+    return changed_columns(digest, empresa_digest(journal, nueva))
 
 
 def changed_columns(before: bytes, now: bytes) -> list[str]:
@@ -66,29 +84,40 @@ def payload(nueva: NuevaEmpresa) -> bytes:
 
     Attributes with their default value are omitted, because later versions may have more of them.
     """
-    return json.dumps(_plain(nueva, passwords=True), sort_keys=True).encode()
+    return _to_json(nueva, passwords=True).encode()
 
 
-def _plain(value: Any, *, passwords: bool) -> Any:
-    """Convert a value to JSON types, without attributes that have their default."""
+def _to_json(value: Any, *, passwords: bool) -> str:
+    """Return a value as JSON, with bytes as base64 text.
+
+    The text is that of `json.dumps` with sorted keys. It takes a third of the time, because base64 needs no escapes.
+    """
     if isinstance(value, Secret):
-        return value.reveal()
+        value = value.reveal()
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
+        return f'"{base64.b64encode(value).decode("ascii")}"'
     if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        values = {
-            each.name: (getattr(value, each.name), each.default)
-            for each in fields(type(value))
-            if each.init and (passwords or each.name != "password")
-        }
-        return {
-            name: _plain(each, passwords=passwords)
-            for name, (each, default) in values.items()
-            if each not in (None, "", default)
-        }
-    return value
+        members = (f'"{name}": {each}' for name, each in _members(value, passwords=passwords))
+        return f"{{{', '.join(members)}}}"
+    return json.dumps(value)
 
 
+def _members(value: NuevaEmpresa | Sello | CorreoSmtp, *, passwords: bool) -> Iterator[tuple[str, str]]:
+    """Yield names and JSON of the attributes without their default, sorted."""
+    cls: type = type(value)
+    for name, default in _attributes(cls, passwords):
+        if (each := getattr(value, name)) not in (None, "", default):
+            yield name, _to_json(each, passwords=passwords)
+
+
+@cache
+def _attributes(cls: type, passwords: bool) -> tuple[tuple[str, Any], ...]:  # noqa: FBT001  # a cache takes positions
+    """Return the names and defaults of a class's attributes in a digest, sorted."""
+    found = [each for each in fields(cls) if each.init and (passwords or each.name != "password")]
+    return tuple(sorted((each.name, each.default) for each in found))
+
+
+@cache
 def _name_tag(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()[:_TAG]
 

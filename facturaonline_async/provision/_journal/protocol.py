@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from facturaonline_async.provision._steps import Step
@@ -120,19 +120,32 @@ class Journal(Protocol):
         """
         ...
 
+    async def steps_of_rows(self, rfcs: Sequence[str]) -> dict[str, list[Step]]:
+        """Return the steps of several companies and their series, by RFC.
+
+        The steps of a company are in the plan's order.
+
+        Args:
+            rfcs: RFCs of the companies, at most a thousand. One without steps is missing from the result.
+
+        """
+        ...
+
     async def open_companies(self) -> list[Step]:
         """Return the steps of companies whose create may have been done."""
         ...
 
-    async def all_steps(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
-        """Return a page of steps in the plan's order, and the cursor of the next page.
+    async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
+        """Return the RFCs of a page of steps in the plan's order.
+
+        An RFC may be on two pages.
 
         Args:
             after: Cursor of the page; 0: the first one.
-            limit: Maximum number of steps.
+            limit: Maximum number of steps on the page.
 
         Returns:
-            The steps, and the cursor of the next page; 0: there is none.
+            The RFCs, and the cursor of the next page; 0: there is none.
 
         """
         ...

@@ -313,7 +313,25 @@ class SqliteJournal:
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order."""
-        return await self._submit(lambda connection: _read_steps(connection, "WHERE owner = ? ORDER BY rowid", (rfc,)))
+        return (await self.steps_of_rows([rfc])).get(rfc, [])
+
+    async def steps_of_rows(self, rfcs: Sequence[str]) -> dict[str, list[Step]]:
+        """Return the steps of several companies and their series, in the plan's order.
+
+        Args:
+            rfcs: the companies' RFCs, at most some hundred. An RFC without steps is missing from the result.
+
+        """
+        where = f"WHERE owner IN ({', '.join('?' * len(rfcs))}) ORDER BY rowid"
+
+        def execute(connection: sqlite3.Connection) -> dict[str, list[Step]]:
+            """Select the steps, and group them by company."""
+            found: dict[str, list[Step]] = {}
+            for step in _read_steps(connection, where, rfcs):
+                found.setdefault(step.owner, []).append(step)
+            return found
+
+        return await self._submit(execute)
 
     async def open_companies(self) -> list[Step]:
         """Return the steps of companies whose create may have been done."""
@@ -377,21 +395,17 @@ class SqliteJournal:
 
         return await self._submit(execute)
 
-    async def all_steps(self, after: int = 0, limit: int = 1000) -> tuple[list[Step], int]:
-        """Return a page of steps, and the cursor of the next page (0: no more).
+    async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
+        """Return the RFCs of a page of steps, and the cursor of the next page.
 
-        Steps are in the plan's order.
+        The RFCs are in the plan's order; the cursor is 0 after the last page.
         """
+        statement = "SELECT owner, rowid FROM steps WHERE rowid > ? ORDER BY rowid LIMIT ?"
 
-        def execute(connection: sqlite3.Connection) -> tuple[list[Step], int]:
-            """Select a page of steps, and the row of the last one."""
-            steps = _read_steps(connection, "WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
-            if len(steps) < limit:
-                return steps, 0
-            last = connection.execute(
-                "SELECT rowid FROM steps WHERE owner = ? AND kind = ? AND natural_key = ?", steps[-1].primary_key
-            ).fetchone()
-            return steps, int(last[0])
+        def execute(connection: sqlite3.Connection) -> tuple[list[str], int]:
+            """Select the companies of a page of steps."""
+            rows = connection.execute(statement, (after, limit)).fetchall()
+            return list(dict.fromkeys(owner for owner, _ in rows)), rows[-1][1] if len(rows) == limit else 0
 
         return await self._submit(execute)
 
@@ -421,13 +435,26 @@ def _read_steps(connection: sqlite3.Connection, where: str, values: Sequence[obj
     return [read_step(row) for row in rows]
 
 
+_STATES: Final = {state.value: state for state in StepState}
+_ORIGINS: Final = {None: None} | {origin.value: origin for origin in Origin}
+
+
 def read_step(row: Sequence[Any]) -> Step:
     """Return the step of a database row with the values of `COLUMNS`."""
-    values = dict(zip(COLUMNS, row, strict=True))
-    values["state"] = StepState(values["state"])
-    values["origin"] = Origin(values["origin"]) if values["origin"] else None
-    values["natural_key"] = split_key(values["natural_key"])
-    return Step(**values)
+    number, owner, kind, natural_key, state, origin, uid, due, sends, digest, reason = row
+    return Step(
+        number=number,
+        owner=owner,
+        kind=kind,
+        natural_key=split_key(natural_key),
+        state=_STATES[state],
+        origin=_ORIGINS[origin],
+        uid=uid,
+        due=due,
+        sends=sends,
+        digest=digest,
+        reason=reason,
+    )
 
 
 def _close_abandoned(opening: asyncio.Future[OpenedJournal]) -> None:

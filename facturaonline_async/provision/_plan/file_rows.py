@@ -95,9 +95,15 @@ class FileRow:
             InvalidInputError: a file can no longer be read.
 
         """
-        return await anyio.to_thread.run_sync(self._load)
+        return await anyio.to_thread.run_sync(self.read)
 
-    def _load(self) -> NuevaEmpresa:
+    def read(self) -> NuevaEmpresa:
+        """Read the row's files, and return the company's data. Blocking.
+
+        Raises:
+            InvalidInputError: a file can no longer be read.
+
+        """
         return NuevaEmpresa(
             rfc=self.rfc,
             **self._values,

@@ -26,6 +26,7 @@ from facturaonline_async.provision import (
     _run as runs,
     provision,
 )
+from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.resume import restore
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
@@ -34,7 +35,7 @@ from facturaonline_async.sello import CheckReport
 from facturaonline_async.sello._check_in_thread import check_in_thread
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.conftest import QUICK
-from tests.plans import nueva, private_key
+from tests.plans import ROW, certify, nueva, private_key, written
 
 F, P, N = (PlanSerie(letra=letra, tipo_documento="factura", folio=1) for letra in "FPN")
 RFCS = [f"AAA010101{number:03}" for number in range(9)]
@@ -283,6 +284,30 @@ async def test_rows_that_may_exist_must_stay_in_the_plan(
             f"rfc: {RFCS[2]}: the company and its 2 series were removed from the plan, but may exist: put the row back",
         ]
     )
+
+
+async def test_rows_of_a_file_are_compared_in_batches(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "_ROWS", 2)
+    rows = [ROW | {"rfc": rfc, "cer": f"c/{rfc}.cer", "key": f"c/{rfc}.key"} for rfc in RFCS[:7]]
+    certify(tmp_path, RFCS)
+    await run(client, Plan.from_csv(written(tmp_path, rows)), tmp_path / "j")
+    report = await run(client, Plan.from_csv(written(tmp_path, rows)), tmp_path / "j")
+    assert (report.is_complete, report.earlier_empresas[State.CREATED]) == (True, 7)
+    rows[1] |= {"password": "another"}
+    rows[3] |= {"codpos": "01000"}
+    the_plan = Plan.from_csv(written(tmp_path, rows[:6]))
+    (tmp_path / "c" / f"{RFCS[4]}.cer").write_bytes(b"another")
+    (tmp_path / "c" / f"{RFCS[5]}.cer").unlink()  # what cannot be read any more counts as unchanged
+    reasons = await refused(client, emulator, the_plan, tmp_path / "j")
+    changed = "changed since it was sent: restore the old value, or use a new journal"
+    assert reasons == [
+        f"rfc: {RFCS[6]}: the company and its 2 series were removed from the plan, but may exist: put the row back",
+        f"row 3: {RFCS[1]}: its password has {changed}",
+        f"row 5: {RFCS[3]}: its codpos has {changed}",
+        f"row 6: {RFCS[4]}: its cer/key has {changed}",
+    ]
 
 
 async def test_unknown_rows_must_not_change_and_all_changes_are_named(

@@ -27,6 +27,7 @@ from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
+from tests.journals import all_steps
 from tests.provision.verdict import Verdict, judge
 from tests.provision.victim import make_plan
 
@@ -102,7 +103,7 @@ async def gap(path: Path) -> str:
 
 async def intents(path: Path) -> int:
     async with await SqliteJournal.open(path, **KEYS) as journal:
-        steps, _ = await journal.all_steps()
+        steps = await all_steps(journal)
         return sum(step.state is StepState.INTENT for step in steps)
 
 

@@ -21,6 +21,7 @@ from facturaonline_async.provision._journal.digests import empresa_digest
 from facturaonline_async.provision._steps import SERIES, Step
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
+from tests.journals import all_steps, rfc, row
 from tests.plans import nueva, private_key
 from tests.provision.journal.places import KEYS, Place, run
 from tests.provision.test_model import plan_of
@@ -51,7 +52,7 @@ async def test_a_saved_step_is_read_back_unchanged(place: Place) -> None:
         await journal.save(saved)
         assert await journal.steps_of_row(saved.rfc) == [step(7), saved]
     async with place.opened() as journal:
-        assert await journal.all_steps() == ([step(7), saved], 0)
+        assert await all_steps(journal) == [step(7), saved]
 
 
 async def test_the_moment_when_a_step_is_due_is_kept(place: Place) -> None:
@@ -81,7 +82,7 @@ async def test_adjust_adds_changes_and_drops_steps_and_baseline(place: Place) ->
             forget=[first.primary_key],
             baseline=[(*second.primary_key, "c")],
         )
-        assert (await journal.all_steps())[0] == [step(2, state=StepState.INTENT), step(3)]
+        assert await all_steps(journal) == [step(2, state=StepState.INTENT), step(3)]
         assert await journal.open_companies() == [step(2, state=StepState.INTENT)]
         assert await journal.baseline() == [(*second.primary_key, "c")]
         serie = Step.of_serie(2, second.rfc, "F", "factura")
@@ -92,15 +93,24 @@ async def test_adjust_adds_changes_and_drops_steps_and_baseline(place: Place) ->
         assert (*serie.primary_key, "7") not in await journal.baseline(second.rfc)
 
 
-async def test_steps_are_read_in_pages_and_in_order(place: Place) -> None:
+async def test_the_rfcs_are_read_in_pages_and_in_the_order_of_the_plan(place: Place) -> None:
+    numbers = [3, 1, 2]
     async with place.opened() as journal:
-        await journal.adjust(add=(step(number) for number in range(7)))
-        seen, after, reads = [], 0, 0
-        while after or not reads:
-            steps, after = await journal.all_steps(after, limit=3)
-            seen += [each.number for each in steps]
-            reads += 1
-    assert (seen, reads) == (list(range(7)), 3)
+        await journal.adjust(add=(each for number in numbers for each in row(number, series=1)))
+        await journal.adjust(add=[row(3, series=2)[-1]])
+        pages, after = list[list[str]](), 0
+        while after or not pages:
+            page, after = await journal.owners(after, limit=3)
+            pages.append(page)
+    assert pages == [[rfc(3), rfc(1)], [rfc(1), rfc(2)], [rfc(3)]]
+
+
+async def test_the_steps_of_several_rows_are_read_at_once_in_the_order_of_the_plan(place: Place) -> None:
+    rows = [row(number, series=3) for number in (3, 1, 2)]
+    async with place.opened() as journal:
+        await journal.adjust(add=(each for steps in rows for each in steps))
+        found = await journal.steps_of_rows([rfc(1), rfc(3), rfc(9)])
+    assert found == {rfc(3): rows[0], rfc(1): rows[1]}
 
 
 async def test_a_plan_of_thousands_of_steps_is_written_in_order(place: Place) -> None:
@@ -157,7 +167,7 @@ async def test_a_saved_step_survives_a_kill(place: Place, how: str) -> None:
     promised = {int(line) for line in died.stdout.split()}
     assert (died.returncode, len(promised)) == (-signal.SIGKILL if how == "kill" else 3, 50), died.stderr
     async with place.opened() as journal:
-        steps, _ = await journal.all_steps()
+        steps = await all_steps(journal)
     assert promised <= {each.number for each in steps if each.state is StepState.INTENT}
 
 

@@ -24,7 +24,7 @@ from facturaonline_async.provision._journal.history import read_history
 from facturaonline_async.provision._journal.progress import read_progress
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
-from tests.journals import HOST, alter, fill, mixed, row, write
+from tests.journals import HOST, all_steps, alter, fill, mixed, row, write
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\x7f\x00"
 """Escapes, a C1 control, marks of direction, and what no text should have."""
@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await fill(journal, mixed(12))
             await journal.adjust(baseline=[("AAA010110002", "F", "factura", str(uid)) for uid in range(9)])
             await journal.adjust()
-            steps, _ = await journal.all_steps()
+            steps = await all_steps(journal)
             for step in steps:
                 await journal.save(step)
             for suffix in ("", "-wal"):
@@ -62,7 +62,7 @@ def read_all(path: Path) -> None:
 async def resume(path: Path) -> None:
     """Read a journal as a run does that goes on with it."""
     async with await SqliteJournal.open(path, account="keys", host=HOST) as journal:
-        steps, _ = await journal.all_steps()
+        steps = await all_steps(journal)
         for step in steps:
             await journal.steps_of_row(step.rfc)
         await journal.baseline()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,13 @@ import pytest
 from attrs import evolve, fields
 
 from facturaonline_async import CorreoSmtp, NuevaEmpresa, Secret, Sello
-from facturaonline_async.provision._journal.digests import _name_tag, changed_columns, empresa_digest
+from facturaonline_async.provision._journal.digests import (
+    _name_tag,
+    changed_columns,
+    changed_since,
+    empresa_digest,
+    payload,
+)
 from tests.plans import nueva
 
 RFC = "EKU9003173C9"
@@ -41,6 +49,39 @@ def digest(**more: Any) -> bytes:
 )
 def test_changed_columns_are_named(before: dict[str, Any], now: dict[str, Any], columns: list[str]) -> None:
     assert changed_columns(digest(**before), digest(**now)) == columns
+    assert changed_since(JOURNAL, digest(**before), nueva(RFC, **now)) == columns
+
+
+def test_the_digest_of_unchanged_data_is_made_with_one_hmac() -> None:
+    payloads: list[bytes] = []
+
+    def count(data: bytes) -> Any:
+        payloads.append(data)
+        return JOURNAL.digest(data)
+
+    before = digest(fiel=FIEL, smtp=SMTP)
+    journal: Any = SimpleNamespace(digest=count)
+    assert changed_since(journal, before, nueva(RFC, fiel=FIEL, smtp=SMTP)) == []
+    assert payloads == [payload(nueva(RFC, fiel=FIEL, smtp=SMTP))]
+
+
+def test_the_payload_is_sorted_json_with_base64() -> None:
+    """Journals of earlier versions hold digests of these bytes."""
+    given = nueva(RFC, calle='Ñandú "B" \\ €😀', mailtomyself=False, cant_folios_min=0, smtp=SMTP, fiel=FIEL)
+    names = {"razon_social", "rfc", "codpos", "email", "regimen_nomina", "calle"}
+    expected = {name: getattr(given, name) for name in names} | {
+        "mailtomyself": False,
+        "cant_folios_min": 0,
+        "smtp": {"email": "a@b.mx", "password": "uno", "host": "smtp.b.mx", "port": 587},
+        "csd": _as_json(given.csd),
+        "fiel": _as_json(FIEL),
+    }
+    assert payload(given) == json.dumps(expected, sort_keys=True).encode()
+
+
+def _as_json(sello: Sello) -> dict[str, str]:
+    cer, key = (base64.b64encode(content).decode() for content in (sello.cer, sello.key))
+    return {"cer": cer, "key": key, "password": sello.password.reveal()}
 
 
 def test_the_digest_of_an_attribute_does_not_depend_on_a_password() -> None:
