@@ -81,6 +81,7 @@ class SessionStats:
         held_keys: seconds until calls may start again, by `Credentials.fingerprint`, for each key pair that the
             server asked to pause.
         is_closed: whether `SessionManager.aclose` was called.
+        outage: why the service that several processes share does not answer; None if it does, or was not asked yet.
 
     """
 
@@ -88,3 +89,4 @@ class SessionStats:
     in_flight: int
     held_keys: Mapping[str, float]
     is_closed: bool
+    outage: str | None = None

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from facturaonline_async._core.http import transport
-from facturaonline_async._core.limits import scheduler
+from facturaonline_async._core.limits import scheduler, shared_scheduler
 from facturaonline_async._core.once import create
 from facturaonline_async.provision._journal import writer
 
@@ -17,7 +17,7 @@ TESTS = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-    "module", [scheduler, transport, create, writer], ids=lambda module: module.__name__.rpartition(".")[2]
+    "module", [scheduler, shared_scheduler, transport, create, writer], ids=lambda module: module.__name__.rpartition(".")[2]
 )
 def test_every_test_that_an_essay_names_exists(module: ModuleType) -> None:
     named = set(re.findall(r"`(test_\w+)`", module.__doc__ or ""))

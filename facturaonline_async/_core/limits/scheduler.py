@@ -32,6 +32,8 @@ Algorithm
     the event loop cannot bunch the starts of two windows. Endpoints and key pairs do not block each other; only what
     they share (`total_rates`, `host_rates`, slots) is granted by ticket.
 
+    `SharedScheduler` (shared_scheduler.py) leases each start from a quota that several processes share.
+
 Invariants, and the test of each (tests/core/limits; `test_scheduler_model.py` compares all of it with a slow model)
     - No window of any length ``per`` holds more than ``calls`` starts: `test_no_window_holds_more_starts_than_calls`,
       `test_a_stalled_loop_makes_no_burst_beyond_the_rate`,
@@ -64,7 +66,7 @@ from typing import Final
 
 from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow, Waiter
 from facturaonline_async._messages import message
-from facturaonline_async.config import Config
+from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import InvalidInputError, LimiterWaitError, NotSentError
 from facturaonline_async.events import SessionStats
 
@@ -88,7 +90,7 @@ class Scheduler:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._host = tuple(SlidingWindow(rate) for rate in config.host_rates)
+        self._host = self._make_windows(config.host_rates)
         self._slots = config.concurrency
         self._slots_per_pair = config.concurrency_per_key
         self._in_flight = 0
@@ -156,7 +158,7 @@ class Scheduler:
         loop, key_pair = asyncio.get_running_loop(), self._key_pairs[key]
         now = loop.time()
         queue = self._queues.get((endpoint, key)) or self._new_queue(endpoint, key, now)
-        if key_pair.held_until <= now and all(window.may_restart(started_at, now) for window in queue.all_windows):
+        if self._may_restart(queue, started_at, now):
             for window in queue.all_windows:
                 window.restart(started_at, now)
             return now
@@ -171,6 +173,12 @@ class Scheduler:
             key_pair.in_flight += 1
             self._in_flight += 1
             raise
+
+    def _may_restart(self, queue: EndpointQueue, started_at: float, now: float) -> bool:
+        """Return whether an earlier start may be moved to `now` without further capacity."""
+        return queue.key_pair.held_until <= now and all(
+            window.may_restart(started_at, now) for window in queue.all_windows
+        )
 
     def try_acquire(self, endpoint: str, key: str, loop: asyncio.AbstractEventLoop) -> bool:
         """Take a start and a slot if both are free now, without creating a coroutine.
@@ -375,8 +383,12 @@ class Scheduler:
         elif queue.key_pair.in_flight >= self._slots_per_pair:
             self._blocked_on_key_pair.setdefault(queue.key_pair, []).append(queue)
         else:
-            self._grant(waiter, now)
-            self._make_ready(queue)
+            self._serve_waiter(waiter, now)
+
+    def _serve_waiter(self, waiter: Waiter, now: float) -> None:
+        """Grant a start to the oldest waiter of its queue; no limit is in its way."""
+        self._grant(waiter, now)
+        self._make_ready(waiter.queue)
 
     def _grant(self, waiter: Waiter, now: float) -> None:
         queue = waiter.queue
@@ -433,16 +445,24 @@ class Scheduler:
 
     def _new_queue(self, endpoint: str, key: str, now: float) -> EndpointQueue:
         key_pair = self._key_pairs.get(key) or self._new_key_pair(key, now)
-        queue = EndpointQueue(key_pair, self._config.endpoint_rates.get(endpoint, self._config.rates), self._host)
+        rates = self._config.endpoint_rates.get(endpoint, self._config.rates)
+        queue = self._make_queue(key_pair, self._make_windows(rates, key, endpoint))
         self._queues[endpoint, key] = queue
         return queue
+
+    def _make_queue(self, key_pair: KeyPairState, windows: Iterable[SlidingWindow]) -> EndpointQueue:
+        return EndpointQueue(key_pair, windows, self._host)
+
+    def _make_windows(self, rates: Iterable[Rate], *_: str) -> tuple[SlidingWindow, ...]:
+        """Return a window for each rate. Further arguments: the key pair and the endpoint that it limits, if any."""
+        return tuple(SlidingWindow(rate) for rate in rates)
 
     def _new_key_pair(self, name: str, now: float) -> KeyPairState:
         if len(self._key_pairs) >= self._sweep_at:
             self._sweep(now)
         if len(self._key_pairs) == _SWEEP_FROM:
             self._sweep_due = now + _SWEEP_EVERY
-        key_pair = self._key_pairs[name] = KeyPairState(name, self._config.total_rates)
+        key_pair = self._key_pairs[name] = KeyPairState(name, self._make_windows(self._config.total_rates, name))
         return key_pair
 
     def _sweep(self, now: float) -> None:

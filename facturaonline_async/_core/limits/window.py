@@ -163,9 +163,9 @@ class KeyPairState:
 
     __slots__ = ("held_until", "in_flight", "name", "windows")
 
-    def __init__(self, name: str, rates: Iterable[Rate]) -> None:
+    def __init__(self, name: str, windows: Iterable[SlidingWindow]) -> None:
         self.name: str = name
-        self.windows: tuple[SlidingWindow, ...] = tuple(SlidingWindow(rate) for rate in rates)
+        self.windows: tuple[SlidingWindow, ...] = tuple(windows)
         self.held_until: float = 0.0
         self.in_flight: int = 0
 
@@ -185,9 +185,9 @@ class EndpointQueue:
 
     __slots__ = ("all_windows", "is_unscheduled", "key_pair", "waiters", "waiting", "windows")
 
-    def __init__(self, key: KeyPairState, rates: Iterable[Rate], host: Iterable[SlidingWindow]) -> None:
+    def __init__(self, key: KeyPairState, windows: Iterable[SlidingWindow], host: Iterable[SlidingWindow]) -> None:
         self.key_pair: KeyPairState = key
-        self.windows: tuple[SlidingWindow, ...] = (*(SlidingWindow(rate) for rate in rates), *key.windows)
+        self.windows: tuple[SlidingWindow, ...] = (*windows, *key.windows)
         self.all_windows: tuple[SlidingWindow, ...] = (*self.windows, *host)
         self.waiters: deque[Waiter] = deque()
         self.waiting: int = 0
@@ -238,16 +238,18 @@ class Waiter:
         ticket: Sequence number that orders waiters across queues; negative for a restart.
         future: Completed by the grant, by an error or by cancellation.
         is_granted: Whether a reservation was made for it.
+        leased_start: Time of the shared quota's start that it was granted; 0 without a shared quota.
 
     """
 
-    __slots__ = ("future", "is_granted", "queue", "ticket")
+    __slots__ = ("future", "is_granted", "leased_start", "queue", "ticket")
 
     def __init__(self, queue: EndpointQueue, ticket: int, future: asyncio.Future[None]) -> None:
         self.queue: EndpointQueue = queue
         self.ticket: int = ticket
         self.future: asyncio.Future[None] = future
         self.is_granted: bool = False
+        self.leased_start: float = 0.0
 
 
 def _is_restart(waiter: Waiter) -> bool:

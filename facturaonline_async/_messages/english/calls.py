@@ -42,6 +42,9 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "the call would wait {seconds:.1f} s for a slot, longer than max_wait={max_wait:g} s allows"
     ),
     "calls.waited_too_long": "the call waited max_wait seconds, and no slot was granted",
+    # The service that several processes share.
+    "calls.shared_unavailable": "the service that the processes share does not answer: {reason}",
+    "calls.shared_interrupted": "the question to the service that the processes share was interrupted",
     # The connection. The peer is a server, a proxy, or a server through a proxy.
     "calls.route": "{server} through {proxy}",
     "calls.proxy": "the proxy",
