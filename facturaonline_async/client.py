@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import evolve, field, frozen
 
 from facturaonline_async._core.engine import Engine
+from facturaonline_async._core.shared import Shared
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.empresas._models import Empresa
@@ -27,23 +28,33 @@ class SessionManager:
     """A connection pool with a rate limiter and retries, for any number of clients.
 
     Use it as ``async with SessionManager(config) as session:``. It owns its connections until `aclose`. It belongs to
-    the event loop and to the process that use it first: each worker process has its own session, with its own limits.
+    the event loop and to the process that use it first: each worker process has its own session, with its own limits
+    unless it has `shared`.
     In a child of ``os.fork`` every use of the parent's session raises `NotSentError`, and `aclose` leaves the parent's
     connections open.
 
     Cancelling a call releases its connection, its slot and its place in the queue. A write that is cancelled in flight
     may have happened.
 
+    **Several processes.** With `shared`, the rates of `config` limit all processes together, and a create of one of
+    them is known to all, so that no two make the same company or serie. Give each process the same `config`. While the
+    service does not answer, calls that need it raise `SharedUnavailableError`. Starts are evenly spread, and a tenth of
+    a rate's calls, at most 4, is not used (of a rate per minute or longer, a whole tenth). A call starts only after the
+    service has answered, which takes milliseconds: `Config.max_wait` must allow for it.
+
     Args:
         config: settings; they must have a ``base_url``.
+        shared: service that several processes share, such as ``facturaonline_async.postgres.Postgres``; it must stay
+            open until the session is closed. None: the session is on its own.
 
     Raises:
-        InvalidInputError: `config` has no ``base_url``.
+        InvalidInputError: `config` has no ``base_url``; or ``settle`` is below ``upload_timeout``, ``grace`` and 10
+            seconds together, and creates are shared.
 
     """
 
-    def __init__(self, config: Config) -> None:
-        self._engine = Engine(config)
+    def __init__(self, config: Config, shared: Shared | None = None) -> None:
+        self._engine = Engine(config, shared)
 
     def __repr__(self) -> str:
         return f"<SessionManager {self._engine!r}>"
@@ -146,13 +157,17 @@ class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
         credentials: see `connect`.
         base_url: see `connect`.
         config: see `connect`.
+        shared: see `connect`.
 
     """
 
-    def __init__(self, credentials: Credentials | None, base_url: str | None, config: Config | None) -> None:
+    def __init__(
+        self, credentials: Credentials | None, base_url: str | None, config: Config | None, shared: Shared | None = None
+    ) -> None:
         self._credentials = credentials
         self._base_url = base_url
         self._config = config
+        self._shared = shared
         self._client: FacturaOnline | None = None
 
     def __await__(self) -> Generator[Any, None, FacturaOnline]:
@@ -185,14 +200,18 @@ class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
             raise InvalidInputError(message("values.connect_without_base_url"), field="base_url")
         if credentials is None:
             credentials = Credentials(api_key=_from_environment("API_KEY"), secret_key=_from_environment("SECRET_KEY"))
-        session = await SessionManager(evolve(config, base_url=url)).__aenter__()
+        session = await SessionManager(evolve(config, base_url=url), self._shared).__aenter__()
         self._client = FacturaOnline(session, credentials)
         object.__setattr__(self._client, "_owns_session", True)
         return self._client
 
 
 def connect(
-    credentials: Credentials | None = None, *, base_url: str | None = None, config: Config | None = None
+    credentials: Credentials | None = None,
+    *,
+    base_url: str | None = None,
+    config: Config | None = None,
+    shared: Shared | None = None,
 ) -> ConnectContext:
     """Open a session for one key pair, with ``async with`` or with ``await``.
 
@@ -206,6 +225,7 @@ def connect(
         base_url: full prefix such as `SANDBOX`; None takes the one in `config`, or else ``FACTURAONLINE_BASE_URL``
             from the environment. There is no default, so that no program calls production by accident.
         config: all other settings; None for the defaults.
+        shared: service that several processes share; see `SessionManager`. It is not closed with the session.
 
     Returns:
         An object to await or to enter, once. It gives a `FacturaOnline`.
@@ -214,7 +234,7 @@ def connect(
         InvalidInputError: keys or base URL are missing or malformed. Raised by the ``await`` or ``async with``.
 
     """
-    return ConnectContext(credentials, base_url, config)
+    return ConnectContext(credentials, base_url, config, shared)
 
 
 def _from_environment(name: str) -> str:

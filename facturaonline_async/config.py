@@ -198,7 +198,8 @@ class Config:
             every slot. Default: 64.
         max_wait: maximum time in seconds that a call waits for the rate limiter and for a free slot; a call that would
             wait longer raises `LimiterWaitError`. Default: None, no limit, even while the server has asked for a pause
-            (of an hour at most).
+            (of an hour at most). With ``shared=`` it must allow for one question to the shared service, which takes
+            milliseconds; 0 refuses each call.
         connect_timeout: maximum time in seconds to connect, TLS included. Default: 5.
         read_timeout: maximum time in seconds without a byte from the server. Default: 20.
         total_timeout: maximum time in seconds of one attempt, from connecting to the last byte. Default: 30.

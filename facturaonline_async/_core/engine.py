@@ -15,15 +15,21 @@ from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.http.transport import Transport
 from facturaonline_async._core.known_companies import KnownCompanies
 from facturaonline_async._core.limits.scheduler import Scheduler
+from facturaonline_async._core.limits.shared_scheduler import SharedScheduler
 from facturaonline_async._core.limits.window import CATCH_UP
 from facturaonline_async._core.logging import LOGGER, log
 from facturaonline_async._core.once.keyed_lock import KeyedLock
+from facturaonline_async._core.once.layered import LayeredStore
 from facturaonline_async._core.once.memory_store import MemoryStore
 from facturaonline_async._core.once.pending import PendingCreates
+from facturaonline_async._core.once.shared_store import SharedStore
 from facturaonline_async._core.once.singleflight import SingleFlight
+from facturaonline_async._core.once.store import Store
+from facturaonline_async._core.outage import Outage
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest, RequestFactory, uid_text
+from facturaonline_async._core.shared import Shared, check_settle
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.errors import (
@@ -53,30 +59,39 @@ class Engine:
 
     Args:
         config: Configuration with a ``base_url``.
+        shared: Service through which processes share quota and creates, or None.
 
     Attributes:
         config: The configuration.
         transport: Sends one request per attempt.
         creates: Pending creates as a store; a create checks the process before its first byte.
+        shared_creates: Store of the creates of all processes, which `creates` includes; None without one.
         companies: RFCs and API keys of the companies, as far as answers have shown them.
 
     Raises:
-        InvalidInputError: `config` has no ``base_url``.
+        InvalidInputError: `config` has no ``base_url``, or a setting that is unsafe with `shared`.
 
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, shared: Shared | None = None) -> None:
         if config.base_url is None:
             raise InvalidInputError(message("values.config_without_base_url"), field="base_url")
         self.config = config
         self._single_flight = SingleFlight()
         self._locks = KeyedLock()
         self._pending = PendingCreates()
-        self.creates: MemoryStore = MemoryStore(self._pending, config.settle)
-        self.companies: KnownCompanies = KnownCompanies()
-        self._scheduler = Scheduler(config)
-        self.transport: Transport = Transport(config)
         self._on_event = config.on_event
+        self._outage = Outage()
+        self.creates: Store = MemoryStore(self._pending, config.settle)
+        self.shared_creates: Store | None = None
+        if shared is not None and (creates := shared.creates(config)) is not None:
+            check_settle(config, config.settle)
+            self.shared_creates = SharedStore(creates, self._outage)
+            self.creates = LayeredStore(self.creates, self.shared_creates)
+        quota = None if shared is None else shared.quota
+        self._scheduler = Scheduler(config) if quota is None else SharedScheduler(config, quota, self._outage.record)
+        self.companies: KnownCompanies = KnownCompanies()
+        self.transport: Transport = Transport(config)
         self._budget = retry.Budget(config.retry.budget)
         self._requests = RequestFactory(config.base_url, config.plugin)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -102,7 +117,7 @@ class Engine:
     def stats(self) -> SessionStats:
         """Current numbers of waiting calls and calls in flight, and the held keys."""
         now = self._loop.time() if self._loop is not None else 0.0
-        return self._scheduler.stats(now, is_closed=self._is_closed)
+        return self._scheduler.stats(now, is_closed=self._is_closed, outage=self._outage.reason)
 
     async def aclose(self) -> None:
         """End all calls, and close all connections.
@@ -122,7 +137,10 @@ class Engine:
         try:
             await self._single_flight.aclose()
         finally:
-            await self.transport.aclose()
+            try:
+                await self.transport.aclose()
+            finally:
+                await self._scheduler.aclose()
 
     @property
     def pending(self) -> PendingCreates:
@@ -455,8 +473,11 @@ class Attempts:
         self._is_over = self._holds_slot = True
         return self
 
-    async def send(self) -> envelope.Reply:
+    async def send(self, asked_at: float | None = None) -> envelope.Reply:
         """Send the request once.
+
+        Args:
+            asked_at: `Grant.asked_at` of the create.
 
         Raises:
             FacturaOnlineError: Outcome of this attempt, for the ``async with`` block, which decides.
@@ -468,7 +489,7 @@ class Attempts:
             await engine.renew_start(call, self._loop)
         self.may_be_done = True
         try:
-            outcome = await engine.transport.attempt(call, self._loop)
+            outcome = await engine.transport.attempt(call, self._loop, asked_at)
         finally:
             self._holds_slot = False
             engine.release(call)

@@ -7,9 +7,14 @@ from typing import Final, Protocol
 
 from facturaonline_async._core.limits.quota import SharedQuota
 from facturaonline_async._core.once.store import Store
+from facturaonline_async._messages import message
 from facturaonline_async.config import Config
+from facturaonline_async.errors import InvalidInputError
 
-__all__ = ["Shared", "grace_of", "shared_clock"]
+__all__ = ["Shared", "check_settle", "grace_of", "shared_clock"]
+
+_MARGIN: Final = 10.0
+"""What `check_settle` adds for clocks and for the server, in seconds."""
 
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -43,6 +48,22 @@ def grace_of(config: Config) -> float:
 
     """
     return config.connect_timeout + 1 if config.grace is None else config.grace
+
+
+def check_settle(config: Config, settle: float) -> None:
+    """Refuse a settle time that may end before a create of another process.
+
+    Args:
+        config: Settings of the session.
+        settle: Seconds after which lists must show an object.
+
+    Raises:
+        InvalidInputError: It is too short.
+
+    """
+    least = config.upload_timeout + grace_of(config) + _MARGIN
+    if settle < least:
+        raise InvalidInputError(message("values.settle_too_short", settle=settle, least=least), field="settle")
 
 
 def shared_clock() -> float:

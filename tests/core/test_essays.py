@@ -17,7 +17,9 @@ TESTS = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-    "module", [scheduler, shared_scheduler, transport, create, writer], ids=lambda module: module.__name__.rpartition(".")[2]
+    "module",
+    [scheduler, shared_scheduler, transport, create, writer],
+    ids=lambda module: module.__name__.rpartition(".")[2],
 )
 def test_every_test_that_an_essay_names_exists(module: ModuleType) -> None:
     named = set(re.findall(r"`(test_\w+)`", module.__doc__ or ""))

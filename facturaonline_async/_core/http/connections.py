@@ -6,6 +6,7 @@ there: if it raises, nothing is sent. An aiohttp trace could do the same, but co
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
 from asyncio import AbstractEventLoop, Task, current_task
@@ -15,6 +16,8 @@ from os import getpid
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+import aiohttp.payload
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.hdrs import ACCEPT, PROXY_AUTHORIZATION
@@ -28,10 +31,13 @@ from facturaonline_async._core.protocol.envelope import Headers
 if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
-__all__ = ["Connector", "proxy_headers", "request_class"]
+__all__ = ["Connector", "GrantedBody", "proxy_headers", "request_class"]
 
 #: Deadlines of the attempts in flight, by task. A context variable would not work, because tasks may share a context.
 Deadlines = Mapping[Task[Any], Deadline]
+
+_PIECE: Final = 1 << 16
+"""Size of a piece of a body in bytes."""
 
 _POLL: Final = getattr(select, "poll", None)  # absent on Windows, whose loop reads arriving data at once
 _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux only
@@ -61,6 +67,7 @@ def request_class(deadlines: Deadlines, proxy: Headers | None) -> type[aiohttp.C
 
             Raises:
                 ForkedError: This is a child, forked during the call; the parent sends the request.
+                StaleGrantError: The permission to create is too old.
                 UnexpectedDataError: The connection is closing, or holds data that would be taken for the answer.
 
             """
@@ -71,6 +78,7 @@ def request_class(deadlines: Deadlines, proxy: Headers | None) -> type[aiohttp.C
             protocol = conn.protocol
             if protocol is None or protocol.should_close or (deadline.may_be_sent and _has_unread(protocol)):
                 raise UnexpectedDataError
+            deadline.check_grant()
             deadline.may_be_sent = True
             deadline.transport = conn.transport
             self.headers.extend(deadline.headers)
@@ -82,6 +90,45 @@ def request_class(deadlines: Deadlines, proxy: Headers | None) -> type[aiohttp.C
                 self.headers.clear()
 
     return Request
+
+
+class GrantedBody(aiohttp.payload.Payload):
+    """Body of a create that must not be sent after its permission has run out.
+
+    The age of the permission is checked right before the first piece, which goes out with the headers, and before the
+    last one. A server that lacks the last piece has no request.
+
+    Args:
+        content: The body.
+        deadline: Deadline of the attempt; it knows the permission.
+
+    """
+
+    _autoclose = True  # there is nothing to close
+
+    def __init__(self, content: bytes, deadline: Deadline) -> None:
+        super().__init__(content)
+        self._size = len(content)
+        self._deadline = deadline
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text."""
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body in pieces."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body in pieces, so that other tasks can run; its length is known."""
+        del content_length
+        last = max(0, len(self._value) - 1) // _PIECE * _PIECE
+        for start in range(0, last + 1, _PIECE):
+            if start:
+                await asyncio.sleep(0)
+            if start in {0, last}:
+                self._deadline.check_grant(is_begun=start > 0)
+            await writer.write(self._value[start : start + _PIECE])
 
 
 def proxy_headers(proxy: URL) -> Headers | None:

@@ -12,7 +12,15 @@ from yarl import URL
 from facturaonline_async._messages import message
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError, RequestTimeoutError
 
-__all__ = ["Address", "ClosedError", "ForkedError", "UnexpectedDataError", "map_exception", "strip_frames"]
+__all__ = [
+    "Address",
+    "ClosedError",
+    "ForkedError",
+    "StaleGrantError",
+    "UnexpectedDataError",
+    "map_exception",
+    "strip_frames",
+]
 
 E = TypeVar("E", bound=BaseException)
 F = TypeVar("F", bound=FacturaOnlineError)
@@ -41,6 +49,19 @@ class ForkedError(aiohttp.ClientConnectionError):
     """This is a child, forked before the request was written. Nothing was sent."""
 
 
+class StaleGrantError(aiohttp.ClientConnectionError):
+    """The permission to create is so old that another process may act on its end.
+
+    Args:
+        is_begun: Whether bytes of the request were written. Its last piece was not.
+
+    """
+
+    def __init__(self, *, is_begun: bool) -> None:
+        super().__init__()
+        self.is_begun = is_begun
+
+
 def map_exception(
     caught: aiohttp.ClientError | OSError | UnicodeError, url: URL, proxy: Address | None, *, may_be_sent: bool
 ) -> FacturaOnlineError:
@@ -56,12 +77,8 @@ def map_exception(
         may_be_sent: Whether the request may have been written to a connection.
 
     """
-    if isinstance(caught, ClosedError):
-        if may_be_sent:
-            return OutcomeUnknownError(message("calls.closed_in_flight"))
-        return NotSentError(message("calls.closed_before_sent"))
-    if isinstance(caught, ForkedError):
-        return NotSentError(message("calls.forked_before_sent"))
+    if isinstance(caught, (ClosedError, ForkedError, StaleGrantError)):
+        return _stopped(caught, may_be_sent=may_be_sent)
     if not may_be_sent or isinstance(caught, _WHILE_CONNECTING):
         return _not_sent(caught, url.host or "", proxy)
     match caught:
@@ -71,6 +88,21 @@ def map_exception(
             return _transient(OutcomeUnknownError(message("calls.not_http")))
         case _:
             return _transient(OutcomeUnknownError(message("calls.connection_broke", error=type(caught).__name__)))
+
+
+def _stopped(caught: ClosedError | ForkedError | StaleGrantError, *, may_be_sent: bool) -> FacturaOnlineError:
+    """Return the error for a request that this process itself stopped."""
+    match caught:
+        case ForkedError():
+            return NotSentError(message("calls.forked_before_sent"))
+        case StaleGrantError(is_begun=True):  # a server should ignore a request without its end, but may not
+            return _transient(OutcomeUnknownError(message("calls.grant_too_old_in_body")))
+        case StaleGrantError():
+            return _transient(NotSentError(message("calls.grant_too_old")))
+        case _ if may_be_sent:
+            return OutcomeUnknownError(message("calls.closed_in_flight"))
+        case _:
+            return NotSentError(message("calls.closed_before_sent"))
 
 
 def _not_sent(caught: Exception, server: str, proxy: Address | None) -> NotSentError:

@@ -39,6 +39,9 @@ Invariants, and the test of each (tests/core/http, unless another file is named)
       `test_the_kernel_stops_sending_within_the_longest_attempt`.
     - No frame and no error holds keys: `test_no_frame_of_a_call_in_flight_holds_the_keys`,
       `test_an_abandoned_call_leaves_no_frame_with_keys`.
+    - A create whose permission is too old is not sent, nor is the end of its body:
+      `test_a_create_is_not_sent_when_its_permission_is_too_old_at_the_connection`,
+      `test_the_end_of_a_large_body_is_not_sent_after_the_permission_has_run_out`.
     - The caller's cancellation stays a cancellation:
       `test_a_cancellation_at_the_moment_of_the_deadline_stays_a_cancellation`.
     - Closing ends every call before it returns, and cancels none:
@@ -51,6 +54,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import time
 from typing import Final
 
@@ -59,12 +63,13 @@ from aiohttp.hdrs import CONTENT_TYPE
 from yarl import URL
 
 from facturaonline_async._core import retry
-from facturaonline_async._core.http.connections import Connector, proxy_headers, request_class
+from facturaonline_async._core.http.connections import Connector, GrantedBody, proxy_headers, request_class
 from facturaonline_async._core.http.deadlines import Deadline, DeadlineTimer
 from facturaonline_async._core.http.exceptions import ClosedError, UnexpectedDataError, map_exception, strip_frames
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest
+from facturaonline_async._core.shared import grace_of
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
@@ -88,6 +93,7 @@ class Transport:
         self._config = config
         self._deadline_timer = DeadlineTimer()
         self._is_closed = False
+        self._grace = grace_of(config)
         proxy = URL(config.proxy.reveal()) if config.proxy else None
         self._proxy = None if proxy is None else (proxy.raw_host or "", proxy.port or 0)
 
@@ -140,13 +146,15 @@ class Transport:
         return self.http
 
     async def attempt(
-        self, call: PreparedRequest, loop: asyncio.AbstractEventLoop
+        self, call: PreparedRequest, loop: asyncio.AbstractEventLoop, asked_at: float | None = None
     ) -> envelope.Reply | FacturaOnlineError:
         """Send the request once, and read the answer before the deadline.
 
         Args:
             call: The request.
             loop: The running loop.
+            asked_at: Time of `shared_clock` at which the permission to send was asked for; None if no other process
+                acts on its age.
 
         Returns:
             The reply, or the error. Errors are returned because a raised one would carry frames with headers and
@@ -161,12 +169,17 @@ class Transport:
         )
         # The read timeout does not apply to an upload, which can take long before the server can answer.
         first_byte_by = expires_at if endpoint.upload else min(expires_at, call.started_at + config.read_timeout)
+        send_by = math.inf if asked_at is None else asked_at + self._grace
         answer: envelope.RawResponse | None = None
         while answer is None:
-            deadline = self._deadline_timer.start(loop, first_byte_by, call.headers)
+            deadline = self._deadline_timer.start(loop, first_byte_by, call.headers, send_by)
             try:
                 response = await (self.http or self._start()).request(
-                    endpoint.method, call.url, headers=_headers(call), data=_data(call.body), allow_redirects=False
+                    endpoint.method,
+                    call.url,
+                    headers=_headers(call),
+                    data=_data(call.body, deadline),
+                    allow_redirects=False,
                 )
                 limit = config.max_list_bytes if endpoint.listing else config.max_answer_bytes
                 content = response.content
@@ -205,6 +218,8 @@ class Transport:
         deadline.abort()
         if isinstance(caught, asyncio.CancelledError) and deadline.absorb_cancellation():
             caught = ClosedError() if deadline.is_closed else TimeoutError()
+        elif deadline.stale is not None and isinstance(caught, aiohttp.ClientError):
+            caught = deadline.stale
         if isinstance(caught, (aiohttp.ClientError, OSError, UnicodeError)):
             return map_exception(caught, call.url, self._proxy, may_be_sent=deadline.may_be_sent)
         return strip_frames(caught)
@@ -244,11 +259,13 @@ def _headers(call: PreparedRequest) -> dict[str, str] | None:
     return {CONTENT_TYPE: "application/json" if call.body is None else call.body.content_type}
 
 
-def _data(body: Body | None) -> bytes | io.BytesIO | None:
+def _data(body: Body | None, deadline: Deadline) -> bytes | io.BytesIO | GrantedBody | None:
     """Return the body for aiohttp.
 
     A small body is sent together with the headers, a large one in chunks.
     """
     if body is None:
         return None
+    if deadline.send_by < math.inf:
+        return GrantedBody(body.content, deadline)
     return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)

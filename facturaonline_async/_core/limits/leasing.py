@@ -55,7 +55,10 @@ class SharedWindow(SlidingWindow):
         self.is_contended: bool = False
 
     def next_ask_at(self, now: float) -> float:
-        """Return when to ask for one more start; 0 means now, infinity after a lease under way."""
+        """Return when to ask for one more start.
+
+        0 means now. Infinity means after a lease under way has been answered.
+        """
         if self.asked >= (1 if self.is_contended else self.most_asked):
             return math.inf
         start_at = self.next_start_at(now)
@@ -98,7 +101,9 @@ class LeasingQueue(EndpointQueue):
         return next(window for window in self._windows if window.next_ask_at(now) == math.inf)
 
     def ask(self, slots: int) -> int:
-        """Begin a lease, and return how many starts to ask for: one or more; reserve a slot for each.
+        """Begin a lease, and return how many starts to ask for.
+
+        It is one start or more. The caller reserves a slot for each.
 
         Args:
             slots: Number of free slots, one or more.
@@ -153,7 +158,10 @@ class LeasingQueue(EndpointQueue):
     # ── Starting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def next_leased_start(self, now: float) -> float | None:
-        """Return when the next start in hand may be used, or None without one; drop what comes too late."""
+        """Return when the next start in hand may be used, or None without one.
+
+        Starts that would be used too late are dropped.
+        """
         bound = max(now, self.key_pair.held_until, *(window.next_start_at(now) for window in self._windows))
         if bound == math.inf:
             bound = now + _SHORTEST_WAIT  # a reservation is committed or cancelled by then

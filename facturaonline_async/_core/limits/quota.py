@@ -69,7 +69,8 @@ class SharedQuota(Protocol):
             wanted: Maximum number of starts; 1 or more.
 
         Raises:
-            NotSentError: The quota cannot be reached, so that nothing may be sent.
+            NotSentError: The quota cannot be reached, so that nothing may be sent. If ``is_transient`` is true, a run
+                of a plan waits until it can be reached.
 
         """
         ...

@@ -94,6 +94,7 @@ class Scheduler:
         self._slots = config.concurrency
         self._slots_per_pair = config.concurrency_per_key
         self._in_flight = 0
+        self._reserved_slots = 0  # counted in `_in_flight`: slots of calls that will start as soon as others allow it
         self._key_pairs: dict[str, KeyPairState] = {}
         self._queues: dict[tuple[str, str], EndpointQueue] = {}
         self._sweep_at = _SWEEP_FROM
@@ -235,16 +236,20 @@ class Scheduler:
         key_pair = self._key_pairs.get(key)
         return key_pair is not None and key_pair.held_until > asyncio.get_running_loop().time()
 
-    def stats(self, now: float, *, is_closed: bool) -> SessionStats:
+    def stats(self, now: float, *, is_closed: bool, outage: str | None = None) -> SessionStats:
         """Return the numbers of waiting calls and calls in flight, and the held key pairs.
 
         Args:
             now: current time of the loop's clock.
             is_closed: whether the session is closed.
+            outage: why the shared service does not answer, or None.
 
         """
         held = {name: each.held_until - now for name, each in self._key_pairs.copy().items() if each.held_until > now}
-        return SessionStats(waiting=self._waiting, in_flight=self._in_flight, held_keys=held, is_closed=is_closed)
+        in_flight = self._in_flight - self._reserved_slots
+        return SessionStats(
+            waiting=self._waiting, in_flight=in_flight, held_keys=held, is_closed=is_closed, outage=outage
+        )
 
     def close(self) -> None:
         """Fail every waiting call with `NotSentError`."""
@@ -252,6 +257,10 @@ class Scheduler:
             for waiter in queue.waiters:
                 if not waiter.future.done():
                     waiter.future.set_exception(NotSentError(message("calls.closed_while_waiting")))
+
+    async def aclose(self) -> None:
+        """Fail every waiting call, and end what works for them."""
+        self.close()
 
     # ── Waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -454,7 +463,10 @@ class Scheduler:
         return EndpointQueue(key_pair, windows, self._host)
 
     def _make_windows(self, rates: Iterable[Rate], *_: str) -> tuple[SlidingWindow, ...]:
-        """Return a window for each rate. Further arguments: the key pair and the endpoint that it limits, if any."""
+        """Return a window for each rate.
+
+        Further arguments: the key pair and the endpoint that it limits, if any.
+        """
         return tuple(SlidingWindow(rate) for rate in rates)
 
     def _new_key_pair(self, name: str, now: float) -> KeyPairState:

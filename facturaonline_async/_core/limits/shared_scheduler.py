@@ -47,10 +47,10 @@ from facturaonline_async._core.limits.leasing import LeasingQueue, SharedWindow
 from facturaonline_async._core.limits.quota import HORIZON, SharedQuota, Window, burst_of
 from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow, Waiter
+from facturaonline_async._core.outage import shared_problem
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Rate
-from facturaonline_async.errors import NotSentError, SharedUnavailableError
-from facturaonline_async.events import SessionStats
+from facturaonline_async.errors import NotSentError
 
 __all__ = ["SharedScheduler"]
 
@@ -74,7 +74,6 @@ class SharedScheduler(Scheduler):
         self._quota = quota
         self._on_answer = on_answer
         self._is_closed = False
-        self._leased_slots = 0
         #: By ticket: queues with starts in hand and slots for them.
         self._startable: list[tuple[int, LeasingQueue]] = []
         self._leases: set[asyncio.Task[None]] = set()
@@ -83,7 +82,10 @@ class SharedScheduler(Scheduler):
         self._shared_host = [window for window in self._host if isinstance(window, SharedWindow)]
 
     def try_acquire(self, endpoint: str, key: str, loop: asyncio.AbstractEventLoop) -> bool:
-        """Take a slot if one is free now and no rate limits the call; see `Scheduler.try_acquire`."""
+        """Take a slot if one is free now and no rate limits the call.
+
+        See `Scheduler.try_acquire`.
+        """
         now = loop.time()
         if now >= self._sweep_due:
             self._sweep(now)
@@ -95,23 +97,14 @@ class SharedScheduler(Scheduler):
         super().hold(key, seconds)
         self._run(self._holds, self._quota.hold(key, seconds))
 
-    def stats(self, now: float, *, is_closed: bool) -> SessionStats:
-        """Return the numbers of waiting calls and calls in flight; see `Scheduler.stats`.
-
-        Slots that are reserved for starts do not count as calls in flight.
-        """
-        stats = super().stats(now, is_closed=is_closed)
-        return SessionStats(
-            waiting=stats.waiting,
-            in_flight=stats.in_flight - self._leased_slots,
-            held_keys=stats.held_keys,
-            is_closed=is_closed,
-        )
+    def close(self) -> None:
+        """Fail every waiting call with `NotSentError`, and every later one."""
+        self._is_closed = True
+        super().close()
 
     async def aclose(self) -> None:
         """Fail every waiting call, and end all leases under way."""
-        self._is_closed = True
-        self.close()
+        await super().aclose()
         if self._holds:
             await asyncio.wait(self._holds, timeout=_LAST_HOLDS)
         if tasks := self._leases | self._holds:
@@ -134,48 +127,45 @@ class SharedScheduler(Scheduler):
             self._run(self._leases, self._lease(queue, wanted))
 
     async def _lease(self, queue: LeasingQueue, wanted: int) -> None:
+        """Lease starts, hand them out, and serve the queues that waited for the answer."""
         loop = asyncio.get_running_loop()
-        asked_at, lease = loop.time(), None
-        problem = message("calls.shared_interrupted")
+        asked_at = loop.time()
         try:
             lease = await self._quota.lease(queue.shared_windows, queue.key_pair.name, wanted)
-        except SharedUnavailableError as error:
-            problem = error.args[0]
-        except NotSentError as error:
-            problem = message("calls.shared_unavailable", reason=str(error))
-        except Exception as error:  # noqa: BLE001  # a quota of another library; its text may hold secrets
-            problem = message("calls.shared_unavailable", reason=type(error).__name__)
+        except asyncio.CancelledError as error:
+            self._fail_waiters(queue, error)
+            raise
+        except Exception as error:  # noqa: BLE001  # any failure means that nothing may be sent
+            self._fail_waiters(queue, error)
+        else:
+            queue.receive(lease, wanted, asked_at=asked_at, now=loop.time())
+            self._on_answer(None)
         finally:
             queue.end_lease(wanted)
-            if lease is not None:
-                queue.receive(lease, wanted, asked_at=asked_at, now=loop.time())
-                self._on_answer(None)
-            else:
-                self._fail_waiters(queue, problem)
             self._release_slots(queue)
             self._make_ready(queue)
             self._unblock_queues(queue, loop.time())
             self._dispatch(loop)
 
-    def _fail_waiters(self, queue: LeasingQueue, problem: str) -> None:
+    def _fail_waiters(self, queue: LeasingQueue, error: BaseException) -> None:
         """Fail every waiter of a queue, each with an error of its own."""
-        self._on_answer(problem)
+        self._on_answer(shared_problem(error).args[0])
         for waiter in queue.waiters:
             if not waiter.future.done():
-                waiter.future.set_exception(SharedUnavailableError(problem))
+                waiter.future.set_exception(shared_problem(error))
 
     def _free_slots(self, queue: LeasingQueue) -> int:
-        return min(self._slots - self._in_flight, self._slots_per_pair - queue.key_pair.in_flight)
+        return max(0, min(self._slots - self._in_flight, self._slots_per_pair - queue.key_pair.in_flight))
 
     def _reserve_slots(self, queue: LeasingQueue, slots: int) -> None:
         """Reserve slots for starts in hand, or for those that a lease asks for."""
         queue.slots += slots
-        self._leased_slots += slots
+        self._reserved_slots += slots
         self._in_flight += slots
         queue.key_pair.in_flight += slots
 
     def _release_slots(self, queue: LeasingQueue) -> bool:
-        """Release the slots that no start of the queue needs; return whether there were any."""
+        """Release the slots that no start needs; return whether there were any."""
         excess = queue.excess_slots()
         if excess:
             self._reserve_slots(queue, -excess)
@@ -190,7 +180,7 @@ class SharedScheduler(Scheduler):
     # ── Granting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Grant the starts in hand that are due, then serve the other queues; see `Scheduler._dispatch`."""
+        """Grant the starts in hand that are due, then serve the other queues."""
         now = loop.time()
         while self._blocked_until and self._blocked_until[0][0] <= now:
             self._make_ready(heappop(self._blocked_until)[2])
@@ -238,7 +228,10 @@ class SharedScheduler(Scheduler):
     async def _wait(
         self, queue: EndpointQueue, loop: asyncio.AbstractEventLoop, max_wait: float | None, *, is_restart: bool = False
     ) -> float:
-        """Wait for a start, and again in front of the queue if the caller resumes too late for it."""
+        """Wait for a start, and for another one if the caller resumes too late.
+
+        It waits in front of the queue then.
+        """
         until = None if max_wait is None else loop.time() + max_wait
         if self._is_closed:
             raise NotSentError(message("calls.closed_while_waiting"))
@@ -255,7 +248,7 @@ class SharedScheduler(Scheduler):
         return super()._commit_grant(waiter, loop)
 
     def _cancel_grant(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the start, the slot and the reservations of a cancelled caller to the next waiter, if there is one."""
+        """Give what a cancelled caller was granted to the next waiter of its queue."""
         queue, start = waiter.queue, waiter.leased_start
         if not isinstance(queue, LeasingQueue) or loop.time() - start > HORIZON:
             super()._cancel_grant(waiter, loop)
@@ -279,7 +272,10 @@ class SharedScheduler(Scheduler):
             self._dispatch(asyncio.get_running_loop())
 
     def _may_restart(self, queue: EndpointQueue, started_at: float, now: float) -> bool:
-        """Return whether an earlier start may be moved; a shared one may not, because others know its time."""
+        """Return whether an earlier start may be moved to `now`.
+
+        A leased start may not, because the quota knows its time.
+        """
         return not isinstance(queue, LeasingQueue) and super()._may_restart(queue, started_at, now)
 
     def _reset(self) -> None:
@@ -297,10 +293,10 @@ class SharedScheduler(Scheduler):
         return (LeasingQueue if is_limited else EndpointQueue)(key_pair, windows, self._host)
 
     def _make_windows(self, rates: Iterable[Rate], *scope: str) -> tuple[SlidingWindow, ...]:
-        """Return a window for each rate, with a name that all processes give it."""
+        """Return a window for each rate; see `Scheduler._make_windows`."""
         return tuple(SharedWindow(Window(self._name(rate, scope), rate, burst_of(rate))) for rate in rates)
 
     def _name(self, rate: Rate, scope: tuple[str, ...]) -> str:
-        """Return the name of a window: a hash, because a scope may hold the fingerprint of a key pair."""
+        """Return the name of a window, which is the same in all processes."""
         parts = (self._config.base_url or "", *scope, str(rate.calls), repr(float(rate.per)))
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

@@ -237,7 +237,7 @@ async def send_once(store: Store, desired: DesiredObject[V], seen: Seen) -> Crea
                     if before is not None:  # of an attempt that was certainly not done
                         await store.end(before, Result(StepState.PLANNED))
                     return None
-                if (uid := desired.created_uid(await attempt.send())) is not None:
+                if (uid := desired.created_uid(await attempt.send(grant.asked_at))) is not None:
                     uids = (uid,)
         outcome: CreateOutcome[V] = CreateOutcome(StepState.DONE, Origin.CREATED, uids, of=grant or seen)
     except Exception as error:  # noqa: BLE001  # the create may have been done

@@ -125,6 +125,8 @@ class Store(Protocol):
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
         """Record that a create is about to be sent, durably before this returns.
 
+        If it is cancelled, it withdraws the record, at once or soon.
+
         Args:
             seen: What `look` or a subscription returned for the key.
             nonce: Random text of this create. The same nonce repeats a `begin` whose attempt was certainly not done.
@@ -134,6 +136,7 @@ class Store(Protocol):
 
         Raises:
             NotSentError: It could not be recorded, so that nothing may be sent. The create may be pending nevertheless.
+                If ``is_transient`` is true, a run of a plan waits until it can be recorded.
 
         """
         ...

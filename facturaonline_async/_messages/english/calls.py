@@ -44,7 +44,15 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "calls.waited_too_long": "the call waited max_wait seconds, and no slot was granted",
     # The service that several processes share.
     "calls.shared_unavailable": "the service that the processes share does not answer: {reason}",
+    "calls.shared_failed": "the question to the service that the processes share failed: {error}",
     "calls.shared_interrupted": "the question to the service that the processes share was interrupted",
+    "calls.grant_too_old": (
+        "the permission to create came too long ago: another process may act by now, so that nothing was sent"
+    ),
+    "calls.grant_too_old_in_body": (
+        "the permission to create ran out while the request was sent, so that its end was not sent: the server should "
+        "have ignored it"
+    ),
     # The connection. The peer is a server, a proxy, or a server through a proxy.
     "calls.route": "{server} through {proxy}",
     "calls.proxy": "the proxy",

@@ -45,7 +45,9 @@ class QuotaDouble:
         """See `SharedQuota.lease`."""
         await self._travel()
         if self.is_away:
-            raise NotSentError("the service is away")
+            error = NotSentError("the service is away")
+            error.is_transient = True
+            raise error
         lease = self._reserve(windows, key, wanted, asyncio.get_running_loop().time())
         self.leases.append((key, wanted, len(lease.starts)))
         await self._travel()

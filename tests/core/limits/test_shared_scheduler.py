@@ -581,7 +581,7 @@ def test_an_error_of_another_library_shows_its_class_alone() -> None:
             await make_scheduler(Broken(), rates=Rate(10, 1)).acquire("series.list", "k")
         return str(caught.value)
 
-    assert virtually(main()) == "the service that the processes share does not answer: ValueError"
+    assert virtually(main()) == "the question to the service that the processes share failed: ValueError"
 
 
 def test_closing_ends_leases_under_way() -> None:
@@ -607,7 +607,7 @@ def test_a_quota_whose_question_is_cancelled_fails_the_waiters() -> None:
             raise asyncio.CancelledError
 
     async def main() -> str:
-        with pytest.raises(SharedUnavailableError) as caught:
+        with pytest.raises(NotSentError) as caught:
             await make_scheduler(Cancelling(), rates=Rate(10, 1)).acquire("series.list", "k")
         return caught.value.code
 

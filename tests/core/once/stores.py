@@ -15,8 +15,10 @@ from facturaonline_async import NotSentError
 from facturaonline_async._core.once.layered import LayeredStore
 from facturaonline_async._core.once.memory_store import MemoryStore
 from facturaonline_async._core.once.pending import PendingCreates
+from facturaonline_async._core.once.shared_store import SharedStore
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen, Store
+from facturaonline_async._core.outage import Outage
 from facturaonline_async.provision._engine.recorder import Recorder
 from facturaonline_async.provision._engine.step_store import StepStore
 from facturaonline_async.provision._journal.writer import SqliteJournal
@@ -106,6 +108,7 @@ class RemoteStore:
     """One process's view of the table."""
 
     network: Network
+    _withdrawing: list[asyncio.Future[None]] = field(factory=list, init=False)
 
     async def _repeated(self, work: Callable[[], object]) -> object:
         for _ in range(10):
@@ -113,7 +116,9 @@ class RemoteStore:
                 return await self.network.call(work)
             except ConnectionError:
                 continue
-        raise NotSentError("the store does not answer")
+        error = NotSentError("the store does not answer")
+        error.is_transient = True
+        raise error
 
     def _pending(self, each: Key) -> Pending | None:
         row, now = self.network.rows.get(each), asyncio.get_running_loop().time()
@@ -134,7 +139,6 @@ class RemoteStore:
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
         """See `Store.begin`."""
-        asked_at = asyncio.get_running_loop().time()
 
         def work() -> Grant | None:
             row, now = self.network.rows.get(seen.key), asyncio.get_running_loop().time()
@@ -149,11 +153,21 @@ class RemoteStore:
                 return None
             number = self.network.next_number()
             self.network.rows[seen.key] = _Row(number, StepState.INTENT, now + SETTLE, nonce)
-            return Grant(seen.key, number, asked_at)
+            return Grant(seen.key, number)
 
-        grant = await self._repeated(work)
+        asking = asyncio.ensure_future(self._repeated(work))
+        try:
+            grant = await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            self._withdrawing.append(asyncio.ensure_future(self._withdraw(asking)))
+            raise
         assert grant is None or isinstance(grant, Grant)
         return grant
+
+    async def _withdraw(self, asking: asyncio.Future[object]) -> None:
+        with suppress(NotSentError):
+            if isinstance(grant := await asking, Grant):
+                await self.end(grant, Result(StepState.PLANNED))
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """See `Store.end`."""
@@ -254,7 +268,10 @@ async def layered(path: Path) -> AsyncIterator[tuple[Store, Store]]:
 
 def two_processes(network: Network) -> tuple[Store, Store]:
     """Return the stores of two sessions that share a store: each has a memory of its own before it."""
-    first, second = (LayeredStore(MemoryStore(PendingCreates(), SETTLE), RemoteStore(network)) for _ in range(2))
+    first, second = (
+        LayeredStore(MemoryStore(PendingCreates(), SETTLE), SharedStore(RemoteStore(network), Outage()))
+        for _ in range(2)
+    )
     return first, second
 
 

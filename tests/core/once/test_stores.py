@@ -12,6 +12,7 @@ import pytest
 from attrs import define
 
 from facturaonline_async import NotSentError, ValidationError
+from facturaonline_async._core.once import shared_store
 from facturaonline_async._core.once.create import CreateOutcome, create_once
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Result, Seen, Store
@@ -76,15 +77,17 @@ async def test_a_create_is_pending_from_its_begin(store: Store) -> None:
     assert shown(await look(store, key("B"))) is None
 
 
-async def test_a_grant_is_as_old_as_the_question_for_it() -> None:
+async def test_a_grant_is_as_old_as_the_question_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer comes late; the memory before the store says nothing about the age."""
+    clock = asyncio.get_running_loop().time
+    monkeypatch.setattr(shared_store, "shared_clock", clock)
     mine, _ = two_processes(Network(latency=5))
     seen = await look(mine, key("A"))
-    asked_at = asyncio.get_running_loop().time()
+    asked_at = clock()
     grant = await mine.begin(seen, "nonce")
 
     assert grant is not None
-    assert grant.asked_at == asked_at
+    assert grant.asked_at == asked_at < clock()
 
 
 async def test_begin_is_refused_after_another_create_of_the_key(stores: tuple[Store, Store]) -> None:
@@ -138,6 +141,20 @@ async def test_begin_is_refused_after_a_create_that_has_expired_and_was_found_ag
     await another.end(await look(another, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
 
     assert await store.begin(mine, "mine") is None
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.1, 0.3])
+async def test_a_begin_that_is_cancelled_leaves_nothing_pending(stores: tuple[Store, Store], patience: float) -> None:
+    """Before the store gets it, or before its answer comes."""
+    store, another = stores
+    begin = asyncio.ensure_future(store.begin(await look(store, key("A")), "nonce"))
+    await asyncio.sleep(patience)
+    if not begin.done():
+        begin.cancel()
+        await asyncio.wait([begin])
+        await asyncio.sleep(5)
+
+        assert shown(await look(another, key("A"))) is None
 
 
 async def test_a_create_sent_whatever_exists_is_never_refused(stores: tuple[Store, Store]) -> None:
@@ -198,10 +215,10 @@ async def test_an_unreadable_yes_stays_pending_beyond_the_settle_time(store: Sto
 
 
 # A journal alone says DONE, and a run creates no such step.
-shared_store = pytest.mark.parametrize("name", params("journal"))
+except_journal = pytest.mark.parametrize("name", params("journal"))
 
 
-@shared_store
+@except_journal
 async def test_what_a_list_showed_is_known_by_its_uid(name: str, tmp_path: Path) -> None:
     async with STORES[name](tmp_path) as (store, _):
         await store.end(await look(store, key("A")), Result(StepState.DONE, Origin.ADOPTED, ("7",)))
@@ -209,7 +226,7 @@ async def test_what_a_list_showed_is_known_by_its_uid(name: str, tmp_path: Path)
         assert shown(await look(store, key("A"))) == (StepState.DONE, "7")
 
 
-@shared_store
+@except_journal
 @pytest.mark.parametrize("mark", ["look", "subscription"])
 async def test_begin_is_refused_after_the_object_was_found(name: str, tmp_path: Path, mark: str) -> None:
     async with STORES[name](tmp_path) as (store, another), store.subscribe() as subscription:
@@ -219,7 +236,7 @@ async def test_begin_is_refused_after_the_object_was_found(name: str, tmp_path: 
         assert await store.begin(mine, "mine") is None
 
 
-@shared_store
+@except_journal
 async def test_begin_is_not_repeated_after_the_object_was_found(name: str, tmp_path: Path) -> None:
     """The first attempt was certainly not done, and another task found the object before the second one."""
     async with STORES[name](tmp_path) as (store, another):
@@ -230,7 +247,7 @@ async def test_begin_is_not_repeated_after_the_object_was_found(name: str, tmp_p
         assert await store.begin(mine, "mine") is None
 
 
-@shared_store
+@except_journal
 async def test_a_uid_that_belongs_to_another_object_is_dropped_and_the_create_stays_confirmed(
     name: str, tmp_path: Path
 ) -> None:
@@ -244,7 +261,7 @@ async def test_a_uid_that_belongs_to_another_object_is_dropped_and_the_create_st
         assert shown(await look(another, key("A"))) == (StepState.UNRESOLVED, None)
 
 
-@shared_store
+@except_journal
 async def test_a_uid_that_was_found_later_is_not_dropped(name: str, tmp_path: Path) -> None:
     async with STORES[name](tmp_path) as (store, another):
         await store.end(await begun(store, key("A")), Result(StepState.DONE, Origin.CREATED, ("7",)))
@@ -383,7 +400,7 @@ async def test_a_create_cancelled_before_its_first_byte_is_not_pending(store: St
     class Stuck(Attempts):
         """An attempt that waits before its first byte."""
 
-        async def send(self) -> str:
+        async def send(self, _: float | None = None) -> str:
             """Wait."""
             await asyncio.sleep(1000)
             return ""

@@ -89,7 +89,7 @@ class Attempts:
     async def __aexit__(self, *_: object) -> None:
         """Let every error pass."""
 
-    async def send(self) -> str:
+    async def send(self, _: float | None = None) -> str:
         """Send the create once."""
         if self._refusal is not None:
             raise self._refusal
