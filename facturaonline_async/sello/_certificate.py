@@ -58,10 +58,7 @@ _HASHES: Final = {
 }
 """Hash of each RSA and ECDSA signature algorithm, by OID."""
 
-_TIME_FORMATS: Final = {
-    der.UTC_TIME: (re.compile(rb"[0-9]{12}Z"), "%y%m%d%H%M%SZ"),
-    der.GENERALIZED_TIME: (re.compile(rb"[0-9]{14}Z"), "%Y%m%d%H%M%SZ"),
-}
+_TIMES: Final = {der.UTC_TIME: re.compile(rb"[0-9]{12}Z"), der.GENERALIZED_TIME: re.compile(rb"[0-9]{14}Z")}
 _MAX_EXTENSIONS: Final = 100
 
 
@@ -207,15 +204,14 @@ def _extensions(wrapped: der.Element) -> dict[str, der.Element]:
 
 
 def _parse_time(element: der.Element) -> datetime:
-    if element.tag not in _TIME_FORMATS:
+    if element.tag not in _TIMES:
         raise der.DerError("the element is not a time")
-    form, pattern = _TIME_FORMATS[element.tag]
-    if not form.fullmatch(element.content):
+    if not _TIMES[element.tag].fullmatch(element.content):
         raise der.DerError("a time must have 12 or 14 digits and a Z")
     text = element.content.decode("ascii")
     if element.tag == der.UTC_TIME:  # 1950 to 2049
-        text, pattern = ("19" if text >= "5" else "20") + text, _TIME_FORMATS[der.GENERALIZED_TIME][1]
-    return datetime.strptime(text, pattern).replace(tzinfo=UTC)
+        text = ("19" if text >= "5" else "20") + text
+    return datetime.fromisoformat(f"{text[:8]}T{text[8:]}").astimezone(UTC)
 
 
 def read_certificate(content: bytes) -> tuple[Certificado, PublicNumbers | None]:

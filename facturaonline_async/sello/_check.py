@@ -58,7 +58,7 @@ def check_sello(
     findings += _file_findings(cer, "cer")
     findings += _file_findings(key, "key")
     certificado, certified = _read_certificado(cer, findings)
-    public = _open_key(key, sello, findings)
+    public = _open_key(key, sello, certified, findings)
     if certificado is not None:
         findings += _certificate_findings(certificado, rfc, kind, now or datetime.now(UTC), production=production)
         if public is not None and public != certified:
@@ -129,7 +129,9 @@ def _is_readable_key(content: Content, findings: list[Finding]) -> bool:
     return content.kind.is_key and not content.is_truncated
 
 
-def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> PublicNumbers | None:
+def _open_key(
+    content: Content, sello: Sello, certified: PublicNumbers | None, findings: list[Finding]
+) -> PublicNumbers | None:
     """Return the public half of the private key, or None if the key does not open."""
     if not _is_readable_key(content, findings):
         return None
@@ -142,7 +144,7 @@ def _open_key(content: Content, sello: Sello, findings: list[Finding]) -> Public
         return None
     public = None
     try:
-        public = open_private_key(content.der, None if is_plain else encode_password(password))
+        public = open_private_key(content.der, None if is_plain else encode_password(password), certified)
     except WrongPasswordError:
         findings.append(explain_wrong_password(content.der, password))
         return None

@@ -1,6 +1,6 @@
 """Checks in a worker thread, so that tasks run between the steps of a check.
 
-One check runs at a time: a check holds the GIL for most of its 2 to 4 ms. A second thread would add little throughput,
+One check runs at a time: a check holds the GIL for most of its 1 to 2 ms. A second thread would add little throughput,
 and would make the event loop wait for two. `cryptography` holds the GIL for a whole key derivation: a key with
 1,000,000 iterations, where the SAT's have 2,048, stops the loop for 0.4 s for each password that is tried.
 """

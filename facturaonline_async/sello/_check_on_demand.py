@@ -20,7 +20,7 @@ def check(
 ) -> CheckReport:
     """Find every fault of a certificate, its key and its password. Send nothing.
 
-    A check takes about 2 ms and holds the GIL meanwhile; up to 50 ms for a wrong password that may be garbled. A key
+    A check takes about 1 ms and holds the GIL meanwhile; up to 50 ms for a wrong password that may be garbled. A key
     with a higher iteration count than the SAT's takes up to 0.5 s, or 2 s with a wrong password; a key above that
     limit is refused.
     In an event loop, call the function in a thread (``anyio.to_thread.run_sync``). `create`, `ensure`, `update` and

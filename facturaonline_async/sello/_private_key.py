@@ -57,18 +57,22 @@ def encode_password(password: Secret) -> SecretBytes:
     return SecretBytes(password.reveal().encode("utf-8", "surrogatepass"))
 
 
-def open_private_key(content: SecretBytes, password: SecretBytes | None) -> PublicNumbers:
+def open_private_key(
+    content: SecretBytes, password: SecretBytes | None, certified: PublicNumbers | None = None
+) -> PublicNumbers:
     """Decrypt a private key, prove that it works, and return its public half.
 
     It takes about 1 ms, and at most half a second.
 
     When `cryptography` loads a key, it proves that both primes are prime. That takes 27 ms, and for crafted numbers as
-    long as their author likes. So the key is loaded without this proof; instead its numbers are compared, and its
-    public half must verify a signature.
+    long as their author likes. So the key is loaded without this proof; instead its numbers are compared. If they are
+    those of the certificate, its primes are the only two factors. If not, its public half must verify a signature,
+    which takes half of the time.
 
     Args:
         content: the key in DER, PKCS#8 or PKCS#1.
         password: its password; None if the key is not encrypted.
+        certified: public key of the certificate that belongs to it, or None.
 
     Raises:
         WrongPasswordError: the password does not open the key.
@@ -86,12 +90,13 @@ def open_private_key(content: SecretBytes, password: SecretBytes | None) -> Publ
     key = _load(content, password)
     if isinstance(key, ValueError):
         raise key  # outside the handler: without the context of the library's error
-    public = key.public_key().public_numbers()
+    numbers = key.public_key().public_numbers()
+    public = PublicNumbers(numbers.n, numbers.e)
     if not _MIN_BITS <= public.n.bit_length() <= _MAX_BITS:
         raise UnsupportedKeyError(message("findings.unusual_key_size", bits=public.n.bit_length()))
-    if not (_is_consistent(key.private_numbers()) and _signs_and_verifies(key)):
+    if not (_is_consistent(key.private_numbers()) and (public == certified or _signs_and_verifies(key))):
         raise DamagedKeyError(message("findings.invalid_rsa_numbers"))
-    return PublicNumbers(public.n, public.e)
+    return public
 
 
 def _load(content: SecretBytes, password: SecretBytes | None) -> rsa.RSAPrivateKey | ValueError:

@@ -26,10 +26,12 @@ from facturaonline_async.sello import (
     check,
 )
 from facturaonline_async.sello._check_in_thread import check_in_thread
+from facturaonline_async.testing import make_sello
 from tests.sello.certificates import NOW, made
 
 PASSWORD = " muy secreta ñ\udcff "
 GOOD = made(password="muy secreta")
+OTHER = make_sello("EKU9003173C9", now=NOW)  # with a key of its own
 PEM = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" + base64.encodebytes(GOOD.key) + b"-----END ENCRYPTED PRIVATE KEY-----"
 
 
@@ -87,11 +89,15 @@ def interruption_points() -> Iterator[tuple[Any, str, int]]:
 
 
 def dressed() -> Iterator[Sello]:
-    """Yield a right and a wrong password for a key in each encoding, in its own or the other field."""
+    """Yield a right and a wrong password for a key in each encoding, in its own or the other field.
+
+    The last one is a key beside a certificate of another key.
+    """
     for password in (GOOD.password, PASSWORD):
         for key in (GOOD.key, PEM, base64.b64encode(GOOD.key)):
             yield Sello(GOOD.cer, key, password)
             yield Sello(bytes(key), GOOD.cer, password)
+    yield Sello(OTHER.cer, GOOD.key, GOOD.password)
 
 
 @pytest.mark.parametrize(

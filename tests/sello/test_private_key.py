@@ -139,6 +139,12 @@ def test_inconsistent_numbers_are_damage_and_are_not_used(
     assert what[0] == "damaged_key"
 
 
+def test_a_key_with_the_numbers_of_its_certificate_needs_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The modulus of a certificate has two factors; whoever has them has the key."""
+    monkeypatch.setattr(private_key, "_signs_and_verifies", None)
+    assert found(made().key) == []
+
+
 def test_a_composite_prime_is_damage_even_if_all_else_is_consistent() -> None:
     p, q = primes()
     (what,) = found(made_of(p + 2, q))
