@@ -16,6 +16,8 @@ def main() -> None:
 
         run()
     except ModuleNotFoundError as problem:
+        if problem.name == "psycopg":
+            sys.exit(message("cli.postgres_extra_missing"))
         if problem.name not in {"jinja2", "rich", "typer"}:
             raise
         sys.exit(message("cli.extra_missing"))

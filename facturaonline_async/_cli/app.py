@@ -78,6 +78,9 @@ _add("emulator", "emulator", help="Run an emulator of the API on loopback until 
 _add("plan", "example", help="Make and read plans.")
 _add("sello", "sello", help="Check certificates, keys and passwords (CSD, FIEL).")
 _add("empresas", "empresas", help="The companies of the account: list, create, change and delete them.")
+_add(
+    "postgres", "postgres", help="The schema in PostgreSQL, through which processes share quota, creates and journals."
+)
 _add("series", "series", help="The series of a company: list, create, pause and delete them.")
 
 

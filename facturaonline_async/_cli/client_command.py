@@ -178,12 +178,13 @@ def own_credentials(empresa: Empresa) -> Credentials:
     return empresa.credentials
 
 
-def confirm(yes: bool, question: Message | None = None) -> None:
+def confirm(yes: bool, question: Message | None = None, *, declined: Message | None = None) -> None:
     """Ask the question, and exit unless the answer is yes.
 
     Args:
         yes: value of --yes: do not ask.
         question: None only checks that there is a terminal.
+        declined: what to say after a no; None: nothing was deleted.
 
     Raises:
         InvalidInputError: there is no terminal.
@@ -204,7 +205,7 @@ def confirm(yes: bool, question: Message | None = None) -> None:
         sys.stderr.write(f"\n{message('cli.interrupted').then(message('cli.nothing_changed'))}\n")
         raise typer.Exit(130) from None
     if answer.strip().casefold() not in {"y", "yes", "s", "si", "sí"}:
-        sys.stderr.write(f"{message('cli.nothing_deleted')}\n")
+        sys.stderr.write(f"{declined or message('cli.nothing_deleted')}\n")
         raise typer.Exit(1)
 
 

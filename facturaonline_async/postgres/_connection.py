@@ -38,8 +38,14 @@ from contextlib import suppress
 from os import getpid
 from typing import Any, Final, LiteralString, Self, TypeVar
 
-import psycopg
 from attrs import frozen
+
+from facturaonline_async._messages import Message, message
+
+try:
+    import psycopg
+except ModuleNotFoundError as problem:
+    raise ModuleNotFoundError(message("postgres.extra_missing"), name="psycopg") from problem
 from psycopg import waiting
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -47,7 +53,6 @@ from psycopg.pq import TransactionStatus
 
 from facturaonline_async._core.fork_guard import guard
 from facturaonline_async._core.logging import LOGGER
-from facturaonline_async._messages import Message, message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 from facturaonline_async.errors import InvalidInputError, NotSentError
@@ -178,6 +183,9 @@ class Database:
         timeout: Maximum time of a statement in seconds, connecting and the wait for a connection included.
         on_event: Called at the begin and at the end of an outage.
 
+    Attributes:
+        address: Host and port of the last connection.
+
     """
 
     def __init__(
@@ -194,6 +202,7 @@ class Database:
         self._idle: list[_Connection] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._slots = asyncio.Semaphore(connections)
+        self.address: str = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._is_open = False
@@ -310,6 +319,7 @@ class Database:
         except asyncio.CancelledError as cancelled:
             raise cancelled.with_traceback(None) from None  # psycopg's frames hold the password
         guard(connection)
+        self.address = f"{connection.info.host}:{connection.info.port}"
         return connection
 
     async def _close_idle(self) -> None:

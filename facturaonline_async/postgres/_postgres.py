@@ -25,7 +25,7 @@ from facturaonline_async.postgres._quota import OnOutage, PostgresQuota, Share
 if TYPE_CHECKING:
     from facturaonline_async.provision import JournalStore
 
-__all__ = ["Postgres"]
+__all__ = ["Postgres", "open_database"]
 
 _LONGEST_NAME: Final = 200
 """Maximum length of a run's name, in bytes."""
@@ -67,10 +67,9 @@ class Postgres:
         timeout: float = 5.0,
         on_event: Callable[[OutageEvent], None] | None = None,
     ) -> None:
-        url = Secret(_url() if url is None else url)  # no frame of a traceback holds the text
+        url = None if url is None else Secret(url)  # no frame of a traceback holds the text
         _check(on_outage, connections, timeout)
-        conninfo = read_url(url, timeout)
-        self._database = Database(conninfo, connections=connections, timeout=timeout, on_event=on_event)
+        self._database = open_database(url, connections=connections, timeout=timeout, on_event=on_event)
         self._quota = PostgresQuota(self._database, on_outage)
 
     def __repr__(self) -> str:
@@ -146,6 +145,31 @@ class Postgres:
         Closing twice does no harm. In a forked child this closes nothing.
         """
         await self._database.aclose()
+
+
+def open_database(
+    url: str | Secret | None,
+    *,
+    connections: int,
+    timeout: float,
+    on_event: Callable[[OutageEvent], None] | None = None,
+) -> Database:
+    """Return the database of a URL, or of the environment.
+
+    It is opened with ``async with``.
+
+    Args:
+        url: see `Postgres`.
+        connections: maximum number of connections.
+        timeout: maximum time of a statement in seconds.
+        on_event: called at the begin and at the end of an outage.
+
+    Raises:
+        InvalidInputError: no database is named, or the URL cannot be read.
+
+    """
+    conninfo = read_url(Secret(_url() if url is None else url), timeout)
+    return Database(conninfo, connections=connections, timeout=timeout, on_event=on_event)
 
 
 def _check(on_outage: object, connections: object, timeout: object) -> None:

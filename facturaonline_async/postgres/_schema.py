@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from attrs import frozen
 
@@ -11,11 +11,24 @@ from facturaonline_async._messages import message
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.postgres._connection import Database, StatementError
 
-__all__ = ["NEEDED", "Installed", "check", "grant", "migrate", "read_installed"]
+__all__ = [
+    "LATEST",
+    "NEEDED",
+    "Installed",
+    "check",
+    "check_version",
+    "grant",
+    "migrate",
+    "missing",
+    "read_installed",
+    "read_status",
+    "record_restored",
+]
 
 NEEDED: Final = 2
 """Version of the schema that this client needs; it works with every later one."""
-_LATEST: Final = 2
+LATEST: Final = 2
+"""Version of the schema that `migrate` makes."""
 _OLDEST_SERVER: Final = 13
 _INSTALL_SECONDS: Final = 60.0
 
@@ -115,13 +128,68 @@ async def check(database: Database) -> None:
         NotSentError: The database does not answer.
 
     """
-    found = await read_installed(database)
+    check_version(await read_installed(database))
+
+
+def check_version(found: Installed) -> None:
+    """Refuse a schema that is missing or older than this client needs.
+
+    Args:
+        found: What the database has.
+
+    Raises:
+        InvalidInputError: The error says which command to type.
+
+    """
     _check_server(found)
     if found.version == 0:
-        raise InvalidInputError(message("postgres.schema_missing", database=found.database), field="url")
+        raise missing(found)
     if found.version < NEEDED:
         text = message("postgres.schema_old", database=found.database, found=found.version, needed=NEEDED)
         raise InvalidInputError(text, field="url")
+
+
+def missing(found: Installed) -> InvalidInputError:
+    """Return the error of a database without the schema.
+
+    Args:
+        found: What the database has.
+
+    """
+    return InvalidInputError(message("postgres.schema_missing", database=found.database), field="url")
+
+
+async def read_status(database: Database) -> dict[str, Any]:
+    """Return facts about creates and the timeline, by name.
+
+    Args:
+        database: The database; its role may use the schema.
+
+    Raises:
+        NotSentError: The database does not answer.
+
+    """
+    [(is_hidden, changed, in_flight, unknown, known)] = await database.query("SELECT * FROM facturaonline.status_v1()")
+    return {
+        "is_timeline_hidden": is_hidden,
+        "changed": changed,
+        "open": in_flight,
+        "unknown": unknown,
+        "known": known,
+    }
+
+
+async def record_restored(database: Database) -> None:
+    """Let all creates wait for the settle time from now on.
+
+    Args:
+        database: The database; its role may use the schema.
+
+    Raises:
+        NotSentError: The database does not answer.
+
+    """
+    await database.query("SELECT facturaonline.restored_v1()")
 
 
 async def migrate(database: Database) -> Installed:
@@ -140,10 +208,10 @@ async def migrate(database: Database) -> Installed:
     while True:
         found = await read_installed(database)
         _check_server(found)
-        if found.version >= _LATEST:
+        if found.version >= LATEST:
             return found
-        texts = (_BEGIN, *map(_migration, range(found.version + 1, _LATEST + 1)), _END)
-        script = "".join(texts).replace("{found}", str(found.version)).replace("{latest}", str(_LATEST))
+        texts = (_BEGIN, *map(_migration, range(found.version + 1, LATEST + 1)), _END)
+        script = "".join(texts).replace("{found}", str(found.version)).replace("{latest}", str(LATEST))
         try:
             await database.query(script.replace("%", "%%"), seconds=_INSTALL_SECONDS)
         except StatementError as error:

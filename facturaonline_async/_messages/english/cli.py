@@ -61,9 +61,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     "cli.key_missing": "{variable} is not set: set it to the account's key.",
     "cli.key_missing_or_emulator": "{variable} is not set: set it to the account's key (or --emulator, to try).",
+    "cli.postgres_extra_missing": "The command needs an extra: pip install 'facturaonline-async[cli,postgres]'",
     "cli.extra_missing": "The command needs its extra: pip install 'facturaonline-async[cli]'",
     # Questions and passwords.
-    "cli.confirmation_without_terminal": "There is no terminal for the question: give --yes to delete without it.",
+    "cli.confirmation_without_terminal": "There is no terminal for the question: give --yes to go on without it.",
     "cli.password": "Contraseña ({what}): ",
     "cli.password_of_key": "Contraseña de la clave privada",
     "cli.password_line_missing": (

@@ -38,6 +38,38 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "this Postgres was used before the process was forked, and its connections belong to the parent: make a new "
         "one in each child, after the fork"
     ),
+    "postgres.extra_missing": "this needs the extra postgres: pip install 'facturaonline-async[postgres]'",
+    # The command.
+    "postgres.install_question": (
+        "Install the schema facturaonline (version {version}) in the database {database} at {address}, as role {role}?"
+    ),
+    "postgres.upgrade_question": (
+        "Upgrade the schema facturaonline to version {version} in the database {database} at {address}, as role {role}?"
+    ),
+    "postgres.restored_question": (
+        "Let all creates of the database {database} at {address} wait for the settle time, as role {role}?"
+    ),
+    "postgres.restored": "All creates wait for the settle time from now on.",
+    "postgres.installed": "The database {database} has the schema facturaonline, version {version}.",
+    "postgres.granted": "The role {role} may use it.",
+    "postgres.label_database": "database",
+    "postgres.label_schema": "schema",
+    "postgres.label_timeline": "timeline",
+    "postgres.label_lost": "lost",
+    "postgres.label_creates": "creates",
+    "postgres.place": "{database} at {address}, PostgreSQL {server}, as role {role}",
+    "postgres.status_missing": "not installed: run facturaonline postgres install",
+    "postgres.status_old": "version {found}, and this library needs {needed}: run facturaonline postgres upgrade",
+    "postgres.status_not_latest": "version {found}; {latest} is available: run facturaonline postgres upgrade",
+    "postgres.status_version": "version {found}",
+    "postgres.timeline_known": "known: after a promoted standby or a recovery all creates wait for the settle time",
+    "postgres.timeline_hidden": (
+        "hidden by this server: after a promoted standby or a recovery run facturaonline postgres restored"
+    ),
+    "postgres.lost": (
+        "the server was promoted, recovered or restored {seconds:.0f} s ago: creates wait until the settle time is over"
+    ),
+    "postgres.creates": "{open} in flight, {unknown} unknown, {known} known that lists may not show yet",
     # Settings.
     "postgres.settle_too_short": (
         "settle must be at least {least:g} s with shared creates (upload_timeout, grace and 10 s), and was "

@@ -421,3 +421,23 @@ $$;
 CREATE FUNCTION facturaonline.restored_v1() RETURNS void LANGUAGE sql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$ UPDATE facturaonline.meta SET timeline_since = facturaonline.clock() $$;
+
+-- What `facturaonline postgres status` shows. changed: seconds since the timeline changed, within the last day.
+CREATE FUNCTION facturaonline.status_v1(
+    OUT is_timeline_hidden boolean, OUT changed double precision, OUT in_flight bigint, OUT unknown bigint,
+    OUT known bigint
+) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    now_ CONSTANT timestamptz := facturaonline.clock();
+    since CONSTANT timestamptz := (SELECT t.since FROM facturaonline.timeline_v1() AS t);
+BEGIN
+    is_timeline_hidden := facturaonline.server_timeline() = '';
+    IF since > now_ - interval '1 day' THEN
+        changed := extract(epoch FROM now_ - since);
+    END IF;
+    SELECT count(*) FILTER (WHERE c.state = 'intent'), count(*) FILTER (WHERE c.state = 'unknown'),
+           count(*) FILTER (WHERE c.state IN ('done', 'unresolved'))
+        INTO in_flight, unknown, known FROM facturaonline.creates AS c WHERE c.state <> 'ended' AND c.expires > now_;
+END
+$$;
