@@ -138,7 +138,7 @@ async def provision(
     async with AsyncExitStack() as stack:
         recorder, pending, stopping = Recorder(None, on_event, audit), engine.pending, asyncio.Event()
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
-        creator = Creator(engine.locks, pending, recorder, settle, stopping)
+        creator = Creator(engine.locks, pending, recorder, settle, stopping, engine.shared_creates)
         await stack.enter_async_context(creator.subscribed())
         # The first list, the import of the checks and the opening of the journal take their time side by side. The list
         # may be older than the journal's opening: it decides nothing about a step that the journal records as sent.

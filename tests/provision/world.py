@@ -248,7 +248,7 @@ class World:
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(time=lambda: _EPOCH + loop.time() + self.ahead, monotonic=loop.time)
 
-        async def attempt(_: Transport, call: PreparedRequest, __: object) -> envelope.Reply | FacturaOnlineError:
+        async def attempt(_: Transport, call: PreparedRequest, *__: object) -> envelope.Reply | FacturaOnlineError:
             return await self.attempt(call)
 
         async def opened(*, account: str, host: str) -> SqliteJournal:

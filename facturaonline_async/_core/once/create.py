@@ -65,6 +65,7 @@ from facturaonline_async.errors import (
 )
 
 __all__ = [
+    "PATIENCE",
     "CreateOutcome",
     "DesiredObject",
     "HasUid",
@@ -73,7 +74,6 @@ __all__ = [
     "ensure",
     "pending_error",
     "poll_until",
-    "read_pending",
     "send_once",
 ]
 
@@ -92,6 +92,13 @@ V = TypeVar("V", bound=HasUid)
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
+_FIRST_LOOK: Final = 0.05
+_LONGEST_LOOK: Final = 0.2
+PATIENCE: Final = 10.0
+"""Seconds for which a process that is sending a create is waited for, before lists are read in search of the object.
+
+Nearly all creates end in that time; later, the other process may have been killed.
+"""
 
 
 class DesiredObject(Protocol[V]):
@@ -166,7 +173,9 @@ class CreateOutcome(Result, Generic[V]):
 # ── One pass ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def create_once(store: Store, desired: DesiredObject[V], *, seen: Seen | None = None) -> CreateOutcome[V]:
+async def create_once(
+    store: Store, desired: DesiredObject[V], *, seen: Seen | None = None, patience: float = 0.0
+) -> CreateOutcome[V]:
     """Create the object unless it exists or may exist; do not wait for lists.
 
     The caller holds the keyed lock of the object, so that the tasks of a session take turns.
@@ -175,14 +184,17 @@ async def create_once(store: Store, desired: DesiredObject[V], *, seen: Seen | N
         store: Record of creates.
         desired: The object.
         seen: What the store knew before a list that lacks the object; None: look and list first.
+        patience: Seconds for which the store is asked again while another process is about to create the object. Its
+            answer costs less than a list, and says first what has become of the create.
 
     Raises:
         FacturaOnlineError: The list could not be read. Nothing was created.
 
     """
+    until = asyncio.get_running_loop().time() + patience
     while True:
         if seen is None:
-            seen = await _look(store, desired.key)
+            seen = await _look_past_intent(store, desired.key, until)
             if values := await desired.find_all():
                 return await _adopt(store, seen, values)
             if seen.pending is not None:
@@ -282,6 +294,20 @@ async def _look(store: Store, key: Key) -> Seen:
     return (await store.look((key,)))[key]
 
 
+async def _look_past_intent(store: Store, key: Key, until: float) -> Seen:
+    """Look into the store, and again while a create is being sent.
+
+    It ends at `until`, whatever the store says.
+    """
+    clock, pause = asyncio.get_running_loop().time, _FIRST_LOOK
+    while True:
+        seen = await _look(store, key)
+        if seen.pending is None or seen.pending.state is not StepState.INTENT or (left := until - clock()) <= 0:
+            return seen
+        await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
+        pause = min(2 * pause, _LONGEST_LOOK)
+
+
 async def _adopt(store: Store, of: Grant | Seen, values: Sequence[V]) -> CreateOutcome[V]:
     """Record what exists: once, or several times."""
     uids = tuple(str(value.uid) for value in values)
@@ -357,7 +383,9 @@ async def ensure(engine: Engine, store: Store, desired: DesiredObject[V]) -> V:
 
     """
     async with engine.locks.hold(desired.key):
-        outcome = await create_once(store, desired)
+        is_shared = engine.shared_creates is not None
+        patience = min(PATIENCE, engine.config.deadline) if is_shared else 0.0
+        outcome = await create_once(store, desired, patience=patience)
         if outcome.values:
             listed = outcome.values[0]
             unreadable = UnreadableAnswerError(
@@ -369,9 +397,9 @@ async def ensure(engine: Engine, store: Store, desired: DesiredObject[V]) -> V:
             problem = _problem(desired, outcome)
         finally:
             del outcome  # breaks the cycle between the error and this frame
-        look = partial(read_pending, desired, uid)
+        search = _Search(store, desired, of, uid, drops_uid=is_shared)
         try:
-            found = await poll_until(engine, look, problem=problem)
+            found = await poll_until(engine, search.once, problem=problem)
         finally:
             del problem
         await store.end(of, Result(StepState.DONE, Origin.ADOPTED, (str(found.uid),)))
@@ -396,32 +424,51 @@ def _problem(desired: DesiredObject[V], outcome: CreateOutcome[V]) -> FacturaOnl
         del error, outcome  # breaks the cycle between the error and this frame
 
 
-async def read_pending(desired: DesiredObject[V], uid: str | None) -> V | None:
-    """Read once an object that no list has shown: by its uid if known, else by a list.
+@define
+class _Search(Generic[V]):
+    """Search for an object that no list has shown.
 
-    Args:
+    Attributes:
+        store: Record of creates.
         desired: The object.
-        uid: Its uid, or None.
-
-    Raises:
-        FacturaOnlineError: It could not be read.
+        of: Grant of its create, or what the store knew of it.
+        uid: Its uid if it is known.
+        drops_uid: Whether a uid that a read contradicts is dropped, for all processes.
 
     """
-    problem: FacturaOnlineError | None = None
-    if uid is not None:
-        try:
-            return await desired.read(uid)
-        except (NotFoundError, UnreadableAnswerError) as error:  # the uid may belong to another object
-            problem = error
-    for value in await desired.find_all():
-        if problem is None or str(value.uid) != uid:
-            return await desired.complete(value)
-    if problem is not None:
-        try:
-            raise problem
-        finally:
-            problem = None
-    return None
+
+    store: Store
+    desired: DesiredObject[V]
+    of: Grant | Seen
+    uid: str | None
+    drops_uid: bool = field(kw_only=True)
+
+    async def once(self) -> V | None:
+        """Read the object once: by its uid if known, else by a list.
+
+        Raises:
+            FacturaOnlineError: It could not be read.
+
+        """
+        uid, problem = self.uid, None
+        if uid is not None:
+            try:
+                return await self.desired.read(uid)
+            except (NotFoundError, UnreadableAnswerError) as error:  # the uid may belong to another object
+                problem = error
+            if self.drops_uid and isinstance(problem, UnreadableAnswerError) and not problem.is_transient:
+                # The answer to the create, or this one, was about another object: from now on lists decide.
+                problem, uid, self.uid = None, None, None
+                await self.store.end(self.of, Result(StepState.UNRESOLVED))
+        for value in await self.desired.find_all():
+            if problem is None or str(value.uid) != uid:
+                return await self.desired.complete(value)
+        if problem is not None:
+            try:
+                raise problem
+            finally:
+                problem = None
+        return None
 
 
 async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:

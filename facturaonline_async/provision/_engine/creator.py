@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from facturaonline_async._core.once.create import CreateOutcome, DesiredObject, HasUid, create_once
+from facturaonline_async._core.once.create import PATIENCE, CreateOutcome, DesiredObject, HasUid, create_once
 from facturaonline_async._core.once.keyed_lock import KeyedLock
 from facturaonline_async._core.once.layered import LayeredStore
 from facturaonline_async._core.once.memory_store import MemoryStore
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async._core.once.store import Result, Subscription
+from facturaonline_async._core.once.store import Result, Store, Subscription
 from facturaonline_async._messages import message
 from facturaonline_async.errors import AuthenticationError, FacturaOnlineError, NotFoundError
 from facturaonline_async.provision._engine.recorder import Recorder, describe
@@ -38,6 +38,7 @@ class Creator:
         recorder: where each step is written.
         settle: seconds after which lists certainly show a create that took effect.
         stopping: set when nothing more may be sent.
+        shared: store of the creates of all processes, or None.
 
     """
 
@@ -46,13 +47,18 @@ class Creator:
     recorder: Recorder
     settle: float
     stopping: asyncio.Event
+    shared: Store | None = None
     _steps: StepStore = field(init=False)
     _store: LayeredStore = field(init=False)
     _subscription: Subscription | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._steps = StepStore(self.recorder, self.settle, self.stopping)
-        self._store = LayeredStore(MemoryStore(self.pending, self.settle), self._steps)
+        memory: Store = MemoryStore(self.pending, self.settle)
+        if self.shared is not None:
+            memory = LayeredStore(memory, self.shared)
+        # The journal is written last, right before the first byte.
+        self._store = LayeredStore(memory, self._steps)
 
     @asynccontextmanager
     async def subscribed(self) -> AsyncIterator[None]:
@@ -86,7 +92,12 @@ class Creator:
         async with self.locks.hold(desired.key):
             with self._steps.bound(desired.key, step, on_begin):
                 try:
-                    outcome = await create_once(self._store, desired, seen=self._subscription.seen(desired.key))
+                    outcome = await create_once(
+                        self._store,
+                        desired,
+                        seen=self._subscription.seen(desired.key),
+                        patience=0.0 if self.shared is None else PATIENCE,
+                    )
                     if outcome.seconds is not None:
                         await self._adopt_or_wait(step, desired, outcome, outcome.seconds)
                 except StoppedError as error:
