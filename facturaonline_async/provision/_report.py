@@ -117,18 +117,31 @@ class RunReport:
         if not outcome.ok:
             self.failed.append(outcome)
 
-    def count(self, outcome: RowOutcome) -> None:
+    def count(self, outcome: RowOutcome, times: int = 1) -> None:
         """Count one row without keeping it.
 
         Args:
             outcome: the row's result.
+            times: how often; -1 takes back that it was counted.
 
         """
-        self.empresas[outcome.state] += 1
-        self.earlier_empresas[outcome.state] += outcome.is_earlier
+        self.empresas[outcome.state] += times
+        self.earlier_empresas[outcome.state] += times * outcome.is_earlier
         for serie in outcome.series:
-            self.series[serie.state] += 1
-            self.earlier_series[serie.state] += serie.is_earlier
+            self.series[serie.state] += times
+            self.earlier_series[serie.state] += times * serie.is_earlier
+
+    def count_all(self, other: RunReport) -> None:
+        """Count the rows that another report has counted.
+
+        Args:
+            other: the other report.
+
+        """
+        self.empresas.update(other.empresas)
+        self.series.update(other.series)
+        self.earlier_empresas.update(other.earlier_empresas)
+        self.earlier_series.update(other.earlier_series)
 
     def rows_in(self, state: State) -> list[RowOutcome]:
         """Return the rows of `failed` with a company or a serie in this state.

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from attrs import define, field
 
 from facturaonline_async import bulk
+from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import code_of, message
@@ -46,6 +47,9 @@ _LOOKAHEAD = 4
 A further row begins when there are fewer. So the limiter always has a call to start, and rows in progress are
 finished before many others begin.
 """
+
+_CLOSED_AT_ONCE = 500
+"""Finished rows that are skipped between two checkpoints of the event loop: about half a millisecond."""
 
 _TICK = 10
 """Interval of `RunReport.throughput`, in seconds."""
@@ -134,7 +138,8 @@ async def provision(
     settle = engine.config.settle if settle is None else settle
     clock = asyncio.get_running_loop().time
     began = clock()
-    report = RunReport(planned_empresas=len(plan), planned_series=plan.series_count, has_audit=audit)
+    rfcs, planned_series = await _survey(plan)
+    report = RunReport(planned_empresas=len(plan), planned_series=planned_series, has_audit=audit)
     async with AsyncExitStack() as stack:
         recorder, pending, stopping = Recorder(None, on_event, audit), engine.pending, asyncio.Event()
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
@@ -142,9 +147,7 @@ async def provision(
         await stack.enter_async_context(creator.subscribed())
         # The first list, the import of the checks and the opening of the journal take their time side by side. The list
         # may be older than the journal's opening: it decides nothing about a step that the journal records as sent.
-        listing = await stack.enter_async_context(
-            in_background(inventory.read({normalize_rfc(row.rfc) for row in plan}))
-        )
+        listing = await stack.enter_async_context(in_background(inventory.read(rfcs)))
         if engine.config.check_sello:
             await stack.enter_async_context(in_background(import_check()))
         opened = None
@@ -181,6 +184,17 @@ async def provision(
         finally:
             report.seconds = clock() - began
             run.count_rest()
+
+
+async def _survey(plan: Plan) -> tuple[set[str], int]:
+    """Return the RFCs of the plan, and the number of its series."""
+    rfcs: set[str] = set()
+    series = 0
+    for rows in in_batches(plan):
+        rfcs.update(normalize_rfc(row.rfc) for row in rows)
+        series += sum(len(row.series) for row in rows)
+        await asyncio.sleep(0)
+    return rfcs, series
 
 
 def _journal_store(journal: str | os.PathLike[str] | JournalStore) -> JournalStore:
@@ -221,7 +235,6 @@ class Run:
     _open: int = field(default=0, init=False)
     _not_started: int = field(default=0, init=False)  # rows without their first start
     _audit_task: asyncio.Task[None] | None = field(default=None, init=False)
-    _started: set[str] = field(factory=set, init=False)
     _not_counted: set[RowProgress] = field(factory=set, init=False)
     _problem: Exception | None = field(default=None, init=False)
     _outcomes: AsyncIterator[bulk.Outcome[RowProgress, RowOutcome | None]] = field(init=False)
@@ -297,12 +310,15 @@ class Run:
 
         Waiting rows that are ready again come before the plan's next row.
         """
-        for row in self._plan:
+        for position, row in enumerate(self._plan, 1):
             rfc = normalize_rfc(row.rfc)
             if self._resumed is not None and rfc in self._resumed.closed:
+                if not position % _CLOSED_AT_ONCE:
+                    await asyncio.sleep(0)
                 continue
             if self.caution and self._settle_wait is not None:
-                await self._settle_wait.wait({normalize_rfc(each.rfc) for each in self._plan})
+                rfcs, _ = await _survey(self._plan)
+                await self._settle_wait.wait(rfcs)
             for progress in self._ready_rows():
                 yield progress
             while self._not_started >= _LOOKAHEAD and not self._stopping.is_set():
@@ -313,7 +329,6 @@ class Run:
                 break
             self._open += 1
             self._not_started += 1
-            self._started.add(rfc)
             self._not_counted.add(progress := RowProgress.of(row, rfc))
             progress.on_start = self._count_start
             yield progress
@@ -363,7 +378,7 @@ class Run:
         progress.is_unread = False
         journal = self._recorder.journal
         if progress.is_new and self._resumed is not None and journal is not None:
-            await resume.restore(journal, progress)
+            await resume.restore(journal, progress, self._resumed)
         if progress.is_new:
             await self._companies.recheck(progress.empresa)
 
@@ -384,14 +399,11 @@ class Run:
     def count_rest(self) -> None:
         """Count the rows that a stopped or cancelled run did not finish or never started."""
         for progress in sorted(self._not_counted, key=lambda progress: progress.row.number):
-            if self._resumed is not None and not progress.is_restored:
-                self._started.discard(progress.empresa.rfc)
-            else:
+            if self._resumed is None or progress.is_restored:
                 _explain_unsent(progress)
                 self.report.add(outcome(progress))
-        for rfc, progress in self._resumed.open.items() if self._resumed is not None else ():
-            if rfc not in self._started:
-                self.report.count(outcome(progress))
+        if self._resumed is not None:
+            self.report.count_all(self._resumed.open)
         self.report.add_not_begun()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container, Sequence
 
 from attrs import define, field, frozen
 
+from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
@@ -19,7 +21,7 @@ __all__ = ["Duplicate", "Inventory", "list_companies", "several_companies"]
 _PER_PAGE = 500
 
 
-async def list_companies(empresas: EmpresaService, rfcs: Container[str]) -> dict[str, list[str]]:
+async def list_companies(empresas: EmpresaService, rfcs: Container[str]) -> dict[str, tuple[str, ...]]:
     """Return the uids of all companies with one of these RFCs, by RFC.
 
     Args:
@@ -30,10 +32,11 @@ async def list_companies(empresas: EmpresaService, rfcs: Container[str]) -> dict
         FacturaOnlineError: a page could not be read.
 
     """
-    found: dict[str, list[str]] = {}
+    # The garbage collector does not track tuples of texts: 100,000 lists would be a third of all that it goes through.
+    found: dict[str, tuple[str, ...]] = {}
     async for empresa in empresas.iterate(per_page=_PER_PAGE):
         if (rfc := normalize_rfc(empresa.rfc)) in rfcs:
-            found.setdefault(rfc, []).append(empresa.uid)
+            found[rfc] = (*found.get(rfc, ()), empresa.uid)
     return found
 
 
@@ -74,7 +77,7 @@ class Inventory:
 
     empresas: EmpresaService
     account: str
-    existing: dict[str, list[str]] = field(factory=dict, init=False)
+    existing: dict[str, tuple[str, ...]] = field(factory=dict, init=False)
     done: dict[str, str] = field(factory=dict, init=False)
     key_marks: dict[str, int] = field(factory=dict, init=False)
     shows_at: float = field(default=0.0, init=False)
@@ -84,9 +87,9 @@ class Inventory:
         """Return the key of a company's create within the session."""
         return "empresas", self.account, rfc
 
-    def uids(self, rfc: str) -> list[str]:
+    def uids(self, rfc: str) -> tuple[str, ...]:
         """Return the uids of the companies with this RFC that existed when the run began."""
-        return self.existing.get(rfc, [])
+        return self.existing.get(rfc, ())
 
     async def read(self, rfcs: Container[str]) -> None:
         """List the companies of the account, and keep those of the plan.
@@ -111,7 +114,7 @@ class Inventory:
         self.existing = existing
         # Lists may omit the main company; it must not be created again.
         if main is not None and (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.uids(rfc):
-            self.existing.setdefault(rfc, []).append(main.uid)
+            self.existing[rfc] = (*self.uids(rfc), main.uid)
             self._unlisted = main.uid
 
     async def _read_main(self) -> Empresa | None:
@@ -129,23 +132,26 @@ class Inventory:
 
         """
         # Only the differences are kept, not the list.
-        unlisted = {rfc for rfc, uid in self.done.items() if uid != self._unlisted}
+        listed: set[str] = set()
         others: dict[str, list[str]] = {}
         with_other_keys: list[str] = []
         async for empresa in self.empresas.iterate(per_page=_PER_PAGE):
             if (rfc := normalize_rfc(empresa.rfc)) not in self.done:
                 continue
             if empresa.uid == self.done[rfc]:
-                unlisted.discard(rfc)
+                listed.add(rfc)
                 if (mark := empresa.key_mark()) and mark != self.key_marks.get(rfc, mark):
                     with_other_keys.append(rfc)
             else:
                 others.setdefault(rfc, []).append(empresa.uid)
         found = [Duplicate(rfc, message("run.audit_other_keys", uid=self.done[rfc])) for rfc in with_other_keys]
-        for rfc, uid in self.done.items():
-            uids = [*([] if rfc in unlisted else [uid]), *others.get(rfc, ())]
-            if rfc in unlisted:
-                found.append(Duplicate(rfc, message("run.audit_company_not_listed", uid=uid)))
-            if len(uids) > 1:
-                found.append(Duplicate(rfc, several_companies(uids), is_several=True))
+        for batch in in_batches(self.done.items()):
+            for rfc, uid in batch:
+                is_there = rfc in listed or uid == self._unlisted
+                uids = [*([uid] if is_there else []), *others.get(rfc, ())]
+                if not is_there:
+                    found.append(Duplicate(rfc, message("run.audit_company_not_listed", uid=uid)))
+                if len(uids) > 1:
+                    found.append(Duplicate(rfc, several_companies(uids), is_several=True))
+            await asyncio.sleep(0)
         return found

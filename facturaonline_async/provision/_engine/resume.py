@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -10,6 +11,7 @@ from typing import Final
 import anyio.to_thread
 from attrs import define, field
 
+from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
@@ -17,7 +19,7 @@ from facturaonline_async._messages import Message, message
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
-from facturaonline_async.provision._engine.row_progress import RowProgress, state
+from facturaonline_async.provision._engine.row_progress import RowProgress, outcome, state
 from facturaonline_async.provision._journal.digests import changed_since
 from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.provision._plan.file_rows import FileRow
@@ -39,12 +41,12 @@ class Resumed:
 
     Attributes:
         closed: RFCs of the finished rows; the report counts them already.
-        open: rows that earlier runs started and did not finish, by RFC.
+        open: totals of the rows that earlier runs started and did not finish, and that this run has not restored.
 
     """
 
     closed: set[str] = field(factory=set)
-    open: dict[str, RowProgress] = field(factory=dict)
+    open: RunReport = field(factory=lambda: RunReport(planned_empresas=0, planned_series=0))
 
 
 async def begin(
@@ -105,19 +107,30 @@ async def restore_open_companies(
         settle: seconds after which lists certainly show a create that took effect.
 
     """
-    for step in await journal.open_companies():
-        state = StepState.UNKNOWN if step.state is StepState.INTENT else step.state
-        pending.restore(inventory.key(step.rfc), settle, state)
+    for steps in in_batches(await journal.open_companies()):
+        for step in steps:
+            state = StepState.UNKNOWN if step.state is StepState.INTENT else step.state
+            pending.restore(inventory.key(step.rfc), settle, state)
+        await asyncio.sleep(0)
 
 
-async def restore(journal: Journal, progress: RowProgress) -> None:
-    """Load the steps of a row, and its baseline, from the journal."""
+async def restore(journal: Journal, progress: RowProgress, resumed: Resumed) -> None:
+    """Load the steps of a row, and its baseline, from the journal.
+
+    Args:
+        journal: the open journal.
+        progress: the row.
+        resumed: its `open` counts the row no longer.
+
+    """
     known = {step.primary_key: step for step in await journal.steps_of_row(progress.empresa.rfc)}
     progress.empresa = known[progress.empresa.primary_key]
     progress.series = [known[step.primary_key] for step in progress.series]
-    progress.is_restored = True
     for step in progress.steps:
         step.earlier, step.is_earlier = step.sends, step.state is StepState.DONE
+    progress.is_restored = True
+    if any(step.state is not StepState.PLANNED for step in progress.steps):
+        resumed.open.count(outcome(progress), -1)
     if any(not step.may_change for step in progress.series):
         progress.baseline = {}
         for _, kind, natural_key, uid in await journal.baseline(progress.empresa.rfc):
@@ -226,7 +239,7 @@ class _PlanDiff:
             progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))
             for step in recorded:
                 step.is_earlier = step.state is StepState.DONE
-            self.resumed.open[rfc] = progress
+            self.resumed.open.count(outcome(progress))
 
     def _change(self, step: Step, wanted: PlanSerie | None, changed: Sequence[str]) -> Message | None:
         """Return how a step that was sent differs from the plan, or None.

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from attrs import define, field
 
+from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
@@ -115,7 +118,7 @@ class WaitingRows:
 
     def release(self) -> None:
         """Make all waiting rows ready; there will be no more lists."""
-        self._ready.extend(sorted(self._queue, key=lambda progress: progress.row.number))
+        self._ready.extend(sorted(self._queue, key=attrgetter("row.number")))
         self._queue.clear()
         self.notify()
 
@@ -138,39 +141,57 @@ class WaitingRows:
 
     async def _reconcile_companies(self) -> None:
         """List the companies once, and reconcile all waiting companies, due or not."""
+        rows: dict[str, RowProgress] = {}
+        for waiting in in_batches(list(self._queue)):
+            rows |= {progress.empresa.rfc: progress for progress in waiting if progress.empresa.state in _SENT}
+            await asyncio.sleep(0)
         started_at = self._queue.now()
-        rows = {progress.empresa.rfc: progress for progress in self._queue if progress.empresa.state in _SENT}
         try:
             listed = await list_companies(self.empresas, rows)
         except FacturaOnlineError as error:
             self.companies.is_refused |= isinstance(error, AuthenticationError)
-            self._postpone(
-                [
-                    progress
-                    for progress in rows.values()
-                    if progress in self._queue and self._queue[progress] <= started_at
-                ],
-                error,
-            )
+            for waiting in in_batches(rows.values()):
+                self._postpone(waiting, started_at, error)
+                await asyncio.sleep(0)
             return
-        for rfc, progress in rows.items():
-            if progress not in self._queue:  # released while the list was read
-                continue
-            step, was = progress.empresa, progress.empresa.state
-            reconcile(step, listed.get(rfc, ()), (), is_due=started_at >= progress.due, several=several_companies)
-            progress.failed_lists = 0
-            if step.state is not was:
-                if step.uid is not None:
-                    self.pending.see(self.companies.key(step), step.uid, self.settle)
-                progress.due = 0.0
-                await self.recorder.save(step)
-            if step.state is not was or started_at >= progress.due:
-                self._resume([progress])
-            elif self._queue[progress] <= started_at:
-                self._queue.put(progress, progress.due)
+        for batch in in_batches(rows.items()):
+            for rfc, progress in batch:
+                if progress in self._queue:  # not released while the list was read
+                    await self._reconcile_company(progress, listed.get(rfc, ()), started_at)
+            await asyncio.sleep(0)
 
-    def _postpone(self, rows: list[RowProgress], error: Exception) -> None:
-        """Schedule the next list after a failed one, with a growing pause."""
+    async def _reconcile_company(self, progress: RowProgress, uids: Sequence[str], started_at: float) -> None:
+        """Reconcile the company of a waiting row with a list.
+
+        Args:
+            progress: the row.
+            uids: uids of the companies with its RFC in the list.
+            started_at: moment of the loop's clock when the list was requested.
+
+        """
+        step, was = progress.empresa, progress.empresa.state
+        reconcile(step, uids, (), is_due=started_at >= progress.due, several=several_companies)
+        progress.failed_lists = 0
+        if step.state is not was:
+            if step.uid is not None:
+                self.pending.see(self.companies.key(step), step.uid, self.settle)
+            progress.due = 0.0
+            await self.recorder.save(step)
+        if step.state is not was or started_at >= progress.due:
+            self._resume([progress])
+        elif self._queue[progress] <= started_at:
+            self._queue.put(progress, progress.due)
+
+    def _postpone(self, waiting: Iterable[RowProgress], started_at: float, error: Exception) -> None:
+        """Schedule the next list after a failed one, with a growing pause.
+
+        Args:
+            waiting: rows that waited when the list was requested. Those that are not due, or were released, are left.
+            started_at: moment of the loop's clock when the list was requested.
+            error: why it failed.
+
+        """
+        rows = [progress for progress in waiting if progress in self._queue and self._queue[progress] <= started_at]
         for progress in rows:
             if self._queue[progress] < progress.due and not self.companies.is_refused:  # the early list failed
                 self._queue.put(progress, progress.due)

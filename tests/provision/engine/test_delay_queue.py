@@ -57,6 +57,24 @@ async def test_an_item_put_again_is_due_only_at_its_new_moment(queue: DelayQueue
     assert (await waiting, passed(), len(queue), queue["item"], queue.last) == (True, 20, 1, now(), now())
 
 
+async def test_an_item_that_comes_back_to_its_moment_is_due_once(queue: DelayQueue[str]) -> None:
+    for _ in range(2):
+        queue.put("moved", BEGIN)
+        queue.put("back", BEGIN)
+        queue.remove("back")
+    queue.put("back", BEGIN)
+    assert (await queue.wait(), queue.due()) == (True, ["moved", "back"])
+
+
+async def test_due_items_are_taken_in_parts(queue: DelayQueue[str]) -> None:
+    for item in "bca":
+        queue.put(item, BEGIN)
+    queue.put("first", BEGIN - 1)
+    found = queue.due(2)
+    queue.remove("first")
+    assert (found, queue.due(2), queue.due()) == (["first", "b"], ["b"], ["b", "c", "a"])
+
+
 async def test_a_removed_item_is_not_waited_for(queue: DelayQueue[str]) -> None:
     queue.put("gone", BEGIN + 10)
     queue.put("item", BEGIN + 20)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from attrs import evolve, fields, frozen
 
-from facturaonline_async import FacturaOnline, NuevaEmpresa
+from facturaonline_async import Empresa, FacturaOnline, NuevaEmpresa
 from facturaonline_async.provision import Plan, State, provision
+from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._journal.digests import payload
 from facturaonline_async.provision._plan.models import ValueRow
 from tests.plans import nueva
 from tests.provision.stage import EMPRESAS, REFUSED, SERIES, Stage, edited, lost, run, staged
 from tests.provision.test_model import plan_of, there, wanted
+from tests.steps import longest_step
 
 RFC, OTHER = "AAA010101000", "AAA010101001"
 
@@ -159,3 +161,28 @@ def test_new_attributes_of_later_versions_do_not_change_a_digest() -> None:
         evolve(nueva(RFC), codpos="01000"),
     ]
     assert len({payload(each) for each in [nueva(RFC), *said]}) == 6
+
+
+class EmptyAccount:
+    """Service of an account whose list has no companies."""
+
+    async def iterate(self, *, per_page: int) -> AsyncIterator[Empresa]:
+        empresas: list[Empresa] = []
+        for empresa in empresas[:per_page]:
+            yield empresa
+
+
+def test_no_step_of_the_comparison_with_the_final_list_grows_with_the_plan() -> None:
+    steps = {}
+    for number in (1_000, 3_000):
+
+        async def compare(number: int = number) -> None:
+            empresas: Any = EmptyAccount()
+            inventory = Inventory(empresas, "account")
+            for each in range(number):
+                inventory.done[f"EKU{each:06d}3C9"] = f"607a{each:09d}"
+                await asyncio.sleep(0)
+            assert len(await inventory.audit()) == number
+
+        steps[number] = longest_step(compare)
+    assert steps[3_000] < 1.3 * steps[1_000], steps

@@ -27,7 +27,7 @@ from facturaonline_async.provision import (
     provision,
 )
 from facturaonline_async.provision._engine import resume
-from facturaonline_async.provision._engine.resume import restore
+from facturaonline_async.provision._engine.resume import Resumed, restore
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import SqliteJournal
@@ -161,10 +161,10 @@ async def test_a_row_is_restored_with_the_series_that_existed_before_its_creates
         await opened.replace_baseline([], [(*sent.series[0].primary_key, uid) for uid in ("7", "8")])
         await opened.save(evolve(sent.series[0], state=StepState.UNKNOWN))
         again = RowProgress.of(row, row.rfc)
-        await restore(opened, again)
+        await restore(opened, again, Resumed())
         assert again.baseline == {F.key: ["7", "8"]}
         await opened.replace_baseline([sent.series[0].primary_key], [(*sent.series[0].primary_key, "9")])
-        await restore(opened, again)
+        await restore(opened, again, Resumed())
         assert (again.baseline, await opened.baseline()) == ({F.key: ["9"]}, [(row.rfc, "empresas", "", "abc")])
 
 
