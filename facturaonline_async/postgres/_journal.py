@@ -57,7 +57,7 @@ from facturaonline_async.provision._journal.errors import (
     JournalInUseError,
 )
 from facturaonline_async.provision._journal.protocol import Journal
-from facturaonline_async.provision._journal.salted import account_mark, make_salt, salted_hmac
+from facturaonline_async.provision._journal.salted import account_mark, make_salt, salted_hash
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._journal.writer import read_step
 from facturaonline_async.provision._steps import Step
@@ -422,8 +422,8 @@ class PostgresJournal:
     # ── Statements of a run ───────────────────────────────────────────────────────────────────────────────────────────
 
     def digest(self, payload: bytes) -> bytes:
-        """Return the salted HMAC of a payload: 16 bytes."""
-        return salted_hmac(self._salt, payload)
+        """Return the salted hash of a payload: 16 bytes."""
+        return salted_hash(self._salt, payload)
 
     def save(self, step: Step) -> asyncio.Future[None]:
         """Queue a step for writing at once; the future is done when it is durable.

@@ -86,7 +86,7 @@ class Step:
             from this moment on. DONE: the final audit may verify it from this moment on; 0 means verified.
         sends: number of times that the create may have been sent.
         earlier: how many of `sends` belong to earlier runs.
-        digest: salted HMAC of the payload that was sent.
+        digest: salted hash of the payload that was sent.
         reason: why the step is not DONE, or ``""``.
         is_earlier: True if an earlier run reached DONE.
 

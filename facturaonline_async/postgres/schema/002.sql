@@ -1,4 +1,4 @@
--- Journals: what each run has sent. It holds RFCs, letras, uids, states, reasons and salted HMACs; no payload, no key and
+-- Journals: what each run has sent. It holds RFCs, letras, uids, states, reasons and salted hashes; no payload, no key and
 -- no password.
 --
 -- One process at a time has a journal. A take gives it a token, and the process brings a random text (`holder`): a
@@ -9,7 +9,7 @@ CREATE TABLE facturaonline.runs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE CHECK (octet_length(name) BETWEEN 1 AND 200),
     salt bytea NOT NULL,
-    account bytea NOT NULL, -- HMAC of the fingerprint of the main keys
+    account bytea NOT NULL, -- salted hash of the fingerprint of the main keys
     host text NOT NULL,
     created timestamptz NOT NULL,
     token bigint NOT NULL DEFAULT 0,

@@ -1,16 +1,14 @@
 """Digests of companies: recognise the data that were sent without storing them.
 
-A digest is a salted HMAC of all data, followed by four bytes for each attribute: two of its name and two of its value.
-These show which attribute has changed, and are too short to find a value by trying. Passwords are in the HMAC only,
-together with keys that cannot be guessed.
+A digest is a salted hash of all data, followed by four bytes for each attribute: two of its name and two of its value.
+These show which attribute has changed, and are too short to find a value by trying. Passwords are in the hash of all
+data only, together with keys that cannot be guessed.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
@@ -25,7 +23,7 @@ from facturaonline_async.sello import Sello
 __all__ = ["changed_columns", "changed_since", "empresa_digest", "payload"]
 
 _WHOLE: Final = 16
-"""Length of the HMAC of all data, in bytes."""
+"""Length of the hash of all data, in bytes."""
 
 _TAG: Final = 2
 """Bytes for the name of an attribute, and as many for its value."""
@@ -40,8 +38,7 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
 
     """
     tags = (
-        _name_tag(name) + journal.digest(f'["{name}", {value}]'.encode())[:_TAG]
-        for name, value in _members(nueva, passwords=False)
+        _name_tag(name) + journal.digest(_member(name, value, passwords=False))[:_TAG] for name, value in _given(nueva)
     )
     return journal.digest(payload(nueva)) + b"".join(tags)
 
@@ -49,7 +46,7 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
 def changed_since(journal: Journal, digest: bytes, nueva: NuevaEmpresa) -> list[str]:
     """Return the columns of a plan that have changed since a digest was made.
 
-    It compares the HMAC of all data. Only if that differs, it makes those of the attributes, to name the columns.
+    It compares the hash of all data. Only if that differs, it makes those of the attributes, to name the columns.
 
     Args:
         journal: the journal that holds the digest.
@@ -65,7 +62,7 @@ def changed_since(journal: Journal, digest: bytes, nueva: NuevaEmpresa) -> list[
 def changed_columns(before: bytes, now: bytes) -> list[str]:
     """Return the columns of a plan in which two digests differ.
 
-    If only the HMAC of all data differs, a password has changed. A certificate is named together with its key.
+    If only the hash of all data differs, a password has changed. A certificate is named together with its key.
 
     Args:
         before: digest of the data that were sent.
@@ -84,37 +81,39 @@ def payload(nueva: NuevaEmpresa) -> bytes:
 
     Attributes with their default value are omitted, because later versions may have more of them.
     """
-    return _to_json(nueva, passwords=True).encode()
+    return _content(nueva, passwords=True)
 
 
-def _to_json(value: Any, *, passwords: bool) -> str:
-    """Return a value as JSON, with bytes as base64 text.
+def _member(name: str, value: Any, *, passwords: bool) -> bytes:
+    """Return an attribute as bytes; the length makes them unambiguous."""
+    content = _content(value, passwords=passwords)
+    return b"%b:%d:%b" % (name.encode(), len(content), content)
 
-    The text is that of `json.dumps` with sorted keys. It takes a third of the time, because base64 needs no escapes.
-    """
-    if isinstance(value, Secret):
-        value = value.reveal()
-    if isinstance(value, bytes):
-        return f'"{base64.b64encode(value).decode("ascii")}"'
+
+def _content(value: Any, *, passwords: bool) -> bytes:
     if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        members = (f'"{name}": {each}' for name, each in _members(value, passwords=passwords))
-        return f"{{{', '.join(members)}}}"
-    return json.dumps(value)
+        return b"".join(
+            _member(name, each, passwords=passwords)
+            for name, each in _given(value)
+            if passwords or not isinstance(each, Secret)
+        )
+    if isinstance(value, bytes):
+        return value
+    return str(value.reveal() if isinstance(value, Secret) else value).encode("utf-8", "surrogatepass")
 
 
-def _members(value: NuevaEmpresa | Sello | CorreoSmtp, *, passwords: bool) -> Iterator[tuple[str, str]]:
-    """Yield names and JSON of the attributes without their default, sorted."""
+def _given(value: NuevaEmpresa | Sello | CorreoSmtp) -> Iterator[tuple[str, Any]]:
+    """Yield names and values of the attributes without their default, sorted."""
     cls: type = type(value)
-    for name, default in _attributes(cls, passwords):
+    for name, default in _attributes(cls):
         if (each := getattr(value, name)) not in (None, "", default):
-            yield name, _to_json(each, passwords=passwords)
+            yield name, each
 
 
 @cache
-def _attributes(cls: type, passwords: bool) -> tuple[tuple[str, Any], ...]:  # noqa: FBT001  # a cache takes positions
-    """Return the names and defaults of a class's attributes in a digest, sorted."""
-    found = [each for each in fields(cls) if each.init and (passwords or each.name != "password")]
-    return tuple(sorted((each.name, each.default) for each in found))
+def _attributes(cls: type) -> tuple[tuple[str, Any], ...]:
+    """Return the names and defaults of a class's attributes, sorted."""
+    return tuple(sorted((each.name, each.default) for each in fields(cls) if each.init))
 
 
 @cache

@@ -43,7 +43,7 @@ class Journal(Protocol):
         ...
 
     def digest(self, payload: bytes) -> bytes:
-        """Return the HMAC of a payload with the journal's own salt: 16 bytes.
+        """Return the hash of a payload with the journal's own salt: 16 bytes.
 
         Args:
             payload: Any bytes.

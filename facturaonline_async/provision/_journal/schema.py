@@ -29,7 +29,7 @@ __all__ = [
 
 #: Identification in the header of the SQLite file: "FOJ1", and the version of the schema.
 _APPLICATION: Final = 0x464F4A31
-_VERSION: Final = 2
+_VERSION: Final = 3
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
 CREATE TABLE steps (

@@ -37,7 +37,7 @@ Invariants, and the test of each (tests/provision/journal, unless another file i
     - A damaged file is refused and not changed:
       `test_a_damaged_journal_raises_invalid_journal_error_and_is_not_changed`.
     - No file of a journal holds a secret: `test_no_file_of_a_journal_contains_a_secret`. It holds RFCs, letras, uids,
-      states, reasons, and salted HMACs of the payloads.
+      states, reasons, and salted hashes of the payloads.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ from facturaonline_async.provision._journal.opening import (
     resolve_path,
 )
 from facturaonline_async.provision._journal.protocol import Journal
-from facturaonline_async.provision._journal.salted import salted_hmac
+from facturaonline_async.provision._journal.salted import salted_hash
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._steps import Step, split_key
 
@@ -281,8 +281,8 @@ class SqliteJournal:
     # ── Statements of a run ───────────────────────────────────────────────────────────────────────────────────────────
 
     def digest(self, payload: bytes) -> bytes:
-        """Return the salted HMAC of a payload: 16 bytes."""
-        return salted_hmac(self._salt, payload)
+        """Return the salted hash of a payload: 16 bytes."""
+        return salted_hash(self._salt, payload)
 
     def save(self, step: Step) -> asyncio.Future[None]:
         """Queue a step for writing at once; the future is done when it is on the disk.

@@ -149,7 +149,7 @@ def _of_something_else(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (_of_another_version, r"was written by another version of this library \(schema 99, not 2\)"),
+        (_of_another_version, r"was written by another version of this library \(schema 99, not 3\)"),
         (_of_something_else, "is a database of another program, not a journal"),
         (
             lambda path: path.write_bytes(b"rfc;razon_social\n" * 500),
