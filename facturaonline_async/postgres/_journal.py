@@ -80,8 +80,6 @@ _LONGEST_PAUSE: Final = 2.0
 _LOOK: Final = 1.0
 """Seconds between two looks at a run that another process has."""
 
-_NO_LIMIT: Final = 2**31 - 1
-
 _FIND: Final = "SELECT salt, account, host, run FROM facturaonline.find_run_v1(%s, %s, %s, %s)"
 _TAKE: Final = "SELECT taken, gap, heard, wait FROM facturaonline.take_run_v1(%s, %s, %s, %s, %s)"
 _RELEASE: Final = "SELECT facturaonline.release_run_v1(%s, %s)"
@@ -91,11 +89,13 @@ _ADJUST: Final = "SELECT facturaonline.adjust_v1(%s, %s, %s, %s, %s, %s, %s, %s)
 _REPLACE_BASELINE: Final = "SELECT facturaonline.replace_baseline_v1(%s, %s, %s, %s, %s)"
 _END_AUDIT: Final = "SELECT facturaonline.end_audit_v1(%s, %s, %s)"
 _CLEAR_GAP: Final = "SELECT facturaonline.clear_gap_v1(%s, %s, %s)"
-_READ_STEPS: Final = "SELECT * FROM facturaonline.read_steps_v1(%s, %s, %s, %s, %s)"
+_READ_STEPS: Final = "SELECT * FROM facturaonline.read_steps_v1(%s, %s)"
+_READ_OPEN_COMPANIES: Final = "SELECT * FROM facturaonline.read_open_companies_v1(%s)"
+_READ_OWNERS: Final = "SELECT owner, seq FROM facturaonline.read_owners_v1(%s, %s, %s)"
 _READ_BASELINE: Final = "SELECT * FROM facturaonline.read_baseline_v1(%s, %s)"
 
-#: Place of `Step.due` in a row of `_READ_STEPS`, and of the cursor.
-_OWNER, _DUE, _CURSOR = 1, 7, 11
+#: Place of `Step.due` in a row of `_READ_STEPS`.
+_DUE: Final = 7
 
 
 @frozen
@@ -472,7 +472,7 @@ class PostgresJournal:
 
     async def is_empty(self) -> bool:
         """Return whether the journal holds no plan yet."""
-        return not await self._read(_READ_STEPS, None, False, 0, 1)  # noqa: FBT003  # SQL has no keywords
+        return not await self._read(_READ_OWNERS, 0, 1)
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order."""
@@ -481,19 +481,19 @@ class PostgresJournal:
     async def steps_of_rows(self, rfcs: Sequence[str]) -> dict[str, list[Step]]:
         """Return the steps of several companies; see `Journal.steps_of_rows`."""
         found: dict[str, list[Step]] = {}
-        for row in await self._read(_READ_STEPS, list(rfcs), False, 0, _NO_LIMIT):  # noqa: FBT003
+        for row in await self._read(_READ_STEPS, list(rfcs)):
             step = _step(row)
             found.setdefault(step.owner, []).append(step)
         return found
 
     async def open_companies(self) -> list[Step]:
         """Return the steps of companies whose create may have been done."""
-        return list(map(_step, await self._read(_READ_STEPS, None, True, 0, _NO_LIMIT)))  # noqa: FBT003
+        return list(map(_step, await self._read(_READ_OPEN_COMPANIES)))
 
     async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
         """Return the RFCs of a page of steps, and the cursor of the next page."""
-        rows = await self._read(_READ_STEPS, None, False, after, limit)  # noqa: FBT003
-        return list(dict.fromkeys(row[_OWNER] for row in rows)), rows[-1][_CURSOR] if len(rows) == limit else 0
+        rows = await self._read(_READ_OWNERS, after, limit)
+        return list(dict.fromkeys(owner for owner, _ in rows)), rows[-1][1] if len(rows) == limit else 0
 
     async def end_audit(self) -> None:
         """Record that the final audit found every company exactly once."""
@@ -535,4 +535,4 @@ def _step(row: Row) -> Step:
     """Return the step of a row of ``read_steps_v1``."""
     left = row[_DUE]
     due = 0.0 if left is None else time.time() + left
-    return read_step((*row[:_DUE], due, *row[_DUE + 1 : _CURSOR]))
+    return read_step((*row[:_DUE], due, *row[_DUE + 1 :]))

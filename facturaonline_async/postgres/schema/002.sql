@@ -291,26 +291,116 @@ BEGIN
 END
 $$;
 
--- A page of the steps of a run in the plan's order: of all companies, of some, or of those that may exist.
-CREATE FUNCTION facturaonline.read_steps_v1(run_id bigint, owners text[], is_open boolean, after bigint, most integer)
+-- Steps of some companies and their series, in the plan's order.
+CREATE FUNCTION facturaonline.read_steps_v1(run_id bigint, owners text[])
     RETURNS TABLE (
         number integer, owner text, kind text, natural_key text, state text, origin text, uid text,
-        due double precision, sends integer, digest bytea, reason text, seq bigint
+        due double precision, sends integer, digest bytea, reason text
     ) LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT s.number, s.owner, s.kind, s.natural_key, s.state, s.origin, s.uid, facturaonline.seconds_until(s.due),
-           s.sends, s.digest, s.reason, s.seq
+           s.sends, s.digest, s.reason
     FROM facturaonline.steps AS s
-    WHERE s.run = run_id AND s.seq > after AND (owners IS NULL OR s.owner = ANY (owners))
-        AND (NOT is_open OR (s.kind = 'empresas' AND s.state IN ('intent', 'unknown', 'unresolved')))
-    ORDER BY s.seq LIMIT most
+    WHERE s.run = run_id AND s.owner = ANY (owners)
+    ORDER BY s.seq
     $$;
 
--- The baseline of a company and its series, or that of all companies.
+-- Steps of the companies that may exist.
+CREATE FUNCTION facturaonline.read_open_companies_v1(run_id bigint)
+    RETURNS TABLE (
+        number integer, owner text, kind text, natural_key text, state text, origin text, uid text,
+        due double precision, sends integer, digest bytea, reason text
+    ) LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT s.number, s.owner, s.kind, s.natural_key, s.state, s.origin, s.uid, facturaonline.seconds_until(s.due),
+           s.sends, s.digest, s.reason
+    FROM facturaonline.steps AS s
+    WHERE s.run = run_id AND s.kind = 'empresas' AND s.state IN ('intent', 'unknown', 'unresolved')
+    ORDER BY s.seq
+    $$;
+
+-- A page of the companies of a run's steps, in the plan's order.
+CREATE FUNCTION facturaonline.read_owners_v1(run_id bigint, after bigint, most integer)
+    RETURNS TABLE (owner text, seq bigint) LANGUAGE sql STABLE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT s.owner, s.seq FROM facturaonline.steps AS s
+    WHERE s.run = run_id AND s.seq > after ORDER BY s.seq LIMIT most
+    $$;
+
+-- The baseline of a company and its series, or that of all companies (NULL).
 CREATE FUNCTION facturaonline.read_baseline_v1(run_id bigint, of_owner text)
     RETURNS TABLE (owner text, kind text, natural_key text, uid text)
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT b.owner, b.kind, b.natural_key, b.uid FROM facturaonline.baseline AS b
-    WHERE b.run = run_id AND CASE WHEN of_owner IS NULL THEN b.kind = 'empresas' ELSE b.owner = of_owner END
+    WHERE b.run = run_id AND b.owner = of_owner
+    UNION ALL
+    SELECT b.owner, b.kind, b.natural_key, b.uid FROM facturaonline.baseline AS b
+    WHERE b.run = run_id AND of_owner IS NULL AND b.kind = 'empresas'
     $$;
+
+-- What is known of runs, for readers: one value for each fact, as an array that begins with its kind. Moments are seconds
+-- from now.
+--   ["run", name, host, created, whether a process has it]
+--   ["take", machine, pid, began, ended]
+--   ["step", number, owner, kind, natural key, state, origin, uid, due, sends, reason, began, changed]
+CREATE FUNCTION facturaonline.read_run_v1(run_name text) RETURNS SETOF jsonb LANGUAGE sql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH r AS (
+        SELECT * FROM facturaonline.runs WHERE name = run_name
+    ), facts AS (
+        SELECT 1 AS place, 0::bigint AS seq, jsonb_build_array(
+            'run', r.name, r.host, facturaonline.seconds_until(r.created),
+            r.holder IS NOT NULL AND facturaonline.seconds_until(r.beat) > -r.lease
+        ) AS fact
+        FROM r
+        UNION ALL
+        SELECT 2, t.token, jsonb_build_array(
+            'take', t.machine, t.pid, facturaonline.seconds_until(t.began), facturaonline.seconds_until(t.ended)
+        )
+        FROM r JOIN facturaonline.takes AS t ON t.run = r.id
+        UNION ALL
+        SELECT 3, s.seq, jsonb_build_array(
+            'step', s.number, s.owner, s.kind, s.natural_key, s.state, s.origin, s.uid,
+            facturaonline.seconds_until(s.due), s.sends, s.reason, facturaonline.seconds_until(s.began),
+            facturaonline.seconds_until(s.changed)
+        )
+        FROM r JOIN facturaonline.steps AS s ON s.run = r.id
+    )
+    SELECT facts.fact FROM facts ORDER BY facts.place, facts.seq
+    $$;
+
+-- All runs, the one that gave the last sign of life first. done and planned count companies and series.
+CREATE FUNCTION facturaonline.list_runs_v1()
+    RETURNS TABLE (
+        name text, host text, created double precision, heard double precision, is_running boolean,
+        planned bigint, done bigint
+    ) LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT r.name, r.host, facturaonline.seconds_until(r.created), facturaonline.seconds_until(r.beat),
+           r.holder IS NOT NULL AND facturaonline.seconds_until(r.beat) > -r.lease,
+           count(s.run), count(s.run) FILTER (WHERE s.state = 'done')
+    FROM facturaonline.runs AS r LEFT JOIN facturaonline.steps AS s ON s.run = r.id
+    GROUP BY r.id ORDER BY r.beat DESC, r.name
+    $$;
+
+-- Deletes a run and everything that is known of it. Returns 'deleted', 'missing', or 'running' if a process has it.
+CREATE FUNCTION facturaonline.delete_run_v1(run_name text) RETURNS text LANGUAGE plpgsql VOLATILE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    known facturaonline.runs;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'on', true);
+    SELECT * INTO known FROM facturaonline.runs AS r WHERE r.name = run_name FOR UPDATE;
+    IF known.id IS NULL THEN
+        RETURN 'missing';
+    ELSIF known.holder IS NOT NULL AND facturaonline.seconds_until(known.beat) > -known.lease THEN
+        RETURN 'running';
+    END IF;
+    DELETE FROM facturaonline.runs AS r WHERE r.id = known.id;
+    RETURN 'deleted';
+END
+$$;
