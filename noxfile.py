@@ -148,6 +148,13 @@ def postgres(session: nox.Session) -> None:
 
 
 @nox.session
+def takeover(session: nox.Session) -> None:
+    """Processes that share PostgreSQL are killed and paused, and its server crashes: ten minutes."""
+    session.install("-e", ".[cli,postgres]", *group("test"))
+    session.run(*PYTEST, "-m", "postgres and slow", *session.posargs)
+
+
+@nox.session
 def steady(session: nox.Session) -> None:
     """The quick tests five times and the slow ones twice, beside four busy loops, once in random order: an hour."""
     session.install("-e", ".[cli]", *group("steady"))

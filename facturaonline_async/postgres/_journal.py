@@ -240,16 +240,15 @@ class PostgresJournal:
 
     Attributes:
         name: its name, for texts.
-        is_shared: True: another process may take the run over.
+        lease: seconds of silence after which another process may take the run over.
         gap: why more may have been sent than the journal records, or ``""``; see `clear_gap`.
 
     """
 
-    is_shared: bool = True
-
     def __init__(self, database: Database, name: str, take: _Take, *, token: int, gap: str, salt: bytes) -> None:
         self.name: str = name
         self.gap: str = gap
+        self.lease: float | None = take.lease
         self._database = database
         self._take = take
         self._token = token

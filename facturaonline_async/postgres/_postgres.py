@@ -122,8 +122,8 @@ class Postgres:
 
         Args:
             run: name of the run, at most 200 bytes.
-            lease: seconds of silence after which another process may take the run over, at least 3. A run gives a sign
-                of life in each third of it. Default: 30.
+            lease: seconds of silence after which another process may take the run over: at least 3, and at least
+                ``Config.grace``. A run gives a sign of life in each third of it. Default: 30.
 
         Raises:
             InvalidInputError: an argument is invalid.

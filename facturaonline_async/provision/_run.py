@@ -13,6 +13,7 @@ from facturaonline_async import bulk
 from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.states import StepState
+from facturaonline_async._core.shared import grace_of
 from facturaonline_async._messages import code_of, message
 from facturaonline_async._validators import check_seconds
 from facturaonline_async.client import FacturaOnline, engine_of
@@ -154,6 +155,10 @@ async def provision(
         if store is not None:
             opened = await store.open(account=client.credentials.fingerprint, host=engine.config.base_url or "")
             stack.push_async_callback(opened.aclose)
+            if opened.lease is not None and opened.lease < (grace := grace_of(engine.config)):
+                raise InvalidInputError(
+                    message("journal.lease_below_grace", lease=opened.lease, grace=grace), field="journal"
+                )
             recorder.journal = opened
             await resume.restore_open_companies(opened, inventory, pending, settle)
         settle_wait = SettleWait(opened, inventory, settle, stopping) if opened is not None else None

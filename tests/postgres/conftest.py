@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from facturaonline_async import Secret
-from facturaonline_async.postgres import _schema
+from facturaonline_async.postgres import Postgres, _schema
 from facturaonline_async.postgres._connection import Database, read_url
 from tests.postgres.servers import Cluster, Server, server
+from tests.postgres.sql import Sql
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,16 @@ def url(shared_server: Server, template: str) -> Iterator[str]:
     """Make a database with the schema, and give its URL."""
     with shared_server.database(template) as name:
         yield shared_server.url(dbname=name)
+
+
+@pytest.fixture
+async def pg(url: str) -> AsyncIterator[Postgres]:
+    """Open the database."""
+    async with Postgres(url) as pg:
+        yield pg
+
+
+@pytest.fixture
+def sql(shared_server: Server, url: str) -> Sql:
+    """Give statements at the test's database."""
+    return Sql(shared_server, url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -18,7 +17,8 @@ from facturaonline_async.postgres._journal import PostgresJournal
 from facturaonline_async.provision import FencedError, JournalError, RunReport, Step, provision
 from facturaonline_async.testing import Emulator
 from tests.journals import all_steps
-from tests.postgres.servers import Cluster, Server, database_of
+from tests.postgres.servers import Cluster, database_of
+from tests.postgres.sql import Sql
 from tests.provision.test_model import plan_of
 
 pytestmark = pytest.mark.postgres
@@ -32,12 +32,6 @@ def step(number: int = 1, **more: Any) -> Step:
     return Step(number=number, owner=f"AAA010101{number:03}", **more)
 
 
-@pytest.fixture
-async def pg(url: str) -> AsyncIterator[Postgres]:
-    async with Postgres(url) as pg:
-        yield pg
-
-
 async def opened(pg: Postgres, *, run: str = RUN, lease: float = 30.0) -> PostgresJournal:
     journal = await pg.journal(run, lease=lease).open(**KEYS)
     assert isinstance(journal, PostgresJournal)
@@ -48,35 +42,6 @@ async def begun(pg: Postgres, *, steps: int = 3) -> PostgresJournal:
     journal = await opened(pg)
     await journal.adjust(add=[step(number) for number in range(steps)])
     return journal
-
-
-class Sql:
-    """Statements of a person at the same database."""
-
-    def __init__(self, server: Server, url: str) -> None:
-        self._server, self._name = server, database_of(url)
-
-    def __call__(self, statement: str) -> list[tuple[Any, ...]]:
-        return self._server.execute(statement, dbname=self._name)
-
-    def silence(self) -> None:
-        """Let the run's last sign of life be an hour ago."""
-        self(f"UPDATE facturaonline.runs SET beat = beat - {HOUR}")
-
-    def move_to(self, timeline: str) -> None:
-        """Let the server have another timeline."""
-        self(
-            "CREATE OR REPLACE FUNCTION facturaonline.server_timeline() RETURNS text LANGUAGE sql "
-            f"AS $$ SELECT '{timeline}' $$"
-        )
-
-    def states(self) -> dict[str, int]:
-        return dict(self("SELECT state, count(*) FROM facturaonline.steps GROUP BY 1"))
-
-
-@pytest.fixture
-def sql(shared_server: Server, url: str) -> Sql:
-    return Sql(shared_server, url)
 
 
 # ── Writes ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,6 +108,15 @@ async def test_a_name_that_is_no_name_is_refused(url: str, run: Any) -> None:
     with pytest.raises(InvalidInputError, match="needs a name of 1 to 200 bytes") as caught:
         Postgres(url).journal(run)
     assert caught.value.field == "run"
+
+
+async def test_a_lease_must_cover_the_grace(pg: Postgres, client: FacturaOnline, emulator: Emulator, sql: Sql) -> None:
+    """Another process could take the run, and wait for a create that this one sends only then."""
+    with pytest.raises(InvalidInputError, match=r"at least Config\.grace \(6 seconds\), and is 5") as caught:
+        async with provision(client, plan_of([1]), journal=pg.journal(RUN, lease=5)):
+            pass
+    assert (caught.value.field, emulator.count("empresas.create")) == ("journal", 0)
+    assert sql("SELECT token, holder FROM facturaonline.runs") == [(1, None)]
 
 
 @pytest.mark.parametrize("lease", [0, 2.9, float("nan")])

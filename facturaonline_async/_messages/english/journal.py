@@ -56,6 +56,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "a journal in a database needs a name of 1 to 200 bytes without control characters, and got {value}."
     ),
     "journal.short_lease": "lease must be at least {least:g} seconds, and was {value:g}.",
+    "journal.lease_below_grace": (
+        "the lease of the journal must be at least Config.grace ({grace:g} seconds), and is {lease:g}: another process "
+        "must not take the run over while this one may still begin to send."
+    ),
     "journal.fenced": (
         "another process has taken over the journal {path}, because this one was silent for too long. Nothing more is "
         "sent here."

@@ -74,7 +74,7 @@ class Recorder:
     @property
     def is_shared(self) -> bool:
         """Whether another process may take the journal over."""
-        return self.journal is not None and self.journal.is_shared
+        return self.journal is not None and self.journal.lease is not None
 
     def save_nowait(self, step: Step) -> None:
         """Queue a step for writing and report it. It is not durable when this returns."""

@@ -35,10 +35,10 @@ class Journal(Protocol):
         ...
 
     @property
-    def is_shared(self) -> bool:
-        """Whether another process may take the journal over while this one is silent.
+    def lease(self) -> float | None:
+        """Seconds of silence after which another process may take the journal over.
 
-        The age of a recorded intent counts then: a create must not begin long after it.
+        A create must not begin long after its intent was recorded, then. None: no process takes it over.
         """
         ...
 

@@ -124,12 +124,12 @@ class SqliteJournal:
     Attributes:
         path: the file.
         name: its path, for texts.
-        is_shared: False: the file's lock keeps other processes away.
+        lease: None: the file's lock keeps other processes away.
         gap: why more may have been sent than the journal records, or ``""``; see `clear_gap`.
 
     """
 
-    is_shared: bool = False
+    lease: float | None = None
 
     def __init__(self, found: OpenedJournal) -> None:
         self.path: Path = found.path

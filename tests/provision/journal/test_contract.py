@@ -176,7 +176,7 @@ async def test_no_journal_stores_a_secret(place: Place) -> None:
     sello = make_sello(RFC, password="clave-muy-secreta-1", private_key=private_key())
     plan = Plan.from_values([(nueva(RFC, csd=sello), [PlanSerie(letra="F", tipo_documento="factura")])])
     everything = b""
-    async with Emulator() as emulator, place.store() as store:
+    async with Emulator() as emulator, evolve(place, lease=30.0).store() as store:
         async with (
             connect(emulator.credentials, base_url=emulator.base_url, config=QUICK) as client,
             provision(client, plan, journal=store, settle=0.1) as under_way,
@@ -326,7 +326,7 @@ async def test_a_closed_journal_refuses_jobs(place: Place) -> None:
 
 async def test_a_run_that_was_left_is_resumed(place: Place, client: FacturaOnline, emulator: Emulator) -> None:
     plan = plan_of([1, 2, 0])
-    async with place.store() as store:
+    async with evolve(place, lease=30.0).store() as store:
         async with provision(client, plan, journal=store, settle=0.2, concurrency=1) as under_way:
             async for _ in under_way:
                 break
