@@ -122,8 +122,8 @@ POINTS: dict[str, tuple[type, str, Moment, Callable[..., bool]]] = {
     ),
     "after a company is done, before it is read": (SqliteJournal, "save", "after", saves(StepState.DONE, empresa=True)),
     "after a company is read, before its series are listed": (SerieSteps, "advance", "before", always),
-    "before the series' baseline": (SqliteJournal, "replace_baseline", "before", always),
-    "after the series' baseline": (SqliteJournal, "replace_baseline", "after", always),
+    "before the series' baseline": (SerieSteps, "_save_baseline", "before", always),
+    "after the series' baseline": (SerieSteps, "_save_baseline", "after", always),
     "before a serie's intent": (SqliteJournal, "save", "before", saves(StepState.INTENT, empresa=False)),
     "after a serie's intent, before the first byte": (
         SqliteJournal,
