@@ -13,11 +13,11 @@ from facturaonline_async import bulk
 from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.states import StepState
-from facturaonline_async._core.shared import grace_of
+from facturaonline_async._core.shared import check_settle, grace_of
 from facturaonline_async._messages import code_of, message
 from facturaonline_async._validators import check_seconds
 from facturaonline_async.client import FacturaOnline, engine_of
-from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.errors import InvalidInputError, SharedUnavailableError
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.audit import Audit
 from facturaonline_async.provision._engine.background import in_background
@@ -87,6 +87,11 @@ async def provision(
     **An unknown outcome.** If the answer to a create is lost, the run lists what exists after `settle` seconds, and
     repeats the create only if lists do not show it. Other rows continue meanwhile.
 
+    **Several processes.** If the session has a service that several processes share (`SessionManager`), every create is
+    recorded there, too, so that no other process makes the same company or serie. While that service does not answer,
+    no row fails: the rows in progress ask again after pauses of up to 30 s, and no further row begins, until it answers
+    or the run is stopped.
+
     **The audit.** A server or a load balancer may execute a POST twice and answer it once. So each company's series are
     listed again `settle` seconds after its last create, and all companies at the end. A run that creates something
     therefore ends `settle` seconds after its last create; the outcomes of the rows do not wait for it. See
@@ -128,7 +133,8 @@ async def provision(
         JournalError: the journal cannot be opened or written. If it is raised during the run, nothing more was sent,
             and the run can be resumed.
         PlanError: the plan changed a row that was sent, or may have been sent.
-        FacturaOnlineError: the existing companies could not be listed. Nothing was created.
+        FacturaOnlineError: the existing companies could not be listed, or the service that processes share does not
+            answer. Nothing was created.
 
     """
     if existing not in {"adopt", "update", "fail"}:
@@ -137,6 +143,8 @@ async def provision(
     store = None if journal is None else _journal_store(journal)
     engine = engine_of(client)
     settle = engine.config.settle if settle is None else settle
+    if engine.shared_creates is not None:
+        check_settle(engine.config, settle)
     clock = asyncio.get_running_loop().time
     began = clock()
     rfcs, planned_series = await _survey(plan)
@@ -326,7 +334,7 @@ class Run:
                 await self._settle_wait.wait(rfcs)
             for progress in self._ready_rows():
                 yield progress
-            while self._not_started >= _LOOKAHEAD and not self._stopping.is_set():
+            while (self._not_started >= _LOOKAHEAD or self._waiting.is_paused) and not self._stopping.is_set():
                 await self._waiting.wait()
                 for progress in self._ready_rows():
                     yield progress
@@ -361,15 +369,17 @@ class Run:
                 await self._companies.connect(progress)
             except JournalError:
                 raise
+            except SharedUnavailableError:
+                progress.is_paused = True
             except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
                 await self._companies.record_failure(progress, error)
             progress.started()
-            if progress.empresa.state is StepState.DONE:
+            if progress.empresa.state is StepState.DONE and not progress.is_paused:
                 await self._series.advance(progress)
             progress.is_new = False
         if self._stopping.is_set():
             _explain_unsent(progress)
-        elif self._waiting.put(progress):
+        elif self._is_waiting(progress):
             return None
         await self._mark_failed(progress)
         self._open -= 1
@@ -378,9 +388,20 @@ class Run:
             self._audit.add(progress)
         return outcome(progress)
 
+    def _is_waiting(self, progress: RowProgress) -> bool:
+        """Queue a row that has to wait; return whether it does.
+
+        Further rows may begin as soon as the shared service is back.
+        """
+        was_paused = self._waiting.is_paused
+        is_waiting = self._waiting.put(progress)
+        if was_paused and not self._waiting.is_paused:
+            self._waiting.notify()
+        return is_waiting
+
     async def _restore(self, progress: RowProgress) -> None:
         """Load what earlier runs left of a row that this run has not processed."""
-        progress.is_unread = False
+        progress.is_unread = progress.is_paused = False
         journal = self._recorder.journal
         if progress.is_new and self._resumed is not None and journal is not None:
             await resume.restore(journal, progress, self._resumed)
@@ -415,5 +436,5 @@ class Run:
 def _explain_unsent(progress: RowProgress) -> None:
     """Give the reason to the steps that a stopped run leaves unsent."""
     for step in [progress.empresa] if progress.empresa.state is not StepState.DONE else progress.series:
-        if step.state is StepState.PLANNED and not step.reason:
+        if step.state is StepState.PLANNED and (progress.is_paused or not step.reason):
             step.reason = stopped(step.sends)

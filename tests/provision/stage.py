@@ -18,6 +18,7 @@ from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
 from facturaonline_async.provision import Plan, RowOutcome, RunReport, provision
+from facturaonline_async.sharing import Shared
 from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.provision.world import CONFIG, SETTLE, Life, World
 from tests.virtual import virtually
@@ -193,12 +194,12 @@ class Stage(World):
         return await super().attempt(call)
 
     @asynccontextmanager
-    async def session(self, **config: Any) -> AsyncIterator[FacturaOnline]:
+    async def session(self, *, shared: Shared | None = None, **config: Any) -> AsyncIterator[FacturaOnline]:
         """Begin a process: give a client with the main keys."""
         self.life = Life(None)
         row = self.state.empresa(str(self.state.main_uid()))
         assert row is not None
-        async with SessionManager(evolve(CONFIG, **config)) as session:
+        async with SessionManager(evolve(CONFIG, **config), shared) as session:
             yield FacturaOnline(session, Credentials(api_key=row["api_key"], secret_key=row["secret_key"]))
 
     def uid(self, rfc: str) -> str:

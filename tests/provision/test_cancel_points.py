@@ -96,9 +96,9 @@ async def cancel_after(turns: int, user: str, answer: str, *, since_recorded: bo
 
     """
     stage = Stage(chance=random.Random(turns))
-    limits = {"concurrency": 1, "rates": Rate(1, 0.7), "retry": RetryPolicy(transient=2.0, throttled=0.5)}
+    retry = RetryPolicy(transient=2.0, throttled=0.5)
     with stage.rules():
-        async with stage.session(**limits) as client:
+        async with stage.session(concurrency=1, rates=Rate(1, 0.7), retry=retry) as client:
             stage.on(SERIES, delayed(ANSWERS[answer], before=2), times=1)
             stage.state.add_empresa({"rfc": RFC})
             own = client.for_empresa(await client.empresas.ensure(nueva(RFC)))

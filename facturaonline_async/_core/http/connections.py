@@ -78,7 +78,8 @@ def request_class(deadlines: Deadlines, proxy: Headers | None) -> type[aiohttp.C
             protocol = conn.protocol
             if protocol is None or protocol.should_close or (deadline.may_be_sent and _has_unread(protocol)):
                 raise UnexpectedDataError
-            deadline.check_grant()
+            if deadline.send_by is not None:
+                deadline.check_grant()
             deadline.may_be_sent = True
             deadline.transport = conn.transport
             self.headers.extend(deadline.headers)

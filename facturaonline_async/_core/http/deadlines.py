@@ -38,12 +38,12 @@ class Deadline:
     Attributes:
         expires_at: Time of the loop's clock at which the attempt is cancelled; `DeadlineTimer.extend` moves it.
         headers: Secret headers, added to the request right before it is written.
-        send_by: Time of `shared_clock` after which another process may act, so that nothing may be sent.
+        send_by: Time of `shared_clock` after which another process may act, so that nothing may be sent; None: no
+            other process acts.
         may_be_sent: False while a new connection is being made, until the request is written to it. Only then is it
             certain that no byte of the request was sent.
         transport: Connection that the request was written to, or None.
         is_closed: Whether the attempt was ended because the session was closed.
-        stale: Why the body was not written, or not to its end: `send_by` had passed. None if it was.
 
     """
 
@@ -56,20 +56,16 @@ class Deadline:
         "is_closed",
         "may_be_sent",
         "send_by",
-        "stale",
         "transport",
     )
 
-    def __init__(
-        self, task: asyncio.Task[object], expires_at: float, headers: Headers, send_by: float = math.inf
-    ) -> None:
+    def __init__(self, task: asyncio.Task[object], expires_at: float, headers: Headers) -> None:
         self.expires_at: float = expires_at
         self.headers: Headers = headers
-        self.send_by: float = send_by
+        self.send_by: float | None = None
         self.may_be_sent: bool = True
         self.transport: asyncio.Transport | None = None
         self.is_closed: bool = False
-        self.stale: StaleGrantError | None = None
         self._task = task
         self._cancelling = task.cancelling()
         self._is_expired = False
@@ -84,9 +80,8 @@ class Deadline:
             StaleGrantError: The permission to send is too old.
 
         """
-        if self.send_by < math.inf and shared_clock() > self.send_by:
-            self.stale = StaleGrantError(is_begun=is_begun)
-            raise self.stale
+        if self.send_by is not None and shared_clock() > self.send_by:
+            raise StaleGrantError(is_begun=is_begun)
 
     def expire(self) -> None:
         """Cancel the task, at most once."""
@@ -139,22 +134,19 @@ class DeadlineTimer:
         self._scheduled_at = math.inf
         self._all_finished: asyncio.Event | None = None  # set when no deadline is left after `aclose`
 
-    def start(
-        self, loop: asyncio.AbstractEventLoop, expires_at: float, headers: Headers, send_by: float = math.inf
-    ) -> Deadline:
+    def start(self, loop: asyncio.AbstractEventLoop, expires_at: float, headers: Headers) -> Deadline:
         """Begin an attempt in the current task.
 
         Args:
             loop: The running loop.
             expires_at: Time of the loop's clock at which the attempt is cancelled.
             headers: Secret headers of the request.
-            send_by: Time of `shared_clock` after which nothing may be sent.
 
         """
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError(message("calls.outside_a_task"))
-        deadline = self.deadlines[task] = Deadline(task, expires_at, headers, send_by)
+        deadline = self.deadlines[task] = Deadline(task, expires_at, headers)
         if expires_at < self._scheduled_at:
             self._schedule(loop, expires_at)
         return deadline

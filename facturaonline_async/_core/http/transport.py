@@ -54,7 +54,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import math
 import time
 from typing import Final
 
@@ -65,7 +64,13 @@ from yarl import URL
 from facturaonline_async._core import retry
 from facturaonline_async._core.http.connections import Connector, GrantedBody, proxy_headers, request_class
 from facturaonline_async._core.http.deadlines import Deadline, DeadlineTimer
-from facturaonline_async._core.http.exceptions import ClosedError, UnexpectedDataError, map_exception, strip_frames
+from facturaonline_async._core.http.exceptions import (
+    ClosedError,
+    StaleGrantError,
+    UnexpectedDataError,
+    map_exception,
+    strip_frames,
+)
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest
@@ -169,10 +174,11 @@ class Transport:
         )
         # The read timeout does not apply to an upload, which can take long before the server can answer.
         first_byte_by = expires_at if endpoint.upload else min(expires_at, call.started_at + config.read_timeout)
-        send_by = math.inf if asked_at is None else asked_at + self._grace
+        send_by = None if asked_at is None else asked_at + self._grace
         answer: envelope.RawResponse | None = None
         while answer is None:
-            deadline = self._deadline_timer.start(loop, first_byte_by, call.headers, send_by)
+            deadline = self._deadline_timer.start(loop, first_byte_by, call.headers)
+            deadline.send_by = send_by
             try:
                 response = await (self.http or self._start()).request(
                     endpoint.method,
@@ -218,8 +224,8 @@ class Transport:
         deadline.abort()
         if isinstance(caught, asyncio.CancelledError) and deadline.absorb_cancellation():
             caught = ClosedError() if deadline.is_closed else TimeoutError()
-        elif deadline.stale is not None and isinstance(caught, aiohttp.ClientError):
-            caught = deadline.stale
+        elif isinstance(caught.__cause__, StaleGrantError):  # raised in the task that writes the body
+            caught = caught.__cause__
         if isinstance(caught, (aiohttp.ClientError, OSError, UnicodeError)):
             return map_exception(caught, call.url, self._proxy, may_be_sent=deadline.may_be_sent)
         return strip_frames(caught)
@@ -266,6 +272,6 @@ def _data(body: Body | None, deadline: Deadline) -> bytes | io.BytesIO | Granted
     """
     if body is None:
         return None
-    if deadline.send_by < math.inf:
+    if deadline.send_by is not None:
         return GrantedBody(body.content, deadline)
     return body.content if len(body.content) <= _LARGE else io.BytesIO(body.content)

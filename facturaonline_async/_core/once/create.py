@@ -471,7 +471,13 @@ class _Search(Generic[V]):
         return None
 
 
-async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *, problem: FacturaOnlineError) -> T:
+async def poll_until(
+    engine: Engine,
+    look: Callable[[], Awaitable[T | None]],
+    *,
+    problem: FacturaOnlineError,
+    raising: tuple[type[FacturaOnlineError], ...] = (),
+) -> T:
     """Call `look` with growing pauses until it finds an object.
 
     After ``Config.deadline`` seconds, raise `problem`. "Not found" and transient faults mean "not yet". A lasting fault
@@ -481,6 +487,7 @@ async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *,
         engine: Engine of the session.
         look: Searches once.
         problem: Error to raise if nothing is found.
+        raising: Errors of `look` that are raised at once.
 
     """
     clock = asyncio.get_running_loop().time
@@ -491,6 +498,8 @@ async def poll_until(engine: Engine, look: Callable[[], Awaitable[T | None]], *,
             try:
                 if (seen := await look()) is not None:
                     return seen
+            except raising:
+                raise
             except FacturaOnlineError as error:
                 if not (error.is_transient or isinstance(error, (NotFoundError, OutcomeUnknownError))):
                     raise _with_reason(problem, error) from None

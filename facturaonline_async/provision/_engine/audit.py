@@ -20,7 +20,7 @@ from attrs import define, field
 from facturaonline_async import bulk
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
-from facturaonline_async.errors import FacturaOnlineError
+from facturaonline_async.errors import FacturaOnlineError, SharedUnavailableError
 from facturaonline_async.provision._engine.delay_queue import DelayQueue, is_set_before
 from facturaonline_async.provision._engine.inventory import Duplicate, Inventory
 from facturaonline_async.provision._engine.recorder import Recorder, describe
@@ -142,7 +142,7 @@ class Audit:
         try:
             listed = by_key(await company.series.list())
         except FacturaOnlineError as error:
-            if not self._retry_later(company, company.steps):
+            if not self._retry_later(company, company.steps, is_away=isinstance(error, SharedUnavailableError)):
                 difference = message("run.audit_series_not_listed", error=describe(error))
                 self.problems.append(_audited(company.rfc, difference))
             return
@@ -172,9 +172,15 @@ class Audit:
                 for step in missing
             ]
 
-    def _retry_later(self, company: _Company, steps: Sequence[Step]) -> bool:
-        """Schedule another list of these series; return False if no time is left."""
-        if (now := self._waiting.now()) >= company.until:
+    def _retry_later(self, company: _Company, steps: Sequence[Step], *, is_away: bool = False) -> bool:
+        """Schedule another list of these series; return False if no time is left.
+
+        While the service that processes share is away, there is time.
+        """
+        now = self._waiting.now()
+        if is_away:
+            company.until = max(company.until, now + company.pause)
+        if now >= company.until:
             return False
         company.steps = steps
         self._waiting.put(company, min(now + company.pause, company.until))
@@ -196,6 +202,8 @@ class Audit:
             try:
                 found = await self.inventory.audit()
             except FacturaOnlineError as error:
+                if isinstance(error, SharedUnavailableError):
+                    until = max(until, now() + pause)  # it says nothing about the companies
                 found = [Duplicate("", message("run.audit_companies_not_listed", error=describe(error)))]
             if not found or now() >= until:
                 break

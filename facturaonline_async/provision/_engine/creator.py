@@ -18,7 +18,7 @@ from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Result, Store, Subscription
 from facturaonline_async._messages import message
-from facturaonline_async.errors import AuthenticationError, FacturaOnlineError, NotFoundError
+from facturaonline_async.errors import AuthenticationError, FacturaOnlineError, NotFoundError, SharedUnavailableError
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.step_store import StepStore, StoppedError
 from facturaonline_async.provision._steps import Step
@@ -82,6 +82,7 @@ class Creator:
 
         Raises:
             AuthenticationError: the API refused the keys; the step is FAILED.
+            SharedUnavailableError: the service that processes share is away; the step is PLANNED.
             JournalError: the journal could not be written.
 
         """
@@ -106,11 +107,13 @@ class Creator:
                 except FacturaOnlineError as error:
                     step.reason = message("run.not_searched", error=describe(error))
                     await self.recorder.save(step)
+                    if isinstance(error, SharedUnavailableError):
+                        raise
                     return
         try:
             if self._steps.problem is not None:
                 raise self._steps.problem
-            if isinstance(outcome.error, AuthenticationError):
+            if isinstance(outcome.error, (AuthenticationError, SharedUnavailableError)):
                 raise outcome.error
         finally:
             del outcome  # breaks the cycle between the error and this frame

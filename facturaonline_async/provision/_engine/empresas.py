@@ -20,6 +20,7 @@ from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
     InvalidInputError,
+    SharedUnavailableError,
     UnreadableAnswerError,
 )
 from facturaonline_async.provision._engine.creator import Creator
@@ -222,11 +223,14 @@ class EmpresaSteps:
 
         Raises:
             UnreadableAnswerError: `problem`, because the list has the same uid.
+            SharedUnavailableError: the service that processes share is away; nothing is known.
 
         """
         contradicted = step.uid
         try:
             uids = [empresa.uid for empresa in await self._empresas.find_all(step.rfc)]
+        except SharedUnavailableError:
+            raise
         except FacturaOnlineError:
             uids = []
         if uids == [contradicted]:
@@ -253,6 +257,7 @@ class EmpresaSteps:
         Raises:
             UnreadableAnswerError: it was not readable before the deadline, or its keys belong to another company, in
                 which series would be created by mistake.
+            SharedUnavailableError: the service that processes share is away.
 
         """
         problem = UnreadableAnswerError(
@@ -260,7 +265,8 @@ class EmpresaSteps:
         )
 
         read = partial(get_with_keys, self._empresas, uid, rfc=rfc, on_start=on_start)
-        return self.client.for_empresa(await poll_until(engine_of(self.client), read, problem=problem))
+        away = (SharedUnavailableError,)
+        return self.client.for_empresa(await poll_until(engine_of(self.client), read, problem=problem, raising=away))
 
 
 def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:

@@ -33,6 +33,8 @@ class RowProgress:
         due: moment of the loop's clock when lists certainly show every unknown create; 0 if there is none.
         failed_lists: number of failed lists in a row.
         retries: how often the row was queued again because a step was not sent, or could not be read.
+        is_paused: whether the service that processes share was away, so that the row could not advance.
+        pauses: how often in a row it was paused.
         is_unread: whether a created step could not be read yet, and may be readable later.
         readable_by: moment of the loop's clock when that step must be readable; 0 if there is none.
         is_new: True until this run has processed the row once.
@@ -50,6 +52,8 @@ class RowProgress:
     due: float = 0.0
     failed_lists: int = 0
     retries: int = 0
+    is_paused: bool = False
+    pauses: int = 0
     is_unread: bool = False
     readable_by: float = 0.0
     is_new: bool = True

@@ -17,7 +17,7 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline, engine_of
-from facturaonline_async.errors import AuthenticationError, UnreadableAnswerError
+from facturaonline_async.errors import AuthenticationError, SharedUnavailableError, UnreadableAnswerError
 from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.recorder import Recorder, describe
@@ -81,6 +81,9 @@ class SerieSteps:
             self._restore_pending(progress, own)
         try:
             listed = by_key(await own.series.list())
+        except SharedUnavailableError:
+            progress.is_paused = True
+            return
         except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others
             await self._record_list_failure(progress, error, is_due=is_due)
             return
@@ -103,7 +106,9 @@ class SerieSteps:
                     step.digest = self.recorder.digest(partial(digest, wanted))
                 changed.append(step)
         await self.recorder.save(*changed)
-        await self._create_all(own, [(wanted, step) for wanted, step in pairs if step.state is StepState.PLANNED])
+        await self._create_all(
+            progress, own, [(wanted, step) for wanted, step in pairs if step.state is StepState.PLANNED]
+        )
         await self._find_uids(progress, own)
 
     def _restore_pending(self, progress: RowProgress, own: FacturaOnline) -> None:
@@ -140,12 +145,14 @@ class SerieSteps:
         if uids or (unsent and may_be_recorded):
             await self.recorder.save_baseline(unsent, uids)
 
-    async def _create_all(self, own: FacturaOnline, to_create: Sequence[tuple[PlanSerie, Step]]) -> None:
+    async def _create_all(
+        self, progress: RowProgress, own: FacturaOnline, to_create: Sequence[tuple[PlanSerie, Step]]
+    ) -> None:
         """Create series concurrently. An error cancels the other creates, and is raised."""
         rest, tasks = iter(to_create), list[asyncio.Task[None]]()
         try:
             async with asyncio.TaskGroup() as group:  # 0.03 ms for three series; `bulk.run` takes 0.15 ms
-                tasks += [group.create_task(self._create(own, rest)) for _ in to_create[:_CONCURRENCY]]
+                tasks += [group.create_task(self._create(progress, own, rest)) for _ in to_create[:_CONCURRENCY]]
         except ExceptionGroup as problems:
             problem = problems.exceptions[0]
         else:
@@ -157,15 +164,22 @@ class SerieSteps:
         finally:
             del problem, tasks  # breaks the cycle between the error and this frame
 
-    async def _create(self, own: FacturaOnline, rest: Iterator[tuple[PlanSerie, Step]]) -> None:
-        """Create series with the company's own keys, one by one, until none is left."""
+    async def _create(self, progress: RowProgress, own: FacturaOnline, rest: Iterator[tuple[PlanSerie, Step]]) -> None:
+        """Create series with the company's own keys, one by one, until none is left.
+
+        It ends when the service that processes share is away.
+        """
         for wanted, step in rest:
             desired = desired_serie(
                 own.series, letra=wanted.letra, tipo_documento=wanted.tipo_documento, folio=wanted.folio
             )
             step.digest = self.recorder.digest(partial(digest, wanted))
             with suppress(AuthenticationError):  # this company's keys were refused: the step records it
-                await self.creator.create(step, desired)
+                try:
+                    await self.creator.create(step, desired)
+                except SharedUnavailableError:
+                    progress.is_paused = True
+                    return
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Poll the list until it shows all created series: their creates return no uid."""
@@ -189,7 +203,9 @@ class SerieSteps:
             return None if any(step.uid is None and step.state is StepState.DONE for step in without_uid) else True
 
         try:
-            await poll_until(engine_of(own), list_once, problem=problem)
+            await poll_until(engine_of(own), list_once, problem=problem, raising=(SharedUnavailableError,))
+        except SharedUnavailableError:
+            progress.is_paused = True
         except UnreadableAnswerError as error:
             progress.is_unread = error.is_transient
             for step in without_uid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -15,7 +16,7 @@ from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
 from facturaonline_async.empresas._service import EmpresaService
-from facturaonline_async.errors import AuthenticationError, FacturaOnlineError
+from facturaonline_async.errors import AuthenticationError, FacturaOnlineError, SharedUnavailableError
 from facturaonline_async.provision._engine.delay_queue import DelayQueue
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
 from facturaonline_async.provision._engine.inventory import list_companies, several_companies
@@ -33,6 +34,9 @@ _MAX_RETRIES = 6
 
 _SENT = frozenset({StepState.UNKNOWN, StepState.UNRESOLVED})
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Bounds of the pause before a row asks again for the service that processes share, in seconds."""
+
 _EARLY_PART = 30
 """The first list is read after settle / 30: nearly every create that took effect is listed at once."""
 
@@ -47,6 +51,7 @@ class WaitingRows:
         recorder: where each step is written.
         pending: pending creates of the session.
         settle: seconds after which lists certainly show a create that took effect.
+        is_paused: whether the service that processes share was away when a row last needed it. No further row begins.
 
     """
 
@@ -55,6 +60,7 @@ class WaitingRows:
     recorder: Recorder
     pending: PendingCreates
     settle: float
+    is_paused: bool = field(default=False, init=False)
     _ready: list[RowProgress] = field(factory=list, init=False)  # rows that can continue
     _has_news: asyncio.Event = field(factory=asyncio.Event, init=False)
     _queue: DelayQueue[RowProgress] = field(factory=DelayQueue, init=False)  # each until its next list or retry
@@ -76,6 +82,10 @@ class WaitingRows:
     def put(self, progress: RowProgress) -> bool:
         """Queue a row if there is something to wait for; return whether it was queued."""
         now = self._queue.now()
+        self.is_paused = progress.is_paused
+        if progress.is_paused:
+            return self._schedule(progress, now + _pause(progress))
+        progress.pauses = 0
         if not (waiting := progress.waiting):
             return self._put_stalled(progress, now)
         if progress.failed_lists >= _MAX_FAILED_LISTS:
@@ -192,6 +202,10 @@ class WaitingRows:
 
         """
         rows = [progress for progress in waiting if progress in self._queue and self._queue[progress] <= started_at]
+        if isinstance(error, SharedUnavailableError):  # it says nothing about the API
+            for progress in rows:
+                self._queue.put(progress, self._queue.now() + _pause(progress))
+            return
         for progress in rows:
             if self._queue[progress] < progress.due and not self.companies.is_refused:  # the early list failed
                 self._queue.put(progress, progress.due)
@@ -200,3 +214,10 @@ class WaitingRows:
             progress.empresa.reason = message("run.companies_not_listed", error=describe(error))
             self._queue.put(progress, self._queue.now() + 2.0 ** (progress.failed_lists - 1))
         self._resume([progress for progress in rows if progress.failed_lists >= _MAX_FAILED_LISTS])
+
+
+def _pause(progress: RowProgress) -> float:
+    """Return the seconds until a row asks again for the service that processes share."""
+    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(progress.pauses, 10))
+    progress.pauses += 1
+    return random.uniform(longest / 2, longest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from facturaonline_async import Credentials, connect
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async.provision import JournalError, PlanSerie
 from facturaonline_async.provision._engine.recorder import Recorder
+from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import SerieSteps
 from facturaonline_async.provision._steps import Step
 
@@ -47,7 +49,8 @@ async def create_all(creator: Creator, letras: str) -> None:
     keys = Credentials(api_key="a" * 32, secret_key="s" * 32)
     async with connect(keys, base_url="http://127.0.0.1:9") as client:
         series = [PlanSerie(letra=letra, tipo_documento="factura") for letra in letras]
-        await steps._create_all(client, [(serie, Step.of_serie(1, RFC, *serie.key)) for serie in series])
+        progress = RowProgress.of(cast(Any, SimpleNamespace(number=1, series=tuple(series))), RFC)
+        await steps._create_all(progress, client, [*zip(series, progress.series, strict=True)])
 
 
 async def test_a_row_creates_at_most_eight_series_at_a_time() -> None:
