@@ -72,11 +72,11 @@ _INTERVAL: Final = 0.1
 
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 _MAX_CONFLICTS: Final = 5
-_OUTAGES: Final = ("08", "57P", "25006", "3D000", "53300")
+_OUTAGES: Final = ("08", "57P", "0A000", "25006", "3D000", "53300")
 """Starts of the codes of errors after which another connection may help.
 
-08: connection failures, also those of pgbouncer; 57P: the server shuts down, starts, or ended the connection; 25006: a
-standby; 3D000: the database is not there yet, or not any more; 53300: too many connections.
+08: connection failures, also those of pgbouncer; 57P: the server shuts down, starts, or ended the connection; 0A000 and
+25006: a standby; 3D000: the database is not there yet, or not any more; 53300: too many connections.
 """
 
 _DEFAULTS: Final[dict[str, str | int]] = {
@@ -85,10 +85,11 @@ _DEFAULTS: Final[dict[str, str | int]] = {
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
+    "target_session_attrs": "primary",
 }
 """Settings of a connection, unless the URL has its own.
 
-An idle connection whose server is gone is noticed within half a minute.
+An idle connection whose server is gone is noticed within half a minute. Of several hosts, the primary is used.
 """
 
 

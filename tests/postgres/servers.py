@@ -107,15 +107,28 @@ class Cluster(Server):
     @classmethod
     def make(cls, **settings: str) -> Cluster:
         """Make a cluster, and start it."""
+        cluster = cls._new(settings)
+        cluster.run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D", "data")
+        cluster.start()
+        return cluster
+
+    @classmethod
+    def standby_of(cls, primary: Cluster) -> Cluster:
+        """Make an asynchronous standby of a cluster, and start it."""
+        standby = cls._new(primary.settings)
+        source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
+        standby.run("pg_basebackup", *source, "--checkpoint=fast", "--write-recovery-conf", "-D", "data")
+        standby.start()
+        return standby
+
+    @classmethod
+    def _new(cls, settings: dict[str, str]) -> Cluster:
         folder = Path(tempfile.mkdtemp(prefix="facturaonline-postgres-"))
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
         port = free_port()
         conninfo = make_conninfo("", host="127.0.0.1", port=port, user="postgres", dbname="postgres")
-        cluster = cls(conninfo, folder=folder, port=port, settings=settings)
-        cluster.run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D", "data")
-        cluster.start()
-        return cluster
+        return cls(conninfo, folder=folder, port=port, settings=settings)
 
     def run(self, name: str, *arguments: str) -> None:
         """Run a program of PostgreSQL in the cluster's folder."""
