@@ -55,7 +55,7 @@ from facturaonline_async._core.fork_guard import guard
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
-from facturaonline_async.errors import InvalidInputError, NotSentError
+from facturaonline_async.errors import InvalidInputError, NotSentError, SharedUnavailableError
 from facturaonline_async.events import OutageEvent
 
 __all__ = ["Database", "Row", "StatementError", "read_url"]
@@ -147,16 +147,14 @@ class _Connection(psycopg.AsyncConnection[Row]):
 
 
 class StatementError(NotSentError):
-    """A statement failed, so that nothing may be sent.
+    """The server refused a statement, so that nothing may be sent.
 
     Attributes:
-        sqlstate: Code of PostgreSQL's error; ``""`` if the server gave none.
-        is_outage: Whether the database could not be reached, and may be reached later.
+        sqlstate: Code of PostgreSQL's error.
 
     """
 
     sqlstate: str = ""
-    is_outage: bool = False
 
 
 @frozen
@@ -261,7 +259,9 @@ class Database:
             seconds: Maximum time in seconds, in place of the database's.
 
         Raises:
-            NotSentError: The statements failed. They may have been done if the connection was lost.
+            SharedUnavailableError: The database cannot be reached. The statements may have been done.
+            StatementError: The server refused the statements. Nothing was done.
+            NotSentError: The database is not open here.
 
         """
         self._check_usable()
@@ -351,10 +351,11 @@ class Database:
 
     def _error(self, failure: _Failure) -> NotSentError:
         """Return the error of a failure; the first one of an outage is logged."""
-        if failure.is_outage and not self._is_unavailable:
-            self._is_unavailable = True
-            self._emit(failure.reason, OutageEvent(reason=str(failure.reason), is_over=False))
+        if failure.is_outage:
+            if not self._is_unavailable:
+                self._is_unavailable = True
+                self._emit(failure.reason, OutageEvent(reason=str(failure.reason), is_over=False))
+            return SharedUnavailableError(failure.reason)
         error = StatementError(failure.reason)
-        error.sqlstate, error.is_outage = failure.code, failure.is_outage
-        error.is_transient = failure.is_outage or failure.is_conflict
+        error.sqlstate, error.is_transient = failure.code, failure.is_conflict
         return error

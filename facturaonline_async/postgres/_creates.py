@@ -104,7 +104,7 @@ class PostgresCreates:
         It costs one round trip.
 
         Raises:
-            NotSentError: The database does not answer.
+            SharedUnavailableError: The database does not answer.
 
         """
         hashes = {key: self._hash(*key) for key in keys}
@@ -127,7 +127,7 @@ class PostgresCreates:
         It is good for a day. Later, each `begin` is refused, so that its caller looks and lists again.
 
         Raises:
-            NotSentError: The database does not answer.
+            SharedUnavailableError: The database does not answer.
 
         """
         [row] = await self.database.query(_MARK)
@@ -139,7 +139,7 @@ class PostgresCreates:
         If the caller is cancelled, or the answer is lost, the record is withdrawn in the background.
 
         Raises:
-            NotSentError: It could not be recorded, so that nothing may be sent.
+            SharedUnavailableError: The database does not answer, so that nothing may be sent.
 
         """
         asked_at, begun = shared_clock(), _Begun(nonce, next(self._attempts))

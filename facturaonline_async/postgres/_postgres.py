@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from facturaonline_async._core.limits.quota import SharedQuota
 from facturaonline_async._core.once.store import Store
-from facturaonline_async._core.shared import grace_of
+from facturaonline_async._core.shared import check_settle, grace_of
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._validators import check_seconds
@@ -31,8 +31,6 @@ _LONGEST_NAME: Final = 200
 """Maximum length of a run's name, in bytes."""
 _SHORTEST_LEASE: Final = 3.0
 _VARIABLE: Final = "FACTURAONLINE_DATABASE_URL"
-_MARGIN: Final = 10.0
-"""Seconds between the end of the longest attempt and the end of the settle time."""
 
 
 class Postgres:
@@ -47,7 +45,8 @@ class Postgres:
         url: ``postgresql://user:password@host:port/database``, or key=value pairs. None:
             ``FACTURAONLINE_DATABASE_URL``, else the variables ``PG*`` of the environment.
         on_outage: what calls do while the database does not answer. ``"closed"`` (the default): none is sent, and each
-            raises `NotSentError`. A `Share`: each process uses its share of the rates, and only creates are not sent.
+            raises `SharedUnavailableError`. A `Share`: each process uses its share of the rates, and only creates are
+            not sent.
         connections: maximum number of connections. Default: 4.
         timeout: maximum time of a statement in seconds. Default: 5.
         on_event: function that is called with an `OutageEvent` at the begin and at the end of an outage, in the event
@@ -93,12 +92,8 @@ class Postgres:
         """
         if config.base_url is None:
             raise InvalidInputError(message("values.config_without_base_url"), field="base_url")
-        grace = grace_of(config)
-        least = config.upload_timeout + grace + _MARGIN
-        if config.settle < least:
-            text = message("postgres.settle_too_short", least=least, settle=config.settle)
-            raise InvalidInputError(text, field="settle")
-        return PostgresCreates(self._database, config.base_url, config.settle, grace)
+        check_settle(config, config.settle)
+        return PostgresCreates(self._database, config.base_url, config.settle, grace_of(config))
 
     async def __aenter__(self) -> Self:
         await self._database.__aenter__()

@@ -13,8 +13,8 @@ from facturaonline_async._core.limits.quota import HORIZON, Lease, Window
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._messages import Message, message
 from facturaonline_async._validators import positive_int
-from facturaonline_async.errors import NotSentError
-from facturaonline_async.postgres._connection import Database, StatementError
+from facturaonline_async.errors import NotSentError, SharedUnavailableError
+from facturaonline_async.postgres._connection import Database
 
 __all__ = ["OnOutage", "PostgresQuota", "Share"]
 
@@ -71,7 +71,8 @@ class PostgresQuota:
         """Reserve starts in all these windows at once; see `SharedQuota.lease`.
 
         Raises:
-            NotSentError: The database does not answer, and the policy is ``"closed"``; or it refuses the lease.
+            SharedUnavailableError: The database does not answer, and the policy is ``"closed"``.
+            NotSentError: The database refuses the lease.
 
         """
         if self._problem is None:
@@ -91,9 +92,7 @@ class PostgresQuota:
         burst = [window.burst for window in ordered]
         try:
             [row] = await self._database.query(_LEASE, [names, calls, per, burst, key, wanted], seconds=_SECONDS)
-        except StatementError as error:
-            if not error.is_outage:
-                raise
+        except SharedUnavailableError as error:
             problem: Message = error.args[0]
         else:
             if self._problem is not None:
@@ -108,9 +107,7 @@ class PostgresQuota:
     def _without_database(self, windows: Sequence[Window], wanted: int, problem: Message) -> Lease:
         if self._share is not None:
             return self._share.lease(windows, wanted)
-        error = NotSentError(problem)
-        error.is_transient = True
-        raise error
+        raise SharedUnavailableError(problem)
 
     async def hold(self, key: str, seconds: float) -> None:
         """Let no process start a call with these keys for a time; see `SharedQuota.hold`."""

@@ -23,6 +23,7 @@ __all__ = [
     "read_installed",
     "read_status",
     "record_restored",
+    "script",
 ]
 
 NEEDED: Final = 2
@@ -100,7 +101,7 @@ async def read_installed(database: Database) -> Installed:
 
     Raises:
         InvalidInputError: The role may not use the schema.
-        NotSentError: The database does not answer.
+        SharedUnavailableError: The database does not answer.
 
     """
     code = ""
@@ -125,7 +126,7 @@ async def check(database: Database) -> None:
 
     Raises:
         InvalidInputError: The error says which command to type.
-        NotSentError: The database does not answer.
+        SharedUnavailableError: The database does not answer.
 
     """
     check_version(await read_installed(database))
@@ -166,7 +167,7 @@ async def read_status(database: Database) -> dict[str, Any]:
         database: The database; its role may use the schema.
 
     Raises:
-        NotSentError: The database does not answer.
+        SharedUnavailableError: The database does not answer.
 
     """
     [(is_hidden, changed, in_flight, unknown, known)] = await database.query("SELECT * FROM facturaonline.status_v1()")
@@ -186,7 +187,7 @@ async def record_restored(database: Database) -> None:
         database: The database; its role may use the schema.
 
     Raises:
-        NotSentError: The database does not answer.
+        SharedUnavailableError: The database does not answer.
 
     """
     await database.query("SELECT facturaonline.restored_v1()")
@@ -210,13 +211,24 @@ async def migrate(database: Database) -> Installed:
         _check_server(found)
         if found.version >= LATEST:
             return found
-        texts = (_BEGIN, *map(_migration, range(found.version + 1, LATEST + 1)), _END)
-        script = "".join(texts).replace("{found}", str(found.version)).replace("{latest}", str(LATEST))
         try:
-            await database.query(script.replace("%", "%%"), seconds=_INSTALL_SECONDS)
+            await database.query(script(found.version).replace("%", "%%"), seconds=_INSTALL_SECONDS)
         except StatementError as error:
             if error.sqlstate != _RACE:
                 raise
+
+
+def script(version: int) -> LiteralString:
+    """Return the statements that bring a schema up to date.
+
+    They fail if the schema has another version meanwhile.
+
+    Args:
+        version: Version of the schema that is there; 0 if there is none.
+
+    """
+    texts = (_BEGIN, *map(_migration, range(version + 1, LATEST + 1)), _END)
+    return "".join(texts).replace("{found}", str(version)).replace("{latest}", str(LATEST))
 
 
 async def grant(database: Database, role: str) -> None:

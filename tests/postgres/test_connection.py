@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import pytest
 
-from facturaonline_async import InvalidInputError, NotSentError, Secret
+from facturaonline_async import InvalidInputError, NotSentError, Secret, SharedUnavailableError
 from facturaonline_async.postgres import Postgres, _schema
 from facturaonline_async.postgres._connection import Database, StatementError, read_url
 from tests.forks import in_child
@@ -125,7 +125,7 @@ async def test_a_connection_that_is_lost_during_a_statement_is_made_anew_and_the
 
 
 async def test_the_second_lost_connection_is_an_outage(database: Database) -> None:
-    with pytest.raises(NotSentError, match="no connection to PostgreSQL") as caught:
+    with pytest.raises(SharedUnavailableError, match="no connection to PostgreSQL") as caught:
         await database.query("SELECT pg_terminate_backend(pg_backend_pid())")
 
     assert caught.value.is_transient
@@ -137,7 +137,7 @@ async def test_an_outage_is_one_warning_and_its_end_another(cluster: Cluster, ca
         cluster.stop()
         try:
             for _ in range(3):
-                with pytest.raises(NotSentError, match="no connection to PostgreSQL"):
+                with pytest.raises(SharedUnavailableError, match="no connection to PostgreSQL"):
                     await database.query("SELECT 1")
         finally:
             cluster.start()
@@ -155,7 +155,7 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(cluster: Cluste
             os.kill(pid, signal.SIGSTOP)
         try:
             began = time.monotonic()
-            with pytest.raises(NotSentError, match=r"did not answer in 0\.3 s"):
+            with pytest.raises(SharedUnavailableError, match=r"did not answer in 0\.3 s"):
                 await database.query("SELECT 1")
             assert time.monotonic() - began < 5
         finally:
@@ -255,7 +255,7 @@ def test_a_malformed_url_is_refused_without_showing_it(url: str) -> None:
 async def test_no_repr_error_or_log_shows_the_password(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     pg = Postgres(f"postgresql://u:{PASSWORD}@127.0.0.1:{free_port()}/db")
-    with pytest.raises(NotSentError, match="no connection to PostgreSQL") as caught:
+    with pytest.raises(SharedUnavailableError, match="no connection to PostgreSQL") as caught:
         await pg.__aenter__()
 
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
-from facturaonline_async import SANDBOX, Config, InvalidInputError, NotSentError
+from facturaonline_async import SANDBOX, Config, InvalidInputError, NotSentError, SharedUnavailableError
 from facturaonline_async._core.once.memory_store import MemoryStore
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async.postgres import Postgres
@@ -528,7 +528,7 @@ async def test_without_a_database_nothing_is_begun_and_no_end_raises(
         grant, seen = await begun(store, key("outage")), await look(store, key("B"))
         cluster.stop()
         try:
-            with pytest.raises(NotSentError, match="no connection to PostgreSQL"):
+            with pytest.raises(SharedUnavailableError, match="no connection to PostgreSQL"):
                 await store.begin(seen, "nonce")
             with pytest.raises(NotSentError):
                 await look(store, key("B"))
@@ -644,11 +644,11 @@ async def test_a_restored_backup_is_said_by_hand(pg: Postgres) -> None:
 
 
 async def test_a_settle_time_that_a_late_create_could_outlive_is_refused(pg: Postgres) -> None:
-    with pytest.raises(InvalidInputError, match="settle must be at least 76 s") as caught:
+    with pytest.raises(InvalidInputError, match="76") as caught:
         pg.creates(evolve(CONFIG, settle=75.9))
     assert caught.value.field == "settle"
     pg.creates(evolve(CONFIG, settle=76.0))
-    with pytest.raises(InvalidInputError, match="settle must be at least 90 s"):
+    with pytest.raises(InvalidInputError, match="90"):
         pg.creates(evolve(CONFIG, settle=89.0, grace=20))
     with pytest.raises(InvalidInputError, match="base_url"):
         pg.creates(Config())

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from attrs import evolve, frozen
 
-from facturaonline_async import SANDBOX, Config, NotSentError
+from facturaonline_async import SANDBOX, Config, NotSentError, SharedUnavailableError
 from facturaonline_async.postgres import Postgres, _schema
 from facturaonline_async.postgres._postgres import open_database
 from facturaonline_async.sharing import Key, Origin, Result, Seen, StepState, Store
@@ -157,7 +157,7 @@ async def test_without_the_timeline_rule_it_would(pair: Pair, pg: Postgres) -> N
 
 
 async def test_a_standby_is_refused_until_it_is_promoted(pair: Pair, pg: Postgres) -> None:
-    with pytest.raises(NotSentError, match="no connection to PostgreSQL") as caught:
+    with pytest.raises(SharedUnavailableError, match="no connection to PostgreSQL") as caught:
         await Postgres(pair.standby.conninfo).__aenter__()
     assert caught.value.is_transient
     anything = pair.standby.url(target_session_attrs="any")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from facturaonline_async import InvalidInputError, NotSentError, Rate
+from facturaonline_async import InvalidInputError, NotSentError, Rate, SharedUnavailableError
 from facturaonline_async.events import OutageEvent
 from facturaonline_async.postgres import Postgres, Share
 from facturaonline_async.postgres._connection import Database
@@ -195,7 +195,7 @@ async def test_a_closed_quota_sends_nothing_in_an_outage_and_goes_on_after_it(cl
         cluster.stop()
         try:
             for _ in range(20):
-                with pytest.raises(NotSentError, match="no connection to PostgreSQL") as caught:
+                with pytest.raises(SharedUnavailableError, match="no connection to PostgreSQL") as caught:
                     await pg.quota.lease([TEN], "key", 1)
                 assert caught.value.is_transient
                 await asyncio.sleep(0.02)

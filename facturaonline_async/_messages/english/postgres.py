@@ -71,10 +71,6 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     "postgres.creates": "{open} in flight, {unknown} unknown, {known} known that lists may not show yet",
     # Settings.
-    "postgres.settle_too_short": (
-        "settle must be at least {least:g} s with shared creates (upload_timeout, grace and 10 s), and was "
-        "{settle:g} s."
-    ),
     "postgres.invalid_on_outage": 'on_outage must be "closed" or Share(processes), and was {value}.',
     # The schema.
     "postgres.schema_missing": (
