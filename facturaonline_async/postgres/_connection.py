@@ -23,6 +23,7 @@ Algorithm
                                           once on a new connection
     serialization failure, deadlock       repeated, at most five times
     no answer in time, cancellation       the connection is closed
+    an outage                             it also ends the wait of those that have no connection yet
     any other error                       raised
     ====================================  ===============================================================
 
@@ -33,6 +34,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from os import getpid
@@ -170,6 +172,51 @@ class _Failure:
     code: str = ""
 
 
+class _Slots:
+    """Semaphore whose waiters can be given an outage that another one noticed.
+
+    So a server that stands still costs the waiters one time-out together, and not one after the other.
+
+    Args:
+        free: Number of connections that may be in use at once.
+
+    """
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self._waiters: deque[asyncio.Future[_Failure | None]] = deque()
+
+    async def acquire(self) -> _Failure | None:
+        """Take a slot and return None, or return the failure that ended the wait."""
+        if self.free:
+            self.free -= 1
+            return None
+        waiter: asyncio.Future[_Failure | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.result() is None:
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Pass the slot on to the first waiter."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self.free += 1
+
+    def fail(self, failure: _Failure) -> None:
+        """End all waits."""
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(failure)
+
+
 class Database:
     """Connections of a process to one database.
 
@@ -179,7 +226,7 @@ class Database:
     Args:
         conninfo: Connection string, from `read_url`.
         connections: Maximum number of connections.
-        timeout: Maximum time of a statement in seconds, connecting and the wait for a connection included.
+        timeout: Maximum time of a statement in seconds, connecting included, without the wait for a free connection.
         on_event: Called at the begin and at the end of an outage.
 
     Attributes:
@@ -200,7 +247,7 @@ class Database:
         self._on_event = on_event
         self._idle: list[_Connection] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._slots = asyncio.Semaphore(connections)
+        self._slots = _Slots(connections)
         self.address: str = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
@@ -231,6 +278,7 @@ class Database:
             for task in late:
                 task.cancel()
         self._is_open = False
+        self._slots.fail(_Failure(message("postgres.not_open"), is_outage=False))
         await self._close_idle()
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -266,16 +314,27 @@ class Database:
         """
         self._check_usable()
         seconds = self._timeout if seconds is None else seconds
-        try:
-            async with asyncio.timeout(seconds), self._slots:
-                result = await self._repeated(_SETTINGS + statement, (int(seconds * 1000), *arguments))
-        except TimeoutError:
-            result = _Failure(message("postgres.no_answer", seconds=seconds), is_outage=True)
+        result = await self._slots.acquire() or await self._timed(statement, arguments, seconds)
         if isinstance(result, _Failure):  # raised here, so that no error of the driver is its context
             raise self._error(result)
         if self._is_unavailable:
             self._is_unavailable = False
             self._emit(message("postgres.available_again"), OutageEvent(reason="", is_over=True))
+        return result
+
+    async def _timed(
+        self, statement: LiteralString, arguments: Sequence[object], seconds: float
+    ) -> list[Row] | _Failure:
+        """Run statements in the slot that the caller has taken, and release it."""
+        try:
+            async with asyncio.timeout(seconds):
+                result = await self._repeated(_SETTINGS + statement, (int(seconds * 1000), *arguments))
+        except TimeoutError:
+            result = _Failure(message("postgres.no_answer", seconds=seconds), is_outage=True)
+        finally:
+            self._slots.release()
+        if isinstance(result, _Failure) and result.is_outage:
+            self._slots.fail(result)
         return result
 
     async def _repeated(self, text: LiteralString, arguments: Sequence[object]) -> list[Row] | _Failure:

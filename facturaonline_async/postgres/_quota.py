@@ -22,7 +22,7 @@ _LEASE: Final = "SELECT * FROM facturaonline.lease_v1(%s, %s, %s, %s, %s, %s)"
 _HOLD: Final = "SELECT facturaonline.hold_v1(%s, %s)"
 
 _SECONDS: Final = 1.0
-"""Maximum time of a lease in seconds; the starts of a later answer would be of no use."""
+"""Maximum time of a lease in seconds, if the process can do without its answer."""
 _PROBE_EVERY: Final = 0.25
 """Seconds between two leases that ask whether an outage is over."""
 
@@ -91,7 +91,8 @@ class PostgresQuota:
         calls, per = [window.rate.calls for window in ordered], [float(window.rate.per) for window in ordered]
         burst = [window.burst for window in ordered]
         try:
-            [row] = await self._database.query(_LEASE, [names, calls, per, burst, key, wanted], seconds=_SECONDS)
+            seconds = None if self._share is None else _SECONDS
+            [row] = await self._database.query(_LEASE, [names, calls, per, burst, key, wanted], seconds=seconds)
         except SharedUnavailableError as error:
             problem: Message = error.args[0]
         else:
@@ -112,7 +113,7 @@ class PostgresQuota:
     async def hold(self, key: str, seconds: float) -> None:
         """Let no process start a call with these keys for a time; see `SharedQuota.hold`."""
         try:
-            await self._database.query(_HOLD, [key, float(seconds)], seconds=_SECONDS)
+            await self._database.query(_HOLD, [key, float(seconds)])
         except NotSentError as error:
             LOGGER.info("%s", message("postgres.hold_not_shared", reason=error.args[0]))
 

@@ -164,6 +164,29 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(cluster: Cluste
         assert await database.query("SELECT 1", seconds=10) == [(1,)]
 
 
+async def test_an_outage_ends_the_wait_of_all_that_have_no_connection(cluster: Cluster) -> None:
+    async with opened(cluster.conninfo, timeout=0.5) as database:
+        stopped = cluster.pids
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            results = await asyncio.gather(*(database.query("SELECT 1") for _ in range(40)), return_exceptions=True)
+            assert {type(each) for each in results} == {SharedUnavailableError}
+            assert time.monotonic() - began < 5
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        assert await database.query("SELECT 1", seconds=10) == [(1,)]
+        assert database._slots.free == 2
+
+
+async def test_the_wait_for_a_connection_is_no_outage(database: Database) -> None:
+    """Statements that take longer together than one may."""
+    async with opened(database._conninfo.reveal(), timeout=0.5) as slow:
+        await asyncio.gather(*(slow.query("SELECT pg_sleep(0.1)") for _ in range(20)))
+
+
 async def test_the_server_ends_a_statement_that_no_one_waits_for(url: str, shared_server: Server) -> None:
     async with opened(url, timeout=0.3) as database:
         with pytest.raises(NotSentError):
@@ -185,7 +208,7 @@ async def test_a_cancelled_statement_leaves_no_connection_and_ends_at_once(
         assert time.monotonic() - began < 0.5
 
     assert await asyncio.gather(*(database.query("SELECT 1") for _ in range(4))) == 4 * [[(1,)]]
-    assert database._slots._value == 2
+    assert database._slots.free == 2
     await database.aclose()
     await gone(shared_server, url)
 
