@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
 import unicodedata
@@ -55,7 +54,8 @@ def printable_path(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) ->
         return printable(str(path))
 
 
-_TAG: Final = re.compile(r"<[^<>]*+>")
+# Patterns of rare texts are compiled when they are used: to compile this module's would be 1 % of the package's import.
+_TAG: Final = r"<[^<>]*+>"
 
 
 def plain_text(text: str) -> str:
@@ -65,8 +65,10 @@ def plain_text(text: str) -> str:
         text: text of a response, with or without HTML.
 
     """
+    import html  # noqa: PLC0415  # a session has imported it; the command mostly does without its table of entities
+
     text = repair_mojibake(text.encode("utf-8", "replace").decode())
-    text = html.unescape(_TAG.sub(" ", text))
+    text = html.unescape(re.sub(_TAG, " ", text))
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
@@ -95,7 +97,7 @@ def letters(text: str) -> str:
 
 # ── Invisible characters ──────────────────────────────────────────────────────────────────────────────────────────────
 
-_INVISIBLE: Final = re.compile(
+_INVISIBLE: Final = (
     "["
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # marks
@@ -117,7 +119,7 @@ def find_invisible(text: str) -> Message | None:
         text: any text.
 
     """
-    found = None if text.isascii() else _INVISIBLE.search(text)
+    found = None if text.isascii() else re.search(_INVISIBLE, text)
     if found is None:
         return None
     return message(

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
-_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE: Final = "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"  # compiled when it is used
 
 
 def type_name(value: object) -> str:
@@ -149,7 +149,7 @@ def find_unsendable(value: str, name: str = "") -> Message | None:
     """
     if value.isprintable() and (value.isascii() or is_latin(value)):
         return None  # true of nearly all texts; a search takes three times as long
-    if found := _UNPRINTABLE.search(value):
+    if found := re.search(_UNPRINTABLE, value):
         character, place = f"U+{ord(found[0]):04X}", found.start() + 1
         return message("values.control_character", name=name, character=character, place=place)
     if invisible := find_invisible(value):
@@ -166,7 +166,7 @@ def is_one_line(secret: str) -> bool:
         secret: revealed text of a secret.
 
     """
-    return bool(secret) and not _UNPRINTABLE.search(secret)
+    return bool(secret) and not re.search(_UNPRINTABLE, secret)
 
 
 def required_text(instance: object, attribute: Attribute[Any], value: object) -> None:

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import evolve, field, frozen
 
 from facturaonline_async._core.engine import Engine
-from facturaonline_async._core.shared import Shared
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Credentials
-from facturaonline_async.empresas._models import Empresa
-from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import InvalidInputError, UnreadableAnswerError
 from facturaonline_async.events import SessionStats
-from facturaonline_async.series._service import SeriesService
+
+if TYPE_CHECKING:
+    from facturaonline_async._core.shared import Shared
+    from facturaonline_async.empresas._models import Empresa
+    from facturaonline_async.empresas._service import EmpresaService
+    from facturaonline_async.series._service import SeriesService
 
 __all__ = ["ConnectContext", "FacturaOnline", "SessionManager", "connect"]
 
@@ -112,16 +114,21 @@ class FacturaOnline:
     credentials: Credentials
     _owns_session: bool = field(default=False, init=False, repr=False, eq=False)
 
-    # Cached: making a service for each call costs 1.3 % of a read.
+    # Cached: making a service for each call costs 1.3 % of a read. Imported at the first use: many processes use one of
+    # them, and each is a tenth of the package's import.
 
     @cached_property
     def series(self) -> SeriesService:
         """The series of the company that the keys belong to."""
+        from facturaonline_async.series._service import SeriesService  # noqa: PLC0415
+
         return SeriesService(engine_of(self), self.credentials)
 
     @cached_property
     def empresas(self) -> EmpresaService:
         """The companies (empresas) of the account that the keys belong to."""
+        from facturaonline_async.empresas._service import EmpresaService  # noqa: PLC0415
+
         return EmpresaService(engine_of(self), self.credentials)
 
     async def aclose(self) -> None:

@@ -25,10 +25,12 @@ response, a header or an exception of another library.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from facturaonline_async._messages import code_of, message
-from facturaonline_async.sat._findings import Finding
+
+if TYPE_CHECKING:  # most processes find nothing
+    from facturaonline_async.sat._findings import Finding
 
 __all__ = [
     "ApiError",

@@ -78,7 +78,8 @@ def found_in(module: ModuleType) -> tuple[list[Found], list[str]]:
         except NameError:
             made.append(ast.unparse(call.args[0]))
             continue
-        name = names.get(call, "")
+        given = call.args[0].id if isinstance(call.args[0], ast.Name) else ""
+        name = names.get(call, "") if function == "compile" else given
         calls = frozenset(_methods(tree, name)) if function == "compile" else frozenset({function})
         patterns.append(Found(pattern, name, calls))
     return patterns, made

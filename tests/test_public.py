@@ -200,6 +200,47 @@ def test_the_client_is_imported_without_the_command_the_emulator_and_cryptograph
     assert loaded("from facturaonline_async import connect", ("aiohttp", *unwanted)) == {"aiohttp"}
 
 
+#: What one service, a check or a rare text needs. `connect` must not take much longer to import than aiohttp does.
+AT_FIRST_USE = (
+    *("anyio", "cattrs", "html.entities", "pydoc", "stdnum", "facturaonline_async.sello"),
+    *("facturaonline_async.empresas._models", "facturaonline_async.series._models"),
+)
+
+
+def test_connect_is_imported_without_what_is_imported_at_its_first_use() -> None:
+    assert loaded("from facturaonline_async import connect", AT_FIRST_USE) == set()
+
+
+@pytest.mark.parametrize(("service", "other"), [("series", "empresas"), ("empresas", "series")])
+def test_a_service_is_imported_at_its_first_use_without_the_other_one(service: str, other: str) -> None:
+    code = (
+        "from facturaonline_async import Config, Credentials, FacturaOnline, SANDBOX, SessionManager; "
+        f"FacturaOnline(SessionManager(Config(base_url=SANDBOX)), Credentials(api_key='k', secret_key='s')).{service}"
+    )
+    services = [f"facturaonline_async.{each}._service" for each in (service, other)]
+    assert loaded(code, [*services, "stdnum", "facturaonline_async.sello._certificate"]) == {services[0]}
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, "<p>caf&eacute;</p>"), (422, '{"message": "caf&eacute;"}')])
+def test_the_error_of_a_call_imports_nothing(status: int, body: str) -> None:
+    """An import fails in a process that can open no file, and the outcome of the call would be lost."""
+    code = f"""
+import sys
+from facturaonline_async import Config, Credentials, FacturaOnline, FacturaOnlineError, SANDBOX, SessionManager
+keys = Credentials(api_key="k" * 80, secret_key="s" * 80)
+session = SessionManager(Config(base_url=SANDBOX))
+FacturaOnline(session, keys).series
+sys.meta_path.clear()
+from facturaonline_async._core.protocol.envelope import RawResponse, parse_envelope
+from facturaonline_async.series._wire import CREATE
+try:
+    parse_envelope(RawResponse(CREATE, {status}, {body.encode()!r}, secrets=(keys.api_key, keys.secret_key)))
+except FacturaOnlineError as error:
+    print(type(error).__name__)
+"""
+    assert python(code).strip() == {500: "ServerError", 422: "ValidationError"}[status]
+
+
 def test_the_emulator_is_imported_without_cryptography() -> None:
     code = "from facturaonline_async.testing import Emulator"
     assert loaded(code, ("aiohttp", "cryptography")) == {"aiohttp"}

@@ -39,7 +39,7 @@ app: typer.Typer = typer.Typer(
         "Begin with an example: facturaonline plan example demo, then facturaonline provision demo/plan.csv --emulator"
     ),
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,  # a traceback that shows locals would show keys
 )
 

@@ -28,7 +28,7 @@ class RetrySafety(enum.Enum):
     NEVER = "never"
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Endpoint:
     """One endpoint of the API.
 

@@ -7,29 +7,22 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 from os import getpid
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from facturaonline_async._core import retry
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.http.transport import Transport
 from facturaonline_async._core.known_companies import KnownCompanies
 from facturaonline_async._core.limits.scheduler import Scheduler
-from facturaonline_async._core.limits.shared_scheduler import SharedScheduler
 from facturaonline_async._core.limits.window import CATCH_UP
 from facturaonline_async._core.logging import LOGGER, log
 from facturaonline_async._core.once.keyed_lock import KeyedLock
-from facturaonline_async._core.once.layered import LayeredStore
-from facturaonline_async._core.once.memory_store import MemoryStore
-from facturaonline_async._core.once.pending import PendingCreates
-from facturaonline_async._core.once.shared_store import SharedStore
 from facturaonline_async._core.once.singleflight import SingleFlight
-from facturaonline_async._core.once.store import Store
 from facturaonline_async._core.outage import Outage
 from facturaonline_async._core.protocol import envelope
-from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest, RequestFactory, uid_text
-from facturaonline_async._core.shared import Shared, check_settle
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.errors import (
@@ -42,6 +35,12 @@ from facturaonline_async.errors import (
     text_of,
 )
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent, SessionStats
+
+if TYPE_CHECKING:
+    from facturaonline_async._core.once.pending import PendingCreates
+    from facturaonline_async._core.once.store import Store
+    from facturaonline_async._core.protocol.bodies import Body
+    from facturaonline_async._core.shared import Shared
 
 __all__ = ["Attempts", "Engine", "Verify"]
 
@@ -79,17 +78,10 @@ class Engine:
         self.config = config
         self._single_flight = SingleFlight()
         self._locks = KeyedLock()
-        self._pending = PendingCreates()
         self._on_event = config.on_event
         self._outage = Outage()
-        self.creates: Store = MemoryStore(self._pending, config.settle)
-        self.shared_creates: Store | None = None
-        if shared is not None and (creates := shared.creates(config)) is not None:
-            check_settle(config, config.settle)
-            self.shared_creates = SharedStore(creates, self._outage)
-            self.creates = LayeredStore(self.creates, self.shared_creates)
-        quota = None if shared is None else shared.quota
-        self._scheduler = Scheduler(config) if quota is None else SharedScheduler(config, quota, self._outage.record)
+        self._pending, self.creates, self.shared_creates = self._make_stores(shared)
+        self._scheduler = self._make_scheduler(shared)
         self.companies: KnownCompanies = KnownCompanies()
         self.transport: Transport = Transport(config)
         self._budget = retry.Budget(config.retry.budget)
@@ -98,6 +90,36 @@ class Engine:
         self._closing: asyncio.Future[None] | None = None  # ends the pauses before retries
         self._process = 0  # 0 before the first use
         self._is_closed = False
+
+    def _make_stores(self, shared: Shared | None) -> tuple[PendingCreates, Store, Store | None]:
+        """Return the session's creates, all that it knows, and those of all processes.
+
+        What a session needs is imported when it is made: with the package it would be a tenth of its import, and at the
+        first error it could fail, when no file can be opened.
+        """
+        from facturaonline_async._core.once.memory_store import MemoryStore  # noqa: PLC0415
+        from facturaonline_async._core.once.pending import PendingCreates  # noqa: PLC0415
+
+        import_module("html")  # for texts of errors
+        pending = PendingCreates()
+        own = MemoryStore(pending, self.config.settle)
+        if shared is None or (creates := shared.creates(self.config)) is None:
+            return pending, own, None
+        from facturaonline_async._core.once.layered import LayeredStore  # noqa: PLC0415
+        from facturaonline_async._core.once.shared_store import SharedStore  # noqa: PLC0415
+        from facturaonline_async._core.shared import check_settle  # noqa: PLC0415
+
+        check_settle(self.config, self.config.settle)
+        store = SharedStore(creates, self._outage)
+        return pending, LayeredStore(own, store), store
+
+    def _make_scheduler(self, shared: Shared | None) -> Scheduler:
+        """Return the limits of this process, or those that all processes share."""
+        if shared is None or (quota := shared.quota) is None:
+            return Scheduler(self.config)
+        from facturaonline_async._core.limits.shared_scheduler import SharedScheduler  # noqa: PLC0415
+
+        return SharedScheduler(self.config, quota, self._outage.record)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open" if self._loop else "not started"

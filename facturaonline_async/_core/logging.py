@@ -17,15 +17,12 @@ LOGGER.addHandler(logging.NullHandler())  # without it, Python prints warnings o
 
 # Values behind the name of a secret in headers, reprs and queries; `redact` covers JSON and the keys themselves.
 # Possessive and atomic groups make the pattern linear in its text.
-_NAMED: Final = re.compile(
-    r"""((?<![\w-])(?:
+_NAMED: Final = r"""(?ix)((?<![\w-])(?:
             (?>[\w-]*?(?:psswrd|contrase))[\w-]*+  # and the rest of the name, as in "contraseña"
           | [\w-]++(?:(?<=api_key)|(?<=api-key)|(?<=apikey)|(?<=secret)|(?<=secret_key)|(?<=secret-key)|(?<=secretkey)
                       |(?<=pass)|(?<=password)|(?<=pwd))
         )(?:\\?['"])?+\s*+[:=]\s*+)
-        (?:b?"[^"]*+"|b?'[^']*+'|\\"[^"\\]*+(?:\\")?+|[^\s"',;&)}\]]++)""",
-    re.IGNORECASE | re.VERBOSE,
-)
+        (?:b?"[^"]*+"|b?'[^']*+'|\\"[^"\\]*+(?:\\")?+|[^\s"',;&)}\]]++)"""
 
 
 def log(event: Event) -> None:
@@ -75,4 +72,4 @@ class RedactingFilter(logging.Filter):
 
 
 def _mask(text: str) -> str:
-    return redact(_NAMED.sub(r"\1***", text))
+    return redact(re.sub(_NAMED, r"\1***", text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -20,22 +19,20 @@ __all__ = ["looks_secret", "make_masker", "redact"]
 _MASK: Final = "***"
 
 
-# Each pattern is linear in its text: it uses possessive and atomic groups.
+# Each pattern is linear in its text: it uses possessive and atomic groups. All are compiled when they are used.
 
 # The API's keys are base64 of a bcrypt string; it echoes them decoded. PHP writes "/" as "\/" in JSON.
-_BCRYPT: Final = re.compile(r"\$2[abxy]?\$[0-9]{2}\$[./\\A-Za-z0-9]*+|JDJ[A-Za-z0-9+/\\]{8,}+=*+")
-_NAMED: Final = re.compile(
-    r"""("(?:Data|Secret|(?>[^"\\]*?(?:pass|psswrd|pwd|secret|api_?key|token|contrase))[^"\\]*+)"\s*+:\s*+)"""
-    r""""(?:[^"\\]++|\\.)*+(?:"|\\?\Z)""",
-    re.IGNORECASE | re.DOTALL,
+_BCRYPT: Final = r"\$2[abxy]?\$[0-9]{2}\$[./\\A-Za-z0-9]*+|JDJ[A-Za-z0-9+/\\]{8,}+=*+"
+_NAMED: Final = (
+    r"""(?is)("(?:Data|Secret|(?>[^"\\]*?(?:pass|psswrd|pwd|secret|api_?key|token|contrase))[^"\\]*+)"\s*+:\s*+)"""
+    r""""(?:[^"\\]++|\\.)*+(?:"|\\?\Z)"""
 )
-_SECRET_NAME: Final = re.compile(
-    r"pass|psswrd|pswd|psw|pwd|secret|key|llave|token|contrase|clave|credencial|credential|auth|priva"
+_NAME_PARTS: Final = (
+    r"(?i)pass|psswrd|pswd|psw|pwd|secret|key|llave|token|contrase|clave|credencial|credential|auth|priva"
     r"|(?:pem|pfx)(?!_path)|b64|ciec|jwt|bearer|cookie|session|sesion|^data$"
-    r"|(?<![a-z])(?:nip|pin|pw|otp)(?![a-z])|(?<![a-z0-9])p12(?![a-z0-9]|_path)",  # parts of other words, as in "foto"
-    re.IGNORECASE,
+    r"|(?<![a-z])(?:nip|pin|pw|otp)(?![a-z])|(?<![a-z0-9])p12(?![a-z0-9]|_path)"  # parts of other words, as in "foto"
 )
-_SECRET_WORD: Final = re.compile(r"(?<=[a-z])(?:Nip|Pin|Pw|Otp|P12)(?![a-z])")
+_NAME_WORDS: Final = r"(?<=[a-z])(?:Nip|Pin|Pw|Otp|P12)(?![a-z])"
 _ESCAPE: Final = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
 
 _LONG: Final = 8
@@ -55,7 +52,7 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
         secrets: Secrets to mask.
 
     """
-    return _NAMED.sub(rf'\1"{_MASK}"', _BCRYPT.sub(_MASK, make_masker(secrets)(text)))
+    return re.sub(_NAMED, rf'\1"{_MASK}"', re.sub(_BCRYPT, _MASK, make_masker(secrets)(text)))
 
 
 def make_masker(secrets: Iterable[Secret]) -> Callable[[str], str]:
@@ -99,7 +96,7 @@ def looks_secret(name: str) -> bool:
         name: Name of a field.
 
     """
-    return _SECRET_NAME.search(name) is not None or _SECRET_WORD.search(name) is not None
+    return re.search(_NAME_PARTS, name) is not None or re.search(_NAME_WORDS, name) is not None
 
 
 def _replace(text: str, forms: Iterable[str], pattern: str, flags: int = 0) -> str:
@@ -116,6 +113,8 @@ def _forms(secret: str) -> Iterator[str]:
 
     These are decoded, misdecoded, escaped and cleaned texts.
     """
+    import html  # noqa: PLC0415  # a session has imported it
+
     texts = {secret}
     with suppress(binascii.Error, ValueError):
         texts.add(base64.b64decode(secret, validate=True).decode("ascii"))

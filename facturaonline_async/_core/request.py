@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 from yarl import URL
 
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
 from facturaonline_async._core.protocol import envelope
-from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._validators import type_name
@@ -27,6 +26,9 @@ from facturaonline_async.errors import (
     RateLimitError,
     text_of,
 )
+
+if TYPE_CHECKING:  # a process that only reads makes none
+    from facturaonline_async._core.protocol.bodies import Body
 
 __all__ = ["PreparedRequest", "RequestFactory", "uid_text"]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from facturaonline_async._core.limits.quota import SharedQuota
-from facturaonline_async._core.once.store import Store
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config
 from facturaonline_async.errors import InvalidInputError
+
+if TYPE_CHECKING:  # a session on its own needs no quota
+    from facturaonline_async._core.limits.quota import SharedQuota
+    from facturaonline_async._core.once.store import Store
 
 __all__ = ["Shared", "check_settle", "grace_of", "shared_clock"]
 

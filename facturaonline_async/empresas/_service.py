@@ -23,7 +23,6 @@ from facturaonline_async._messages import message
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas import _wire as wire
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa, key_marks
-from facturaonline_async.empresas._validation import validate_empresa
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
@@ -32,7 +31,6 @@ from facturaonline_async.errors import (
     UnreadableAnswerError,
     text_of,
 )
-from facturaonline_async.sello._check_in_thread import check_in_thread
 
 __all__ = ["DesiredEmpresa", "EmpresaService", "desired_empresa", "get_with_keys"]
 
@@ -346,6 +344,10 @@ class EmpresaService:
 
     async def _validate(self, empresa: NuevaEmpresa | CambiosEmpresa, endpoint: str) -> None:
         """Validate a company's data and certificates; log the warnings."""
+        # Imported when something is sent: most processes only read.
+        from facturaonline_async.empresas._validation import validate_empresa  # noqa: PLC0415
+        from facturaonline_async.sello._check_in_thread import check_in_thread  # noqa: PLC0415
+
         config = self._engine.config
         check_sello = check_in_thread if config.check_sello else None
         for finding in await validate_empresa(empresa, check_sello, production=config.is_production, endpoint=endpoint):

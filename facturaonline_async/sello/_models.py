@@ -6,7 +6,6 @@ import os
 import stat
 from typing import Final
 
-import anyio.to_thread
 from attrs import field, frozen
 
 from facturaonline_async._messages import message
@@ -14,9 +13,6 @@ from facturaonline_async._secrets import Secret, SecretBytes, to_secret, to_secr
 from facturaonline_async._text import printable_path
 from facturaonline_async._validators import instance_of, is_one_line, type_name
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.sello._certificate_key_selection import select
-from facturaonline_async.sello._file_kind import decode_base64_text
-from facturaonline_async.sello._text_decoding import decode_text
 
 __all__ = ["Sello", "read_file", "refuse_unsendable"]
 
@@ -94,6 +90,9 @@ def _decode_text(field_name: str, text: str | bytes | Secret) -> SecretBytes:
         InvalidInputError: the text is neither, or is incomplete.
 
     """
+    from facturaonline_async.sello._file_kind import decode_base64_text  # noqa: PLC0415
+    from facturaonline_async.sello._text_decoding import decode_text  # noqa: PLC0415
+
     if isinstance(text, bytes):
         given = decode_text(SecretBytes(text))
     elif isinstance(text, (str, Secret)):
@@ -143,6 +142,8 @@ class Sello:
             InvalidInputError: a file is missing, unreadable, empty or larger than 1 MiB.
 
         """
+        import anyio.to_thread  # noqa: PLC0415  # as in the other methods: most programs never call it
+
         return await anyio.to_thread.run_sync(lambda: cls(read_file("cer", cer), read_file("key", key), password))
 
     def to_der(self) -> Sello:
@@ -153,6 +154,8 @@ class Sello:
         Among several of these it takes the certificate of the key, and opens the key for that, which may take half a
         second. One file may hold both. An unknown content stays unchanged.
         """
+        from facturaonline_async.sello._certificate_key_selection import select  # noqa: PLC0415
+
         chosen = select(SecretBytes(self.cer), SecretBytes(self.key), self.password)
         cer, key = (chosen.key, chosen.cer) if chosen.is_swapped else (chosen.cer, chosen.key)
         return Sello(bytes(cer.der or self.cer), SecretBytes(key.der or self.key), self.password)

@@ -66,16 +66,31 @@ def test_a_wrong_name_of_a_command_imports_no_module_of_a_command() -> None:
     assert run(["provisoin"])[1] & (SLOW | {"facturaonline_async._cli.provision"}) == set()
 
 
-@pytest.mark.parametrize(("begun", "completed"), [("pro", "['provision']"), ("s", "['status', 'sello', 'series']")])
-def test_the_name_of_a_command_is_completed_without_the_modules_of_the_commands(begun: str, completed: str) -> None:
-    code = (
-        "import typer; from facturaonline_async._cli.app import app; root = typer.main.get_command(app); "
-        "context = root.make_context('facturaonline', [], resilient_parsing=True); "
-        "print([item.value for item in root.shell_complete(context, sys.argv[1])])"
-    )
-    shown, modules = run([begun], code)
-    assert shown.strip() == completed
+def complete(line: str) -> tuple[list[str], set[str]]:
+    """Let bash complete the last word of a line; return the words that fit, and the modules that are imported."""
+    asked = {
+        "_FACTURAONLINE_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    shown, modules = run([], f"import os; os.environ |= {asked}; {MAIN}")
+    return shown.split(), modules
+
+
+@pytest.mark.parametrize(("begun", "completed"), [("pro", ["provision"]), ("s", ["status", "sello", "series"])])
+def test_the_name_of_a_command_is_completed_without_the_modules_of_the_commands(
+    begun: str, completed: list[str]
+) -> None:
+    words, modules = complete(f"facturaonline {begun}")
+    assert words == completed
     assert modules & (SLOW | {"rich"}) == set()
+
+
+def test_names_and_options_of_a_command_are_completed_without_what_its_work_needs() -> None:
+    words, modules = complete("facturaonline series ac")
+    assert (words, modules & WORK) == (["activate"], set())
+    words, modules = complete("facturaonline provision --j")
+    assert (words, modules & WORK) == (["--journal", "--json"], set())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

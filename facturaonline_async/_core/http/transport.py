@@ -55,7 +55,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.hdrs import CONTENT_TYPE
@@ -72,12 +72,14 @@ from facturaonline_async._core.http.exceptions import (
     strip_frames,
 )
 from facturaonline_async._core.protocol import envelope
-from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async._core.shared import grace_of
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config
 from facturaonline_async.errors import FacturaOnlineError, NotSentError, OutcomeUnknownError
+
+if TYPE_CHECKING:  # a process that only reads makes none
+    from facturaonline_async._core.protocol.bodies import Body
 
 __all__ = ["Transport"]
 

@@ -8,6 +8,7 @@ an attribute never make a row unreadable: ``optional_fields`` reads them.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -160,7 +161,10 @@ def _object_hook(cls: type, names: Names, converter: Converter, *, extra: str, i
     overrides: dict[str, Any] = {each.name: override(omit=True) for each in fields(cls)}
     for each, wire in given.items():
         overrides[each.name] = override(rename=wire, struct_hook=_required_text if wire in required else None)
-    structure: StructureHook = make_dict_structure_fn(cls, converter, **overrides)
+
+    @functools.cache  # made for the first row that the fast path does not read: it takes as long as all the rest
+    def structure() -> StructureHook:
+        return make_dict_structure_fn(cls, converter, **overrides)
 
     texts = {each.name: wire for each, wire in given.items() if each.type is str}
     secrets = [wire for each, wire in given.items() if each.type == Secret | None]
@@ -204,7 +208,7 @@ def _object_hook(cls: type, names: Names, converter: Converter, *, extra: str, i
         if not isinstance(row, dict):
             raise StructureError(message("calls.not_an_object", found=_kind(row)))
         try:
-            made: Any = structure(row, cls)
+            made: Any = structure()(row, cls)
         except ClassValidationError as problems:
             reason = _reason(problems, names)
         else:
