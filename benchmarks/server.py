@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,7 +82,7 @@ class Account:
 
 @contextmanager
 def emulated(**options: object) -> Iterator[Account]:
-    """Run an `Emulator` with these options."""
+    """Run an `Emulator` with these options; ``companies`` is the number of companies that exist."""
     with _started("emulator", json.dumps(options)) as at:
         yield Account(at["url"], Credentials(api_key=at["api_key"], secret_key=at["secret_key"]))
 
@@ -113,9 +114,14 @@ async def _until_stdin_ends(where: dict[str, Any]) -> None:
 
 
 async def _emulate(options: str) -> None:
-    from facturaonline_async.testing import Emulator  # noqa: PLC0415  # the canned server does not import it
+    from facturaonline_async._cli.example import example_rfcs  # noqa: PLC0415  # the canned server does not import it
+    from facturaonline_async.testing import Emulator  # noqa: PLC0415
 
-    async with Emulator(**{"log_limit": 0, **json.loads(options)}) as emulator:
+    given = {"log_limit": 0, "companies": 0, **json.loads(options)}
+    companies = given.pop("companies")
+    async with Emulator(**given) as emulator:
+        for rfc in islice(example_rfcs(), companies):
+            emulator.add_empresa(rfc=rfc)
         keys = emulator.credentials
         await _until_stdin_ends(
             {"url": emulator.base_url, "api_key": keys.api_key.reveal(), "secret_key": keys.secret_key.reveal()}

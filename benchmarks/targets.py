@@ -73,6 +73,8 @@ TARGETS: Final = (
     Target("start", "from facturaonline_async import connect", "instructions, *", 1.2, 1.1),
     Target("start", "facturaonline --version", "billion instructions", 0.5, 0.4),
     Target("start", "facturaonline --help", "billion instructions", 1.2, 0.8),
+    Target("stalls", "50,000 rows: *", "longest stall", 20, 5),
+    Target("stalls", "100,000 rows", "peak memory", 350, 250),
     Target("limits", "limiter: a flood, and late arrivals", "rate kept", 99.5, 99.5, is_lower=True),
     Target("limits", "limiter: *", "most starts in a window, *", 1, 1),
     Target("limits", "limiter: *", "overtakes", 0, 0),
