@@ -8,10 +8,10 @@ import random
 from pathlib import Path
 from typing import Any, Final
 
+from facturaonline_async import NuevaEmpresa, Sello
 from facturaonline_async.config import DEFAULT_PLUGIN
-from facturaonline_async.sello import Sello
 
-__all__ = ["API_KEY", "HEADERS", "RFC", "SECRET_KEY", "UIDS", "answers", "company_fields", "rows", "sello"]
+__all__ = ["API_KEY", "HEADERS", "RFC", "SECRET_KEY", "UIDS", "answers", "company_fields", "nueva_empresa", "sello"]
 
 API_KEY: Final = "JDJ5JDEwJ" + "x" * 71
 SECRET_KEY: Final = "JDJ5JDEwJ" + "y" * 71
@@ -65,27 +65,45 @@ def sello() -> Sello:
     return Sello(chance.randbytes(1_460), chance.randbytes(1_298), "12345678a")
 
 
+#: A company as a create asks for it: attribute, name on the wire and value; the page's sample without mail and FIEL.
+_COMPANY: Final = (
+    ("rfc", "rfc", RFC),
+    ("codpos", "codpos", "42501"),
+    ("email", "email", "empresa@example.com"),
+    ("regimen", "regimen", "601"),
+    ("regimen_nomina", "regimen_nomina", "601"),
+    ("calle", "calle", "Avenida Connecticut"),
+    ("exterior", "numero_exterior", "1989"),
+    ("interior", "numero_interior", "32"),
+    ("colonia", "colonia", "Peñón de los Baños"),
+    ("ciudad", "ciudad", "Paracho"),
+    ("delegacion", "delegacion", "Arandas"),
+    ("estado", "estado", "Michoacán"),
+    ("telefono", "telefono", "3344556677"),
+    ("curp", "curp", "PEPJ901010HJCRRN03"),
+    ("mail_conta", "mail_conta", "contador@example.com"),
+)
+
+
 def company_fields(number: int) -> dict[str, str]:
-    """Return what a create asks for, by the names on the wire: the page's sample without mail and FIEL."""
-    return {
+    """Return a company by the names on the wire."""
+    return {wire: value for _, wire, value in _COMPANY} | {
         "razons": f"ESCUELA KEMPER URGATE {number}",
-        "rfc": RFC,
-        "codpos": "42501",
-        "email": "empresa@example.com",
-        "regimen": "601",
-        "regimen_nomina": "601",
-        "calle": "Avenida Connecticut",
-        "numero_exterior": "1989",
-        "numero_interior": "32",
-        "colonia": "Peñón de los Baños",
-        "ciudad": "Paracho",
-        "delegacion": "Arandas",
-        "estado": "Michoacán",
-        "telefono": "3344556677",
-        "curp": "PEPJ901010HJCRRN03",
         "mailtomyself": "1",
         "mailtomyconta": "1",
-        "mail_conta": "contador@example.com",
         "cant_folios_min": "66",
         "password": sello().password.reveal(),
     }
+
+
+def nueva_empresa(number: int) -> NuevaEmpresa:
+    """Return the same company as a value of the library."""
+    texts: dict[str, Any] = {attribute: value for attribute, _, value in _COMPANY}
+    return NuevaEmpresa(
+        razon_social=f"ESCUELA KEMPER URGATE {number}",
+        mailtomyself=True,
+        mailtomyconta=True,
+        cant_folios_min=66,
+        csd=Sello(sello().cer, sello().key, sello().password),
+        **texts,
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -17,102 +17,78 @@ import httpx
 import stripe
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from benchmarks.answers import API_KEY, HEADERS, UIDS
+from benchmarks.answers import API_KEY, HEADERS
 from benchmarks.command import Scale, run
-from benchmarks.contenders import CONTENDERS
-from benchmarks.counting import counted, in_children
+from benchmarks.contenders import CASES, CONTENDERS, Calls, Open, count_calls, run_counted
 from benchmarks.figures import RAW, Figure
-from benchmarks.server import Site, serve
+from benchmarks.server import serve
 
-__all__ = ["measure"]
-
-Get = Callable[[int], Awaitable[object]]
+__all__ = ["PEERS", "measure"]
 
 
-async def open_httpx(url: str, stack: AsyncExitStack) -> Get:
+async def open_httpx(url: str, stack: AsyncExitStack) -> Calls:
     client = await stack.enter_async_context(httpx.AsyncClient(headers=HEADERS))
 
-    async def get(number: int) -> object:
-        return (await client.get(f"{url}/v4/series/{number}")).json()
+    async def get(uid: int) -> object:
+        return (await client.get(f"{url}/v4/series/{uid}")).json()
 
-    return get
+    return {"get": get}
 
 
-async def open_wrapper(url: str, stack: AsyncExitStack) -> Get:  # noqa: ARG001
-    async def get(number: int) -> object:
+async def open_wrapper(url: str, stack: AsyncExitStack) -> Calls:  # noqa: ARG001  # it closes each session
+    async def get(uid: int) -> object:
         async with (
             aiohttp.ClientSession(headers=HEADERS) as session,
-            session.get(f"{url}/v4/series/{number}") as response,
+            session.get(f"{url}/v4/series/{uid}") as response,
         ):
             return await response.json()
 
-    return get
+    return {"get": get}
 
 
-async def open_openai(url: str, stack: AsyncExitStack) -> Get:
+async def open_openai(url: str, stack: AsyncExitStack) -> Calls:
     http = DefaultAioHttpClient()
     client = AsyncOpenAI(base_url=url, api_key=API_KEY, http_client=http, default_headers=HEADERS)
     await stack.enter_async_context(client)
 
-    async def get(number: int) -> object:
-        return await client.get(f"/v4/series/{number}", cast_to=object)
+    async def get(uid: int) -> object:
+        return await client.get(f"/v4/series/{uid}", cast_to=object)
 
-    return get
+    return {"get": get}
 
 
-async def open_stripe(url: str, stack: AsyncExitStack) -> Get:
+async def open_stripe(url: str, stack: AsyncExitStack) -> Calls:
     http = stripe.AIOHTTPClient()
     stack.push_async_callback(http.close_async)
     client = stripe.StripeClient(API_KEY, http_client=http, base_addresses={"api": url})
 
-    async def get(number: int) -> object:
-        response = await client.raw_request_async("get", f"/v4/series/{number}")
-        return client.deserialize(response, api_mode="V1")
+    async def get(uid: int) -> object:
+        return client.deserialize(await client.raw_request_async("get", f"/v4/series/{uid}"), api_mode="V1")
 
-    return get
+    return {"get": get}
 
 
-PEERS: Final[dict[str, Callable[[str, AsyncExitStack], Awaitable[Get]]]] = {
-    "stripe": open_stripe,
-    "openai": open_openai,
-    "httpx": open_httpx,
+PEERS: Final[Mapping[str, Open]] = {
     "aiohttp, a session for each call": open_wrapper,
+    "stripe": open_stripe,
+    "httpx": open_httpx,
+    "openai": open_openai,
 }
-_TIMES: Final = (20, 120)
 
 
 async def measure(scale: Scale) -> list[Figure]:  # noqa: ARG001  # counts are exact at any scale
-    names = [*(each.name for each in CONTENDERS), *PEERS]
-    with serve(companies=1) as site:
-        counts = await counted(
-            "benchmarks.bench_peers", [str(site.ports["http"]), site.authority], dict.fromkeys(names, _TIMES)
-        )
+    names = [*CONTENDERS, *PEERS]
+    with serve(companies=1) as url:
+        counts = await count_calls("benchmarks.bench_peers", url, [f"{name}/get" for name in names])
+    raw = counts[f"{RAW}/get"]
     return [
-        Figure("read one serie", f"instructions, {RAW} = 1", counts[name] / counts[RAW], contender=name)
-        for name in sorted(names, key=counts.__getitem__)
+        Figure(CASES["get"], f"instructions, {RAW} = 1", counts[f"{name}/get"] / raw, contender=name) for name in names
     ]
-
-
-def _count(port: str, authority: str, *jobs: str) -> None:
-    os.environ["SSL_CERT_FILE"] = authority  # some refuse to start without a certificate
-    site = Site({"http": int(port)})
-    contenders = {each.name: each for each in CONTENDERS}
-
-    async def do(name: str, calls: int) -> None:
-        async with AsyncExitStack() as stack:
-            get: Get
-            if name in contenders:
-                get = (await stack.enter_async_context(contenders[name](site))).get_serie
-            else:
-                get = await PEERS[name](site.url(), stack)
-            for number in UIDS[:calls]:
-                assert str(number) in repr(await get(number))
-
-    in_children(jobs, do)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["count"]:
-        _count(*sys.argv[2:])
+        os.environ.pop("SSL_CERT_FILE", None)  # some refuse to start without certificates
+        run_counted({**CONTENDERS, **PEERS}, *sys.argv[2:])
     else:
         run("peers", measure)

@@ -4,20 +4,18 @@ Resuming a finished run is measured as CPU and as instructions for each row of i
 measured with the commands `report` and `status`.
 
 The journals are written by the library's own writer, without a run. Each row is a company, whose certificate and key
-are two files of its own, and three series. An emulator in a process of its own lists the companies.
+are two files of its own, and three series.
 """
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -27,7 +25,8 @@ import anyio
 from benchmarks.command import Scale, run
 from benchmarks.counting import VALGRIND, counted, in_children
 from benchmarks.figures import Figure
-from benchmarks.plans import SERIES, write_plan
+from benchmarks.plans import SERIES, company_uid, write_plan
+from benchmarks.server import Account, emulated
 from facturaonline_async import Config, Credentials, connect
 from facturaonline_async._cli import report, status
 from facturaonline_async._cli.example import example_rfcs
@@ -38,7 +37,6 @@ from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.digests import empresa_digest
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
-from facturaonline_async.testing import Emulator
 
 __all__ = ["measure"]
 
@@ -49,7 +47,7 @@ _COUNTED: Final = (100, 500)
 async def measure(scale: Scale) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        figures = await _resumed(folder / "resume", scale)
+        figures = [await _resumed(folder / "resume", scale)]
         if VALGRIND is not None and scale.rounds > 1:
             figures.append(await _instructions(folder))
         return figures + await _read(folder / "report.sqlite", scale)
@@ -58,63 +56,42 @@ async def measure(scale: Scale) -> list[Figure]:
 # ── Resume ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _resumed(folder: Path, scale: Scale) -> list[Figure]:
-    with emulated(scale.companies) as (url, keys):
-        plan = await finish(folder, scale.companies, url, keys)
-        costs = [await resume(plan, folder, url, keys) for _ in range(scale.rounds)]
-    case = f"resume a finished run, {scale.companies:,} rows"
-    return [
-        Figure.median([cpu / scale.companies * 1e3 for cpu, _ in costs], case, "CPU for a row", "ms"),
-        Figure.median([stall * 1e3 for _, stall in costs], case, "longest stall", "ms"),
-    ]
+async def _resumed(folder: Path, scale: Scale) -> Figure:
+    with emulated(companies=scale.companies) as account:
+        plan = await finish(folder, scale.companies, account)
+        costs = []
+        for _ in range(scale.rounds):
+            began = time.process_time()
+            await resume(plan, folder, account)
+            costs.append((time.process_time() - began) / scale.companies * 1e3)
+    return Figure.median(costs, f"resume a finished run, {scale.companies:,} rows", "CPU for a row", "ms")
 
 
-async def resume(plan: Plan, folder: Path, url: str, keys: Credentials) -> tuple[float, float]:
-    """Resume the finished run once; return its CPU and the longest stall of the event loop, in seconds."""
-    began = time.process_time()
+async def resume(plan: Plan, folder: Path, account: Account) -> None:
+    """Resume the finished run."""
     async with (
-        stalls() as stalled,
-        connect(keys, base_url=url, config=Config(rates=(), check_sello=False)) as client,
+        connect(account.keys, base_url=account.url, config=Config(rates=(), check_sello=False)) as client,
         provision(client, plan, journal=folder / "run.sqlite") as run,
     ):
         async for _ in run:
             raise RuntimeError("a finished row was processed again")
     if not run.report.is_complete:
         raise RuntimeError(f"the run is not complete: {run.report}")
-    return time.process_time() - began, max(stalled)
 
 
-@asynccontextmanager
-async def stalls() -> AsyncIterator[list[float]]:
-    """Collect how many seconds of CPU the event loop's thread spends between two turns of a task that always waits."""
-    spent = [0.0]
-
-    async def turn() -> None:
-        while True:
-            began = time.thread_time()
-            await asyncio.sleep(0)
-            spent.append(time.thread_time() - began)
-            await asyncio.sleep(0.001)
-
-    task = asyncio.create_task(turn())
-    try:
-        yield spent
-    finally:
-        task.cancel()
-
-
-async def finish(folder: Path, rows: int, url: str, keys: Credentials) -> Plan:
+async def finish(folder: Path, rows: int, account: Account) -> Plan:
     """Write a plan, and the journal of a run that finished it."""
     await anyio.Path(folder).mkdir()
     plan = write_plan(folder, rows, is_certified=False)
-    async with await SqliteJournal.open(folder / "run.sqlite", account=keys.fingerprint, host=url) as journal:
+    keys = account.keys.fingerprint
+    async with await SqliteJournal.open(folder / "run.sqlite", account=keys, host=account.url) as journal:
         steps = []
         for number, row in enumerate(plan):
             progress = RowProgress.of(row, row.rfc)
             progress.empresa.digest = empresa_digest(journal, await row.load())
             for wanted, step in zip(row.series, progress.series, strict=True):
                 step.digest = journal.digest(series.digest(wanted))
-            steps += [done(step, uid_of(number)) for step in progress.steps]
+            steps += [done(step, company_uid(number)) for step in progress.steps]
         await journal.adjust(add=steps)
         await journal.adjust(save=steps)
     return plan
@@ -127,30 +104,30 @@ def done(step: Step, uid: str) -> Step:
     return step
 
 
-def uid_of(number: int) -> str:
-    """Return the uid of a company by its place in the plan."""
-    return f"64efd{number:08x}"
-
-
 async def _instructions(folder: Path) -> Figure:
     """Count what resuming takes for a row: reading the plan and resuming, without reading the plan."""
     jobs = dict.fromkeys(("read", "resume"), _COUNTED)
-    with ExitStack() as emulators:
+    with ExitStack() as stack:
+        accounts = {}
         for rows in _COUNTED:
-            url, keys = emulators.enter_context(emulated(rows))
-            await finish(folder / str(rows), rows, url, keys)
-            (folder / str(rows) / "address.json").write_text(_address(url, keys))
-        taken = await counted("benchmarks.bench_resume", [str(folder)], jobs)
-    millions = (taken["resume"] - taken["read"]) / 1e6
+            account = stack.enter_context(emulated(companies=rows))
+            await finish(folder / str(rows), rows, account)
+            keys = account.keys.api_key.reveal(), account.keys.secret_key.reveal()  # those of an emulator
+            accounts[str(rows)] = [account.url, *keys]
+        counts = await counted("benchmarks.bench_resume", [str(folder), json.dumps(accounts)], jobs)
+    millions = (counts["resume"] - counts["read"]) / 1e6
     return Figure("resume a finished run", "instructions for a row", millions, "million")
 
 
-def _count(folder: str, *jobs: str) -> None:
+def _count(folder: str, accounts: str, *jobs: str) -> None:
+    by_rows = json.loads(accounts)
+
     async def do(job: str, rows: int) -> None:
         path = Path(folder, str(rows))
         plan = Plan.from_csv(path / "plan.csv")
         if job == "resume":
-            await resume(plan, path, *_parse_address((path / "address.json").read_text()))
+            url, api_key, secret_key = by_rows[str(rows)]
+            await resume(plan, path, Account(url, Credentials(api_key=api_key, secret_key=secret_key)))
 
     in_children(jobs, do)
 
@@ -189,47 +166,12 @@ def _ended(rows: int) -> Iterator[Step]:
             steps[0].state = StepState.FAILED
             steps[0].reason = f"The password does not open the key of {rfc}."
         elif number % 100 != 2:
-            steps = [done(step, uid_of(number)) for step in steps]
+            steps = [done(step, company_uid(number)) for step in steps]
         yield from steps
 
 
-# ── The emulator, in a process of its own ─────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def emulated(rows: int) -> Iterator[tuple[str, Credentials]]:
-    """Emulate an account with so many companies."""
-    command = [sys.executable, "-m", "benchmarks.bench_resume", "emulator", str(rows)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1], text=True
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        yield _parse_address(process.stdout.readline())
-        process.stdin.close()
-
-
-async def _emulate(rows: int) -> None:
-    async with Emulator(log_limit=0) as emulator:
-        for number, rfc in enumerate(islice(example_rfcs(), rows)):
-            emulator.add_empresa(rfc=rfc, uid=uid_of(number))
-        print(_address(emulator.base_url, emulator.credentials), flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-
-
-def _address(url: str, keys: Credentials) -> str:
-    return json.dumps([url, keys.api_key.reveal(), keys.secret_key.reveal()])  # the emulator's keys are no secret
-
-
-def _parse_address(text: str) -> tuple[str, Credentials]:
-    url, api_key, secret_key = json.loads(text)
-    return url, Credentials(api_key=api_key, secret_key=secret_key)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["emulator"]:
-        asyncio.run(_emulate(int(sys.argv[2])))
-    elif sys.argv[1:2] == ["count"]:
+    if sys.argv[1:2] == ["count"]:
         _count(*sys.argv[2:])
     else:
         run("resume", measure)

@@ -44,13 +44,13 @@ main()
 
 
 async def measure(scale: Scale) -> list[Figure]:  # noqa: ARG001  # counts are exact at any scale
-    with serve(companies=1) as site:
+    with serve(companies=1) as url:
         uid = UIDS[0]
         commands = {
             AIOHTTP: ["-c", AIOHTTP],
             CONNECT: ["-c", CONNECT],
-            RAW: ["-c", _RAW_CALL.format(url=f"{site.url()}/v4/series/{uid}")],
-            ONE_CALL: ["-c", _OWN_CALL.format(url=site.url(), uid=uid)],
+            RAW: ["-c", _RAW_CALL.format(url=f"{url}/v4/series/{uid}")],
+            ONE_CALL: ["-c", _OWN_CALL.format(url=url, uid=uid)],
             "facturaonline --version": [*_COMMAND, "--version"],
             "facturaonline --help": [*_COMMAND, "--help"],
             COMPLETION: ["-c", _COMPLETE],

@@ -25,9 +25,8 @@ class Scale:
     Attributes:
         rounds: measurements of each figure.
         calls: in a batch.
-        companies: in a long list.
-        waiters: at the rate limiter.
-        items: of a bulk run.
+        companies: in a long list, and in a finished run.
+        items: rows of a journal that is reported.
         rows: of a plan that is run many times.
         plans: rows of plans that are run once.
 
@@ -36,17 +35,16 @@ class Scale:
     rounds: int
     calls: int
     companies: int
-    waiters: int
     items: int
     rows: int
     plans: tuple[int, ...]
 
 
 FULL: Final = Scale(
-    rounds=11, calls=256, companies=10_000, waiters=5_000, items=100_000, rows=200, plans=(10_000, 50_000, 100_000)
+    rounds=11, calls=256, companies=10_000, items=100_000, rows=200, plans=(1_000, 10_000, 50_000, 100_000)
 )
-QUICK: Final = Scale(rounds=3, calls=128, companies=10_000, waiters=2_000, items=20_000, rows=40, plans=(1_000,))
-TINY: Final = Scale(rounds=1, calls=2, companies=20, waiters=20, items=200, rows=2, plans=(20,))
+QUICK: Final = Scale(rounds=3, calls=128, companies=10_000, items=20_000, rows=40, plans=(1_000,))
+TINY: Final = Scale(rounds=1, calls=2, companies=20, items=200, rows=12, plans=(20,))
 """For the tests of the benchmarks: the figures mean nothing."""
 
 

@@ -10,9 +10,14 @@ from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan
 from tests.plans import ROW, certify, written
 
-__all__ = ["SERIES", "write_plan"]
+__all__ = ["SERIES", "company_uid", "write_plan"]
 
 SERIES: Final = (("F", "factura", 1), ("P", "pago", 1), ("N", "nota_credito", 1))
+
+
+def company_uid(number: int) -> str:
+    """Return the uid of a company by its place in the plan."""
+    return f"64efd{number:08x}"
 
 
 def write_plan(folder: Path, rows: int, *, is_certified: bool = True) -> Plan:

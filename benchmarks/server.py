@@ -10,23 +10,20 @@ import asyncio
 import gc
 import json
 import os
-import ssl
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from benchmarks.answers import UIDS, answers
 from facturaonline_async import Credentials
 
-__all__ = ["Account", "Site", "emulated", "serve"]
+__all__ = ["Account", "emulated", "serve"]
 
 #: As recorded of the API, which sets a cookie with each answer.
 _HEADERS: Final = {
@@ -37,39 +34,11 @@ _HEADERS: Final = {
 }
 
 
-@frozen
-class Site:
-    """Where the canned server listens.
-
-    Attributes:
-        ports: by scheme.
-        authority: file with the certificate that signed the server's.
-
-    """
-
-    ports: dict[str, int] = field(hash=False)
-    authority: str = ""
-
-    def url(self, scheme: str = "http") -> str:
-        return f"{scheme}://127.0.0.1:{self.ports[scheme]}/api"
-
-    @cached_property
-    def ssl_context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.authority)
-
-
 @contextmanager
-def serve(*, companies: int = 10_000) -> Iterator[Site]:
-    """Run the canned server, with so many companies in its list."""
-    import trustme  # noqa: PLC0415  # children that count instructions do not import it
-
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        authority, server = Path(name, "authority.pem"), Path(name, "server.pem")
-        made = trustme.CA()
-        made.cert_pem.write_to_path(authority)
-        made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(server)
-        with _started("canned", str(server), str(companies)) as ports:
-            yield Site(ports, str(authority))
+def serve(*, companies: int = 10_000) -> Iterator[str]:
+    """Run the canned server, with so many companies in its list; give its URL."""
+    with _started("canned", str(companies)) as at:
+        yield at["url"]
 
 
 @frozen
@@ -82,7 +51,7 @@ class Account:
 
 @contextmanager
 def emulated(**options: object) -> Iterator[Account]:
-    """Run an `Emulator` with these options; ``companies`` is the number of companies that exist."""
+    """Run an `Emulator` with these options; so many `companies` of a plan exist."""
     with _started("emulator", json.dumps(options)) as at:
         yield Account(at["url"], Credentials(api_key=at["api_key"], secret_key=at["secret_key"]))
 
@@ -114,14 +83,15 @@ async def _until_stdin_ends(where: dict[str, Any]) -> None:
 
 
 async def _emulate(options: str) -> None:
-    from facturaonline_async._cli.example import example_rfcs  # noqa: PLC0415  # the canned server does not import it
+    from benchmarks.plans import company_uid  # noqa: PLC0415  # the canned server imports none of these
+    from facturaonline_async._cli.example import example_rfcs  # noqa: PLC0415
     from facturaonline_async.testing import Emulator  # noqa: PLC0415
 
     given = {"log_limit": 0, "companies": 0, **json.loads(options)}
     companies = given.pop("companies")
     async with Emulator(**given) as emulator:
-        for rfc in islice(example_rfcs(), companies):
-            emulator.add_empresa(rfc=rfc)
+        for number, rfc in enumerate(islice(example_rfcs(), companies)):
+            emulator.add_empresa(rfc=rfc, uid=company_uid(number))
         keys = emulator.credentials
         await _until_stdin_ends(
             {"url": emulator.base_url, "api_key": keys.api_key.reveal(), "secret_key": keys.secret_key.reveal()}
@@ -184,17 +154,11 @@ def _ready(companies: int) -> dict[bytes, bytes]:
     return ready
 
 
-async def _answer_canned(certificate: str, companies: str) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+async def _answer_canned(companies: str) -> None:
     ready = _ready(int(companies))
-    loop = asyncio.get_running_loop()
-    servers = {
-        scheme: await loop.create_server(lambda: _Connection(ready), "127.0.0.1", 0, backlog=1024, ssl=tls)
-        for scheme, tls in (("http", None), ("https", context))
-    }
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(ready), "127.0.0.1", 0, backlog=1024)
     gc.freeze()
-    await _until_stdin_ends({scheme: server.sockets[0].getsockname()[1] for scheme, server in servers.items()})
+    await _until_stdin_ends({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api"})
 
 
 if __name__ == "__main__":

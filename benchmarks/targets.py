@@ -67,7 +67,6 @@ TARGETS: Final = (
     Target("calls", "list *", "CPU, *", 1.35, 0.9),
     Target("calls", "list *", "longest stall", 10, 2),
     Target("resume", "resume *", "CPU for a row", 0.6, 0.2),
-    Target("resume", "resume *", "longest stall", 20, 5),
     Target("resume", "report --html, 100,000 rows", "CPU", 5, 3),
     Target("peers", "read one serie", "instructions, *", 1, 0.93),
     Target("start", "from facturaonline_async import connect", "instructions, *", 1.2, 1.1),
@@ -75,11 +74,6 @@ TARGETS: Final = (
     Target("start", "facturaonline --help", "billion instructions", 1.2, 0.8),
     Target("stalls", "50,000 rows: *", "longest stall", 20, 5),
     Target("stalls", "100,000 rows", "peak memory", 350, 250),
-    Target("limits", "limiter: a flood, and late arrivals", "rate kept", 99.5, 99.5, is_lower=True),
-    Target("limits", "limiter: *", "most starts in a window, *", 1, 1),
-    Target("limits", "limiter: *", "overtakes", 0, 0),
-    Target("limits", "limiter: every second waiter is cancelled", "time, *", 1.03, 1.03),
-    Target("limits", "bulk: *", "peak memory, *", 1.1, 1.1),
 )
 
 
