@@ -344,7 +344,7 @@ async def test_a_file_that_is_not_a_journal_is_one_line_and_exit_code_2(tmp_path
 async def test_a_journal_of_another_version_is_refused(path: Path) -> None:
     await write(path, row(2))
     alter(path, "PRAGMA user_version = 7")
-    with pytest.raises(JournalError, match=r"another version of this library \(schema 7, not 2\)"):
+    with pytest.raises(JournalError, match=r"another version of this library \(schema 7, not 3\)"):
         read_progress(path)
 
 
