@@ -22,6 +22,7 @@ import anyio.to_thread
 import pytest
 
 from facturaonline_async.provision._engine import audit, creator, resume, series as run_series, step_store, waiting_rows
+from facturaonline_async.provision._engine.worker import Worker
 from facturaonline_async.provision._journal import opening, writer
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.testing._emulator import empresas, series, server, state
@@ -168,12 +169,17 @@ async def run_sync(*args: Any, **how: Any) -> Any:
         return await _real_run_sync(*args, **how)
 
 
-def _submit(writer: SqliteJournal, work: Callable[[Any], T]) -> asyncio.Future[T]:
-    future, loop = _real_submit(writer, work), _running()
-    return future if loop is None else loop.hold(future)
+def _holding(submit: Callable[[Any, Callable[..., Any]], asyncio.Future[Any]]) -> Any:
+    """Return this method of a thread's owner; on a virtual clock, no time passes until its future is done."""
+
+    def hold(owner: Any, work: Callable[..., Any]) -> asyncio.Future[Any]:
+        future, loop = submit(owner, work), _running()
+        return future if loop is None else loop.hold(future)
+
+    return hold
 
 
-_real_run_sync, _real_submit = anyio.to_thread.run_sync, SqliteJournal._submit
+_real_run_sync = anyio.to_thread.run_sync
 
 
 @contextmanager
@@ -185,7 +191,8 @@ def clocks() -> Iterator[None]:
         for module in _READERS:
             patch.setattr(module, "time", clock)
         patch.setattr(anyio.to_thread, "run_sync", run_sync)
-        patch.setattr(SqliteJournal, "_submit", _submit)
+        for owner in (SqliteJournal, Worker):
+            patch.setattr(owner, "_submit", _holding(owner._submit))
         yield
     _clock[:] = before
 

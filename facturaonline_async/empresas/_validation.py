@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Protocol
 
 from attrs import evolve
@@ -12,8 +12,9 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding, format_findings
 from facturaonline_async.sello import CheckReport, Kind, Sello
+from facturaonline_async.sello._check_on_demand import check
 
-__all__ = ["CheckSello", "validate_empresa"]
+__all__ = ["CheckSello", "assess_empresa", "check_sellos", "validate_empresa"]
 
 
 class CheckSello(Protocol):
@@ -39,12 +40,45 @@ async def validate_empresa(
         InvalidInputError: the API or the SAT would refuse the data; the error holds all findings.
 
     """
+    reports: list[tuple[Kind, CheckReport]] = []
+    if check_sello is not None:
+        for kind, sello in _sellos(empresa):
+            report = await check_sello(sello, rfc=empresa.rfc or None, kind=kind, production=production)
+            reports.append((kind, report))
+    return assess_empresa(empresa, reports, endpoint=endpoint)
+
+
+def check_sellos(empresa: NuevaEmpresa | CambiosEmpresa, *, production: bool) -> list[tuple[Kind, CheckReport]]:
+    """Check the certificates of a company. Blocking.
+
+    Args:
+        empresa: the company.
+        production: whether test certificates are refused.
+
+    """
+    return [
+        (kind, check(sello, rfc=empresa.rfc or None, kind=kind, production=production))
+        for kind, sello in _sellos(empresa)
+    ]
+
+
+def assess_empresa(
+    empresa: NuevaEmpresa | CambiosEmpresa, reports: Iterable[tuple[Kind, CheckReport]], *, endpoint: str = ""
+) -> tuple[Finding, ...]:
+    """Return the warnings about a company; refuse it if there are errors.
+
+    Args:
+        empresa: the data.
+        reports: reports about its certificates, as far as they were checked.
+        endpoint: name of the endpoint for the error.
+
+    Raises:
+        InvalidInputError: the API or the SAT would refuse the data; the error holds all findings.
+
+    """
     findings = _data(empresa)
     faulty: CheckReport | None = None
-    for kind, sello in _sellos(empresa):
-        if check_sello is None:
-            break
-        report = await check_sello(sello, rfc=empresa.rfc or None, kind=kind, production=production)
+    for kind, report in reports:
         findings += [evolve(finding, field=f"{kind}.{finding.field}") for finding in report.findings]
         faulty = faulty or (None if report.ok else report)
     if errors := [finding for finding in findings if finding.is_error]:

@@ -31,6 +31,7 @@ from facturaonline_async.provision._engine.series import SerieSteps
 from facturaonline_async.provision._engine.settle_wait import SettleWait
 from facturaonline_async.provision._engine.step_store import stopped
 from facturaonline_async.provision._engine.waiting_rows import WaitingRows
+from facturaonline_async.provision._engine.worker import Worker
 from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.protocol import JournalStore
 from facturaonline_async.provision._journal.writer import SqliteJournalStore
@@ -38,7 +39,7 @@ from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RowOutcome, RunReport
 from facturaonline_async.provision._steps import NOT_TRIED
-from facturaonline_async.sello._check_in_thread import check_in_thread, import_check
+from facturaonline_async.sello._check_in_thread import import_check
 
 __all__ = ["Run", "provision"]
 
@@ -177,8 +178,10 @@ async def provision(
         resumed = None
         if opened is not None:
             resumed = await resume.begin(opened, plan, inventory, report=report, settle=settle)
-        check_sello = check_in_thread if engine.config.check_sello else None
-        companies = EmpresaSteps(client, inventory, creator, recorder, settle, check_sello, existing)
+        worker = await stack.enter_async_context(Worker())
+        companies = EmpresaSteps(
+            client, inventory, creator, recorder, settle, worker, engine.config.check_sello, existing
+        )
         run = Run(
             report=report,
             plan=plan,

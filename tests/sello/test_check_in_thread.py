@@ -13,6 +13,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import InvalidInputError, connect
+from facturaonline_async.empresas import _validation
 from facturaonline_async.provision import Plan, PlanSerie, State, provision, validate
 from facturaonline_async.sello import CheckReport, Sello, _check_in_thread as threads, check as sello_check
 from facturaonline_async.sello._check_in_thread import check_in_thread
@@ -54,7 +55,8 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     found = Held()
-    monkeypatch.setattr(threads, "check", found)
+    for module in (threads, _validation):
+        monkeypatch.setattr(module, "check", found)
     yield found
     found.open.set()
 

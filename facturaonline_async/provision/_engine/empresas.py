@@ -15,7 +15,7 @@ from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.empresas._service import EmpresaService, desired_empresa, get_with_keys
-from facturaonline_async.empresas._validation import CheckSello, validate_empresa
+from facturaonline_async.empresas._validation import assess_empresa, check_sellos
 from facturaonline_async.errors import (
     AuthenticationError,
     FacturaOnlineError,
@@ -28,9 +28,12 @@ from facturaonline_async.provision._engine.inventory import Inventory, several_c
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
+from facturaonline_async.provision._engine.worker import Worker
+from facturaonline_async.provision._plan.file_rows import FileRow
 from facturaonline_async.provision._plan.finding_columns import refused_in_columns
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._steps import Step
+from facturaonline_async.sello import CheckReport, Kind
 
 __all__ = ["EmpresaSteps"]
 
@@ -45,7 +48,8 @@ class EmpresaSteps:
         creator: sends the creates.
         recorder: where each step is written.
         settle: seconds after which lists certainly show a create that took effect.
-        check_sello: checks certificates; None: no check.
+        worker: thread that reads files and checks certificates, one row at a time.
+        check_sello: whether certificates are checked.
         existing: what to do with a company that exists, unless its row overrides it.
         is_refused: whether the API refused the main keys; no further company is tried then.
 
@@ -56,7 +60,8 @@ class EmpresaSteps:
     creator: Creator
     recorder: Recorder
     settle: float
-    check_sello: CheckSello | None
+    worker: Worker
+    check_sello: bool
     existing: Existing
     is_refused: bool = field(default=False, init=False)
     _empresas: EmpresaService = field(init=False)
@@ -155,7 +160,8 @@ class EmpresaSteps:
         if self.recorder.journal is None:
             return None
         try:
-            return await progress.row.load()
+            row = progress.row
+            return await (self.worker.call(row.read) if isinstance(row, FileRow) else row.load())
         except Exception:  # noqa: BLE001  # see above
             return None
 
@@ -166,13 +172,21 @@ class EmpresaSteps:
             InvalidInputError: the data have errors; the findings name the plan's columns.
 
         """
-        nueva = await progress.row.load()
-        production = engine_of(self.client).config.is_production
+        row, production = progress.row, engine_of(self.client).config.is_production
+        source = row if isinstance(row, FileRow) else await row.load()
+
+        def prepare() -> tuple[NuevaEmpresa, list[tuple[Kind, CheckReport]]]:
+            """Read the files, and check the certificates: both in one call of the thread."""
+            nueva = source.read() if isinstance(source, FileRow) else source
+            return nueva, check_sellos(nueva, production=production) if self.check_sello else []
+
+        is_blocking = self.check_sello or isinstance(source, FileRow)
+        nueva, reports = await self.worker.call(prepare) if is_blocking else prepare()
         problem: InvalidInputError | None = None
         try:
-            progress.warnings = await validate_empresa(nueva, self.check_sello, production=production)
+            progress.warnings = assess_empresa(nueva, reports)
         except InvalidInputError as error:
-            problem = refused_in_columns(progress.row, error)
+            problem = refused_in_columns(row, error)
         if problem is not None:
             raise problem
         return nueva

@@ -87,7 +87,7 @@ def payload(nueva: NuevaEmpresa) -> bytes:
 def _member(name: str, value: Any, *, passwords: bool) -> bytes:
     """Return an attribute as bytes; the length makes them unambiguous."""
     content = _content(value, passwords=passwords)
-    return b"%b:%d:%b" % (name.encode(), len(content), content)
+    return b"".join((f"{name}:{len(content)}:".encode(), content))
 
 
 def _content(value: Any, *, passwords: bool) -> bytes:

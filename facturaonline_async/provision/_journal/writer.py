@@ -421,12 +421,10 @@ def _replace_baseline(
 
 def _values(step: Step) -> tuple[object, ...]:
     """Return the parameters of `_SAVE`."""
-    now = time.time()
-    state = step.state.value
+    now, state = time.time(), str(step.state)
     return (
-        step.number, state, step.origin.value if step.origin else None, step.uid, min(step.due, LATEST), step.sends,
-        step.digest,
-        step.reason, state, now, state, now, *step.primary_key,
+        step.number, state, str(step.origin) if step.origin else None, step.uid, min(step.due, LATEST), step.sends,
+        step.digest, step.reason, state, now, state, now, *step.primary_key,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 from facturaonline_async import FacturaOnline, InvalidInputError, NuevaEmpresa, Sello, connect
 from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async._core.once.states import StepState
+from facturaonline_async.empresas import _validation
 from facturaonline_async.provision import (
     Existing,
     Plan,
@@ -23,7 +24,6 @@ from facturaonline_async.provision import (
     RunReport,
     State,
     StepEvent,
-    _run as runs,
     provision,
 )
 from facturaonline_async.provision._engine import resume
@@ -31,8 +31,7 @@ from facturaonline_async.provision._engine.resume import Resumed, restore
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import SqliteJournal
-from facturaonline_async.sello import CheckReport
-from facturaonline_async.sello._check_in_thread import check_in_thread
+from facturaonline_async.sello import CheckReport, check
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.conftest import QUICK
 from tests.plans import ROW, certify, nueva, private_key, written
@@ -126,12 +125,12 @@ async def test_only_unfinished_rows_have_their_certificates_checked_again(emulat
     rfcs = [rfc for _, rfc in zip(range(4), example_rfcs(), strict=False)]
     rows = [Row(rfc, more={"csd": make_sello(rfc, private_key=private_key())}) for rfc in rfcs]
 
-    async def check(sello: Sello, *, rfc: str, **more: Any) -> CheckReport:
+    def record(sello: Sello, *, rfc: str, **more: Any) -> CheckReport:
         checked.append(rfc)
-        return await check_in_thread(sello, rfc=rfc, **more)
+        return check(sello, rfc=rfc, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "check_in_thread", check)
+        patch.setattr(_validation, "check", record)
         config = evolve(QUICK, check_sello=True)
         emulator.inject(REFUSED, endpoint="empresas.create", times=2)
         async with connect(emulator.credentials, base_url=emulator.base_url, config=config) as client:
