@@ -74,6 +74,7 @@ def _add(name: str, module: str, *, help: str) -> None:  # noqa: A002  # as type
 _add("provision", "provision", help="Create the companies and series of PLAN; adopt those that exist.")
 _add("status", "status", help="Show the progress of a run that is at work, has ended, or was killed.")
 _add("report", "report", help="Report on a run: rows in each state, speed, and the reasons of failures.")
+_add("runs", "runs", help="The runs whose journals are in a PostgreSQL database: list and delete them.")
 _add("emulator", "emulator", help="Run an emulator of the API on loopback until Ctrl-C.")
 _add("plan", "example", help="Make and read plans.")
 _add("sello", "sello", help="Check certificates, keys and passwords (CSD, FIEL).")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from facturaonline_async._cli import output, report_html, status
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.journals import DatabaseUrl, JournalName, RunName, find_journal
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
 from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
 from facturaonline_async._messages import message
@@ -23,6 +24,7 @@ from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.history import History, HistoryEntry, HistoryRow, read_history
+from facturaonline_async.provision._journal.progress import JournalReader
 
 __all__ = ["app", "command"]
 
@@ -30,12 +32,14 @@ _ROWS_SHOWN: Final = 50
 
 
 def command(
-    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a run.", show_default=False)],
+    journal: JournalName = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the page to this file, and replace an earlier report.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE even if it is not a report.")] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    run: RunName = None,
+    database: DatabaseUrl = None,
 ) -> None:
     """Report on a run: rows in each state, speed, and the reasons of failures.
 
@@ -44,10 +48,11 @@ def command(
 
     The exit code is 0 even if rows are missing, and 2 if the journal cannot be read or FILE is not a report.
     """
+    found = find_journal(journal, run, database)
     if html is not None:
-        _refuse_others(html, journal, force=force)
+        _refuse_others(html, found, force=force)
     try:
-        ledger = read_history(journal)
+        ledger = read_history(found)
     except JournalError as error:
         sys.stderr.write(f"{printable(str(error))}\n")
         raise typer.Exit(2) from None
@@ -66,9 +71,9 @@ app: typer.Typer = single_command("report", command)
 # ── The file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _refuse_others(path: Path, journal: Path, *, force: bool) -> None:
+def _refuse_others(path: Path, journal: Path | JournalReader, *, force: bool) -> None:
     """Refuse to replace the journal, or a file that is not a report."""
-    if same_file(path, journal_files(journal)):
+    if isinstance(journal, Path) and same_file(path, journal_files(journal)):
         raise InvalidInputError(message("cli.report_is_the_journal", path=printable_path(path)), field="--html")
     if not path.exists():
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
@@ -105,12 +104,12 @@ def next_steps(status: Status) -> list[Message]:
 
 def _next_steps(status: Status) -> Iterator[Message]:
     rows = status.rows
-    if status.is_without_wal:
+    if status.is_without_wal and status.path is not None:
         yield message("cli.next_wal", journal=printable(status.path.name))
     if status.is_running:
         yield message("cli.next_at_work")
     elif status.left or status.unseen or status.unaudited or rows.get("failed") or rows.get("conflict"):
-        yield message("cli.next_run", command=_provision_command(status.path))
+        yield message("cli.next_run", command=_provision_command(status))
     if (number := rows.get("intent")) and not status.is_running:
         yield message("cli.next_intent", count=number)
     if status.due and not status.is_running:
@@ -138,9 +137,9 @@ def _steps_of_a_person(rows: Mapping[str, int]) -> Iterator[Message]:
         yield message("cli.next_unresolved", count=number)
 
 
-def _provision_command(journal: Path) -> str:
+def _provision_command(status: Status) -> str:
     """Return the line for the shell that continues the run of a journal."""
-    words = ["facturaonline provision PLAN --journal", shlex.quote(printable(str(journal)))]
-    if side_file(journal.resolve(), ".emulator").exists():
+    words = ["facturaonline provision PLAN --journal", shlex.quote(printable(status.name))]
+    if status.path is not None and side_file(status.path.resolve(), ".emulator").exists():
         words.append("--emulator")
     return " ".join(words)

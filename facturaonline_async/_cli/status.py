@@ -15,6 +15,7 @@ from rich.text import Text
 
 from facturaonline_async._cli import output
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.journals import DatabaseUrl, JournalName, RunName, find_journal
 from facturaonline_async._cli.run_texts import (
     format_duration,
     format_example,
@@ -27,7 +28,15 @@ from facturaonline_async._cli.run_texts import (
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.errors import JournalError
-from facturaonline_async.provision._journal.progress import STATES, THERE, Reason, Status, Throughput, read_progress
+from facturaonline_async.provision._journal.progress import (
+    STATES,
+    THERE,
+    JournalReader,
+    Reason,
+    Status,
+    Throughput,
+    read_progress,
+)
 
 __all__ = ["app", "as_json", "command", "readable", "render_status"]
 
@@ -44,22 +53,25 @@ _ALWAYS: Final = frozenset({"created", "adopted", "not_tried", "failed"})
 
 
 def command(
-    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of a run.", show_default=False)],
+    journal: JournalName = None,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat every second until the run ends.")] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch one line every second.")] = False,
+    run: RunName = None,
+    database: DatabaseUrl = None,
 ) -> None:
     """Show the progress of a run that is at work, has ended, or was killed.
 
-    It reads only the journal and makes no network call. It does not slow or stop the run.
+    It reads only the journal, and does not slow or stop the run.
 
     The exit code is 0 even if rows are missing, 2 if the journal cannot be read, and 130 if you end --watch with
     Ctrl-C, which does not stop the run.
     """
+    found = find_journal(journal, run, database)
     try:
         if watch:
-            _watch(journal, in_json=in_json)
+            _watch(found, in_json=in_json)
             return
-        status = readable(journal)
+        status = readable(found)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if in_json:
@@ -71,7 +83,7 @@ def command(
 app: typer.Typer = single_command("status", command)
 
 
-def readable(journal: Path) -> Status:
+def readable(journal: Path | JournalReader) -> Status:
     """Read a journal; exit with code 2 if that fails."""
     try:
         return read_progress(journal)
@@ -80,7 +92,7 @@ def readable(journal: Path) -> Status:
         raise typer.Exit(2) from None
 
 
-def _watch(journal: Path, *, in_json: bool) -> None:
+def _watch(journal: Path | JournalReader, *, in_json: bool) -> None:
     if in_json:
         while True:
             status = readable(journal)
@@ -109,7 +121,7 @@ def render_status(status: Status) -> RenderableType:
     facts.add_column(overflow="fold")
     style = "red" if status.is_broken_off else "green" if status.is_running else ""
     for name, text in (
-        (message("cli.label_journal"), Text(printable(f"{status.path} ({status.host})"))),
+        (message("cli.label_journal"), Text(printable(f"{status.name} ({status.host})"))),
         (message("cli.label_run"), Text(format_run(status), style)),
         (message("cli.label_rate"), Text(_rates(status))),
         (message("cli.label_left"), Text(_left(status))),
@@ -184,7 +196,7 @@ def as_json(status: Status) -> dict[str, Any]:
     Times are in ISO 8601 (UTC), durations in seconds, rates per second.
     """
     return {
-        "journal": str(status.path),
+        "journal": status.name,
         "host": status.host,
         "began": format_timestamp(status.began),
         "ended": format_timestamp(status.ended),

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from facturaonline_async.events import OutageEvent
     from facturaonline_async.postgres._postgres import Postgres
     from facturaonline_async.postgres._quota import Share
+    from facturaonline_async.postgres._runs import RunSummary
 else:
     from facturaonline_async._lazy import lazy_names
 
     __getattr__, __dir__ = lazy_names(
-        __name__, {".events": ["OutageEvent"], "_postgres": ["Postgres"], "_quota": ["Share"]}
+        __name__, {".events": ["OutageEvent"], "_postgres": ["Postgres"], "_quota": ["Share"], "_runs": ["RunSummary"]}
     )
 
-__all__ = ["OutageEvent", "Postgres", "Share"]
+__all__ = ["OutageEvent", "Postgres", "RunSummary", "Share"]

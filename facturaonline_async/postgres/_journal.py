@@ -50,6 +50,7 @@ from attrs import field, frozen
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import NotSentError
 from facturaonline_async.postgres._connection import Database, Row
+from facturaonline_async.postgres._runs import journal_name
 from facturaonline_async.provision._journal.errors import (
     FencedError,
     InvalidJournalError,
@@ -140,7 +141,7 @@ class PostgresJournalStore:
     @property
     def name(self) -> str:
         """Name of the journal, for texts."""
-        return f"pg:{self.run}"
+        return journal_name(self.run)
 
     async def _open(self, account: str, host: str) -> Journal:
         while True:

@@ -23,6 +23,7 @@ from facturaonline_async.postgres._creates import PostgresCreates
 from facturaonline_async.postgres._quota import OnOutage, PostgresQuota, Share
 
 if TYPE_CHECKING:
+    from facturaonline_async.postgres._runs import RunSummary
     from facturaonline_async.provision import JournalStore
 
 __all__ = ["Postgres", "open_database"]
@@ -133,6 +134,35 @@ class Postgres:
         from facturaonline_async.postgres._journal import PostgresJournalStore  # noqa: PLC0415  # it imports runs
 
         return PostgresJournalStore(self._database, run, lease)
+
+    async def list_runs(self) -> list[RunSummary]:
+        """Return all runs whose journals are here, the one heard last first.
+
+        Raises:
+            NotSentError: the database does not answer.
+
+        """
+        from facturaonline_async.postgres._runs import list_runs  # noqa: PLC0415  # it imports runs
+
+        return await list_runs(self._database)
+
+    async def delete_run(self, run: str) -> None:
+        """Delete the journal of a run: the RFCs in it are personal data.
+
+        Wait for the settle time after its last create. A later run of the same name begins anew: it adopts what exists.
+
+        Args:
+            run: name of the run.
+
+        Raises:
+            JournalInUseError: a process has the run.
+            JournalError: there is no such run.
+            NotSentError: the database does not answer.
+
+        """
+        from facturaonline_async.postgres._runs import delete_run  # noqa: PLC0415  # it imports runs
+
+        await delete_run(self._database, run)
 
     async def aclose(self) -> None:
         """Close the connections.

@@ -357,10 +357,16 @@ async def test_no_database_is_a_journal_error(pg: Postgres, cluster: Cluster) ->
 # ── A new timeline ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_new_timeline_fences_the_holder_and_makes_the_next_run_careful(pg: Postgres, sql: Sql) -> None:
+@pytest.mark.parametrize("how", ["promoted", "restored by hand"])
+async def test_a_new_timeline_fences_the_holder_and_makes_the_next_run_careful(
+    pg: Postgres, sql: Sql, how: str
+) -> None:
     before = await begun(pg)
     assert before.gap == ""
-    sql.move_to("7/00000002")
+    if how == "promoted":
+        sql.move_to("7/00000002")
+    else:
+        sql("SELECT facturaonline.restored_v1()")
     with pytest.raises(FencedError, match=r"was restored, or a standby .*Start the run again"):
         await before.save(step(1, state=StepState.INTENT))
     await before.aclose()

@@ -16,7 +16,7 @@ CREATE TABLE facturaonline.runs (
     holder text, -- NULL: free
     beat timestamptz NOT NULL DEFAULT 'epoch',
     lease double precision NOT NULL DEFAULT 0, -- seconds of silence after which another process may take it
-    timeline text NOT NULL DEFAULT '',
+    timeline text NOT NULL DEFAULT '', -- that of the last take: its name, and since when it is known
     gap text NOT NULL DEFAULT '' -- why creates may be lost: 'timeline', or ''
 ) WITH (fillfactor = 50);
 
@@ -64,6 +64,10 @@ CREATE TABLE facturaonline.baseline (
 CREATE FUNCTION facturaonline.seconds_until(moment timestamptz) RETURNS double precision LANGUAGE sql VOLATILE
     AS $$ SELECT extract(epoch FROM moment - facturaonline.clock())::double precision $$;
 
+-- Name of the timeline and the moment since which it is known: `facturaonline postgres restored` changes the latter.
+CREATE FUNCTION facturaonline.timeline_mark() RETURNS text LANGUAGE sql VOLATILE
+    AS $$ SELECT t.name || ' ' || extract(epoch FROM t.since) FROM facturaonline.timeline_v1() AS t $$;
+
 -- Finds a run, or makes it. The caller compares account and host.
 CREATE FUNCTION facturaonline.find_run_v1(
     run_name text, INOUT salt bytea, INOUT account bytea, INOUT host text, OUT run bigint
@@ -91,7 +95,7 @@ CREATE FUNCTION facturaonline.take_run_v1(
 DECLARE
     now_ timestamptz;
     known facturaonline.runs;
-    current record;
+    current text;
 BEGIN
     PERFORM set_config('synchronous_commit', 'on', true);
     SELECT * INTO known FROM facturaonline.runs AS r WHERE r.id = run_id FOR UPDATE;
@@ -113,8 +117,9 @@ BEGIN
     IF known.holder IS NOT NULL AND wait > 0 THEN
         RETURN;
     END IF;
-    SELECT * INTO current FROM facturaonline.timeline_v1();
-    IF current.name <> known.timeline AND (known.token > 0 OR current.since > now_ - interval '1 day') THEN
+    current := facturaonline.timeline_mark();
+    IF current <> known.timeline
+        AND (known.token > 0 OR (SELECT t.since FROM facturaonline.timeline_v1() AS t) > now_ - interval '1 day') THEN
         gap := 'timeline';
     END IF;
     taken := known.token + 1;
@@ -122,7 +127,7 @@ BEGIN
         SET ended = coalesce((SELECT max(s.changed) FROM facturaonline.steps AS s WHERE s.run = run_id), t.began)
         WHERE t.run = run_id AND t.ended IS NULL;
     UPDATE facturaonline.runs AS r
-        SET token = taken, holder = new_holder, beat = now_, lease = new_lease, timeline = current.name,
+        SET token = taken, holder = new_holder, beat = now_, lease = new_lease, timeline = current,
             gap = take_run_v1.gap
         WHERE r.id = run_id;
     INSERT INTO facturaonline.takes (run, token, machine, pid, began) VALUES (run_id, taken, machine, pid, now_);
@@ -143,7 +148,7 @@ BEGIN
         WHERE r.id = run_id AND r.token = my_token AND r.holder = my_holder RETURNING r.timeline INTO known;
     IF known IS NULL THEN
         RETURN 'fenced';
-    ELSIF known <> (SELECT t.name FROM facturaonline.timeline_v1() AS t) THEN
+    ELSIF known <> facturaonline.timeline_mark() THEN
         RETURN 'timeline';
     END IF;
     RETURN '';

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
-from facturaonline_async.provision._journal.progress import THERE, Status, open_snapshot
+from facturaonline_async.provision._journal.progress import THERE, JournalReader, Status, open_snapshot
 from facturaonline_async.provision._journal.reader import read_steps, safe
 from facturaonline_async.provision._steps import Step
 
@@ -125,17 +125,17 @@ class History:
     throughput: list[RunThroughput] = field(repr=False)
 
 
-def read_history(path: str | os.PathLike[str]) -> History:
+def read_history(journal: str | os.PathLike[str] | JournalReader) -> History:
     """Read a whole journal, also while a run is writing it.
 
     Args:
-        path: the journal's file.
+        journal: the journal's file, or what reads a journal in a database.
 
     Raises:
-        JournalError: the file does not exist, is not a journal, has another version, or is damaged.
+        JournalError: the journal does not exist, is not one, has another version, is damaged, or cannot be read.
 
     """
-    with open_snapshot(path) as (status, connection):
+    with open_snapshot(journal) as (status, connection):
         steps = [(step, changed) for step, _, changed in read_steps(connection)]
     done = [
         (changed, step.is_empresa) for step, changed in steps if step.state is StepState.DONE and changed is not None

@@ -8,9 +8,9 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import evolve, field, frozen
 
@@ -33,10 +33,12 @@ from facturaonline_async.provision._steps import State, split_key
 __all__ = [
     "STATES",
     "THERE",
+    "JournalReader",
     "Reason",
     "Status",
     "Throughput",
     "alike",
+    "complete_status",
     "open_snapshot",
     "read_progress",
     "read_status",
@@ -65,6 +67,24 @@ _STATE: Final = (
     f"WHEN '{StepState.PLANNED}' THEN '{State.NOT_TRIED}' ELSE state END"
 )
 _VARYING: Final = re.compile(r"\b(?:[0-9a-f]{10,}|[0-9]{4,})\b")
+
+
+class JournalReader(Protocol):
+    """Reads a journal that is not a file, also during a run."""
+
+    @property
+    def name(self) -> str:
+        """Name of the journal, for texts."""
+        ...
+
+    def open_snapshot(self) -> AbstractContextManager[tuple[Status, sqlite3.Connection]]:
+        """Read the progress, and keep a snapshot with the tables of a journal file.
+
+        Raises:
+            JournalError: There is no such journal, or it cannot be read.
+
+        """
+        ...
 
 
 @frozen(kw_only=True)
@@ -116,7 +136,8 @@ class Status:
     """Totals of a journal at one moment.
 
     Attributes:
-        path: the journal's file.
+        name: name of the journal, for texts: the path of its file, or a run in a database.
+        path: the journal's file; None: it is in a database.
         host: base URL of the API.
         began: moment when the journal was created.
         last: moment of the last change of a company or serie, or None.
@@ -139,7 +160,8 @@ class Status:
 
     """
 
-    path: Path
+    name: str
+    path: Path | None
     host: str
     began: float
     last: float | None
@@ -203,40 +225,44 @@ class Status:
         return sum(end - began for began, end in self.spans)
 
 
-def read_progress(path: str | os.PathLike[str]) -> Status:
+def read_progress(journal: str | os.PathLike[str] | JournalReader) -> Status:
     """Return the progress of a run.
 
     Neither a run in progress nor one that starts is disturbed.
 
     Args:
-        path: the journal's file.
+        journal: the journal's file, or what reads a journal in a database.
 
     Raises:
-        JournalError: the file does not exist, is not a journal, has another version, or is damaged.
+        JournalError: the journal does not exist, is not one, has another version, is damaged, or cannot be read.
 
     """
-    with open_snapshot(path) as (status, _):
+    with open_snapshot(journal) as (status, _):
         return status
 
 
 @contextmanager
-def open_snapshot(path: str | os.PathLike[str]) -> Iterator[tuple[Status, sqlite3.Connection]]:
+def open_snapshot(
+    journal: str | os.PathLike[str] | JournalReader,
+) -> Iterator[tuple[Status, sqlite3.Connection]]:
     """Read the progress, and keep the journal open for further reads.
 
     All reads show the same moment. See `open_to_read`.
     """
-    seen = None
+    if not isinstance(journal, (str, os.PathLike)):
+        with journal.open_snapshot() as found:
+            yield found
+        return
+    path, seen = journal, None
     while True:
         with open_to_read(path) as connection:
-            status = read_status(connection, path)
+            status = read_status(connection, os.fspath(path), Path(path))
             last = status.runs[-1] if status.runs else None
             is_over = last is None or last.ended is not None or last == seen
             if is_over or _is_locked(path):
                 lacks = last is not None and last.ended is None and is_without_wal(path)
-                yield (
-                    _with_throughput(evolve(status, is_running=not is_over, is_without_wal=lacks), connection),
-                    connection,
-                )
+                status = evolve(status, is_without_wal=lacks)
+                yield complete_status(status, connection, is_running=not is_over), connection
                 return
         # The lock is free, so that its last holder has ended. If its end is still not recorded, it was killed.
         seen = last
@@ -251,8 +277,9 @@ def _is_locked(path: str | os.PathLike[str]) -> bool:
         ) from None
 
 
-def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:
-    """Add the throughput and the estimated time left."""
+def complete_status(status: Status, connection: sqlite3.Connection, *, is_running: bool) -> Status:
+    """Add to a status whether a run is at work, its throughput, and the time left."""
+    status = evolve(status, is_running=is_running)
     done, _ = _done(connection, since=0)
     status = evolve(status, overall=_rate(done, status.worked) if status.worked else None)
     if not status.is_running or status.is_without_wal:
@@ -267,10 +294,14 @@ def _with_throughput(status: Status, connection: sqlite3.Connection) -> Status:
     return evolve(status, minute=_rate(done, seconds), eta=eta)
 
 
-def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) -> Status:
-    """Return the totals of an open journal, without throughput.
+def read_status(connection: sqlite3.Connection, name: str, path: Path | None) -> Status:
+    """Return the totals of an open journal, without what `complete_status` adds.
 
-    The caller sets `Status.is_running`.
+    Args:
+        connection: open for reading.
+        name: name of the journal, for texts.
+        path: the journal's file, or None.
+
     """
     now = time.time()
     host, began = read_host(connection)
@@ -278,7 +309,8 @@ def read_status(connection: sqlite3.Connection, path: str | os.PathLike[str]) ->
     (last,) = connection.execute("SELECT max(changed) FROM steps").fetchone()
     first_due, last_due = connection.execute("SELECT min(due), max(due) FROM steps WHERE state = 'unknown'").fetchone()
     return Status(
-        path=Path(path),
+        name=name,
+        path=path,
         host=host,
         began=began,
         last=last,

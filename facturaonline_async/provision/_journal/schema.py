@@ -6,6 +6,7 @@ import hmac
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ __all__ = [
     "check_format",
     "check_journal",
     "check_owner",
+    "create_snapshot",
     "create_tables",
     "damaged",
     "read_meta",
@@ -105,13 +107,47 @@ def create_tables(connection: sqlite3.Connection, account: str, host: str) -> No
     """Create the tables in an empty file, for this account and host."""
     salt = make_salt()
     connection.execute("BEGIN IMMEDIATE")
-    for statement in filter(str.strip, _SCHEMA.split(";")):
-        connection.execute(statement)
+    _execute_schema(connection)
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     connection.execute(f"PRAGMA user_version = {_VERSION}")
     new = {"salt": salt, "account": account_mark(salt, account), "host": host, "began": time.time()}
     connection.executemany("INSERT INTO meta VALUES (?, ?)", new.items())
     connection.execute("COMMIT")
+
+
+def create_snapshot(
+    connection: sqlite3.Connection,
+    *,
+    host: str,
+    began: float,
+    runs: Iterable[tuple[int, float, float | None]],
+    steps: Iterable[tuple[Any, ...]],
+) -> None:
+    """Create the tables in an empty database for what readers show of a journal.
+
+    Args:
+        connection: an empty database in memory.
+        host: base URL of the API.
+        began: moment when the journal was created.
+        runs: process id, begin and end of each run.
+        steps: values of the columns of ``steps``, without the digest.
+
+    """
+    connection.execute("BEGIN")
+    _execute_schema(connection)
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", {"host": host, "began": began}.items())
+    connection.executemany("INSERT INTO runs (pid, began, ended) VALUES (?, ?, ?)", runs)
+    connection.executemany(
+        "INSERT INTO steps (number, owner, kind, natural_key, state, origin, uid, due, sends, reason, began, changed) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        steps,
+    )
+    connection.execute("COMMIT")
+
+
+def _execute_schema(connection: sqlite3.Connection) -> None:
+    for statement in filter(str.strip, _SCHEMA.split(";")):
+        connection.execute(statement)
 
 
 def check_journal(connection: sqlite3.Connection, path: Path) -> None:

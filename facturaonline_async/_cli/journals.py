@@ -1,0 +1,71 @@
+"""Journals as the commands name them: a file, or ``pg:RUN`` in a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret
+from facturaonline_async._text import printable_path
+from facturaonline_async.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from facturaonline_async.provision._journal.progress import JournalReader
+
+__all__ = ["DatabaseUrl", "JournalName", "RunName", "find_journal", "run_in_database"]
+
+_PREFIX: Final = "pg:"
+
+JournalName = Annotated[
+    Path | None,
+    typer.Argument(metavar="[JOURNAL]", help="Journal of a run: a file, or pg:RUN in a database.", show_default=False),
+]
+RunName = Annotated[
+    str | None, typer.Option("--run", metavar="NAME", help="Name of a run in a database, in place of JOURNAL.")
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help=(
+            "postgresql://user:password@host:port/database; else FACTURAONLINE_DATABASE_URL. Other users of this "
+            "machine can see a password in an option."
+        ),
+        show_default=False,
+    ),
+]
+
+
+def run_in_database(journal: Path) -> str | None:
+    """Return the name of a run in a database, or None if the journal is a file."""
+    name = str(journal)
+    return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else None
+
+
+def find_journal(journal: Path | None, run: str | None, database: str | None) -> Path | JournalReader:
+    """Return the file of a journal, or what reads it in a database.
+
+    Args:
+        journal: the journal as the user named it, or None.
+        run: name of a run in a database, or None.
+        database: URL of the database, or None.
+
+    Raises:
+        InvalidInputError: not exactly one journal is named, or a database for a file.
+
+    """
+    if (journal is None) == (run is None):
+        raise InvalidInputError(message("cli.one_journal"), field="journal")
+    if journal is not None and (run := run_in_database(journal)) is None:
+        if database is not None:
+            text = message("cli.database_for_a_file", journal=printable_path(journal))
+            raise InvalidInputError(text, field="--database")
+        return journal
+    assert run is not None  # noqa: S101  # one of both is given
+    from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
+
+    return RunReader(None if database is None else Secret(database), run)
