@@ -1,4 +1,4 @@
-"""Thread for what would block the event loop: it reads files, and checks certificates."""
+"""Thread that reads files and checks certificates beside the event loop."""
 
 from __future__ import annotations
 
