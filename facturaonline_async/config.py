@@ -192,7 +192,8 @@ class Config:
         endpoint_rates: limits of single endpoints, by name such as ``"series.create"``, which replace `rates`.
             Default: empty.
         total_rates: limits of all endpoints of one key pair together. Default: no limit.
-        host_rates: limits of all calls of the session, with any key pair. Default: no limit.
+        host_rates: limits of all calls of the session, with any key pair. Default: no limit. All rates limit the
+            sessions of several processes together if these have a shared service (`SessionManager`).
         concurrency: maximum number of calls in flight. Default: 128.
         concurrency_per_key: maximum number of calls in flight for one key pair, so that one busy company cannot take
             every slot. Default: 64.

@@ -279,7 +279,7 @@ class EmpresaService:
         companies use `facturaonline_async.provision`, which reads the list once.
 
         One session runs the ensures of one RFC one at a time. **Two processes can still race** and create two
-        companies: provision from a single process.
+        companies, unless their sessions have a shared service (`SessionManager`).
 
         Args:
             nueva: the company that is created if it is missing.

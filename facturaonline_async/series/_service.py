@@ -139,7 +139,7 @@ class SeriesService:
         it is read by its uid. A successful `delete` ends that.
 
         One session runs the ensures of one letra and tipo_documento one at a time. **Two processes can still race**
-        and create two series: provision from a single process.
+        and create two series, unless their sessions have a shared service (`SessionManager`).
 
         Args:
             letra: one letter or several.

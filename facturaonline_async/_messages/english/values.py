@@ -49,8 +49,8 @@ TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     "values.negative": "{name} must be a number from 0 up, and was {value}.",
     "values.not_count": "{name} must be a whole number from 0 up, and was {kind}.",
     "values.not_seconds": "{name} must be None or a number of seconds from 0 up, and was {value}.",
-    "values.settle_too_short": "settle is {settle:g} s, and must be at least {least:g} s with shared=: upload_timeout, "
-    "grace and 10 s, so that no process takes a create for over that another one still sends.",
+    "values.settle_too_short": "settle must be at least {least:g} s with shared=, and was {settle:g} s: a create that "
+    "another process sent as late as it may could appear after it. The least is upload_timeout, grace and 10 s.",
     # Times.
     "values.not_datetime_or_none": "{name} must be a datetime or None, and was {kind}.",
     "values.without_time_zone": "{name} must be an aware datetime: give it a time zone.",

@@ -359,6 +359,22 @@ def test_a_start_of_a_waiter_cancelled_at_its_grant_goes_to_the_next_one_at_once
     assert "0 waiting, 0 in flight" in state
 
 
+def test_a_start_of_the_only_waiter_cancelled_at_its_grant_is_used_by_the_next_call() -> None:
+    async def main() -> tuple[float, int, str]:
+        quota = QuotaDouble(latency=0.1)
+        scheduler = make_scheduler(quota, rates=Rate(10, 1), concurrency=2)
+        task = asyncio.create_task(scheduler.acquire("series.list", "k"))
+        at_first_grant(scheduler, task.cancel)
+        await asyncio.wait([task])
+        started_at = await scheduler.acquire("series.list", "k")
+        scheduler.release("k")
+        return started_at, len(quota.leases), repr(scheduler)
+
+    started_at, questions, state = virtually(main())
+    assert (round(started_at, 3), questions) == (0.2, 1)
+    assert "0 waiting, 0 in flight" in state
+
+
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize(("after", "questions"), [(0.04, 1), (0.06, 2)])
 def test_a_start_without_a_waiter_is_used_by_the_next_call_within_50_ms(
