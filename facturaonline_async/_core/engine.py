@@ -80,7 +80,10 @@ class Engine:
         self._locks = KeyedLock()
         self._on_event = config.on_event
         self._outage = Outage()
-        self._pending, self.creates, self.shared_creates = self._make_stores(shared)
+        pending, creates, shared_creates = self._make_stores(shared)
+        self._pending = pending
+        self.creates: Store = creates
+        self.shared_creates: Store | None = shared_creates
         self._scheduler = self._make_scheduler(shared)
         self.companies: KnownCompanies = KnownCompanies()
         self.transport: Transport = Transport(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, cast
 
 from attrs import frozen
 
@@ -228,7 +228,9 @@ def script(version: int) -> LiteralString:
 
     """
     texts = (_BEGIN, *map(_migration, range(version + 1, LATEST + 1)), _END)
-    return "".join(texts).replace("{found}", str(version)).replace("{latest}", str(LATEST))
+    text = "".join(texts).replace("{found}", str(version)).replace("{latest}", str(LATEST))
+    # It is made of files of this package. For mypy LiteralString is str, so that the cast is redundant there.
+    return cast("LiteralString", text)  # type: ignore[redundant-cast]
 
 
 async def grant(database: Database, role: str) -> None:
@@ -246,7 +248,7 @@ async def grant(database: Database, role: str) -> None:
 
 
 def _migration(number: int) -> str:
-    return (files(__package__) / "schema" / f"{number:03}.sql").read_text(encoding="utf-8")
+    return (files("facturaonline_async.postgres") / "schema" / f"{number:03}.sql").read_text(encoding="utf-8")
 
 
 def _check_server(found: Installed) -> None:
