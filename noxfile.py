@@ -157,14 +157,7 @@ def postgres(session: nox.Session) -> None:
 
 @nox.session
 def postgres_long(session: nox.Session) -> None:
-    """What takes minutes with PostgreSQL: promoted standbys, killed processes, a restarted server."""
-    session.install("-e", ".[cli,postgres]", *group("test"))
-    session.run(*PYTEST, "-m", "postgres and slow", *session.posargs)
-
-
-@nox.session
-def takeover(session: nox.Session) -> None:
-    """Processes that share PostgreSQL are killed and paused, and its server crashes: ten minutes."""
+    """What takes minutes with PostgreSQL: promoted standbys, killed and paused processes, a server that crashes."""
     session.install("-e", ".[cli,postgres]", *group("test"))
     session.run(*PYTEST, "-m", "postgres and slow", *session.posargs)
 
