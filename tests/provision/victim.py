@@ -91,7 +91,7 @@ def saves(phase: StepState, *, empresa: bool) -> Callable[..., bool]:
 
 def sends(endpoint: str) -> Callable[..., bool]:
     """Fit the sending of a call."""
-    return lambda _, call, __: call.endpoint.name == endpoint
+    return lambda _, call, *__: call.endpoint.name == endpoint
 
 
 def always(*_: Any, **__: Any) -> bool:

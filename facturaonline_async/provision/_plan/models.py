@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from attrs import Attribute, field, frozen
@@ -123,7 +122,7 @@ class PlanSerie:
     def __attrs_post_init__(self) -> None:
         _ = self.key  # raises for an invalid letra or tipo_documento
 
-    @cached_property
+    @property
     def key(self) -> tuple[str, str]:
         """Key of the serie within its company: (letra, tipo_documento), normalised."""
         return serie_key(self.letra, self.tipo_documento)
