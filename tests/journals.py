@@ -12,7 +12,8 @@ from pathlib import Path
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async.provision._journal.protocol import Journal
-from facturaonline_async.provision._journal.writer import SqliteJournal
+from facturaonline_async.provision._journal.reader import open_to_read
+from facturaonline_async.provision._journal.writer import COLUMNS, SqliteJournal, read_step
 from facturaonline_async.provision._steps import Step
 
 HOST = "https://api.example.mx"
@@ -78,6 +79,18 @@ async def all_steps(journal: Journal) -> list[Step]:
     rfcs, _ = await journal.owners(limit=10_000)
     found = await journal.steps_of_rows(rfcs)
     return [step for steps in found.values() for step in steps]
+
+
+def recorded(path: Path) -> list[Step]:
+    """Return the steps of a journal's file in the plan's order."""
+    with open_to_read(path) as connection:
+        return read_steps(connection)
+
+
+def read_steps(connection: sqlite3.Connection) -> list[Step]:
+    """Return the steps of an open journal in the plan's order."""
+    order = "number, kind <> 'empresas', rowid"
+    return list(map(read_step, connection.execute(f"SELECT {', '.join(COLUMNS)} FROM steps ORDER BY {order}")))  # noqa: S608
 
 
 def alter(path: Path, *statements: str, **values: float) -> None:

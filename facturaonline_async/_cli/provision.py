@@ -39,7 +39,7 @@ from facturaonline_async.provision import (
 )
 from facturaonline_async.provision._journal.completeness import side_file
 from facturaonline_async.provision._journal.errors import JournalError
-from facturaonline_async.provision._journal.reader import open_to_read, read_steps
+from facturaonline_async.provision._journal.reader import open_to_read, read_created
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
@@ -375,11 +375,7 @@ async def _add_missing_keys(keys: KeysFile, client: FacturaOnline, journal: Path
     if journal is None:
         return
     with open_to_read(journal) as connection:
-        left = [
-            (step.rfc, step.uid)
-            for step, _, _ in read_steps(connection)
-            if step.is_empresa and step.uid and step.sends and step.rfc not in keys.rfcs
-        ]
+        left = [(rfc, uid) for rfc, uid in read_created(connection) if rfc not in keys.rfcs]
     for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):
         keys.add(*each.item, each.result().credentials)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timezone, tzinfo
 from functools import cache, partial
 from importlib.resources import files
@@ -82,7 +82,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "check_circular": False}
     made.globals |= {"text": message, "STATES": STATES, "there": _there, "shares": _shares, "zip": zip}
     made.filters |= {
         "thousands": "{:,}".format,
@@ -157,23 +157,30 @@ def _shares(counts: Mapping[str, int]) -> list[tuple[str, float, float]]:
 
 def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
     """Return all rows for the script of the page, with numbers for repeated texts."""
-    kinds, reasons = _Numbers(), _Numbers([""])
+    states = {state: number for number, state in enumerate(STATES)}
+    kinds, reasons = dict[str, int](), {"": 0}
     began = int(ledger.status.began)
     groups = {reason.group: place for place, reason in enumerate(ledger.status.reasons[:_REASONS])}
 
-    def entry(entry: HistoryEntry, rfc: str) -> list[Any]:
+    def facts(entry: HistoryEntry, rfc: str) -> list[Any]:
         """Return the state, uid, reason, moment and group of a company or serie."""
         changed = None if entry.changed is None else int(entry.changed) - began
-        values = [STATES.index(entry.state), entry.uid, reasons[entry.reason], changed]
-        group = groups.get((entry.state, not entry.letra, alike(entry.reason, rfc))) if entry.reason else None
+        reason = entry.reason
+        if not reason:
+            return [states[entry.state], entry.uid, 0, changed]
+        values = [states[entry.state], entry.uid, reasons.setdefault(reason, len(reasons)), changed]
+        group = groups.get((entry.state, not entry.letra, alike(reason, rfc)))
         return values if group is None else [*values, group]
 
     rows = [
         [
             row.number,
             row.rfc,
-            entry(row.empresa, row.rfc) if row.empresa else None,
-            [[each.letra, kinds[each.tipo_documento], *entry(each, row.rfc)] for each in row.series],
+            facts(row.empresa, row.rfc) if row.empresa else None,
+            [
+                [each.letra, kinds.setdefault(each.tipo_documento, len(kinds)), *facts(each, row.rfc)]
+                for each in row.series
+            ],
         ]
         for row in ledger.rows
     ]
@@ -183,8 +190,8 @@ def _data(ledger: History, zone: tzinfo) -> dict[str, Any]:
         "texts": _script_texts(),
         "names": [state_name(state) for state in STATES],
         "there": [state in THERE for state in STATES],
-        "kinds": kinds.values,
-        "reasons": reasons.values,
+        "kinds": list(kinds),
+        "reasons": list(reasons),
         "began": began,
         "offset": offset.total_seconds() if offset else 0,
         "rows": rows,
@@ -204,17 +211,3 @@ def _script_texts() -> dict[str, Message]:
         "uid": message("cli.script_uid", state="{state}", uid="{uid}"),
         "with_reason": message("cli.script_with_reason"),
     }
-
-
-class _Numbers:
-    """Assigns a number to each text."""
-
-    def __init__(self, values: Iterable[str] = ()) -> None:
-        self.values = list(values)
-        self._numbers = {value: number for number, value in enumerate(self.values)}
-
-    def __getitem__(self, value: str) -> int:
-        if value not in self._numbers:
-            self._numbers[value] = len(self.values)
-            self.values.append(value)
-        return self._numbers[value]

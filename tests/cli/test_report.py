@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -19,11 +20,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from attrs import evolve
 from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError
 from facturaonline_async._cli import main, report
+from facturaonline_async._cli.output import print_json_rows
 from facturaonline_async._cli.report_chart import chart
 from facturaonline_async._cli.report_html import MARK, render, templates
 from facturaonline_async._cli.run_texts import format_duration, next_steps
@@ -32,12 +35,12 @@ from facturaonline_async.provision._journal import progress
 from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.history import RunThroughput, read_history, throughput_of_runs
 from facturaonline_async.provision._journal.progress import read_progress
-from facturaonline_async.provision._journal.reader import open_to_read, read_steps, safe
+from facturaonline_async.provision._journal.reader import open_to_read, safe
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from tests.browser import browser
 from tests.cli.test_app import environment, run, started
-from tests.journals import HOST, alter, counted, end, fill, mixed, rfc, row, save, state, worker, write
+from tests.journals import HOST, alter, counted, end, fill, mixed, read_steps, rfc, row, save, state, worker, write
 
 pytestmark = pytest.mark.slow
 
@@ -352,7 +355,7 @@ def test_a_damaged_journal_raises_journal_error(path: Path) -> None:
     asyncio.run(write(path, mixed(100)))
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + random.Random(1).randbytes(len(whole) - 4096))
-    with pytest.raises(JournalError, match="cannot be read"):
+    with pytest.raises(JournalError, match="is damaged"):
         read_progress(path)
 
 
@@ -369,7 +372,7 @@ async def test_a_reader_sees_one_snapshot_and_the_run_does_not_wait(path: Path) 
         with open_to_read(path) as connection:
             steps[0].state = StepState.FAILED
             await journal.save(steps[0])
-            assert [step.state for step, *_ in read_steps(connection)] == [StepState.PLANNED]
+            assert [step.state for step in read_steps(connection)] == [StepState.PLANNED]
         assert read_progress(path).empresas["failed"] == 1
 
 
@@ -397,6 +400,34 @@ async def test_a_report_has_every_row_of_the_journal(path: Path) -> None:
     assert [row["ok"] for row in rows] == [
         all(step.state is StepState.DONE for step in steps[place : place + 4]) for place in range(0, len(steps), 4)
     ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_a_report_as_json_has_a_line_for_each_row(path: Path, count: int) -> None:
+    await write(path, [step for number in range(2, 2 + count) for step in row(number, series=2)])
+    ran = await run("report", path, "--json")
+    lines = [line.removesuffix(",") for line in ran.out.splitlines() if line.startswith('    {"row": ')]
+    assert [json.loads(line) for line in lines] == ran.json["rows"]
+    assert [each["row"] for each in ran.json["rows"]] == list(range(2, 2 + count))
+    assert ran.json["host"] == HOST
+
+
+def test_json_with_a_line_for_each_row_is_printable_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json_rows({"name": "\x7f"}, "rows", ["\x7f", "ñ"])
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert out.replace("\n", "").isprintable()
+    assert json.loads(out) == {"name": "\x7f", "rows": ["\x7f", "ñ"]}
+
+
+def test_the_garbage_collector_runs_again_after_a_report(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        report.command(path)  # there is no journal
+    assert gc.isenabled()
+    asyncio.run(write(path, row(2)))
+    report.command(path)
+    assert gc.isenabled()
+    assert "AAA010110002" in capsys.readouterr().out
 
 
 async def test_a_report_as_text_lists_the_missing_companies_and_series(path: Path) -> None:
@@ -428,16 +459,17 @@ def test_the_chart_counts_every_finished_step_even_if_the_clock_was_set(
     began = CLOCK
     for pause, length in sessions:
         spans.append((began := began + pause, began + length))  # also those that overlap: a clock was set back
-    throughput = throughput_of_runs(spans, [(CLOCK + moment, is_empresa) for moment, is_empresa in done])
-    assert sum(sum(each.empresas) for each in throughput) == sum(is_empresa for _, is_empresa in done)
-    assert sum(sum(each.empresas) + sum(each.series) for each in throughput) == len(done)
+    empresas, series = ([CLOCK + moment for moment, kind in done if kind is wanted] for wanted in (True, False))
+    throughput = throughput_of_runs(spans, empresas, series)
+    assert sum(sum(each.empresas) for each in throughput) == len(empresas)
+    assert sum(sum(each.series) for each in throughput) == len(series)
     drawn = draw(throughput)
     assert (drawn.count('class="pause"'), re.findall(r"\b(?:nan|inf)\b|-[0-9.]+\"", drawn)) == (len(sessions) - 1, [])
 
 
 @given(st.lists(st.floats(0, 1e7), min_size=1, max_size=60))
 def test_the_chart_has_at_most_96_bars_and_one_per_run(lengths: list[float]) -> None:
-    throughput = throughput_of_runs([(CLOCK, CLOCK + length) for length in lengths], [])
+    throughput = throughput_of_runs([(CLOCK, CLOCK + length) for length in lengths], [], [])
     assert sum(len(each.empresas) for each in throughput) <= 96 + len(lengths)
 
 
@@ -466,13 +498,13 @@ async def test_the_chart_shows_each_interval_and_the_pauses_between_runs(path: P
 
 
 def test_the_chart_shows_each_day_once() -> None:
-    drawn = draw(throughput_of_runs([(CLOCK, CLOCK + 30 * 3600)], []))
+    drawn = draw(throughput_of_runs([(CLOCK, CLOCK + 30 * 3600)], [], []))
     assert re.findall(r">(2023-[0-9-]+)<", drawn) == ["2023-11-14", "2023-11-15", "2023-11-16"]
 
 
 @given(st.integers(0, 10**7))
 def test_the_axis_has_equal_steps_and_room_for_the_highest_bar(most: int) -> None:
-    throughput = throughput_of_runs([(CLOCK, CLOCK + 1)], [])
+    throughput = throughput_of_runs([(CLOCK, CLOCK + 1)], [], [])
     drawn = draw([evolve(throughput[0], empresas=(most,))])
     labels = [int(each.replace(",", "")) for each in re.findall(r'text-anchor="end">([0-9,.]+)<', drawn)]
     assert labels == [labels[1] * place for place in range(5)]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter
+import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import accumulate, pairwise
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
-from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
-from facturaonline_async.provision._journal.progress import THERE, JournalReader, Status, open_snapshot
-from facturaonline_async.provision._journal.reader import read_steps, safe
-from facturaonline_async.provision._steps import Step
+from facturaonline_async.provision._journal.progress import SHOWN_STATE, THERE, JournalReader, Status, open_snapshot
+from facturaonline_async.provision._journal.reader import safe
+from facturaonline_async.provision._steps import State, split_key
 
 __all__ = ["History", "HistoryEntry", "HistoryRow", "RunThroughput", "read_history", "throughput_of_runs"]
 
@@ -22,7 +24,7 @@ _MOST_BARS = 96
 _INTERVALS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
 
-@frozen(kw_only=True)
+@define  # a frozen one takes four times as long to make, and there are half a million of them
 class HistoryEntry:
     """State of a company or of one of its series.
 
@@ -54,7 +56,7 @@ class HistoryEntry:
         return f"{self.letra}:{self.tipo_documento}" if self.letra else "empresa"
 
 
-@frozen(kw_only=True)
+@define
 class HistoryRow:
     """State of one row of the plan.
 
@@ -68,13 +70,13 @@ class HistoryRow:
 
     number: int
     rfc: str
-    empresa: HistoryEntry | None
-    series: tuple[HistoryEntry, ...]
+    empresa: HistoryEntry | None = None
+    series: list[HistoryEntry] = field(factory=list)
 
     @property
-    def entries(self) -> tuple[HistoryEntry, ...]:
+    def entries(self) -> Sequence[HistoryEntry]:
         """The company (if the journal has it) and its series."""
-        return (self.empresa, *self.series) if self.empresa else self.series
+        return [self.empresa, *self.series] if self.empresa else self.series
 
     @property
     def ok(self) -> bool:
@@ -136,63 +138,59 @@ def read_history(journal: str | os.PathLike[str] | JournalReader) -> History:
 
     """
     with open_snapshot(journal) as (status, connection):
-        steps = [(step, changed) for step, _, changed in read_steps(connection)]
-    done = [
-        (changed, step.is_empresa) for step, changed in steps if step.state is StepState.DONE and changed is not None
-    ]
-    return History(status=status, rows=_rows(steps), throughput=throughput_of_runs(status.spans, done))
-
-
-def _rows(steps: list[tuple[Step, float | None]]) -> list[HistoryRow]:
-    """Group the steps by company."""
-    grouped: dict[str, list[tuple[Step, float | None]]] = {}
-    for step, changed in steps:
-        grouped.setdefault(step.rfc, []).append((step, changed))
-    texts: dict[str, str] = {"": ""}  # thousands of rows share a few reasons
-    not_started, company_first = message("run.not_tried_not_started"), message("run.not_tried_company_first")
-    rows = []
-    for rfc, group in grouped.items():
-        is_there = any(step.is_empresa and step.state is StepState.DONE for step, _ in group)
-        entries = [
-            _entry(step, changed, texts, not_started if step.is_empresa or is_there else company_first)
-            for step, changed in group
-        ]
-        empresas = [entry for entry in entries if not entry.letra]
-        rows.append(
-            HistoryRow(
-                number=group[0][0].number,
-                rfc=printable(rfc),
-                empresa=empresas[0] if empresas else None,
-                series=tuple(entry for entry in entries if entry.letra),
-            )
-        )
-    return rows
-
-
-def _entry(step: Step, changed: float | None, texts: dict[str, str], not_tried: str) -> HistoryEntry:
-    """Return the entry of a step; `not_tried` is its reason if it was not tried."""
-    if (reason := texts.get(step.reason)) is None:
-        reason = texts[step.reason] = safe(step.reason)
-    if not reason and step.state is StepState.PLANNED:
-        reason = not_tried
-    return HistoryEntry(
-        letra=printable(step.letra),
-        tipo_documento=printable(step.tipo_documento),
-        state=step.shown_state,
-        uid=step.uid,
-        reason=reason,
-        changed=changed,
+        rows = _read_rows(connection)
+    empresas = [row.empresa for row in rows if row.empresa is not None]
+    series = [entry for row in rows for entry in row.series]
+    return History(
+        status=status, rows=rows, throughput=throughput_of_runs(status.spans, _finished(empresas), _finished(series))
     )
 
 
-def throughput_of_runs(spans: Sequence[tuple[float, float]], done: Iterable[tuple[float, bool]]) -> list[RunThroughput]:
-    """Count the steps finished in each interval of each span.
+def _read_rows(connection: sqlite3.Connection) -> list[HistoryRow]:
+    """Read the state of every row, in the plan's order."""
+    rows: dict[str, HistoryRow] = {}
+    # Thousands of rows share a few keys and reasons.
+    key_of, safe_text = cache(_printable_key), cache(safe)
+    not_started, company_first = message("run.not_tried_not_started"), message("run.not_tried_company_first")
+    # The step of a company is written before those of its series.
+    for number, rfc, natural_key, state, uid, recorded, changed in connection.execute(
+        f"SELECT number, owner, natural_key, {SHOWN_STATE}, uid, reason, changed FROM steps ORDER BY rowid"  # noqa: S608
+    ):
+        if (row := rows.get(rfc)) is None:
+            row = rows[rfc] = HistoryRow(number, printable(rfc))
+        reason = recorded and safe_text(recorded)
+        if not reason and state == State.NOT_TRIED:
+            is_next = not natural_key or (row.empresa is not None and row.empresa.state in THERE)
+            reason = not_started if is_next else company_first
+        if natural_key:
+            row.series.append(HistoryEntry(*key_of(natural_key), state, uid, reason, changed))
+        else:
+            row.empresa = HistoryEntry("", "", state, uid, reason, changed)
+    return sorted(rows.values(), key=lambda row: row.number)  # it takes no time if the plan was not reordered
 
-    The length of an interval is round, such as 10 s or 5 min.
+
+def _printable_key(natural_key: str) -> tuple[str, str]:
+    """Return letra and tipo_documento of a serie."""
+    letra, tipo_documento = split_key(natural_key)
+    return printable(letra), printable(tipo_documento)
+
+
+def _finished(entries: Iterable[HistoryEntry]) -> list[float]:
+    """Return when the companies or series that exist were finished."""
+    return [entry.changed for entry in entries if entry.changed is not None and entry.state in THERE]
+
+
+def throughput_of_runs(
+    spans: Sequence[tuple[float, float]], empresas: Iterable[float], series: Iterable[float]
+) -> list[RunThroughput]:
+    """Count the companies and series finished in each interval of each span.
+
+    The length of an interval is round, such as 10 s or 5 min. A moment between two runs is counted for the earlier one.
 
     Args:
-        spans: begin and end of each run, ordered by begin.
-        done: for each finished step, its moment and whether it is a company.
+        spans: begin and end of each run, in the order of the runs.
+        empresas: moment of each finished company.
+        series: moment of each finished serie.
 
     """
     if not spans:
@@ -201,27 +199,24 @@ def throughput_of_runs(spans: Sequence[tuple[float, float]], done: Iterable[tupl
     interval = next(
         (interval for interval in _INTERVALS if whole / interval <= _MOST_BARS), math.ceil(whole / _MOST_BARS)
     )
-    counts: Counter[tuple[int, int, bool]] = Counter()
-    for moment, is_empresa in done:
-        # A moment between two runs (the clock was set) is counted for the earlier run.
-        run = max((run for run, (began, _) in enumerate(spans) if began <= moment), default=0)
-        counts[run, _interval(spans[run], moment, interval), is_empresa] += 1
-    return [
-        RunThroughput(
-            began=began,
-            ended=end,
-            interval=interval,
-            empresas=tuple(counts[run, each, True] for each in range(_intervals(began, end, interval))),
-            series=tuple(counts[run, each, False] for each in range(_intervals(began, end, interval))),
-        )
-        for run, (began, end) in enumerate(spans)
-    ]
+    # After a clock was set back, a run may begin before an earlier one, which then has no moment after that.
+    begins = list(accumulate(reversed([began for began, _ in spans[1:]]), min))[::-1]
+    limits = zip([-math.inf, *begins], [*begins, math.inf], strict=True)
+    moments = sorted(empresas), sorted(series)
+    found = []
+    for (began, end), (first, last) in zip(spans, limits, strict=True):
+        inner = [began + number * interval for number in range(1, _intervals(began, end, interval))]
+        edges = [first, *(min(max(first, edge), last) for edge in inner), last]
+        counts = [_count_between(edges, each) for each in moments]
+        found.append(RunThroughput(began=began, ended=end, interval=interval, empresas=counts[0], series=counts[1]))
+    return found
+
+
+def _count_between(edges: Sequence[float], moments: Sequence[float]) -> tuple[int, ...]:
+    """Count the moments from each edge to the next one. Both are sorted."""
+    places = [bisect_left(moments, edge) for edge in edges]
+    return tuple(after - before for before, after in pairwise(places))
 
 
 def _intervals(began: float, end: float, interval: int) -> int:
     return max(1, -int(-(end - began) // interval))
-
-
-def _interval(span: tuple[float, float], moment: float, interval: int) -> int:
-    began, end = span
-    return min(max(0, int((moment - began) // interval)), _intervals(began, end, interval) - 1)

@@ -177,7 +177,7 @@ def _check_before_use(path: Path, completeness: Completeness, account: str, host
     # Without a -wal, SQLite would create one.
     how = "mode=ro" if wal_size(path) else "immutable=1"
     with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
-        check_journal(connection, path)
+        check_journal(connection, path, with_indexes=True)
         check_owner(connection, path, account, host)
         return completeness.gap(connection)
 

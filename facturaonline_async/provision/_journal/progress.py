@@ -31,6 +31,7 @@ from facturaonline_async.provision._journal.schema import reason_of
 from facturaonline_async.provision._steps import State, split_key
 
 __all__ = [
+    "SHOWN_STATE",
     "STATES",
     "THERE",
     "JournalReader",
@@ -62,10 +63,15 @@ THERE: Final = frozenset(map(str, Origin))
 
 _MINUTE: Final = 60.0
 #: `Step.shown_state` in SQL.
-_STATE: Final = (
+SHOWN_STATE: Final = (
     f"CASE state WHEN '{StepState.DONE}' THEN coalesce(origin, '{Origin.CREATED}') "
     f"WHEN '{StepState.PLANNED}' THEN '{State.NOT_TRIED}' ELSE state END"
 )
+#: By state: steps, companies, rows, the last change, and when the first and the last step are due.
+_COUNTS: Final = f"""
+SELECT {SHOWN_STATE}, count(*), sum(kind = 'empresas'), count(DISTINCT number), max(changed), min(due), max(due)
+FROM steps GROUP BY 1
+"""  # noqa: S608
 _VARYING: Final = re.compile(r"\b(?:[0-9a-f]{10,}|[0-9]{4,})\b")
 
 
@@ -280,7 +286,7 @@ def _is_locked(path: str | os.PathLike[str]) -> bool:
 def complete_status(status: Status, connection: sqlite3.Connection, *, is_running: bool) -> Status:
     """Add to a status whether a run is at work, its throughput, and the time left."""
     status = evolve(status, is_running=is_running)
-    done, _ = _done(connection, since=0)
+    done = {True: _there(status.empresas), False: _there(status.series)}
     status = evolve(status, overall=_rate(done, status.worked) if status.worked else None)
     if not status.is_running or status.is_without_wal:
         return status
@@ -305,9 +311,13 @@ def read_status(connection: sqlite3.Connection, name: str, path: Path | None) ->
     """
     now = time.time()
     host, began = read_host(connection)
-    empresas, series = _state_counts(connection)
-    (last,) = connection.execute("SELECT max(changed) FROM steps").fetchone()
-    first_due, last_due = connection.execute("SELECT min(due), max(due) FROM steps WHERE state = 'unknown'").fetchone()
+    empresas, series = (Counter(dict.fromkeys(STATES, 0)) for _ in range(2))
+    rows, last, due = Counter[str](), None, None
+    for state, number, companies, affected, changed, first_due, last_due in connection.execute(_COUNTS):
+        empresas[state], series[state], rows[state] = companies, number - companies, affected
+        last = max(last or 0.0, changed or 0.0) or None
+        if state == State.UNKNOWN:
+            due = max(0.0, first_due - now), max(0.0, last_due - now)
     return Status(
         name=name,
         path=path,
@@ -320,23 +330,13 @@ def read_status(connection: sqlite3.Connection, name: str, path: Path | None) ->
         is_without_wal=False,
         empresas=empresas,
         series=series,
-        rows=Counter(dict(connection.execute(f"SELECT {_STATE}, count(DISTINCT number) FROM steps GROUP BY 1"))),  # noqa: S608
+        rows=rows,
         unseen=_count_done_rows(connection, "reason <> ''"),
         unaudited=_count_done_rows(connection, "due > 0 AND sends > 0 AND uid IS NOT NULL"),
         waiting=_waiting(connection),
-        due=None if first_due is None else (max(0.0, first_due - now), max(0.0, last_due - now)),
+        due=due,
         reasons=_reasons(connection),
     )
-
-
-def _state_counts(connection: sqlite3.Connection) -> tuple[Counter[str], Counter[str]]:
-    """Return the numbers of companies and of series in each state."""
-    empresas, series = (Counter(dict.fromkeys(STATES, 0)) for _ in range(2))
-    for is_empresa, state, number in connection.execute(
-        f"SELECT kind = 'empresas', {_STATE}, count(*) FROM steps GROUP BY 1, 2"  # noqa: S608
-    ):
-        (empresas if is_empresa else series)[state] += number
-    return empresas, series
 
 
 def _count_done_rows(connection: sqlite3.Connection, condition: str) -> int:
@@ -368,6 +368,10 @@ def _done(connection: sqlite3.Connection, *, since: float) -> tuple[dict[bool, i
     return {bool(kind): number for kind, number, _ in rows}, sum(sent for *_, sent in rows)
 
 
+def _there(counts: Mapping[str, int]) -> int:
+    return sum(counts[state] for state in THERE)
+
+
 def _rate(done: Mapping[bool, int], seconds: float) -> Throughput:
     return Throughput(seconds=seconds, empresas=done.get(True, 0) / seconds, series=done.get(False, 0) / seconds)
 
@@ -377,7 +381,7 @@ def _reasons(connection: sqlite3.Connection) -> tuple[Reason, ...]:
     found: dict[tuple[str, bool, str], Reason] = {}
     # With a single min(), SQLite takes the other columns from the row of the minimum.
     for state, is_empresa, count, number, rfc, natural_key, text in connection.execute(f"""
-        SELECT {_STATE} AS shown, kind = 'empresas', count(*), min(number), owner, natural_key, reason
+        SELECT {SHOWN_STATE} AS shown, kind = 'empresas', count(*), min(number), owner, natural_key, reason
         FROM steps WHERE reason <> ''
         GROUP BY 1, 2, replace(reason, owner, '…') ORDER BY 4, 1, 2 DESC
     """):  # noqa: S608

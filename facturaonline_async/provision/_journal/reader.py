@@ -19,10 +19,9 @@ from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.completeness import side_file, wal_size
 from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.schema import check_journal, damaged, reason_of, unusable
-from facturaonline_async.provision._journal.writer import COLUMNS, read_step
-from facturaonline_async.provision._steps import Step
+from facturaonline_async.provision._steps import EMPRESAS
 
-__all__ = ["RunInfo", "is_without_wal", "open_to_read", "read_host", "read_runs", "read_steps", "safe"]
+__all__ = ["RunInfo", "is_without_wal", "open_to_read", "read_created", "read_host", "read_runs", "safe"]
 
 _TRIES: Final = 5
 _NEEDS_TO_WRITE: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
@@ -190,11 +189,12 @@ def read_runs(connection: sqlite3.Connection) -> list[RunInfo]:
     ]
 
 
-def read_steps(connection: sqlite3.Connection) -> Iterator[tuple[Step, float | None, float | None]]:
-    """Yield all steps in the plan's order, with the moments of begin and last change."""
-    columns = ", ".join((*COLUMNS, "began", "changed"))
-    for row in connection.execute(f"SELECT {columns} FROM steps ORDER BY number, kind <> 'empresas', rowid"):  # noqa: S608
-        yield read_step(row[:-2]), row[-2], row[-1]
+def read_created(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Yield RFC and uid of the companies that the plan created, in its order."""
+    yield from connection.execute(
+        f"SELECT owner, uid FROM steps WHERE kind = '{EMPRESAS}' AND uid IS NOT NULL AND sends > 0 "  # noqa: S608
+        "ORDER BY number, rowid"
+    )
 
 
 def safe(text: str) -> str:

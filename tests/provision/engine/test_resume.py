@@ -29,11 +29,11 @@ from facturaonline_async.provision import (
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.resume import Resumed, restore
 from facturaonline_async.provision._engine.row_progress import RowProgress
-from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.sello import CheckReport, check
 from facturaonline_async.testing import Emulator, Fault, make_sello
 from tests.conftest import QUICK
+from tests.journals import recorded
 from tests.plans import ROW, certify, nueva, private_key, written
 
 F, P, N = (PlanSerie(letra=letra, tipo_documento="factura", folio=1) for letra in "FPN")
@@ -78,8 +78,7 @@ async def run(client: FacturaOnline, the_plan: Plan, path: Path, *, settle: floa
 
 def journal(path: Path) -> dict[str, StepState]:
     """Return the states by what stands in the plan."""
-    with open_to_read(path) as connection:
-        return {":".join((step.rfc, *step.natural_key)): step.state for step, _, _ in read_steps(connection)}
+    return {":".join((step.rfc, *step.natural_key)): step.state for step in recorded(path)}
 
 
 def series(emulator: Emulator) -> list[str]:
@@ -174,8 +173,7 @@ async def test_rows_may_be_added_and_reordered(client: FacturaOnline, emulator: 
     chance.shuffle(rows)
     report = await run(client, plan(*rows), tmp_path / "j")
     assert (report.is_complete, emulator.count("empresas.create")) == (True, 9)
-    with open_to_read(tmp_path / "j") as connection:
-        numbers = {step.rfc: step.number for step, _, _ in read_steps(connection)}
+    numbers = {step.rfc: step.number for step in recorded(tmp_path / "j")}
     assert numbers == {row.rfc: row.number for row in rows}
 
 

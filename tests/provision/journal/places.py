@@ -15,9 +15,9 @@ from typing import Any
 from attrs import asdict, frozen
 
 from facturaonline_async.provision import Journal, JournalStore
-from facturaonline_async.provision._journal.reader import open_to_read, read_steps
 from facturaonline_async.provision._journal.writer import SqliteJournalStore
 from facturaonline_async.provision._steps import Step, StepState, split_key
+from tests.journals import recorded
 
 __all__ = ["KEYS", "Place", "run"]
 
@@ -73,8 +73,7 @@ class Place:
     def recorded(self) -> list[Step]:
         """Return the steps in the plan's order; no run is disturbed."""
         if self.path:
-            with open_to_read(self.path) as connection:
-                return [step for step, _, _ in read_steps(connection)]
+            return recorded(Path(self.path))
         rows = self._select("SELECT number, owner, state, kind, natural_key FROM facturaonline.steps ORDER BY seq")
         return [
             Step(number=number, owner=owner, state=StepState(state), kind=kind, natural_key=split_key(key))

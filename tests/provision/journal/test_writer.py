@@ -22,11 +22,12 @@ from facturaonline_async import FacturaOnline, connect
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, provision
 from facturaonline_async.provision._journal import writer as journals
-from facturaonline_async.provision._journal.reader import open_to_read, read_steps
+from facturaonline_async.provision._journal.reader import open_to_read
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
+from tests.journals import recorded
 from tests.plans import nueva, private_key
 from tests.provision.verdict import Verdict, judge, phases
 from tests.provision.victim import make_plan
@@ -47,11 +48,6 @@ async def begun(path: Path, steps: int = 3) -> None:
     """Leave a journal there with some steps."""
     async with await opened(path) as journal:
         await journal.adjust(add=[step(number) for number in range(steps)])
-
-
-def recorded(path: Path) -> list[Step]:
-    with open_to_read(path) as connection:
-        return [each for each, _, _ in read_steps(connection)]
 
 
 def files(folder: Path) -> list[Path]:
