@@ -75,13 +75,17 @@ def jobs() -> Iterator[dict[int, Job]]:
 def test_no_step_of_a_run_grows_with_its_plan(
     jobs: dict[int, Job], tmp_path: Path, earlier: str, state: State, *, is_stopped: bool
 ) -> None:
-    steps = {}
-    for number, job in jobs.items():
-        journal = tmp_path / f"{number}.sqlite"
+    def attempt(job: Job, number: int, place: int) -> int:
+        """Return the longest step of a run with a journal of its own."""
+        journal = tmp_path / f"{number}-{place}.sqlite"
         if earlier:
             job.run(journal, is_stopped=True)
             with closing(sqlite3.connect(journal)) as connection, connection:
                 connection.execute(earlier)
-        steps[number], report = job.run(journal, is_stopped=is_stopped)
+        longest, report = job.run(journal, is_stopped=is_stopped)
         assert report.empresas[state] == number
+        return longest
+
+    # A busy machine may deliver several answers in one step; a step that grows is long in each attempt.
+    steps = {number: min(attempt(job, number, place) for place in range(3)) for number, job in jobs.items()}
     assert steps[MANY] < 1.3 * steps[FEW], steps
