@@ -397,11 +397,14 @@ async def test_every_user_searches_after_a_refusal(store: Store) -> None:
 
 
 async def test_a_create_cancelled_before_its_first_byte_is_not_pending(store: Store) -> None:
+    is_begun = asyncio.Event()
+
     class Stuck(Attempts):
         """An attempt that waits before its first byte."""
 
         async def send(self, _: float | None = None) -> str:
             """Wait."""
+            is_begun.set()
             await asyncio.sleep(1000)
             return ""
 
@@ -414,7 +417,7 @@ async def test_a_create_cancelled_before_its_first_byte_is_not_pending(store: St
             return Stuck(self.api, self.letra, None)
 
     task = asyncio.create_task(create_once(store, Waiting(ToyApi(), "A")))
-    await asyncio.sleep(10)
+    await is_begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
