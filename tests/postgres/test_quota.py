@@ -158,11 +158,13 @@ async def test_a_lost_table_costs_one_start_of_each_window(quota: PostgresQuota,
 # ── Several connections ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_leases_of_the_same_windows_at_once_do_not_deadlock(url: str) -> None:
-    windows = [Window(name, Rate(100_000, 1)) for name in "abcdef"]
+async def test_leases_of_the_same_new_windows_at_once_do_not_deadlock(url: str) -> None:
     dice = random.Random(1)
     async with Postgres(url, connections=8) as pg:
-        await asyncio.gather(*(pg.quota.lease(dice.sample(windows, dice.randint(2, 6)), "key", 1) for _ in range(300)))
+        for number in range(30):
+            windows = [Window(f"{letter} {number}", Rate(100_000, 1)) for letter in "abcdef"]
+            choices = [dice.sample(windows, dice.randint(2, 6)) for _ in range(16)]
+            await asyncio.gather(*(pg.quota.lease(choice, "key", 1) for choice in choices))
         found = await pg._database.query("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 
     assert found == [(0,)]

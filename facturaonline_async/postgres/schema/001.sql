@@ -81,19 +81,22 @@ BEGIN
     starts := '{}';
     retry_in := 0;
     blocked_by := '';
-    FOR round IN 1..2 LOOP
-        next := ARRAY(
-            SELECT w.at FROM unnest(windows) WITH ORDINALITY AS u (name, number)
-            JOIN facturaonline.windows AS w ON w.name = 'rate ' || u.name ORDER BY u.number FOR UPDATE OF w
-        );
-        EXIT WHEN cardinality(next) = count;
-        IF round = 2 THEN
-            RAISE serialization_failure; -- an old row was swept away meanwhile
-        END IF;
-        INSERT INTO facturaonline.windows
+    -- Every lease takes its locks in one pass and in the same order, new rows as well: none waits for another's first lock
+    -- while it holds a later one.
+    IF count > (SELECT count(*) FROM facturaonline.windows AS w
+                JOIN unnest(windows) AS u (name) ON w.name = 'rate ' || u.name) THEN
+        INSERT INTO facturaonline.windows AS w (name, at)
             SELECT 'rate ' || u.name, extract(epoch FROM facturaonline.clock()) * 1000000
-            FROM unnest(windows) AS u (name) ORDER BY u.name ON CONFLICT DO NOTHING;
-    END LOOP;
+            FROM unnest(windows) WITH ORDINALITY AS u (name, number) ORDER BY u.number
+            ON CONFLICT (name) DO UPDATE SET at = w.at;
+    END IF;
+    next := ARRAY(
+        SELECT w.at FROM unnest(windows) WITH ORDINALITY AS u (name, number)
+        JOIN facturaonline.windows AS w ON w.name = 'rate ' || u.name ORDER BY u.number FOR UPDATE OF w
+    );
+    IF cardinality(next) < count THEN
+        RAISE serialization_failure; -- an old row was swept away meanwhile
+    END IF;
     SELECT w.at INTO held FROM facturaonline.windows AS w WHERE w.name = 'hold ' || held_key;
     now_us := extract(epoch FROM facturaonline.clock()) * 1000000; -- after the wait for the rows
     FOR i IN 1..count LOOP
