@@ -84,6 +84,8 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "plan.kind_moment": "a date or a time",
     # Rows made in Python.
     "plan.not_a_row": "must be a NuevaEmpresa with its series, as (nueva, [serie, …]), or a PlanRow, and was {kind}",
+    "plan.invalid_shard_count": "the number of shards must be a positive integer, and was {value}.",
+    "plan.invalid_shard": "the number of a shard must be an integer from 0 to {last}, and was {value}.",
     "plan.series_not_tuple": "series must be a tuple of PlanSerie, and was {kind}.",
     "plan.not_plan_serie": "series must be of PlanSerie, and one was {kind}.",
     "plan.invalid_existing": "{name} must be 'adopt', 'update' or 'fail', or None for the default of the run; "

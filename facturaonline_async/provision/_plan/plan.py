@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 from attrs import evolve
 
+from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import message
 from facturaonline_async._validators import type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.builder import ParsedPlan
 from facturaonline_async.provision._plan.csv_reader import read_csv
 from facturaonline_async.provision._plan.file_rows import FileRow
@@ -24,7 +27,7 @@ from facturaonline_async.provision._plan.models import (
 )
 from facturaonline_async.provision._plan.toml_reader import read_toml
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "check_shard"]
 
 
 class Plan:
@@ -69,6 +72,27 @@ class Plan:
         `ValueRow` names none.
         """
         return (path for row in self.rows if isinstance(row, FileRow) for path in row.files)
+
+    def shard(self, index: int, count: int) -> Plan:
+        """Return one of the parts into which several processes divide the plan.
+
+        A company and its series are in one shard, which depends on its RFC and on `count` alone: not on the order of
+        the rows, on other rows, or on the machine. The shards of small plans differ in size, and some may be empty.
+
+        Args:
+            index: number of the shard, from 0 to ``count - 1``.
+            count: number of shards.
+
+        Raises:
+            InvalidInputError: an argument is no such number.
+
+        """
+        check_shard(index, count)
+        part = Plan((), notices=())
+        part.rows = tuple(row for row in self.rows if _shard_of(row.rfc, count) == index)  # they were compared already
+        numbers = {0, *(row.number for row in part.rows)}
+        part.notices = tuple(notice for notice in self.notices if notice.row in numbers)
+        return part
 
     @classmethod
     def from_values(cls, rows: Iterable[tuple[NuevaEmpresa, Iterable[PlanSerie]] | PlanRow]) -> Plan:
@@ -190,6 +214,34 @@ class Plan:
 
         """
         return cls.of(read_toml(path, any_tipo=any_tipo))
+
+
+def check_shard(index: object, count: object) -> None:
+    """Refuse numbers that name no shard.
+
+    Args:
+        index: number of the shard, from 0.
+        count: number of shards.
+
+    Raises:
+        InvalidInputError: they are no such numbers.
+
+    """
+    is_count = isinstance(count, int) and not isinstance(count, bool) and count > 0
+    if not is_count:
+        raise InvalidInputError(message("plan.invalid_shard_count", value=f"{count!r:.40}"), field="count")
+    assert isinstance(count, int)  # noqa: S101  # for type checkers
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+        text = message("plan.invalid_shard", value=f"{index!r:.40}", last=count - 1)
+        raise InvalidInputError(text, field="index")
+
+
+def _shard_of(rfc: str, count: int) -> int:
+    """Return the number of a company's shard.
+
+    It never changes: processes of several versions of this library may work on one run.
+    """
+    return int.from_bytes(blake2b(normalize_rfc(rfc).encode(), digest_size=8).digest()) % count
 
 
 def _to_row(row: object, number: int) -> PlanRow:
