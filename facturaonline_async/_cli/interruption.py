@@ -49,7 +49,7 @@ class Interrupt:
 
     """
 
-    _stop: Callable[[], None] = field(alias="stop")
+    _stop: Callable[[], object] = field(alias="stop")
     _task: asyncio.Task[Any] = field(alias="task")
     is_wanted: bool = field(default=False, init=False)
     _later: asyncio.TimerHandle | None = field(default=None, init=False)
@@ -71,7 +71,7 @@ class Interrupt:
 
 
 @contextmanager
-def interruptible(stop: Callable[[], None]) -> Iterator[Interrupt]:
+def interruptible(stop: Callable[[], object]) -> Iterator[Interrupt]:
     """Call `stop` on Ctrl-C or SIGTERM inside the block.
 
     A coroutine that stops in time raises nothing. On Windows, whose event loop handles no signals, Ctrl-C cancels at

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from datetime import timedelta
+from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async._cli.run_texts import missing_row_headings, state_name
 from facturaonline_async._messages import message
-from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, State
+from facturaonline_async.provision import PlanProblem, Progress, ProgressSnapshot, RowOutcome, RunReport, State
 
 __all__ = ["bar", "print_audit_wait", "print_notices", "print_report", "print_warnings", "run_bars"]
 
@@ -24,36 +25,29 @@ _NARROW: Final = 90
 _APART: Final = 3
 """Maximum number of notices with one column and one reason that are printed in separate lines."""
 
+_COLUMNS: Final = {"rate": "progress.data.speed", "eta": "progress.remaining", "wrong": "red"}
+"""Styles of the columns behind the bars, by the fields that they show."""
+
 _ALWAYS: Final = frozenset({State.CREATED, State.ADOPTED, State.FAILED, State.UNKNOWN})
 """States that the table shows even if nothing has them."""
 
 
-class _Rate(ProgressColumn):
-    """Column with the number of rows per second."""
-
-    def render(self, task: Task) -> Text:
-        """Return the recent rate."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
-
-
 @contextmanager
-def run_bars(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], None]]:
-    """Show bars for companies and series; yield a function to call after each row.
+def run_bars(run: Progress, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show bars for companies and series; yield a function that updates them.
 
     A bar counts what exists, as the final table does, and not what failed or was not tried.
     """
     if quiet:
-        yield lambda _: None
+        yield lambda: None
         return
-    bars = bars_of(run)
-    empresas, series = (task.id for task in bars.tasks)
+    bars = bars_of(run.snapshot)
     with bars:
 
-        def redraw(_: RowOutcome | None = None) -> None:
-            """Show the report's numbers in both bars."""
-            for task, found in ((empresas, run.empresas), (series, run.series)):
-                bars.update(task, completed=_there(found), wrong=_wrong(found))
+        def redraw() -> None:
+            """Show the run's figures in both bars."""
+            for task, fields in zip(bars.tasks, _fields(run.snapshot), strict=True):
+                bars.update(task.id, **fields)
 
         try:
             yield redraw
@@ -61,28 +55,40 @@ def run_bars(run: RunReport, *, quiet: bool) -> Iterator[Callable[[RowOutcome], 
             redraw()
 
 
-def bars_of(run: RunReport, get_time: Callable[[], float] | None = None) -> Progress:
-    """Return a bar for companies and a bar for series.
-
-    They begin with the results of earlier runs. The estimated time counts the progress of this run only.
-    """
-    bars = Progress(
+def bars_of(snapshot: ProgressSnapshot) -> Bars:
+    """Return a bar for companies and a bar for series."""
+    columns = [TextColumn(f"{{task.fields[{name}]}}", style=style) for name, style in _COLUMNS.items()]
+    bars = Bars(
         TextColumn("{task.description:<8}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[wrong]}", style="red"),
+        *columns,
         console=Console(stderr=True),
         expand=True,
-        get_time=get_time,
     )
-    for name, planned, found in (
-        (message("cli.label_empresas"), run.planned_empresas, run.empresas),
-        (message("cli.label_series"), run.planned_series, run.series),
+    for name, fields in zip(
+        (message("cli.label_empresas"), message("cli.label_series")), _fields(snapshot), strict=True
     ):
-        bars.add_task(name, total=planned, completed=_there(found), wrong=_wrong(found))
+        bars.add_task(name, **fields)
     return bars
+
+
+def _fields(snapshot: ProgressSnapshot) -> Iterator[dict[str, Any]]:
+    """Yield what the bar of the companies shows, and then that of the series."""
+    eta = "" if snapshot.eta is None else str(timedelta(seconds=round(snapshot.eta)))
+    rate = snapshot.rate
+    for planned, found, speed in (
+        (snapshot.planned_empresas, snapshot.empresas, rate and rate.empresas),
+        (snapshot.planned_series, snapshot.series, rate and rate.series),
+    ):
+        yield {
+            "total": planned,
+            "completed": _there(found),
+            "rate": "" if speed is None else f"{speed:.1f}/s",
+            "eta": eta,
+            "wrong": _wrong(found),
+        }
+        eta = ""  # it is the same for both
 
 
 def print_audit_wait(seconds: float) -> None:
@@ -96,7 +102,7 @@ def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     if quiet:
         yield lambda: None
         return
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    with Bars(console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(what, total=total)
         yield lambda: bars.advance(task)
 

@@ -335,9 +335,9 @@ class _Job:
         return report
 
     async def _follow(self, run: Run, keys: KeysFile | None) -> None:
-        with progress.run_bars(run.report, quiet=self.as_json) as advance:
+        with progress.run_bars(run.progress, quiet=self.as_json) as redraw:
             async for outcome in run:
-                advance(outcome)
+                redraw()
                 if not self.as_json and len(self.plan) == sum(run.report.empresas.values()) and run.audit_wait >= 1:
                     progress.print_audit_wait(run.audit_wait)
                 self.warnings.extend(outcome.warnings)

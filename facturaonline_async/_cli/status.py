@@ -32,9 +32,7 @@ from facturaonline_async.provision._journal.progress import (
     STATES,
     THERE,
     JournalReader,
-    Reason,
     Status,
-    Throughput,
     read_progress,
 )
 
@@ -214,25 +212,12 @@ def as_json(status: Status) -> dict[str, Any]:
         "unseen_rows": status.unseen,
         "unaudited_rows": status.unaudited,
         "unknown_due": {"first": round(status.due[0], 3), "last": round(status.due[1], 3)} if status.due else None,
-        "rate": {"minute": _rate_json(status.minute), "overall": _rate_json(status.overall)},
-        "eta": None if status.eta is None else round(status.eta, 3),
-        "reasons": [_reason_json(reason) for reason in status.reasons],
-        "next": next_steps(status),
-    }
-
-
-def _reason_json(reason: Reason) -> dict[str, Any]:
-    return {
-        "state": reason.state,
-        "what": "empresa" if reason.is_empresa else "serie",
-        "count": reason.count,
-        "reason": reason.text,
-        "example": {
-            "row": reason.number,
-            "rfc": reason.rfc,
-            "letra": reason.letra,
-            "tipo_documento": reason.tipo_documento,
+        "rate": {
+            name: rate and rate.to_dict() for name, rate in (("minute", status.minute), ("overall", status.overall))
         },
+        "eta": None if status.eta is None else round(status.eta, 3),
+        "reasons": [reason.to_dict() for reason in status.reasons],
+        "next": next_steps(status),
     }
 
 
@@ -241,14 +226,4 @@ def _numbers(found: Any) -> dict[str, int]:
         "all": sum(found.values()),
         "there": sum(found[state] for state in THERE),
         **{state: found[state] for state in STATES},
-    }
-
-
-def _rate_json(rate: Throughput | None) -> dict[str, float] | None:
-    if rate is None:
-        return None
-    return {
-        "seconds": round(rate.seconds, 3),
-        "empresas": round(rate.empresas, 3),
-        "series": round(rate.series, 3),
     }

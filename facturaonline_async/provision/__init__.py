@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         JournalError,
         JournalInUseError,
     )
+    from facturaonline_async.provision._journal.progress import Reason, Throughput
     from facturaonline_async.provision._journal.protocol import Journal, JournalStore
     from facturaonline_async.provision._plan.builder import ParsedPlan
     from facturaonline_async.provision._plan.models import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
     from facturaonline_async.provision._plan.plan import Plan
     from facturaonline_async.provision._plan.validate import RowCheck, validate
+    from facturaonline_async.provision._progress import Phase, Progress, ProgressSnapshot
     from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
     from facturaonline_async.provision._run import Run, provision
     from facturaonline_async.provision._steps import Step
@@ -39,10 +41,12 @@ else:
             "_engine.recorder": ["StepEvent"],
             "_journal.errors": ["FencedError", "InvalidJournalError", "JournalError", "JournalInUseError"],
             "_journal.protocol": ["Journal", "JournalStore"],
+            "_journal.progress": ["Reason", "Throughput"],
             "_plan.builder": ["ParsedPlan"],
             "_plan.validate": ["RowCheck", "validate"],
             "_plan.models": ["Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"],
             "_plan.plan": ["Plan"],
+            "_progress": ["Phase", "Progress", "ProgressSnapshot"],
             "_report": ["RowOutcome", "RunReport", "SerieOutcome", "State"],
             "_run": ["Run", "provision"],
             "_steps": ["Step"],
@@ -58,11 +62,15 @@ __all__ = [
     "JournalInUseError",
     "JournalStore",
     "ParsedPlan",
+    "Phase",
     "Plan",
     "PlanError",
     "PlanProblem",
     "PlanRow",
     "PlanSerie",
+    "Progress",
+    "ProgressSnapshot",
+    "Reason",
     "RowCheck",
     "RowOutcome",
     "Run",
@@ -71,6 +79,7 @@ __all__ = [
     "State",
     "Step",
     "StepEvent",
+    "Throughput",
     "ValueRow",
     "provision",
     "validate",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from facturaonline_async import bulk
 from facturaonline_async._core.batches import in_batches
@@ -37,6 +38,7 @@ from facturaonline_async.provision._journal.protocol import JournalStore
 from facturaonline_async.provision._journal.writer import SqliteJournalStore
 from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._plan.plan import Plan
+from facturaonline_async.provision._progress import Progress
 from facturaonline_async.provision._report import RowOutcome, RunReport
 from facturaonline_async.provision._steps import NOT_TRIED
 from facturaonline_async.sello._check_in_thread import import_check
@@ -200,6 +202,7 @@ async def provision(
         finally:
             report.seconds = clock() - began
             run.count_rest()
+            run.progress.enter("ended")
 
 
 async def _survey(plan: Plan) -> tuple[set[str], int]:
@@ -235,10 +238,12 @@ class Run:
 
     Attributes:
         report: totals so far; final when the block has ended.
+        progress: the same figures with rate and estimated time, for followers in other tasks.
 
     """
 
     report: RunReport
+    progress: Progress = field(init=False)
     _plan: Plan = field(alias="plan")
     _resumed: Resumed | None = field(alias="resumed")
     _recorder: Recorder = field(alias="recorder")
@@ -250,10 +255,15 @@ class Run:
     _settle_wait: SettleWait | None = field(alias="settle_wait")
     _open: int = field(default=0, init=False)
     _not_started: int = field(default=0, init=False)  # rows without their first start
+    _in_progress: int = field(default=0, init=False)  # rows that are processed at this moment
+    _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
     _audit_task: asyncio.Task[None] | None = field(default=None, init=False)
     _not_counted: set[RowProgress] = field(factory=set, init=False)
     _problem: Exception | None = field(default=None, init=False)
     _outcomes: AsyncIterator[bulk.Outcome[RowProgress, RowOutcome | None]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.progress = Progress(self.report, asyncio.get_running_loop().time, lambda: self.audit_wait)
 
     @property
     def audit_wait(self) -> float:
@@ -268,13 +278,27 @@ class Run:
         """
         return self._settle_wait.caution if self._settle_wait is not None else ""
 
-    def stop(self) -> None:
+    def stop(self) -> Awaitable[None]:
         """Stop the run: send no further create.
 
-        Requests in flight are waited for; then the iteration ends.
+        Requests in flight are waited for; then the iteration ends. The run stops at once, also if the result is not
+        awaited. Await it before the session is closed, in any task: it is done when no create is in flight, and the
+        journal holds all outcomes. Cancelling that wait changes nothing; a run that is cancelled then records its
+        requests in flight as unknown.
+
+        Returns:
+            An object to await, any number of times.
+
         """
         self._stopping.set()
         self._waiting.release()
+        self.progress.enter("stopping")
+        return _Idle(self)
+
+    async def wait_until_idle(self) -> None:
+        """Wait until no row is processed."""
+        while self._in_progress:
+            await self._idle.wait()
 
     async def __aiter__(self) -> AsyncIterator[RowOutcome]:
         clock = asyncio.get_running_loop().time
@@ -282,11 +306,12 @@ class Run:
         async for each in self._outcomes:
             if (row := each.result()) is not None:
                 self._not_counted.discard(each.item)
-                self.report.add(row)
+                self.progress.add(row)
                 done = [row.state, *(serie.state for serie in row.series)]
                 self.report.throughput[int(clock() - began) // _TICK] += sum(state.is_there for state in done)
                 yield row
         if self._audit is not None and self._audit_task is not None and not self._stopping.is_set():
+            self.progress.enter("auditing")
             self.report.audit = await self._audit.finish(self._audit_task)
 
     # ── Rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -305,7 +330,7 @@ class Run:
             tasks.append(self._audit_task)
         try:
             async with bulk.stream(
-                self._rows(), self._process, concurrency=concurrency, stop_on=(JournalError,)
+                self._rows(), self._process_row, concurrency=concurrency, stop_on=(JournalError,)
             ) as outcomes:
                 self._outcomes = outcomes
                 yield
@@ -362,6 +387,16 @@ class Run:
         if self._problem is not None:
             raise self._problem
         return self._waiting.take_ready()
+
+    async def _process_row(self, progress: RowProgress) -> RowOutcome | None:
+        self._in_progress += 1
+        try:
+            return await self._process(progress)
+        finally:
+            self._in_progress -= 1
+            if not self._in_progress:
+                self._idle.set()
+                self._idle.clear()
 
     async def _process(self, progress: RowProgress) -> RowOutcome | None:
         """Advance a row as far as possible; return its outcome, or None if it has to wait."""
@@ -430,10 +465,20 @@ class Run:
         for progress in sorted(self._not_counted, key=lambda progress: progress.row.number):
             if self._resumed is None or progress.is_restored:
                 _explain_unsent(progress)
-                self.report.add(outcome(progress))
+                self.progress.add(outcome(progress))
         if self._resumed is not None:
             self.report.count_all(self._resumed.open)
         self.report.add_not_begun()
+
+
+@frozen
+class _Idle(Awaitable[None]):
+    """The moment at which a stopped run processes no row."""
+
+    _run: Run
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._run.wait_until_idle().__await__()
 
 
 def _explain_unsent(progress: RowProgress) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
 from facturaonline_async._cli import progress
-from facturaonline_async.provision import PlanProblem, RowOutcome, RunReport, SerieOutcome, State
+from facturaonline_async.provision import PlanProblem, Progress, RowOutcome, RunReport, SerieOutcome, State
 
 
 def resumed() -> RunReport:
@@ -18,48 +19,54 @@ def resumed() -> RunReport:
     return report
 
 
+def followed(report: RunReport, clock: Callable[[], float] = lambda: 0.0) -> Progress:
+    return Progress(report, clock, lambda: 0.0)
+
+
 def test_the_bar_of_a_resumed_run_begins_where_the_earlier_one_ended() -> None:
-    bars = progress.bars_of(resumed())
+    bars = progress.bars_of(followed(resumed()).snapshot)
     assert [(task.description, task.completed, task.total) for task in bars.tasks] == [
         ("empresas", 80, 100),
         ("series", 160, 200),
     ]
 
 
-def test_the_estimate_of_a_resumed_run_uses_only_its_own_rows() -> None:
-    """Of 20 rows 10 are done in 10 seconds: the rest takes 10 more."""
+def test_the_bars_show_the_rate_and_the_time_left_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 20 rows with two series each, 10 are done in 10 seconds: the rest takes 10 more."""
     now = 0.0
-    bars = progress.bars_of(resumed(), lambda: now)
-    empresas = bars.tasks[0]
-    bars.start_task(empresas.id)
-    for second in range(11):
-        now = float(second)
-        bars.update(empresas.id, advance=second > 0)
-    assert (empresas.completed, empresas.time_remaining) == (90, 10)
+    run = followed(resumed(), lambda: now)
+    serie = SerieOutcome(letra="F", tipo_documento="factura", state=State.CREATED)
+    with progress.run_bars(run, quiet=False) as redraw:
+        for second in range(1, 11):
+            now = float(second)
+            run.add(RowOutcome(number=second, rfc="AAA010101AA1", state=State.CREATED, series=(serie, serie)))
+        redraw()
+    shown = capsys.readouterr().err.splitlines()
+    (empresas,) = {" ".join(line.split()[-3:]) for line in shown if "90/100" in line}
+    (series,) = {" ".join(line.split()[-2:]) for line in shown if "180/200" in line}
+    assert (empresas, series) == ("90/100 1.0/s 0:00:10", "180/200 2.0/s")
 
 
 def test_progress_includes_the_rows_of_earlier_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    report = resumed()
-    with progress.run_bars(report, quiet=False) as advance:
+    run = followed(resumed())
+    with progress.run_bars(run, quiet=False) as redraw:
         for number in range(20):
-            outcome = RowOutcome(number=number, rfc="AAA010101AA1", state=State.CREATED)
-            report.add(outcome)
-            advance(outcome)
+            run.add(RowOutcome(number=number, rfc="AAA010101AA1", state=State.CREATED))
+            redraw()
     assert "100/100" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.NOT_TRIED, State.UNKNOWN])
 def test_the_bars_count_only_companies_and_series_that_exist(capsys: pytest.CaptureFixture[str], state: State) -> None:
     """A row of which nothing exists is reported, too, and moves no bar."""
-    report = RunReport(planned_empresas=2, planned_series=2)
+    run = followed(RunReport(planned_empresas=2, planned_series=2))
     done, not_done = (
         SerieOutcome(letra="F", tipo_documento="factura", state=each) for each in (State.CREATED, State.NOT_TRIED)
     )
-    with progress.run_bars(report, quiet=False) as advance:
+    with progress.run_bars(run, quiet=False) as redraw:
         for number, each, serie in ((2, State.CREATED, done), (3, state, not_done)):
-            outcome = RowOutcome(number=number, rfc=f"AAA010101AA{number}", state=each, series=(serie,))
-            report.add(outcome)
-            advance(outcome)
+            run.add(RowOutcome(number=number, rfc=f"AAA010101AA{number}", state=each, series=(serie,)))
+            redraw()
     last = re.findall(r"(empresas|series) +\S* *(\d+)/(\d+)", capsys.readouterr().err)[-2:]
     assert last == [("empresas", "1", "2"), ("series", "1", "2")]
 

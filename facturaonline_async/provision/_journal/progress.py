@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
@@ -98,7 +98,7 @@ class Throughput:
     """Rate at which companies and series are finished.
 
     Attributes:
-        seconds: length of the measured time.
+        seconds: length of the measured time, in seconds.
         empresas: companies per second.
         series: series per second.
 
@@ -108,13 +108,17 @@ class Throughput:
     empresas: float
     series: float
 
+    def to_dict(self) -> dict[str, float]:
+        """Return the rate for JSON, with three decimals."""
+        return {name: round(value, 3) for name, value in asdict(self).items()}
+
 
 @frozen(kw_only=True)
 class Reason:
     """Group of companies, or of series, that have the same state for the same reason.
 
     Attributes:
-        state: one of `STATES`.
+        state: value of a `State`, or "intent" while a request is open.
         is_empresa: True if the group holds companies, False if it holds series.
         count: size of the group.
         number: row number of the first one in the plan.
@@ -122,7 +126,7 @@ class Reason:
         letra: letter of the first one; ``""`` for a company.
         tipo_documento: kind of document of the first one; ``""`` for a company.
         text: reason of the first one; the others differ in RFCs and numbers only.
-        group: key of the group; see `alike`.
+        group: key of the group: state, kind, and the reason without what differs.
 
     """
 
@@ -135,6 +139,21 @@ class Reason:
     tipo_documento: str
     text: str
     group: tuple[str, bool, str] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the group for JSON, with the first one as an example."""
+        return {
+            "state": self.state,
+            "what": "empresa" if self.is_empresa else "serie",
+            "count": self.count,
+            "reason": self.text,
+            "example": {
+                "row": self.number,
+                "rfc": self.rfc,
+                "letra": self.letra,
+                "tipo_documento": self.tipo_documento,
+            },
+        }
 
 
 @frozen(kw_only=True)

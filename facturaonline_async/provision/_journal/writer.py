@@ -54,7 +54,6 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import anyio
-import anyio.to_thread
 from attrs import define, frozen
 
 from facturaonline_async._core.once.states import Origin, StepState
@@ -182,12 +181,21 @@ class SqliteJournal:
     async def aclose(self) -> None:
         """Write the remaining jobs and close the file, even if the caller is cancelled.
 
-        Safe to repeat.
+        Cancelling, however often, does not shorten it. Safe to repeat.
         """
         self._is_closed = True
         self._jobs.put(None)
-        with anyio.CancelScope(shield=True):  # nothing is lost if the caller is cancelled
-            await anyio.to_thread.run_sync(self._thread.join)
+        # A future and no task: `asyncio.run` cancels all tasks at its end, and the thread would die with the process.
+        closing = self._loop.run_in_executor(None, self._thread.join)
+        problem: asyncio.CancelledError | None = None
+        with anyio.CancelScope(shield=True):  # a cancelled scope would cancel again and again
+            while not closing.done():
+                try:
+                    await asyncio.shield(closing)
+                except asyncio.CancelledError as cancelled:
+                    problem = cancelled
+        if problem is not None:
+            raise problem
 
     def _write(self) -> None:
         """Execute the jobs, many in one transaction. This is the writer's thread."""

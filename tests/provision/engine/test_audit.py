@@ -190,7 +190,7 @@ async def left(stage: Stage, client: FacturaOnline, plan: Plan, how: str) -> Run
     return under_way.report
 
 
-async def stopped(stop: Callable[[], None], stage: Stage, number: int) -> None:
+async def stopped(stop: Callable[[], object], stage: Stage, number: int) -> None:
     await until(lambda: stage.phases()["done"] == number)
     await asyncio.sleep(5)
     stop()

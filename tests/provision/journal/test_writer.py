@@ -337,7 +337,8 @@ async def test_a_read_only_journal_is_refused(tmp_path: Path, what: str) -> None
 # ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
+async def test_a_close_that_is_cancelled_again_and_again_writes_everything_first(tmp_path: Path) -> None:
+    """A service that shuts down cancels a task, and `asyncio.run` cancels it once more."""
     await begun(tmp_path / "j")
     journal = await opened(tmp_path / "j")
     blocked = asyncio.Event()
@@ -357,7 +358,6 @@ async def test_cancelling_close_releases_the_lock(tmp_path: Path) -> None:
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await closing_it
-    await asyncio.to_thread(journal._thread.join)
     await (await opened(tmp_path / "j")).aclose()
     assert [each.state for each in recorded(tmp_path / "j")] == [StepState.PLANNED, StepState.DONE, StepState.PLANNED]
 
