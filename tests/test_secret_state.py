@@ -95,6 +95,7 @@ VALUES: dict[type, list[Any]] = {
 WITHOUT = {
     *(AttemptEvent, HoldEvent, SessionStats, Rate, RetryPolicy, Serie, PlanSerie, bulk.Outcome),
     *(provision.PlanProblem, provision.RunReport, provision.RowCheck, provision.RowOutcome, provision.SerieOutcome),
+    *(provision.ProgressSnapshot, provision.Reason, provision.Throughput),
     *(provision.Step, provision.StepEvent, sello.Certificado, sello.Finding, sello.CheckReport),
 }
 EACH = [pytest.param(value, id=f"{kind.__name__}-{n}") for kind, made in VALUES.items() for n, value in enumerate(made)]
