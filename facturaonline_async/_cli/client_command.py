@@ -14,9 +14,11 @@ import typer
 from attrs import define
 
 from facturaonline_async._cli import interruption
+from facturaonline_async._cli.database import open_shared
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._messages import Message, message
+from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 from facturaonline_async.config import Credentials
 from facturaonline_async.empresas._models import Empresa
@@ -59,6 +61,7 @@ def run(
     work: Callable[[FacturaOnline], Awaitable[T]],
     *,
     base_url: str | None,
+    database: Secret | None,
     empresa: str | None = None,
     credentials: Credentials | None = None,
     maybe: Message | None = None,
@@ -68,6 +71,7 @@ def run(
     Args:
         work: called with the client.
         base_url: prefix of the API; None: from the environment.
+        database: value of --database.
         empresa: RFC or uid of the company whose keys the client uses; None: those of the environment.
         credentials: keys of the client; None: from the environment.
         maybe: what to say after Ctrl-C while the work may have changed something; None: the work changes nothing.
@@ -80,7 +84,7 @@ def run(
     call = _Call(maybe, message("cli.nothing_changed"))
     with show_warnings():
         try:
-            return interruption.run(call.run(work, base_url, empresa, credentials))
+            return interruption.run(call.run(work, base_url, database, empresa, credentials))
         except typer.Exit:
             sys.stderr.write(f"{message('cli.interrupted').then(call.outcome)}\n")
             raise
@@ -97,13 +101,14 @@ class _Call:
         self,
         work: Callable[[FacturaOnline], Awaitable[T]],
         base_url: str | None,
+        database: Secret | None,
         empresa: str | None,
         credentials: Credentials | None,
     ) -> T:
         """Connect, run the work, and note whether the change is done."""
         from facturaonline_async.client import connect  # noqa: PLC0415  # help and completion need no aiohttp
 
-        async with connect(credentials, base_url=base_url) as main:
+        async with open_shared(database) as shared, connect(credentials, base_url=base_url, shared=shared) as main:
             client = main if empresa is None else await _client_of(main, empresa)
             if self.maybe is None:
                 return await work(client)

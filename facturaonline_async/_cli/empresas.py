@@ -14,6 +14,7 @@ import typer
 from facturaonline_async._cli import client_command, empresa_options as options, output
 from facturaonline_async._cli.client_command import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import message
@@ -37,6 +38,7 @@ def list_(
         str | None, typer.Option(metavar="TEXT", help="Only companies whose name contains this text.")
     ] = None,
     base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """List the companies of the account, without their API keys.
@@ -51,7 +53,9 @@ def list_(
     empresas = [
         each
         for each in client_command.run(
-            lambda client: client.empresas.list(rfc=rfc, razon_social=razon_social), base_url=base_url
+            lambda client: client.empresas.list(rfc=rfc, razon_social=razon_social),
+            base_url=base_url,
+            database=database,
         )
         if (rfc is None or normalize_rfc(each.rfc) == rfc)
         and (razon_social is None or fold(razon_social) in fold(each.razon_social))
@@ -66,6 +70,7 @@ def get(
         typer.Option(metavar="FILE", help="Write the company's API keys to this new file (mode 0600)."),
     ] = None,
     base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one company.
@@ -81,7 +86,7 @@ def get(
     if keys_out is not None and os.path.lexists(keys_out):
         raise _exists(keys_out)
 
-    empresa = client_command.run(lambda client: client.empresas.get(uid), base_url=base_url)
+    empresa = client_command.run(lambda client: client.empresas.get(uid), base_url=base_url, database=database)
     if keys_out is not None:
         _write_keys(client_command.own_credentials(client_command.check_uid(empresa, uid)), keys_out)
         written = message("cli.keys_written", rfc=printable(empresa.rfc), path=printable_path(keys_out))
@@ -89,18 +94,21 @@ def get(
     output.print_one(empresa, json=as_json)
 
 
-def current(base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def current(base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Show the company of the keys in the environment.
 
     Examples:
       facturaonline empresas current
     """
-    output.print_one(client_command.run(lambda client: client.empresas.current(), base_url=base_url), json=as_json)
+    output.print_one(
+        client_command.run(lambda client: client.empresas.current(), base_url=base_url, database=database), json=as_json
+    )
 
 
 def find(
     rfc: Annotated[str, typer.Argument(metavar="RFC", show_default=False, help="RFC, in upper or lower case.")],
     base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the company with this RFC.
@@ -110,7 +118,9 @@ def find(
     Examples:
       facturaonline empresas find EKU9003173C9
     """
-    if (empresa := client_command.run(lambda client: client.empresas.find(rfc), base_url=base_url)) is None:
+    if (
+        empresa := client_command.run(lambda client: client.empresas.find(rfc), base_url=base_url, database=database)
+    ) is None:
         raise NotFoundError(message("cli.empresa_not_found", rfc=normalize_rfc(rfc)))
     output.print_one(empresa, json=as_json)
 
@@ -150,6 +160,7 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
         smtp_encryption: Annotated[str | None, options.SMTP_ENCRYPTION] = None,
         password_stdin: options.PasswordStdin = False,
         base_url: BaseUrl = None,
+        database: DatabaseUrl = None,
         as_json: AsJson = False,
     ) -> None:
         client_command.check_environment(base_url)
@@ -195,6 +206,7 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
         empresa = client_command.run(
             lambda client: send(client, nueva),
             base_url=base_url,
+            database=database,
             maybe=message("cli.empresa_maybe_created", rfc=nueva.rfc),
         )
         output.print_one(empresa, json=as_json)
@@ -267,6 +279,7 @@ def update(
     smtp_encryption: Annotated[str | None, options.SMTP_ENCRYPTION] = None,
     password_stdin: options.PasswordStdin = False,
     base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Change the given attributes of a company, and no others.
@@ -321,12 +334,15 @@ def update(
     empresa = client_command.run(
         lambda client: client.empresas.update(uid, cambios),
         base_url=base_url,
+        database=database,
         maybe=message("cli.empresa_maybe_changed", uid=uid),
     )
     output.print_one(empresa, json=as_json)
 
 
-def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def delete(
+    uid: Uid, yes: Yes = False, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+) -> None:
     """Delete a company, after a confirmation.
 
     Examples:
@@ -339,13 +355,13 @@ def delete(uid: Uid, yes: Yes = False, base_url: BaseUrl = None, as_json: AsJson
 
     # The question is asked outside the event loop: it may take minutes.
     empresa = client_command.check_uid(
-        client_command.run(lambda client: client.empresas.get(uid), base_url=base_url), uid
+        client_command.run(lambda client: client.empresas.get(uid), base_url=base_url, database=database), uid
     )
     name = message("cli.empresa_name", rfc=empresa.rfc, razon_social=empresa.razon_social, uid=empresa.uid)
     client_command.confirm(yes, message("cli.empresa_delete", empresa=name))
 
     maybe = message("cli.empresa_maybe_deleted", empresa=name)
-    client_command.run(lambda client: client.empresas.delete(uid), base_url=base_url, maybe=maybe)
+    client_command.run(lambda client: client.empresas.delete(uid), base_url=base_url, database=database, maybe=maybe)
     if as_json:
         output.print_one(empresa, json=True)
     else:

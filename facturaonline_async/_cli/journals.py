@@ -15,7 +15,7 @@ from facturaonline_async.errors import InvalidInputError
 if TYPE_CHECKING:
     from facturaonline_async.provision._journal.progress import JournalReader
 
-__all__ = ["DatabaseUrl", "JournalName", "RunName", "find_journal", "run_in_database"]
+__all__ = ["JournalName", "RunName", "find_journal", "run_in_database"]
 
 _PREFIX: Final = "pg:"
 
@@ -26,18 +26,6 @@ JournalName = Annotated[
 RunName = Annotated[
     str | None, typer.Option("--run", metavar="NAME", help="Name of a run in a database, in place of JOURNAL.")
 ]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help=(
-            "postgresql://user:password@host:port/database; else FACTURAONLINE_DATABASE_URL. Other users of this "
-            "machine can see a password in an option."
-        ),
-        show_default=False,
-    ),
-]
 
 
 def run_in_database(journal: Path) -> str | None:
@@ -46,7 +34,7 @@ def run_in_database(journal: Path) -> str | None:
     return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else None
 
 
-def find_journal(journal: Path | None, run: str | None, database: str | None) -> Path | JournalReader:
+def find_journal(journal: Path | None, run: str | None, database: Secret | None) -> Path | JournalReader:
     """Return the file of a journal, or what reads it in a database.
 
     Args:
@@ -68,4 +56,4 @@ def find_journal(journal: Path | None, run: str | None, database: str | None) ->
     assert run is not None  # noqa: S101  # one of both is given
     from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
 
-    return RunReader(None if database is None else Secret(database), run)
+    return RunReader(database, run)

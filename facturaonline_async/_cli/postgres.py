@@ -11,7 +11,9 @@ import typer
 from facturaonline_async._cli import client_command, interruption, output
 from facturaonline_async._cli.client_command import AsJson
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._messages import Message, message
+from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 
 if TYPE_CHECKING:
@@ -22,17 +24,6 @@ __all__ = ["app"]
 
 T = TypeVar("T")
 
-OfDatabase = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        help=(
-            "postgresql://user:password@host:port/database; else FACTURAONLINE_DATABASE_URL, else PGHOST and the like. "
-            "Other users of this machine can see a password in an option."
-        ),
-    ),
-]
 Grant = Annotated[
     list[str],
     typer.Option(metavar="ROLE", help="Let this role use the schema. Give it several times for several roles."),
@@ -43,7 +34,7 @@ _SECONDS: Final = 10.0
 _WIDTH: Final = 10
 
 
-def install(database: OfDatabase = None, grant: Grant = [], yes: Yes = False) -> None:  # noqa: B006  # typer copies it
+def install(database: DatabaseUrl = None, grant: Grant = [], yes: Yes = False) -> None:  # noqa: B006  # typer copies it
     """Install the schema facturaonline in a database.
 
     Whoever runs it needs the right to create a schema there. It installs nothing twice: on a database that has the
@@ -55,7 +46,7 @@ def install(database: OfDatabase = None, grant: Grant = [], yes: Yes = False) ->
     _change(database, grant, yes=yes, is_new=True)
 
 
-def upgrade(database: OfDatabase = None, yes: Yes = False) -> None:
+def upgrade(database: DatabaseUrl = None, yes: Yes = False) -> None:
     """Bring the schema facturaonline up to date.
 
     Processes of an older version of the library go on working meanwhile, and afterwards.
@@ -66,7 +57,7 @@ def upgrade(database: OfDatabase = None, yes: Yes = False) -> None:
     _change(database, [], yes=yes, is_new=False)
 
 
-def status(database: OfDatabase = None, as_json: AsJson = False) -> None:
+def status(database: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Show what a database has, and whether this version of the library can use it.
 
     The exit code is 1 if it cannot.
@@ -97,7 +88,7 @@ def status(database: OfDatabase = None, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if is_usable else 1)
 
 
-def restored(database: OfDatabase = None, yes: Yes = False) -> None:
+def restored(database: DatabaseUrl = None, yes: Yes = False) -> None:
     """Say that the record of creates is older than the companies and series.
 
     Type it after a dump was restored into the database, or rows were deleted. Every create then waits for the settle
@@ -131,7 +122,7 @@ app: typer.Typer = command_group(
 _UNCHANGED: Final = message("cli.nothing_changed")
 
 
-def _run(url: str | None, work: Callable[[Database], Awaitable[T]]) -> tuple[T, str]:
+def _run(url: Secret | None, work: Callable[[Database], Awaitable[T]]) -> tuple[T, str]:
     """Run some work with the database; return its result, and the server's address."""
     from facturaonline_async.postgres._postgres import open_database  # noqa: PLC0415  # help needs no driver
 
@@ -149,7 +140,7 @@ async def _installed(database: Database) -> Installed:
     return await _schema.read_installed(database)
 
 
-def _change(url: str | None, roles: list[str], *, yes: bool, is_new: bool) -> None:
+def _change(url: Secret | None, roles: list[str], *, yes: bool, is_new: bool) -> None:
     """Install or upgrade the schema, after a question."""
     from facturaonline_async.postgres import _schema  # noqa: PLC0415  # help needs no driver
 

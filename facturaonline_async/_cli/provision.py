@@ -20,9 +20,12 @@ from rich.console import Console
 from facturaonline_async._cli import interruption, output, progress
 from facturaonline_async._cli.client_command import check_environment
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.database import DatabaseUrl, open_shared
+from facturaonline_async._cli.journals import find_journal, run_in_database
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -43,7 +46,9 @@ from facturaonline_async.provision._journal.reader import open_to_read, read_cre
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
-    from facturaonline_async.provision import Run
+    from facturaonline_async.postgres import Postgres
+    from facturaonline_async.provision import JournalStore, Run
+    from facturaonline_async.provision._journal.progress import JournalReader
 
 __all__ = ["app", "check", "command"]
 
@@ -86,11 +91,12 @@ def command(
     journal: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Record everything in this file before it is sent, and resume from it.",
+            metavar="FILE|pg:RUN",
+            help="Record everything before it is sent, and resume from it: a file, or a run in the database.",
             show_default=False,
         ),
     ] = None,
+    database: DatabaseUrl = None,
     settle: Annotated[
         float | None,
         typer.Option(
@@ -144,6 +150,9 @@ def command(
     At the end, the run waits for the settle time (150 s after the last create) and lists the created rows once more, to
     find duplicates. --no-audit skips that.
 
+    With a database, all processes that have it keep the rates together and create nothing twice; the run says where it
+    is. With --journal pg:RUN any machine can resume the run.
+
     With --journal you can end a run at any time (Ctrl-C, a crash): the same command resumes it and creates nothing
     twice. You may correct failed rows in the plan and add rows. See "facturaonline status FILE". Without a journal,
     wait three minutes before you run the same plan again: the API's lists may show new rows late, and the run would
@@ -159,9 +168,13 @@ def command(
     """
     if use_emulator and base_url:
         raise typer.BadParameter(message("cli.emulator_and_base_url"))
+    run = None if journal is None else run_in_database(journal)
+    if use_emulator and (database is not None or run is not None):
+        raise typer.BadParameter(message("cli.emulator_and_database"))
+    file = journal if run is None else None
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
-    if journal is not None and same_file(journal, [plan]):
-        raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(journal)), field="journal")
+    if file is not None and same_file(file, [plan]):
+        raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
     parsed = _parse(plan, any_tipo=any_tipo, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
@@ -169,10 +182,10 @@ def command(
         interruption.run(checked)
         return
     read = Plan.of(parsed)
-    if journal is not None and same_file(journal, read.files()):
-        raise InvalidInputError(message("cli.journal_is_in_the_plan", path=printable_path(journal)), field="journal")
+    if file is not None and same_file(file, read.files()):
+        raise InvalidInputError(message("cli.journal_is_in_the_plan", path=printable_path(file)), field="journal")
     if keys_out is not None:
-        _refuse_as_keys_out(keys_out, plan, read, journal)
+        _refuse_as_keys_out(keys_out, plan, read, file)
     if not use_emulator:
         check_environment(base_url, or_emulator=True)
     config = Config(
@@ -194,8 +207,10 @@ def command(
         use_emulator=use_emulator,
         as_json=as_json,
         keys_out=keys_out,
+        journal=file,
+        run_name=run,
+        database=database,
         options={
-            "journal": journal,
             "concurrency": concurrency,
             "settle": _EMULATOR_SETTLE if settle is None and use_emulator else settle,
             "existing": existing,
@@ -288,7 +303,7 @@ def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
     ]
 
 
-@attrs.frozen
+@attrs.define
 class _Job:
     """One run of the command."""
 
@@ -297,7 +312,11 @@ class _Job:
     use_emulator: bool
     as_json: bool
     keys_out: Path | None
+    journal: Path | None
+    run_name: str | None
+    database: Secret | None
     options: dict[str, Any]
+    address: str | None = attrs.field(default=None, init=False)
     rows: list[RowOutcome] = attrs.field(factory=list, init=False)
     warnings: list[PlanProblem] = attrs.field(factory=list, init=False)
 
@@ -310,8 +329,9 @@ class _Job:
             keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
             try:
                 async with (
-                    _client(self.config, use_emulator=self.use_emulator, journal=self.options["journal"]) as client,
-                    provision(client, self.plan, **self.options) as run,
+                    self._shared() as pg,
+                    self._client(pg) as client,
+                    provision(client, self.plan, journal=self._journal(pg), **self.options) as run,
                 ):
                     report = run.report
                     if run.caution:
@@ -319,7 +339,7 @@ class _Job:
                     with interruption.interruptible(run.stop) as interrupt:
                         await self._follow(run, keys)
                         if keys is not None and not interrupt.is_wanted:
-                            await _add_missing_keys(keys, client, self.options["journal"])
+                            await self._add_missing_keys(keys, client)
                     report.seconds = run.report.seconds
             except asyncio.CancelledError:
                 if report is not None:
@@ -333,6 +353,54 @@ class _Job:
         if interrupt.is_wanted:
             raise asyncio.CancelledError
         return report
+
+    @asynccontextmanager
+    async def _shared(self) -> AsyncIterator[Postgres | None]:
+        """Open the database of the run, if it has one, and say where it is."""
+        if self.use_emulator:  # no other process has it
+            yield None
+            return
+        async with open_shared(self.database, is_needed=self.run_name is not None) as pg:
+            if pg is not None:
+                self.address = pg.address
+                if not self.as_json:
+                    text = message("cli.shared", address=pg.address)
+                    if self.run_name is not None:
+                        text = message("cli.shared_with_journal", address=pg.address, run=self.run_name)
+                    sys.stderr.write(f"{printable(text)}\n")
+            yield pg
+
+    @asynccontextmanager
+    async def _client(self, shared: Postgres | None) -> AsyncIterator[FacturaOnline]:
+        from facturaonline_async.client import connect  # noqa: PLC0415  # imports aiohttp
+
+        if not self.use_emulator:
+            async with connect(config=self.config, shared=shared) as client:
+                yield client
+            return
+        from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
+
+        state_file = None if self.journal is None else _state_file(self.journal)
+        async with (
+            Emulator(log_limit=0, state_file=state_file) as emulator,
+            connect(emulator.credentials, base_url=emulator.base_url, config=self.config) as client,
+        ):
+            yield client
+
+    def _journal(self, pg: Postgres | None) -> Path | JournalStore | None:
+        return self.journal if pg is None or self.run_name is None else pg.journal(self.run_name)
+
+    async def _add_missing_keys(self, keys: KeysFile, client: FacturaOnline) -> None:
+        """Add the keys of companies that earlier runs created but did not write."""
+        from facturaonline_async import bulk  # noqa: PLC0415  # imports aiohttp
+
+        if self.journal is None and self.run_name is None:
+            return
+        journal = find_journal(self.journal, self.run_name, None if self.run_name is None else self.database)
+        created = await asyncio.to_thread(_read_created, journal)
+        left = [(rfc, uid) for rfc, uid in created if rfc not in keys.rfcs]
+        for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):
+            keys.add(*each.item, each.result().credentials)
 
     async def _follow(self, run: Run, keys: KeysFile | None) -> None:
         with progress.run_bars(run.progress, quiet=self.as_json) as redraw:
@@ -357,6 +425,7 @@ class _Job:
             {
                 "complete": report.is_complete,
                 "interrupted": interrupted,
+                "database": self.address,
                 "seconds": round(report.seconds, 3),
                 "empresas": _counts(report.planned_empresas, report.empresas, report.earlier_empresas),
                 "series": _counts(report.planned_series, report.series, report.earlier_series),
@@ -368,16 +437,13 @@ class _Job:
         )
 
 
-async def _add_missing_keys(keys: KeysFile, client: FacturaOnline, journal: Path | None) -> None:
-    """Add the keys of companies that earlier runs created but did not write."""
-    from facturaonline_async import bulk  # noqa: PLC0415  # imports aiohttp
-
-    if journal is None:
-        return
-    with open_to_read(journal) as connection:
-        left = [(rfc, uid) for rfc, uid in read_created(connection) if rfc not in keys.rfcs]
-    for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):
-        keys.add(*each.item, each.result().credentials)
+def _read_created(journal: Path | JournalReader) -> list[tuple[str, str]]:
+    """Return RFC and uid of the companies that the runs of a journal created."""
+    if isinstance(journal, Path):
+        with open_to_read(journal) as connection:
+            return list(read_created(connection))
+    with journal.open_snapshot() as (_, connection):
+        return list(read_created(connection))
 
 
 def _state_file(journal: Path) -> Path:
@@ -395,23 +461,6 @@ def _state_file(journal: Path) -> Path:
             field="journal",
         )
     return file
-
-
-@asynccontextmanager
-async def _client(config: Config, *, use_emulator: bool, journal: Path | None) -> AsyncIterator[FacturaOnline]:
-    from facturaonline_async.client import connect  # noqa: PLC0415  # imports aiohttp
-
-    if not use_emulator:
-        async with connect(config=config) as client:
-            yield client
-        return
-    from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
-
-    async with (
-        Emulator(log_limit=0, state_file=_state_file(journal) if journal is not None else None) as emulator,
-        connect(emulator.credentials, base_url=emulator.base_url, config=config) as client,
-    ):
-        yield client
 
 
 def _row(outcome: RowOutcome) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from facturaonline_async._cli import output, report_html, status
 from facturaonline_async._cli.command_groups import single_command
-from facturaonline_async._cli.journals import DatabaseUrl, JournalName, RunName, find_journal
+from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.journals import JournalName, RunName, find_journal
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
 from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
 from facturaonline_async._messages import message

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
+from facturaonline_async.postgres._environment import is_database_named
 from facturaonline_async.provision._journal.completeness import side_file
 from facturaonline_async.provision._journal.progress import Reason, Status
 from facturaonline_async.provision._journal.reader import RunInfo
@@ -142,4 +143,6 @@ def _provision_command(status: Status) -> str:
     words = ["facturaonline provision PLAN --journal", shlex.quote(printable(status.name))]
     if status.path is not None and side_file(status.path.resolve(), ".emulator").exists():
         words.append("--emulator")
+    if status.path is None and not is_database_named():
+        words += ["--database", "URL"]
     return " ".join(words)

@@ -14,7 +14,7 @@ from rich.text import Text
 from facturaonline_async._cli import client_command, interruption, output
 from facturaonline_async._cli.client_command import AsJson, Yes
 from facturaonline_async._cli.command_groups import command_group
-from facturaonline_async._cli.journals import DatabaseUrl
+from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.run_texts import format_moment, format_timestamp
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
@@ -86,11 +86,11 @@ app: typer.Typer = command_group(
 )
 
 
-def _run(url: str | None, work: Callable[[Postgres], Awaitable[T]]) -> T:
+def _run(url: Secret | None, work: Callable[[Postgres], Awaitable[T]]) -> T:
     from facturaonline_async.postgres import Postgres  # noqa: PLC0415  # help needs no driver
 
     async def main() -> T:
-        async with Postgres(None if url is None else Secret(url), connections=1) as pg:
+        async with Postgres(url, connections=1) as pg:
             return await work(pg)
 
     return interruption.run(main(), interrupted=message("cli.interrupted"))

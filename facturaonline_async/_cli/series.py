@@ -10,7 +10,9 @@ import typer
 from facturaonline_async._cli import client_command, output
 from facturaonline_async._cli.client_command import AsJson, BaseUrl, Uid, Yes
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._messages import message
+from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 from facturaonline_async.config import Credentials
 from facturaonline_async.errors import InvalidInputError
@@ -42,25 +44,34 @@ Folio = Annotated[
 _COLUMNS: Final = ("uid", "letra", "tipo_documento", "descripcion", "estatus")
 
 
-def list_(empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def list_(
+    empresa: OfEmpresa = None, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+) -> None:
     """List all series of a company.
 
     Examples:
       facturaonline series list
       facturaonline series list --empresa EKU9003173C9 --json
     """
-    series = client_command.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
+    series = client_command.run(
+        lambda client: client.series.list(), base_url=base_url, database=database, empresa=empresa
+    )
     output.print_many(series, _COLUMNS, nothing=message("cli.no_series"), json=as_json)
 
 
-def get(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def get(
+    uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+) -> None:
     """Show one serie.
 
     Examples:
       facturaonline series get 19846
     """
     output.print_one(
-        client_command.run(lambda client: client.series.get(uid), base_url=base_url, empresa=empresa), json=as_json
+        client_command.run(
+            lambda client: client.series.get(uid), base_url=base_url, database=database, empresa=empresa
+        ),
+        json=as_json,
     )
 
 
@@ -71,6 +82,7 @@ def create(
     any_tipo: AnyTipo = False,
     empresa: OfEmpresa = None,
     base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Create an active serie, without looking for an existing one first.
@@ -83,10 +95,11 @@ def create(
 
     The exit code is 3 if the outcome is unknown: the serie may exist. Run list before you repeat the command.
     """
-    wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
+    wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, database=database, empresa=empresa)
     client_command.run(
         lambda client: client.series.create(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
+        database=database,
         empresa=empresa,
         maybe=message("cli.serie_maybe_created", letra=letra, tipo_documento=tipo),
     )
@@ -103,27 +116,31 @@ def ensure(
     any_tipo: AnyTipo = False,
     empresa: OfEmpresa = None,
     base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the serie with this letra and tipo, or create it if there is none.
 
     An existing serie is not changed: a paused one stays paused, and the folio counts only at creation. The command can
-    be repeated, but not run twice at the same time.
+    be repeated, but not run twice at the same time, unless the processes share a database.
 
     Examples:
       facturaonline series ensure --letra F --tipo factura --empresa EKU9003173C9
     """
-    wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, empresa=empresa)
+    wanted = _tipo(tipo, any_tipo=any_tipo, base_url=base_url, database=database, empresa=empresa)
     serie = client_command.run(
         lambda client: client.series.ensure(letra=letra, tipo_documento=wanted, folio=folio),
         base_url=base_url,
+        database=database,
         empresa=empresa,
         maybe=message("cli.serie_maybe_created", letra=letra, tipo_documento=tipo),
     )
     output.print_one(serie, json=as_json)
 
 
-def activate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def activate(
+    uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+) -> None:
     """Activate a paused serie.
 
     Examples:
@@ -132,13 +149,16 @@ def activate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_j
     client_command.run(
         lambda client: client.series.activate(uid),
         base_url=base_url,
+        database=database,
         empresa=empresa,
         maybe=message("cli.serie_maybe_activated", uid=uid),
     )
     _print_state(uid, is_active=True, as_json=as_json)
 
 
-def deactivate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+def deactivate(
+    uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+) -> None:
     """Pause a serie; activate makes it usable again.
 
     Examples:
@@ -147,6 +167,7 @@ def deactivate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as
     client_command.run(
         lambda client: client.series.deactivate(uid),
         base_url=base_url,
+        database=database,
         empresa=empresa,
         maybe=message("cli.serie_maybe_paused", uid=uid),
     )
@@ -154,7 +175,12 @@ def deactivate(uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, as
 
 
 def delete(
-    uid: Uid, yes: Yes = False, empresa: OfEmpresa = None, base_url: BaseUrl = None, as_json: AsJson = False
+    uid: Uid,
+    yes: Yes = False,
+    empresa: OfEmpresa = None,
+    base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Delete a serie, after a confirmation.
 
@@ -168,7 +194,7 @@ def delete(
 
     # The question is asked outside the event loop: it may take minutes. Both calls use the same keys.
     credentials, serie = client_command.run(
-        lambda client: _read_with_keys(client, uid), base_url=base_url, empresa=empresa
+        lambda client: _read_with_keys(client, uid), base_url=base_url, database=database, empresa=empresa
     )
     name = message(
         "cli.serie_name",
@@ -182,6 +208,7 @@ def delete(
     client_command.run(
         lambda client: client.series.delete(uid),
         base_url=base_url,
+        database=database,
         credentials=credentials,
         maybe=message("cli.serie_maybe_deleted", serie=name),
     )
@@ -207,7 +234,7 @@ async def _read_with_keys(client: FacturaOnline, uid: str) -> tuple[Credentials,
     return client.credentials, client_command.check_uid(await client.series.get(uid), uid)
 
 
-def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | None) -> str:
+def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, database: Secret | None, empresa: str | None) -> str:
     """Return the tipo_documento to send.
 
     One that looks misspelt is accepted if the account has a serie of it: the catalogue may be incomplete.
@@ -221,7 +248,9 @@ def _tipo(tipo: str, *, any_tipo: bool, base_url: str | None, empresa: str | Non
         if tipo.strip() not in TIPOS_DOCUMENTO:
             sys.stderr.write(printable(message("cli.tipo_documento_undocumented", tipo_documento=tipo)) + "\n")
         return TipoDocumento.other(tipo)
-    series = client_command.run(lambda client: client.series.list(), base_url=base_url, empresa=empresa)
+    series = client_command.run(
+        lambda client: client.series.list(), base_url=base_url, database=database, empresa=empresa
+    )
     if any(serie.key[1] == key_part(tipo) for serie in series):
         return TipoDocumento.other(tipo)
     text = message("series.misspelt_tipo", value=f"{tipo!r:.80}", meant=found.meant.value)

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from facturaonline_async._cli import output
 from facturaonline_async._cli.command_groups import single_command
-from facturaonline_async._cli.journals import DatabaseUrl, JournalName, RunName, find_journal
+from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.journals import JournalName, RunName, find_journal
 from facturaonline_async._cli.run_texts import (
     format_duration,
     format_example,

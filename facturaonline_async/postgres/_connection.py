@@ -231,6 +231,7 @@ class Database:
 
     Attributes:
         address: Host and port of the last connection.
+        name: Name of the database, as the last connection has it.
 
     """
 
@@ -249,6 +250,7 @@ class Database:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._slots = _Slots(connections)
         self.address: str = ""
+        self.name: str = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._is_open = False
@@ -380,6 +382,7 @@ class Database:
             raise cancelled.with_traceback(None) from None  # psycopg's frames hold the password
         guard(connection)
         self.address = f"{connection.info.host}:{connection.info.port}"
+        self.name = connection.info.dbname
         return connection
 
     async def _close_idle(self) -> None:

@@ -20,6 +20,7 @@ from facturaonline_async.events import OutageEvent
 from facturaonline_async.postgres import _schema
 from facturaonline_async.postgres._connection import Database, read_url
 from facturaonline_async.postgres._creates import PostgresCreates
+from facturaonline_async.postgres._environment import VARIABLE, is_database_named
 from facturaonline_async.postgres._quota import OnOutage, PostgresQuota, Share
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ __all__ = ["Postgres", "open_database"]
 _LONGEST_NAME: Final = 200
 """Maximum length of a run's name, in bytes."""
 _SHORTEST_LEASE: Final = 3.0
-_VARIABLE: Final = "FACTURAONLINE_DATABASE_URL"
 
 
 class Postgres:
@@ -74,6 +74,11 @@ class Postgres:
 
     def __repr__(self) -> str:
         return f"<Postgres {vars(self).get('_database')!r}>"  # also for the traceback of __init__
+
+    @property
+    def address(self) -> str:
+        """Address of the last connection, as ``host:port/database``, or ``""``."""
+        return f"{self._database.address}/{self._database.name}" if self._database.address else ""
 
     @property
     def quota(self) -> SharedQuota:
@@ -210,8 +215,8 @@ def _check(on_outage: object, connections: object, timeout: object) -> None:
 
 def _url() -> str:
     """Return the URL of the environment, or "" if libpq reads the environment."""
-    if url := os.environ.get(_VARIABLE):
+    if url := os.environ.get(VARIABLE):
         return url
-    if any(os.environ.get(name) for name in ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")):
+    if is_database_named():
         return ""
     raise InvalidInputError(message("postgres.no_database"), field="url")

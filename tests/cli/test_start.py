@@ -17,9 +17,9 @@ from facturaonline_async._cli.app import app
 SLOW = {"aiohttp", "anyio", "asyncio", "attrs", "cattrs", "cryptography", "jinja2", "msgspec", "sqlite3", "ssl"}
 
 #: What only calls, runs and certificates need, and takes long. msgspec takes a twentieth of what aiohttp takes.
-WORK = {"aiohttp", "cattrs", "cryptography", "jinja2"}
+WORK = {"aiohttp", "cattrs", "cryptography", "jinja2", "psycopg"}
 
-COMMANDS = ("provision", "status", "report", "emulator", "plan", "sello", "postgres", "empresas", "series")
+COMMANDS = ("provision", "status", "report", "runs", "emulator", "plan", "sello", "postgres", "empresas", "series")
 
 
 MAIN = "from facturaonline_async._cli import main; main()"
@@ -60,6 +60,18 @@ def test_the_help_of_a_command_is_printed_without_what_its_work_needs(name: str)
     shown, modules = run([name, "--help"])
     assert f"Usage: facturaonline {name} " in shown
     assert modules & WORK == set()
+
+
+def test_a_command_without_a_database_imports_no_driver() -> None:
+    code = (
+        "import os; os.environ |= {'FACTURAONLINE_API_KEY': 'a', 'FACTURAONLINE_SECRET_KEY': 'b', "
+        f"'FACTURAONLINE_BASE_URL': 'http://127.0.0.1:9/api'}}; {MAIN}"
+    )
+    _, modules = run(["series", "list"], code)
+    assert "aiohttp" in modules
+    assert {name for name in modules if name.startswith(("psycopg", "facturaonline_async.postgres."))} == {
+        "facturaonline_async.postgres._environment"
+    }
 
 
 def test_a_wrong_name_of_a_command_imports_no_module_of_a_command() -> None:

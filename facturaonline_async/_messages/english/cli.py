@@ -51,6 +51,14 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     # Options and the environment.
     "cli.rate_malformed": "give CALLS/SECONDS, such as 20/1",
     "cli.emulator_and_base_url": "--emulator and --base-url exclude each other",
+    "cli.emulator_and_database": (
+        "--emulator belongs to this run alone: leave out --database and pg:RUN, or start facturaonline emulator"
+    ),
+    "cli.database_variable_missing": "{variable} is not set: set it to the URL of the database",
+    "cli.shared": "Rates and creates are shared through the database {address}.",
+    "cli.shared_with_journal": (
+        "Rates and creates are shared through the database {address}, which also has the journal of the run {run}."
+    ),
     "cli.options_belong_together": "{options} belong together: give all of them, or none",
     "cli.nothing_to_change": "there is nothing to change: give at least one option, such as --email",
     "cli.options_of_a_plan": "a plan has its own RFCs, kinds and passwords: leave out the options for them",

@@ -1,0 +1,134 @@
+"""Commands that share rates, creates and journals with other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import shlex
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from facturaonline_async.postgres import Postgres
+from facturaonline_async.testing import Emulator, Fault
+from tests.cli.test_app import Ran, plan, run
+from tests.postgres.servers import database_of
+from tests.postgres.sql import Sql
+
+pytestmark = pytest.mark.postgres
+
+PASSWORD = "a-password-of-the-database"
+SHARED = ("--settle", "150", "--no-audit")
+
+
+def uri(url: str) -> str:
+    """Return the URL of a database, with a password that its server does not ask for."""
+    parts = conninfo_to_dict(url)
+    return f"postgresql://{parts['user']}:{PASSWORD}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+
+
+def place(url: str) -> str:
+    """Return what people read about the database."""
+    parts = conninfo_to_dict(url)
+    return f"{parts['host']}:{parts['port']}/{parts['dbname']}"
+
+
+async def create_serie(emulator: Emulator, letra: str, *options: str, **env: str) -> Ran:
+    ran = await run("series", "create", "--letra", letra, "--tipo", "factura", *options, emulator=emulator, env=env)
+    assert ran.code == 0, ran.err
+    return ran
+
+
+def shared(sql: Sql) -> tuple[int, int]:
+    """Return how many windows and how many creates the database has."""
+    [(windows, creates)] = sql(
+        "SELECT (SELECT count(*) FROM facturaonline.windows), (SELECT count(*) FROM facturaonline.creates)"
+    )
+    return windows, creates
+
+
+async def test_a_variable_makes_a_command_share_rates_and_creates(url: str, sql: Sql, emulator: Emulator) -> None:
+    await create_serie(emulator, "A", DATABASE_URL=url)
+    assert shared(sql) == (0, 0)
+    await create_serie(emulator, "B", FACTURAONLINE_DATABASE_URL=url)
+    assert shared(sql) == (1, 1)
+
+
+async def test_an_option_makes_a_command_share(url: str, sql: Sql, emulator: Emulator) -> None:
+    await create_serie(emulator, "A", "--database", url)
+    assert shared(sql) == (1, 1)
+    await create_serie(emulator, "B", "--database", "env:DATABASE_URL", DATABASE_URL=url)
+    assert shared(sql) == (1, 2)
+
+
+async def test_a_variable_that_is_not_set_is_named(emulator: Emulator) -> None:
+    ran = await run("series", "list", "--database", "env:NO_SUCH_URL", emulator=emulator)
+    assert (ran.code, "NO_SUCH_URL is not set" in ran.err) == (2, True)
+
+
+async def test_commands_at_the_same_time_create_a_serie_once(url: str) -> None:
+    arguments = "series", "ensure", "--letra", "A", "--tipo", "factura", "--database", url
+    async with Emulator(list_lag=1) as emulator:
+        ran = await asyncio.gather(*(run(*arguments, emulator=emulator) for _ in range(4)))
+        assert [each.code for each in ran] == [0] * 4, [each.err for each in ran]
+        assert emulator.count("series.create") == 1
+
+
+async def test_a_run_says_which_database_it_shares_and_not_the_password(
+    url: str, sql: Sql, emulator: Emulator, tmp_path: Path
+) -> None:
+    arguments = "provision", plan(tmp_path, 2), "--journal", tmp_path / "j", *SHARED
+    ran = await run(*arguments, emulator=emulator, env={"FACTURAONLINE_DATABASE_URL": uri(url)})
+    assert (ran.code, f"are shared through the database {place(url)}." in ran.err) == (0, True), ran.err
+    assert PASSWORD not in ran.out + ran.err
+    assert shared(sql)[1] == 6
+
+
+async def test_a_run_in_the_database_is_resumed_with_the_command_that_status_prints(
+    url: str, emulator: Emulator, tmp_path: Path
+) -> None:
+    path, keys = plan(tmp_path, 3), tmp_path / "keys.csv"
+    emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="empresas.create")
+    begun = await run(
+        "provision", path, "--journal", "pg:alta 1", "--json", "--database", uri(url), *SHARED, emulator=emulator
+    )
+    assert (begun.code, begun.json["database"], begun.json["empresas"]["created"]) == (1, place(url), 2), begun.err
+    for env in ({"FACTURAONLINE_DATABASE_URL": url}, {}):
+        options = [] if env else ["--database", url]
+        status = await run("status", "pg:alta 1", "--json", *options, env=env)
+        command = next(text for text in status.json["next"] if "facturaonline provision" in text)
+        words = shlex.split(command.partition("run: ")[2].partition(". It")[0])
+        assert words == [
+            "facturaonline",
+            "provision",
+            "PLAN",
+            "--journal",
+            "pg:alta 1",
+            *(["--database", "URL"] if not env else []),
+        ]
+    words = [str(path) if word == "PLAN" else url if word == "URL" else word for word in words[1:]]
+    ended = await run(*words, "--keys-out", keys, *SHARED, emulator=emulator)
+    assert (ended.code, "has the journal of the run alta 1" in ended.err) == (0, True), ended.err
+    with keys.open(newline="") as file:
+        assert len({row["rfc"] for row in csv.DictReader(file)}) == 3
+    async with Postgres(url) as pg:
+        assert [(each.name, each.done) for each in await pg.list_runs()] == [("alta 1", 9)]
+
+
+async def test_the_emulator_of_a_run_is_shared_with_no_process(url: str, sql: Sql, tmp_path: Path) -> None:
+    path = plan(tmp_path, 1)
+    ran = await run("provision", path, "--emulator", env={"FACTURAONLINE_DATABASE_URL": url})
+    assert (ran.code, shared(sql)) == (0, (0, 0)), ran.err
+    for options in (["--database", url], ["--journal", "pg:alta"]):
+        refused = await run("provision", path, "--emulator", *options)
+        assert (refused.code, "--emulator belongs to this run alone" in refused.err) == (2, True)
+
+
+async def test_a_database_without_the_schema_stops_a_command_before_its_first_call(
+    empty_url: str, emulator: Emulator
+) -> None:
+    ran = await run("series", "list", "--database", empty_url, emulator=emulator)
+    assert (ran.code, "facturaonline postgres install" in ran.err) == (2, True)
+    assert database_of(empty_url) in ran.err
+    assert emulator.requests == ()
