@@ -62,8 +62,21 @@ def _rate(text: str) -> Rate:
 
 def command(
     plan: Annotated[
-        Path, typer.Argument(metavar="PLAN", help="CSV or TOML file with one row per company.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="PLAN",
+            help="CSV file, workbook (.xlsx, .ods) or TOML file with one row per company.",
+            show_default=False,
+        ),
     ],
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help='Sheet of the workbook. Default: "Empresas", or else the only one with a header.',
+            show_default=False,
+        ),
+    ] = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -175,7 +188,7 @@ def command(
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
     if file is not None and same_file(file, [plan]):
         raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
-    parsed = _parse(plan, any_tipo=any_tipo, as_json=as_json)
+    parsed = _parse(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
@@ -242,10 +255,10 @@ def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | 
 _EMULATOR_SETTLE = 2.0
 
 
-def _parse(path: Path, *, any_tipo: bool, as_json: bool) -> ParsedPlan:
+def _parse(path: Path, *, any_tipo: bool, sheet: str | None, as_json: bool) -> ParsedPlan:
     """Read a plan and print its notices, also if it has faults."""
     try:
-        parsed = Plan.parse(path, any_tipo=any_tipo)
+        parsed = Plan.parse(path, any_tipo=any_tipo, sheet=sheet)
     except PlanError as error:
         if as_json:
             output.print_json({"error": message("cli.plan_faulty"), "problems": _plain(error.problems)})

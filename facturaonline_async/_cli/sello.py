@@ -45,7 +45,9 @@ def command(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="CER|DIR|PLAN", help="Certificate, folder of pairs, or plan (.csv).", show_default=False
+            metavar="CER|DIR|PLAN",
+            help="Certificate, folder of pairs, or plan (.csv, .xlsx, .ods, .toml).",
+            show_default=False,
         ),
     ],
     key: Annotated[Path | None, typer.Argument(metavar="[KEY]", help="Its private key.", show_default=False)] = None,
@@ -71,7 +73,7 @@ def command(
     readable files are checked, also those of a plan with faulty cells.
     """
     parsed: ParsedPlan | None = None
-    if key is None and path.suffix.lower() in {".csv", ".toml"}:
+    if key is None and path.suffix.lower() in {".csv", ".ods", ".toml", ".xlsm", ".xlsx"}:
         if rfc is not None or kind is not None or password_stdin:
             raise typer.BadParameter(message("cli.options_of_a_plan"))
         parsed = Plan.parse(path, any_tipo=True)

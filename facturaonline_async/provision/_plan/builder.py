@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Concatenate, ParamSpec, TypeAlias
 
 from attrs import evolve, field, frozen
 
@@ -18,6 +18,9 @@ from facturaonline_async.provision._plan.models import DuplicateFinder, PlanErro
 from facturaonline_async.provision._plan.row_parser import RowParser
 
 __all__ = ["ParsedPlan", "PlanBuilder", "file_problem", "name_file_in_problems", "open_plan"]
+
+_P = ParamSpec("_P")
+_Path: TypeAlias = str | os.PathLike[str]
 
 
 @frozen(kw_only=True)
@@ -108,19 +111,17 @@ def file_problem(reason: Message) -> PlanProblem:
     return PlanProblem(row=0, column="", reason=reason)
 
 
-class _Read(Protocol):
-    def __call__(self, path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan: ...
-
-
-def name_file_in_problems(read: _Read) -> _Read:
+def name_file_in_problems(
+    read: Callable[Concatenate[_Path, _P], ParsedPlan],
+) -> Callable[Concatenate[_Path, _P], ParsedPlan]:
     """Decorate a reader: problems of the file as a whole name the file."""
 
     @functools.wraps(read)
-    def named(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+    def named(path: _Path, /, *args: _P.args, **kwargs: _P.kwargs) -> ParsedPlan:
         """Read the plan, and name its file in the problems."""
         name = Path(path).name
         try:
-            parsed = read(path, any_tipo=any_tipo)
+            parsed = read(path, *args, **kwargs)
         except PlanError as error:
             problems = _named(name, error.problems)
         else:

@@ -15,6 +15,7 @@ from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.provision._plan.models import EXISTING
 from facturaonline_async.sat import _identifiers as identifiers
 from facturaonline_async.sat._findings import Finding
+from facturaonline_async.sat._regimenes import find_regimen
 
 __all__ = [
     "ATTRIBUTES",
@@ -49,6 +50,9 @@ _Check = Callable[[str], tuple[Value, Message | None]]
 
 _YES: Final = frozenset({"1", "si", "sí", "true", "verdadero", "yes", "x"})
 _NO: Final = frozenset({"0", "no", "false", "falso"})
+_EXISTING: Final = {"adoptar": "adopt", "conservar": "adopt", "actualizar": "update", "fallar": "fail"}
+_DIVIDERS: Final = re.compile(r"(?<=\S)[-\u2010-\u2015\s.]+(?=\S)")
+_REGIMEN: Final = re.compile(r"([0-9]{3})(?:\.0)?(?:\s*[-\u2010-\u2015:.]?\s*([^\W\d].*))?")
 _NO_NAMES: Final = frozenset({"N/A", "NA", "N.A.", "N/D", "ND", "S/N", "SN", "TBD", "XXX"})
 
 
@@ -69,7 +73,8 @@ def _has_error(findings: Iterable[Finding]) -> bool:
 
 
 def _rfc(cell: str) -> tuple[Value, Message | None]:
-    rfc = normalize_rfc(cell)
+    """Return the RFC without hyphens and blanks, with which people divide it."""
+    rfc = normalize_rfc(_DIVIDERS.sub("", cell))
     return rfc, message("plan.not_rfc") if _has_error(identifiers.check_rfc(rfc)) else None
 
 
@@ -84,13 +89,21 @@ def _codpos(cell: str) -> tuple[Value, Message | None]:
 
     The códigos of Mexico City begin with it.
     """
-    restored = f"0{cell}" if re.fullmatch(r"[0-9]{4}", cell) else cell
+    digits = cell.removesuffix(".0")
+    restored = f"0{digits}" if re.fullmatch(r"[0-9]{4}", digits) else digits
     return restored, message("plan.not_codpos") if _has_error(identifiers.check_codpos(restored)) else None
 
 
 @lru_cache
 def _regimen(cell: str) -> tuple[Value, Message | None]:
-    return cell, message("plan.not_regimen") if _has_error(identifiers.check_regimen(cell)) else None
+    """Return the code of a régimen that is written as a code, in words, or as both."""
+    parts = _REGIMEN.fullmatch(cell)
+    code, words = parts.groups("") if parts is not None else ("", cell)
+    known = find_regimen(words) if words else None
+    if code and known is not None and known.codigo != code:
+        return cell, message("plan.regimen_of_other_words", code=code, other=known.codigo)
+    code = code or (known.codigo if known is not None else cell)
+    return code, message("plan.not_regimen") if _has_error(identifiers.check_regimen(code)) else None
 
 
 def _email(cell: str) -> tuple[Value, Message | None]:
@@ -103,7 +116,7 @@ def _razon_social(cell: str) -> tuple[Value, Message | None]:
 
 
 def _existing(cell: str) -> tuple[Value, Message | None]:
-    word = cell.lower()
+    word = _EXISTING.get(cell.lower(), cell.lower())
     return word, None if word in EXISTING else message("plan.not_existing")
 
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
 import io
+import itertools
 import os
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
-from facturaonline_async._messages import Message, message
+from facturaonline_async._messages import message
 from facturaonline_async.provision._plan.builder import (
     ParsedPlan,
     PlanBuilder,
@@ -25,36 +24,17 @@ from facturaonline_async.provision._plan.builder import (
     name_file_in_problems,
     open_plan,
 )
-from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
-from facturaonline_async.provision._plan.file_lookup import FileLookup
+from facturaonline_async.provision._plan.header import Record, count_columns
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
-from facturaonline_async.provision._plan.row_parser import RowParser
+from facturaonline_async.provision._plan.table import read_table
 
 __all__ = ["read_csv"]
 
 _DELIMITERS: Final = ",;\t"
+_LINES_ABOVE: Final = 20
+"""Maximum number of lines, with the header, that may hold titles."""
 _END_MARK: Final = "\x1a"
 """Ctrl-Z, with which DOS programs end a text file."""
-
-_LONGEST_NAME: Final = 40
-_NAME: Final = re.compile(rf"[\w #-]{{1,{_LONGEST_NAME}}}")
-"""Text that looks like the name of a column."""
-_SUGGESTIONS: Final = 20
-"""Maximum number of unknown columns with a suggestion; each takes about a millisecond."""
-_SYNONYMS: Final = {
-    "cp": "codpos",
-    "codigo_postal": "codpos",
-    "correo": "email",
-    "correo_electronico": "email",
-    "mail": "email",
-    "nombre": "razon_social",
-    "regimen_fiscal": "regimen",
-    "contrasena": "password",
-    "certificado": "cer",
-    "llave": "key",
-    "serie": "series",
-}
-"""Other names that people use for a column."""
 
 _SPANISH: Final = re.compile(
     # Accented letters beside another letter, in the case that fits the word.
@@ -77,35 +57,8 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
 
     """
     builder = PlanBuilder()
-    files = FileLookup(Path(path).parent)
     with open_plan(Path(path)) as file, _text(file, builder.notices) as text:
-        records = _records(text, builder.notices)
-        number, header = next(records, (1, []))
-        columns = [name.strip().lower() for name in header]
-        if problems := list(_column_problems(columns, number, header)):
-            raise PlanError.of(problems)
-        for number, record in records:
-            texts = {name: cell for name, cell in zip(columns, record, strict=False) if name}
-            parser = RowParser(number, texts, files, is_uneven=len(record) != len(columns), any_tipo=any_tipo)
-            if (reason := _cell_count_problem(columns, record)) is not None:
-                parser.add_problem("", reason)
-            builder.add(parser)
-    return builder.build(none=message("plan.no_rows"))
-
-
-def _cell_count_problem(columns: Sequence[str], record: Sequence[str]) -> Message | None:
-    """Return the problem with the number of cells, or None.
-
-    It shows no cell: one may be a password.
-    """
-    nameless = (cell for name, cell in zip(columns, record, strict=False) if not name)
-    if any(cell.strip() for cell in record[len(columns) :]):
-        is_quoted = any(cell.lstrip().startswith('"') != cell.startswith('"') for cell in record)
-        remedy = message("plan.blank_before_quotation" if is_quoted else "plan.quote_separators")
-        return message("plan.too_many_cells", cells=len(record), columns=len(columns)).then(remedy)
-    if any(cell.strip() for cell in nameless):
-        return message("plan.cell_without_column")
-    return None
+        return read_table(_records(text, builder.notices), builder, Path(path).parent, any_tipo=any_tipo)
 
 
 def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:
@@ -180,7 +133,7 @@ def _decodes_as(line: bytes, encoding: str) -> bool:
     return True
 
 
-def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, list[str]]]:
+def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[Record]:
     """Yield the rows that are not empty, with their numbers."""
     number = 0
     problem: PlanProblem | None = None
@@ -200,12 +153,21 @@ def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[tuple[int, li
 def _csv_rows(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
     """Return the records, split at the delimiter that the header uses."""
     first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=first.count)
     if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):
         delimiter = ordered[1]  # a directive that Excel reads and does not show
         first = ""
     else:
         text.seek(0)
+        lines = [line.strip() for line in itertools.islice(text, _LINES_ABOVE)]
+        text.seek(0)
+        known = {
+            (line, delimiter): count_columns(name.strip(' "') for name in line.split(delimiter))
+            for line in dict.fromkeys([first, *lines])
+            for delimiter in _DELIMITERS
+        }
+        first, delimiter = max(known, key=known.__getitem__)  # the first of equals
+        if known[first, delimiter] <= 1:
+            delimiter = max(_DELIMITERS, key=first.count)
     names = first.split(delimiter)[1:]
     is_spaced = bool(names) and all(name.startswith(" ") for name in names)
     if is_spaced:
@@ -222,63 +184,3 @@ def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:
             yield last
         last = line
     yield last.rstrip(_END_MARK)
-
-
-def _suggest_column(name: str) -> str:
-    """Return the column that an unknown name probably means, or ``""``."""
-    if len(name) > _LONGEST_NAME:
-        return ""
-    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = re.sub(r"\W+", "_", letters).strip("_")
-    if plain in _SYNONYMS:
-        return _SYNONYMS[plain]
-    return next(iter(difflib.get_close_matches(plain, sorted(COLUMNS), 1, 0.75)), "")
-
-
-def _shown_column(name: str, number: int) -> str:
-    """Return an unknown name as it may be shown, or the column's number.
-
-    A cell with letters and digits, or with other characters, may be a password that was pasted into the header.
-    """
-    has_digit, has_letter = any(map(str.isdigit, name)), any(map(str.isalpha, name))
-    if _NAME.fullmatch(name) and not (has_digit and has_letter):
-        return name
-    return message("plan.column_number", number=number)
-
-
-def _column_problems(columns: Sequence[str], number: int, header: Sequence[str] = ()) -> Iterator[PlanProblem]:
-    """Yield the problems with the names of the columns.
-
-    Args:
-        columns: names in lower case.
-        number: number of the header's row.
-        header: names as they are written.
-
-    """
-
-    def problem(column: str, reason: Message) -> PlanProblem:
-        """Return a problem of the header."""
-        return PlanProblem(row=number, column=column, reason=reason)
-
-    named = [name for name in columns if name]
-    if not set(named) & set(REQUIRED):
-        # The text is not shown: it may be a row with a password.
-        yield problem("", message("plan.not_a_header", columns=", ".join(REQUIRED)))
-        return
-    written = {name.strip().lower(): name.strip() for name in header}
-    numbers = {name: len(columns) - place for place, name in enumerate(reversed(columns))}
-    shown = {name: _shown_column(written.get(name, name), numbers[name]) for name in set(named) - COLUMNS}
-    if unknown := sorted(shown):
-        meant = dict.fromkeys(unknown, "") | {name: _suggest_column(name) for name in unknown[:_SUGGESTIONS]}
-        for name in unknown:
-            like = message("plan.unknown_column_like", meant=meant[name]) if meant[name] else None
-            yield problem(shown[name], like or message("plan.unknown_column"))
-        if not all(meant.values()):
-            yield problem("", message("plan.known_columns", columns=", ".join(sorted(COLUMNS))))
-    for name in sorted(name for name, times in Counter(named).items() if times > 1):
-        yield problem(shown.get(name, name), message("plan.column_twice"))
-    for name in REQUIRED:
-        if name not in named:
-            yield problem(name, message("plan.column_missing"))
-    if not {"password", "password_env"} & set(named):
-        yield problem("password", message("plan.password_column_missing"))

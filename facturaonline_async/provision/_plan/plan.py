@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Final
 
 from attrs import evolve
 
@@ -26,8 +27,11 @@ from facturaonline_async.provision._plan.models import (
     ValueRow,
 )
 from facturaonline_async.provision._plan.toml_reader import read_toml
+from facturaonline_async.provision._plan.workbook_reader import SUFFIXES, read_workbook
 
 __all__ = ["Plan", "check_shard"]
+
+_READERS: Final = {".csv": read_csv, ".toml": read_toml}
 
 
 class Plan:
@@ -125,43 +129,50 @@ class Plan:
         return plan
 
     @staticmethod
-    def parse(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedPlan:
+    def parse(path: str | os.PathLike[str], *, any_tipo: bool = False, sheet: str | None = None) -> ParsedPlan:
         """Read a plan's file without raising for faulty cells.
 
         The problems can be shown together with the results of `provision.validate`.
 
         Args:
-            path: a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+            path: a file whose name ends in ``.csv``, ``.xlsx``, ``.xlsm``, ``.ods`` or ``.toml``: see `from_csv`,
+                `from_workbook` and `from_toml`.
             any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one.
+            sheet: name of the sheet of a workbook; None: see `from_workbook`.
 
         Raises:
             PlanError: the name ends otherwise, or the file is not a table of rows: it cannot be read or decoded, is not
-                CSV or TOML, or has wrong columns.
+                of the format that its name says, or has wrong columns.
 
         """
         suffix = Path(path).suffix.lower()
-        if suffix == ".csv":
-            return read_csv(path, any_tipo=any_tipo)
-        if suffix == ".toml":
-            return read_toml(path, any_tipo=any_tipo)
-        is_workbook = suffix.startswith(".xls")
-        reason = message("plan.wrong_suffix_of_workbook" if is_workbook else "plan.wrong_suffix")
+        if suffix in SUFFIXES:
+            return read_workbook(path, any_tipo=any_tipo, sheet=sheet)
+        if suffix in _READERS and sheet is None:
+            return _READERS[suffix](path, any_tipo=any_tipo)
+        if suffix in _READERS:
+            reason = message("plan.sheet_of_no_workbook")
+        else:
+            is_workbook = suffix.startswith(".xls")
+            reason = message("plan.wrong_suffix_of_workbook" if is_workbook else "plan.wrong_suffix")
         raise PlanError.of([PlanProblem(row=0, column="", reason=reason, file=Path(path).name)])
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
-        """Read a plan from a CSV or TOML file.
+    def from_file(cls, path: str | os.PathLike[str], *, any_tipo: bool = False, sheet: str | None = None) -> Plan:
+        """Read a plan from a CSV file, a workbook or a TOML file.
 
         Args:
-            path: a file whose name ends in ``.csv`` or ``.toml``: see `from_csv` and `from_toml`.
+            path: a file whose name ends in ``.csv``, ``.xlsx``, ``.xlsm``, ``.ods`` or ``.toml``: see `from_csv`,
+                `from_workbook` and `from_toml`.
             any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one.
+            sheet: name of the sheet of a workbook; None: see `from_workbook`.
 
         Raises:
             PlanError: the name ends otherwise, or the file has problems. The error holds all of them: row, column and
                 reason.
 
         """
-        return cls.of(cls.parse(path, any_tipo=any_tipo))
+        return cls.of(cls.parse(path, any_tipo=any_tipo, sheet=sheet))
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:
@@ -183,6 +194,26 @@ class Plan:
 
         """
         return cls.of(read_csv(path, any_tipo=any_tipo))
+
+    @classmethod
+    def from_workbook(cls, path: str | os.PathLike[str], *, any_tipo: bool = False, sheet: str | None = None) -> Plan:
+        """Read a plan from a workbook of Excel or LibreOffice.
+
+        It needs the extra ``excel``. Cells are read as they are stored, and formulas as they were computed when the
+        workbook was saved. Numbers lose the decimals that a spreadsheet adds. Everything else is as in `from_csv`.
+
+        Args:
+            path: a file whose name ends in ``.xlsx``, ``.xlsm`` or ``.ods``.
+            any_tipo: see `from_csv`.
+            sheet: name of the sheet. None: the one that is called "Empresas", or else the only visible one with a
+                header.
+
+        Raises:
+            PlanError: the file is no workbook, has a password, has no such sheet, or has problems. The error holds all
+                of them: row, column and reason.
+
+        """
+        return cls.of(read_workbook(path, any_tipo=any_tipo, sheet=sheet))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], *, any_tipo: bool = False) -> Plan:

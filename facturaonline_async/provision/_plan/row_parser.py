@@ -194,10 +194,8 @@ class RowParser:
         value, problem = parse_cell(name, text)
         if problem:
             self.add_problem(name, problem, seen=cell)
-        elif name == "codpos" and value != text:
-            self._notice(name, message("plan.was_read_with_zero"), seen=text)
         elif name in TEXTS and value != text:
-            self._notice(name, message("plan.was_read_in_upper_case"), seen=text)
+            self._notice(name, _change(text, str(value)), seen=text)
         if name == "rfc" and not problem:
             self.rfc = str(value)
         return value
@@ -312,6 +310,15 @@ class RowParser:
         else:
             return password
         return ""
+
+
+def _change(text: str, value: str) -> Message:
+    """Return the notice about a code that was read as another text."""
+    if value == f"0{text}":
+        return message("plan.was_read_with_zero")
+    if value == text.upper():
+        return message("plan.was_read_in_upper_case")
+    return message("plan.was_read_as", value=value)
 
 
 def _unwrap(name: str, cell: str) -> tuple[str, list[Message]]:

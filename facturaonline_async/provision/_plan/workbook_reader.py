@@ -1,0 +1,121 @@
+"""Read a plan from a workbook of Excel or LibreOffice.
+
+Values are read as they are stored, and those of formulas as they were computed when the workbook was saved.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from facturaonline_async._messages import message
+from facturaonline_async.provision._plan.builder import (
+    ParsedPlan,
+    PlanBuilder,
+    file_problem,
+    name_file_in_problems,
+    open_plan,
+)
+from facturaonline_async.provision._plan.header import Record, count_columns
+from facturaonline_async.provision._plan.models import PlanError
+from facturaonline_async.provision._plan.table import read_table
+from facturaonline_async.provision._plan.workbook_errors import error_cells
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet, CalamineWorkbook
+
+__all__ = ["SUFFIXES", "read_workbook"]
+
+#: Ends of the names of workbooks that can be read.
+SUFFIXES: Final = (".xlsx", ".xlsm", ".ods")
+
+_SHEET: Final = "empresas"
+"""Name of the sheet that is read if there are several, in lower case."""
+_ROWS_ABOVE: Final = 20
+"""Number of rows in which the header of a sheet is looked for."""
+_ENOUGH: Final = 3
+"""Number of known columns that make a row a header."""
+_PRECISE: Final = 10**15
+"""Whole numbers below have all their digits."""
+
+
+@name_file_in_problems
+def read_workbook(path: str | os.PathLike[str], *, any_tipo: bool = False, sheet: str | None = None) -> ParsedPlan:
+    """Read a sheet of a workbook, with the problems of its cells.
+
+    Args:
+        path: the file.
+        any_tipo: accept a ``tipo_documento`` that looks like a misspelt documented one.
+        sheet: name of the sheet; None: "Empresas", or else the only visible one with a header.
+
+    Raises:
+        PlanError: the file is not a table of rows: it cannot be read, has no such sheet, or has wrong columns.
+
+    """
+    builder = PlanBuilder()
+    with open_plan(Path(path)) as file, _open_workbook(file) as workbook:
+        chosen = workbook.get_sheet_by_name(_choose_sheet(workbook, sheet))
+        records = _records(chosen, error_cells(file, chosen.name))
+        return read_table(records, builder, Path(path).parent, any_tipo=any_tipo)
+
+
+def _open_workbook(file: BinaryIO) -> CalamineWorkbook:
+    try:
+        import python_calamine as calamine  # noqa: PLC0415 - of the extra excel
+    except ModuleNotFoundError:
+        raise PlanError.of([file_problem(message("plan.excel_extra_missing"))]) from None
+    try:
+        return calamine.load_workbook(file)
+    except calamine.PasswordError:
+        reason = message("plan.workbook_with_password")
+    except calamine.CalamineError:
+        reason = message("plan.not_workbook")
+    raise PlanError.of([file_problem(reason)])
+
+
+def _choose_sheet(workbook: CalamineWorkbook, wanted: str | None) -> str:
+    """Return the name of the sheet to read."""
+    visible = [each.name for each in workbook.sheets_metadata if each.visible == type(each.visible).Visible]
+    shown = ", ".join(visible)
+    if wanted is not None:
+        for name in workbook.sheet_names:
+            if name.strip().casefold() == wanted.strip().casefold():
+                return name
+        raise PlanError.of([file_problem(message("plan.no_such_sheet", sheet=wanted, sheets=shown))])
+    for name in visible:
+        if name.strip().lower() == _SHEET:
+            return name
+    with_header = visible if len(visible) == 1 else [name for name in visible if _has_header(workbook, name)]
+    if len(with_header) == 1:
+        return with_header[0]
+    if with_header:
+        raise PlanError.of([file_problem(message("plan.sheet_unclear", sheets=", ".join(with_header)))])
+    raise PlanError.of([file_problem(message("plan.no_sheet_with_header", sheets=shown))])
+
+
+def _has_header(workbook: CalamineWorkbook, name: str) -> bool:
+    rows = workbook.get_sheet_by_name(name).to_python(nrows=_ROWS_ABOVE)
+    return any(count_columns(map(_text, row)) >= _ENOUGH for row in rows)
+
+
+def _records(sheet: CalamineSheet, errors: Mapping[tuple[int, int], str]) -> Iterator[Record]:
+    """Yield the rows that are not empty, with their numbers."""
+    for number, row in enumerate(sheet.iter_rows(), 1):
+        cells = [errors.get((number, column)) or _text(value) for column, value in enumerate(row, 1)]
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+def _text(value: object) -> str:
+    """Return a cell's value as a person would type it."""
+    if isinstance(value, float) and value.is_integer():
+        # A spreadsheet keeps 15 digits: the form with an exponent is refused as a number that lost some.
+        return str(int(value)) if abs(value) < _PRECISE else f"{value:.5E}"
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        value = value.date()
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value)
