@@ -41,8 +41,9 @@ class SessionManager:
     **Several processes.** With `shared`, the rates of `config` limit all processes together, and a create of one of
     them is known to all, so that no two make the same company or serie. Give each process the same `config`. While the
     service does not answer, calls that need it raise `SharedUnavailableError`. Starts are evenly spread, and a tenth of
-    a rate's calls, at most 4, is not used (of a rate per minute or longer, a whole tenth). A call starts only after the
-    service has answered, which takes milliseconds: `Config.max_wait` must allow for it.
+    a rate's calls, at most 4, is not used (of a rate per minute or longer, a whole tenth; a window of fewer than 10
+    calls is 50 ms longer). A call starts only after the service has answered, which takes milliseconds:
+    `Config.max_wait` must allow for it.
 
     Args:
         config: settings; they must have a ``base_url``.

@@ -8,13 +8,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from facturaonline_async._core.limits.quota import HORIZON, Lease, Window
+from facturaonline_async._core.limits.quota import HORIZON, LARGEST_BURST, Lease, Window, burst_of, make_window
 from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow
+from facturaonline_async.config import Rate
 
 __all__ = ["LeasingQueue", "SharedWindow"]
-
-_MOST_STARTS: Final = 4
-"""Maximum number of starts of one lease."""
 
 _LEADS: Final = (HORIZON / 4, HORIZON / 2)
 """Shortest and longest time before the next start at which the service gets the question for it, in seconds.
@@ -34,6 +32,10 @@ class SharedWindow(SlidingWindow):
 
     It bounds the starts of this process, and says when the next lease is worthwhile.
 
+    Args:
+        name: Identifies the limit in all processes.
+        rate: The limit.
+
     Attributes:
         shared: The window that all processes share.
         asked: Number of starts that leases under way ask for.
@@ -46,11 +48,11 @@ class SharedWindow(SlidingWindow):
 
     __slots__ = ("asked", "closed_until", "is_contended", "most_asked", "shared")
 
-    def __init__(self, shared: Window) -> None:
-        super().__init__(shared.rate)
-        self.shared: Window = shared
+    def __init__(self, name: str, rate: Rate) -> None:
+        super().__init__(rate)
+        self.shared: Window = make_window(name, rate)
         self.asked: int = 0
-        self.most_asked: int = max(1, min(_MOST_STARTS, shared.burst))
+        self.most_asked: int = max(1, min(LARGEST_BURST, burst_of(rate)))
         self.closed_until: float = 0.0
         self.is_contended: bool = False
 

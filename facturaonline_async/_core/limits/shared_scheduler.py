@@ -44,7 +44,7 @@ from heapq import heappop, heappush
 from typing import Any, Final
 
 from facturaonline_async._core.limits.leasing import LeasingQueue, SharedWindow
-from facturaonline_async._core.limits.quota import HORIZON, SharedQuota, Window, burst_of
+from facturaonline_async._core.limits.quota import HORIZON, SharedQuota
 from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow, Waiter
 from facturaonline_async._core.outage import shared_problem
@@ -294,7 +294,7 @@ class SharedScheduler(Scheduler):
 
     def _make_windows(self, rates: Iterable[Rate], *scope: str) -> tuple[SlidingWindow, ...]:
         """Return a window for each rate; see `Scheduler._make_windows`."""
-        return tuple(SharedWindow(Window(self._name(rate, scope), rate, burst_of(rate))) for rate in rates)
+        return tuple(SharedWindow(self._name(rate, scope), rate) for rate in rates)
 
     def _name(self, rate: Rate, scope: tuple[str, ...]) -> str:
         """Return the name of a window, which is the same in all processes."""

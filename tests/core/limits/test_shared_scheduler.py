@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,7 +15,7 @@ from attrs import define, field
 from hypothesis import given, strategies as st
 
 from facturaonline_async import Config, LimiterWaitError, NotSentError, Rate, SharedUnavailableError
-from facturaonline_async._core.limits.quota import burst_of
+from facturaonline_async._core.limits.quota import Window, make_window
 from facturaonline_async._core.limits.shared_scheduler import SharedScheduler
 from facturaonline_async._core.limits.window import Waiter
 from tests.core.limits.quotas import QuotaDouble
@@ -84,6 +85,12 @@ def at_first_grant(scheduler: SharedScheduler, do: Callable[[], object]) -> None
     vars(scheduler)["_grant"] = grant
 
 
+def distance(rate: Rate) -> float:
+    """Return the seconds between two starts of a shared rate under load."""
+    window = make_window("w", rate)
+    return window.rate.per / (window.rate.calls - window.burst)
+
+
 RATES = [Rate(200, 1), Rate(40, 1), Rate(10, 1), Rate(7, 1), Rate(1, 0.5), Rate(600, 60)]
 SCOPES = ["rates", "total_rates", "host_rates"]
 
@@ -106,17 +113,43 @@ def test_four_processes_keep_every_window_and_use_99_percent_of_the_rate(
 
     times = [time for each in virtually(main()) for time in each]
     assert most_in_any_window(times, rate.per) <= rate.calls
-    assert len(times) >= 0.99 * seconds * (rate.calls - burst_of(rate)) / rate.per - 1
+    assert len(times) >= 0.99 * seconds / distance(rate) - 1
 
 
-def test_jitter_of_the_answers_moves_starts_by_no_more_than_itself() -> None:
+@pytest.mark.parametrize("rate", RATES, ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_that_take_different_times_exceed_no_window(rate: Rate, seed: int) -> None:
+    seconds = 10 * rate.per if rate.per < 10 else 2 * rate.per
+    jitter = 0.01 if rate == Rate(200, 1) else 0.049
+
     async def main() -> list[list[float]]:
-        quota = QuotaDouble(latency=0.002, jitter=0.008)
-        return await load([make_scheduler(quota, rates=Rate(200, 1)) for _ in range(4)], 50, 20)
+        quota = QuotaDouble(latency=0.002, jitter=jitter, dice=random.Random(seed))
+        return await load([make_scheduler(quota, rates=rate) for _ in range(4)], 50, seconds)
 
     times = [time for each in virtually(main()) for time in each]
-    assert most_in_any_window(times, 1) <= 200 + 0.016 * 200
-    assert len(times) / 20 >= 0.99 * 196
+    assert most_in_any_window(times, rate.per) <= rate.calls
+
+
+@pytest.mark.parametrize("rate", [Rate(200, 1), Rate(100, 0.5)], ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_that_differ_by_more_add_a_start_for_each_distance(rate: Rate, seed: int) -> None:
+    jitter = 5 * distance(rate)  # the reserve covers two of these
+
+    async def main() -> list[list[float]]:
+        quota = QuotaDouble(latency=0.002, jitter=jitter, dice=random.Random(seed))
+        return await load([make_scheduler(quota, rates=rate) for _ in range(4)], 50, 10 * rate.per)
+
+    times = [time for each in virtually(main()) for time in each]
+    assert most_in_any_window(times, rate.per) <= rate.calls + 3
+
+
+def test_the_window_of_a_rate() -> None:
+    assert [make_window("w", rate) for rate in (Rate(200, 1), Rate(10, 1), Rate(7, 1), Rate(1000, 3600))] == [
+        Window("w", Rate(198, 1), 2),
+        Window("w", Rate(9, 1), 0),
+        Window("w", Rate(7, 1.05), 0),
+        Window("w", Rate(999, 3600), 99),
+    ]
 
 
 def test_several_windows_of_several_queues_are_kept_and_used() -> None:
@@ -267,7 +300,7 @@ def test_a_full_window_of_one_key_delays_no_other_key() -> None:
         return await mine, others
 
     mine, others = virtually(main())
-    assert mine == pytest.approx([0.002, 10.0], abs=0.03)
+    assert mine == pytest.approx([0.002, 10.05], abs=0.03)
     assert others == pytest.approx([1.002])
 
 
@@ -281,7 +314,7 @@ def test_a_quota_that_says_no_reason_delays_the_queue_alone() -> None:
         return await mine, others
 
     mine, others = virtually(main())
-    assert [mine[1], *others] == [pytest.approx(10.0, abs=0.03), pytest.approx(1.002)]
+    assert [mine[1], *others] == [pytest.approx(10.05, abs=0.03), pytest.approx(1.002)]
 
 
 @pytest.mark.parametrize("limit", ["concurrency", "concurrency_per_key"])
@@ -545,7 +578,7 @@ def test_a_hold_is_told_to_the_quota() -> None:
 def test_a_hold_of_another_process_delays_calls() -> None:
     async def main() -> tuple[list[float], list[float], dict[str, float]]:
         quota = QuotaDouble(latency=0.01)
-        holding, scheduler = (make_scheduler(quota, rates=Rate(10, 1)) for _ in range(2))
+        holding, scheduler = (make_scheduler(quota, rates=Rate(100, 1)) for _ in range(2))
         holding.hold("k", 5)
         await asyncio.sleep(1)
         waiting = asyncio.create_task(starts(scheduler, 2))
