@@ -145,7 +145,7 @@ def is_whole(path: Path) -> bool:
 
 @nox.session
 def postgres(session: nox.Session) -> None:
-    """The tests with a PostgreSQL server: the one of DATABASE_URL or PG*, else a private one on loopback."""
+    """The tests with a server: PostgreSQL of DATABASE_URL or PG*, else a private one on loopback, and Redis."""
     session.install("-e", ".[cli,postgres]", *group("test"))
     data = {"COVERAGE_FILE": ".coverage-postgres"}
     session.run("coverage", "erase", env=data)
