@@ -100,7 +100,7 @@ async def main(given: dict[str, Any]) -> dict[str, Any]:
     config = evolve(QUICK, **given["config"])
     async with (
         Postgres(given["database"]) as pg,
-        connect(keys, base_url=given["base_url"], config=config) as client,
+        connect(keys, base_url=given["base_url"], config=config, shared=pg if given["is_shared"] else None) as client,
         provision(
             client,
             make_plan(given["empresas"]),

@@ -297,6 +297,33 @@ async def test_a_create_that_was_not_done_uncovers_the_one_that_it_replaced(
 
 
 @pytest.mark.virtual_clock
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)], ids=str)
+async def test_plain_creates_that_were_not_sent_leave_an_unknown_one_pending(
+    stores: tuple[PostgresCreates, ...], order: tuple[int, ...]
+) -> None:
+    """They replaced it one after the other, whatever exists; its settle time goes on meanwhile."""
+    store, another = stores
+    await store.end(await begun(store, key("A")), Result(StepState.UNKNOWN))
+    await asyncio.sleep(10)
+    plain = [
+        await each.begin(Seen(key("A"), ANYWAY), f"plain {number}")
+        for number, each in enumerate((another, store, another))
+    ]
+    for number in order:
+        grant = plain[number]
+        assert grant is not None
+        await another.end(grant, NOT_DONE)
+
+    seen = await look(store, key("A"))
+    assert shown(seen) == (StepState.UNKNOWN, None)
+    assert seen.pending is not None
+    assert seen.pending.seconds == pytest.approx(SETTLE - 10, abs=0.1)
+    assert await store.begin(seen, "after") is None
+    await asyncio.sleep(SETTLE - 10 + 1)
+    assert await begun(store, key("A"), "after") is not None
+
+
+@pytest.mark.virtual_clock
 async def test_the_object_before_a_create_is_not_the_created_one(stores: tuple[PostgresCreates, ...]) -> None:
     store, another = stores
     await store.end(await begun(store, key("A")), DONE)

@@ -36,18 +36,25 @@ LETRAS = {row.rfc: [serie.letra for serie in row.series] for row in PLAN}
 RUN = "alta-2026-11"
 SETTLE = 5.0
 LEASE = 3.0
-GRACE = {"connect_timeout": 1, "upload_timeout": 3, "total_timeout": 3, "settle": SETTLE, "grace": 1}
+SHARED_SETTLE = 14.0  # the shortest with shared creates and the time-outs below
+GRACE: dict[str, Any] = {"connect_timeout": 1, "upload_timeout": 3, "total_timeout": 3, "settle": SETTLE, "grace": 1}
 
 
 CONFIG = evolve(QUICK, grace=1)
 
 
 async def started(
-    emulator: Emulator, url: str, *, point: str | None = None, skip: int = 0, has_control: bool = False
+    emulator: Emulator,
+    url: str,
+    *,
+    point: str | None = None,
+    skip: int = 0,
+    has_control: bool = False,
+    is_shared: bool = False,
 ) -> Process:
     """Start a process that provisions the plan, and stops itself at this point, or not.
 
-    With `has_control`, it does not look at the age of a grant.
+    With `has_control`, it does not look at the age of a grant. With `is_shared`, its session shares its creates.
     """
     keys = emulator.credentials
     orders = {
@@ -57,9 +64,10 @@ async def started(
         "database": url,
         "run": RUN,
         "lease": LEASE,
-        "settle": SETTLE,
+        "settle": SHARED_SETTLE if is_shared else SETTLE,
         "empresas": EMPRESAS,
-        "config": GRACE,
+        "config": GRACE | {"settle": SHARED_SETTLE},
+        "is_shared": is_shared,
         "has_control": has_control,
         "point": point,
         "skip": skip,
@@ -180,6 +188,29 @@ async def test_a_paused_process_sends_nothing_after_another_one_took_its_run(
         process.send_signal(signal.SIGCONT)
         assert "another process has taken over the journal" in (await told(process))["fenced"]
         assert creates(emulator) == sent == 4 * EMPRESAS
+        assert judge(emulator.state, LETRAS) == Verdict(0, 0, 0)
+    assert sql.states() == {"done": 4 * EMPRESAS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skip", [0, 30])
+async def test_a_process_killed_between_the_two_records_of_a_create_costs_a_wait_and_no_duplicate(
+    pg: Postgres, url: str, sql: Sql, skip: int
+) -> None:
+    """The record that processes share is durable, the journal's is not; nothing was sent."""
+    async with Emulator(latency=0.02) as emulator:
+        process = await started(emulator, url, point="before the intent is written", skip=skip, is_shared=True)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"stopped\n"
+        process.kill()
+        await process.communicate()
+        intents = [count for (count,) in sql("SELECT count(*) FROM facturaonline.creates WHERE state = 'intent'")]
+        assert intents[0] > sql.states().get("intent", 0)
+        config = evolve(QUICK, **GRACE | {"settle": SHARED_SETTLE})
+        async with connect(emulator.credentials, base_url=emulator.base_url, config=config, shared=pg) as client:
+            report = await finished(client, pg, settle=SHARED_SETTLE)
+        assert report.is_complete
+        assert creates(emulator) == 4 * EMPRESAS
         assert judge(emulator.state, LETRAS) == Verdict(0, 0, 0)
     assert sql.states() == {"done": 4 * EMPRESAS}
 
