@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.progress import track
 
+from facturaonline_async._cli import template
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import make_private_folder, open_private
@@ -67,7 +68,7 @@ def command(
     console.print(f"  facturaonline provision {shlex.quote(shown)} --emulator")
 
 
-app: typer.Typer = command_group("Make and read plans.", example=command)
+app: typer.Typer = command_group("Make and read plans.", example=command, template=template.command)
 
 
 def _write(path: Path, certificates: Path, empresas: int) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,7 @@ from facturaonline_async._cli import interruption, output, progress
 from facturaonline_async._cli.client_command import check_environment
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl, open_shared
+from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.journals import find_journal, run_in_database
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
@@ -140,6 +141,15 @@ def command(
             show_default=False,
         ),
     ] = None,
+    faults_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the faulty and failed rows to this new file (.csv or .xlsx), with their reasons, to be "
+            "corrected and run as a plan. It holds what the plan holds (mode 0600).",
+            show_default=False,
+        ),
+    ] = None,
     use_emulator: Annotated[
         bool,
         typer.Option(
@@ -188,11 +198,14 @@ def command(
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
     if file is not None and same_file(file, [plan]):
         raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
+    check_faults_out(faults_out, plan)
     parsed = _parse(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
-        interruption.run(checked)
+        problems = interruption.run(checked)
+        _write_faults(faults_out, plan, problems, sheet)
+        _refuse_faulty(parsed, problems, as_json=as_json)
         return
     read = Plan.of(parsed)
     if file is not None and same_file(file, read.files()):
@@ -204,16 +217,7 @@ def command(
     config = Config(
         base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
     )
-    if rate:
-        config = attrs.evolve(config, rates=(), host_rates=rate)
-    if timeout:
-        config = attrs.evolve(
-            config,
-            read_timeout=timeout,
-            total_timeout=timeout,
-            upload_timeout=timeout,
-            deadline=max(config.deadline, 3 * timeout),
-        )
+    config = _limited(config, rate, timeout)
     job = _Job(
         plan=read,
         config=config,
@@ -235,11 +239,35 @@ def command(
     else:
         interrupted = message("cli.interrupted_run_with_journal", journal=printable_path(journal))
     report = interruption.run(job.run(), interrupted=interrupted)
+    _write_faults(faults_out, plan, list(_failures(report)), sheet)
     if not report.is_complete:
         raise typer.Exit(1)
 
 
 app: typer.Typer = single_command("provision", command)
+
+
+def _limited(config: Config, rate: Rate | None, timeout: float | None) -> Config:
+    """Return the settings with the rate and the time-out that were given."""
+    if rate:
+        config = attrs.evolve(config, rates=(), host_rates=rate)
+    if not timeout:
+        return config
+    deadline = max(config.deadline, 3 * timeout)
+    return attrs.evolve(config, read_timeout=timeout, total_timeout=timeout, upload_timeout=timeout, deadline=deadline)
+
+
+def _refuse_faulty(plan: ParsedPlan, problems: list[PlanProblem], *, as_json: bool) -> None:
+    """End the command if the plan has problems; as JSON they are printed already.
+
+    Raises:
+        PlanError: the plan has problems.
+
+    """
+    if problems and as_json:
+        raise typer.Exit(2)
+    if problems:
+        raise PlanError.of(problems, plan.notices)
 
 
 def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | None) -> None:
@@ -270,12 +298,10 @@ def _parse(path: Path, *, any_tipo: bool, sheet: str | None, as_json: bool) -> P
 
 async def check(
     plan: ParsedPlan, *, as_json: bool, dry_run: bool = True, check_sello: bool = True, production: bool = False
-) -> None:
-    """Check every company of a plan as a run does, and print all faults.
+) -> list[PlanProblem]:
+    """Check every company of a plan as a run does, and return all faults.
 
-    Raises:
-        PlanError: the plan has faults; it lists all faulty cells and certificates.
-
+    The result is printed as JSON, or else if there are no faults.
     """
     problems = list(plan.problems)
     warnings: list[PlanProblem] = []
@@ -298,13 +324,32 @@ async def check(
         if problems:
             answer |= {"error": message("cli.plan_faulty"), "problems": _plain(problems)}
         output.print_json(answer)
-        raise typer.Exit(2 if problems else 0)
+        return problems
     progress.print_warnings(warnings)
-    if problems:
-        raise PlanError.of(problems, plan.notices)
-    empresas = message("cli.count_empresas", count=len(plan))
-    series = message("cli.count_series", count=plan.series_count)
-    Console().print(message("cli.plan_well_formed", empresas=empresas, series=series))
+    if not problems:
+        empresas = message("cli.count_empresas", count=len(plan))
+        series = message("cli.count_series", count=plan.series_count)
+        Console().print(message("cli.plan_well_formed", empresas=empresas, series=series))
+    return problems
+
+
+def _failures(report: RunReport) -> Iterator[PlanProblem]:
+    """Yield what failed in a run and can be corrected in the plan."""
+    for row in report.failed:
+        if row.state is State.FAILED:
+            yield PlanProblem(row=row.number, column="", reason=row.reason)
+        for serie in row.series:
+            if serie.state is State.FAILED:
+                key = f"{serie.letra}:{serie.tipo_documento}"
+                reason = message("cli.failed_serie", serie=key, reason=serie.reason)
+                yield PlanProblem(row=row.number, column="series", reason=reason)
+
+
+def _write_faults(path: Path | None, plan: Path, problems: list[PlanProblem], sheet: str | None) -> None:
+    """Write the rows with these problems into the file of --faults-out."""
+    if path is None or not (count := write_faults(path, plan, problems, sheet=sheet)):
+        return
+    sys.stderr.write(f"{message('cli.faults_written', path=printable_path(path), count=count)}\n")
 
 
 def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:

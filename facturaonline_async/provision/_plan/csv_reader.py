@@ -13,6 +13,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
@@ -28,7 +29,7 @@ from facturaonline_async.provision._plan.header import Record, count_columns
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 from facturaonline_async.provision._plan.table import read_table
 
-__all__ = ["read_csv"]
+__all__ = ["csv_records", "read_csv"]
 
 _DELIMITERS: Final = ",;\t"
 _LINES_ABOVE: Final = 20
@@ -57,8 +58,24 @@ def read_csv(path: str | os.PathLike[str], *, any_tipo: bool = False) -> ParsedP
 
     """
     builder = PlanBuilder()
-    with open_plan(Path(path)) as file, _text(file, builder.notices) as text:
-        return read_table(_records(text, builder.notices), builder, Path(path).parent, any_tipo=any_tipo)
+    with csv_records(Path(path), builder.notices) as records:
+        return read_table(records, builder, Path(path).parent, any_tipo=any_tipo)
+
+
+@contextmanager
+def csv_records(path: Path, notices: list[PlanProblem]) -> Iterator[Iterator[Record]]:
+    """Open a CSV file, and yield its rows that are not empty.
+
+    Args:
+        path: the file.
+        notices: gets what was changed while the file was read.
+
+    Raises:
+        PlanError: the file cannot be read or decoded, or is not CSV; also while its rows are read.
+
+    """
+    with open_plan(path) as file, _text(file, notices) as text:
+        yield _records(text, notices)
 
 
 def _text(file: BinaryIO, notices: list[PlanProblem]) -> TextIO:

@@ -16,7 +16,7 @@ from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
 from facturaonline_async.provision._plan.column_names import NUMBERED, find_column, is_note, suggest_column
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 
-__all__ = ["Header", "Record", "count_columns", "find_header"]
+__all__ = ["Header", "Record", "count_columns", "find_header", "is_comment"]
 
 #: Number of a row, as a spreadsheet shows it, and the texts of its cells.
 Record = tuple[int, list[str]]
@@ -39,11 +39,13 @@ class Header:
     """Columns of a table.
 
     Attributes:
+        cells: names of the columns as they are written.
         columns: column of each cell of a row; "" for one without a name; None for one with notes.
         notices: what was not read.
 
     """
 
+    cells: tuple[str, ...]
     columns: tuple[str | None, ...]
     notices: tuple[PlanProblem, ...] = ()
 
@@ -62,6 +64,16 @@ def count_columns(cells: Iterable[str]) -> int:
 
     """
     return len({find_column(cell) for cell in cells} - {None})
+
+
+def is_comment(cells: Iterable[str]) -> bool:
+    """Return whether a row is a comment: its first text begins with ``# ``.
+
+    Args:
+        cells: texts of the row.
+
+    """
+    return next((cell.strip() for cell in cells if cell.strip()), "").startswith("# ")
 
 
 def find_header(records: Iterator[Record]) -> tuple[Header, Iterator[Record]]:
@@ -91,7 +103,9 @@ def find_header(records: Iterator[Record]) -> tuple[Header, Iterator[Record]]:
         for at, (each, column) in enumerate(zip(cells, columns, strict=True), 1)
         if column is None
     ]
-    return Header(columns=columns, notices=(*notices, *notes)), itertools.chain(first[place + 1 :], records)
+    return Header(cells=tuple(cells), columns=columns, notices=(*notices, *notes)), itertools.chain(
+        first[place + 1 :], records
+    )
 
 
 def _columns(cells: Sequence[str]) -> tuple[str | None, ...]:

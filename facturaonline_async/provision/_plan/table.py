@@ -10,7 +10,8 @@ from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._plan.builder import ParsedPlan, PlanBuilder
 from facturaonline_async.provision._plan.column_names import NUMBERED
 from facturaonline_async.provision._plan.file_lookup import FileLookup
-from facturaonline_async.provision._plan.header import Header, Record, find_header
+from facturaonline_async.provision._plan.header import Header, Record, find_header, is_comment
+from facturaonline_async.provision._plan.models import PlanProblem
 from facturaonline_async.provision._plan.row_parser import RowParser
 
 __all__ = ["read_table"]
@@ -33,6 +34,9 @@ def read_table(records: Iterator[Record], builder: PlanBuilder, folder: Path, *,
     header, rows = find_header(records)
     builder.notices += header.notices
     for number, record in rows:
+        if is_comment(record):
+            builder.notices.append(PlanProblem(row=number, column="", reason=message("plan.comment")))
+            continue
         texts = {name: cell for name, cell in zip(header.columns, record, strict=False) if name}
         parts = [[texts.pop(f"{name}_{each}", "").strip() for name in NUMBERED] for each in header.numbers]
         if parts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -27,7 +28,7 @@ from facturaonline_async.provision._plan.workbook_errors import error_cells
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
 
-__all__ = ["SUFFIXES", "read_workbook"]
+__all__ = ["SUFFIXES", "read_workbook", "workbook_records"]
 
 #: Ends of the names of workbooks that can be read.
 SUFFIXES: Final = (".xlsx", ".xlsm", ".ods")
@@ -56,10 +57,25 @@ def read_workbook(path: str | os.PathLike[str], *, any_tipo: bool = False, sheet
 
     """
     builder = PlanBuilder()
-    with open_plan(Path(path)) as file, _open_workbook(file) as workbook:
-        chosen = workbook.get_sheet_by_name(_choose_sheet(workbook, sheet))
-        records = _records(chosen, error_cells(file, chosen.name))
+    with workbook_records(Path(path), sheet) as records:
         return read_table(records, builder, Path(path).parent, any_tipo=any_tipo)
+
+
+@contextmanager
+def workbook_records(path: Path, sheet: str | None = None) -> Iterator[Iterator[Record]]:
+    """Open a sheet of a workbook, and yield its rows that are not empty.
+
+    Args:
+        path: the file.
+        sheet: name of the sheet; None: see `read_workbook`.
+
+    Raises:
+        PlanError: the file is no workbook, or has no such sheet.
+
+    """
+    with open_plan(path) as file, _open_workbook(file) as workbook:
+        chosen = workbook.get_sheet_by_name(_choose_sheet(workbook, sheet))
+        yield _records(chosen, error_cells(file, chosen.name))
 
 
 def _open_workbook(file: BinaryIO) -> CalamineWorkbook:
