@@ -100,6 +100,7 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
         "empresas",
         "errors",
         "events",
+        "fastapi",
         "postgres",
         "provision",
         "sat",
@@ -113,8 +114,9 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_docstring_names_every_field_and_parameter(name: str) -> None:
-    if name.endswith(".postgres"):
-        pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+    for extra, module in {"postgres": "psycopg", "fastapi": "fastapi"}.items():
+        if name.endswith(f".{extra}"):
+            pytest.importorskip(module, reason=f"the extra {extra} is not installed")
     assert sorted(missing_in(importlib.import_module(name))) == []
 
 

@@ -19,7 +19,7 @@ from types import ModuleType
 import pytest
 
 import facturaonline_async
-from facturaonline_async import bulk, empresas, errors, postgres, provision, sat, sello, series, testing
+from facturaonline_async import bulk, empresas, errors, fastapi, postgres, provision, sat, sello, series, testing
 
 PACKAGE = Path(facturaonline_async.__file__).parent
 README = PACKAGE.parent / "README.md"
@@ -33,7 +33,10 @@ PROMISED = {
 }
 
 without_psycopg = pytest.mark.skipif(find_spec("psycopg") is None, reason="the extra postgres is not installed")
+without_fastapi = pytest.mark.skipif(find_spec("fastapi") is None, reason="the extra fastapi is not installed")
 POSTGRES = pytest.param(postgres, marks=without_psycopg)
+FASTAPI = pytest.param(fastapi, marks=without_fastapi)
+EXTRAS = {".postgres": without_psycopg, ".fastapi": without_fastapi}
 
 MODULES = sorted(
     module.name
@@ -47,7 +50,7 @@ def test_the_package_exports_every_name_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [facturaonline_async, bulk, empresas, provision, sat, sello, series, testing, POSTGRES]
+    "module", [facturaonline_async, bulk, empresas, provision, sat, sello, series, testing, POSTGRES, FASTAPI]
 )
 def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> None:
     assert inspect.ismodule(module)
@@ -61,7 +64,7 @@ def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> 
     assert set(exported) == (public if module.__file__ and module.__file__.endswith("__init__.py") else set(exported))
 
 
-LAZY = [facturaonline_async, empresas, provision, sat, sello, series, testing, POSTGRES]
+LAZY = [facturaonline_async, empresas, provision, sat, sello, series, testing, POSTGRES, FASTAPI]
 
 
 @pytest.mark.parametrize("package", LAZY)
@@ -137,7 +140,7 @@ def test_threads_can_import_all_modules_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=without_psycopg) if ".postgres" in name else name for name in MODULES]
+    "name", [pytest.param(name, marks=[mark for extra, mark in EXTRAS.items() if extra in name]) for name in MODULES]
 )
 def test_every_public_name_has_a_docstring(name: str) -> None:
     module = importlib.import_module(name)

@@ -6,17 +6,15 @@ import ast
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import uvicorn
 
 from facturaonline_async import errors
 from facturaonline_async.testing import Emulator, Fault
+from tests.fastapi.serving import served
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -46,76 +44,33 @@ def fastapi_example(emulator: Emulator) -> dict[str, Any]:
     return names
 
 
-@asynccontextmanager
-async def served(app: Any) -> AsyncIterator[str]:
-    """Serve an application on loopback, and give its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not serving.done()
-        await asyncio.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()
-    yield f"http://{host}:{port}"
-    server.should_exit = True
-    await serving
-
-
-async def test_the_fastapi_example_answers_every_request_under_load() -> None:
-    """At 10 calls a second and max_wait=5, 200 companies at once are too many: they are told when to come back."""
+async def test_the_fastapi_example_answers_every_request_under_load_and_none_with_500() -> None:
+    """60 clients send 1,000 requests; at 10 calls a second and max_wait=5, most are told when to come back."""
     async with Emulator() as emulator, served(fastapi_example(emulator)["app"]) as url, aiohttp.ClientSession() as http:
+        numbers, made = iter(range(1000)), set[int]()
 
-        async def post(number: int) -> tuple[int, str, str | None, int | None]:
-            async with http.post(f"{url}/series/S{number}") as response:
-                body = await response.json()
-                after = response.headers.get("Retry-After")
-                return response.status, body.get("happened", ""), after, body.get("uid")
+        async def client() -> list[tuple[int, bool]]:
+            answers = []
+            for number in numbers:
+                async with http.post(f"{url}/series/S{number}") as response:
+                    answers.append((response.status, "Retry-After" in response.headers))
+                    if response.status == 200:
+                        made.add((await response.json())["uid"])
+            return answers
 
-        answers = await asyncio.gather(*(post(number) for number in range(200)))
-        counted = Counter((status, happened) for status, happened, _, _ in answers)
-        assert {(200, ""), (503, "no")} == set(counted)
-        assert counted[200, ""] >= 50
-        assert all(int(after or 0) >= 1 for status, _, after, _ in answers if status == 503)
-        made = {uid for _, _, _, uid in answers if uid is not None}
-        assert (counted[200, ""], counted[200, ""]) == (len(made), len(emulator.state["series"]))
+        answers = [each for found in await asyncio.gather(*(client() for _ in range(60))) for each in found]
+        counted = Counter(answers)
+        assert (len(answers), set(counted)) == (1000, {(200, False), (503, True)})
+        assert (counted[200, False], counted[200, False]) == (len(made), len(emulator.state["series"]))
 
 
-async def test_the_fastapi_example_maps_errors_to_statuses() -> None:
+async def test_the_fastapi_example_answers_errors_as_problem_documents() -> None:
     async with Emulator() as emulator, served(fastapi_example(emulator)["app"]) as url, aiohttp.ClientSession() as http:
-
-        async def post(letra: str) -> tuple[int, str, str | None]:
-            async with http.post(f"{url}/series/{letra}") as response:
-                return response.status, (await response.json())["happened"], response.headers.get("Retry-After")
-
-        assert (422, "no", None) == await post("%09")
+        async with http.post(f"{url}/series/%09") as response:
+            assert (response.status, response.content_type) == (422, "application/problem+json")
         emulator.inject(Fault.throttle(7200), endpoint="series.list")
-        assert (503, "no", "7200") == await post("F")
-        assert (503, "no", "3600") == await post("G")  # held, at the limiter, for an hour at most
-
-
-STATUSES = {
-    "FacturaOnlineError": 502,
-    "NotSentError": 503,
-    "LimiterWaitError": 503,
-    "SharedUnavailableError": 503,
-    "InvalidInputError": 422,
-    "ApiError": 502,
-    "AuthenticationError": 502,
-    "PermissionDeniedError": 502,
-    "NotFoundError": 404,
-    "ValidationError": 422,
-    "RateLimitError": 503,
-    "OutcomeUnknownError": 502,
-    "ServerError": 502,
-    "RequestTimeoutError": 504,
-    "UnreadableAnswerError": 502,
-}
-
-
-@pytest.mark.parametrize("name", errors.__all__)
-async def test_the_fastapi_example_maps_every_error_class(name: str) -> None:
-    async with Emulator() as emulator:
-        response = await fastapi_example(emulator)["answer"](None, getattr(errors, name)("text"))
-    assert STATUSES[name] == response.status_code
+        async with http.post(f"{url}/series/F") as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "7200")
 
 
 async def test_the_client_of_the_notebook_example_works_across_cells(monkeypatch: pytest.MonkeyPatch) -> None:

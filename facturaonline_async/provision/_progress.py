@@ -132,13 +132,17 @@ class Progress:
         self._version = 0
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
+        self._last: ProgressSnapshot | None = None
         self._groups: dict[tuple[str, bool, str], Reason] = {}
         # The first sample holds what earlier runs finished: it is no work of this run.
         self._samples = deque([(self._began, *self._finished())])
 
     @property
     def snapshot(self) -> ProgressSnapshot:
-        """The figures of this moment."""
+        """The figures of this moment; after the end of the run, its last ones."""
+        return self._last or self._read()
+
+    def _read(self) -> ProgressSnapshot:
         report, now = self._report, self._clock()
         rate = self._rate(now)
         return ProgressSnapshot(
@@ -214,6 +218,7 @@ class Progress:
             return
         self._phase = phase
         if phase == "ended":
+            self._last = self._read()
             self._ended.set()
         self._notify()
 

@@ -9,6 +9,7 @@ from facturaonline_async._messages.english import (
     calls,
     cli,
     empresas,
+    fastapi,
     findings,
     journal,
     plan,
@@ -36,6 +37,7 @@ TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     **journal.TEXTS,
     **run.TEXTS,
     **postgres.TEXTS,
+    **fastapi.TEXTS,
     **cli.TEXTS,
     **testing.TEXTS,
 }
