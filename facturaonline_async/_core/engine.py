@@ -23,6 +23,7 @@ from facturaonline_async._core.once.singleflight import SingleFlight
 from facturaonline_async._core.outage import Outage
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest, RequestFactory, uid_text
+from facturaonline_async._local_loops import find_problem
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Credentials
 from facturaonline_async.errors import (
@@ -388,6 +389,8 @@ class Engine:
         if self._is_closed:
             raise NotSentError(message("calls.session_closed"))
         if self._loop is None:
+            if problem := find_problem(self.config.base_url or "", loop):
+                raise NotSentError(problem)
             self._loop, self._process, self._closing = loop, getpid(), loop.create_future()
         elif loop is not self._loop:
             raise NotSentError(message("calls.other_event_loop"))
@@ -395,10 +398,15 @@ class Engine:
     def _check_process(self) -> None:
         """Raise `NotSentError` in a child forked after the first use.
 
-        The child shares the parent's connections.
+        The child shares the parent's connections. Before the first use, raise it also without an event loop.
         """
         if self._is_in_forked_child():
             raise NotSentError(message("calls.session_forked"))
+        if self._loop is None:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                raise NotSentError(message("calls.no_event_loop")) from None
 
     def check_not_forked(self, call: PreparedRequest) -> None:
         """Raise the call's error in a child that was forked during the call.

@@ -148,6 +148,7 @@ async def provision(
     settle = engine.config.settle if settle is None else settle
     if engine.shared_creates is not None:
         check_settle(engine.config, settle)
+    engine.start()
     clock = asyncio.get_running_loop().time
     began = clock()
     rfcs, planned_series = await _survey(plan)

@@ -39,7 +39,18 @@ with the API's own quirks, injects faults on demand, and logs every request. Wit
         )
         assert emulator.state["empresas"][empresa.uid]["rfc"] == "EKU9003173C9"
 
-``emulator.requests`` has one `Request` for each request that the emulator read, without keys and passwords.
+pytest finds two fixtures without any of that: ``facturaonline_emulator``, an emulator for one test in a thread of its
+own, which serves synchronous tests and those of every event loop, and ``facturaonline_client``, its client::
+
+    def test_a_synchronous_test_client_needs_an_emulator_in_a_thread(facturaonline_emulator):
+        with TestClient(make_app(facturaonline_emulator.base_url)) as http:
+            assert http.get("/series").json() == []
+
+    async def test_the_client_belongs_to_the_loop_of_the_test(facturaonline_client):
+        assert await facturaonline_client.series.list() == []
+
+Without pytest, `emulator_in_thread` is a context manager. ``emulator.requests`` has one `Request` for each request that
+the emulator read, without keys and passwords.
 """
 
 from __future__ import annotations
@@ -50,6 +61,7 @@ if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.emulator import Emulator
     from facturaonline_async.testing._emulator.faults import Fault
     from facturaonline_async.testing._emulator.request_log import Request
+    from facturaonline_async.testing._in_thread import emulator_in_thread
     from facturaonline_async.testing._sellos import make_sello
 else:
     from facturaonline_async._lazy import lazy_names
@@ -60,8 +72,9 @@ else:
             "_emulator.emulator": ["Emulator"],
             "_emulator.faults": ["Fault"],
             "_emulator.request_log": ["Request"],
+            "_in_thread": ["emulator_in_thread"],
             "_sellos": ["make_sello"],
         },
     )
 
-__all__ = ["Emulator", "Fault", "Request", "make_sello"]
+__all__ = ["Emulator", "Fault", "Request", "emulator_in_thread", "make_sello"]

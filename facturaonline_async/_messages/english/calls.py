@@ -23,6 +23,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "this connect(…) was already awaited or entered: call connect again for a new session"
     ),
     "calls.outside_a_task": "calls are made from tasks",
+    "calls.no_event_loop": (
+        "calls need a running asyncio event loop, and there is none: run them with asyncio.run. A program with anyio "
+        'chooses its backend "asyncio"; trio is not supported'
+    ),
     "calls.session_closed": "this session is closed: make a new SessionManager, and keep it open while you call",
     "calls.other_event_loop": (
         "this session belongs to another event loop: make one SessionManager inside each loop that calls"

@@ -31,6 +31,12 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     # Start and stop of the emulator.
     "testing.not_started": "The emulator has not been started: use `async with`, or await start().",
     "testing.started_already": "The emulator has been started already.",
+    "testing.loop_not_running": "the emulator on port {port} cannot answer: it was started in an event loop that does "
+    "not run now. Start it in the loop of the test, or in a thread, with emulator_in_thread() of "
+    "facturaonline_async.testing or with pytest's fixture facturaonline_emulator.",
+    "testing.loop_blocked": "the emulator on port {port} cannot answer: its event loop is blocked, perhaps by a "
+    "synchronous test client in an asynchronous test. Run it in a thread, with emulator_in_thread() of "
+    "facturaonline_async.testing or with pytest's fixture facturaonline_emulator.",
     "testing.forked": "this emulator runs in the process that this one was forked from: call it over HTTP at its "
     "base_url, with credentials taken before the fork, or start another Emulator here",
 }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from facturaonline_async._local_loops import forget_loop, note_loop
 from facturaonline_async._messages import message
 from facturaonline_async.testing._emulator.faults import Fault, FaultPlan
 from facturaonline_async.testing._emulator.request_log import Request, RequestLog, without_secrets
@@ -104,6 +105,7 @@ class Server:
         await web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl_context).start()
         self._port = runner.addresses[0][1]
         self._runner, self._process = runner, os.getpid()
+        note_loop(self._port)
 
     async def aclose(self) -> None:
         """Stop listening, cancel every call and all late work, and close every connection.
@@ -115,6 +117,7 @@ class Server:
         runner, self._runner, self._process = self._runner, None, 0
         if runner is None:
             return
+        forget_loop(self._port)
         for site in runner.sites:
             await site.stop()  # first, so that no further call arrives
         tasks = list(self._tasks)
