@@ -1,4 +1,4 @@
-"""Event loops of the emulators in this process, so that a client knows why one is silent.
+"""Event loops of the emulators in this process: why one does not answer.
 
 Without its loop an emulator accepts connections and answers nothing. Its client would wait for all its time-outs, and
 report a fault of the network. So an emulator notes its loop here, and a session asks before its first call.
@@ -46,9 +46,10 @@ def forget_loop(port: int) -> None:
 
 
 def find_problem(base_url: str, loop: asyncio.AbstractEventLoop) -> Message | None:
-    """Return why the emulator behind a URL cannot answer; None if it can, or if there is none in this process.
+    """Return why the emulator behind a URL cannot answer, or None.
 
-    If the emulator runs in another loop that is blocked, this waits up to 10 s for it.
+    None also means that no emulator of this process has the URL. If the emulator runs in another loop that is blocked,
+    this waits up to 10 s for it.
 
     Args:
         base_url: URL of a client.

@@ -101,6 +101,7 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
         "errors",
         "events",
         "fastapi",
+        "opentelemetry",
         "postgres",
         "provision",
         "sat",
@@ -114,7 +115,7 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_docstring_names_every_field_and_parameter(name: str) -> None:
-    for extra, module in {"postgres": "psycopg", "fastapi": "fastapi"}.items():
+    for extra, module in {"postgres": "psycopg", "fastapi": "fastapi", "opentelemetry": "opentelemetry"}.items():
         if name.endswith(f".{extra}"):
             pytest.importorskip(module, reason=f"the extra {extra} is not installed")
     assert sorted(missing_in(importlib.import_module(name))) == []

@@ -36,7 +36,10 @@ without_psycopg = pytest.mark.skipif(find_spec("psycopg") is None, reason="the e
 without_fastapi = pytest.mark.skipif(find_spec("fastapi") is None, reason="the extra fastapi is not installed")
 POSTGRES = pytest.param(postgres, marks=without_psycopg)
 FASTAPI = pytest.param(fastapi, marks=without_fastapi)
-EXTRAS = {".postgres": without_psycopg, ".fastapi": without_fastapi}
+without_opentelemetry = pytest.mark.skipif(
+    find_spec("opentelemetry") is None, reason="the extra opentelemetry is not installed"
+)
+EXTRAS = {".postgres": without_psycopg, ".fastapi": without_fastapi, ".opentelemetry": without_opentelemetry}
 
 MODULES = sorted(
     module.name

@@ -1,4 +1,4 @@
-"""A client for a fixture that knows no event loop: it is closed in the loop of its first call."""
+"""A client for a fixture, closed in the event loop of its first call."""
 
 from __future__ import annotations
 

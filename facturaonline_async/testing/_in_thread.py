@@ -1,4 +1,4 @@
-"""An emulator in a thread and an event loop of its own, for tests with any loop or with none."""
+"""An emulator in a thread, for tests with any event loop or with none."""
 
 from __future__ import annotations
 
