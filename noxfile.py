@@ -34,7 +34,7 @@ if _PYENV.is_dir():
     os.environ["PYENV_VERSION"] = ":".join(dict.fromkeys([*pinned, *found]))
 PYTEST = ("pytest", "-q", "-p", "no:randomly", "-p", "tests.progress", "--numprocesses=auto", "--dist=worksteal")
 EAGER = (f"eager-{PYTHONS[2]}(factory='custom')",)
-QUICK = (*PYTEST, "-m", "not slow and not postgres")
+QUICK = (*PYTEST, "-m", "not slow and not postgres and not integrations")
 POSTGRES = "facturaonline_async/postgres/*,facturaonline_async/_cli/postgres.py"
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -91,7 +91,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def full(session: nox.Session) -> None:
     """Queue what `check` leaves out: slow tests, coverage, every interpreter, eager tasks, and how it installs."""
-    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "postgres", "lowest", "wheel"):
+    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "postgres", "integrations", "lowest", "wheel"):
         session.notify(name)
 
 
@@ -116,7 +116,8 @@ def tests(session: nox.Session) -> None:
     if session.python == PYTHONS[0]:
         session.run("coverage", "erase")
         session.run(
-            "coverage", "run", "-m", *PYTEST, "-m", "not postgres", *session.posargs, env={"HYPOTHESIS_PROFILE": "full"}
+            *("coverage", "run", "-m", *PYTEST, "-m", "not postgres and not integrations", *session.posargs),
+            env={"HYPOTHESIS_PROFILE": "full"},
         )
         drop_torn_files(session)
         session.run("coverage", "combine", "--quiet")
@@ -153,6 +154,13 @@ def postgres(session: nox.Session) -> None:
     session.run("coverage", "combine", "--quiet", env=data)
     enough = [] if session.posargs else ["--fail-under=95"]
     session.run("coverage", "report", f"--include={POSTGRES}", *enough, env=data)
+
+
+@nox.session
+def integrations(session: nox.Session) -> None:
+    """The library with the frameworks of its users: event loops, FastAPI, plugins for tests, bots, and the examples."""
+    session.install("-e", ".[cli,fastapi,opentelemetry]", *group("integrations"))
+    session.run(*PYTEST, "-m", "integrations", *session.posargs)
 
 
 @nox.session
