@@ -48,10 +48,12 @@ def main() -> None:
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4))
     rounds: list[tuple[str, tuple[str, ...]]] = [
-        (f"quick {number}", ("-m", "not slow", *_IN_ORDER)) for number in range(1, options.quick)
+        (f"quick {number}", ("-m", "not slow and not integrations", *_IN_ORDER)) for number in range(1, options.quick)
     ]
     if options.quick:
-        rounds.append((f"quick in random order (seed {seed})", ("-m", "not slow", f"--randomly-seed={seed}")))
+        rounds.append(
+            (f"quick in random order (seed {seed})", ("-m", "not slow and not integrations", f"--randomly-seed={seed}"))
+        )
     rounds += [(f"slow {number}", ("-m", "slow", *_IN_ORDER)) for number in range(1, options.slow + 1)]
     told = []
     with busy(options.loops):

@@ -23,6 +23,7 @@ from facturaonline_async._core.once.singleflight import SingleFlight
 from facturaonline_async._core.outage import Outage
 from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.request import PreparedRequest, RequestFactory, uid_text
+from facturaonline_async._core.running_loop import running_loop
 from facturaonline_async._local_loops import find_problem
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Credentials
@@ -137,7 +138,7 @@ class Engine:
 
         """
         self._check_process()
-        self._check_usable(asyncio.get_running_loop())
+        self._check_usable(running_loop())
 
     @property
     def stats(self) -> SessionStats:
@@ -216,6 +217,7 @@ class Engine:
         """
         if self._process != getpid():  # first, because asyncio refuses the parent's loop with an error of its own
             self._check_process()
+            running_loop()
         if (loop := asyncio.get_running_loop()) is not self._loop or self._is_closed:
             self._check_usable(loop)
         call = self._requests.prepare(endpoint, credentials, uid, query, body)
@@ -258,6 +260,7 @@ class Engine:
         """
         if self._process != getpid():
             self._check_process()
+            running_loop()
         if (loop := asyncio.get_running_loop()) is not self._loop or self._is_closed:
             self._check_usable(loop)
         return Attempts(self, self._requests.prepare(endpoint, credentials, None, None, body), loop)
@@ -398,15 +401,10 @@ class Engine:
     def _check_process(self) -> None:
         """Raise `NotSentError` in a child forked after the first use.
 
-        The child shares the parent's connections. Before the first use, raise it also without an event loop.
+        The child shares the parent's connections.
         """
         if self._is_in_forked_child():
             raise NotSentError(message("calls.session_forked"))
-        if self._loop is None:
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                raise NotSentError(message("calls.no_event_loop")) from None
 
     def check_not_forked(self, call: PreparedRequest) -> None:
         """Raise the call's error in a child that was forked during the call.

@@ -52,6 +52,7 @@ from facturaonline_async._core.engine import Attempts, Engine
 from facturaonline_async._core.once.states import Origin, StepState, state_after
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen, Store
 from facturaonline_async._core.protocol.envelope import Reply
+from facturaonline_async._core.running_loop import running_loop
 from facturaonline_async._messages import message
 from facturaonline_async.errors import (
     ApiError,
@@ -191,7 +192,7 @@ async def create_once(
         FacturaOnlineError: The list could not be read. Nothing was created.
 
     """
-    until = asyncio.get_running_loop().time() + patience
+    until = running_loop().time() + patience
     while True:
         if seen is None:
             seen = await _look_past_intent(store, desired.key, until)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any, TypeVar
 
+from facturaonline_async._core.running_loop import running_loop
 from facturaonline_async._messages import message
 from facturaonline_async.errors import FacturaOnlineError, NotSentError
 
@@ -56,7 +57,7 @@ class SingleFlight:
         """
         shared_read = self._next_reads.get(key)
         if shared_read is None:
-            shared_read = _SharedRead(asyncio.create_task(self._run(key, read)))
+            shared_read = _SharedRead(running_loop().create_task(self._run(key, read)))
             self._next_reads[key] = shared_read
             self._tasks.add(shared_read.task)
             shared_read.task.add_done_callback(partial(self._deliver, key, shared_read))
