@@ -190,6 +190,7 @@ class SharedScheduler(Scheduler):
             super()._dispatch(loop)
             if not self._startable:
                 return
+            now = loop.time()  # a start that was due only by the later time would come back again and again
 
     def _make_ready(self, queue: EndpointQueue) -> None:
         if isinstance(queue, LeasingQueue) and queue.starts and not queue.slots:

@@ -16,6 +16,7 @@ from hypothesis import given, strategies as st
 
 from facturaonline_async import Config, LimiterWaitError, NotSentError, Rate, SharedUnavailableError
 from facturaonline_async._core.limits.quota import Window, make_window
+from facturaonline_async._core.limits.scheduler import Scheduler
 from facturaonline_async._core.limits.shared_scheduler import SharedScheduler
 from facturaonline_async._core.limits.window import Waiter
 from tests.core.limits.quotas import QuotaDouble
@@ -513,6 +514,29 @@ def test_a_start_in_the_future_is_waited_for() -> None:
 
     times = virtually(main())
     assert all(later - earlier >= 1 / 196 - 1e-9 for earlier, later in pairwise(times[5:]))
+
+
+def test_a_start_that_becomes_due_while_others_are_served_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process stands still between two looks at the clock: only the second one finds the start due."""
+    real, passes = Scheduler._dispatch, 0
+
+    def dispatch(self: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
+        nonlocal passes
+        passes += 1
+        assert passes < 1000, "it serves the same queue for ever"
+        stall(0.03)
+        real(self, loop)
+
+    async def main() -> list[float]:
+        scheduler = make_scheduler(QuotaDouble(), rates=Rate(40, 1))
+        monkeypatch.setattr(Scheduler, "_dispatch", dispatch)
+        try:
+            await asyncio.gather(*(scheduler.acquire("series.list", "k") for _ in range(8)))
+        finally:
+            monkeypatch.undo()
+        return [now()]
+
+    assert virtually(main())
 
 
 # ── max_wait, restarts ────────────────────────────────────────────────────────────────────────────────────────────────
