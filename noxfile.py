@@ -171,6 +171,16 @@ def postgres_long(session: nox.Session) -> None:
 
 
 @nox.session
+def postgres_figures(session: nox.Session) -> None:
+    """How well processes share a quota and creates: rates, web workers, 50 rounds of a race, costs: an hour."""
+    session.install("-e", ".[cli,postgres]", *group("test"))
+    session.run("python", "-m", "tests.postgres.rates")
+    session.run("python", "-m", "tests.postgres.web")
+    session.run("python", "-m", "benchmarks.bench_shared")
+    session.run("python", "-m", "tests.postgres.race", *session.posargs)
+
+
+@nox.session
 def steady(session: nox.Session) -> None:
     """The quick tests five times and the slow ones twice, beside four busy loops, once in random order: an hour."""
     session.install("-e", ".[cli]", *group("steady"))

@@ -26,7 +26,7 @@ from facturaonline_async.provision import Journal, JournalStore, Step
 from facturaonline_async.provision._journal.writer import SqliteJournalStore
 from tests.postgres.servers import Cluster, program
 
-__all__ = ["measure"]
+__all__ = ["cpu_of", "measure"]
 
 _AT_ONCE: Final = (1, 8, 32, 128)
 _UNITS: Final = {"saves": "/s", "CPU for a save": "ms", "CPU of the server for a save": "ms", "median wait": "ms"}
@@ -89,17 +89,17 @@ async def _save_all(journal: Journal, steps: int, at_once: int, cluster: Cluster
             await journal.save(done)
 
     pids = cluster.pids if cluster is not None else []
-    server, own, began = _cpu_of(pids), time.process_time(), time.perf_counter()
+    server, own, began = cpu_of(pids), time.process_time(), time.perf_counter()
     await asyncio.gather(*(save() for _ in range(at_once)))
     return {
         "saves": 2 * steps / (time.perf_counter() - began),
         "CPU for a save": (time.process_time() - own) * 1e3 / (2 * steps),
-        "CPU of the server for a save": (_cpu_of(pids) - server) * 1e3 / (2 * steps),
+        "CPU of the server for a save": (cpu_of(pids) - server) * 1e3 / (2 * steps),
         "median wait": sorted(waits)[steps // 2] * 1e3,
     }
 
 
-def _cpu_of(pids: Iterable[int]) -> float:
+def cpu_of(pids: Iterable[int]) -> float:
     """Return the CPU seconds of some processes so far."""
     total = 0
     for pid in pids:

@@ -1,170 +1,86 @@
-"""Sessions of several processes over PostgreSQL: what the API saw of them, by its own log."""
+"""Sessions of several processes over PostgreSQL create nothing twice, by the log of the API.
+
+``python -m tests.postgres.race`` plays the same rounds many times.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import random
-import signal
-from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
-from string import ascii_uppercase
-from typing import Any
-
 import pytest
-from attrs import define, field
+from attrs import evolve
 
-from facturaonline_async.testing import Emulator, Fault
+from tests.postgres.processes import Processes, copies
+from tests.postgres.race import LETRAS, RFCS, Round, play_round
 from tests.postgres.servers import Cluster
-from tests.postgres.session_worker import Job, arguments
+from tests.postgres.session_worker import Job
+from tests.postgres.witness import Behaviour, Report, witness
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
-LETRAS = tuple(ascii_uppercase[:10])
+QUIET = Round(kills=0, stops=0, crashes=0, faults=0, others=0)
+SECONDS = 540.0
+KINDS = "FPN"
+OF_COMPANIES = {f"{kind}{rfc[-3:]}" for rfc in RFCS for kind in KINDS}
 
 
-def jobs(emulator: Emulator, url: str | None, letras: tuple[str, ...], seconds: float = 90.0) -> Job:
-    """Return what each process does."""
-    keys = emulator.credentials
-    pair = (keys.api_key.reveal(), keys.secret_key.reveal())
-    return Job(emulator.base_url, pair, url, letras=letras, times=8, seconds=seconds)
+def there(report: Report) -> set[str]:
+    return {*report.series, *report.empresas}
 
 
-@define
-class Processes:
-    """Processes with the same job; killed ones are started again.
+async def test_four_processes_create_each_object_once(cluster: Cluster, url: str) -> None:
+    report, processes = await play_round(QUIET, url, cluster)
 
-    Attributes:
-        job: What each does.
-        count: How many there are.
-        results: What those printed that came to their end.
-        running: Those at work.
-        are_ready: Set when all are ready; then they begin.
-
-    """
-
-    job: Job
-    count: int = 4
-    results: list[dict[str, Any]] = field(factory=list)
-    running: list[asyncio.subprocess.Process] = field(factory=list)
-    are_ready: asyncio.Event = field(factory=asyncio.Event)
-    _ready: int = 0
-
-    async def run(self) -> None:
-        """Run them, until each has come to its end."""
-        await asyncio.gather(*(self._keep() for _ in range(self.count)))
-
-    async def _keep(self) -> None:
-        while True:
-            pipe = asyncio.subprocess.PIPE
-            process = await asyncio.create_subprocess_exec(*arguments(self.job), stdin=pipe, stdout=pipe)
-            assert process.stdout is not None
-            self.running.append(process)
-            try:
-                if await process.stdout.readline():
-                    self._ready += 1
-                if self._ready >= self.count:
-                    self.are_ready.set()
-                await self.are_ready.wait()
-                out, _ = await process.communicate(b"begin\n")
-            finally:
-                self.running.remove(process)
-                with suppress(ProcessLookupError):
-                    process.kill()
-            if process.returncode != -signal.SIGKILL:
-                assert process.returncode == 0
-                self.results.append(json.loads(out.splitlines()[-1]))
-                return
-
-    async def disturb(self, dice: random.Random, kills: int, stops: int) -> None:
-        """Kill and stop processes at random moments."""
-        await self.are_ready.wait()
-        for what in dice.sample(["kill"] * kills + ["stop"] * stops, kills + stops):
-            await asyncio.sleep(dice.uniform(0.1, 1.5))
-            if not self.running:
-                return
-            process = dice.choice(self.running)
-            with suppress(ProcessLookupError):
-                if what == "kill":
-                    process.kill()
-                else:
-                    process.send_signal(signal.SIGSTOP)
-                    await asyncio.sleep(dice.choice([0.5, 2, 7]))
-                    process.send_signal(signal.SIGCONT)
+    assert there(report) == {*LETRAS, *RFCS}
+    assert report.duplicates == []
+    assert (report.count("series.create"), report.count("empresas.create")) == (len(LETRAS), len(RFCS))
+    assert processes.errors == {}
 
 
-def duplicates(emulator: Emulator) -> list[str]:
-    """Return the letras that exist several times."""
-    found = Counter(row["letra"] for row in emulator.state["series"].values())
-    return [letra for letra, count in found.items() if count > 1]
-
-
-def existing(emulator: Emulator) -> set[str]:
-    return {row["letra"] for row in emulator.state["series"].values()}
-
-
-def faulty(emulator: Emulator, share: float) -> None:
-    """Let creates and lists go wrong, each fault with the same probability."""
-    faults: Iterable[Fault] = (
-        Fault.drop_before_commit(),
-        Fault.drop_after_commit(),
-        Fault.commit_late(1.0),
-        Fault.status(500, commit=True),
-        Fault.delay_answer(3.0),
-        Fault.garbage(),
-    )
-    for fault in faults:
-        emulator.inject(fault, endpoint="series.create", times=None, probability=share / 6)
-    emulator.inject(Fault.status(502), endpoint="series.list", times=None, probability=share / 6)
-
-
-async def test_four_processes_create_each_serie_once(url: str) -> None:
-    async with Emulator(latency=0.1, list_lag=0.5) as emulator:
-        processes = Processes(jobs(emulator, url, LETRAS))
-        await processes.run()
-
-        assert existing(emulator) == set(LETRAS)
-        assert duplicates(emulator) == []
-        assert emulator.count("series.create") == len(LETRAS)
-
-
-async def test_without_the_database_they_would_create_many_twice() -> None:
+async def test_without_the_database_they_would_create_many_twice(cluster: Cluster) -> None:
     """Control."""
-    async with Emulator(latency=0.1, list_lag=0.5) as emulator:
-        await Processes(jobs(emulator, None, LETRAS)).run()
+    report, _ = await play_round(QUIET, None, cluster)
 
-        assert len(duplicates(emulator)) > 2
+    assert len(report.duplicates) > 2
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_faults_kills_and_stops_lead_to_no_second_serie(url: str, seed: int) -> None:
-    dice = random.Random(seed)
-    async with Emulator(latency=0.1, list_lag=0.5, seed=seed) as emulator:
-        faulty(emulator, 0.3)
-        processes = Processes(jobs(emulator, url, LETRAS))
-        disturbing = asyncio.create_task(processes.disturb(dice, kills=4, stops=3))
+async def test_faults_kills_stops_and_a_crash_of_the_server_lead_to_no_second_object(
+    cluster: Cluster, url: str, seed: int
+) -> None:
+    report, _ = await play_round(Round(seed), url, cluster)
+
+    assert report.duplicates == []
+    assert there(report) == {*LETRAS, *RFCS}
+
+
+async def test_a_server_that_crashes_twice_leads_to_errors_and_to_no_second_object(cluster: Cluster, url: str) -> None:
+    report, processes = await play_round(Round(1, kills=0, stops=0, crashes=2, faults=0.15), url, cluster)
+
+    assert report.duplicates == []
+    assert there(report) == {*LETRAS, *RFCS}
+    assert "SharedUnavailableError" in processes.errors
+
+
+@pytest.mark.parametrize("faults", [0.0, 0.2])
+async def test_a_run_and_four_processes_of_ensure_create_each_object_once(url: str, faults: float) -> None:
+    async with witness(Behaviour(0.05, list_lag=0.5, read_lag=0.5, faults=faults)) as api:
+        job = Job(base_url=api.base_url, keys=api.keys, database=url, rfcs=RFCS, kinds=KINDS, times=2, seconds=SECONDS)
+        processes = Processes([*copies(job), evolve(job, number=5, run="alta")])
         await processes.run()
-        await disturbing
+        report = await api.report()
 
-        assert duplicates(emulator) == []
-        assert existing(emulator) == set(LETRAS)
+    assert report.duplicates == []
+    assert there(report) == {*RFCS, *OF_COMPANIES}
+    assert "never" not in processes.errors
 
 
-async def test_a_server_that_crashes_twice_leads_to_no_second_serie(cluster: Cluster, template: str) -> None:
-    dice = random.Random(1)
-    async with Emulator(latency=0.1, list_lag=0.5, seed=1) as emulator:
-        faulty(emulator, 0.15)
-        processes = Processes(jobs(emulator, cluster.url(dbname=template), LETRAS))
-        running = asyncio.create_task(processes.run())
-        await processes.are_ready.wait()
-        for _ in range(2):
-            await asyncio.sleep(dice.uniform(0.3, 1))
-            cluster.stop()
-            await asyncio.sleep(3)
-            cluster.start()
-        await running
+@pytest.mark.parametrize("faults", [0.0, 0.2])
+async def test_two_runs_of_different_names_over_one_plan_create_each_object_once(url: str, faults: float) -> None:
+    async with witness(Behaviour(0.05, list_lag=0.5, read_lag=0.5, faults=faults)) as api:
+        job = Job(base_url=api.base_url, keys=api.keys, database=url, rfcs=RFCS, kinds=KINDS, seconds=SECONDS)
+        processes = Processes([evolve(job, number=number, run=f"alta {number}") for number in (1, 2)])
+        await processes.run()
+        report = await api.report()
 
-        assert duplicates(emulator) == []
-        assert existing(emulator) == set(LETRAS)
-        assert any("SharedUnavailableError" in each["errors"] for each in processes.results)
+    assert report.duplicates == []
+    assert there(report) == {*RFCS, *OF_COMPANIES}
+    assert "never" not in processes.errors
