@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ import pytest
 import typer
 from attrs import frozen
 from cryptography import x509
+from typer.main import get_command
 
 from facturaonline_async import Credentials, Rate, Sello, connect, testing
-from facturaonline_async._cli import example, interruption, provision
+from facturaonline_async._cli import app, example, interruption, provision
 from facturaonline_async._cli.example import example_rfcs
 from facturaonline_async.provision import Plan, PlanError, State
 from facturaonline_async.sat import _identifiers as identifiers
@@ -75,6 +77,17 @@ def plan(folder: Path, companies: int, **cells: object) -> Path:
     certify(folder, rfcs)
     rows = [ROW | {"rfc": rfc, "cer": f"c/{rfc}.cer", "key": f"c/{rfc}.key"} | cells for rfc in rfcs]
     return written(folder, rows)
+
+
+def test_every_command_that_calls_the_api_can_share_a_database() -> None:
+    found: dict[str, set[str]] = {}
+    for name, module in app._MODULES.items():
+        command = get_command(import_module(f"facturaonline_async._cli.{module}").app)
+        for each in getattr(command, "commands", {"": command}).values():
+            found[f"{name} {each.name}"] = {option for parameter in each.params for option in parameter.opts}
+    calling = {name: options for name, options in found.items() if "--base-url" in options}
+    assert len(calling) > 10
+    assert [name for name, options in calling.items() if "--database" not in options] == []
 
 
 # ── plan example ──────────────────────────────────────────────────────────────────────────────────────────────────────
