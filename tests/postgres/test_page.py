@@ -30,6 +30,12 @@ def environment(monkeypatch: pytest.MonkeyPatch, emulator: Emulator, url: str) -
         monkeypatch.setenv(f"FACTURAONLINE_{name}", value)
 
 
+@pytest.fixture(autouse=True)
+def empty(sql: Sql) -> None:
+    """Empty the tables, of which the template may hold rows of other tests."""
+    sql("TRUNCATE facturaonline.windows, facturaonline.creates")
+
+
 def names_of(source: str) -> dict[str, Any]:
     """Run a block, and return its names."""
     names: dict[str, Any] = {"__name__": "example"}

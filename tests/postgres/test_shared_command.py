@@ -22,6 +22,12 @@ PASSWORD = "a-password-of-the-database"
 SHARED = ("--settle", "150", "--no-audit")
 
 
+@pytest.fixture(autouse=True)
+def empty(sql: Sql) -> None:
+    """Empty the tables, of which the template may hold rows of other tests."""
+    sql("TRUNCATE facturaonline.windows, facturaonline.creates")
+
+
 def uri(url: str) -> str:
     """Return the URL of a database, with a password that its server does not ask for."""
     parts = conninfo_to_dict(url)
