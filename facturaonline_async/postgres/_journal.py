@@ -425,14 +425,15 @@ class PostgresJournal:
         """Return the salted hash of a payload: 16 bytes."""
         return salted_hash(self._salt, payload)
 
-    def save(self, step: Step) -> asyncio.Future[None]:
-        """Queue a step for writing at once; the future is done when it is durable.
+    def save(self, *steps: Step) -> asyncio.Future[None]:
+        """Queue steps for writing at once; the future is done when all are durable.
 
-        It is written even if the caller is cancelled.
+        They are written even if the caller is cancelled. At least one step is given.
         """
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._put(_Save(step.primary_key, _values(step), future))
-        return future
+        saves = [_Save(step.primary_key, _values(step), self._loop.create_future()) for step in steps]
+        for save in saves:
+            self._put(save)
+        return saves[-1].future  # they take effect in their order
 
     async def adjust(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Final, cast
 
 from attrs import define
 
@@ -137,7 +137,7 @@ class Step:
     @property
     def serie_key(self) -> tuple[str, str]:
         """Key of the serie within its company: (letra, tipo_documento)."""
-        return self.letra, self.tipo_documento
+        return cast("tuple[str, str]", self.natural_key)
 
     @property
     def is_empresa(self) -> bool:

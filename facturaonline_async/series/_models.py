@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -12,7 +13,7 @@ from facturaonline_async._validators import one_line, type_name
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._tipo_documento import TipoDocumento
 
-__all__ = ["Serie", "by_key", "key_part", "serie_key"]
+__all__ = ["Serie", "by_key", "key_part", "normal_key", "serie_key"]
 
 
 @frozen(kw_only=True, slots=False)  # the reader fills the instance's dict at once
@@ -45,7 +46,7 @@ class Serie:
 
         Both are trimmed, as the API does, and composed (NFC).
         """
-        return _key(self.letra, self.tipo_documento)
+        return normal_key(self.letra, self.tipo_documento)
 
 
 def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str]:
@@ -64,7 +65,7 @@ def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str
             seen = f"{value!r}" if isinstance(value, str) else type_name(value)
             raise InvalidInputError(message("series.key_missing", name=name, value=seen), field=name)
         one_line(name, value.strip())
-    return _key(letra, tipo_documento)
+    return normal_key(letra, tipo_documento)
 
 
 def by_key(series: Iterable[Serie]) -> dict[tuple[str, str], list[Serie]]:
@@ -80,7 +81,8 @@ def by_key(series: Iterable[Serie]) -> dict[tuple[str, str], list[Serie]]:
     for serie in series:
         index.setdefault(serie.key, []).append(serie)
     for same_key in index.values():
-        same_key.sort(key=lambda serie: not serie.is_active)
+        if len(same_key) > 1:
+            same_key.sort(key=lambda serie: not serie.is_active)
     return index
 
 
@@ -94,5 +96,13 @@ def key_part(text: str) -> str:
     return compose(text.strip())
 
 
-def _key(letra: str, tipo_documento: str) -> tuple[str, str]:
+@lru_cache(maxsize=1024)  # an account has few of them, and each row of a plan compares them a dozen times
+def normal_key(letra: str, tipo_documento: str) -> tuple[str, str]:
+    """Return the `Serie.key` of a letra and a tipo_documento.
+
+    Args:
+        letra: any text.
+        tipo_documento: any text.
+
+    """
     return key_part(letra), key_part(tipo_documento)

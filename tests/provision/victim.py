@@ -83,8 +83,8 @@ def patch(owner: type, name: str, moment: Moment, when: Callable[..., bool], *, 
 def saves(phase: StepState, *, empresa: bool) -> Callable[..., bool]:
     """Fit the writing of a phase."""
 
-    def fits(_: SqliteJournal, step: Step) -> bool:
-        return step.state is phase and step.is_empresa is empresa
+    def fits(_: SqliteJournal, *steps: Step) -> bool:
+        return any(step.state is phase and step.is_empresa is empresa for step in steps)
 
     return fits
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Hashable
 
 __all__ = ["KeyedLock"]
@@ -12,7 +13,7 @@ class KeyedLock:
     """FIFO lock per key; the lock of a key without holders and waiters is dropped."""
 
     def __init__(self) -> None:
-        self._locks: dict[Hashable, _Lock] = {}
+        self._locks: dict[Hashable, deque[asyncio.Future[None]]] = {}  # the waiters of each key that is held
 
     def is_held(self, key: Hashable) -> bool:
         """Return whether a task holds the lock of `key`."""
@@ -23,40 +24,39 @@ class KeyedLock:
         return _Hold(self._locks, key)
 
 
-class _Lock(asyncio.Lock):
-    """Lock of one key.
-
-    Attributes:
-        users: Number of its holders and waiters.
-
-    """
-
-    users: int = 0
-
-
 class _Hold:
-    """Use of the lock of one key; a third of the cost of an asynchronous generator."""
+    """Use of the lock of one key. Without waiters it costs a fraction of an `asyncio.Lock`."""
 
-    __slots__ = ("_key", "_lock", "_locks")
+    __slots__ = ("_key", "_locks")
 
-    def __init__(self, locks: dict[Hashable, _Lock], key: Hashable) -> None:
+    def __init__(self, locks: dict[Hashable, deque[asyncio.Future[None]]], key: Hashable) -> None:
         self._locks = locks
         self._key = key
 
     async def __aenter__(self) -> None:
-        self._lock = self._locks.get(self._key) or self._locks.setdefault(self._key, _Lock())
-        self._lock.users += 1
+        waiters = self._locks.get(self._key)
+        if waiters is None:
+            self._locks[self._key] = deque()
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters.append(future)
         try:
-            await self._lock.acquire()
+            await future
         except BaseException:
-            self._leave()
+            if future.done() and not future.cancelled():  # the lock was handed over at the same moment
+                self._release()
+            elif future in waiters:
+                waiters.remove(future)
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        self._lock.release()
-        self._leave()
+        self._release()
 
-    def _leave(self) -> None:
-        self._lock.users -= 1
-        if not self._lock.users:
-            del self._locks[self._key]
+    def _release(self) -> None:
+        """Hand the lock over to the oldest waiter, or drop it."""
+        waiters = self._locks[self._key]
+        while waiters:
+            if not (future := waiters.popleft()).done():
+                future.set_result(None)
+                return
+        del self._locks[self._key]

@@ -115,7 +115,9 @@ class PendingCreates:
     def get(self, key: Key) -> PendingCreate | None:
         """Return the entry of a key, or None if there is none or it has expired."""
         entry = self._entries.get(hash(key))
-        return entry if entry is not None and not entry.is_over(asyncio.get_running_loop().time()) else None
+        if entry is None or entry.until > (now := asyncio.get_running_loop().time()):
+            return entry
+        return None if entry.is_over(now) else entry
 
     # ── Creates ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -132,11 +134,12 @@ class PendingCreates:
 
     def _changed(self, key: Key, mine: set[int] | None) -> None:
         """Make the lists of earlier callers too old for a create of the key."""
-        if (version := self._versions.get(hash(key))) is not None:
+        number = hash(key)
+        if (version := self._versions.get(number)) is not None:
             version.number += 1
         for subscriber in self._subscribers.values():
             if subscriber is not mine:
-                subscriber.add(hash(key))
+                subscriber.add(number)
 
     def is_repeated(self, key: Key, nonce: str) -> bool:
         """Return whether the key's create with this nonce is still open.
@@ -159,8 +162,7 @@ class PendingCreates:
             mine: The caller's own set of `subscribe`, which is not notified.
 
         """
-        if self._versions or self._subscribers:
-            self._changed(key, mine)
+        self._changed(key, mine)
         known = self.get(key)
         if known is not None and nonce and known.nonce == nonce:
             known = known.earlier

@@ -89,8 +89,9 @@ class Recorder:
         """
         if self.journal is not None and steps:
             await self._queue(self.journal, steps)
-        for step in steps:
-            self._emit(step)
+        if self._on_event is not None:
+            for step in steps:
+                self._emit(step)
 
     async def write(self, *steps: Step) -> None:
         """Write steps without reporting them; else as `save`."""
@@ -98,15 +99,11 @@ class Recorder:
             await self._queue(self.journal, steps)
 
     def _queue(self, journal: Journal, steps: Sequence[Step]) -> asyncio.Future[None]:
-        """Queue steps for writing, and return the future of the last one.
-
-        It is done when all are durable, because jobs take effect in their order. Together they take a twentieth of the
-        time of one after the other.
-        """
+        """Queue steps for writing, and return a future that is done when all are durable."""
         for step in steps if not self.audit else ():
             if step.is_unaudited:
                 step.due = 0.0
-        return [journal.save(step) for step in steps][-1]
+        return journal.save(*steps)
 
     async def save_baseline(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:
         """Write the uids that exist for these steps, before any of them is sent."""

@@ -183,7 +183,10 @@ class SerieSteps:
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Poll the list until it shows all created series: their creates return no uid."""
-        if not (without_uid := [step for step in progress.series if step.state is StepState.DONE and step.uid is None]):
+        without_uid = {
+            step.serie_key: step for step in progress.series if step.state is StepState.DONE and step.uid is None
+        }
+        if not without_uid:
             return
         problem = UnreadableAnswerError(message("run.serie_not_listed_yet"), endpoint="series.list")
         baseline = progress.baseline or {}
@@ -193,14 +196,17 @@ class SerieSteps:
             listed = by_key(await own.series.list())
             for step in progress.series:
                 seen = listed.get(step.serie_key, ())
-                if step in without_uid:
+                if step.serie_key in without_uid:
                     _assign_uid(
                         step,
                         [str(serie.uid) for serie in seen if str(serie.uid) not in baseline.get(step.serie_key, ())],
                     )
                 elif step.state is StepState.UNKNOWN:  # the same list may show it
                     _apply_list(step, seen, baseline, is_due=False)
-            return None if any(step.uid is None and step.state is StepState.DONE for step in without_uid) else True
+            for step in without_uid.values():
+                if step.uid is None and step.state is StepState.DONE:
+                    return None
+            return True
 
         try:
             await poll_until(engine_of(own), list_once, problem=problem, raising=(SharedUnavailableError,))
@@ -208,12 +214,13 @@ class SerieSteps:
             progress.is_paused = True
         except UnreadableAnswerError as error:
             progress.is_unread = error.is_transient
-            for step in without_uid:
+            for step in without_uid.values():
                 if step.uid is None:
                     step.reason = describe(error)
         for step in progress.series:
             self._publish(own, step)
-        await self.recorder.save(*(step for step in progress.series if step in without_uid or step.uid is not None))
+        changed = [step for step in progress.series if step.uid is not None or step.serie_key in without_uid]
+        await self.recorder.save(*changed)
 
 
 def _key(own: FacturaOnline, step: Step) -> Key:

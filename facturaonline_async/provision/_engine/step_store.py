@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager
 
 from attrs import define, field
 
@@ -31,6 +31,34 @@ def stopped(sends: int) -> Message:
 
 
 @define(eq=False)
+class _BoundStep:
+    """Step that is the record of a key inside the ``with`` block.
+
+    Attributes:
+        step: The step.
+        nonce: Random text of its create; ``""`` before it begins.
+
+    """
+
+    _all: dict[Key, _BoundStep]
+    _key: Key
+    step: Step
+    _on_begin: Callable[[], None] | None
+    nonce: str = ""
+
+    def __enter__(self) -> None:
+        self._all[self._key] = self
+
+    def __exit__(self, *_: object) -> None:
+        del self._all[self._key]
+
+    def report_begin(self) -> None:
+        """Report that the create begins, or has to list first."""
+        if self._on_begin is not None:
+            self._on_begin()
+
+
+@define(eq=False)
 class StepStore:
     """Steps of a run as a store.
 
@@ -49,12 +77,9 @@ class StepStore:
     settle: float
     stopping: asyncio.Event = field(factory=asyncio.Event)
     problem: JournalError | None = field(default=None, init=False)
-    _steps: dict[Key, Step] = field(factory=dict, init=False)
-    _nonces: dict[Key, str] = field(factory=dict, init=False)
-    _on_begin: dict[Key, Callable[[], None]] = field(factory=dict, init=False)
+    _bound: dict[Key, _BoundStep] = field(factory=dict, init=False)
 
-    @contextmanager
-    def bound(self, key: Key, step: Step, on_begin: Callable[[], None] | None = None) -> Iterator[None]:
+    def bound(self, key: Key, step: Step, on_begin: Callable[[], None] | None = None) -> _BoundStep:
         """Let this step be the record of a key inside the ``with`` block.
 
         An intent of a killed process may have been sent at any moment up to now.
@@ -67,15 +92,7 @@ class StepStore:
         """
         if step.state is StepState.INTENT:
             step.state, step.due = StepState.UNKNOWN, time.time() + self.settle
-        self._steps[key] = step
-        if on_begin is not None:
-            self._on_begin[key] = on_begin
-        try:
-            yield
-        finally:
-            del self._steps[key]
-            self._nonces.pop(key, None)
-            self._on_begin.pop(key, None)
+        return _BoundStep(self._bound, key, step, on_begin)
 
     async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
         """Return what the steps of these keys say; see `Store.look`.
@@ -86,10 +103,13 @@ class StepStore:
         """
         keys = list(keys)
         if self.stopping.is_set():
-            raise StoppedError(stopped(max(self._steps[key].sends for key in keys)))
+            raise StoppedError(stopped(max(self._bound[key].step.sends for key in keys)))
+        seen = {}
         for key in keys:
-            self._report_begin(key)  # the list may take long
-        return {key: Seen(key, step.sends, _pending(step, self.settle)) for key in keys for step in [self._steps[key]]}
+            bound = self._bound[key]
+            bound.report_begin()  # the list may take long
+            seen[key] = Seen(key, bound.step.sends, _pending(bound.step, self.settle))
+        return seen
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
         """Write the intent; it is durable when this returns. See `Store.begin`.
@@ -99,15 +119,16 @@ class StepStore:
             JournalError: The journal could not be written.
 
         """
-        key, before, step = seen.key, seen.mark, self._steps[seen.key]
+        bound, before = self._bound[seen.key], seen.mark
+        step = bound.step
         if self.stopping.is_set():
             raise StoppedError(stopped(before if isinstance(before, int) else step.sends))
         if before is ANYWAY:
             before = step.sends
-        if not isinstance(before, int) or (step.sends != before and self._nonces.get(key) != nonce):
+        if not isinstance(before, int) or (step.sends != before and bound.nonce != nonce):
             return None
-        self._report_begin(key)
-        self._nonces[key] = nonce
+        bound.report_begin()
+        bound.nonce = nonce
         asked_at = shared_clock() if self.recorder.is_shared else None
         step.state, step.reason, step.sends = StepState.INTENT, "", before + 1
         try:
@@ -116,15 +137,11 @@ class StepStore:
             step.state, step.sends = StepState.PLANNED, before
             self.recorder.save_nowait(step)
             raise
-        return Grant(key, before, asked_at)
-
-    def _report_begin(self, key: Key) -> None:
-        if (on_begin := self._on_begin.get(key)) is not None:
-            on_begin()
+        return Grant(seen.key, before, asked_at)
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Write the outcome of a create, or what a list showed; see `Store.end`."""
-        step = self._steps[of.key]
+        step = self._bound[of.key].step
         step.state, step.reason = result.state, "" if result.error is None else describe(result.error)
         if result.is_cancelled and result.state is StepState.UNKNOWN:
             step.reason = message("run.interrupted")
@@ -150,9 +167,9 @@ class StepStore:
 
     async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
         """Let the steps of a deleted object be pending no more; see `Store.forget`."""
-        for (step_kind, step_owner, *_), step in self._steps.items():
-            if (step_kind, step_owner, step.uid) == (kind, owner, uid):
-                step.due = 0.0
+        for (step_kind, step_owner, *_), bound in self._bound.items():
+            if (step_kind, step_owner, bound.step.uid) == (kind, owner, uid):
+                bound.step.due = 0.0
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[StepStore]:
@@ -161,7 +178,7 @@ class StepStore:
 
     def seen(self, key: Key) -> Seen:
         """Return the step's state at the begin of the run; see `Subscription.seen`."""
-        step = self._steps[key]
+        step = self._bound[key].step
         return Seen(key, step.sends if _pending(step, self.settle) is None else None)
 
 

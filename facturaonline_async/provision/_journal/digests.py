@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -25,6 +24,8 @@ __all__ = ["changed_columns", "changed_since", "empresa_digest", "payload"]
 _WHOLE: Final = 16
 """Length of the hash of all data, in bytes."""
 
+_WITH_PASSWORDS: Final = (Sello, CorreoSmtp)
+
 _TAG: Final = 2
 """Bytes for the name of an attribute, and as many for its value."""
 
@@ -37,10 +38,13 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
         nueva: the data.
 
     """
-    tags = (
-        _name_tag(name) + journal.digest(_member(name, value, passwords=False))[:_TAG] for name, value in _given(nueva)
-    )
-    return journal.digest(payload(nueva)) + b"".join(tags)
+    members, tags = [], []
+    for name, value in _given(nueva):
+        member = _member(name, value, passwords=True)
+        members.append(member)
+        public = _member(name, value, passwords=False) if isinstance(value, _WITH_PASSWORDS) else member
+        tags += _name_tag(name), journal.digest(public)[:_TAG]
+    return journal.digest(b"".join(members)) + b"".join(tags)
 
 
 def changed_since(journal: Journal, digest: bytes, nueva: NuevaEmpresa) -> list[str]:
@@ -87,27 +91,34 @@ def payload(nueva: NuevaEmpresa) -> bytes:
 def _member(name: str, value: Any, *, passwords: bool) -> bytes:
     """Return an attribute as bytes; the length makes them unambiguous."""
     content = _content(value, passwords=passwords)
-    return b"".join((f"{name}:{len(content)}:".encode(), content))
+    return f"{name}:{len(content)}:".encode() + content
 
 
 def _content(value: Any, *, passwords: bool) -> bytes:
-    if isinstance(value, (NuevaEmpresa, Sello, CorreoSmtp)):
-        return b"".join(
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, (NuevaEmpresa, *_WITH_PASSWORDS)):
+        members = [
             _member(name, each, passwords=passwords)
             for name, each in _given(value)
             if passwords or not isinstance(each, Secret)
-        )
+        ]
+        return b"".join(members)
     if isinstance(value, bytes):
         return value
     return str(value.reveal() if isinstance(value, Secret) else value).encode("utf-8", "surrogatepass")
 
 
-def _given(value: NuevaEmpresa | Sello | CorreoSmtp) -> Iterator[tuple[str, Any]]:
-    """Yield names and values of the attributes without their default, sorted."""
+def _given(value: NuevaEmpresa | Sello | CorreoSmtp) -> list[tuple[str, Any]]:
+    """Return names and values of the attributes without their default, sorted."""
     cls: type = type(value)
-    for name, default in _attributes(cls):
-        if (each := getattr(value, name)) not in (None, "", default):
-            yield name, each
+    named = [(name, getattr(value, name), default) for name, default in _attributes(cls)]
+    # Certificates have no default, and comparing them takes long.
+    return [
+        (name, each)
+        for name, each, default in named
+        if each is not None and (isinstance(each, _WITH_PASSWORDS) or each not in ("", default))
+    ]
 
 
 @cache

@@ -51,13 +51,13 @@ class Journal(Protocol):
         """
         ...
 
-    def save(self, step: Step) -> asyncio.Future[None]:
-        """Queue a step for writing at once; the future is done when it is durable.
+    def save(self, *steps: Step) -> asyncio.Future[None]:
+        """Queue steps for writing at once; the future is done when all are durable.
 
-        It is written even if the caller is cancelled.
+        They are written even if the caller is cancelled.
 
         Args:
-            step: A step that the journal holds.
+            steps: Steps that the journal holds, at least one.
 
         """
         ...

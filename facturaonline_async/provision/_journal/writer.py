@@ -51,10 +51,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 import anyio
-from attrs import define, frozen
+from attrs import frozen
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import message
@@ -91,12 +91,8 @@ WHERE owner=? AND kind=? AND natural_key=?
 """
 
 
-@define(eq=False)  # never changed; a frozen class takes four times as long to make
-class _Job:
-    """Statements for the writer's thread, and the future of their result."""
-
-    execute: Callable[[sqlite3.Connection], Any]
-    future: asyncio.Future[Any]
+#: Statements for the writer's thread, and the future of their result.
+_Job: TypeAlias = tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]
 
 
 @frozen
@@ -222,7 +218,7 @@ class SqliteJournal:
             return [], self._problem
         try:
             connection.execute("BEGIN IMMEDIATE")
-            results = [job.execute(connection) for job in jobs]
+            results = [execute(connection) for execute, _ in jobs]
             connection.execute("COMMIT")
             if identity(self.path) != self._identity:
                 raise JournalError(message("journal.replaced"))  # noqa: TRY301
@@ -245,14 +241,14 @@ class SqliteJournal:
 
         def deliver() -> None:
             """Set the futures; it runs in the event loop."""
-            for place, job in enumerate(jobs):
-                if job.future.done():
+            for place, (_, future) in enumerate(jobs):
+                if future.done():
                     continue
                 if problem is None:
-                    job.future.set_result(results[place])
+                    future.set_result(results[place])
                 else:
-                    job.future.set_exception(JournalError(problem.args[0]))
-                    job.future.exception()  # mark it as retrieved: a cancelled caller never awaits it
+                    future.set_exception(JournalError(problem.args[0]))
+                    future.exception()  # mark it as retrieved: a cancelled caller never awaits it
 
         try:
             self._loop.call_soon_threadsafe(deliver)
@@ -283,7 +279,7 @@ class SqliteJournal:
             future.set_exception(JournalError(message("journal.closed", path=str(self.path))))
             future.exception()  # mark it as retrieved: not every caller awaits it
         else:
-            self._jobs.put(_Job(execute, future))
+            self._jobs.put((execute, future))
         return future
 
     # ── Statements of a run ───────────────────────────────────────────────────────────────────────────────────────────
@@ -292,16 +288,16 @@ class SqliteJournal:
         """Return the salted hash of a payload: 16 bytes."""
         return salted_hash(self._salt, payload)
 
-    def save(self, step: Step) -> asyncio.Future[None]:
-        """Queue a step for writing at once; the future is done when it is on the disk.
+    def save(self, *steps: Step) -> asyncio.Future[None]:
+        """Queue steps for writing at once; the future is done when all are on the disk.
 
-        It is written even if the caller is cancelled.
+        They are written even if the caller is cancelled.
         """
-        values = _values(step)
+        values = [_values(step) for step in steps]
 
         def execute(connection: sqlite3.Connection) -> None:
-            """Write the step."""
-            connection.execute(_SAVE, values)
+            """Write the steps."""
+            connection.executemany(_SAVE, values)
 
         return self._submit(execute)
 

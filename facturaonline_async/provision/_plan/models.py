@@ -14,7 +14,7 @@ from facturaonline_async._text import printable
 from facturaonline_async._validators import count, instance_of, type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.series._models import serie_key
+from facturaonline_async.series._models import normal_key, serie_key
 
 __all__ = ["EXISTING", "DuplicateFinder", "Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"]
 
@@ -120,12 +120,12 @@ class PlanSerie:
     folio: int | None = field(default=None, validator=count)
 
     def __attrs_post_init__(self) -> None:
-        _ = self.key  # raises for an invalid letra or tipo_documento
+        serie_key(self.letra, self.tipo_documento)  # raises if one of them is invalid
 
     @property
     def key(self) -> tuple[str, str]:
         """Key of the serie within its company: (letra, tipo_documento), normalised."""
-        return serie_key(self.letra, self.tipo_documento)
+        return normal_key(self.letra, self.tipo_documento)
 
 
 @runtime_checkable

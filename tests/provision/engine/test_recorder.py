@@ -22,14 +22,16 @@ class Journal:
     """Journal whose writes never end before `end` is called."""
 
     def __init__(self) -> None:
-        self.saved: list[tuple[Step, asyncio.Future[None]]] = []
+        self.saved: list[tuple[Step, ...]] = []
+        self._futures: list[asyncio.Future[None]] = []
 
-    def save(self, step: Step) -> asyncio.Future[None]:
-        self.saved.append((step, asyncio.get_running_loop().create_future()))
-        return self.saved[-1][1]
+    def save(self, *steps: Step) -> asyncio.Future[None]:
+        self.saved.append(steps)
+        self._futures.append(asyncio.get_running_loop().create_future())
+        return self._futures[-1]
 
     def end(self) -> None:
-        for _, future in self.saved:
+        for future in self._futures:
             future.set_result(None)
 
 
@@ -38,7 +40,7 @@ async def test_steps_that_belong_together_are_queued_together_and_reported_when_
     steps = [Step.of_serie(1, "AAA010101000", letra, "factura") for letra in "FPN"]
     saving = asyncio.create_task(Recorder(cast(Any, journal), events.append).save(*steps))
     await asyncio.sleep(0)
-    assert ([step for step, _ in journal.saved], events) == (steps, [])
+    assert (journal.saved, events) == ([tuple(steps)], [])
     journal.end()
     await saving
     assert [event.letra for event in events] == ["F", "P", "N"]
@@ -57,9 +59,9 @@ async def test_a_row_with_three_series_takes_eleven_records(tmp_path: Path, monk
     states: list[tuple[str, bool]] = []
     save = SqliteJournal.save
 
-    def count(journal: SqliteJournal, step: Step) -> asyncio.Future[None]:
-        states.append((step.state, step.uid is not None))
-        return save(journal, step)
+    def count(journal: SqliteJournal, *steps: Step) -> asyncio.Future[None]:
+        states.extend((step.state, step.uid is not None) for step in steps)
+        return save(journal, *steps)
 
     monkeypatch.setattr(SqliteJournal, "save", count)
     monkeypatch.setattr(SqliteJournal, "replace_baseline", None)  # nothing was there, so that there is none to write

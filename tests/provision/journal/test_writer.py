@@ -21,7 +21,6 @@ from attrs import evolve
 from facturaonline_async import FacturaOnline, connect
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import JournalError, Plan, PlanSerie, provision
-from facturaonline_async.provision._journal import writer as journals
 from facturaonline_async.provision._journal.reader import open_to_read
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
@@ -226,9 +225,12 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
 
     save = SqliteJournal.save
 
-    def save_much(journal: SqliteJournal, step: Step) -> Any:
+    def save_much(journal: SqliteJournal, *steps: Step) -> Any:
+        return save(journal, *map(_padded, steps))
+
+    def _padded(step: Step) -> Step:
         padding = "" if step.state is StepState.DONE else "x" * 2000  # a DONE step with a reason would be read again
-        return save(journal, evolve(step, reason=step.reason or padding))
+        return evolve(step, reason=step.reason or padding)
 
     with monkeypatch.context() as patch:
         patch.setattr(SqliteJournal, "adjust", adjust_and_fill)
@@ -366,7 +368,7 @@ def test_a_loop_that_closes_before_its_journal_loses_no_step(tmp_path: Path) -> 
     async def main() -> SqliteJournal:
         await begun(tmp_path / "j")
         journal = await opened(tmp_path / "j")
-        journal._jobs.put(journals._Job(lambda _: time.sleep(0.1), loop.create_future()))
+        journal._jobs.put((lambda _: time.sleep(0.1), loop.create_future()))
         journal.save(step(1, state=StepState.INTENT))
         return journal
 
