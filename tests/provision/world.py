@@ -319,12 +319,12 @@ class VirtualJournal(SqliteJournal):
     async def aclose(self) -> None:
         """Leave the tables for the next one."""
 
-    def _submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def _submit(self, work: Callable[[sqlite3.Cursor], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._life.step():
             return future
         self._connection.execute("BEGIN")
-        result = work(self._connection)
+        result = work(self._connection.cursor())
         self._connection.execute("COMMIT")
         self._world.keep_copy()
         if self._life.step():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable, Iterable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any
 
 from attrs import frozen
 
@@ -46,7 +46,8 @@ class LayeredStore:
         if seen.mark is ANYWAY:
             remembered = recorded = seen
         else:
-            remembered, recorded = cast("tuple[Seen, Seen]", seen.mark)
+            mark: Any = seen.mark
+            remembered, recorded = mark
         if (first := await self.memory.begin(remembered, nonce)) is None:
             return None
         second = None
@@ -59,7 +60,8 @@ class LayeredStore:
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Record the outcome in both stores; see `Store.end`."""
-        first, second = (of, of) if of.mark is ANYWAY else cast("tuple[Grant | Seen, Grant | Seen]", of.mark)
+        mark: Any = of.mark
+        first, second = (of, of) if mark is ANYWAY else mark
         await self.memory.end(first, result)
         await self.durable.end(second, result)
 

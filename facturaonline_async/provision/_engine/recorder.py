@@ -100,9 +100,9 @@ class Recorder:
 
     def _queue(self, journal: Journal, steps: Sequence[Step]) -> asyncio.Future[None]:
         """Queue steps for writing, and return a future that is done when all are durable."""
-        for step in steps if not self.audit else ():
-            if step.is_unaudited:
-                step.due = 0.0
+        if not self.audit:
+            for step in steps:
+                step.due = 0.0 if step.is_unaudited else step.due
         return journal.save(*steps)
 
     async def save_baseline(self, steps: Iterable[Step], uids: Iterable[tuple[str, str, str, str]]) -> None:

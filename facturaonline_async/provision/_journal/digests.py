@@ -38,7 +38,8 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
         nueva: the data.
 
     """
-    members, tags = [], []
+    members: list[bytes] = []
+    tags: list[bytes] = []
     for name, value in _given(nueva):
         member = _member(name, value, passwords=True)
         members.append(member)

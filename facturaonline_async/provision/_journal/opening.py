@@ -87,13 +87,13 @@ def resolve_path(path: str | os.PathLike[str]) -> Path:
     raise InvalidInputError(message("journal.not_a_path", value=f"{path!r:.200}"), field="journal")
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """Return device and inode of the file, or None if it does not exist.
 
     They show whether the file was replaced.
     """
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  # after each transaction: half the time of a `Path`
     except OSError:
         return None
     return found.st_dev, found.st_ino

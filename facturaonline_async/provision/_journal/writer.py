@@ -92,7 +92,7 @@ WHERE owner=? AND kind=? AND natural_key=?
 
 
 #: Statements for the writer's thread, and the future of their result.
-_Job: TypeAlias = tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]
+_Job: TypeAlias = tuple[Callable[[sqlite3.Cursor], Any], asyncio.Future[Any]]
 
 
 @frozen
@@ -135,7 +135,7 @@ class SqliteJournal:
         self._completeness = found.completeness
         self._checkpoint_at = _WAL_BYTES
         self._salt = found.salt
-        self._identity = identity(found.path)
+        self._identity = identity(self.name)
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._problem: JournalError | None = None
@@ -196,33 +196,31 @@ class SqliteJournal:
     def _write(self) -> None:
         """Execute the jobs, many in one transaction. This is the writer's thread."""
         with closing(self._lock), closing(self._connection) as connection:
+            cursor = connection.cursor()  # one for all statements: making it takes as long as a statement
             is_open = True
             while is_open:
                 batch = [self._jobs.get()]
-                while len(batch) < _BATCH and batch[-1] is not None:
-                    try:
-                        batch.append(self._jobs.get_nowait())
-                    except queue.Empty:
-                        break
+                while len(batch) < _BATCH and batch[-1] is not None and not self._jobs.empty():
+                    batch.append(self._jobs.get())  # this thread alone takes jobs
                 if batch[-1] is None:
                     is_open = False
                     batch.pop()
                 jobs = [job for job in batch if job is not None]
                 if jobs:
-                    self._deliver(jobs, *self._execute(connection, jobs))
+                    self._deliver(jobs, *self._execute(cursor, jobs))
             self._finish(connection)
 
-    def _execute(self, connection: sqlite3.Connection, jobs: Sequence[_Job]) -> tuple[list[Any], JournalError | None]:
+    def _execute(self, cursor: sqlite3.Cursor, jobs: Sequence[_Job]) -> tuple[list[Any], JournalError | None]:
         """Execute the jobs in one transaction; return their results, or the error."""
         if self._problem is not None:
             return [], self._problem
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            results = [execute(connection) for execute, _ in jobs]
-            connection.execute("COMMIT")
-            if identity(self.path) != self._identity:
+            cursor.execute("BEGIN IMMEDIATE")
+            results = [execute(cursor) for execute, _ in jobs]
+            cursor.execute("COMMIT")
+            if identity(self.name) != self._identity:
                 raise JournalError(message("journal.replaced"))  # noqa: TRY301
-            self._checkpoint_if_due(connection)
+            self._checkpoint_if_due(cursor.connection)
         except Exception as error:  # noqa: BLE001  # sqlite3.Error, or rows of a plan that cannot be read
             reason = error.args[0] if isinstance(error, JournalError) else str(error)
             self._problem = JournalError(message("journal.cannot_be_written", path=str(self.path), reason=reason))
@@ -231,7 +229,7 @@ class SqliteJournal:
 
     def _checkpoint_if_due(self, connection: sqlite3.Connection) -> None:
         """Move the -wal into the journal if `checkpoint` was called or the -wal has grown."""
-        if (size := wal_size(self.path)) >= self._checkpoint_at:
+        if (size := wal_size(self.name)) >= self._checkpoint_at:
             # If a reader is in the way, try again later.
             is_done = checkpoint(connection, self._completeness)
             self._checkpoint_at = _WAL_BYTES if is_done else size + _WAL_BYTES
@@ -269,7 +267,7 @@ class SqliteJournal:
             disable_wal(connection)
             self._completeness.finish(mark)
 
-    def _submit(self, execute: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def _submit(self, execute: Callable[[sqlite3.Cursor], T]) -> asyncio.Future[T]:
         """Queue statements for the writer's thread.
 
         When the future is done, they are on the disk.
@@ -295,25 +293,25 @@ class SqliteJournal:
         """
         values = [_values(step) for step in steps]
 
-        def execute(connection: sqlite3.Connection) -> None:
+        def execute(cursor: sqlite3.Cursor) -> None:
             """Write the steps."""
-            connection.executemany(_SAVE, values)
+            cursor.executemany(_SAVE, values)
 
         return self._submit(execute)
 
     async def clear_gap(self) -> None:
         """Record that lists have shown all earlier creates, and clear `gap`."""
 
-        def execute(connection: sqlite3.Connection) -> None:
+        def execute(cursor: sqlite3.Cursor) -> None:
             """Delete the recorded gap."""
-            connection.execute("DELETE FROM meta WHERE name = 'gap'")
+            cursor.execute("DELETE FROM meta WHERE name = 'gap'")
 
         await self._submit(execute)
         self.gap = ""
 
     async def is_empty(self) -> bool:
         """Return whether the journal holds no plan yet."""
-        return await self._submit(lambda connection: not connection.execute("SELECT 1 FROM steps LIMIT 1").fetchall())
+        return await self._submit(lambda cursor: not cursor.execute("SELECT 1 FROM steps LIMIT 1").fetchall())
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order."""
@@ -328,10 +326,10 @@ class SqliteJournal:
         """
         where = f"WHERE owner IN ({', '.join('?' * len(rfcs))}) ORDER BY rowid"
 
-        def execute(connection: sqlite3.Connection) -> dict[str, list[Step]]:
+        def execute(cursor: sqlite3.Cursor) -> dict[str, list[Step]]:
             """Select the steps, and group them by company."""
             found: dict[str, list[Step]] = {}
-            for step in _read_steps(connection, where, rfcs):
+            for step in _read_steps(cursor, where, rfcs):
                 found.setdefault(step.owner, []).append(step)
             return found
 
@@ -341,7 +339,7 @@ class SqliteJournal:
         """Return the steps of companies whose create may have been done."""
         states = StepState.INTENT.value, StepState.UNKNOWN.value, StepState.UNRESOLVED.value
         where = "WHERE kind = 'empresas' AND state IN (?, ?, ?)"
-        return await self._submit(lambda connection: _read_steps(connection, where, states))
+        return await self._submit(lambda cursor: _read_steps(cursor, where, states))
 
     async def adjust(
         self,
@@ -358,15 +356,15 @@ class SqliteJournal:
         reader is in the way.
         """
 
-        def execute(connection: sqlite3.Connection) -> None:
+        def execute(cursor: sqlite3.Cursor) -> None:
             """Apply all changes."""
-            connection.executemany(
+            cursor.executemany(
                 "DELETE FROM steps WHERE owner = ? AND kind = ? AND natural_key = ?",
                 (step.primary_key for step in drop),
             )
-            _replace_baseline(connection, forget, baseline)
-            connection.executemany(_SAVE, map(_values, save))
-            connection.executemany(
+            _replace_baseline(cursor, forget, baseline)
+            cursor.executemany(_SAVE, map(_values, save))
+            cursor.executemany(
                 "INSERT INTO steps (owner, kind, natural_key, number, state, due, sends, reason) "
                 "VALUES (?, ?, ?, ?, ?, 0, 0, '')",
                 ((*step.primary_key, step.number, step.state.value) for step in add),
@@ -379,20 +377,20 @@ class SqliteJournal:
         self, keys: Iterable[tuple[str, str, str]], baseline: Iterable[tuple[str, str, str, str]]
     ) -> None:
         """Write what exists for some steps; see `Journal.replace_baseline`."""
-        await self._submit(lambda connection: _replace_baseline(connection, keys, baseline))
+        await self._submit(lambda cursor: _replace_baseline(cursor, keys, baseline))
 
     async def end_audit(self) -> None:
         """Record that the final audit found every company exactly once."""
         statement = "UPDATE steps SET due = 0 WHERE kind = 'empresas' AND state = 'done' AND due > 0"
-        await self._submit(lambda connection: connection.execute(statement).rowcount)
+        await self._submit(lambda cursor: cursor.execute(statement).rowcount)
 
     async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
         """Return the baseline of one company and its series, or of all companies."""
         where, values = ("kind = 'empresas'", ()) if rfc is None else ("owner = ?", (rfc,))
 
-        def execute(connection: sqlite3.Connection) -> list[tuple[str, str, str, str]]:
+        def execute(cursor: sqlite3.Cursor) -> list[tuple[str, str, str, str]]:
             """Select the rows of the baseline."""
-            return connection.execute(
+            return cursor.execute(
                 f"SELECT owner, kind, natural_key, uid FROM baseline WHERE {where}",  # noqa: S608
                 values,
             ).fetchall()
@@ -406,21 +404,21 @@ class SqliteJournal:
         """
         statement = "SELECT owner, rowid FROM steps WHERE rowid > ? ORDER BY rowid LIMIT ?"
 
-        def execute(connection: sqlite3.Connection) -> tuple[list[str], int]:
+        def execute(cursor: sqlite3.Cursor) -> tuple[list[str], int]:
             """Select the companies of a page of steps."""
-            rows = connection.execute(statement, (after, limit)).fetchall()
+            rows = cursor.execute(statement, (after, limit)).fetchall()
             return list(dict.fromkeys(owner for owner, _ in rows)), rows[-1][1] if len(rows) == limit else 0
 
         return await self._submit(execute)
 
 
 def _replace_baseline(
-    connection: sqlite3.Connection,
+    cursor: sqlite3.Cursor,
     keys: Iterable[tuple[str, str, str]],
     baseline: Iterable[tuple[str, str, str, str]],
 ) -> None:
-    connection.executemany("DELETE FROM baseline WHERE owner = ? AND kind = ? AND natural_key = ?", keys)
-    connection.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
+    cursor.executemany("DELETE FROM baseline WHERE owner = ? AND kind = ? AND natural_key = ?", keys)
+    cursor.executemany("INSERT OR IGNORE INTO baseline VALUES (?, ?, ?, ?)", baseline)
 
 
 def _values(step: Step) -> tuple[object, ...]:
@@ -432,8 +430,8 @@ def _values(step: Step) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _read_steps(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Step]:
-    rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM steps {where}", values)  # noqa: S608
+def _read_steps(cursor: sqlite3.Cursor, where: str, values: Sequence[object]) -> list[Step]:
+    rows = cursor.execute(f"SELECT {', '.join(COLUMNS)} FROM steps {where}", values)  # noqa: S608
     return [read_step(row) for row in rows]
 
 

@@ -82,10 +82,10 @@ async def test_jobs_queued_together_are_written_in_one_transaction(tmp_path: Pat
 async def test_the_database_has_wal_full_sync_and_strict_tables(tmp_path: Path) -> None:
     async with await opened(tmp_path / "j") as journal:
         settings = [
-            await journal._submit(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()),
-            await journal._submit(lambda connection: connection.execute("PRAGMA synchronous").fetchone()),
+            await journal._submit(lambda cursor: cursor.execute("PRAGMA journal_mode").fetchone()),
+            await journal._submit(lambda cursor: cursor.execute("PRAGMA synchronous").fetchone()),
         ]
-        tables = await journal._submit(lambda connection: connection.execute("PRAGMA table_list").fetchall())
+        tables = await journal._submit(lambda cursor: cursor.execute("PRAGMA table_list").fetchall())
     full = 2
     assert settings == [("wal",), (full,)]
     is_strict = {row[1]: bool(row[5]) for row in tables if not row[1].startswith("sqlite_")}
@@ -219,9 +219,9 @@ async def test_a_full_disk_stops_the_run_and_loses_nothing(
         if "add" in more:
             await journal._submit(_fill)
 
-    def _fill(connection: sqlite3.Connection) -> None:
-        (used,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {used + pages}")
+    def _fill(cursor: sqlite3.Cursor) -> None:
+        (used,) = cursor.execute("PRAGMA page_count").fetchone()
+        cursor.execute(f"PRAGMA max_page_count = {used + pages}")
 
     save = SqliteJournal.save
 
@@ -346,7 +346,7 @@ async def test_a_close_that_is_cancelled_again_and_again_writes_everything_first
     blocked = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def block(_: sqlite3.Connection) -> None:
+    def block(_: sqlite3.Cursor) -> None:
         loop.call_soon_threadsafe(blocked.set)
         time.sleep(0.1)
 
