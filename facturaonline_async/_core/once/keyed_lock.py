@@ -25,7 +25,10 @@ class KeyedLock:
 
 
 class _Hold:
-    """Use of the lock of one key. Without waiters it costs a fraction of an `asyncio.Lock`."""
+    """Use of the lock of one key.
+
+    Without waiters it costs a fraction of an `asyncio.Lock`.
+    """
 
     __slots__ = ("_key", "_locks")
 
