@@ -9,7 +9,7 @@ from facturaonline_async._messages import message
 from facturaonline_async._validators import type_name
 from facturaonline_async.errors import InvalidInputError
 
-__all__ = ["Secret", "SecretBytes", "hidden_slots", "to_secret", "to_secret_bytes"]
+__all__ = ["NotSerializable", "Secret", "SecretBytes", "hidden_slots", "to_secret", "to_secret_bytes"]
 
 
 def hidden_slots(cls: type) -> tuple[Any, ...]:
@@ -26,7 +26,7 @@ def hidden_slots(cls: type) -> tuple[Any, ...]:
     return descriptors
 
 
-class _NotSerializable:
+class NotSerializable:
     """Base of values that cannot be pickled; a copy is the value itself."""
 
     __slots__ = ()
@@ -49,7 +49,7 @@ class _NotSerializable:
         self.__reduce_ex__(0)
 
 
-class Secret(_NotSerializable):
+class Secret(NotSerializable):
     """A key or a password that is masked in logs, tracebacks and pickles.
 
     ``str``, ``repr`` and ``format`` return asterisks; only `reveal` returns the text. Pickling raises `TypeError`, a
@@ -103,7 +103,7 @@ class Secret(_NotSerializable):
 (_TEXT,) = hidden_slots(Secret)
 
 
-class SecretBytes(_NotSerializable, bytes):
+class SecretBytes(NotSerializable, bytes):
     """Bytes that are masked in logs and tracebacks: a private key or a request body.
 
     Pickling raises `TypeError`. A format that stores plain bytes still stores these.

@@ -209,12 +209,10 @@ async def provision(
 async def _survey(plan: Plan) -> tuple[set[str], int]:
     """Return the RFCs of the plan, and the number of its series."""
     rfcs: set[str] = set()
-    series = 0
     for rows in in_batches(plan):
         rfcs.update(normalize_rfc(row.rfc) for row in rows)
-        series += sum(len(row.series) for row in rows)
         await asyncio.sleep(0)
-    return rfcs, series
+    return rfcs, plan.series_count
 
 
 def _journal_store(journal: str | os.PathLike[str] | JournalStore) -> JournalStore:

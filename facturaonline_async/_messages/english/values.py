@@ -62,6 +62,7 @@ TEXTS: Final[Mapping[str, str | Plural | ValueText]] = {
     "values.secret_not_text": "a key or password must be a text, and was {kind}",
     "values.secret_pickled": "A Secret cannot be pickled. If the text must be stored, pass the result of .reveal().",
     "values.secret_bytes_pickled": "Secret bytes cannot be pickled. If they must be stored, pass bytes(value).",
+    "values.plan_row_pickled": "Rows of a plan's file cannot be pickled. Give other processes the path of the file.",
     # The base URL.
     "values.config_without_base_url": "Config.base_url is missing. Give SANDBOX or PRODUCTION.",
     "values.connect_without_base_url": "base_url is missing: pass base_url=SANDBOX (or PRODUCTION), "

