@@ -64,7 +64,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
-from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow, Waiter
+from facturaonline_async._core.limits.window import NO_WAITERS, EndpointQueue, KeyPairState, SlidingWindow, Waiter
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import InvalidInputError, LimiterWaitError, NotSentError
@@ -74,6 +74,8 @@ __all__ = ["Scheduler"]
 
 _SWEEP_FROM: Final = 64
 _SWEEP_EVERY: Final = 60.0
+_SWEEP_STEP: Final = 500
+"""Queues or key pairs that are examined in one iteration of the event loop: less than a millisecond."""
 _SPARE_DEAD: Final = 32
 
 
@@ -99,6 +101,7 @@ class Scheduler:
         self._queues: dict[tuple[str, str], EndpointQueue] = {}
         self._sweep_at = _SWEEP_FROM
         self._sweep_due = math.inf
+        self._unswept: list[tuple[str, str] | str] = []  # keys of queues and of key pairs, the next one last
         self._tickets: Iterator[int] = count()
         self._restart_tickets: Iterator[int] = count(-(2**62))  # restarts sort before all others
         self._waiting = 0
@@ -206,7 +209,7 @@ class Scheduler:
         key_pair.in_flight += 1
         self._in_flight += 1
         if now >= self._sweep_due:
-            self._sweep(now)
+            self._sweep(loop)
         return True
 
     def release(self, key: str) -> None:
@@ -354,7 +357,7 @@ class Scheduler:
         ready, timed = [queue for _, queue in self._ready], [queue for _, _, queue in self._blocked_until]
         for queues in (ready, timed, *self._blocked_on_grants.values(), *self._blocked_on_key_pair.values()):
             for queue in queues:
-                queue.waiters.clear()
+                queue.waiters = NO_WAITERS
                 queue.is_unscheduled = True
         self._ready, self._blocked_until, self._deadlines = [], [], []
         self._blocked_on_grants, self._blocked_on_key_pair = {}, {}
@@ -457,6 +460,7 @@ class Scheduler:
         rates = self._config.endpoint_rates.get(endpoint, self._config.rates)
         queue = self._make_queue(key_pair, self._make_windows(rates, key, endpoint))
         self._queues[endpoint, key] = queue
+        key_pair.queues += 1
         return queue
 
     def _make_queue(self, key_pair: KeyPairState, windows: Iterable[SlidingWindow]) -> EndpointQueue:
@@ -471,32 +475,50 @@ class Scheduler:
 
     def _new_key_pair(self, name: str, now: float) -> KeyPairState:
         if len(self._key_pairs) >= self._sweep_at:
-            self._sweep(now)
+            self._sweep(asyncio.get_running_loop())
         if len(self._key_pairs) == _SWEEP_FROM:
             self._sweep_due = now + _SWEEP_EVERY
         key_pair = self._key_pairs[name] = KeyPairState(name, self._make_windows(self._config.total_rates, name))
         return key_pair
 
-    def _sweep(self, now: float) -> None:
-        """Drop queues and key pairs that limit nothing.
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to drop queues and key pairs that limit nothing, in steps.
 
-        It runs when the number of key pairs has doubled, and once a minute.
+        It runs when the number of key pairs has doubled, and once a minute. The first step is done at once, the others
+        in the next iterations of the event loop.
         """
+        self._sweep_at, self._sweep_due = 2 * len(self._key_pairs), math.inf
+        if not self._unswept:
+            self._unswept = [*self._key_pairs, *self._queues]  # taken from the end: a key pair outlives its queues
+            self._sweep_step(loop)
 
-        def is_spent(windows: Iterable[SlidingWindow]) -> bool:
-            """Return whether no window delays a start now."""
-            return not any(window.next_start_at(now) or window.starts or window.reserved for window in windows)
-
-        self._queues = {
-            name: queue
-            for name, queue in self._queues.items()
-            if queue.waiting or not queue.is_unscheduled or not is_spent(queue.windows)
-        }
-        used = {queue.key_pair.name for queue in self._queues.values()}
-        self._key_pairs = {
-            name: key_pair
-            for name, key_pair in self._key_pairs.items()
-            if name in used or key_pair.in_flight or key_pair.held_until > now or not is_spent(key_pair.windows)
-        }
+    def _sweep_step(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for _ in range(min(_SWEEP_STEP, len(self._unswept))):
+            name = self._unswept.pop()
+            if isinstance(name, str):
+                self._drop_spent_key_pair(name, now)
+            else:
+                self._drop_spent_queue(name, now)
+        if self._unswept:
+            loop.call_soon(self._sweep_step, loop)
+            return
         self._sweep_at = max(_SWEEP_FROM, 2 * len(self._key_pairs))
         self._sweep_due = now + _SWEEP_EVERY if len(self._key_pairs) > _SWEEP_FROM else math.inf
+
+    def _drop_spent_queue(self, name: tuple[str, str], now: float) -> None:
+        queue = self._queues[name]
+        if not queue.waiting and queue.is_unscheduled and _is_spent(queue.windows, now):
+            del self._queues[name]
+            queue.key_pair.queues -= 1
+
+    def _drop_spent_key_pair(self, name: str, now: float) -> None:
+        key_pair = self._key_pairs[name]
+        is_used = key_pair.queues or key_pair.in_flight or key_pair.held_until > now
+        if not is_used and _is_spent(key_pair.windows, now):
+            del self._key_pairs[name]
+
+
+def _is_spent(windows: Iterable[SlidingWindow], now: float) -> bool:
+    """Return whether no window delays a start now."""
+    return not any(window.next_start_at(now) or window.starts or window.reserved for window in windows)

@@ -88,7 +88,7 @@ class SharedScheduler(Scheduler):
         """
         now = loop.time()
         if now >= self._sweep_due:
-            self._sweep(now)
+            self._sweep(loop)
         queue = self._queues.get((endpoint, key)) or self._new_queue(endpoint, key, now)
         return not isinstance(queue, LeasingQueue) and super().try_acquire(endpoint, key, loop)
 

@@ -841,9 +841,27 @@ def test_many_idle_keys_are_dropped_together() -> None:
         await asyncio.sleep(100)
         await limiter.acquire("series.list", "one")
         limiter.release("one")
+        await asyncio.sleep(1)  # in steps, between which other tasks run
         return len(limiter._queues), len(limiter._key_pairs)
 
     assert virtually(main()) == (1, 1)
+
+
+def test_a_sweep_of_many_idle_keys_does_not_stall_the_call_that_begins_it() -> None:
+    async def main() -> tuple[int, int]:
+        limiter = make_scheduler(rates=Rate(10, 1), concurrency=8)
+        for number in range(5_000):
+            await limiter.acquire("series.list", f"k{number}")
+            limiter.release(f"k{number}")
+        await asyncio.sleep(100)
+        before = len(limiter._queues) + len(limiter._key_pairs)
+        await limiter.acquire("series.list", "one")
+        dropped = before + 2 - len(limiter._queues) - len(limiter._key_pairs)
+        limiter.release("one")
+        await asyncio.sleep(1)
+        return dropped, len(limiter._queues)
+
+    assert virtually(main()) == (499, 1)  # 500 were examined, one of them the queue of this call
 
 
 def test_a_key_in_use_is_never_dropped() -> None:

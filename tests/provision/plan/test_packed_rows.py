@@ -10,7 +10,10 @@ from tests.provision.plan.test_file_rows import OWN, as_csv, many
 
 
 def test_the_garbage_collector_tracks_no_object_for_a_row(tmp_path: Path) -> None:
-    paths = [as_csv(tmp_path / str(count), many(count, **OWN)) for count in (20, 320)]
+    paths = []
+    for count in (20, 320):
+        (tmp_path / f"{count}").mkdir()
+        paths.append(as_csv(tmp_path / f"{count}", many(count, **OWN)))
     Plan.from_file(paths[0])  # fills caches
     tracked = []
     for path in paths:
