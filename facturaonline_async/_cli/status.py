@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -41,6 +42,8 @@ __all__ = ["app", "as_json", "command", "readable", "render_status"]
 
 _REASONS: Final = 5
 _SECOND: Final = 1.0
+_SHARE: Final = 0.1
+"""Part of the time that --watch may spend on reading: a journal of 100,000 rows takes a second."""
 _STYLES: Final = {
     "failed": "red",
     "conflict": "magenta",
@@ -53,8 +56,13 @@ _ALWAYS: Final = frozenset({"created", "adopted", "not_tried", "failed"})
 
 def command(
     journal: JournalName = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat every second until the run ends.")] = False,
-    in_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch one line every second.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Repeat until the run ends: every second, or every ten seconds if reading takes one."
+        ),
+    ] = False,
+    in_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch one line each time.")] = False,
     run: RunName = None,
     database: DatabaseUrl = None,
 ) -> None:
@@ -93,21 +101,25 @@ def readable(journal: Path | JournalReader) -> Status:
 
 def _watch(journal: Path | JournalReader, *, in_json: bool) -> None:
     if in_json:
-        while True:
-            status = readable(journal)
+        for status in _statuses(journal):
             output.print_json(as_json(status), indent=None)
             sys.stdout.flush()
-            if not status.is_running:
-                return
-            time.sleep(_SECOND)
-    status = readable(journal)
-    with Live(
-        render_status(status), console=Console(highlight=False), auto_refresh=False, vertical_overflow="crop"
-    ) as live:
-        while status.is_running:
-            time.sleep(_SECOND)
-            status = readable(journal)
+        return
+    with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="crop") as live:
+        for status in _statuses(journal):
             live.update(render_status(status), refresh=True)
+
+
+def _statuses(journal: Path | JournalReader) -> Iterator[Status]:
+    """Yield the status once a second until the run has ended, or less often if that takes long."""
+    is_running = True
+    while is_running:
+        began = time.monotonic()
+        status = readable(journal)
+        yield status
+        if is_running := status.is_running:
+            took = time.monotonic() - began
+            time.sleep(max(_SECOND, took / _SHARE - took))
 
 
 # ── For people ────────────────────────────────────────────────────────────────────────────────────────────────────────

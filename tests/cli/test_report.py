@@ -25,7 +25,7 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from facturaonline_async import InvalidInputError
-from facturaonline_async._cli import main, report
+from facturaonline_async._cli import main, report, status as status_command
 from facturaonline_async._cli.output import print_json_rows
 from facturaonline_async._cli.report_chart import chart
 from facturaonline_async._cli.report_html import MARK, render, templates
@@ -298,6 +298,21 @@ async def test_watch_goes_on_until_the_run_ends(path: Path) -> None:
         assert (watcher.returncode, err) == (0, b"")
         looks = [first, *map(json.loads, rest.splitlines())]
         assert [each["running"] for each in looks] == [True] * (len(looks) - 1) + [False]
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.01, 1.0), (2.0, 18.0)])
+def test_watch_spends_a_tenth_of_its_time_at_most(took: float, pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = 0.0, list[float]()
+
+    def read(_: object) -> Any:
+        nonlocal now
+        now += took
+        return SimpleNamespace(is_running=len(pauses) < 3)
+
+    monkeypatch.setattr(status_command, "readable", read)
+    monkeypatch.setattr(status_command, "time", SimpleNamespace(monotonic=lambda: now, sleep=pauses.append))
+    assert len(list(status_command._statuses(Path("j")))) == 4
+    assert pauses == pytest.approx([pause] * 3)
 
 
 async def test_watch_ends_with_the_status_of_a_finished_run(path: Path) -> None:
