@@ -58,9 +58,7 @@ def command(
     journal: JournalName = None,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch", help="Repeat until the run ends: every second, or every ten seconds if reading takes one."
-        ),
+        typer.Option("--watch", help="Repeat until the run ends, every second or less often."),
     ] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch one line each time.")] = False,
     run: RunName = None,
