@@ -6,14 +6,14 @@ import gc
 from pathlib import Path
 
 from facturaonline_async.provision import Plan
-from tests.provision.plan.test_file_rows import OWN, as_csv, many
+from tests.provision.plan.test_file_rows import as_csv, many
 
 
 def test_the_garbage_collector_tracks_no_object_for_a_row(tmp_path: Path) -> None:
     paths = []
     for count in (20, 320):
         (tmp_path / f"{count}").mkdir()
-        paths.append(as_csv(tmp_path / f"{count}", many(count, **OWN)))
+        paths.append(as_csv(tmp_path / f"{count}", many(count)))
     Plan.from_file(paths[0])  # fills caches
     tracked = []
     for path in paths:
