@@ -109,7 +109,10 @@ def _watch(journal: Path | JournalReader, *, in_json: bool) -> None:
 
 
 def _statuses(journal: Path | JournalReader) -> Iterator[Status]:
-    """Yield the status once a second until the run has ended, or less often if that takes long."""
+    """Yield the status every second until the run has ended.
+
+    If that takes long, the pauses are longer.
+    """
     is_running = True
     while is_running:
         began = time.monotonic()
