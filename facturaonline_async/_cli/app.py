@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from importlib import import_module
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -57,9 +57,20 @@ def _facturaonline(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and leave.")
     ] = False,
+    lang: Annotated[
+        Literal["en", "es"] | None,
+        typer.Option(
+            envvar="FACTURAONLINE_LANG",
+            help="Language of what is printed, except help and JSON. Default: that of a terminal's locale.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Accept the options before the command."""
     del version  # its callback has exited
+    from facturaonline_async._cli.language import choose_language  # noqa: PLC0415  # --version needs no texts
+
+    choose_language(lang, sys.argv)
 
 
 def _placeholder() -> None:

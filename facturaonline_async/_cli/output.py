@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from facturaonline_async._core.redaction import redact
+from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 from facturaonline_async.empresas._models import Empresa
@@ -96,7 +97,7 @@ def print_one(value: Serie | Empresa, *, json: bool) -> None:
         return
     found.pop("is_active", None)  # estatus has the same meaning
     found |= found.pop("extra", {})
-    words = {True: "yes", False: "no"}
+    words = {True: message("cli.yes"), False: message("cli.no")}
     shown = {
         name: words[fact] if isinstance(fact, bool) else str(fact)
         for name, fact in found.items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from facturaonline_async._cli.report_chart import chart
 from facturaonline_async._cli.run_texts import format_duration, format_example, format_moment, next_steps, state_name
-from facturaonline_async._messages import Message, message
+from facturaonline_async._messages import Message, current_language, message
 from facturaonline_async.provision._journal.history import History, HistoryEntry
 from facturaonline_async.provision._journal.progress import STATES, THERE, Status, alike
 
@@ -39,6 +39,7 @@ def render(ledger: History) -> str:
         templates()
         .get_template("report.html")
         .render(
+            language=current_language(),
             generator=_GENERATOR,
             version=importlib.metadata.version("facturaonline-async"),
             style=style,

@@ -1,18 +1,53 @@
 """Texts for people, each with a stable code and named parameters.
 
-``english`` holds the texts by code. A translation is another table with the same codes and the same parameters.
+``english`` holds the texts by code. ``spanish.toml`` is a translation, with the same codes and the same parameters.
+
+The library speaks English. The command chooses the language of its process with `use_language`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self, TypeAlias
+from typing import ClassVar, Literal, Self, TypeAlias
 
 from facturaonline_async._messages.english import TEXTS
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async._messages.value_text import ValueText
 
-__all__ = ["Message", "Parameter", "code_of", "message"]
+__all__ = ["Language", "Message", "Parameter", "Texts", "code_of", "current_language", "message", "use_language"]
+
+#: A language, by its ISO 639-1 code.
+Language: TypeAlias = Literal["en", "es"]
+
+#: Texts by code.
+Texts: TypeAlias = Mapping[str, str | Plural | ValueText]
+
+
+class _Current:
+    """Language of this process."""
+
+    language: ClassVar[Language] = "en"
+    texts: ClassVar[Texts] = TEXTS
+
+
+def use_language(language: Language) -> None:
+    """Make all later messages of this process in a language.
+
+    Args:
+        language: the language.
+
+    """
+    texts: Texts = TEXTS
+    if language == "es":
+        from facturaonline_async._messages.spanish import read_texts  # noqa: PLC0415  # few programs need it
+
+        texts = read_texts()
+    _Current.language, _Current.texts = language, texts
+
+
+def current_language() -> Language:
+    """Return the language of this process."""
+    return _Current.language
 
 
 class Message(str):
@@ -69,7 +104,7 @@ Parameter: TypeAlias = str | int | float | tuple[Message, ...]
 
 
 def message(code: str, /, **parameters: Parameter) -> Message:
-    """Return the text with this code, in English.
+    """Return the text with this code, in the language of this process.
 
     Args:
         code: code of the text. A text with a singular and a plural is chosen by the parameter ``count``; a fault's text
@@ -77,7 +112,7 @@ def message(code: str, /, **parameters: Parameter) -> Message:
         **parameters: values for the text's placeholders, never secret; a test compares their names with the text's.
 
     """
-    template = TEXTS[code]
+    template = _Current.texts[code]
     if isinstance(template, Plural):
         template = template.one if parameters["count"] == 1 else template.other
     elif isinstance(template, ValueText):

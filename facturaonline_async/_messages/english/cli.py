@@ -12,6 +12,8 @@ __all__ = ["TEXTS"]
 #: Text by code, in str.format's syntax.
 TEXTS: Final[Mapping[str, str | Plural]] = {
     # States of a company or serie.
+    "cli.yes": "yes",
+    "cli.no": "no",
     "cli.state_created": "created",
     "cli.state_adopted": "adopted",
     "cli.state_updated": "updated",

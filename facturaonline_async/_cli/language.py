@@ -1,0 +1,37 @@
+"""The language of the command: ``--lang``, or else that of the terminal's locale."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from facturaonline_async._messages import Language, use_language
+
+__all__ = ["choose_language"]
+
+_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
+"""Variables of the locale; the first that is set counts."""
+
+
+def choose_language(wanted: Language | None, arguments: Sequence[str]) -> None:
+    """Choose the language of all that the command prints.
+
+    JSON is for programs, and is always English.
+
+    Args:
+        wanted: value of ``--lang`` or of ``FACTURAONLINE_LANG``; None: Spanish if the output goes to a terminal with a
+            Spanish locale, or else English.
+        arguments: arguments of the command.
+
+    """
+    if "--json" in arguments:
+        return
+    if wanted is None:
+        wanted = "es" if sys.stdout.isatty() and _is_spanish(os.environ) else "en"
+    use_language(wanted)
+
+
+def _is_spanish(environment: Mapping[str, str]) -> bool:
+    locale = next((environment[name] for name in _VARIABLES if environment.get(name)), "")
+    return locale.lower().startswith("es")
