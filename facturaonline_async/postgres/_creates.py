@@ -20,7 +20,7 @@ from facturaonline_async._messages import message
 from facturaonline_async.errors import NotSentError
 from facturaonline_async.postgres._connection import Database
 
-__all__ = ["PostgresCreates"]
+__all__ = ["Mark", "PostgresCreates"]
 
 _MARK: Final = "SELECT * FROM facturaonline.mark_v1()"
 _LOOK: Final = """
@@ -36,7 +36,7 @@ _CONFIRMED: Final = frozenset({StepState.DONE, StepState.UNRESOLVED})
 
 
 @frozen
-class _Mark:
+class Mark:
     """A moment of the server; it also is a subscription that begins there.
 
     Attributes:
@@ -109,7 +109,7 @@ class PostgresCreates:
         """
         hashes = {key: self._hash(*key) for key in keys}
         rows = await self.database.query(_LOOK, [list(hashes.values())])
-        mark = _Mark(*rows[0][:4])
+        mark = Mark(*rows[0][:4])
         pending = {
             row[4]: Pending(StepState(row[5]), row[6], row[7], Origin.ADOPTED if row[8] else None)
             for row in rows
@@ -121,7 +121,7 @@ class PostgresCreates:
         return {key: Seen(key, mark, pending.get(hashed, lost)) for key, hashed in hashes.items()}
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[_Mark]:
+    async def subscribe(self) -> AsyncIterator[Mark]:
         """Return a subscription that costs one round trip; see `Store.subscribe`.
 
         It is good for a day. Later, each `begin` is refused, so that its caller looks and lists again.
@@ -131,7 +131,7 @@ class PostgresCreates:
 
         """
         [row] = await self.database.query(_MARK)
-        yield _Mark(*row)
+        yield Mark(*row)
 
     async def begin(self, seen: Seen, nonce: str) -> Grant | None:
         """Record durably that a create is about to be sent; see `Store.begin`.
@@ -152,7 +152,7 @@ class PostgresCreates:
             raise
 
     async def _begin(self, seen: Seen, begun: _Begun) -> bool:
-        mark = seen.mark if isinstance(seen.mark, _Mark) else None
+        mark = seen.mark if isinstance(seen.mark, Mark) else None
         compared = (None, None, None) if mark is None else (mark.timeline, mark.snapshot, mark.at)
         assert mark is not None or seen.mark is ANYWAY  # noqa: S101  # another mark would never be refused
         [(is_begun, begun.before)] = await self.database.query(
@@ -225,6 +225,6 @@ class PostgresCreates:
             pending is not None
             and pending.state in _CONFIRMED
             and pending.uid == result.uids[0]
-            and isinstance(of.mark, _Mark)
+            and isinstance(of.mark, Mark)
             and pending.seconds > asyncio.get_running_loop().time() - of.mark.taken_at
         )

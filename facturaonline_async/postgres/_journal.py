@@ -49,7 +49,7 @@ from attrs import field, frozen
 
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import NotSentError
-from facturaonline_async.postgres._connection import Database, Row
+from facturaonline_async.postgres._connection import Database, Row, StatementError
 from facturaonline_async.postgres._runs import journal_name
 from facturaonline_async.provision._journal.errors import (
     FencedError,
@@ -63,7 +63,7 @@ from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._journal.writer import read_step
 from facturaonline_async.provision._steps import Step
 
-__all__ = ["PostgresJournal", "PostgresJournalStore"]
+__all__ = ["PostgresJournal", "PostgresJournalStore", "Take", "take_run"]
 
 Key: TypeAlias = tuple[str, str, str]
 
@@ -80,6 +80,9 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _LOOK: Final = 1.0
 """Seconds between two looks at a run that another process has."""
+
+_DIVIDED: Final = "FO002"
+"""Code of the error of a run whose plan is divided into shards: each shard has a journal."""
 
 _FIND: Final = "SELECT salt, account, host, run FROM facturaonline.find_run_v1(%s, %s, %s, %s)"
 _TAKE: Final = "SELECT taken, gap, heard, wait FROM facturaonline.take_run_v1(%s, %s, %s, %s, %s)"
@@ -135,7 +138,10 @@ class PostgresJournalStore:
         except JournalError:
             raise
         except NotSentError as error:
-            problem = error.args[0]
+            if isinstance(error, StatementError) and error.sqlstate == _DIVIDED:
+                problem = message("journal.divided", path=self.name)
+            else:
+                problem = error.args[0]
         raise JournalError(message("journal.cannot_be_opened", path=self.name, reason=str(problem).removesuffix(".")))
 
     @property
@@ -152,52 +158,72 @@ class PostgresJournalStore:
                 raise InvalidJournalError(message("journal.another_host", path=self.name, host=its_host, used=host))
             if not hmac.compare_digest(mark, account_mark(salt, account)):
                 raise InvalidJournalError(message("journal.another_account", path=self.name))
-            take = _Take(run, secrets.token_hex(16), self.lease)
-            try:
-                taken = await self._take(take)
-            except BaseException:
-                with anyio.CancelScope(shield=True), suppress(NotSentError):  # the take may have been done
-                    await self.database.query(_RELEASE, (run, take.holder))
-                raise
+            taken = await take_run(self.database, run, self.lease, self.name)
             if taken is not None:
-                token, gap = taken
-                return PostgresJournal(self.database, self.name, take, token=token, gap=gap, salt=salt)
+                return PostgresJournal(self.database, self.name, taken, salt=salt)
 
-    async def _take(self, take: _Take) -> tuple[int, str] | None:
-        """Return the token and the gap; None if the run was deleted meanwhile.
 
-        Raises:
-            JournalInUseError: Another process has it, and lives.
+async def take_run(database: Database, run: int, lease: float, name: str) -> Take | None:
+    """Take a run for this process.
 
-        """
-        first: float | None = None
-        while True:
-            arguments = (take.run, take.holder, take.lease, socket.gethostname(), os.getpid())
-            [(token, gap, heard, wait)] = await self.database.query(_TAKE, arguments)
-            if token is not None:
-                return token, message("journal.new_timeline") if gap else ""
-            if wait is None:
-                return None
-            if first is not None and heard != first:
-                raise JournalInUseError(message("journal.in_use", path=self.name))
-            first = heard
-            await asyncio.sleep(min(wait, _LOOK))
+    If the process that has it is silent, this waits until its lease has passed.
+
+    Args:
+        database: The database.
+        run: Number of the run.
+        lease: Seconds of silence after which another process may take the run.
+        name: Name of the journal, for texts.
+
+    Returns:
+        The take; None if the run was deleted meanwhile.
+
+    Raises:
+        JournalInUseError: Another process has it, and lives.
+        NotSentError: The database does not answer.
+
+    """
+    holder = secrets.token_hex(16)
+    try:
+        return await _take(database, run, lease, name, holder)
+    except BaseException:
+        with anyio.CancelScope(shield=True), suppress(NotSentError):  # the take may have been done
+            await database.query(_RELEASE, (run, holder))
+        raise
+
+
+async def _take(database: Database, run: int, lease: float, name: str, holder: str) -> Take | None:
+    first: float | None = None
+    while True:
+        arguments = (run, holder, lease, socket.gethostname(), os.getpid())
+        [(token, gap, heard, wait)] = await database.query(_TAKE, arguments)
+        if token is not None:
+            return Take(run, holder, lease, token, message("journal.new_timeline") if gap else "")
+        if wait is None:
+            return None
+        if first is not None and heard != first:
+            raise JournalInUseError(message("journal.in_use", path=name))
+        first = heard
+        await asyncio.sleep(min(wait, _LOOK))
 
 
 @frozen
-class _Take:
-    """What one process says when it takes a run.
+class Take:
+    """A process has a run.
 
     Attributes:
         run: Number of the run.
         holder: Random text of this take.
         lease: Seconds of silence after which another process may take the run.
+        token: Number of this take of the run.
+        gap: Why more may have been sent than the journal records, or ``""``.
 
     """
 
     run: int
     holder: str
     lease: float
+    token: int
+    gap: str
 
 
 @frozen(eq=False)
@@ -246,13 +272,12 @@ class PostgresJournal:
 
     """
 
-    def __init__(self, database: Database, name: str, take: _Take, *, token: int, gap: str, salt: bytes) -> None:
+    def __init__(self, database: Database, name: str, take: Take, *, salt: bytes) -> None:
         self.name: str = name
-        self.gap: str = gap
+        self.gap: str = take.gap
         self.lease: float | None = take.lease
         self._database = database
         self._take = take
-        self._token = token
         self._salt = salt
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Job | _Save] = deque()
@@ -396,7 +421,7 @@ class PostgresJournal:
         return FencedError(message("journal.fenced", path=self.name))
 
     def _arguments(self, *more: object) -> Sequence[object]:
-        return self._take.run, self._token, self._take.holder, *more
+        return self._take.run, self._take.token, self._take.holder, *more
 
     def _put(self, entry: _Job | _Save) -> None:
         if self._is_closed or self._problem is not None:
@@ -413,11 +438,11 @@ class PostgresJournal:
         self._put(_Job(statement, (self._take.run, *arguments), future, is_write=False))
         return await future
 
-    async def _change(self, statement: LiteralString, *arguments: object) -> None:
+    async def _change(self, statement: LiteralString, *arguments: object) -> list[Row]:
         """Run a statement that writes, after everything that is queued."""
         future: asyncio.Future[list[Row]] = self._loop.create_future()
         self._put(_Job(statement, self._arguments(*arguments), future))
-        await future
+        return await future
 
     # ── Statements of a run ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from facturaonline_async.postgres._runs import RunSummary
     from facturaonline_async.provision import JournalStore
 
-__all__ = ["Postgres", "open_database"]
+__all__ = ["Postgres", "check_run", "database_of", "open_database"]
 
 _LONGEST_NAME: Final = 200
 """Maximum length of a run's name, in bytes."""
@@ -130,12 +130,7 @@ class Postgres:
             InvalidInputError: an argument is invalid.
 
         """
-        size = len(run.encode("utf-8", "replace")) if isinstance(run, str) and run.isprintable() else 0
-        if not 0 < size <= _LONGEST_NAME:
-            raise InvalidInputError(message("journal.not_a_name", value=f"{run!r:.200}"), field="run")
-        check_seconds("lease", lease)
-        if lease < _SHORTEST_LEASE:
-            raise InvalidInputError(message("journal.short_lease", value=lease, least=_SHORTEST_LEASE), field="lease")
+        check_run(run, lease)
         from facturaonline_async.postgres._journal import PostgresJournalStore  # noqa: PLC0415  # it imports runs
 
         return PostgresJournalStore(self._database, run, lease)
@@ -175,6 +170,35 @@ class Postgres:
         Closing twice does no harm. In a forked child this closes nothing.
         """
         await self._database.aclose()
+
+
+def database_of(pg: Postgres) -> Database:
+    """Return the connections of a Postgres.
+
+    Args:
+        pg: the Postgres.
+
+    """
+    return pg._database  # noqa: SLF001  # it is no public name
+
+
+def check_run(run: object, lease: float) -> None:
+    """Refuse a name or a lease that no run can have.
+
+    Args:
+        run: name of a run.
+        lease: its lease in seconds.
+
+    Raises:
+        InvalidInputError: one of them is invalid.
+
+    """
+    size = len(run.encode("utf-8", "replace")) if isinstance(run, str) and run.isprintable() else 0
+    if not 0 < size <= _LONGEST_NAME:
+        raise InvalidInputError(message("journal.not_a_name", value=f"{run!r:.200}"), field="run")
+    check_seconds("lease", lease)
+    if lease < _SHORTEST_LEASE:
+        raise InvalidInputError(message("journal.short_lease", value=lease, least=_SHORTEST_LEASE), field="lease")
 
 
 def open_database(

@@ -28,7 +28,7 @@ __all__ = [
 
 NEEDED: Final = 2
 """Version of the schema that this client needs; it works with every later one."""
-LATEST: Final = 2
+LATEST: Final = 3
 """Version of the schema that `migrate` makes."""
 _OLDEST_SERVER: Final = 13
 _INSTALL_SECONDS: Final = 60.0
@@ -118,25 +118,27 @@ async def read_installed(database: Database) -> Installed:
     return Installed(*row)
 
 
-async def check(database: Database) -> None:
+async def check(database: Database, *, needed: int | None = None) -> None:
     """Refuse a database whose schema is missing or older than this client needs.
 
     Args:
         database: The database.
+        needed: Version that the caller needs; None: `NEEDED`.
 
     Raises:
         InvalidInputError: The error says which command to type.
         SharedUnavailableError: The database does not answer.
 
     """
-    check_version(await read_installed(database))
+    check_version(await read_installed(database), needed=needed)
 
 
-def check_version(found: Installed) -> None:
+def check_version(found: Installed, *, needed: int | None = None) -> None:
     """Refuse a schema that is missing or older than this client needs.
 
     Args:
         found: What the database has.
+        needed: See `check`.
 
     Raises:
         InvalidInputError: The error says which command to type.
@@ -145,8 +147,9 @@ def check_version(found: Installed) -> None:
     _check_server(found)
     if found.version == 0:
         raise missing(found)
-    if found.version < NEEDED:
-        text = message("postgres.schema_old", database=found.database, found=found.version, needed=NEEDED)
+    needed = NEEDED if needed is None else needed
+    if found.version < needed:
+        text = message("postgres.schema_old", database=found.database, found=found.version, needed=needed)
         raise InvalidInputError(text, field="url")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, field, frozen
 
@@ -24,7 +24,7 @@ from facturaonline_async.provision._engine.audit import Audit
 from facturaonline_async.provision._engine.background import in_background
 from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
-from facturaonline_async.provision._engine.inventory import Inventory
+from facturaonline_async.provision._engine.inventory import CompanyList, Inventory
 from facturaonline_async.provision._engine.recorder import Recorder, StepEvent
 from facturaonline_async.provision._engine.resume import Resumed
 from facturaonline_async.provision._engine.row_progress import RowProgress, outcome
@@ -43,7 +43,7 @@ from facturaonline_async.provision._report import RowOutcome, RunReport
 from facturaonline_async.provision._steps import NOT_TRIED
 from facturaonline_async.sello._check_in_thread import import_check
 
-__all__ = ["Run", "provision"]
+__all__ = ["Run", "provision", "running"]
 
 _LOOKAHEAD = 4
 """Maximum number of rows that are prepared or wait for the start of their first call.
@@ -140,10 +140,56 @@ async def provision(
             answer. Nothing was created.
 
     """
+    store = None if journal is None else _journal_store(journal)
+    async with running(
+        client,
+        plan,
+        store=store,
+        concurrency=concurrency,
+        settle=settle,
+        existing=existing,
+        audit="run" if audit else "none",
+        on_event=on_event,
+    ) as run:
+        yield run
+
+
+@asynccontextmanager
+async def running(
+    client: FacturaOnline,
+    plan: Plan,
+    *,
+    store: JournalStore | None,
+    concurrency: int,
+    settle: float | None,
+    existing: Existing,
+    audit: Literal["run", "later", "none"],
+    on_event: Callable[[StepEvent], None] | None,
+    companies: CompanyList | None = None,
+) -> AsyncIterator[Run]:
+    """Run a plan; see `provision`.
+
+    Args:
+        client: see `provision`.
+        plan: see `provision`.
+        store: opens the journal; None: no journal.
+        concurrency: see `provision`.
+        settle: see `provision`.
+        existing: see `provision`.
+        audit: "run": at the end of this run; "later": by another process, so that the journal keeps what waits for it.
+        on_event: see `provision`.
+        companies: list that this run uses in place of its own; None: it reads one.
+
+    Yields:
+        The run.
+
+    Raises:
+        FacturaOnlineError: see `provision`.
+
+    """
     if existing not in {"adopt", "update", "fail"}:
         raise InvalidInputError(message("run.invalid_existing", value=f"{existing!r:.40}"), field="existing")
     check_seconds("settle", settle)
-    store = None if journal is None else _journal_store(journal)
     engine = engine_of(client)
     settle = engine.config.settle if settle is None else settle
     if engine.shared_creates is not None:
@@ -152,15 +198,16 @@ async def provision(
     clock = asyncio.get_running_loop().time
     began = clock()
     rfcs, planned_series = await _survey(plan)
-    report = RunReport(planned_empresas=len(plan), planned_series=planned_series, has_audit=audit)
+    report = RunReport(planned_empresas=len(plan), planned_series=planned_series, has_audit=audit == "run")
     async with AsyncExitStack() as stack:
-        recorder, pending, stopping = Recorder(None, on_event, audit), engine.pending, asyncio.Event()
+        recorder, pending, stopping = Recorder(None, on_event, audit != "none"), engine.pending, asyncio.Event()
         inventory = Inventory(client.empresas, client.credentials.fingerprint)
-        creator = Creator(engine.locks, pending, recorder, settle, stopping, engine.shared_creates)
+        listed = None if companies is None else companies.subscription
+        creator = Creator(engine.locks, pending, recorder, settle, stopping, engine.shared_creates, listed)
         await stack.enter_async_context(creator.subscribed())
         # The first list, the import of the checks and the opening of the journal take their time side by side. The list
         # may be older than the journal's opening: it decides nothing about a step that the journal records as sent.
-        listing = await stack.enter_async_context(in_background(inventory.read(rfcs)))
+        listing = await stack.enter_async_context(in_background(_list(inventory, rfcs, companies)))
         if engine.config.check_sello:
             await stack.enter_async_context(in_background(import_check()))
         opened = None
@@ -182,7 +229,7 @@ async def provision(
         if opened is not None:
             resumed = await resume.begin(opened, plan, inventory, report=report, settle=settle)
         worker = await stack.enter_async_context(Worker())
-        companies = EmpresaSteps(
+        empresas = EmpresaSteps(
             client, inventory, creator, recorder, settle, worker, engine.config.check_sello, existing
         )
         run = Run(
@@ -191,10 +238,10 @@ async def provision(
             resumed=resumed,
             recorder=recorder,
             stopping=stopping,
-            companies=companies,
+            companies=empresas,
             series=SerieSteps(creator, recorder, pending, settle),
-            waiting=WaitingRows(companies, client.empresas, recorder, pending, settle),
-            final_audit=Audit(inventory, recorder, settle, stopping) if audit else None,
+            waiting=WaitingRows(empresas, client.empresas, recorder, pending, settle),
+            final_audit=Audit(inventory, recorder, settle, stopping) if audit == "run" else None,
             settle_wait=settle_wait,
         )
         try:
@@ -204,6 +251,14 @@ async def provision(
             report.seconds = clock() - began
             run.count_rest()
             run.progress.enter("ended")
+
+
+async def _list(inventory: Inventory, rfcs: Container[str], companies: CompanyList | None) -> None:
+    """Let the inventory know which companies of the plan exist."""
+    if companies is None:
+        await inventory.read(rfcs)
+    else:
+        inventory.existing = {rfc: uids for rfc, uids in companies.existing.items() if rfc in rfcs}
 
 
 async def _survey(plan: Plan) -> tuple[set[str], int]:

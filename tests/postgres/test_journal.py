@@ -196,10 +196,10 @@ async def test_each_write_of_a_holder_before_is_refused_by_the_server(pg: Postgr
 async def test_a_token_that_a_promoted_standby_repeats_is_refused(pg: Postgres, sql: Sql) -> None:
     """The standby did not have the first take, so that the next one got the same token."""
     before = await begun(pg)
-    assert before._token == 1
+    assert before._take.token == 1
     sql("UPDATE facturaonline.runs SET token = 0, holder = NULL; DELETE FROM facturaonline.takes")
     after = await opened(pg)
-    assert after._token == 1
+    assert after._take.token == 1
     with pytest.raises(FencedError):
         await before.save(step(1, state=StepState.INTENT))
     await after.save(step(1, state=StepState.INTENT))

@@ -1,4 +1,4 @@
-"""Two stores as one: the session's memory, and a store that outlives the process."""
+"""Stores of creates that are made of other stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import frozen
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Result, Seen, Store, Subscription
 
-__all__ = ["LayeredStore"]
+__all__ = ["LayeredStore", "ListedStore"]
 
 _NOT_DONE = Result(StepState.PLANNED)
 
@@ -87,3 +87,40 @@ class _LayeredSubscription:
     def seen(self, key: Key) -> Seen:
         """Return what both stores knew about a key; see `Subscription.seen`."""
         return Seen(key, (self.remembered.seen(key), self.recorded.seen(key)))
+
+
+@frozen(eq=False)
+class ListedStore:
+    """Store for a caller whose list another one read.
+
+    Its subscriptions begin before that list, so that `begin` refuses what changed since.
+
+    Attributes:
+        store: The store.
+        subscription: Began in the store before the list was read.
+
+    """
+
+    store: Store
+    subscription: Subscription
+
+    async def look(self, keys: Iterable[Key]) -> dict[Key, Seen]:
+        """Return the knowledge about these keys; see `Store.look`."""
+        return await self.store.look(keys)
+
+    async def begin(self, seen: Seen, nonce: str) -> Grant | None:
+        """Record that a create is about to be sent; see `Store.begin`."""
+        return await self.store.begin(seen, nonce)
+
+    async def end(self, of: Grant | Seen, result: Result) -> None:
+        """Record how a create ended, or what a list showed; see `Store.end`."""
+        await self.store.end(of, result)
+
+    async def forget(self, kind: str, owner: Hashable, uid: str) -> None:
+        """Drop the record of a deleted object; see `Store.forget`."""
+        await self.store.forget(kind, owner, uid)
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[Subscription]:
+        """Return the earlier subscription."""
+        yield self.subscription

@@ -51,6 +51,22 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "journal.invalid_value": "{table} has an invalid value where {column} is {value}",
     "journal.missing_value": "its {name} is missing",
     "journal.invalid_begin": "its begin, {value}, is not a valid moment",
+    # The plan of the run is divided into shards.
+    "journal.shard": "{path} (shard {number} of 0 to {last})",
+    "journal.divided": "the plan of this run is divided into shards; give the run another name",
+    "journal.not_divided": "the plan of the run {path} is not divided into shards. Give the run another name.",
+    "journal.another_count": (
+        "the plan of the run {path} is divided into {shards} shards, not {used}. Give the same number, or give the run "
+        "another name."
+    ),
+    "journal.another_plan": (
+        "the run {path} was made with another plan: its RFCs or series differ. Give the same plan, or give the run "
+        "another name; everything that exists is adopted."
+    ),
+    "journal.session_not_shared": (
+        "the client must share its creates through the database of the run: open its session with shared=database."
+    ),
+    "journal.cancelled": "the run {path} was cancelled. Enqueue it again to continue.",
     # The journal is in a database.
     "journal.not_a_name": (
         "a journal in a database needs a name of 1 to 200 bytes without control characters, and got {value}."

@@ -37,6 +37,8 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "run.several": "it exists {count} times: {uids}",
     "run.several_companies": "the account has {count} companies with this RFC: {uids}",
     "run.several_series": "the company has {count} series of this kind: {uids}",
+    # The program of the user.
+    "run.on_row_failed": "on_row raised {type}; the row is delivered again by the next attempt",
     # The final audit.
     "run.audited": "{rfc}: {difference}",
     "run.audit_companies_not_listed": "the list at the end could not be read: {error}",

@@ -92,8 +92,19 @@ class Audit:
             self.inventory.shows_at = max(self.inventory.shows_at, progress.empresa.due)
         steps = [step for step in progress.series if step.is_unaudited]
         if progress.own is not None and steps:
-            seconds = max(self._seconds(step.due) for step in steps)
-            self._waiting.put(_Company(progress.empresa.rfc, progress.own.series, steps), self._waiting.now() + seconds)
+            self.add_series(progress.empresa.rfc, progress.own.series, steps)
+
+    def add_series(self, rfc: str, series: SeriesService, steps: Sequence[Step]) -> None:
+        """Add created series of one company.
+
+        Args:
+            rfc: the company's RFC.
+            series: service with the company's own keys.
+            steps: the series.
+
+        """
+        seconds = max(self._seconds(step.due) for step in steps)
+        self._waiting.put(_Company(rfc, series, steps), self._waiting.now() + seconds)
 
     async def run(self) -> None:
         """List the series of each company when it is due.

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from facturaonline_async._core.once.create import PATIENCE, CreateOutcome, DesiredObject, HasUid, create_once
 from facturaonline_async._core.once.keyed_lock import KeyedLock
-from facturaonline_async._core.once.layered import LayeredStore
+from facturaonline_async._core.once.layered import LayeredStore, ListedStore
 from facturaonline_async._core.once.memory_store import MemoryStore
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
@@ -39,6 +39,7 @@ class Creator:
         settle: seconds after which lists certainly show a create that took effect.
         stopping: set when nothing more may be sent.
         shared: store of the creates of all processes, or None.
+        listed: subscription to `shared` that began before the companies were listed, if another run listed them.
 
     """
 
@@ -48,6 +49,7 @@ class Creator:
     settle: float
     stopping: asyncio.Event
     shared: Store | None = None
+    listed: Subscription | None = None
     _steps: StepStore = field(init=False)
     _store: LayeredStore = field(init=False)
     _subscription: Subscription | None = field(default=None, init=False)
@@ -56,7 +58,8 @@ class Creator:
         self._steps = StepStore(self.recorder, self.settle, self.stopping)
         memory: Store = MemoryStore(self.pending, self.settle)
         if self.shared is not None:
-            memory = LayeredStore(memory, self.shared)
+            shared = self.shared if self.listed is None else ListedStore(self.shared, self.listed)
+            memory = LayeredStore(memory, shared)
         # The journal is written last, right before the first byte.
         self._store = LayeredStore(memory, self._steps)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from attrs import define, field, frozen
 
 from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.known_companies import normalize_rfc
-from facturaonline_async._core.once.store import Key
+from facturaonline_async._core.once.store import Key, Subscription
 from facturaonline_async._messages import Message, message
 from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import NotFoundError, PermissionDeniedError
 from facturaonline_async.provision._engine.background import in_background
 
-__all__ = ["Duplicate", "Inventory", "list_companies", "several_companies"]
+__all__ = ["CompanyList", "Duplicate", "Inventory", "list_companies", "several_companies"]
 
 _PER_PAGE = 500
 
@@ -59,6 +59,23 @@ class Duplicate:
     rfc: str
     text: Message
     is_several: bool = False
+
+
+@frozen
+class CompanyList:
+    """List of companies that several runs have in common.
+
+    A run uses it in place of a list of its own. It tells new companies from old ones, and proves no absence: a create
+    is refused if another process created its company after `subscription` began.
+
+    Attributes:
+        existing: uids of companies that existed, by RFC.
+        subscription: began in the store of all processes before the list was read.
+
+    """
+
+    existing: Mapping[str, tuple[str, ...]]
+    subscription: Subscription
 
 
 @define
@@ -105,7 +122,7 @@ class Inventory:
             FacturaOnlineError: a page could not be read.
 
         """
-        async with in_background(self._read_main()) as reading:
+        async with in_background(self.read_main()) as reading:
             try:
                 existing = await list_companies(self.empresas, rfcs)
                 main = await reading
@@ -117,12 +134,18 @@ class Inventory:
             self.existing[rfc] = (*self.uids(rfc), main.uid)
             self._unlisted = main.uid
 
-    async def _read_main(self) -> Empresa | None:
+    async def read_main(self) -> Empresa | None:
         """Return the main company, or None if the API does not show it."""
         try:
             return await self.empresas.current()
         except (NotFoundError, PermissionDeniedError):
             return None
+
+    async def expect_main(self) -> None:
+        """Let `audit` accept that lists omit the main company."""
+        main = await self.read_main()
+        if main is not None and self.done.get(normalize_rfc(main.rfc)) == main.uid:
+            self._unlisted = main.uid
 
     async def audit(self) -> list[Duplicate]:
         """Compare the API's list of companies with `done`, and return the differences.

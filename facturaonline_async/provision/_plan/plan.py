@@ -29,7 +29,7 @@ from facturaonline_async.provision._plan.models import (
 from facturaonline_async.provision._plan.toml_reader import read_toml
 from facturaonline_async.provision._plan.workbook_reader import SUFFIXES, read_workbook
 
-__all__ = ["Plan", "check_shard"]
+__all__ = ["Plan", "check_shard", "shard_of"]
 
 _READERS: Final = {".csv": read_csv, ".toml": read_toml}
 
@@ -93,7 +93,7 @@ class Plan:
         """
         check_shard(index, count)
         part = Plan((), notices=())
-        places = [place for place, row in enumerate(self.rows) if _shard_of(row.rfc, count) == index]
+        places = [place for place, row in enumerate(self.rows) if shard_of(row.rfc, count) == index]
         rows = self.rows  # their RFCs and series were compared already
         part.rows = rows.select(places) if isinstance(rows, FileRows) else tuple(rows[place] for place in places)
         numbers = {0, *(row.number for row in part.rows)}
@@ -269,7 +269,7 @@ def check_shard(index: object, count: object) -> None:
         raise InvalidInputError(text, field="index")
 
 
-def _shard_of(rfc: str, count: int) -> int:
+def shard_of(rfc: str, count: int) -> int:
     """Return the number of a company's shard.
 
     It never changes: processes of several versions of this library may work on one run.
