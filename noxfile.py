@@ -35,7 +35,11 @@ if _PYENV.is_dir():
 PYTEST = ("pytest", "-q", "-p", "no:randomly", "-p", "tests.progress", "--numprocesses=auto", "--dist=worksteal")
 EAGER = (f"eager-{PYTHONS[2]}(factory='custom')",)
 QUICK = (*PYTEST, "-m", "not slow and not postgres and not integrations")
-POSTGRES = "facturaonline_async/postgres/*,facturaonline_async/_cli/postgres.py"
+POSTGRES = (
+    "facturaonline_async/postgres/*,facturaonline_async/procrastinate/*,facturaonline_async/_cli/postgres.py,"
+    "facturaonline_async/_cli/worker.py,facturaonline_async/_cli/enqueue.py,facturaonline_async/_cli/cancel.py,"
+    "facturaonline_async/_cli/keys.py"
+)
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -147,7 +151,7 @@ def is_whole(path: Path) -> bool:
 @nox.session
 def postgres(session: nox.Session) -> None:
     """The tests with a server: PostgreSQL of DATABASE_URL or PG*, else a private one on loopback, and Redis."""
-    session.install("-e", ".[cli,postgres]", *group("test"))
+    session.install("-e", ".[cli,postgres,procrastinate]", *group("test"))
     data = {"COVERAGE_FILE": ".coverage-postgres"}
     session.run("coverage", "erase", env=data)
     session.run("coverage", "run", "-m", *PYTEST, "-m", "postgres and not slow", *session.posargs, env=data)
@@ -166,7 +170,7 @@ def integrations(session: nox.Session) -> None:
 @nox.session
 def postgres_long(session: nox.Session) -> None:
     """What takes minutes with PostgreSQL: promoted standbys, killed and paused processes, a server that crashes."""
-    session.install("-e", ".[cli,postgres]", *group("test"))
+    session.install("-e", ".[cli,postgres,procrastinate]", *group("test"))
     session.run(*PYTEST, "-m", "postgres and slow", *session.posargs)
 
 
@@ -260,7 +264,7 @@ def wheel(session: nox.Session) -> None:
         session.run(python, "-c", "import facturaonline_async, facturaonline_async.testing", external=True)
         session.run(python, "-m", "pip", "install", "-q", f"{built}[cli]", external=True)
         session.run(str(out / "empty" / "bin" / "facturaonline"), "--help", silent=True, external=True)
-        session.run(python, "-m", "pip", "install", "-q", f"{built}[cli,postgres]", external=True)
+        session.run(python, "-m", "pip", "install", "-q", f"{built}[cli,postgres,procrastinate]", external=True)
         session.run(python, "-c", "from facturaonline_async.postgres import _schema; _schema.script(0)", external=True)
         templates = "'report.html', 'report_chart.html', 'report.css', 'report.js'"
         read = f"from facturaonline_async._cli.report_html import template_text; [*map(template_text, [{templates}])]"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from facturaonline_async.empresas._service import EmpresaService
     from facturaonline_async.series._service import SeriesService
 
-__all__ = ["ConnectContext", "FacturaOnline", "SessionManager", "connect"]
+__all__ = ["ConnectContext", "FacturaOnline", "SessionManager", "connect", "environment_credentials"]
 
 
 class SessionManager:
@@ -207,7 +207,7 @@ class ConnectContext(AbstractAsyncContextManager["FacturaOnline", None]):
         if not url:
             raise InvalidInputError(message("values.connect_without_base_url"), field="base_url")
         if credentials is None:
-            credentials = Credentials(api_key=_from_environment("API_KEY"), secret_key=_from_environment("SECRET_KEY"))
+            credentials = environment_credentials()
         session = await SessionManager(evolve(config, base_url=url), self._shared).__aenter__()
         self._client = FacturaOnline(session, credentials)
         object.__setattr__(self._client, "_owns_session", True)
@@ -243,6 +243,16 @@ def connect(
 
     """
     return ConnectContext(credentials, base_url, config, shared)
+
+
+def environment_credentials() -> Credentials:
+    """Return the key pair that the environment holds.
+
+    Raises:
+        InvalidInputError: one of them is missing or malformed.
+
+    """
+    return Credentials(api_key=_from_environment("API_KEY"), secret_key=_from_environment("SECRET_KEY"))
 
 
 def _from_environment(name: str) -> str:

@@ -103,6 +103,7 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
         "fastapi",
         "opentelemetry",
         "postgres",
+        "procrastinate",
         "provision",
         "sat",
         "sello",
@@ -115,7 +116,13 @@ def test_the_public_modules_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_docstring_names_every_field_and_parameter(name: str) -> None:
-    for extra, module in {"postgres": "psycopg", "fastapi": "fastapi", "opentelemetry": "opentelemetry"}.items():
+    extras = {
+        "postgres": "psycopg",
+        "procrastinate": "procrastinate",
+        "fastapi": "fastapi",
+        "opentelemetry": "opentelemetry",
+    }
+    for extra, module in extras.items():
         if name.endswith(f".{extra}"):
             pytest.importorskip(module, reason=f"the extra {extra} is not installed")
     assert sorted(missing_in(importlib.import_module(name))) == []

@@ -19,7 +19,19 @@ from types import ModuleType
 import pytest
 
 import facturaonline_async
-from facturaonline_async import bulk, empresas, errors, fastapi, postgres, provision, sat, sello, series, testing
+from facturaonline_async import (
+    bulk,
+    empresas,
+    errors,
+    fastapi,
+    postgres,
+    procrastinate,
+    provision,
+    sat,
+    sello,
+    series,
+    testing,
+)
 
 PACKAGE = Path(facturaonline_async.__file__).parent
 README = PACKAGE.parent / "README.md"
@@ -34,12 +46,21 @@ PROMISED = {
 
 without_psycopg = pytest.mark.skipif(find_spec("psycopg") is None, reason="the extra postgres is not installed")
 without_fastapi = pytest.mark.skipif(find_spec("fastapi") is None, reason="the extra fastapi is not installed")
+without_procrastinate = pytest.mark.skipif(
+    find_spec("procrastinate") is None, reason="the extra procrastinate is not installed"
+)
 POSTGRES = pytest.param(postgres, marks=without_psycopg)
+PROCRASTINATE = pytest.param(procrastinate, marks=without_procrastinate)
 FASTAPI = pytest.param(fastapi, marks=without_fastapi)
 without_opentelemetry = pytest.mark.skipif(
     find_spec("opentelemetry") is None, reason="the extra opentelemetry is not installed"
 )
-EXTRAS = {".postgres": without_psycopg, ".fastapi": without_fastapi, ".opentelemetry": without_opentelemetry}
+EXTRAS = {
+    ".postgres": without_psycopg,
+    ".procrastinate": without_procrastinate,
+    ".fastapi": without_fastapi,
+    ".opentelemetry": without_opentelemetry,
+}
 
 MODULES = sorted(
     module.name
@@ -53,7 +74,8 @@ def test_the_package_exports_every_name_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [facturaonline_async, bulk, empresas, provision, sat, sello, series, testing, POSTGRES, FASTAPI]
+    "module",
+    [facturaonline_async, bulk, empresas, provision, sat, sello, series, testing, POSTGRES, PROCRASTINATE, FASTAPI],
 )
 def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> None:
     assert inspect.ismodule(module)
@@ -67,7 +89,7 @@ def test_a_package_exports_exactly_the_names_that_it_imports(module: object) -> 
     assert set(exported) == (public if module.__file__ and module.__file__.endswith("__init__.py") else set(exported))
 
 
-LAZY = [facturaonline_async, empresas, provision, sat, sello, series, testing, POSTGRES, FASTAPI]
+LAZY = [facturaonline_async, empresas, provision, sat, sello, series, testing, POSTGRES, PROCRASTINATE, FASTAPI]
 
 
 @pytest.mark.parametrize("package", LAZY)

@@ -40,8 +40,12 @@ class KeysFile:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Self]:
+    def open(cls, path: Path, *, option: str = "--keys-out") -> Iterator[Self]:
         """Open or create the file.
+
+        Args:
+            path: the file.
+            option: option of the command that names it, for errors.
 
         Raises:
             InvalidInputError: it cannot be created, is not a file of keys, or is readable by others.
@@ -50,7 +54,7 @@ class KeysFile:
         try:
             file = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
         except OSError as error:
-            raise unwritable(path, error, option="--keys-out") from None
+            raise unwritable(path, error, option=option) from None
         try:
             yield cls(file, _known(path, file))
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
@@ -39,6 +40,9 @@ def install(database: DatabaseUrl = None, grant: Grant = [], yes: Yes = False) -
 
     Whoever runs it needs the right to create a schema there. It installs nothing twice: on a database that has the
     schema it only grants roles the right to use it. A role needs no other right, and none on a table.
+
+    With the extra procrastinate it also makes procrastinate's own tables, in the first schema of the search path, and
+    grants roles the right to use them.
 
     Examples:
       facturaonline postgres install --database postgresql://owner@db.example.com/app --grant worker
@@ -156,7 +160,7 @@ def _change(url: Secret | None, roles: list[str], *, yes: bool, is_new: bool) ->
     )
     client_command.confirm(yes, question, declined=_UNCHANGED)
 
-    async def work(database: Database) -> Installed:
+    async def work(database: Database) -> tuple[Installed, bool]:
         installed = found
         if is_new and found.version:
             _schema.check_version(found)
@@ -164,12 +168,26 @@ def _change(url: Secret | None, roles: list[str], *, yes: bool, is_new: bool) ->
             installed = await _schema.migrate(database)
         for role in roles:
             await _schema.grant(database, role)
-        return installed
+        return installed, is_new and await _install_queue(database, roles)
 
-    installed, _ = _run(url, work)
+    (installed, has_queue), _ = _run(url, work)
     sys.stdout.write(f"{message('postgres.installed', database=found.database, version=installed.version)}\n")
+    if has_queue:
+        sys.stdout.write(f"{message('postgres.queue_installed', database=found.database)}\n")
     for role in roles:
         sys.stdout.write(f"{printable(message('postgres.granted', role=role))}\n")
+
+
+async def _install_queue(database: Database, roles: list[str]) -> bool:
+    """Make procrastinate's tables, if the extra is installed; return whether it is."""
+    if find_spec("procrastinate") is None:
+        return False
+    from facturaonline_async.procrastinate._schema import grant_queue, install_queue  # noqa: PLC0415  # an extra
+
+    await install_queue(database)
+    for role in roles:
+        await grant_queue(database, role)
+    return True
 
 
 def _lines(

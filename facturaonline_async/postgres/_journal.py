@@ -139,7 +139,7 @@ class PostgresJournalStore:
             raise
         except NotSentError as error:
             if isinstance(error, StatementError) and error.sqlstate == _DIVIDED:
-                problem = message("journal.divided", path=self.name)
+                problem = message("journal.divided")
             else:
                 problem = error.args[0]
         raise JournalError(message("journal.cannot_be_opened", path=self.name, reason=str(problem).removesuffix(".")))

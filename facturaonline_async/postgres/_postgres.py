@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from facturaonline_async.postgres._runs import RunSummary
     from facturaonline_async.provision import JournalStore
 
-__all__ = ["Postgres", "check_run", "database_of", "open_database"]
+__all__ = ["Postgres", "check_run", "database_of", "open_database", "url_of"]
 
 _LONGEST_NAME: Final = 200
 """Maximum length of a run's name, in bytes."""
@@ -222,8 +222,21 @@ def open_database(
         InvalidInputError: no database is named, or the URL cannot be read.
 
     """
-    conninfo = read_url(Secret(_url() if url is None else url), timeout)
+    conninfo = read_url(url_of(url), timeout)
     return Database(conninfo, connections=connections, timeout=timeout, on_event=on_event)
+
+
+def url_of(url: str | Secret | None) -> Secret:
+    """Return a URL, or that of the environment; empty: libpq reads the environment.
+
+    Args:
+        url: see `Postgres`.
+
+    Raises:
+        InvalidInputError: no database is named.
+
+    """
+    return Secret(_url() if url is None else url)
 
 
 def _check(on_outage: object, connections: object, timeout: object) -> None:

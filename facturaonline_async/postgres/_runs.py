@@ -126,12 +126,29 @@ async def read_run(database: Database, run: str) -> Snapshot:
         host=host,
         began=now + created,
         is_running=is_running,
-        runs=[(pid, now + began, _moment(now, ended)) for kind, _, pid, began, ended in _of_kind(rest, "take")],
+        runs=_without_overlap(
+            [(pid, now + began, _moment(now, ended)) for _, _, pid, began, ended in _of_kind(rest, "take")]
+        ),
         steps=[
             (*values, _moment(now, due) or 0.0, sends, reason, _moment(now, began), _moment(now, changed))
             for _, *values, due, sends, reason, began, changed in _of_kind(rest, "step")
         ],
     )
+
+
+def _without_overlap(takes: list[tuple[int, float, float | None]]) -> list[tuple[int, float, float | None]]:
+    """Return takes of which none begins before another one has ended.
+
+    Processes that have shards of one run at the same time count as one, so that its duration is not counted twice.
+    """
+    found: list[tuple[int, float, float | None]] = []
+    for pid, began, ended in sorted(takes, key=lambda take: take[1]):
+        if not found or (found[-1][2] is not None and found[-1][2] < began):
+            found.append((pid, began, ended))
+            continue
+        first, since, until = found[-1]
+        found[-1] = (first, since, None if until is None or ended is None else max(until, ended))
+    return found
 
 
 def _of_kind(facts: list[list[Any]], kind: str) -> Iterator[list[Any]]:

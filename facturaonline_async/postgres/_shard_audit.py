@@ -105,7 +105,10 @@ class _Created:
 
 
 async def _created(journal: ShardJournal, inventory: Inventory) -> AsyncIterator[_Created]:
-    """Add the companies of a shard to the inventory, and yield those with series that wait for the audit."""
+    """Add the companies of a shard to the inventory.
+
+    Yield those with series that wait for the audit.
+    """
     after, is_first = 0, True
     while after or is_first:
         rfcs, after = await journal.owners(after, _PAGE)
@@ -122,7 +125,10 @@ async def _created(journal: ShardJournal, inventory: Inventory) -> AsyncIterator
 
 
 async def _audit(client: FacturaOnline, audit: Audit, created: Sequence[_Created]) -> list[str] | None:
-    """List the series of the companies and all companies; return the differences, or None if it was stopped."""
+    """List the series of each company, and all companies.
+
+    Return the differences, or None if the audit was stopped.
+    """
 
     async def connect(company: _Created) -> None:
         empresa = await client.empresas.get_verified(company.uid, rfc=company.rfc)

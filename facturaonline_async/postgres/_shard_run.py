@@ -251,7 +251,10 @@ class _Delivery:
             self.delivered.add(rfc)
 
     async def deliver_earlier(self, rows: list[PlanRow], stopping: asyncio.Event) -> None:
-        """Deliver rows that an earlier attempt has finished, with the keys read from the API."""
+        """Deliver rows that an earlier attempt has finished.
+
+        Their keys are read from the API.
+        """
         rows = [row for row in rows if normalize_rfc(row.rfc) not in self.delivered]
         async with bulk.stream(rows, self._read, concurrency=_CONCURRENCY, stop_on=(JournalError,)) as outcomes:
             async for each in outcomes:

@@ -250,17 +250,18 @@ class ShardedRun:
             [(*values, companies)] = await self.database.query(
                 _READ_LIST, (self.number, seconds, some), seconds=_SECONDS
             )
-            other = None if companies is None else Mark(*values)
-            if other is None or (mark is not None and mark.at != other.at):  # replaced meanwhile
+            if companies is None or (mark is not None and mark.at != values[3]):  # it was replaced meanwhile
                 return await self.list_companies(client, plan)
-            mark = other
+            mark = Mark(*values)
             for rfc, uid in companies:
                 found[rfc] = (*found.get(rfc, ()), uid)
         return await self.list_companies(client, plan) if mark is None else CompanyList(found, mark)
 
 
-async def find_run(database: Database, name: str, *, plan: Plan, count: int, account: str, host: str) -> ShardedRun:
-    """Return a run with shards.
+async def find_run(
+    database: Database, name: str, *, plan: Plan, count: int, account: str, host: str
+) -> ShardedRun | None:
+    """Return a run with shards, or None if there is no such run.
 
     Args:
         database: The database.
@@ -272,7 +273,6 @@ async def find_run(database: Database, name: str, *, plan: Plan, count: int, acc
 
     Raises:
         InvalidJournalError: The run has another number of shards, another plan, account or host.
-        JournalError: There is no such run.
         NotSentError: The database does not answer, or has an older schema.
 
     """
@@ -284,20 +284,22 @@ async def make_run(database: Database, name: str, *, plan: Plan, count: int, acc
 
     The arguments and errors are those of `find_run`.
     """
-    return await _find(database, name, plan=plan, count=count, account=account, host=host, may_make=True)
+    found = await _find(database, name, plan=plan, count=count, account=account, host=host, may_make=True)
+    assert found is not None  # noqa: S101  # it was made
+    return found
 
 
 async def _find(
     database: Database, name: str, *, plan: Plan, count: int, account: str, host: str, may_make: bool
-) -> ShardedRun:
+) -> ShardedRun | None:
     check_shard(0, count)
     await _schema.check(database, needed=_NEEDED)
     salt = make_salt()
     new = (salt, account_mark(salt, account), host, count, await _digest(salt, plan))
     [(number, *facts)] = await database.query(_FIND, (name, *(new if may_make else [None] * len(new))))
-    path = journal_name(name)
     if number is None:
-        raise JournalError(message("journal.missing", path=path))
+        return None
+    path = journal_name(name)
     salt, mark, its_host, its_count, digest = facts
     if its_count is None:
         raise InvalidJournalError(message("journal.not_divided", path=path))

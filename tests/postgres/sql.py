@@ -10,10 +10,16 @@ __all__ = ["Sql"]
 
 
 class Sql:
-    """Statements at one database, past the code under test."""
+    """Statements at one database, past the code under test.
+
+    Attributes:
+        url: Its URL.
+
+    """
 
     def __init__(self, server: Server, url: str) -> None:
         self._server, self._name = server, database_of(url)
+        self.url = url
 
     def __call__(self, statement: str) -> list[tuple[Any, ...]]:
         return self._server.execute(statement, dbname=self._name)

@@ -15,7 +15,7 @@ from tests.postgres.sql import Sql
 pytestmark = pytest.mark.postgres
 
 PAGE = (Path(__file__).parents[2] / "docs" / "processes.md").read_text(encoding="utf-8")
-FIRST, WEB, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FIRST, WEB, BATCH = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +65,9 @@ async def test_a_web_worker_shares_its_rates_and_creates(sql: Sql, emulator: Emu
         await client.series.ensure(letra="F", tipo_documento="factura")
     windows, creates = shared(sql)
     assert (windows > 0, creates) == (True, 1)
+
+
+async def test_the_module_of_a_batch_has_a_worker(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
+    pytest.importorskip("procrastinate", reason="the extra procrastinate is not installed")
+    monkeypatch.setenv("FACTURAONLINE_BASE_URL", emulator.base_url)
+    assert repr(names_of(BATCH)["worker"]) == "<Worker: not at work>"

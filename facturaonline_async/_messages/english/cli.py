@@ -195,6 +195,22 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     # Plans.
     "cli.plan_faulty": "the plan has faults",
     "cli.plan_well_formed": "The plan is well formed: {empresas}, {series}. Nothing was sent.",
+    # Runs that workers carry out.
+    "cli.enqueued": "The run {run} is enqueued: {empresas}, {series}, {shards}.",
+    "cli.count_shards": Plural("{count} shard", "{count} shards"),
+    "cli.cancelled": "The run {run} is cancelled. Requests in flight are waited for.",
+    "cli.worker_malformed": "{value} is no worker: give MODULE:WORKER, such as batch:worker.",
+    "cli.worker_module_missing": "there is no module {module} in this folder or among the installed ones.",
+    "cli.worker_missing": "the module {module} has no {name}.",
+    "cli.worker_of_another_type": "{value} must be a Worker, and is {kind}.",
+    "cli.worker_begins": "The worker begins. Stop it with SIGTERM or Ctrl-C.",
+    "cli.worker_has_ended": "The worker has ended; its jobs are in the queue.",
+    "cli.keys_of_another_host": "the run {run} belongs to {host}, and the base URL is {used}.",
+    "cli.run_keys_written": Plural(
+        "{path} has the keys of {count} company of the run {run}.",
+        "{path} has the keys of {count} companies of the run {run}.",
+    ),
+    "cli.keys_missing": "the keys of {rfc} (uid {uid}) were not read: {error}",
     "cli.count_empresas": Plural("{count} empresa", "{count} empresas"),
     "cli.count_series": Plural("{count} serie", "{count} series"),
     "cli.many_notices": "rows {rows} and {count} more, {column}: {reason}",

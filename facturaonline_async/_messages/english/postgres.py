@@ -51,6 +51,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     "postgres.restored": "All creates wait for the settle time from now on.",
     "postgres.installed": "The database {database} has the schema facturaonline, version {version}.",
+    "postgres.queue_installed": "The database {database} has the tables of procrastinate.",
     "postgres.granted": "The role {role} may use it.",
     "postgres.label_database": "database",
     "postgres.label_schema": "schema",

@@ -221,7 +221,8 @@ BEGIN
 END
 $$;
 
--- As before, and a run with shards is one run: its takes and steps are those of its shards.
+-- As before, and a run with shards is one run: its takes and steps are those of its shards. It also is at work for a minute
+-- after a process had a shard, until its audit has ended: another shard may follow.
 CREATE OR REPLACE FUNCTION facturaonline.read_run_v1(run_name text) RETURNS SETOF jsonb LANGUAGE sql VOLATILE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
@@ -234,7 +235,11 @@ CREATE OR REPLACE FUNCTION facturaonline.read_run_v1(run_name text) RETURNS SETO
     ), facts AS (
         SELECT 1 AS place, 0::bigint AS number, 0::bigint AS seq, jsonb_build_array(
             'run', named.name, named.host, facturaonline.seconds_until(named.created),
-            (SELECT bool_or(r.holder IS NOT NULL AND facturaonline.seconds_until(r.beat) > -r.lease) FROM r)
+            (SELECT bool_or(r.holder IS NOT NULL AND facturaonline.seconds_until(r.beat) > -r.lease)
+                OR max(facturaonline.seconds_until(r.beat)) > -60 AND EXISTS (
+                    SELECT FROM facturaonline.sharded_runs AS s
+                    WHERE s.run = named.id AND NOT s.is_cancelled AND NOT s.is_audited
+                ) FROM r)
         ) AS fact
         FROM named
         UNION ALL
