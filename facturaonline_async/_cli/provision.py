@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import re
 import sys
@@ -238,7 +239,8 @@ def command(
         interrupted = message("cli.interrupted_run")
     else:
         interrupted = message("cli.interrupted_run_with_journal", journal=printable_path(journal))
-    report = interruption.run(job.run(), interrupted=interrupted)
+    with _rare_collections():
+        report = interruption.run(job.run(), interrupted=interrupted)
     _write_faults(faults_out, plan, list(_failures(report)), sheet)
     if not report.is_complete:
         raise typer.Exit(1)
@@ -281,6 +283,21 @@ def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | 
 
 
 _EMULATOR_SETTLE = 2.0
+_ALLOCATIONS = 10_000
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector run after 10,000 new objects instead of 700.
+
+    It takes 4 % of the CPU of a row otherwise, and finds little: most objects of a run are freed without it.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(_ALLOCATIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _parse(path: Path, *, any_tipo: bool, sheet: str | None, as_json: bool) -> ParsedPlan:
