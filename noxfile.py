@@ -227,9 +227,9 @@ def crash(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.crash", *session.posargs)
 
 
-@nox.session
+@nox.session(python=PYTHONS)
 def bench(session: nox.Session) -> None:
-    """What the library costs: tables and pictures in benchmarks/results. ``nox -s bench -- --quick`` is a look."""
+    """What the library costs, on each Python: tables and pictures in benchmarks/results; ``-- --quick`` is a look."""
     session.install("-e", ".[cli]", *group("test"), *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
 

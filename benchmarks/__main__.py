@@ -27,6 +27,7 @@ from benchmarks.targets import judged
 _HERE: Final = Path(__file__).parent
 BENCHES: Final = sorted(path.stem.removeprefix("bench_") for path in _HERE.glob("bench_*.py"))
 RESULTS: Final = _HERE / "results"
+_FIRST_PYTHON: Final = "3.11"
 _INTRODUCTION: Final = """\
 Made by `nox -s bench`. A figure of several rounds is their median, with quartiles in brackets. Contenders take turns in
 one process, and servers run in another. × is a ratio to the base that the column names."""
@@ -42,12 +43,19 @@ def main() -> int:
     if options.uvloop:
         os.environ["BENCH_LOOP"] = "uvloop"
     figures, failed = measure(options.only, ["--quick"] if options.quick else [])
-    folder = options.out or RESULTS / ("quick" if options.quick else "")
+    folder = options.out or _folder(is_quick=options.quick, is_uvloop=options.uvloop)
     write(folder, figures, describe())
     print(f"\n{judged(figures)}\n\nTables and pictures: {folder}")
     for name in failed:
         print(f"FAILED: {name}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _folder(*, is_quick: bool, is_uvloop: bool) -> Path:
+    """Return where results go: those of another Python than the first one, and of uvloop, have folders of their own."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    apart = [*([] if python == _FIRST_PYTHON else [python]), *(["uvloop"] if is_uvloop else [])]
+    return RESULTS / ("quick" if is_quick else "") / "-".join(apart)
 
 
 def measure(names: Sequence[str], options: Sequence[str] = ()) -> tuple[list[Figure], list[str]]:
