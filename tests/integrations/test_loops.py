@@ -21,12 +21,12 @@ SCENARIO = """
     import asyncio
     from contextlib import suppress
 
-    from facturaonline_async import Config, NotFoundError, bulk, connect
+    from facturaonline_async import Config, NotFoundError, Rate, bulk, connect
     from facturaonline_async.testing import Emulator, Fault, emulator_in_thread
 
 
     async def use(emulator: Emulator) -> int:
-        config = Config(base_url=emulator.base_url, rates=())
+        config = Config(base_url=emulator.base_url, rates=Rate(4, 0.02))  # calls wait for the limiter
         async with connect(emulator.credentials, config=config) as client:
             emulator.inject(Fault.status(503), endpoint="series.list")
             emulator.inject(Fault.drop_after_commit(), endpoint="series.create")

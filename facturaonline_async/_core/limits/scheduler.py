@@ -115,6 +115,7 @@ class Scheduler:
         self._blocked_on_key_pair: dict[KeyPairState, list[EndpointQueue]] = {}
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # uvloop's handle of a time that has come does not know it
 
     def __repr__(self) -> str:
         return f"<Scheduler: {self._waiting} waiting, {self._in_flight} in flight, {len(self._queues)} queues>"
@@ -441,10 +442,13 @@ class Scheduler:
         if 0 < host_start_at < math.inf and self._in_flight < self._slots:
             times.append(host_start_at)
         if self._timer is not None:
-            if times and self._timer.when() == min(times):
+            if times and self._timer_at == min(times):
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(min(times), self._on_timer, loop) if times else None
+            self._timer = None
+        if times:
+            self._timer_at = min(times)
+            self._timer = loop.call_at(self._timer_at, self._on_timer, loop)
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None

@@ -918,3 +918,30 @@ def test_starts_are_in_order_of_arrival_under_steady_load() -> None:
     times = virtually(main())
     assert all(earlier <= later for earlier, later in pairwise(times))
     assert (most_in_any_window(times, 1), most_in_any_window(times, 2)) == (4, 6)
+
+
+def test_a_loop_whose_due_timers_are_plain_handles_serves_waiters() -> None:
+    """With uvloop, ``call_at`` returns such a handle, without ``when``, for a time that has come."""
+
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        call_at = loop.call_at
+
+        def plain(when: float, callback: Any, *args: Any) -> Any:
+            return _Handle(call_at(when, callback, *args))
+
+        loop.call_at = plain  # type: ignore[assignment]
+        return await starts(make_scheduler(rates=Rate(2, 1)), 6)
+
+    times = virtually(main())
+    assert (len(times), most_in_any_window(times, 1)) == (6, 2)
+
+
+class _Handle:
+    """Handle without ``when``."""
+
+    def __init__(self, handle: asyncio.TimerHandle) -> None:
+        self._handle = handle
+
+    def cancel(self) -> None:
+        self._handle.cancel()
