@@ -162,9 +162,9 @@ class _Journals:
         """See `Journal.lease`."""
         return self.journals[0].lease
 
-    def save(self, step: Step) -> asyncio.Future[None]:
-        """Write a step into the journal of its shard; see `Journal.save`."""
-        return self._of(step.owner).save(step)
+    def save(self, *steps: Step) -> asyncio.Future[None]:
+        """Write steps of one company into the journal of its shard; see `Journal.save`."""
+        return self._of(steps[0].owner).save(*steps)
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company; see `Journal.steps_of_row`."""
