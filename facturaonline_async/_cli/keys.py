@@ -85,7 +85,7 @@ async def _read(
     """Read the keys of companies, and write them; return why some were not read."""
     from facturaonline_async import bulk  # noqa: PLC0415  # it imports aiohttp
     from facturaonline_async.client import connect  # noqa: PLC0415
-    from facturaonline_async.errors import FacturaOnlineError  # noqa: PLC0415
+    from facturaonline_async.errors import FacturaOnlineError, text_of  # noqa: PLC0415
     from facturaonline_async.postgres import Postgres  # noqa: PLC0415
 
     problems: list[str] = []
@@ -97,7 +97,7 @@ async def _read(
             async for each in outcomes:
                 rfc, uid = each.item
                 if isinstance(each.error, FacturaOnlineError):
-                    problems.append(message("cli.keys_missing", rfc=rfc, uid=uid, error=str(each.error)))
+                    problems.append(message("cli.keys_missing", rfc=rfc, uid=uid, error=text_of(each.error)))
                 else:
                     keys.add(rfc, uid, each.result().credentials)
     return problems

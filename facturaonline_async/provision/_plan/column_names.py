@@ -69,7 +69,7 @@ _NOTES: Final = frozenset({"nota", "notas", "comentario", "comentarios", "observ
 _LONGEST_NAME: Final = 60
 _DIGITS: Final = 2
 """Maximum number of digits of a numbered column."""
-_ASIDE: Final = re.compile(r"\([^)]*\)")
+_ASIDE: Final = re.compile(r"\([^()]*\)")
 _ARTICLES: Final = frozenset({"de", "del", "al", "el", "la", "los", "las", "y", "o", "u"})
 
 
