@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 from collections import defaultdict
@@ -10,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from facturaonline_async._cli.output_path_checks import unwritable
-from facturaonline_async._messages import message
+from facturaonline_async._cli.output_path_checks import same_file, unwritable
+from facturaonline_async._messages import Message, message
+from facturaonline_async._messages.english import TEXTS
+from facturaonline_async._messages.spanish import read_texts
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
@@ -24,33 +27,50 @@ _OPTION: Final = "--faults-out"
 _SUFFIXES: Final = (".csv", ".xlsx")
 
 
-def check_faults_out(path: Path | None, plan: Path) -> None:
+def check_faults_out(path: Path | None, plan: Path, others: Iterable[Path]) -> None:
     """Refuse a file that cannot be written, before anything is sent.
 
     Args:
         path: the file; None: there is none.
         plan: the plan.
+        others: files that the run writes.
 
     Raises:
-        InvalidInputError: the name does not end in .csv or .xlsx, or the file exists, or its folder does not, or the
-            plan is a TOML file.
+        InvalidInputError: the name does not end in .csv or .xlsx, the file exists, is one of the others, cannot be
+            written, or is not in the plan's folder; or the plan is a TOML file or no file; or a workbook is wanted
+            without the extra excel.
 
     """
+    if path is not None and (fault := _fault(path, plan, others)) is not None:
+        raise InvalidInputError(fault, field=_OPTION.removeprefix("--"))
     if path is None:
         return
-    field = _OPTION.removeprefix("--")
+    if path.suffix.lower() == ".xlsx":
+        import facturaonline_async._cli.workbooks  # noqa: F401, PLC0415  # raises without the extra excel
+    if not os.access(path.parent, os.W_OK):
+        raise unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)), option=_OPTION)
+
+
+def _fault(path: Path, plan: Path, others: Iterable[Path]) -> Message | None:
     shown = printable_path(path)
     if path.suffix.lower() not in _SUFFIXES:
-        raise InvalidInputError(message("cli.faults_out_suffix", path=shown), field=field)
+        return message("cli.faults_out_suffix", path=shown)
     if plan.suffix.lower() == ".toml":
-        raise InvalidInputError(message("cli.faults_out_of_toml"), field=field)
+        return message("cli.faults_out_of_toml")
     if path.exists() or path.is_symlink():
-        raise InvalidInputError(message("cli.faults_out_exists", path=shown), field=field)
-    if not path.parent.is_dir():
-        raise unwritable(path, FileNotFoundError(), option=_OPTION)
+        return message("cli.faults_out_exists", path=shown)
+    if path.parent.resolve() != plan.parent.resolve():
+        return message("cli.faults_out_elsewhere", path=shown)
+    if plan.exists() and not plan.is_file():
+        return message("cli.faults_out_of_pipe")
+    if same_file(path, others):
+        return message("cli.faults_out_in_use", path=shown)
+    return None
 
 
-def write_faults(path: Path, plan: Path, problems: Iterable[PlanProblem], *, sheet: str | None) -> int:
+def write_faults(
+    path: Path, plan: Path, problems: Iterable[PlanProblem], *, sheet: str | None, with_all: bool = False
+) -> int:
     """Write the rows that have problems, with their reasons, into a new file.
 
     The file holds what the plan holds, with passwords, and only its owner may read it. It is itself a plan: the
@@ -61,9 +81,10 @@ def write_faults(path: Path, plan: Path, problems: Iterable[PlanProblem], *, she
         plan: the plan.
         problems: the problems.
         sheet: name of the sheet of a workbook.
+        with_all: whether all other rows follow.
 
     Returns:
-        The number of rows.
+        The number of rows that have problems.
 
     Raises:
         InvalidInputError: the file cannot be written.
@@ -73,9 +94,12 @@ def write_faults(path: Path, plan: Path, problems: Iterable[PlanProblem], *, she
     found: dict[int, list[PlanProblem]] = defaultdict(list)
     for problem in problems:
         found[problem.row].append(problem)
-    table = read_rows(plan, found, sheet=sheet)
-    if not table.rows:
+    table = read_rows(plan, None if with_all else found, sheet=sheet)
+    count = len(found.keys() & table.rows.keys())
+    if not count:
         return 0
+    ordered = dict(sorted(table.rows.items(), key=lambda row: row[0] not in found))
+    table = PlanTable(table.header, table.columns, ordered)
     content = _workbook(table, found) if path.suffix.lower() == ".xlsx" else _csv(table, found)
     try:
         with open(path, "xb", opener=open_private) as file:
@@ -83,7 +107,7 @@ def write_faults(path: Path, plan: Path, problems: Iterable[PlanProblem], *, she
             os.fsync(file.fileno())
     except OSError as error:
         raise unwritable(path, error, option=_OPTION) from None
-    return len(table.rows)
+    return count
 
 
 def _reasons(problems: Sequence[PlanProblem]) -> str:
@@ -93,7 +117,8 @@ def _reasons(problems: Sequence[PlanProblem]) -> str:
 
 def _kept(table: PlanTable) -> list[int]:
     """Return the places of the plan's own columns."""
-    added = {message("cli.column_of_faults"), message("cli.column_of_rows")}
+    codes = ("cli.column_of_faults", "cli.column_of_rows")
+    added = {texts[code] for texts in (TEXTS, read_texts()) for code in codes}
     return [place for place, name in enumerate(table.header) if name not in added]
 
 
@@ -102,7 +127,7 @@ def _with_reasons(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) 
     kept = _kept(table)
     header = [message("cli.column_of_faults"), message("cli.column_of_rows"), *(table.header[place] for place in kept)]
     rows = [
-        [_reasons(found[number]), str(number), *(cells[place] for place in kept)]
+        [_reasons(found.get(number, ())), str(number), *(cells[place] for place in kept)]
         for number, cells in table.rows.items()
     ]
     return [header, *rows]
@@ -120,7 +145,7 @@ def _workbook(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) -> b
     kept = _kept(table)
     marked: dict[tuple[int, int], str] = {}
     for at, number in enumerate(table.rows):
-        for problem in found[number]:
+        for problem in found.get(number, ()):
             for place in table.places(problem.column):
                 marked[at, kept.index(place) + 2] = printable(problem.reason)
     return new_table(_with_reasons(table, found), marked)

@@ -121,7 +121,9 @@ def print_notices(found: Iterable[PlanProblem]) -> None:
         if len(group) > _APART:
             rows = ", ".join(str(notice.row) for notice in group[:_APART])
             more = len(group) - _APART
-            lines = [message("cli.many_notices", rows=rows, count=more, column=column, reason=reason)]
+            lines = [message("cli.many_notices_of_rows", rows=rows, count=more, reason=reason)]
+            if column:
+                lines = [message("cli.many_notices", rows=rows, count=more, column=column, reason=reason)]
         for line in lines:
             console.print(Text.assemble((message("cli.label_note"), "yellow"), f" {line}"), soft_wrap=True)
 

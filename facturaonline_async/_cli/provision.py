@@ -199,13 +199,14 @@ def command(
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
     if file is not None and same_file(file, [plan]):
         raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
-    check_faults_out(faults_out, plan)
+    written = [*(journal_files(file) if file is not None else ()), *([keys_out] if keys_out is not None else ())]
+    check_faults_out(faults_out, plan, written)
     parsed = _parse(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
         problems = interruption.run(checked)
-        _write_faults(faults_out, plan, problems, sheet)
+        _write_faults(faults_out, plan, problems, sheet, with_all=True)
         _refuse_faulty(parsed, problems, as_json=as_json)
         return
     read = Plan.of(parsed)
@@ -362,11 +363,16 @@ def _failures(report: RunReport) -> Iterator[PlanProblem]:
                 yield PlanProblem(row=row.number, column="series", reason=reason)
 
 
-def _write_faults(path: Path | None, plan: Path, problems: list[PlanProblem], sheet: str | None) -> None:
+def _write_faults(
+    path: Path | None, plan: Path, problems: list[PlanProblem], sheet: str | None, *, with_all: bool = False
+) -> None:
     """Write the rows with these problems into the file of --faults-out."""
-    if path is None or not (count := write_faults(path, plan, problems, sheet=sheet)):
+    if path is None or not problems:
         return
-    sys.stderr.write(f"{message('cli.faults_written', path=printable_path(path), count=count)}\n")
+    if count := write_faults(path, plan, problems, sheet=sheet, with_all=with_all):
+        shown = printable_path(path)
+        written = message("cli.faults_written_with_all" if with_all else "cli.faults_written", path=shown, count=count)
+        sys.stderr.write(f"{written}\n")
 
 
 def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ _HEADER_FILL: Final = PatternFill("solid", start_color="1F3864")
 REQUIRED_FILL: Final = PatternFill("solid", start_color="9C2B2B")
 _FAULT_FILL: Final = PatternFill("solid", start_color="FFD9D9")
 _WHITE: Final = Font(bold=True, color="FFFFFF")
+_CODED: Final = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 _TEXT: Final = "@"
 _NARROWEST: Final = 8
 _WIDEST: Final = 60
@@ -72,7 +74,8 @@ def write_text(sheet: Worksheet, row: int, column: int, text: str) -> Cell:
     """
     cell = sheet.cell(row, column)
     assert isinstance(cell, Cell)  # noqa: S101  # not a merged one
-    cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", text)
+    # A text such as _x0041_ is the code of another one in a workbook.
+    cell.value = _CODED.sub("_x005F_", ILLEGAL_CHARACTERS_RE.sub("\ufffd", text))
     cell.data_type = "s"
     cell.number_format = _TEXT
     return cell

@@ -14,6 +14,7 @@ from facturaonline_async._cli.faults_out import write_faults
 from facturaonline_async._cli.template_columns import read_template
 from facturaonline_async.provision import Plan, PlanError, PlanProblem
 from facturaonline_async.provision._plan.column_names import find_column, is_note
+from facturaonline_async.provision._plan.faulty_rows import read_rows
 from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import run
 from tests.plans import ROW, certify, folder, table
@@ -126,7 +127,7 @@ async def test_faulty_rows_come_back_to_be_corrected(tmp_path: Path, plan_name: 
     assert (ran.code, "1 row to correct" in ran.err) == (2, True)
     assert stat.S_IMODE(faults.stat().st_mode) == 0o600
     _replace(faults, "NO-ES-RFC", OTHER)
-    assert [(row.number, row.rfc) for row in Plan.from_file(faults)] == [(2, OTHER)]
+    assert [(row.number, row.rfc) for row in Plan.from_file(faults)] == [(2, OTHER), (3, RFC)]
 
 
 def _replace(path: Path, old: str, new: str) -> None:
@@ -173,6 +174,15 @@ def test_faults_of_a_corrected_file_replace_those_of_the_earlier_one(tmp_path: P
     assert row[:3] == ["email: b", "2", ROW["razon_social"]]
 
 
+def test_cells_beyond_the_header_are_kept(tmp_path: Path) -> None:
+    plan = folder(tmp_path) / "plan.csv"
+    plan.write_text(table([ROW]).rstrip() + ",piso 2\r\n", encoding="utf-8", newline="")
+    write_faults(tmp_path / "faults.csv", plan, Plan.parse(plan).problems, sheet=None)
+    [_, row] = csv.reader((tmp_path / "faults.csv").read_text("utf-8-sig").splitlines())
+
+    assert (row[-1], [problem.column for problem in Plan.parse(tmp_path / "faults.csv").problems]) == ("piso 2", [""])
+
+
 @pytest.mark.parametrize("cell", ["=1+1", "@SUM(A1)", "\x01", "-1"])
 def test_no_cell_becomes_a_formula(tmp_path: Path, cell: str) -> None:
     plan = written(tmp_path, ROW | {"calle": cell})
@@ -180,6 +190,14 @@ def test_no_cell_becomes_a_formula(tmp_path: Path, cell: str) -> None:
     sheet = openpyxl.load_workbook(tmp_path / "faults.xlsx")["Empresas"]
 
     assert {each.data_type for each in sheet[2] if each.value is not None} == {"s"}
+
+
+def test_a_text_that_looks_like_a_code_of_a_workbook_comes_back(tmp_path: Path) -> None:
+    plan = written(tmp_path, ROW | {"password": "_x0041_bc", "codpos": "x"})
+    write_faults(tmp_path / "faults.xlsx", plan, [PlanProblem(row=2, column="codpos", reason="no")], sheet=None)
+    read = read_rows(tmp_path / "faults.xlsx", None)
+
+    assert [cells[read.header.index("password")] for cells in read.rows.values()] == ["_x0041_bc"]
 
 
 def test_without_faulty_rows_no_file_is_written(tmp_path: Path) -> None:
@@ -208,7 +226,7 @@ async def test_rows_that_failed_in_a_run_come_back_too(tmp_path: Path) -> None:
         ("plan.csv", "faults.txt", "must end in .csv or .xlsx"),
         ("plan.csv", "plan.csv", "exists"),
         ("plan.toml", "faults.csv", "a TOML plan has no rows"),
-        ("plan.csv", "none/faults.csv", "none"),
+        ("plan.csv", "none/faults.csv", "must be in the folder of the plan"),
     ],
 )
 async def test_a_file_of_faults_that_cannot_be_written_is_refused_before_anything_is_sent(

@@ -81,6 +81,17 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.template_exists": "{path} exists: give another name, or delete it",
     "cli.column_of_faults": "# faults",
     "cli.column_of_rows": "# row",
+    "cli.faults_out_elsewhere": (
+        "--faults-out: {path} must be in the folder of the plan, because the paths of its files start there"
+    ),
+    "cli.faults_out_of_pipe": "--faults-out: the plan must be a file, because it is read twice",
+    "cli.faults_out_in_use": "--faults-out {path} is a file that this run writes: give another file",
+    "cli.faults_written_with_all": Plural(
+        "{path}: {count} row to correct, before all others. Nothing was sent: correct it, and run this file in place "
+        "of the plan.",
+        "{path}: {count} rows to correct, before all others. Nothing was sent: correct them, and run this file in "
+        "place of the plan.",
+    ),
     "cli.faults_written": Plural(
         "{path}: {count} row to correct. Correct it, and run it as a plan.",
         "{path}: {count} rows to correct. Correct them, and run the file as a plan.",
@@ -213,6 +224,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.keys_missing": "the keys of {rfc} (uid {uid}) were not read: {error}",
     "cli.count_empresas": Plural("{count} empresa", "{count} empresas"),
     "cli.count_series": Plural("{count} serie", "{count} series"),
+    "cli.many_notices_of_rows": "rows {rows} and {count} more: {reason}",
     "cli.many_notices": "rows {rows} and {count} more, {column}: {reason}",
     "cli.many_warnings": "{count} x, such as {example}",
     "cli.warning": "warning: {text}",

@@ -34,6 +34,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "plan.not_workbook": "this is no workbook that can be read: open it, and save it as .xlsx",
     "plan.workbook_with_password": "the workbook is protected by a password: save it without one",
     "plan.excel_extra_missing": "workbooks need the extra excel: pip install 'facturaonline-async[excel]'",
+    "plan.sheet_too_large": "the sheet has {rows:,} rows and {columns:,} columns: delete those behind the table",
     "plan.sheet_of_no_workbook": "only a workbook has sheets: leave the sheet out",
     "plan.rows_of_toml": "a TOML file has no rows that can be written into a table",
     "plan.no_such_sheet": "there is no sheet {sheet}: the visible sheets are {sheets}",
@@ -60,6 +61,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "plan.column_number": "column {number}",
     "plan.no_name": "(no name)",
     "plan.note": "is a column of notes, and was not read",
+    "plan.company_above": "has an RFC, and stands above the header: put it below, or delete it",
     "plan.comment": "is a comment, and was not read",
     "plan.rows_above_header": "the rows above row {row}, the header, were not read",
     "plan.series_in_two_ways": "give series in this column or in their own (letra 1, tipo_documento 1), not in both",
@@ -110,11 +112,20 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "plan.not_email": "must be an e-mail address",
     "plan.not_razon_social": "must be the company's name",
     "plan.regimen_of_other_words": "has the code {code} and the words of {other}: correct one of them",
+    "plan.regimen_with_words": "has the code {code} and words that are not of its description: give the code alone",
     "plan.not_existing": "must be adopt, update or fail (or empty for the default of the run)",
     "plan.not_flag": "must be 1 or 0 (or sí, no)",
     "plan.not_number": "must be a whole number",
     "plan.rfc_twice": "{rfc} is already in row {row}",
     # Artifacts of spreadsheets and programs.
+    "plan.formula_not_computed": "is a formula without a value: open the workbook in Excel or LibreOffice, and save it",
+    "plan.date_cell": "is a date or a time for the spreadsheet: format the cell as text, and type it again",
+    "plan.logical_cell": "is TRUE or FALSE for the spreadsheet: format the cell as text, and type it again",
+    "plan.rounded_cell": "is a number of more than 15 digits, which the spreadsheet rounded: format the cell as text, "
+    "and type it again",
+    "plan.hidden_fault": "has a fault; the cell is not shown, because cells of this row may stand in wrong columns",
+    "plan.hidden_change": "was read in another form; the cell is not shown, because cells of this row may stand in "
+    "wrong columns",
     "plan.formula_error": "is the error of a spreadsheet's formula: correct the formula, or give the value",
     "plan.too_narrow": "is what a spreadsheet shows in a column that is too narrow: give the value",
     "plan.missing_value": "{text} is a program's placeholder for a missing value: leave the cell empty, or give the "

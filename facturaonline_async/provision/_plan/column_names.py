@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
+from facturaonline_async._free_text import find_error_value
 from facturaonline_async.provision._plan.cell_values import COLUMNS
 
 __all__ = ["ALIASES", "NUMBERED", "find_column", "is_note", "suggest_column"]
@@ -70,6 +71,22 @@ _LONGEST_NAME: Final = 60
 _DIGITS: Final = 2
 """Maximum number of digits of a numbered column."""
 _ASIDE: Final = re.compile(r"\([^()]*\)")
+_EXPLAINING: Final = frozenset(
+    {
+        "obligatorio",
+        "obligatoria",
+        "requerido",
+        "requerida",
+        "opcional",
+        "digitos",
+        "caracteres",
+        "ejemplo",
+        "ej",
+        "cer",
+        "key",
+    }
+)
+"""Words of a text in parentheses that only explains a name."""
 _ARTICLES: Final = frozenset({"de", "del", "al", "el", "la", "los", "las", "y", "o", "u"})
 
 
@@ -77,8 +94,18 @@ def _folded(name: str) -> str:
     """Return the letters and digits of a name that distinguish it."""
     if len(name) > _LONGEST_NAME:
         return ""
-    letters = unicodedata.normalize("NFKD", _ASIDE.sub(" ", name)).encode("ascii", "ignore").decode().lower()
-    return "".join(word for word in re.findall(r"[a-z0-9]+", letters) if word not in _ARTICLES)
+    return "".join(_words(_ASIDE.sub(_distinguishing, name)))
+
+
+def _words(text: str) -> list[str]:
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return [word for word in re.findall(r"[a-z0-9]+", letters) if word not in _ARTICLES]
+
+
+def _distinguishing(aside: re.Match[str]) -> str:
+    """Return a text in parentheses, or a blank if it only explains the name."""
+    words = _words(aside[0])
+    return aside[0] if words and not _EXPLAINING.intersection(words) else " "
 
 
 _BY_NAME: Final = {
@@ -115,6 +142,9 @@ def is_note(name: str) -> bool:
         name: a cell of the header.
 
     """
+    name = name.strip()
+    if set(name) != {"#"} and find_error_value(name) is not None:
+        return False
     return name.startswith(("#", "_")) or _folded(name) in _NOTES
 
 

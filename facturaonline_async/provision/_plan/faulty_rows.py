@@ -10,7 +10,7 @@ from attrs import field, frozen
 from facturaonline_async._messages import message
 from facturaonline_async.provision._plan.column_names import NUMBERED
 from facturaonline_async.provision._plan.csv_reader import csv_records
-from facturaonline_async.provision._plan.header import find_header
+from facturaonline_async.provision._plan.header import find_header, is_comment
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 from facturaonline_async.provision._plan.workbook_reader import SUFFIXES, workbook_records
 
@@ -45,12 +45,12 @@ class PlanTable:
         return found
 
 
-def read_rows(path: Path, numbers: Collection[int], *, sheet: str | None = None) -> PlanTable:
+def read_rows(path: Path, numbers: Collection[int] | None, *, sheet: str | None = None) -> PlanTable:
     """Read rows of a CSV file or a workbook.
 
     Args:
         path: the plan.
-        numbers: numbers of the rows.
+        numbers: numbers of the rows; None: all.
         sheet: name of the sheet of a workbook.
 
     Raises:
@@ -63,6 +63,13 @@ def read_rows(path: Path, numbers: Collection[int], *, sheet: str | None = None)
         raise PlanError.of([PlanProblem(row=0, column="", reason=reason, file=path.name)])
     with workbook_records(path, sheet) if suffix in SUFFIXES else csv_records(path, []) as records:
         header, below = find_header(records)
-        width = len(header.cells)
-        rows = {number: tuple([*cells, *[""] * width][:width]) for number, cells in below if number in numbers}
-    return PlanTable(header.cells, header.columns, rows)
+        rows = {
+            number: cells
+            for number, cells in below
+            if (not is_comment(cells) if numbers is None else number in numbers)
+        }
+    # A row may have more cells than the header.
+    width = max((len(header.cells), *map(len, rows.values())))
+    columns = (*header.columns, *[""] * (width - len(header.cells)))
+    padded = {number: (*cells, *[""] * (width - len(cells))) for number, cells in rows.items()}
+    return PlanTable((*header.cells, *[""] * (width - len(header.cells))), columns, padded)

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._plan.builder import file_problem
-from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED
+from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED, parse_cell
 from facturaonline_async.provision._plan.column_names import NUMBERED, find_column, is_note, suggest_column
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 
@@ -89,12 +89,14 @@ def find_header(records: Iterator[Record]) -> tuple[Header, Iterator[Record]]:
 
     """
     first = list(itertools.islice(records, _ROWS_ABOVE)) or [(1, [])]
-    known = [count_columns(cells) for _, cells in first]
-    place = known.index(max(known)) if max(known) >= _ENOUGH else 0
+    place = next((at for at, (_, cells) in enumerate(first) if count_columns(cells) >= _ENOUGH), 0)
     number, cells = first[place]
     columns = _columns(cells)
     if problems := list(_problems(columns, number, cells)):
         raise PlanError.of(problems)
+    above = [row for row, cells in first[:place] if _is_company(cells)]
+    if above:
+        raise PlanError.of([PlanProblem(row=row, column="", reason=message("plan.company_above")) for row in above])
     notices: list[PlanProblem] = []
     if place:
         notices.append(file_problem(message("plan.rows_above_header", row=number)))
@@ -106,6 +108,11 @@ def find_header(records: Iterator[Record]) -> tuple[Header, Iterator[Record]]:
     return Header(cells=tuple(cells), columns=columns, notices=(*notices, *notes)), itertools.chain(
         first[place + 1 :], records
     )
+
+
+def _is_company(cells: Iterable[str]) -> bool:
+    """Return whether a row has the RFC of a company."""
+    return not is_comment(cells) and any(parse_cell("rfc", cell.strip())[1] is None for cell in cells if cell.strip())
 
 
 def _columns(cells: Sequence[str]) -> tuple[str | None, ...]:

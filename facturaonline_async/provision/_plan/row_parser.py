@@ -151,7 +151,10 @@ class RowParser:
             fiel = self._sello("fiel")
         logo = self._logo()
         self._sellos = csd, fiel
-        if self._may_be_shifted and any(problem.column in HIDDEN for problem in self.problems):
+        if self._may_be_shifted and (
+            any(problem.column in HIDDEN for problem in self.problems)
+            or _is_of_another_column(self._raw.get("password", ""))
+        ):
             self._hide_cells()
         if self.problems or csd is None:
             return None
@@ -168,8 +171,11 @@ class RowParser:
 
     def _hide_cells(self) -> None:
         """Hide all cells: they may be shifted, and a password may stand in any column."""
-        self.problems[:] = [evolve(problem, seen=None) for problem in self.problems]
-        self.notices[:] = [evolve(notice, seen=None) for notice in self.notices]
+        for found, hidden in (
+            (self.problems, message("plan.hidden_fault")),
+            (self.notices, message("plan.hidden_change")),
+        ):
+            found[:] = [evolve(each, seen=None, reason=hidden if _quotes_cell(each) else each.reason) for each in found]
 
     @property
     def faulty(self) -> FaultyRow:
@@ -312,6 +318,21 @@ class RowParser:
         return ""
 
 
+def _quotes_cell(problem: PlanProblem) -> bool:
+    """Return whether the reason of a problem holds a text of its cell."""
+    return (
+        problem.column not in HIDDEN
+        and isinstance(problem.reason, Message)
+        and problem.code.startswith("plan.")  # other faults name a character at most
+        and any(type(each) is str for each in problem.reason.parameters.values())
+    )
+
+
+def _is_of_another_column(password: str) -> bool:
+    """Return whether a password looks like a value of another column."""
+    return _OF_ANOTHER_COLUMN.fullmatch(password) is not None
+
+
 def _change(text: str, value: str) -> Message:
     """Return the notice about a code that was read as another text."""
     if value == f"0{text}":
@@ -334,6 +355,10 @@ def _unwrap(name: str, cell: str) -> tuple[str, list[Message]]:
 
 # Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s instead of 15 s.
 _misspelling: Final = lru_cache(maxsize=256)(misspelling)
+# An e-mail address, an RFC, a code, the path of a file, or a name.
+_OF_ANOTHER_COLUMN: Final = re.compile(
+    r"[^@\s]+@[^@\s]+|[A-Za-zÑñ&]{3,4}[0-9]{6}\w{3}|[0-9]{3,5}|.+\.(?:cer|key|png|jpg)|.*\S\s+\S.*", re.IGNORECASE
+)
 _VALUES: Final = ATTRIBUTES | {"existing"}
 
 

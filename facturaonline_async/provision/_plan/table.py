@@ -8,7 +8,9 @@ from pathlib import Path
 from facturaonline_async._free_text import find_error_value
 from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._plan.builder import ParsedPlan, PlanBuilder
+from facturaonline_async.provision._plan.cell_values import FLAGS
 from facturaonline_async.provision._plan.column_names import NUMBERED
+from facturaonline_async.provision._plan.doubtful_cell import DoubtfulCell
 from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.header import Header, Record, find_header, is_comment
 from facturaonline_async.provision._plan.models import PlanProblem
@@ -38,19 +40,30 @@ def read_table(records: Iterator[Record], builder: PlanBuilder, folder: Path, *,
             builder.notices.append(PlanProblem(row=number, column="", reason=message("plan.comment")))
             continue
         texts = {name: cell for name, cell in zip(header.columns, record, strict=False) if name}
+        refused = {
+            name: cell for name, cell in texts.items() if isinstance(cell, DoubtfulCell) and not _fits(name, cell)
+        }
+        texts |= dict.fromkeys(refused, "")
         parts = [[texts.pop(f"{name}_{each}", "").strip() for name in NUMBERED] for each in header.numbers]
         if parts:
             texts["series"] = ";".join(":".join(serie).rstrip(":") for serie in parts if any(serie))
         is_uneven = len(record) != len(header.columns)
         parser = RowParser(number, texts, files, is_uneven=is_uneven, any_tipo=any_tipo)
+        for name, cell in refused.items():
+            parser.reject_column(name, cell.problem)
         if (reason := _cell_count_problem(header, record)) is not None:
             parser.add_problem("", reason)
         for each, serie in zip(header.numbers, parts, strict=True):
             for name, part in zip(NUMBERED, serie, strict=True):
                 if (fault := _part_fault(part)) is not None:
-                    parser.add_problem(f"{name}_{each}", fault, seen=part)
+                    parser.add_problem(f"{name}_{each}", fault)
         builder.add(parser)
     return builder.build(none=message("plan.no_rows"))
+
+
+def _fits(name: str, cell: DoubtfulCell) -> bool:
+    """Return whether a cell that is true or false stands in a column of flags."""
+    return cell.is_flag and name in FLAGS
 
 
 def _part_fault(part: str) -> Message | None:

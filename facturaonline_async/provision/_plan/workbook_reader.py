@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
+from xml.etree import ElementTree as ET
 
 from facturaonline_async._messages import message
 from facturaonline_async.provision._plan.builder import (
@@ -20,10 +23,11 @@ from facturaonline_async.provision._plan.builder import (
     name_file_in_problems,
     open_plan,
 )
+from facturaonline_async.provision._plan.doubtful_cell import DoubtfulCell
 from facturaonline_async.provision._plan.header import Record, count_columns
 from facturaonline_async.provision._plan.models import PlanError
 from facturaonline_async.provision._plan.table import read_table
-from facturaonline_async.provision._plan.workbook_errors import error_cells
+from facturaonline_async.provision._plan.uncomputed_cells import uncomputed_cells
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -39,6 +43,8 @@ _ROWS_ABOVE: Final = 20
 """Number of rows in which the header of a sheet is looked for."""
 _ENOUGH: Final = 3
 """Number of known columns that make a row a header."""
+_LARGEST: Final = 8_000_000
+"""Maximum number of cells of a sheet: rows times columns."""
 _PRECISE: Final = 10**15
 """Whole numbers below have all their digits."""
 
@@ -74,8 +80,25 @@ def workbook_records(path: Path, sheet: str | None = None) -> Iterator[Iterator[
 
     """
     with open_plan(path) as file, _open_workbook(file) as workbook:
+        chosen, doubtful = _open_sheet(file, workbook, sheet)
+        yield _records(chosen, doubtful)
+
+
+def _open_sheet(
+    file: BinaryIO, workbook: CalamineWorkbook, sheet: str | None
+) -> tuple[CalamineSheet, dict[tuple[int, int], DoubtfulCell]]:
+    """Return the sheet, and its cells that hold an error or were not computed."""
+    import python_calamine as calamine  # noqa: PLC0415 - of the extra excel
+
+    try:
         chosen = workbook.get_sheet_by_name(_choose_sheet(workbook, sheet))
-        yield _records(chosen, error_cells(file, chosen.name))
+        rows, columns = (place + 1 for place in chosen.end or (0, 0))
+        if rows * columns <= _LARGEST:
+            return chosen, uncomputed_cells(file, chosen.name)
+        reason = message("plan.sheet_too_large", rows=rows, columns=columns)
+    except (calamine.CalamineError, zipfile.BadZipFile, zlib.error, ET.ParseError):
+        reason = message("plan.not_workbook")
+    raise PlanError.of([file_problem(reason)])
 
 
 def _open_workbook(file: BinaryIO) -> CalamineWorkbook:
@@ -117,21 +140,23 @@ def _has_header(workbook: CalamineWorkbook, name: str) -> bool:
     return any(count_columns(map(_text, row)) >= _ENOUGH for row in rows)
 
 
-def _records(sheet: CalamineSheet, errors: Mapping[tuple[int, int], str]) -> Iterator[Record]:
+def _records(sheet: CalamineSheet, doubtful: Mapping[tuple[int, int], DoubtfulCell]) -> Iterator[Record]:
     """Yield the rows that are not empty, with their numbers."""
+    first = (sheet.start or (0, 0))[1] + 1  # columns to the left of the table are left out
     for number, row in enumerate(sheet.iter_rows(), 1):
-        cells = [errors.get((number, column)) or _text(value) for column, value in enumerate(row, 1)]
+        cells = [doubtful.get((number, column)) or _text(value) for column, value in enumerate(row, first)]
         if any(cell.strip() for cell in cells):
             yield number, cells
 
 
 def _text(value: object) -> str:
-    """Return a cell's value as a person would type it."""
-    if isinstance(value, float) and value.is_integer():
-        # A spreadsheet keeps 15 digits: the form with an exponent is refused as a number that lost some.
-        return str(int(value)) if abs(value) < _PRECISE else f"{value:.5E}"
-    if isinstance(value, dt.datetime) and value.time() == dt.time():
-        value = value.date()
+    """Return a cell's value as a person would type it, or a `DoubtfulCell`."""
     if isinstance(value, bool):
-        return "1" if value else "0"
+        return DoubtfulCell("1" if value else "0", message("plan.logical_cell"), is_flag=True)
+    if isinstance(value, int | float):
+        if abs(value) >= _PRECISE:
+            return DoubtfulCell(str(value), message("plan.rounded_cell"))
+        return str(int(value)) if float(value).is_integer() else str(value)
+    if isinstance(value, dt.date | dt.time | dt.timedelta):
+        return DoubtfulCell(str(value), message("plan.date_cell"))
     return str(value)

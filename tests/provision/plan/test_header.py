@@ -9,7 +9,7 @@ import pytest
 
 from facturaonline_async.provision import Plan, PlanError
 from facturaonline_async.provision._plan.cell_values import COLUMNS
-from facturaonline_async.provision._plan.column_names import ALIASES, NUMBERED, _folded, find_column
+from facturaonline_async.provision._plan.column_names import ALIASES, NUMBERED, _folded, find_column, is_note
 from tests.plans import ROW, folder, table
 
 SPANISH = {
@@ -104,6 +104,27 @@ def test_two_names_of_one_column_are_refused(tmp_path: Path) -> None:
     assert problems(path) == [(1, "codpos", "the column appears twice")]
 
 
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("Certificado (FIEL)", "fielcer"),
+        ("Contraseña (FIEL)", "fielpassword"),
+        ("Certificado (.cer)", "cer"),
+        ("Código Postal (5 dígitos)", "codpos"),
+        ("RFC (obligatorio)", "rfc"),
+        ("Estado (activo o baja)", None),
+        ("Teléfono (contador)", None),
+    ],
+)
+def test_a_text_in_parentheses_counts_unless_it_only_explains(name: str, column: str | None) -> None:
+    assert find_column(name) == column
+
+
+@pytest.mark.parametrize("name", ["#N/A", "#REF!", "#¡VALOR!"])
+def test_an_error_in_the_header_is_no_column_of_notes(name: str) -> None:
+    assert is_note(name) is False
+
+
 # ── Notes ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -149,6 +170,15 @@ def test_a_row_of_a_company_is_no_header_and_is_not_shown(tmp_path: Path) -> Non
     path = written(tmp_path, "Empresa,EKU9003173C9,06500,a@b.mx,601,601,a.cer,a.key,clave-secreta\r\n" * 2)
 
     assert [(row, column, reason[:15]) for row, column, reason in problems(path)] == [(1, "", "is not a header")]
+
+
+@pytest.mark.parametrize("above", [as_table(ROW), table([ROW]).splitlines()[1] + "\r\n"])
+def test_a_company_above_the_header_is_refused(tmp_path: Path, above: str) -> None:
+    text = as_table(ROW).replace("rfc", "RFC", 1)
+    other = as_table(ROW | {"rfc": "HAÑ930228SM9"})
+    path = written(tmp_path, above + (other if above.startswith("razon") else text))
+
+    assert problems(path) != []
 
 
 # ── Series in columns of their own ────────────────────────────────────────────────────────────────────────────────────
@@ -225,12 +255,20 @@ def test_an_rfc_with_hyphens_or_blanks_is_mended_and_said(tmp_path: Path, cell: 
         "601.0",
         "601 - General de Ley Personas Morales",
         "601 General de Ley Personas Morales",
+        "601 - General de Ley",
         "601: GENERAL DE LEY PERSONAS MORALES",
         "General de Ley Personas Morales",
     ],
 )
 def test_a_regimen_with_its_words_is_its_code(tmp_path: Path, cell: str) -> None:
     assert read_code(tmp_path, regimen=cell) == ("601", [(2, "regimen", "was read as 601")])
+
+
+@pytest.mark.parametrize("cell", ["601 y 612", "601 - Sueldos y Salarios", "612 General de Ley", "605 Régimen General"])
+def test_a_regimen_with_other_words_is_refused(tmp_path: Path, cell: str) -> None:
+    path = written(tmp_path, as_table(ROW | {"regimen": cell}))
+
+    assert [(row, column) for row, column, _ in problems(path)] == [(2, "regimen")]
 
 
 def test_a_regimen_with_the_words_of_another_is_refused(tmp_path: Path) -> None:
@@ -249,3 +287,23 @@ def test_what_to_do_with_an_existing_company_may_be_said_in_spanish(tmp_path: Pa
     [row] = Plan.from_csv(written(tmp_path, as_table(ROW | {"Si ya existe": word})))
 
     assert row.existing == meant
+
+
+# ── Shifted cells ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("cells", "secret"),
+    [
+        ({"email": "S3creta!", "password": "a@example.com"}, "S3creta!"),
+        ({"codpos": "S3creta!", "password": "06500"}, "S3creta!"),
+        ({"razon_social": "S3creta!  x", "password": "ESCUELA KEMPER"}, "S3creta!"),
+        ({"calle": "12345678.0", "password": ""}, "12345678"),
+        ({"calle": "Pa&amp;ss", "password": ""}, "&amp;"),
+    ],
+)
+def test_a_password_in_another_column_is_not_shown(tmp_path: Path, cells: dict[str, str], secret: str) -> None:
+    parsed = Plan.parse(written(tmp_path, as_table(ROW | cells)))
+    shown = [str(each) for each in (*parsed.problems, *parsed.notices)]
+
+    assert ([text for text in shown if secret in text], len(shown) > 0) == ([], True)

@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,18 +66,36 @@ def test_a_workbook_is_a_plan(tmp_path: Path) -> None:
         ("cant_folios_min", 50, 50),
         ("mailtomyself", True, True),
         ("mailtomyself", False, False),
-        ("calle", dt.date(2026, 9, 16), "2026-09-16"),
-        ("calle", dt.datetime.fromisoformat("2026-09-16 12:30"), "2026-09-16 12:30:00"),
+        ("password", 12345678, None),
     ],
 )
 def test_a_cell_is_read_as_it_is_stored(tmp_path: Path, column: str, stored: Any, read: Any) -> None:
     assert values(Plan.from_file(workbook(tmp_path, {"Hoja1": cells(ROW | {column: stored})})), column) == [read]
 
 
-def test_a_number_that_lost_digits_is_refused(tmp_path: Path) -> None:
-    path = workbook(tmp_path, {"Hoja1": cells(ROW | {"telefono": 12345678901234567890})})
+@pytest.mark.parametrize(
+    ("column", "stored", "reason"),
+    [
+        ("telefono", 12345678901234567890, "is a number of more than 15 digits"),
+        ("password", 1e15, "is a number of more than 15 digits"),
+        ("letra 1", 1234567890123456, "is a number of more than 15 digits"),
+        ("exterior", dt.date(2026, 5, 3), "is a date or a time"),
+        ("interior", dt.time(10, 30), "is a date or a time"),
+        ("password", dt.date(2024, 2, 1), "is a date or a time"),
+        ("colonia", True, "is TRUE or FALSE"),
+        ("password", True, "is TRUE or FALSE"),
+        ("codpos", '="0" & "6500"', "is a formula without a value"),
+        ("series", '="F" & ":factura"', "is a formula without a value"),
+        ("password", '="a" & "b"', "is a formula without a value"),
+    ],
+)
+def test_a_cell_that_is_not_what_a_person_sees_is_refused(
+    tmp_path: Path, column: str, stored: Any, reason: str
+) -> None:
+    row = {name: cell for name, cell in ROW.items() if name != "series" or column == "series"} | {column: stored}
+    found = reasons(workbook(tmp_path, {"Hoja1": cells(row)}))
 
-    assert [reason[:17] for reason in reasons(path)] == ["row 2, telefono: "]
+    assert [each.startswith(f"row 2, {column.replace(' ', '_')}: {reason}") for each in found] == [True]
 
 
 def test_rows_keep_their_numbers_below_titles_and_empty_rows(tmp_path: Path) -> None:
@@ -98,17 +117,54 @@ def test_a_merged_title_above_the_header_is_not_read(tmp_path: Path) -> None:
 # ── Errors of formulas ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("error", ["#N/A", "#REF!", "#DIV/0!"])
-def test_an_error_of_a_formula_is_named_with_its_cell(tmp_path: Path, error: str) -> None:
-    path = workbook(tmp_path, {"Otra": [["x"]], "Empresas": cells(ROW | {"calle": error})})
+def with_error(path: Path, row: int, column: int) -> Path:
     book = openpyxl.load_workbook(path)
-    sheet = book["Empresas"]
-    sheet.cell(2, len(ROW) + 1).data_type = "e"
+    cell: Any = book["Empresas"].cell(row, column)
+    cell.data_type = "e"
+    book.save(path)
+    return path
+
+
+FAULT = "is the error of a spreadsheet's formula: correct the formula, or give the value"
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#REF!", "#DIV/0!"])
+@pytest.mark.parametrize("column", ["calle", "codpos", "password", "series", "cer", "existing"])
+def test_an_error_of_a_formula_is_named_with_its_cell(tmp_path: Path, error: str, column: str) -> None:
+    row = ROW | {column: error}
+    path = workbook(tmp_path, {"Otra": [["x"]], "Empresas": cells(row)})
+
+    assert reasons(with_error(path, 2, [*row].index(column) + 1)) == [f"row 2, {column}: {FAULT}"]
+
+
+def test_an_error_in_a_table_that_begins_elsewhere_is_named_with_its_cell(tmp_path: Path) -> None:
+    row = ROW | {"calle": "#N/A"}
+    path = workbook(tmp_path, {"Empresas": [[], [None, None, *row], [None, None, *row.values()]]})
+
+    assert reasons(with_error(path, 3, len(row) + 2)) == [f"row 3, calle: {FAULT}"]
+
+
+# ── Sizes and damage ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_sheet_with_a_cell_far_away_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path, {"Empresas": cells(ROW)})
+    book = openpyxl.load_workbook(path)
+    book["Empresas"].cell(1_048_576, 60).value = "x"
     book.save(path)
 
-    [reason] = reasons(path)
-    fault = "is the error of a spreadsheet's formula: correct the formula, or give the value"
-    assert reason == f"row 2, calle: {fault}, and was '{error}'"
+    assert reasons(path) == ["plan.xlsx: the sheet has 1,048,576 rows and 60 columns: delete those behind the table"]
+
+
+def test_a_damaged_sheet_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path, {"Empresas": cells(ROW)})
+    with zipfile.ZipFile(path) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as cut:
+        for name, content in parts.items():
+            cut.writestr(name, content[: len(content) // 2] if "sheet1" in name else content)
+
+    assert reasons(path) == ["plan.xlsx: this is no workbook that can be read: open it, and save it as .xlsx"]
 
 
 # ── Sheets ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,6 +270,6 @@ def test_a_workbook_saved_by_libreoffice_is_read(tmp_path: Path, suffix: str) ->
     folder(saved.parent)
 
     parsed = Plan.parse(saved)
-    assert [(problem.row, problem.column, problem.seen) for problem in parsed.problems] == [(2, "calle", "#DIV/0!")]
+    assert [str(problem) for problem in parsed.problems] == [f"row 2, calle: {FAULT}"]
     [row] = parsed.rows
     assert row.values["calle"] == "AB"  # type: ignore[attr-defined]
