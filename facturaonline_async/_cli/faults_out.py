@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from facturaonline_async._cli.output_path_checks import same_file, unwritable
-from facturaonline_async._messages import Message, message
-from facturaonline_async._messages.english import TEXTS
-from facturaonline_async._messages.spanish import read_texts
+from facturaonline_async._messages import Message, in_all_languages, message
 from facturaonline_async._private_files import open_private
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
@@ -117,8 +115,7 @@ def _reasons(problems: Sequence[PlanProblem]) -> str:
 
 def _kept(table: PlanTable) -> list[int]:
     """Return the places of the plan's own columns."""
-    codes = ("cli.column_of_faults", "cli.column_of_rows")
-    added = {texts[code] for texts in (TEXTS, read_texts()) for code in codes}
+    added = in_all_languages("cli.column_of_faults") | in_all_languages("cli.column_of_rows")
     return [place for place, name in enumerate(table.header) if name not in added]
 
 

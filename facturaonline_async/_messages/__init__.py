@@ -14,7 +14,17 @@ from facturaonline_async._messages.english import TEXTS
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async._messages.value_text import ValueText
 
-__all__ = ["Language", "Message", "Parameter", "Texts", "code_of", "current_language", "message", "use_language"]
+__all__ = [
+    "Language",
+    "Message",
+    "Parameter",
+    "Texts",
+    "code_of",
+    "current_language",
+    "in_all_languages",
+    "message",
+    "use_language",
+]
 
 #: A language, by its ISO 639-1 code.
 Language: TypeAlias = Literal["en", "es"]
@@ -119,6 +129,18 @@ def message(code: str, /, **parameters: Parameter) -> Message:
         template = template.field if parameters["name"] else template.cell
     shown = {name: ", ".join(each) if isinstance(each, tuple) else each for name, each in parameters.items()}
     return Message(template.format_map(shown), code, parameters, ())
+
+
+def in_all_languages(code: str) -> set[str]:
+    """Return a text in every language.
+
+    Args:
+        code: code of a text without parameters.
+
+    """
+    from facturaonline_async._messages.spanish import read_texts  # noqa: PLC0415  # few programs need it
+
+    return {str(texts[code]) for texts in (TEXTS, read_texts())}
 
 
 def code_of(text: object) -> str:
