@@ -136,6 +136,12 @@ async def test_a_pipe_gets_english_in_a_spanish_locale(tmp_path: Path) -> None:
     assert "must be a código postal of 5 digits" in ran.err
 
 
+async def test_an_unknown_language_is_refused() -> None:
+    ran = await run("status", "none.sqlite", env={"FACTURAONLINE_LANG": "fr"})
+
+    assert (ran.code, "FACTURAONLINE_LANG must be en or es, and was fr" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [

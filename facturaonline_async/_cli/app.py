@@ -60,8 +60,8 @@ def _facturaonline(
     lang: Annotated[
         Literal["en", "es"] | None,
         typer.Option(
-            envvar="FACTURAONLINE_LANG",
-            help="Language of what is printed, except help and JSON. Default: that of a terminal's locale.",
+            help="Language of what is printed, except help and JSON. Default: FACTURAONLINE_LANG, or else that of a "
+            "terminal's locale.",
             show_default=False,
         ),
     ] = None,

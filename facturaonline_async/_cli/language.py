@@ -6,10 +6,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from facturaonline_async._messages import Language, use_language
+import typer
+
+from facturaonline_async._messages import Language, message, use_language
+from facturaonline_async._text import printable
 
 __all__ = ["choose_language"]
 
+_VARIABLE = "FACTURAONLINE_LANG"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 """Variables of the locale; the first that is set counts."""
 
@@ -20,13 +24,20 @@ def choose_language(wanted: Language | None, arguments: Sequence[str]) -> None:
     JSON is for programs, and is always English.
 
     Args:
-        wanted: value of ``--lang`` or of ``FACTURAONLINE_LANG``; None: Spanish if the output goes to a terminal with a
-            Spanish locale, or else English.
+        wanted: value of ``--lang``. None: that of ``FACTURAONLINE_LANG``; if it is not set, Spanish if the output goes
+            to a terminal with a Spanish locale, or else English.
         arguments: arguments of the command.
+
+    Raises:
+        typer.BadParameter: the variable names no language.
 
     """
     if "--json" in arguments:
         return
+    if wanted is None and (named := os.environ.get(_VARIABLE)):
+        if named not in ("en", "es"):
+            raise typer.BadParameter(message("cli.language_unknown", variable=_VARIABLE, value=printable(named)))
+        wanted = "es" if named == "es" else "en"
     if wanted is None:
         wanted = "es" if sys.stdout.isatty() and _is_spanish(os.environ) else "en"
     use_language(wanted)

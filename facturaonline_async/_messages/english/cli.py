@@ -51,6 +51,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.label_what": "what",
     "cli.label_why": "Why",
     # Options and the environment.
+    "cli.language_unknown": "{variable} must be en or es, and was {value}",
     "cli.rate_malformed": "give CALLS/SECONDS, such as 20/1",
     "cli.emulator_and_base_url": "--emulator and --base-url exclude each other",
     "cli.emulator_and_database": (
