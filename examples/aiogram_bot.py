@@ -35,6 +35,8 @@ class Job:
         """Stop the run, and wait until its requests in flight are recorded and its message is final."""
         if self.run is not None:
             await self.run.stop()
+        elif self.task is not None:
+            self.task.cancel()  # the plan is still being read: nothing was sent
         if self.task is not None:
             await asyncio.wait({self.task})
 
@@ -55,6 +57,7 @@ async def alta(message: Message, facturaonline: FacturaOnline, job: Job) -> None
     if job.task is not None and not job.task.done():
         await message.answer("Ya hay una alta en curso.")
         return
+    job.run = None
     job.task = asyncio.create_task(work(message, facturaonline, job))
 
 

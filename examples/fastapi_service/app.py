@@ -45,6 +45,7 @@ class Jobs:
         self._folder = folder
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._begun: dict[str, asyncio.Future[None]] = {}
 
     def names(self) -> list[str]:
         """Return the names of all jobs that can be started."""
@@ -60,39 +61,48 @@ class Jobs:
         """Start a job, or resume it, and return when its plan and journal were read."""
         if name not in self.names():
             raise HTTPException(404, f"there is no job {name}")
-        if (task := self._tasks.get(name)) is not None and not task.done():
-            return
-        started = asyncio.get_running_loop().create_future()
-        self._tasks[name] = asyncio.create_task(self._work(name, started))
-        await started
+        if name not in self._tasks or self._tasks[name].done():
+            self._runs.pop(name, None)
+            self._begun[name] = asyncio.get_running_loop().create_future()
+            self._tasks[name] = asyncio.create_task(self._work(name))
+        task = self._tasks[name]
+        await asyncio.wait({task, self._begun[name]}, return_when=asyncio.FIRST_COMPLETED)
+        if name not in self._runs:
+            if task.cancelled():
+                raise HTTPException(409, f"the job {name} was stopped before it began")
+            task.result()  # raises the error of the plan or of the journal
 
-    async def _work(self, name: str, started: asyncio.Future[None]) -> None:
+    async def _work(self, name: str) -> None:
         folder = self._folder / name
         unfinished = folder / "unfinished"
-        try:
-            plan = await asyncio.to_thread(Plan.from_file, folder / "plan.csv")
-            async with provision(self._client, plan, journal=folder / "run.sqlite", settle=settle()) as run:
-                self._runs[name] = run
-                unfinished.touch()
-                started.set_result(None)
-                async for _ in run:
-                    pass
-        except Exception as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-        else:
-            if run.progress.snapshot.is_complete:
-                unfinished.unlink()
+        plan = await asyncio.to_thread(Plan.from_file, folder / "plan.csv")
+        async with provision(self._client, plan, journal=folder / "run.sqlite", settle=settle()) as run:
+            self._runs[name] = run
+            unfinished.touch()
+            self._begun[name].set_result(None)
+            async for _ in run:
+                pass
+        if run.progress.snapshot.is_complete:
+            unfinished.unlink()
 
     async def stop(self, name: str) -> None:
         """Stop a job: no further company or serie is created, and requests in flight are recorded."""
-        await self.run(name).stop()
-        await asyncio.wait({self._tasks[name]})
+        if name not in self._tasks:
+            raise HTTPException(404, f"the job {name} has not been started")
+        await self._end(name)
+
+    async def _end(self, name: str) -> None:
+        """Stop the run of a job, or cancel the task that has no run yet, and wait for its end."""
+        task = self._tasks[name]
+        if name in self._runs:
+            await self._runs[name].stop()
+        else:
+            task.cancel()
+        await asyncio.wait({task})
 
     async def resume(self) -> None:
-        """Resume the jobs that an earlier process left."""
-        for path in self._folder.glob("*/unfinished"):
+        """Resume the jobs that an earlier process left, in the order of their names."""
+        for path in sorted(self._folder.glob("*/unfinished")):
             await self.start(path.parent.name)
 
     async def aclose(self) -> None:
@@ -100,7 +110,7 @@ class Jobs:
         running = [name for name, task in self._tasks.items() if not task.done()]
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                await asyncio.gather(*(self.stop(name) for name in running))
+                await asyncio.gather(*(self._end(name) for name in running))
         for task in self._tasks.values():
             task.cancel()  # those that were not in time: their requests are recorded as unknown
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -145,9 +155,11 @@ async def with_jobs(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
     """Resume unfinished jobs at the start, and stop them before the session is closed."""
     keys = Credentials(api_key=os.environ["FACTURAONLINE_API_KEY"], secret_key=os.environ["FACTURAONLINE_SECRET_KEY"])
     found = app.state.jobs = Jobs(FacturaOnline(app.state.facturaonline, keys), Path(os.environ["JOBS"]))
-    await found.resume()
-    yield {}
-    await found.aclose()
+    try:
+        await found.resume()
+        yield {}
+    finally:
+        await found.aclose()
 
 
 def make_app() -> FastAPI:

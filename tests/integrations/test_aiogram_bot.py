@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import signal
 from pathlib import Path
 
@@ -51,3 +52,13 @@ async def test_a_bot_that_is_stopped_in_a_run_waits_for_it_and_resumes_it(tmp_pa
                 assert await bot.ended() == 0
         assert f"empresas: {EMPRESAS} de {EMPRESAS}" in telegram.messages[number][-1]
         assert created(emulator) == (EMPRESAS, 3 * EMPRESAS, 0)
+
+
+async def test_a_bot_that_is_stopped_while_a_plan_is_read_does_not_wait_for_it() -> None:
+    """It does not stop the run before it in its place."""
+    names = runpy.run_path(BOT)
+    job = names["Job"]()
+    job.run = "the run before"
+    await names["alta"](None, None, job)  # its task has not begun
+    await job.stop()
+    assert (job.run, job.task.cancelled()) == (None, True)

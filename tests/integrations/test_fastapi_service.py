@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -135,6 +136,48 @@ async def test_a_cancelled_job_stops_and_can_be_started_again(serve: Serve, emul
         await http.post(f"{url}/jobs/demo")
         assert (await read_events(http, url))[-1]["complete"]
     assert created(emulator) == (EMPRESAS, 3 * EMPRESAS, 0)
+
+
+async def test_a_job_that_is_stopped_while_its_plan_is_read_does_not_begin(serve: Serve, tmp_path: Path) -> None:
+    """Neither is the run before it shown or stopped in its place."""
+    async with serve() as (_, url), aiohttp.ClientSession() as http:
+        await http.post(f"{url}/jobs/demo")
+        await wait_for(http, url, 2)
+        await http.delete(f"{url}/jobs/demo")
+        plan = tmp_path / "demo" / "plan.csv"
+        plan.unlink()
+        os.mkfifo(plan)  # whoever reads it waits for a writer
+        starting = [asyncio.create_task(http.post(f"{url}/jobs/demo")) for _ in range(2)]
+        while (await http.get(f"{url}/jobs/demo")).status == 200:
+            await asyncio.sleep(0.02)
+        stopped = await http.delete(f"{url}/jobs/demo")
+        answers = [await each for each in starting]
+        assert (stopped.status, [answer.status for answer in answers]) == (404, [409, 409])
+        os.close(os.open(plan, os.O_WRONLY))  # the thread that reads it ends
+
+
+async def test_a_service_that_cannot_resume_a_job_stops_those_that_it_has_resumed(
+    serve: Serve, emulator: Emulator, tmp_path: Path
+) -> None:
+    for name in ("demo", "faulty"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "unfinished").touch()
+    plan = tmp_path / "faulty" / "plan.csv"
+    os.mkfifo(plan)
+
+    async def write_faulty_plan() -> None:
+        while emulator.count("empresas.create") < 5:
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(plan.write_text, "faulty")
+
+    writing = asyncio.create_task(write_faulty_plan())
+    with pytest.raises(AssertionError, match="PlanError"):
+        async with serve():
+            pass
+    await writing
+    status = read_progress(tmp_path / "demo" / "run.sqlite")
+    uncertain = [status.empresas[state] + status.series[state] for state in ("unknown", "intent", "failed")]
+    assert (uncertain, status.is_broken_off, status.is_complete) == ([0, 0, 0], False, False)
 
 
 async def test_the_page_shows_a_job_live(serve: Serve, tmp_path: Path) -> None:
