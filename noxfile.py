@@ -180,7 +180,7 @@ def postgres_figures(session: nox.Session) -> None:
     session.install("-e", ".[cli,postgres]", *group("test"))
     session.run("python", "-m", "tests.postgres.rates")
     session.run("python", "-m", "tests.postgres.web")
-    session.run("python", "-m", "benchmarks.bench_shared")
+    session.run("python", "-m", "tests.postgres.costs")
     session.run("python", "-m", "tests.postgres.race", *session.posargs)
 
 
@@ -224,12 +224,12 @@ def soak(session: nox.Session) -> None:
 def crash(session: nox.Session) -> None:
     """A hundred ``kill -9`` under random faults, and an oracle: about five minutes; ``nox -s crash -- --short``."""
     session.install("-e", ".[cli]", *group("test"))
-    session.run("python", "-m", "benchmarks.crash", *session.posargs)
+    session.run("python", "-m", "tests.crash", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def bench(session: nox.Session) -> None:
-    """What the library costs, on each Python: tables and pictures in benchmarks/results; ``-- --quick`` is a look."""
+    """What the library costs, on each Python: tables and pictures in benchmarks/results; ``-- --help`` says more."""
     session.install("-e", ".[cli]", *group("test"), *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
 

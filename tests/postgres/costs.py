@@ -1,4 +1,4 @@
-"""Cost of sharing: a lease, an `ensure` and a journaled step: ``python -m benchmarks.bench_shared [--quick]``.
+"""Cost of sharing: a lease, an `ensure` and a journaled step: ``python -m tests.postgres.costs [--quick]``.
 
 CPU is that of this process and of the server's backends, each the least of several rounds by turns. The cases without
 PostgreSQL do the same work in a session that shares nothing, and with a journal in a file. The server is a private
@@ -7,19 +7,19 @@ cluster on loopback, which syncs to the disk; the API is the emulator, in a proc
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import itertools
+import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from benchmarks.bench_journal import cpu_of
-from benchmarks.command import Scale, run
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, table
 from benchmarks.plans import SERIES, write_plan
 from benchmarks.server import Account, emulated
 from facturaonline_async import Config, FacturaOnline, Rate, SessionManager
@@ -33,27 +33,33 @@ __all__ = ["measure"]
 
 _AT_ONCE: Final = 8
 _RATE: Final = Rate(100_000, 1)
+_TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
-async def measure(scale: Scale) -> list[Figure]:
-    if program("initdb") is None:
-        print("SKIPPED: PostgreSQL is not installed", file=sys.stderr)
-        return []
+async def measure(*, rounds: int, calls: int, rows: int) -> list[Figure]:
+    """Return the figures of all cases.
+
+    Args:
+        rounds: Measurements of each case; the least counts.
+        calls: Leases, or series, in a round.
+        rows: Companies of a plan.
+
+    """
     cluster = Cluster.make(fsync="on", autovacuum="on")
     try:
         async with open_database(cluster.url(), connections=1, timeout=30) as database:
             await _schema.migrate(database)
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            plan = write_plan(Path(folder), max(4, scale.rows // 4), is_certified=False)
+            plan = write_plan(Path(folder), rows, is_certified=False)
             async with Postgres(cluster.url()) as pg:
-                return await _compare(cluster, pg, plan, Path(folder), scale)
+                return await _compare(cluster, _cases(pg, plan, Path(folder), calls), rounds)
     finally:
         cluster.remove()
 
 
-async def _compare(cluster: Cluster, pg: Postgres, plan: Plan, folder: Path, scale: Scale) -> list[Figure]:
-    calls = scale.calls
-    cases: dict[str, Callable[[int], AsyncIterator[int]]] = {
+def _cases(pg: Postgres, plan: Plan, folder: Path, calls: int) -> dict[str, Callable[[int], AsyncIterator[int]]]:
+    """Return the work of each case, by its name; the argument is the number of the round."""
+    return {
         "lease, 1 window": lambda _: _lease(pg, 1, calls),
         "lease, 3 windows": lambda _: _lease(pg, 3, calls),
         "ensure a new serie": lambda _: _ensure(None, calls),
@@ -61,14 +67,19 @@ async def _compare(cluster: Cluster, pg: Postgres, plan: Plan, folder: Path, sca
         "step, journal in SQLite": lambda number: _provision(None, plan, folder / f"{number}.sqlite"),
         "step, journal and creates in PostgreSQL": lambda number: _provision(pg, plan, pg.journal(f"{number}")),
     }
+
+
+async def _compare(
+    cluster: Cluster, cases: dict[str, Callable[[int], AsyncIterator[int]]], rounds: int
+) -> list[Figure]:
     costs: dict[str, list[list[float]]] = {name: [] for name in cases}
-    for number, name in itertools.product(range(-1, min(scale.rounds, 5)), cases):
+    for number, name in itertools.product(range(-1, rounds), cases):
         work = cases[name](number)
         await anext(work)  # all is ready
         pids = cluster.pids
-        began = time.process_time(), cpu_of(pids), time.perf_counter()
+        began = time.process_time(), _cpu_of(pids), time.perf_counter()
         done = await anext(work)
-        ended = time.process_time(), cpu_of(pids), time.perf_counter()
+        ended = time.process_time(), _cpu_of(pids), time.perf_counter()
         with suppress(StopAsyncIteration):
             await anext(work)
         if number >= 0:  # the first round connects
@@ -78,6 +89,15 @@ async def _compare(cluster: Cluster, pg: Postgres, plan: Plan, folder: Path, sca
         for name, found in costs.items()
         for at, measure in enumerate(("CPU", "CPU of the server", "time"))
     ]
+
+
+def _cpu_of(pids: Iterable[int]) -> float:
+    """Return the CPU seconds of some processes so far."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICK
 
 
 async def _lease(pg: Postgres, windows: int, calls: int) -> AsyncIterator[int]:
@@ -133,5 +153,16 @@ async def _provision(pg: Postgres | None, plan: Plan, journal: Path | JournalSto
             yield len(plan) * (1 + len(SERIES))
 
 
+def main() -> None:
+    """Read the options, measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="measure less: a first look")
+    options = parser.parse_args()
+    if program("initdb") is None:
+        sys.exit("PostgreSQL is not installed")
+    size = {"rounds": 3, "calls": 128, "rows": 10} if options.quick else {"rounds": 5, "calls": 256, "rows": 50}
+    sys.stdout.write(table(asyncio.run(measure(**size))) + "\n")
+
+
 if __name__ == "__main__":
-    run("shared", measure)
+    main()
