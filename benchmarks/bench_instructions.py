@@ -1,4 +1,4 @@
-"""Instructions of a call against raw aiohttp: ``python -m benchmarks.bench_instructions [--quick] [--uvloop]``."""
+"""Instructions of a call against raw aiohttp: ``python -m benchmarks.bench_instructions``."""
 
 from __future__ import annotations
 

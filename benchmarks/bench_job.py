@@ -1,4 +1,4 @@
-"""A whole job beside its limits: ``python -m benchmarks.bench_job [--quick] [--uvloop]``.
+"""A whole job beside its limits: ``python -m benchmarks.bench_job``.
 
 A plan of companies with three series each is carried out with the library's own limits and settings: with a journal and
 with checked certificates. The clock stops at the last outcome; the audit comes after it. The emulator runs in a process

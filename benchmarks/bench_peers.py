@@ -1,4 +1,4 @@
-"""Instructions of one GET through other clients, on the same server: ``python -m benchmarks.bench_peers [--uvloop]``.
+"""Instructions of one GET through other clients, on the same server: ``python -m benchmarks.bench_peers``.
 
 The peers are libraries of the same kind, with aiohttp below where they can, and a wrapper as people write it. Each
 reads one serie with its own generic request method, and returns its JSON as a value.

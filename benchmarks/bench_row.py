@@ -1,4 +1,4 @@
-"""What a row of a plan takes beside the same calls of aiohttp alone: ``python -m benchmarks.bench_row [--quick]``.
+"""What a row of a plan takes beside the same calls of aiohttp alone: ``python -m benchmarks.bench_row``.
 
 A row is a company with three series. aiohttp alone sends the same requests in the same order, with bodies that are
 ready, and as many rows at a time. It learns uids and keys from the answers, and checks nothing. Certificates are read
@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 from attrs import frozen
@@ -36,12 +36,12 @@ from facturaonline_async._core.protocol import envelope
 from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async.config import DEFAULT_PLUGIN
 from facturaonline_async.empresas._wire import write_nueva
-from facturaonline_async.provision import Plan, PlanRow, provision
+from facturaonline_async.provision import Plan, provision
 from facturaonline_async.series._wire import write_nueva_serie
 
-__all__ = ["count", "measure"]
+__all__ = ["measure"]
 
-CASES: Final = {
+_CASES: Final = {
     "raw": "one row, aiohttp alone",
     "plain": "one row",
     "journal": "one row, with a journal",
@@ -49,98 +49,75 @@ CASES: Final = {
 }
 _COUNTED: Final = ("raw", "plain", "journal")
 _CONCURRENCY: Final = 32
+_CONNECTED: Final = 2 * _CONCURRENCY
+"""Rows after which all connections are made."""
+
 _KEEPALIVE: Final = 60.0
+
+Bodies: TypeAlias = tuple[Body, list[Body]]
+"""The body that creates a row's company, and those that create its series."""
 
 
 async def measure(scale: Scale) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        write_plan(Path(name), 2 * _CONCURRENCY + scale.rows)
-        cpu = await _cpu(await Rows.read(Path(name)), scale.rounds)
-        counts = await count(Path(name), scale.rows)
+        plan = write_plan(Path(name), _CONNECTED + scale.rows)
+        cpu = await _cpu(plan, scale.rounds)
+        jobs = dict.fromkeys(_COUNTED, (_CONNECTED, len(plan)))
+        counts = await counted("benchmarks.bench_row", [name], jobs)
     figures = [
-        Figure(CASES[way], f"{measure}, {RAW} = 1", value / each["raw"])
+        Figure(_CASES[way], f"{measure}, {RAW} = 1", value / each["raw"])
         for measure, each in (("instructions", counts), ("CPU", cpu))
         for way, value in each.items()
         if way != "raw"
     ]
-    absolute = [Figure(CASES[way], "thousand instructions", number / 1e3, "") for way, number in counts.items()]
+    absolute = [Figure(_CASES[way], "thousand instructions", number / 1e3, "") for way, number in counts.items()]
     return [*figures, *absolute]
 
 
-async def count(folder: Path, rows: int) -> dict[str, float]:
-    """Return how many instructions a row takes each way, in a folder with a plan.
-
-    Args:
-        folder: with a plan of so many rows and twice the concurrency.
-        rows: counted beyond those that make all connections.
-
-    """
-    jobs = dict.fromkeys(_COUNTED, (2 * _CONCURRENCY, 2 * _CONCURRENCY + rows))
-    return await counted("benchmarks.bench_row", [str(folder)], jobs)
-
-
-async def _cpu(rows: Rows, rounds: int) -> dict[str, float]:
+async def _cpu(plan: Plan, rounds: int) -> dict[str, float]:
     """Return how many seconds of CPU a row takes each way at least."""
-    least = dict.fromkeys(CASES, float("inf"))
+    bodies = await _bodies(plan)
+    least = dict.fromkeys(_CASES, float("inf"))
     for number in range(-1, rounds):
-        for way in CASES if number % 2 else reversed([*CASES]):
+        for way in _CASES if number % 2 else reversed([*_CASES]):
             with emulated() as account:
                 gc.collect()
                 began = time.process_time()
-                await rows.run(way, account)
+                await _carry_out(way, plan, bodies, account)
                 if number >= 0:
-                    least[way] = min(least[way], (time.process_time() - began) / len(rows.plan))
+                    least[way] = min(least[way], (time.process_time() - began) / len(plan))
     return least
 
 
-@frozen
-class Rows:
-    """A plan, and the bodies of its requests.
+async def _bodies(plan: Plan) -> list[Bodies]:
+    return [
+        (
+            write_nueva(await row.load(), "multipart"),
+            [write_nueva_serie(serie.letra, serie.tipo_documento, serie.folio) for serie in row.series],
+        )
+        for row in plan
+    ]
 
-    Attributes:
-        plan: with certificates of their own in files.
-        bodies: for each row, the company's and those of its series.
 
-    """
-
-    plan: Plan
-    bodies: list[tuple[Body, list[Body]]]
-
-    @classmethod
-    async def read(cls, folder: Path) -> Self:
-        plan = Plan.from_csv(folder / "plan.csv")
-        return cls(plan, [(write_nueva(await row.load(), "multipart"), [*_series(row)]) for row in plan])
-
-    def first(self, number: int) -> Rows:
-        return Rows(Plan.from_values(self.plan.rows[:number]), self.bodies[:number])
-
-    async def run(self, way: str, account: Account) -> None:
-        """Bring all rows about in an account without companies."""
-        if way == "raw":
-            await self._run_raw(account)
-            return
-        config = Config(rates=Rate(100_000, 1), keepalive=_KEEPALIVE, check_sello=way == "checked")
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            journal = None if way == "plain" else Path(folder) / "run.sqlite"
-            async with (
-                connect(account.keys, base_url=account.url, config=config) as client,
-                provision(client, self.plan, journal=journal, concurrency=_CONCURRENCY, audit=False) as run,
-            ):
-                async for _ in run:
-                    pass
-        if not run.report.is_complete:
-            raise RuntimeError(f"the plan was not brought about: {run.report}")
-
-    async def _run_raw(self, account: Account) -> None:
-        rest = iter(self.bodies)
+async def _carry_out(way: str, plan: Plan, bodies: list[Bodies], account: Account) -> None:
+    """Create all companies and series in an account that has none."""
+    if way == "raw":
+        rest = iter(bodies)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE)) as http:
             main = envelope.headers(account.keys, DEFAULT_PLUGIN)
             await asyncio.gather(*(_Raw(http, account.url, main).work(rest) for _ in range(_CONCURRENCY)))
-
-
-def _series(row: PlanRow) -> Iterator[Body]:
-    for serie in row.series:
-        yield write_nueva_serie(serie.letra, serie.tipo_documento, serie.folio)
+        return
+    config = Config(rates=Rate(100_000, 1), keepalive=_KEEPALIVE, check_sello=way == "checked")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        journal = None if way == "plain" else Path(folder) / "run.sqlite"
+        async with (
+            connect(account.keys, base_url=account.url, config=config) as client,
+            provision(client, plan, journal=journal, concurrency=_CONCURRENCY, audit=False) as run,
+        ):
+            async for _ in run:
+                pass
+    if not run.report.is_complete:
+        raise RuntimeError(f"the plan was not carried out: {run.report}")
 
 
 @frozen
@@ -151,7 +128,7 @@ class _Raw:
     url: str
     main: envelope.Headers
 
-    async def work(self, rest: Iterator[tuple[Body, list[Body]]]) -> None:
+    async def work(self, rest: Iterator[Bodies]) -> None:
         for empresa, series in rest:
             uid = (await self._post("/v4/account/create", self.main, empresa))["0"]["acco_uid"]
             row = (await self._get(f"/v1/account/{uid}", self.main))["data"]
@@ -174,11 +151,12 @@ class _Raw:
 
 def _count(folder: str, *jobs: str) -> None:
     vars(engine)["CATCH_UP"] = math.inf  # valgrind makes each write so slow that the start would be renewed
-    rows = asyncio.run(Rows.read(Path(folder)))
+    plan = Plan.from_csv(Path(folder) / "plan.csv")
+    bodies = asyncio.run(_bodies(plan))
 
     async def do(way: str, number: int) -> None:
         with emulated() as account:
-            await rows.first(number).run(way, account)
+            await _carry_out(way, Plan.from_values(plan.rows[:number]), bodies[:number], account)
 
     in_children(jobs, do)
 

@@ -1,4 +1,4 @@
-"""Stalls of the event loop and memory of large plans: ``python -m benchmarks.bench_stalls [--quick]``.
+"""Stalls of the event loop and memory of large plans: ``python -m benchmarks.bench_stalls``.
 
 A plan is read in a thread and run twice with one journal. The first run adopts companies that exist, creates a serie of
 each and audits them; the second one finds everything done. Each plan has a process of its own, and so has the emulator.
@@ -24,7 +24,6 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, Final
 
-import anyio
 import anyio.lowlevel
 from attrs import define, field
 
@@ -43,8 +42,8 @@ __all__ = ["measure"]
 
 _ROWS: Final = 16
 """Rows in progress. Without rate limits they come in bursts: 128 at once take 50 ms, however long the plan is."""
+
 _LONGEST_SETTLE: Final = 20.0
-_ELSEWHERE: Final = "anything else"
 #: Coroutine functions that are measured apart, by phase.
 _PHASES: Final[dict[str, tuple[Any, str]]] = {
     "list the companies": (Inventory, "read"),
@@ -82,7 +81,7 @@ class Meter:
     """Longest stalls by phase, in seconds of CPU time."""
 
     phases: dict[str, dict[str, float]] = field(factory=dict)
-    phase: str = _ELSEWHERE
+    phase: str = "anything else"
     _loop_thread: int = field(factory=get_ident)
     _collection_began: float = 0.0
     _collected: float = 0.0  # in this iteration of the loop

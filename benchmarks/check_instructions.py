@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from benchmarks.figures import LIBRARY, Figure, aligned
 from benchmarks.machine import versions
 from benchmarks.targets import TARGETS
 
-__all__ = ["compare", "reason_to_skip"]
+__all__ = ["compare", "counted", "reason_to_skip"]
 
 BENCHES: Final = ("instructions", "row", "start")
 ROOM: Final = 1.05
@@ -36,13 +36,15 @@ def main() -> int:
     if (reason := reason_to_skip(recorded["versions"], is_new=options.record)) is not None:
         print(f"NO INSTRUCTIONS COUNTED: {reason}", file=sys.stderr)
         return 0
-    figures, failed = measure(BENCHES, ["--quick"])
-    counts = {_name(figure): round(figure.value, 3) for figure in counted(figures)}
+    measured = {name: measure(name, "--quick") for name in BENCHES}
+    failed = [name for name, figures in measured.items() if figures is None]
+    figures = counted(figure for figures in measured.values() for figure in figures or ())
     if options.record and not failed:
+        counts = {_name(figure): round(figure.value, 3) for figure in figures}
         RECORDED.write_text(json.dumps({"versions": versions(), "counts": counts}, indent=1) + "\n")
     changed = [f"{name} {now}" for name, now in versions().items() if recorded["versions"].get(name) != now]
     print(f"\nOther versions than the recorded ones: {', '.join(changed)}" if changed else "")
-    rows, too_high = compare(counted(figures), recorded["counts"])
+    rows, too_high = compare(figures, recorded["counts"])
     print(aligned([["count", "recorded", "now", "bound", "must", ""], *rows]))
     for name in (*failed, *too_high):
         print(f"FAILED: {name}", file=sys.stderr)
@@ -74,11 +76,13 @@ def counted(figures: Iterable[Figure]) -> list[Figure]:
     ]
 
 
-def compare(figures: Sequence[Figure], recorded: Mapping[str, float]) -> tuple[list[list[str]], list[str]]:
+def compare(figures: Iterable[Figure], recorded: Mapping[str, float]) -> tuple[list[list[str]], list[str]]:
     """Return a row for each count, and the names of those that are too high."""
     rows, too_high = [], []
+    missing = dict(recorded)
     for figure in figures:
-        name, before = _name(figure), recorded.get(_name(figure))
+        name = _name(figure)
+        before = missing.pop(name, None)
         must = min((target.must for target in TARGETS if target.matches(figure)), default=None)
         bound = None if before is None else before * ROOM
         is_too_high = bound is not None and figure.value > bound
@@ -86,8 +90,7 @@ def compare(figures: Sequence[Figure], recorded: Mapping[str, float]) -> tuple[l
             too_high.append(name)
         texts = ["" if each is None else f"{each:.3f}" for each in (before, figure.value, bound, must)]
         rows.append([name, *texts, "TOO HIGH" if is_too_high else ""])
-    missing = recorded.keys() - map(_name, figures)
-    return rows, [*too_high, *(f"{name} was not counted" for name in sorted(missing))]
+    return rows, [*too_high, *(f"{name} was not counted" for name in missing)]
 
 
 def _name(figure: Figure) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve, frozen
 
-from benchmarks.figures import Figure, table, write
+from benchmarks.figures import Figure, dump, table
 
 __all__ = ["FULL", "QUICK", "TINY", "Scale", "add_options", "run", "run_in_loop"]
 
@@ -26,7 +27,7 @@ class Scale:
         rounds: measurements of each figure.
         calls: in a batch.
         companies: in a long list, and in a finished run.
-        items: rows of a journal that is reported.
+        items: rows of a journal that is reported, and keys of a limiter.
         rows: of a plan that is run many times.
         plans: rows of plans that are run once.
 
@@ -66,7 +67,7 @@ def run(bench: str, measure: Callable[[Scale], Coroutine[Any, Any, list[Figure]]
     figures = [evolve(figure, bench=bench) for figure in figures]
     print(table(figures))
     if options.json:
-        write(options.json, figures)
+        options.json.write_text(json.dumps(dump(figures)))
 
 
 def run_in_loop(work: Coroutine[Any, Any, T]) -> T:

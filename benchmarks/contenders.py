@@ -71,8 +71,8 @@ async def open_library(url: str, stack: AsyncExitStack) -> Calls:
 CONTENDERS: Final[Mapping[str, Open]] = {RAW: open_raw, LIBRARY: open_library}
 
 
-async def repeat(calls: Calls, name: str, times: int, *, at_once: int = 1) -> int:
-    """Make a call so many times, some of them at once; return how often."""
+async def repeat(calls: Calls, name: str, times: int, *, at_once: int = 1) -> None:
+    """Make a call so many times, some of them at once."""
     uids = iter(UIDS[:times])
 
     async def worker() -> None:
@@ -80,7 +80,6 @@ async def repeat(calls: Calls, name: str, times: int, *, at_once: int = 1) -> in
             await calls[name](uid)
 
     await asyncio.gather(*(worker() for _ in range(at_once)))
-    return times
 
 
 async def count_calls(module: str, url: str, calls: Iterable[str]) -> dict[str, float]:

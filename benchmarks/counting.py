@@ -39,8 +39,8 @@ async def counted(module: str, arguments: Sequence[str], jobs: Mapping[str, tupl
     """
     command = ["-m", module, "count", *arguments]
     wanted = [f"{job} {times}" for job, both in jobs.items() for times in both]
-    await asyncio.to_thread(_compile, [*command, *(f"{job} 1" for job in jobs)])
-    output = await asyncio.to_thread(_cachegrind, [*command, *wanted])
+    await asyncio.to_thread(_run, [*command, *(f"{job} 1" for job in jobs)])  # compiles all modules
+    output = await asyncio.to_thread(_run, [*command, *wanted], is_counted=True)
     refs = dict(re.findall(r"==(\d+)== I +refs: +([\d,]+)", output))
     done = {job: int(refs[pid].replace(",", "")) for pid, job in re.findall(r"^done (\d+) (.+)$", output, re.MULTILINE)}
     if len(done) < len(wanted):
@@ -67,27 +67,24 @@ def count_processes(commands: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Return how many instructions Python takes from start to end with these arguments, by name."""
     counts = {}
     for name, arguments in commands.items():
-        _compile(arguments)
-        refs = re.findall(r"== I +refs: +([\d,]+)", _cachegrind(arguments))
+        _run(arguments)  # compiles all modules
+        refs = re.findall(r"== I +refs: +([\d,]+)", _run(arguments, is_counted=True))
         counts[name] = float(refs[-1].replace(",", ""))
     return counts
 
 
-def _compile(arguments: Sequence[str]) -> None:
-    """Run Python with these arguments once, so that all modules are compiled that a count imports."""
-    subprocess.run([sys.executable, *arguments], cwd=_ROOT, env=_environment(), check=True, capture_output=True)
-
-
-def _cachegrind(arguments: Sequence[str]) -> str:
-    """Run Python under valgrind, and return all its output."""
-    assert VALGRIND, "valgrind is not installed"
-    tool = [VALGRIND, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", sys.executable]
+def _run(arguments: Sequence[str], *, is_counted: bool = False) -> str:
+    """Run Python with these arguments, under valgrind if it is counted, and return all its output."""
+    tool: list[str] = []
+    if is_counted:
+        assert VALGRIND, "valgrind is not installed"
+        tool = [VALGRIND, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
     done = subprocess.run(
-        [*tool, *arguments], cwd=_ROOT, env=_environment(), check=False, text=True,
+        [*tool, sys.executable, *arguments], cwd=_ROOT, env=_environment(), check=False, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"{arguments} failed under valgrind:\n{done.stdout}")
+        raise RuntimeError(f"{arguments} failed:\n{done.stdout}")
     return done.stdout
 
 
@@ -103,12 +100,8 @@ def _environment() -> dict[str, str]:
     Sets have a fixed order, modules are compiled, coverage is off, and no certificates of the system are loaded, which
     would be a quarter of all that is counted.
     """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("COVERAGE_") and name != "PYTHONDONTWRITEBYTECODE"
-    }
-    return kept | {
+    dropped = ("COVERAGE_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)} | {
         "PYTHONHASHSEED": "0",
         "PYTHONPYCACHEPREFIX": _bytecode().name,
         "SSL_CERT_FILE": os.devnull,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from attrs import asdict, frozen
 
-__all__ = ["LIBRARY", "RAW", "Figure", "aligned", "read", "short", "table", "write"]
+__all__ = ["LIBRARY", "RAW", "Figure", "aligned", "dump", "load", "short", "table"]
 
 LIBRARY: Final = "this library"
 RAW: Final = "raw aiohttp"
@@ -21,10 +19,10 @@ class Figure:
     """One result of a benchmark.
 
     Attributes:
-        case: what was done, such as ``"one row, no journal"``.
+        case: what was done, such as ``"one row"``.
         measure: what was measured, and the base of a ratio, such as ``"CPU, raw aiohttp = 1"``.
         value: the only measurement, or the median of several.
-        unit: ``"×"`` for a ratio, ``"%"``, ``"ms"``, ``"MiB"``, or "" for a plain number.
+        unit: ``"×"`` for a ratio, ``"ms"``, ``"MiB"``, or "" for a plain number.
         contender: who did it.
         quartiles: of several measurements.
         bench: the benchmark that measured it; the command fills it in.
@@ -40,19 +38,17 @@ class Figure:
     bench: str = ""
 
     @classmethod
-    def median(
-        cls, values: Sequence[float], case: str, measure: str, unit: str = "×", contender: str = LIBRARY
-    ) -> Self:
+    def median(cls, values: Sequence[float], case: str, measure: str, unit: str = "×") -> Self:
         """Return the figure of several measurements."""
         if len(values) == 1:
-            return cls(case, measure, values[0], unit, contender)
+            return cls(case, measure, values[0], unit)
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(case, measure, median, unit, contender, (low, high))
+        return cls(case, measure, median, unit, quartiles=(low, high))
 
     @property
     def text(self) -> str:
         """The figure as tables show it."""
-        mark = self.unit if self.unit in {"×", "%"} else f" {self.unit}" if self.unit else ""
+        mark = "×" if self.unit == "×" else f" {self.unit}" if self.unit else ""
         quartiles = f" ({'–'.join(map(short, self.quartiles))})" if self.quartiles else ""
         return f"{short(self.value)}{mark}{quartiles}"
 
@@ -83,12 +79,11 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
-def write(path: Path, figures: Iterable[Figure]) -> None:
-    path.write_text(json.dumps([asdict(figure) for figure in figures], ensure_ascii=False, indent=1) + "\n")
+def dump(figures: Iterable[Figure]) -> list[dict[str, Any]]:
+    """Return the figures as values of JSON."""
+    return [asdict(figure) for figure in figures]
 
 
-def read(path: Path) -> list[Figure]:
-    return [
-        Figure(**{**row, "quartiles": row["quartiles"] and tuple(row["quartiles"])})
-        for row in json.loads(path.read_text())
-    ]
+def load(values: Iterable[dict[str, Any]]) -> list[Figure]:
+    """Return the figures that `dump` made."""
+    return [Figure(**{**row, "quartiles": row["quartiles"] and tuple(row["quartiles"])}) for row in values]

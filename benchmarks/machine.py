@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -38,18 +39,15 @@ def versions() -> dict[str, str]:
 
 
 def _cpu() -> str:
-    try:
-        names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or "unknown"
+    with suppress(OSError):
+        if found := re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE):
+            return found[1]
+    return platform.processor() or "unknown"
 
 
 def _installed(names: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for name in names:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found

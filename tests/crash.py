@@ -235,9 +235,9 @@ def _some_time(emulator: Emulator, chance: random.Random, rate: int) -> Callable
 # ── The controls ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _losing(**options: float) -> Emulator:
+def _losing(*, list_lag: float = 0.0) -> Emulator:
     """Return an emulator that loses the first answers to creates that it did."""
-    emulator = Emulator(**options)
+    emulator = Emulator(list_lag=list_lag)
     for endpoint in _CREATES:
         emulator.inject(Fault.drop_after_commit(), endpoint=endpoint, times=_LOST)
     return emulator
@@ -347,6 +347,7 @@ async def run_once(seed: int, scale: int, size: Size) -> list[str]:
 
 def _show(outcomes: dict[str, Outcome]) -> None:
     figures: dict[str, list[object]] = {
+        "": [*outcomes],
         "duplicates": [each.verdict.duplicates for each in outcomes.values()],
         "lost": [each.verdict.lost for each in outcomes.values()],
         "wrong owner": [each.verdict.wrong_owner for each in outcomes.values()],
@@ -355,7 +356,7 @@ def _show(outcomes: dict[str, Outcome]) -> None:
         "kill -9": [each.kills for each in outcomes.values()],
         "runs": [each.runs for each in outcomes.values()],
     }
-    for name, row in {"": [*outcomes], **figures}.items():
+    for name, row in figures.items():
         sys.stdout.write("".join([f"{name:<18}", *(f"{figure!s:>19}" for figure in row), "\n"]))
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import math
-from collections.abc import Callable
+import re
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from benchmarks import check_instructions
-from benchmarks.__main__ import BENCHES, write
+from benchmarks.__main__ import BENCHES, RESULTS, Results, main
 from benchmarks.answers import UIDS
 from benchmarks.check_instructions import compare, counted, reason_to_skip
 from benchmarks.command import FULL, QUICK, TINY
 from benchmarks.contenders import CONTENDERS, repeat
-from benchmarks.figures import Figure, read, table, write as write_numbers
-from benchmarks.machine import describe, versions
-from benchmarks.rounds import interleave, ratios
+from benchmarks.figures import Figure, table
+from benchmarks.machine import versions
 from benchmarks.server import serve
 from benchmarks.targets import TARGETS, Target, judged
 from facturaonline_async import Empresa, Serie
@@ -32,8 +32,6 @@ COUNTED = {*check_instructions.BENCHES, "peers"}
 @pytest.mark.parametrize("name", [name for name in BENCHES if name not in COUNTED])
 async def test_each_benchmark_runs(name: str) -> None:
     figures = await importlib.import_module(f"benchmarks.bench_{name}").measure(TINY)
-    if name in {"journal", "shared"} and not figures:
-        pytest.skip("PostgreSQL is not installed")
     assert all(math.isfinite(figure.value) for figure in figures)
     assert len({(each.case, each.contender, each.measure) for each in figures}) == len(figures) > 0
 
@@ -54,8 +52,16 @@ async def test_the_server_sends_the_library_and_raw_aiohttp_the_same_answers() -
             assert isinstance(created, dict)
             assert isinstance(empresa, Empresa)
             assert empresa.uid == created["0"]["acco_uid"]
-            for calls in (raw, library):
-                assert await repeat(calls, "get", 5, at_once=2) == 5
+
+
+async def test_a_call_is_repeated_as_often_as_asked() -> None:
+    uids: list[int] = []
+
+    async def get(uid: int) -> None:
+        uids.append(uid)
+
+    await repeat({"get": get}, "get", 5, at_once=2)
+    assert uids == [*UIDS[:5]]
 
 
 async def test_the_peers_read_the_same_serie() -> None:
@@ -67,22 +73,6 @@ async def test_the_peers_read_the_same_serie() -> None:
                 assert str(UIDS[7]) in repr(await (await open_client(url, stack))["get"](UIDS[7]))
 
 
-async def test_contenders_run_in_rounds_and_every_other_round_is_in_reverse_order() -> None:
-    turns: list[str] = []
-
-    def batch(name: str) -> Callable[[], object]:
-        async def run() -> int:
-            turns.append(name)
-            return 2
-
-        return run
-
-    costs = await interleave({name: batch(name) for name in "abc"}, 2)  # type: ignore[misc]
-    assert "".join(turns) == "abccbaabc"
-    assert {name: len(spent) for name, spent in costs.items()} == {"a": 2, "b": 2, "c": 2}
-    assert ratios([2, 9], [1, 3]) == [2, 3]
-
-
 def test_a_figure_is_the_median_between_its_quartiles() -> None:
     figure = Figure.median([3, 1, 2, 5, 4], "a case", "CPU")
     assert (figure.value, figure.quartiles) == (3, (2, 4))
@@ -90,20 +80,9 @@ def test_a_figure_is_the_median_between_its_quartiles() -> None:
     assert "| this library |" in table([figure])
 
 
-@pytest.mark.parametrize(
-    ("value", "is_lower", "verdict"),
-    [
-        (1.0, False, "met"),
-        (1.01, False, "MISSED"),
-        (0.5, False, "reached"),
-        (0.49, True, "MISSED"),
-        (0.95, True, "met"),
-        (1.0, True, "reached"),
-    ],
-)
-def test_a_target_is_shown_as_met_or_missed(value: float, is_lower: bool, verdict: str) -> None:  # noqa: FBT001
-    must, reach = (0.9, 1.0) if is_lower else (1.0, 0.5)
-    target = Target("x", "a *", "CPU*", must, reach, is_lower=is_lower)
+@pytest.mark.parametrize(("value", "verdict"), [(0.5, "reached"), (1.0, "met"), (1.01, "MISSED")])
+def test_a_target_is_shown_as_met_or_missed(value: float, verdict: str) -> None:
+    target = Target("x", "a *", "CPU*", must=1.0, reach=0.5)
     figure = Figure("a case", "CPU, raw aiohttp = 1", value, bench="x")
     assert target.matches(figure)
     assert not target.matches(Figure("another case", "CPU", value, bench="x"))
@@ -119,20 +98,62 @@ def test_each_target_bounds_a_benchmark_that_exists() -> None:
     assert {target.bench for target in TARGETS} <= {*BENCHES}
 
 
-def test_numbers_tables_and_pictures_are_written(tmp_path: Path) -> None:
-    figures = [
-        Figure("read one serie", "instructions, raw aiohttp = 1", 2, quartiles=(1, 3), bench="peers"),
-        Figure("read one serie", "instructions, raw aiohttp = 1", 4, contender="another", bench="peers"),
+def figures_of(bench: str, value: float) -> list[Figure]:
+    return [
+        Figure("read one serie", "instructions, raw aiohttp = 1", value, quartiles=(1, 3), bench=bench),
+        Figure("read one serie", "instructions, raw aiohttp = 1", 4, contender="another", bench=bench),
     ]
-    write_numbers(tmp_path / "one.json", figures)
-    assert read(tmp_path / "one.json") == figures
-    write(tmp_path, figures, describe())
-    numbers = json.loads((tmp_path / "figures.json").read_text())
-    assert len(numbers["figures"]) == 2
-    assert str(Path.home()) not in json.dumps(numbers)
-    assert "| read one serie |" in (tmp_path / "README.md").read_text()
-    if importlib.util.find_spec("matplotlib") is not None:
-        assert [path.name for path in tmp_path.glob("*.svg")] == ["peers.svg"]
+
+
+def test_numbers_tables_and_pictures_are_written(tmp_path: Path) -> None:
+    (tmp_path / "old.svg").touch()
+    results = Results()
+    results.replace("peers", figures_of("peers", 2), 61.4)
+    results.write(tmp_path)
+    assert Results.read(tmp_path) == results
+    assert str(Path.home()) not in (tmp_path / "figures.json").read_text()
+    page = (tmp_path / "README.md").read_text()
+    assert "| read one serie |" in page
+    assert "`python -m benchmarks.bench_peers`, 61 s" in page
+    pictures = ["peers.svg"] if importlib.util.find_spec("matplotlib") is not None else []
+    assert [path.name for path in tmp_path.glob("*.svg")] == pictures
+
+
+def test_a_benchmark_that_is_measured_anew_replaces_its_own_figures_only(tmp_path: Path) -> None:
+    results = Results()
+    results.replace("row", figures_of("row", 3), 10)
+    results.replace("peers", figures_of("peers", 2), 20)
+    results.replace("row", figures_of("row", 5), 30)
+    assert results.figures == [*figures_of("peers", 2), *figures_of("row", 5)]
+    assert results.seconds == {"peers": 20, "row": 30}
+
+
+def test_figures_of_another_machine_are_not_mixed_with_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Results(machine={"CPU": "another"}).write(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--only", "row", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "was measured with another machine" in capsys.readouterr().err
+
+
+def test_the_help_names_all_benchmarks_and_the_minutes_that_they_took(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().out
+    assert [name for name in BENCHES if f"\n  {name} " not in said] == []
+    seconds = json.loads((RESULTS / "figures.json").read_text()).get("seconds", {})
+    assert [name for name, took in seconds.items() if f" {took / 60:.1f} " not in said] == []
+
+
+def test_the_page_of_targets_names_a_command_for_each(tmp_path: Path) -> None:
+    page = (RESULTS.parents[1] / "docs" / "performance.md").read_text()
+    named = set(re.findall(r"`nox -s bench -- --only (\w+)`", page))
+    assert {target.bench for target in TARGETS} <= named <= {*BENCHES}
 
 
 def test_a_full_run_has_enough_rounds_for_a_median() -> None:
