@@ -55,7 +55,7 @@ TARGETS: Final = (
     Target("job", "*", "calls of the audit for each company", 1, 0),
     Target("resume", "resume *", "CPU for a row", 0.6, 0.2),
     Target("stalls", "100,000 rows", "peak memory", 350, 250),
-    Target("stalls", "50,000 rows: *", "longest stall", 20, 5),
+    Target("stalls", "100,000 rows: *", "longest stall", 20, 5),
     Target("resume", "report --html, 100,000 rows", "CPU", 5, 3),
     Target("start", "facturaonline --version", "billion instructions", 0.5, 0.4),
     Target("start", "facturaonline --help", "billion instructions", 1.2, 0.8),
