@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import InvalidInputError
 
-__all__ = ["FACTURA_COM_PRODUCTION", "FACTURA_COM_SANDBOX", "PRODUCTION", "SANDBOX", "normalize"]
+__all__ = [
+    "FACTURA_COM_PRODUCTION",
+    "FACTURA_COM_SANDBOX",
+    "PRODUCTION",
+    "SANDBOX",
+    "Environment",
+    "environment_of",
+    "normalize",
+]
+
+#: Kind of a host: "local" is a loopback address, where only an emulator or a proxy can be.
+Environment: TypeAlias = Literal["production", "sandbox", "local", "unknown"]
 
 PRODUCTION: Final = "https://facturaonline.com.mx/api"
 SANDBOX: Final = "https://sandbox.facturaonline.com.mx/api"
@@ -56,6 +67,20 @@ def normalize(value: str | None) -> str | None:
     address = f"[{host}]" if ":" in host else host
     suffix = "" if port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{port}"
     return f"{parts.scheme}://{address}{suffix}{parts.path.rstrip('/')}"
+
+
+def environment_of(base_url: str) -> Environment:
+    """Return which kind of host a base URL is.
+
+    Args:
+        base_url: base URL in its normal form.
+
+    """
+    if base_url in {PRODUCTION, FACTURA_COM_PRODUCTION}:
+        return "production"
+    if base_url in {SANDBOX, FACTURA_COM_SANDBOX}:
+        return "sandbox"
+    return "local" if _is_loopback(urlsplit(base_url).hostname or "") else "unknown"
 
 
 def _error(reason: Message) -> InvalidInputError:

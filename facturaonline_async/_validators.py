@@ -16,6 +16,7 @@ from facturaonline_async._text import find_invisible, is_latin
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = [
+    "check_count",
     "check_seconds",
     "count",
     "find_unsendable",
@@ -88,9 +89,22 @@ def positive_int(_: object, attribute: Attribute[Any], value: object) -> None:
 
 def count(_: object, attribute: Attribute[Any], value: object) -> None:
     """Accept None or an integer from 0 up."""
+    check_count(attribute.name, value)
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuse all values but None and an integer from 0 up.
+
+    Args:
+        name: name of the field, for the error.
+        value: the value.
+
+    Raises:
+        InvalidInputError: it is neither.
+
+    """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9):
-        reason = message("values.not_count", name=attribute.name, kind=type_name(value))
-        raise InvalidInputError(reason, field=attribute.name)
+        raise InvalidInputError(message("values.not_count", name=name, kind=type_name(value)), field=name)
 
 
 def seconds(_: object, attribute: Attribute[Any], value: object) -> None:

@@ -102,6 +102,9 @@ _REQUEST_NAMES: Final = {attribute: name for attribute, name, _, _ in _FIELD_NAM
 _WRITE_RESPONSE_NAMES: Final = {attribute: name for attribute, _, name, _ in _FIELD_NAMES if name}
 _READ_RESPONSE_NAMES: Final = {attribute: name for attribute, _, _, name in _FIELD_NAMES if name}
 
+#: Attributes that a request sets and a list or a detail shows.
+READABLE: Final = frozenset(attribute for attribute, request, _, shown in _FIELD_NAMES if request and shown)
+
 read_empresa: Final = make_reader(Empresa, _READ_RESPONSE_NAMES, extra="extra")
 read_written_empresa: Final = make_reader(Empresa, _WRITE_RESPONSE_NAMES, extra="extra", is_sparse=True)
 

@@ -1,6 +1,7 @@
 """Create the companies and series of a plan, each exactly once.
 
-`Plan` reads a plan, `validate` checks it without sending anything, and `provision` creates what does not exist yet.
+`Plan` reads a plan, `validate` checks it without sending anything, `preview` shows what a run would do, and `provision`
+creates what does not exist yet.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from facturaonline_async.provision._engine.comparison import Action, AttributeChange
     from facturaonline_async.provision._engine.recorder import StepEvent
     from facturaonline_async.provision._journal.errors import (
         FencedError,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     )
     from facturaonline_async.provision._plan.plan import Plan
     from facturaonline_async.provision._plan.validate import RowCheck, validate
+    from facturaonline_async.provision._preview import Preview, PreviewRow, PreviewSerie, preview
     from facturaonline_async.provision._progress import Phase, Progress, ProgressSnapshot
     from facturaonline_async.provision._report import RowOutcome, RunReport, SerieOutcome, State
     from facturaonline_async.provision._run import Run, provision
@@ -38,6 +41,7 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "_engine.comparison": ["Action", "AttributeChange"],
             "_engine.recorder": ["StepEvent"],
             "_journal.errors": ["FencedError", "InvalidJournalError", "JournalError", "JournalInUseError"],
             "_journal.protocol": ["Journal", "JournalStore"],
@@ -46,6 +50,7 @@ else:
             "_plan.validate": ["RowCheck", "validate"],
             "_plan.models": ["Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"],
             "_plan.plan": ["Plan"],
+            "_preview": ["Preview", "PreviewRow", "PreviewSerie", "preview"],
             "_progress": ["Phase", "Progress", "ProgressSnapshot"],
             "_report": ["RowOutcome", "RunReport", "SerieOutcome", "State"],
             "_run": ["Run", "provision"],
@@ -54,6 +59,8 @@ else:
     )
 
 __all__ = [
+    "Action",
+    "AttributeChange",
     "Existing",
     "FencedError",
     "InvalidJournalError",
@@ -68,6 +75,9 @@ __all__ = [
     "PlanProblem",
     "PlanRow",
     "PlanSerie",
+    "Preview",
+    "PreviewRow",
+    "PreviewSerie",
     "Progress",
     "ProgressSnapshot",
     "Reason",
@@ -81,6 +91,7 @@ __all__ = [
     "StepEvent",
     "Throughput",
     "ValueRow",
+    "preview",
     "provision",
     "validate",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ from facturaonline_async.provision._report import RowOutcome, RunReport
 from facturaonline_async.provision._steps import NOT_TRIED
 from facturaonline_async.sello._check_in_thread import import_check
 
-__all__ = ["Run", "provision", "running"]
+__all__ = ["Run", "provision", "running", "survey"]
 
 _LOOKAHEAD = 4
 """Maximum number of rows that are prepared or wait for the start of their first call.
@@ -197,7 +197,7 @@ async def running(
     engine.start()
     clock = asyncio.get_running_loop().time
     began = clock()
-    rfcs, planned_series = await _survey(plan)
+    rfcs, planned_series = await survey(plan)
     report = RunReport(planned_empresas=len(plan), planned_series=planned_series, has_audit=audit == "run")
     async with AsyncExitStack() as stack:
         recorder, pending, stopping = Recorder(None, on_event, audit != "none"), engine.pending, asyncio.Event()
@@ -261,8 +261,13 @@ async def _list(inventory: Inventory, rfcs: Container[str], companies: CompanyLi
         inventory.existing = {rfc: uids for rfc, uids in companies.existing.items() if rfc in rfcs}
 
 
-async def _survey(plan: Plan) -> tuple[set[str], int]:
-    """Return the RFCs of the plan, and the number of its series."""
+async def survey(plan: Plan) -> tuple[set[str], int]:
+    """Return the RFCs of the plan, and the number of its series.
+
+    Args:
+        plan: the plan.
+
+    """
     rfcs: set[str] = set()
     for rows in in_batches(plan):
         rfcs.update(normalize_rfc(row.rfc) for row in rows)
@@ -318,6 +323,11 @@ class Run:
 
     def __attrs_post_init__(self) -> None:
         self.progress = Progress(self.report, asyncio.get_running_loop().time, lambda: self.audit_wait)
+
+    @property
+    def baseline(self) -> Mapping[str, tuple[str, ...]]:
+        """Uids of the plan's companies that existed when the run began, by RFC."""
+        return self._companies.inventory.existing
 
     @property
     def audit_wait(self) -> float:
@@ -412,7 +422,7 @@ class Run:
                     await asyncio.sleep(0)
                 continue
             if self.caution and self._settle_wait is not None:
-                rfcs, _ = await _survey(self._plan)
+                rfcs, _ = await survey(self._plan)
                 await self._settle_wait.wait(rfcs)
             for progress in self._ready_rows():
                 yield progress

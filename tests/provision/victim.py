@@ -144,8 +144,8 @@ POINTS: dict[str, tuple[type, str, Moment, Callable[..., bool]]] = {
     "before something unknown waits": (WaitingRows, "put", "before", waits),
     "while something unknown is looked for": (WaitingRows, "_reconcile_companies", "before", always),
     "after something unknown was looked for": (WaitingRows, "_reconcile_companies", "after", always),
-    "while a journal and a plan are compared": (resume._PlanDiff, "commit", "before", always),
-    "after a journal and a plan are compared": (resume._PlanDiff, "commit", "after", always),
+    "while a journal and a plan are compared": (resume.PlanDiff, "commit", "before", always),
+    "after a journal and a plan are compared": (resume.PlanDiff, "commit", "after", always),
     "before the list at the end": (Inventory, "audit", "before", always),
     "after the list at the end": (Inventory, "audit", "after", always),
 }

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from attrs import define, field, fields
+from attrs import define, field
 
 from facturaonline_async._core.once.create import poll_until
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
-from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
+from facturaonline_async.empresas._models import Empresa, NuevaEmpresa
 from facturaonline_async.empresas._service import EmpresaService, desired_empresa, get_with_keys
 from facturaonline_async.empresas._validation import assess_empresa, check_sellos
 from facturaonline_async.errors import (
@@ -23,6 +23,7 @@ from facturaonline_async.errors import (
     SharedUnavailableError,
     UnreadableAnswerError,
 )
+from facturaonline_async.provision._engine.comparison import Action, changes_of, choose_action, compare
 from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
@@ -102,13 +103,18 @@ class EmpresaSteps:
         if step.state is not StepState.PLANNED:
             return
         uids = self.inventory.uids(step.rfc)
+        action = choose_action(uids, progress.row.existing or self.existing)
         if self.is_refused:
             step.state = StepState.PLANNED
             step.reason = message("run.sent_and_keys_refused" if step.sends else "run.not_tried_keys_refused")
-        elif len(uids) > 1:
+        elif action is Action.CONFLICT:
             step.state, step.reason = StepState.CONFLICT, several_companies(uids)
-        elif uids:
-            await self._adopt_or_update(progress, uids[0])
+        elif action is Action.REFUSE:
+            step.state, step.reason = StepState.FAILED, message("run.company_exists", uid=uids[0])
+        elif action is Action.UPDATE:
+            await self._update(progress, uids[0])
+        elif action is Action.ADOPT:
+            await self._adopt(progress, uids[0])
         else:
             nueva = await self._load_validated(progress)
             step.digest = self.recorder.empresa_digest(nueva)
@@ -135,22 +141,26 @@ class EmpresaSteps:
         step.reason = describe(error)
         await self.recorder.save(step)
 
-    async def _adopt_or_update(self, progress: RowProgress, uid: str) -> None:
-        """Adopt, update or refuse a company that exists, as the plan says."""
-        step, existing = progress.empresa, progress.row.existing or self.existing
-        if existing == "fail":
-            step.state, step.reason = StepState.FAILED, message("run.company_exists", uid=uid)
-            return
-        nueva = await (self._load_validated(progress) if existing == "update" else self._load_for_digest(progress))
+    async def _update(self, progress: RowProgress, uid: str) -> None:
+        """Change a company that exists to the plan's data, if something may differ."""
+        step = progress.empresa
+        nueva = await self._load_validated(progress)
+        step.digest = self.recorder.empresa_digest(nueva)
+        # Read first: the uid must be this company's.
+        empresa = await self._read_own(uid, step.rfc, progress.started)
+        progress.own = self.client.for_empresa(empresa)
+        cambios, how = changes_of(nueva), Origin.ADOPTED
+        if compare(cambios, empresa).is_needed:
+            await self._empresas.update(uid, cambios, validate=False)
+            how = Origin.UPDATED
+        step.state, step.origin, step.uid, step.reason = StepState.DONE, how, uid, ""
+
+    async def _adopt(self, progress: RowProgress, uid: str) -> None:
+        """Adopt a company that exists."""
+        step, nueva = progress.empresa, await self._load_for_digest(progress)
         if nueva is not None:
             step.digest = self.recorder.empresa_digest(nueva)
-        if nueva is not None and existing == "update":
-            progress.own = await self._connect_own(
-                uid, step.rfc, progress.started
-            )  # first: verify that the uid is this company's
-            await self._empresas.update(uid, _changes(nueva), validate=False)
-        how = Origin.UPDATED if existing == "update" else Origin.ADOPTED
-        step.state, step.origin, step.uid, step.reason = StepState.DONE, how, uid, ""
+        step.state, step.origin, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, uid, ""
 
     async def _load_for_digest(self, progress: RowProgress) -> NuevaEmpresa | None:
         """Load the data for the journal's digest, or None if they cannot be loaded.
@@ -261,7 +271,11 @@ class EmpresaSteps:
         return step.state is StepState.DONE
 
     async def _connect_own(self, uid: str, rfc: str, on_start: Callable[[], None] | None = None) -> FacturaOnline:
-        """Poll the company until it is readable, and return a client with its own keys.
+        """Return a client with a company's own keys; see `_read_own`."""
+        return self.client.for_empresa(await self._read_own(uid, rfc, on_start))
+
+    async def _read_own(self, uid: str, rfc: str, on_start: Callable[[], None] | None = None) -> Empresa:
+        """Poll the company until it is readable, and return it with its own keys.
 
         Args:
             uid: the company's uid.
@@ -280,14 +294,4 @@ class EmpresaSteps:
 
         read = partial(get_with_keys, self._empresas, uid, rfc=rfc, on_start=on_start)
         away = (SharedUnavailableError,)
-        return self.client.for_empresa(await poll_until(engine_of(self.client), read, problem=problem, raising=away))
-
-
-def _changes(nueva: NuevaEmpresa) -> CambiosEmpresa:
-    """Return the plan's data of a company as changes.
-
-    Attributes that are empty in the plan are not changed.
-    """
-    names = {each.name for each in fields(CambiosEmpresa)}
-    given = {each.name: getattr(nueva, each.name) for each in fields(NuevaEmpresa) if each.name in names}
-    return CambiosEmpresa(**{name: value for name, value in given.items() if value not in {"", None}})
+        return await poll_until(engine_of(self.client), read, problem=problem, raising=away)

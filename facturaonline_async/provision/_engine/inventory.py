@@ -86,6 +86,7 @@ class Inventory:
         empresas: service with the main keys.
         account: fingerprint of the main keys.
         existing: uids of the plan's companies that existed when the run began, by RFC.
+        main: RFC and name of the main company when the run began; None if the API does not show it.
         done: uids of the plan's companies that exist now, by RFC.
         key_marks: hashes of the API keys that the run uses, by RFC; the final list must show the same keys.
         shows_at: moment of the wall clock, in seconds, when lists must show all created companies; 0 if there are none.
@@ -95,6 +96,7 @@ class Inventory:
     empresas: EmpresaService
     account: str
     existing: dict[str, tuple[str, ...]] = field(factory=dict, init=False)
+    main: tuple[str, str] | None = field(default=None, init=False)
     done: dict[str, str] = field(factory=dict, init=False)
     key_marks: dict[str, int] = field(factory=dict, init=False)
     shows_at: float = field(default=0.0, init=False)
@@ -129,6 +131,7 @@ class Inventory:
             finally:
                 del reading  # breaks the cycle between the error and this frame
         self.existing = existing
+        self.main = None if main is None else (main.rfc, main.razon_social)
         # Lists may omit the main company; it must not be created again.
         if main is not None and (rfc := normalize_rfc(main.rfc)) in rfcs and main.uid not in self.uids(rfc):
             self.existing[rfc] = (*self.uids(rfc), main.uid)

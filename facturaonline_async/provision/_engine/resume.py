@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final
 
@@ -21,13 +21,13 @@ from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.row_progress import RowProgress, outcome, state
 from facturaonline_async.provision._journal.digests import changed_since
-from facturaonline_async.provision._journal.protocol import Journal
+from facturaonline_async.provision._journal.protocol import Journal, ReadableJournal
 from facturaonline_async.provision._plan.file_rows import FileRow
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, PlanSerie
 from facturaonline_async.provision._report import RunReport
 from facturaonline_async.provision._steps import EMPRESAS, SERIES, Step, split_key
 
-__all__ = ["Resumed", "begin", "restore"]
+__all__ = ["PlanDiff", "Resumed", "begin", "compare", "read_baseline", "restore", "restore_open_companies"]
 
 _Baseline = tuple[str, str, str, str]
 
@@ -78,19 +78,40 @@ async def begin(
         JournalError: the journal could not be written.
 
     """
-    comparison = _PlanDiff(journal, inventory, report, settle)
     if not await journal.is_empty():
-        rows = iter(plan)
-        while some := list(islice(rows, _ROWS)):
-            await comparison.compare(some)
-        await comparison.find_removed()
-        await comparison.commit()
-        return comparison.resumed
+        difference = PlanDiff(journal, inventory, report, settle)
+        await compare(difference, plan)
+        await difference.commit(journal)
+        return difference.resumed
     await journal.adjust(
         add=(step for row in plan for step in RowProgress.of(row, normalize_rfc(row.rfc)).steps),
         baseline=_baseline(inventory, inventory.existing),
     )
     return None
+
+
+async def compare(
+    difference: PlanDiff, plan: Iterable[PlanRow], on_open: Callable[[RowProgress], Awaitable[None]] | None = None
+) -> None:
+    """Compare a plan with a journal that holds one.
+
+    Args:
+        difference: collects what differs.
+        plan: rows of the plan.
+        on_open: called with each row that earlier runs began and did not finish, with its steps.
+
+    Raises:
+        PlanError: a row that was sent, or may have been sent, has changed or was removed from the plan.
+        JournalError: the journal could not be read.
+
+    """
+    rows = iter(plan)
+    while some := list(islice(rows, _ROWS)):
+        for progress in await difference.compare(some):
+            if on_open is not None:
+                await on_open(progress)
+    await difference.find_removed()
+    difference.check()
 
 
 async def restore_open_companies(
@@ -131,6 +152,17 @@ async def restore(journal: Journal, progress: RowProgress, resumed: Resumed) -> 
     progress.is_restored = True
     if any(step.state is not StepState.PLANNED for step in progress.steps):
         resumed.open.count(outcome(progress), -1)
+    await read_baseline(journal, progress)
+
+
+async def read_baseline(journal: ReadableJournal, progress: RowProgress) -> None:
+    """Load the baseline of a row's series, if one of them may have been sent.
+
+    Args:
+        journal: the journal.
+        progress: the row, with its steps.
+
+    """
     if any(not step.may_change for step in progress.series):
         progress.baseline = {}
         for _, kind, natural_key, uid in await journal.baseline(progress.empresa.rfc):
@@ -146,10 +178,19 @@ def _baseline(inventory: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]
 
 
 @define
-class _PlanDiff:
-    """Difference between plan and journal: changes to write, and changes to refuse."""
+class PlanDiff:
+    """Difference between plan and journal: changes to write, and changes to refuse.
 
-    journal: Journal
+    Attributes:
+        journal: the journal; it is only read.
+        inventory: learns the companies that earlier runs finished.
+        report: counts the rows that earlier runs finished.
+        settle: seconds after which lists certainly show a create that took effect.
+        resumed: state that earlier runs left.
+
+    """
+
+    journal: ReadableJournal
     inventory: Inventory
     report: RunReport
     settle: float
@@ -161,14 +202,27 @@ class _PlanDiff:
     _unsent: set[str] = field(factory=set, init=False)  # RFCs whose company was never sent
     _problems: list[PlanProblem] = field(factory=list, init=False)
 
-    async def compare(self, rows: Sequence[PlanRow]) -> None:
-        """Compare some rows with their steps in the journal."""
+    @property
+    def has_same_steps(self) -> bool:
+        """Whether the plan has the companies and series of the journal, and no others."""
+        return not (self._add or self._drop)
+
+    async def compare(self, rows: Sequence[PlanRow]) -> list[RowProgress]:
+        """Compare some rows with their steps in the journal.
+
+        Args:
+            rows: rows of the plan.
+
+        Returns:
+            The rows that earlier runs began and did not finish.
+
+        """
         plan = {normalize_rfc(row.rfc): row for row in rows}
         self._seen.update(plan)
         journal = await self.journal.steps_of_rows(list(plan))
         changed = await self._changed_companies(plan, journal)
-        for rfc, row in plan.items():
-            self._compare_row(row, rfc, journal.get(rfc, ()), changed.get(rfc, ()))
+        found = [self._compare_row(row, rfc, journal.get(rfc, ()), changed.get(rfc, ())) for rfc, row in plan.items()]
+        return [progress for progress in found if progress is not None]
 
     async def _changed_companies(
         self, plan: Mapping[str, PlanRow], journal: Mapping[str, Sequence[Step]]
@@ -205,8 +259,12 @@ class _PlanDiff:
         except Exception:  # noqa: BLE001  # a finished company's data are not sent again
             return []
 
-    def _compare_row(self, row: PlanRow, rfc: str, journal: Iterable[Step], changed: Sequence[str]) -> None:
+    def _compare_row(
+        self, row: PlanRow, rfc: str, journal: Iterable[Step], changed: Sequence[str]
+    ) -> RowProgress | None:
         """Compare one row with its steps in the journal.
+
+        Return its progress if earlier runs began it and did not finish it.
 
         Args:
             row: the plan's row.
@@ -232,14 +290,16 @@ class _PlanDiff:
         is_audited = not (self.report.has_audit and any(step.is_unaudited for step in recorded if not step.is_empresa))
         if len(recorded) == len(steps) and all(step.is_verified for step in recorded) and is_audited:
             self._close_row(recorded)
-            return
+            return None
         progress = RowProgress.of(row, rfc)
         self._add += [new for new, step in zip(progress.steps, steps, strict=True) if step is None]
-        if any(step.state is not StepState.PLANNED for step in recorded):
-            progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))
-            for step in recorded:
-                step.is_earlier = step.state is StepState.DONE
-            self.resumed.open.count(outcome(progress))
+        if not any(step.state is not StepState.PLANNED for step in recorded):
+            return None
+        progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))
+        for step in recorded:
+            step.is_earlier = step.state is StepState.DONE
+        self.resumed.open.count(outcome(progress))
+        return progress
 
     def _change(self, step: Step, wanted: PlanSerie | None, changed: Sequence[str]) -> Message | None:
         """Return how a step that was sent differs from the plan, or None.
@@ -322,17 +382,27 @@ class _PlanDiff:
                     self._drop_company(rfc, steps)
                 self._seen.update(removed)
 
-    async def commit(self) -> None:
-        """Write all changes in one transaction, or refuse the plan.
+    def check(self) -> None:
+        """Refuse a plan whose changes are too late.
 
         Raises:
             PlanError: the plan changed or removed rows that were sent, or may have been.
-            JournalError: the journal could not be written.
 
         """
         if self._problems:
             raise PlanError.of(self._problems)
-        await self.journal.adjust(
+
+    async def commit(self, journal: Journal) -> None:
+        """Write all changes in one transaction.
+
+        Args:
+            journal: the open journal.
+
+        Raises:
+            JournalError: the journal could not be written.
+
+        """
+        await journal.adjust(
             add=self._add,
             save=self._save,
             drop=self._drop,

@@ -27,7 +27,7 @@ from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import Serie, by_key
 from facturaonline_async.series._service import desired_serie
 
-__all__ = ["SerieSteps", "digest", "several_series"]
+__all__ = ["SerieSteps", "apply_list", "digest", "several_series"]
 
 _CONCURRENCY: Final = 8
 _Listed = Mapping[tuple[str, str], Sequence[Serie]]
@@ -95,7 +95,7 @@ class SerieSteps:
         changed = []
         for wanted, step in pairs:
             is_revisited = progress.is_new and step.state is StepState.CONFLICT  # a person may have resolved it
-            if _apply_list(
+            if apply_list(
                 step,
                 listed.get(step.serie_key, ()),
                 progress.baseline or {},
@@ -202,7 +202,7 @@ class SerieSteps:
                         [str(serie.uid) for serie in seen if str(serie.uid) not in baseline.get(step.serie_key, ())],
                     )
                 elif step.state is StepState.UNKNOWN:  # the same list may show it
-                    _apply_list(step, seen, baseline, is_due=False)
+                    apply_list(step, seen, baseline, is_due=False)
             for step in without_uid.values():
                 if step.uid is None and step.state is StepState.DONE:
                     return None
@@ -235,10 +235,18 @@ def _assign_uid(step: Step, uids: Sequence[str]) -> None:
         step.state, step.reason = StepState.CONFLICT, several_series(uids)
 
 
-def _apply_list(
+def apply_list(
     step: Step, listed: Sequence[Serie], baseline: Mapping[tuple[str, str], Sequence[str]], *, is_due: bool
 ) -> bool:
-    """Update a serie from a list; return whether the step changed."""
+    """Update a serie from a list; return whether the step changed.
+
+    Args:
+        step: the serie.
+        listed: series with its key.
+        baseline: uids of the series that existed before the first create, by key.
+        is_due: whether lists certainly show every serie whose create has an unknown outcome.
+
+    """
     was = step.state, step.uid, step.reason, step.due
     uids = [str(serie.uid) for serie in listed]
     if step.state in {StepState.UNKNOWN, StepState.UNRESOLVED} or (step.state is StepState.CONFLICT and is_due):

@@ -16,7 +16,7 @@ from attrs import fields
 
 from facturaonline_async._secrets import Secret
 from facturaonline_async.empresas._models import CorreoSmtp, NuevaEmpresa
-from facturaonline_async.provision._journal.protocol import Journal
+from facturaonline_async.provision._journal.protocol import ReadableJournal
 from facturaonline_async.sello import Sello
 
 __all__ = ["changed_columns", "changed_since", "empresa_digest", "payload"]
@@ -30,7 +30,7 @@ _TAG: Final = 2
 """Bytes for the name of an attribute, and as many for its value."""
 
 
-def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
+def empresa_digest(journal: ReadableJournal, nueva: NuevaEmpresa) -> bytes:
     """Return the digest of a company's data.
 
     Args:
@@ -48,7 +48,7 @@ def empresa_digest(journal: Journal, nueva: NuevaEmpresa) -> bytes:
     return journal.digest(b"".join(members)) + b"".join(tags)
 
 
-def changed_since(journal: Journal, digest: bytes, nueva: NuevaEmpresa) -> list[str]:
+def changed_since(journal: ReadableJournal, digest: bytes, nueva: NuevaEmpresa) -> list[str]:
     """Return the columns of a plan that have changed since a digest was made.
 
     It compares the hash of all data. Only if that differs, it makes those of the attributes, to name the columns.

@@ -8,10 +8,68 @@ from typing import Protocol
 
 from facturaonline_async.provision._steps import Step
 
-__all__ = ["Journal", "JournalStore"]
+__all__ = ["Journal", "JournalStore", "ReadableJournal"]
 
 
-class Journal(Protocol):
+class ReadableJournal(Protocol):
+    """What a comparison of a plan with a journal reads.
+
+    Each method may raise `JournalError`.
+    """
+
+    def digest(self, payload: bytes) -> bytes:
+        """Return the hash of a payload with the journal's own salt: 16 bytes.
+
+        Args:
+            payload: Any bytes.
+
+        """
+        ...
+
+    async def is_empty(self) -> bool:
+        """Return whether the journal holds no plan yet."""
+        ...
+
+    async def steps_of_rows(self, rfcs: Sequence[str]) -> dict[str, list[Step]]:
+        """Return the steps of several companies and their series, by RFC.
+
+        The steps of a company are in the plan's order.
+
+        Args:
+            rfcs: RFCs of the companies, at most a thousand. One without steps is missing from the result.
+
+        """
+        ...
+
+    async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
+        """Return the baseline of one company and its series, or of all companies.
+
+        Args:
+            rfc: RFC of the company; None: all companies, without their series.
+
+        Returns:
+            `Step.primary_key` and uid of each.
+
+        """
+        ...
+
+    async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
+        """Return the RFCs of a page of steps in the plan's order.
+
+        An RFC may be on two pages.
+
+        Args:
+            after: Cursor of the page; 0: the first one.
+            limit: Maximum number of steps on the page.
+
+        Returns:
+            The RFCs, and the cursor of the next page; 0: there is none.
+
+        """
+        ...
+
+
+class Journal(ReadableJournal, Protocol):
     """Open journal of a run: a durable record of each step.
 
     One run at a time uses a journal. What a method wrote, or `save` confirmed, is there after a crash. Jobs take effect
@@ -39,15 +97,6 @@ class Journal(Protocol):
         """Seconds of silence after which another process may take the journal over.
 
         A create must not begin long after its intent was recorded, then. None: no process takes it over.
-        """
-        ...
-
-    def digest(self, payload: bytes) -> bytes:
-        """Return the hash of a payload with the journal's own salt: 16 bytes.
-
-        Args:
-            payload: Any bytes.
-
         """
         ...
 
@@ -95,22 +144,6 @@ class Journal(Protocol):
         """
         ...
 
-    async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
-        """Return the baseline of one company and its series, or of all companies.
-
-        Args:
-            rfc: RFC of the company; None: all companies, without their series.
-
-        Returns:
-            `Step.primary_key` and uid of each.
-
-        """
-        ...
-
-    async def is_empty(self) -> bool:
-        """Return whether the journal holds no plan yet."""
-        ...
-
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order.
 
@@ -120,34 +153,8 @@ class Journal(Protocol):
         """
         ...
 
-    async def steps_of_rows(self, rfcs: Sequence[str]) -> dict[str, list[Step]]:
-        """Return the steps of several companies and their series, by RFC.
-
-        The steps of a company are in the plan's order.
-
-        Args:
-            rfcs: RFCs of the companies, at most a thousand. One without steps is missing from the result.
-
-        """
-        ...
-
     async def open_companies(self) -> list[Step]:
         """Return the steps of companies whose create may have been done."""
-        ...
-
-    async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
-        """Return the RFCs of a page of steps in the plan's order.
-
-        An RFC may be on two pages.
-
-        Args:
-            after: Cursor of the page; 0: the first one.
-            limit: Maximum number of steps on the page.
-
-        Returns:
-            The RFCs, and the cursor of the next page; 0: there is none.
-
-        """
         ...
 
     async def end_audit(self) -> None:

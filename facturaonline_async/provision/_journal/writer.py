@@ -72,7 +72,16 @@ from facturaonline_async.provision._journal.salted import salted_hash
 from facturaonline_async.provision._journal.schema import LATEST
 from facturaonline_async.provision._steps import Step, split_key
 
-__all__ = ["COLUMNS", "SqliteJournal", "SqliteJournalStore", "read_step"]
+__all__ = [
+    "COLUMNS",
+    "SqliteJournal",
+    "SqliteJournalStore",
+    "read_step",
+    "select_baseline",
+    "select_is_empty",
+    "select_owners",
+    "select_steps_of_rows",
+]
 
 T = TypeVar("T")
 
@@ -311,7 +320,7 @@ class SqliteJournal:
 
     async def is_empty(self) -> bool:
         """Return whether the journal holds no plan yet."""
-        return await self._submit(lambda cursor: not cursor.execute("SELECT 1 FROM steps LIMIT 1").fetchall())
+        return await self._submit(select_is_empty)
 
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order."""
@@ -324,16 +333,7 @@ class SqliteJournal:
             rfcs: the companies' RFCs, at most some hundred. An RFC without steps is missing from the result.
 
         """
-        where = f"WHERE owner IN ({', '.join('?' * len(rfcs))}) ORDER BY rowid"
-
-        def execute(cursor: sqlite3.Cursor) -> dict[str, list[Step]]:
-            """Select the steps, and group them by company."""
-            found: dict[str, list[Step]] = {}
-            for step in _read_steps(cursor, where, rfcs):
-                found.setdefault(step.owner, []).append(step)
-            return found
-
-        return await self._submit(execute)
+        return await self._submit(lambda cursor: select_steps_of_rows(cursor, rfcs))
 
     async def open_companies(self) -> list[Step]:
         """Return the steps of companies whose create may have been done."""
@@ -386,30 +386,41 @@ class SqliteJournal:
 
     async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
         """Return the baseline of one company and its series, or of all companies."""
-        where, values = ("kind = 'empresas'", ()) if rfc is None else ("owner = ?", (rfc,))
-
-        def execute(cursor: sqlite3.Cursor) -> list[tuple[str, str, str, str]]:
-            """Select the rows of the baseline."""
-            return cursor.execute(
-                f"SELECT owner, kind, natural_key, uid FROM baseline WHERE {where}",  # noqa: S608
-                values,
-            ).fetchall()
-
-        return await self._submit(execute)
+        return await self._submit(lambda cursor: select_baseline(cursor, rfc))
 
     async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
         """Return the RFCs of a page of steps, and the cursor of the next page.
 
         The RFCs are in the plan's order; the cursor is 0 after the last page.
         """
-        statement = "SELECT owner, rowid FROM steps WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        return await self._submit(lambda cursor: select_owners(cursor, after, limit))
 
-        def execute(cursor: sqlite3.Cursor) -> tuple[list[str], int]:
-            """Select the companies of a page of steps."""
-            rows = cursor.execute(statement, (after, limit)).fetchall()
-            return list(dict.fromkeys(owner for owner, _ in rows)), rows[-1][1] if len(rows) == limit else 0
 
-        return await self._submit(execute)
+def select_is_empty(cursor: sqlite3.Cursor) -> bool:
+    """Return whether the journal holds no plan yet."""
+    return not cursor.execute("SELECT 1 FROM steps LIMIT 1").fetchall()
+
+
+def select_steps_of_rows(cursor: sqlite3.Cursor, rfcs: Sequence[str]) -> dict[str, list[Step]]:
+    """Return the steps of several companies; see `SqliteJournal.steps_of_rows`."""
+    found: dict[str, list[Step]] = {}
+    for step in _read_steps(cursor, f"WHERE owner IN ({', '.join('?' * len(rfcs))}) ORDER BY rowid", rfcs):
+        found.setdefault(step.owner, []).append(step)
+    return found
+
+
+def select_baseline(cursor: sqlite3.Cursor, rfc: str | None) -> list[tuple[str, str, str, str]]:
+    """Return the baseline of one company and its series, or of all companies."""
+    where, values = ("kind = 'empresas'", ()) if rfc is None else ("owner = ?", (rfc,))
+    statement = f"SELECT owner, kind, natural_key, uid FROM baseline WHERE {where}"  # noqa: S608
+    return cursor.execute(statement, values).fetchall()
+
+
+def select_owners(cursor: sqlite3.Cursor, after: int, limit: int) -> tuple[list[str], int]:
+    """Return the companies of a page of steps; see `SqliteJournal.owners`."""
+    statement = "SELECT owner, rowid FROM steps WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    rows = cursor.execute(statement, (after, limit)).fetchall()
+    return list(dict.fromkeys(owner for owner, _ in rows)), rows[-1][1] if len(rows) == limit else 0
 
 
 def _replace_baseline(
