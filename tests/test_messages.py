@@ -35,7 +35,10 @@ ELSEWHERE = {
 
 #: Starts of codes that are made from another name: "remedy.expired" of the finding "expired", "findings.file_is_key" of
 #: the `FileKind` "key".
-COMPOSED = ("remedy.", "findings.file_is_", "cli.state_", "cli.kind_", "plan.kind_", "plan.read_")
+COMPOSED = (
+    *("remedy.", "findings.file_is_", "plan.kind_", "plan.read_"),
+    *("cli.state_", "cli.kind_", "cli.action_", "cli.environment_"),
+)
 
 #: Errors that the library catches itself, and errors of Python that only a mistake in this package raises or whose
 #: wording is Python's own.

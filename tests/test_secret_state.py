@@ -95,6 +95,7 @@ VALUES: dict[type, list[Any]] = {
 WITHOUT = {
     *(AttemptEvent, HoldEvent, SessionStats, Rate, RetryPolicy, Serie, PlanSerie, bulk.Outcome),
     *(provision.PlanProblem, provision.RunReport, provision.RowCheck, provision.RowOutcome, provision.SerieOutcome),
+    *(provision.Preview, provision.PreviewRow, provision.PreviewSerie, provision.AttributeChange),
     *(provision.ProgressSnapshot, provision.Reason, provision.Throughput),
     *(provision.Step, provision.StepEvent, sello.Certificado, sello.Finding, sello.CheckReport),
 }

@@ -203,7 +203,7 @@ def confirm(yes: bool, question: Message | None = None, *, declined: Message | N
     if question is None:
         return
     try:
-        sys.stderr.write(f"{printable(question)} [y/N] ")
+        sys.stderr.write(f"{printable(question)} {message('cli.yes_or_no')} ")
         sys.stderr.flush()
         answer = sys.stdin.readline()
     except KeyboardInterrupt:

@@ -8,8 +8,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,13 +20,14 @@ from rich.console import Console
 from facturaonline_async._cli import interruption, output, progress
 from facturaonline_async._cli.client_command import check_environment
 from facturaonline_async._cli.command_groups import single_command
-from facturaonline_async._cli.database import DatabaseUrl, open_shared
+from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.journals import find_journal, run_in_database
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
+from facturaonline_async._cli.preview import look_and_ask, print_moved
+from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._messages import message
-from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -42,14 +42,12 @@ from facturaonline_async.provision import (
     State,
     validate,
 )
-from facturaonline_async.provision._journal.completeness import side_file
 from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.reader import open_to_read, read_created
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
-    from facturaonline_async.postgres import Postgres
-    from facturaonline_async.provision import JournalStore, Run
+    from facturaonline_async.provision import Preview, Run
     from facturaonline_async.provision._journal.progress import JournalReader
 
 __all__ = ["app", "check", "command"]
@@ -162,6 +160,9 @@ def command(
         bool,
         typer.Option("--any-tipo", help="Accept a tipo_documento that looks misspelt (such as facturas)."),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Begin without a question, for scripts. Needed in production by a script.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the plan, and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and no progress.")] = False,
 ) -> None:
@@ -173,6 +174,11 @@ def command(
 
     At the end, the run waits for the settle time (150 s after the last create) and lists the created rows once more, to
     find duplicates. --no-audit skips that.
+
+    First the command reads the account and shows what it would do, on which host, and whether that is production; then
+    it asks. It does not ask with --emulator or --yes, for a plan that --journal has already, or if there is nothing to
+    do. Without a terminal it needs --yes in production, and begins at once elsewhere. "facturaonline plan preview"
+    shows the same, and changes nothing.
 
     With a database, all processes that have it keep the rates together and create nothing twice; the run says where it
     is. With --journal pg:RUN any machine can resume the run.
@@ -220,15 +226,15 @@ def command(
         base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
     )
     config = _limited(config, rate, timeout)
+    target = RunTarget(
+        config=config, use_emulator=use_emulator, journal=file, run_name=run, database=database, as_json=as_json
+    )
     job = _Job(
         plan=read,
-        config=config,
-        use_emulator=use_emulator,
+        target=target,
         as_json=as_json,
         keys_out=keys_out,
-        journal=file,
-        run_name=run,
-        database=database,
+        preview=look_and_ask(target, read, existing, yes=yes),
         options={
             "concurrency": concurrency,
             "settle": _EMULATOR_SETTLE if settle is None and use_emulator else settle,
@@ -389,15 +395,11 @@ class _Job:
     """One run of the command."""
 
     plan: Plan
-    config: Config
-    use_emulator: bool
+    target: RunTarget
     as_json: bool
     keys_out: Path | None
-    journal: Path | None
-    run_name: str | None
-    database: Secret | None
     options: dict[str, Any]
-    address: str | None = attrs.field(default=None, init=False)
+    preview: Preview | None = None
     rows: list[RowOutcome] = attrs.field(factory=list, init=False)
     warnings: list[PlanProblem] = attrs.field(factory=list, init=False)
 
@@ -410,11 +412,14 @@ class _Job:
             keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
             try:
                 async with (
-                    self._shared() as pg,
-                    self._client(pg) as client,
-                    provision(client, self.plan, journal=self._journal(pg), **self.options) as run,
+                    self.target.open_shared() as pg,
+                    self.target.open_client(pg) as client,
+                    provision(client, self.plan, journal=self.target.find_journal(pg), **self.options) as run,
                 ):
                     report = run.report
+                    if self.preview is not None:
+                        print_moved(self.preview, run)
+                        self.preview = None  # it has a list of companies
                     if run.caution:
                         sys.stderr.write(f"{message('cli.warning', text=printable(run.caution))}\n")
                     with interruption.interruptible(run.stop) as interrupt:
@@ -435,49 +440,15 @@ class _Job:
             raise asyncio.CancelledError
         return report
 
-    @asynccontextmanager
-    async def _shared(self) -> AsyncIterator[Postgres | None]:
-        """Open the database of the run, if it has one, and say where it is."""
-        if self.use_emulator:  # no other process has it
-            yield None
-            return
-        async with open_shared(self.database, is_needed=self.run_name is not None) as pg:
-            if pg is not None:
-                self.address = pg.address
-                if not self.as_json:
-                    text = message("cli.shared", address=pg.address)
-                    if self.run_name is not None:
-                        text = message("cli.shared_with_journal", address=pg.address, run=self.run_name)
-                    sys.stderr.write(f"{printable(text)}\n")
-            yield pg
-
-    @asynccontextmanager
-    async def _client(self, shared: Postgres | None) -> AsyncIterator[FacturaOnline]:
-        from facturaonline_async.client import connect  # noqa: PLC0415  # imports aiohttp
-
-        if not self.use_emulator:
-            async with connect(config=self.config, shared=shared) as client:
-                yield client
-            return
-        from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
-
-        state_file = None if self.journal is None else _state_file(self.journal)
-        async with (
-            Emulator(log_limit=0, state_file=state_file) as emulator,
-            connect(emulator.credentials, base_url=emulator.base_url, config=self.config) as client,
-        ):
-            yield client
-
-    def _journal(self, pg: Postgres | None) -> Path | JournalStore | None:
-        return self.journal if pg is None or self.run_name is None else pg.journal(self.run_name)
-
     async def _add_missing_keys(self, keys: KeysFile, client: FacturaOnline) -> None:
         """Add the keys of companies that earlier runs created but did not write."""
         from facturaonline_async import bulk  # noqa: PLC0415  # imports aiohttp
 
-        if self.journal is None and self.run_name is None:
+        target = self.target
+        if target.journal is None and target.run_name is None:
             return
-        journal = find_journal(self.journal, self.run_name, None if self.run_name is None else self.database)
+        database = None if target.run_name is None else target.database
+        journal = find_journal(target.journal, target.run_name, database)
         created = await asyncio.to_thread(_read_created, journal)
         left = [(rfc, uid) for rfc, uid in created if rfc not in keys.rfcs]
         for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):
@@ -506,7 +477,7 @@ class _Job:
             {
                 "complete": report.is_complete,
                 "interrupted": interrupted,
-                "database": self.address,
+                "database": self.target.address,
                 "seconds": round(report.seconds, 3),
                 "empresas": _counts(report.planned_empresas, report.empresas, report.earlier_empresas),
                 "series": _counts(report.planned_series, report.series, report.earlier_series),
@@ -525,23 +496,6 @@ def _read_created(journal: Path | JournalReader) -> list[tuple[str, str]]:
             return list(read_created(connection))
     with journal.open_snapshot() as (_, connection):
         return list(read_created(connection))
-
-
-def _state_file(journal: Path) -> Path:
-    """Return the file with the emulator's state of this journal.
-
-    Raises:
-        InvalidInputError: an earlier run of the journal did not use the emulator.
-
-    """
-    journal = journal.resolve()
-    file = side_file(journal, ".emulator")
-    if not file.exists() and journal.exists() and journal.stat().st_size:
-        raise InvalidInputError(
-            message("cli.journal_without_emulator", journal=printable_path(journal), file=printable(file.name)),
-            field="journal",
-        )
-    return file
 
 
 def _row(outcome: RowOutcome) -> dict[str, Any]:

@@ -229,6 +229,46 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.many_notices": "rows {rows} and {count} more, {column}: {reason}",
     "cli.many_warnings": "{count} x, such as {example}",
     "cli.warning": "warning: {text}",
+    # The preview of a run.
+    "cli.environment_production": "PRODUCTION",
+    "cli.environment_sandbox": "SANDBOX",
+    "cli.environment_local": "LOCAL",
+    "cli.environment_unknown": "UNKNOWN HOST",
+    "cli.environment_emulator": "EMULATOR",
+    "cli.preview_reading": "reading the account",
+    "cli.preview_account": "account: {rfc} {razon_social}",
+    "cli.preview_no_account": "account: the API does not show it",
+    "cli.action_create": "To create: {what}",
+    "cli.action_update": "To change: {what}",
+    "cli.action_complete": "Exist, and not all of their series: {what}",
+    "cli.action_unknown": "Sent by an earlier run without an answer, and looked for first: {what}",
+    "cli.action_conflict": "Exist several times, so that a person must decide: {what}",
+    "cli.action_refuse": "Exist already, which --existing fail refuses: {what}",
+    "cli.action_unreadable": "Exist, but could not be read: {what}",
+    "cli.action_adopt": "Exist, and stay as they are: {what}",
+    "cli.action_done": "Done by an earlier run: {what}",
+    "cli.preview_row": "row {row}, {rfc}: {text}",
+    "cli.preview_row_with_series": "row {row}, {rfc}, new series: {series}",
+    "cli.preview_rows_left_out": Plural("and {count} row more", "and {count} rows more"),
+    "cli.preview_empty": "(empty)",
+    "cli.preview_not_comparable": "sent without a comparison, because the API does not show them: {names}",
+    "cli.preview_summary": "In all: {empresas} and {series} to create.",
+    "cli.preview_summary_with_changes": "In all: {empresas} and {series} to create, {updated} to change.",
+    "cli.preview_settled": "Nothing to do: everything in the plan exists.",
+    "cli.preview_question": "Carry this out in {environment} ({host})?",
+    "cli.preview_without_terminal": (
+        "There is no terminal for the question, and this is {environment} ({host}). See what would be done with "
+        "facturaonline plan preview, then give --yes."
+    ),
+    "cli.preview_appeared": Plural(
+        "{count} company of the plan has appeared since the preview: {rfcs}",
+        "{count} companies of the plan have appeared since the preview: {rfcs}",
+    ),
+    "cli.preview_gone": Plural(
+        "{count} company of the plan has gone since the preview: {rfcs}",
+        "{count} companies of the plan have gone since the preview: {rfcs}",
+    ),
+    "cli.yes_or_no": "[y/N]",
     # The end of a run.
     "cli.audit_wait": (
         "All rows are done. In {seconds:.0f} s the command lists once more what it created, to find duplicates. Ctrl-C "

@@ -1,0 +1,381 @@
+"""The preview of a run: ``facturaonline plan preview``, and before ``provision``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from attrs import define, field
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn
+from rich.style import Style
+from rich.text import Text
+
+from facturaonline_async._base_url import environment_of
+from facturaonline_async._cli import interruption, output
+from facturaonline_async._cli.client_command import check_environment, confirm
+from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.journals import run_in_database
+from facturaonline_async._cli.run_target import RunTarget
+from facturaonline_async._core.redaction import redact
+from facturaonline_async._messages import Message, message
+from facturaonline_async._text import printable
+from facturaonline_async.config import Config
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision import Existing, Plan
+
+if TYPE_CHECKING:
+    from facturaonline_async.provision import Action, Preview, PreviewRow, Run
+    from facturaonline_async.provision._journal.view import JournalView
+
+__all__ = ["command", "look_and_ask", "print_moved", "print_preview"]
+
+_ROWS: Final = 5
+"""Rows that are shown of each kind, if the user gives no number."""
+
+_NAMED: Final = 5
+"""RFCs that a warning names."""
+
+_DIFFERS: Final = 4
+"""Exit code of --exit-code if something is to be done."""
+
+_SIGNS: Final = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "complete": ("+", "green"),
+    "unknown": ("?", "yellow"),
+    "conflict": ("!", "red"),
+    "refuse": ("!", "red"),
+    "unreadable": ("!", "red"),
+    "adopt": ("=", "dim"),
+    "done": ("=", "dim"),
+}
+"""Sign and style of each action, in the order in which they are shown."""
+
+_DANGER: Final = Style(bold=True, color="white", bgcolor="red")
+_STYLES: Final[dict[str, Style]] = {"production": _DANGER, "unknown": _DANGER}
+_COLUMNS: Final = {"csd": "cer/key/password", "fiel": "fielcer/fielkey/fielpassword"}
+"""Columns of a plan, by the attributes that have other names."""
+
+
+def command(
+    plan: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLAN",
+            help="CSV file, workbook (.xlsx, .ods) or TOML file with one row per company.",
+            show_default=False,
+        ),
+    ],
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help='Sheet of the workbook. Default: "Empresas", or else the only one with a header.',
+            show_default=False,
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Prefix of the API, as https://sandbox.facturaonline.com.mx/api; else FACTURAONLINE_BASE_URL.",
+        ),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|pg:RUN",
+            help="Journal of the run, which is only read: rows that are in it count as done.",
+            show_default=False,
+        ),
+    ] = None,
+    database: DatabaseUrl = None,
+    existing: Annotated[
+        Existing, typer.Option(help="Existing companies: keep them, change them to the values of the plan, or fail.")
+    ] = "adopt",
+    use_emulator: Annotated[
+        bool, typer.Option("--emulator", help="Use an emulator in this process, as provision --emulator does.")
+    ] = False,
+    any_tipo: Annotated[
+        bool, typer.Option("--any-tipo", help="Accept a tipo_documento that looks misspelt (such as facturas).")
+    ] = False,
+    rows: Annotated[int, typer.Option(min=0, help="How many rows of each kind are shown; --json shows all.")] = _ROWS,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 4 if there is something to do, and with 0 if not.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the preview as JSON.")] = False,
+) -> None:
+    """Show what "provision PLAN" would do, and send nothing but reads.
+
+    It reads the companies of the account, and of those that are in the plan the series; with --existing update, it
+    shows each attribute that would change. Attributes that reads do not show (certificates, passwords, códigos de
+    régimen, delegación, teléfono) cannot be compared; an update sends them.
+
+    Examples:
+      facturaonline plan preview plan.xlsx
+      facturaonline plan preview plan.xlsx --existing update --json
+      facturaonline plan preview plan.xlsx --exit-code || echo "something to do"
+    """
+    if use_emulator and base_url:
+        raise typer.BadParameter(message("cli.emulator_and_base_url"))
+    run = None if journal is None else run_in_database(journal)
+    if use_emulator and (database is not None or run is not None):
+        raise typer.BadParameter(message("cli.emulator_and_database"))
+    read = Plan.from_file(plan, any_tipo=any_tipo, sheet=sheet)
+    if not use_emulator:
+        check_environment(base_url, or_emulator=True)
+    target = RunTarget(
+        config=Config(base_url=base_url),
+        use_emulator=use_emulator,
+        journal=None if run is not None else journal,
+        run_name=run,
+        database=database,
+        as_json=as_json,
+    )
+    look = _Look(target, read, existing, limit=None if as_json else rows)
+    found = look.run()
+    assert found is not None  # noqa: S101  # it is skipped on request only
+    if as_json:
+        values = found.to_dict()
+        output.print_json_rows(values, "rows", map(_redacted, values.pop("rows")))
+    else:
+        print_preview(found, Console(highlight=False, markup=False, soft_wrap=True), use_emulator=use_emulator)
+    if exit_code and not found.is_settled:
+        raise typer.Exit(_DIFFERS)
+
+
+def look_and_ask(target: RunTarget, plan: Plan, existing: Existing, *, yes: bool) -> Preview | None:
+    """Show a person the preview of a run, and ask.
+
+    A machine without --yes may go on only where nothing is real. Nobody is asked for an emulator, or if the journal has
+    the plan already: then the run resumes what was confirmed before.
+
+    Args:
+        target: where the run takes place.
+        plan: the plan.
+        existing: what the run does with companies that exist.
+        yes: value of --yes.
+
+    Returns:
+        The preview that was shown, or None.
+
+    Raises:
+        InvalidInputError: there is no terminal, and the host is a production host, or an unknown one.
+        Exit: the answer is no, or Ctrl-C was pressed.
+
+    """
+    has_terminal = sys.stdin.isatty()
+    host = target.config.base_url or Config(base_url=os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
+    environment = environment_of(host)
+    is_asked = not (yes or target.use_emulator)
+    if not has_terminal and (not is_asked or environment in {"sandbox", "local"}):
+        return None
+    if target.as_json and not is_asked:
+        return None
+    look = _Look(target, plan, existing, limit=_ROWS, stops_if_known=not yes, is_offline=not has_terminal)
+    found = look.run()
+    if look.is_known:
+        return None
+    if found is None:
+        where = _environment_name(environment)
+        raise InvalidInputError(message("cli.preview_without_terminal", environment=where, host=host), field="yes")
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    print_preview(found, console, use_emulator=target.use_emulator)
+    if is_asked and not found.is_settled:
+        where = _environment_name(found.environment)
+        question = message("cli.preview_question", environment=where, host=found.base_url)
+        confirm(yes=False, question=question, declined=message("cli.nothing_created"))
+    return found
+
+
+@define
+class _Look:
+    """One look at the account.
+
+    Attributes:
+        target: where the run takes place.
+        plan: the plan.
+        existing: what the run does with companies that exist.
+        limit: maximum number of rows that are kept of each action; None: all.
+        stops_if_known: whether nothing is read from the API if the journal has this plan.
+        is_offline: whether only the journal is read.
+        is_known: whether `run` has found the plan in the journal, and `stops_if_known`.
+
+    """
+
+    target: RunTarget
+    plan: Plan
+    existing: Existing
+    limit: int | None
+    stops_if_known: bool = False
+    is_offline: bool = False
+    is_known: bool = field(default=False, init=False)
+
+    def run(self) -> Preview | None:
+        """Return the preview; None if the API was not read."""
+        interrupted = message("cli.interrupted").then(message("cli.nothing_changed"))
+        with self.target.open_snapshot() as snapshot:
+            return interruption.run(self._look(snapshot), interrupted=interrupted)
+
+    async def _look(self, snapshot: JournalView | None) -> Preview | None:
+        from facturaonline_async.client import engine_of  # noqa: PLC0415  # imports aiohttp
+        from facturaonline_async.provision._journal.view import open_view  # noqa: PLC0415  # as above
+        from facturaonline_async.provision._preview import Previewer  # noqa: PLC0415  # as above
+
+        target = self.target
+        async with target.open_shared() as pg, target.open_client(pg) as client:
+            previewer = Previewer(client, self.plan, self.existing)
+            host = engine_of(client).config.base_url or ""
+            account = client.credentials.fingerprint
+            with (
+                nullcontext(snapshot)
+                if target.journal is None
+                else open_view(target.journal, account=account, host=host)
+            ) as view:
+                is_same = await previewer.compare_journal(view)
+            self.is_known = is_same and self.stops_if_known
+            if self.is_known or self.is_offline:
+                return None
+            with _bar() as on_progress:
+                return await previewer.run(
+                    limit=self.limit, concurrency=target.config.concurrency, on_progress=on_progress
+                )
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of the companies that are read; it moves while the list is read."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(message("cli.preview_reading"), total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+# ── What is shown ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def print_preview(found: Preview, console: Console, *, use_emulator: bool = False) -> None:
+    """Print where a run would take place, and what it would do.
+
+    Args:
+        found: the preview.
+        console: where to print; it neither wraps nor marks up texts.
+        use_emulator: whether the host is an emulator in this process.
+
+    """
+    environment = message("cli.environment_emulator") if use_emulator else _environment_name(found.environment)
+    style = _STYLES.get(found.environment, Style(bold=True))
+    console.print(Text.assemble((f" {environment} ", style), f" {printable(found.base_url)}"))
+    console.print(_account(found))
+    groups = _by_action(found.rows)
+    for action, count in sorted(found.empresas.items(), key=lambda pair: [*_SIGNS, "not_tried"].index(pair[0].value)):
+        if count:
+            _print_group(console, action, count, groups.get(action, []), found)
+    console.print()
+    console.print(_summary(found))
+
+
+def _environment_name(environment: str) -> Message:
+    return message(f"cli.environment_{environment}")
+
+
+def _account(found: Preview) -> Message:
+    if not found.account_rfc:
+        return message("cli.preview_no_account")
+    name = printable(redact(found.account_name))
+    return message("cli.preview_account", rfc=printable(found.account_rfc), razon_social=name)
+
+
+def _by_action(rows: Iterable[PreviewRow]) -> dict[Action, list[PreviewRow]]:
+    groups: dict[Action, list[PreviewRow]] = {}
+    for row in rows:
+        groups.setdefault(row.action, []).append(row)
+    return groups
+
+
+def _print_group(console: Console, action: Action, count: int, rows: list[PreviewRow], found: Preview) -> None:
+    """Print how many companies have an action, and the first of them."""
+    sign, style = _SIGNS[action.value]
+    heading = message(f"cli.action_{action.value}", what=message("cli.count_empresas", count=count))
+    console.print()
+    console.print(Text.assemble((sign, style), f" {heading}"))
+    for row in rows:
+        for line in _lines(row):
+            console.print(f"    {printable(line)}")
+    if more := found.left_out.get(action, 0):
+        console.print(f"    {message('cli.preview_rows_left_out', count=more)}")
+
+
+def _lines(row: PreviewRow) -> Iterator[str]:
+    """Yield what is shown of a row: the first line names it."""
+    new = [f"{serie.letra}:{serie.tipo_documento}" for serie in row.series if serie.action.value == "create"]
+    place = message("cli.example_empresa", row=row.number, rfc=row.rfc)
+    if row.reason:
+        yield message("cli.preview_row", row=row.number, rfc=row.rfc, text=redact(row.reason))
+    elif new:
+        yield message("cli.preview_row_with_series", row=row.number, rfc=row.rfc, series=", ".join(new))
+    else:
+        yield place
+    for change in row.changes:
+        old = f"'{redact(change.old)}'" if change.old else message("cli.preview_empty")
+        yield f"    {change.name}: {old} → '{redact(change.new)}'"
+    if row.not_comparable:
+        names = ", ".join(_COLUMNS.get(name, name) for name in row.not_comparable)
+        yield f"    {message('cli.preview_not_comparable', names=names)}"
+    for serie in row.series:
+        if serie.reason:
+            key = f"{serie.letra}:{serie.tipo_documento}"
+            yield f"    {message('cli.failed_serie', serie=key, reason=redact(serie.reason))}"
+
+
+def _summary(found: Preview) -> Message:
+    if found.is_settled:
+        return message("cli.preview_settled")
+    of_empresas, of_series = (
+        {action.value: count for action, count in each.items()} for each in (found.empresas, found.series)
+    )
+    empresas = message("cli.count_empresas", count=of_empresas["create"])
+    series = message("cli.count_series", count=of_series["create"])
+    if not of_empresas["update"]:
+        return message("cli.preview_summary", empresas=empresas, series=series)
+    updated = message("cli.count_empresas", count=of_empresas["update"])
+    return message("cli.preview_summary_with_changes", empresas=empresas, series=series, updated=updated)
+
+
+def _redacted(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row's JSON values without texts that look secret."""
+    changes = [
+        {"name": each["name"], "old": redact(each["old"]), "new": redact(each["new"])} for each in row["changes"]
+    ]
+    return row | {"changes": changes, "reason": redact(row["reason"])}
+
+
+def print_moved(before: Preview, run: Run) -> None:
+    """Say which companies of the plan have appeared or gone since the preview.
+
+    Args:
+        before: the preview.
+        run: the run, which has read the account again.
+
+    """
+    from facturaonline_async.provision._preview import moved_since  # noqa: PLC0415  # imports aiohttp
+
+    appeared, gone = moved_since(before, run)
+    if appeared:
+        _warn(message("cli.preview_appeared", count=len(appeared), rfcs=_first(appeared)))
+    if gone:
+        _warn(message("cli.preview_gone", count=len(gone), rfcs=_first(gone)))
+
+
+def _first(rfcs: list[str]) -> str:
+    return ", ".join([*rfcs[:_NAMED], *(["…"] if len(rfcs) > _NAMED else [])])
+
+
+def _warn(text: Message) -> None:
+    sys.stderr.write(f"{printable(message('cli.warning', text=text))}\n")

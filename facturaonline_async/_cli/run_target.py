@@ -1,0 +1,142 @@
+"""Target of a run: the API or an emulator, the database, and the journal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from facturaonline_async._cli.database import open_shared
+from facturaonline_async._messages import code_of, message
+from facturaonline_async._secrets import Secret
+from facturaonline_async._text import printable, printable_path
+from facturaonline_async.config import Config
+from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision._journal.completeness import side_file
+from facturaonline_async.provision._journal.errors import JournalError
+
+if TYPE_CHECKING:
+    from facturaonline_async.client import FacturaOnline
+    from facturaonline_async.postgres import Postgres
+    from facturaonline_async.provision import JournalStore
+    from facturaonline_async.provision._journal.view import JournalView
+
+__all__ = ["RunTarget"]
+
+
+@define
+class RunTarget:
+    """Where a run takes place.
+
+    Attributes:
+        config: settings; ``base_url`` may be missing, for that of the environment.
+        use_emulator: whether an emulator in this process takes the place of the API.
+        journal: file of the journal, or None.
+        run_name: name of the run in the database that has its journal, or None.
+        database: value of --database.
+        as_json: whether the command prints JSON, so that no other text is wanted.
+        address: address of the database, once it is open; None: there is none.
+
+    """
+
+    config: Config
+    use_emulator: bool
+    journal: Path | None
+    run_name: str | None
+    database: Secret | None
+    as_json: bool
+    address: str | None = field(default=None, init=False)
+
+    @asynccontextmanager
+    async def open_shared(self) -> AsyncIterator[Postgres | None]:
+        """Open the database of the run, if it has one, and say where it is."""
+        if self.use_emulator:  # no other process has it
+            yield None
+            return
+        async with open_shared(self.database, is_needed=self.run_name is not None) as pg:
+            if pg is not None and self.address is None:
+                self.address = pg.address
+                if not self.as_json:
+                    text = message("cli.shared", address=pg.address)
+                    if self.run_name is not None:
+                        text = message("cli.shared_with_journal", address=pg.address, run=self.run_name)
+                    sys.stderr.write(f"{printable(text)}\n")
+            yield pg
+
+    @asynccontextmanager
+    async def open_client(self, shared: Postgres | None) -> AsyncIterator[FacturaOnline]:
+        """Give a client with the main keys.
+
+        Args:
+            shared: the open database, or None.
+
+        """
+        from facturaonline_async.client import connect  # noqa: PLC0415  # imports aiohttp
+
+        if not self.use_emulator:
+            async with connect(config=self.config, shared=shared) as client:
+                yield client
+            return
+        from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
+
+        state_file = None if self.journal is None else _state_file(self.journal)
+        async with (
+            Emulator(log_limit=0, state_file=state_file) as emulator,
+            connect(emulator.credentials, base_url=emulator.base_url, config=self.config) as client,
+        ):
+            yield client
+
+    def find_journal(self, pg: Postgres | None) -> Path | JournalStore | None:
+        """Return the journal of the run, or None.
+
+        Args:
+            pg: the open database, or None.
+
+        """
+        return self.journal if pg is None or self.run_name is None else pg.journal(self.run_name)
+
+    @contextmanager
+    def open_snapshot(self) -> Iterator[JournalView | None]:
+        """Give the journal in the database, only to be read; None if there is none yet.
+
+        It must not be called while an event loop runs.
+        """
+        if self.run_name is None:
+            yield None
+            return
+        from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
+        from facturaonline_async.provision._journal.view import JournalView  # noqa: PLC0415  # as above
+
+        snapshot = RunReader(self.database, self.run_name).open_snapshot()
+        try:
+            _, connection = snapshot.__enter__()
+        except JournalError as error:
+            if code_of(error.args[0]) != "journal.missing":
+                raise
+            yield None
+            return
+        try:
+            yield JournalView(connection.cursor())
+        finally:
+            snapshot.__exit__(None, None, None)
+
+
+def _state_file(journal: Path) -> Path:
+    """Return the file with the emulator's state of this journal.
+
+    Raises:
+        InvalidInputError: an earlier run of the journal did not use the emulator.
+
+    """
+    journal = journal.resolve()
+    file = side_file(journal, ".emulator")
+    if not file.exists() and journal.exists() and journal.stat().st_size:
+        raise InvalidInputError(
+            message("cli.journal_without_emulator", journal=printable_path(journal), file=printable(file.name)),
+            field="journal",
+        )
+    return file

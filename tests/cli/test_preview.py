@@ -1,0 +1,234 @@
+"""What a run would do is shown before anything is sent, and a person is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facturaonline_async import PRODUCTION, Config, Credentials, InvalidInputError
+from facturaonline_async._cli.preview import look_and_ask
+from facturaonline_async._cli.run_target import RunTarget
+from facturaonline_async.provision import Plan
+from facturaonline_async.provision._journal.writer import SqliteJournal
+from facturaonline_async.provision._steps import Step
+from facturaonline_async.testing import Emulator
+from tests.cli.test_app import Ran, plan, run
+from tests.terminals import at_terminal
+
+QUICK = ("--settle", "0.3", "--rate", "1000/1")
+KEYS = {"FACTURAONLINE_API_KEY": "key", "FACTURAONLINE_SECRET_KEY": "secret"}
+
+
+async def provision(path: Path, *options: object, answers: Any, emulator: Emulator) -> Ran:
+    return await at_terminal("provision", path, *QUICK, *options, answers=answers, emulator=emulator)
+
+
+def created(emulator: Emulator) -> int:
+    return emulator.count("empresas.create")
+
+
+# ── The question ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("answer", "code", "companies"), [("n", 1, 0), ("", 1, 0), ("y", 0, 2), ("s", 0, 2)])
+async def test_a_person_sees_what_a_run_would_do_and_is_asked(
+    tmp_path: Path, emulator: Emulator, answer: str, code: int, companies: int
+) -> None:
+    ran = await provision(plan(tmp_path, 2), answers=[("[y/N]", f"{answer}\n")], emulator=emulator)
+
+    for text in (
+        f"LOCAL  {emulator.base_url}",
+        "account: EMU200101PP5",
+        "+ To create: 2 empresas",
+        "row 2, AAA010101000, new series: F:factura, P:pago",
+        "In all: 2 empresas and 4 series to create.",
+        f"Carry this out in LOCAL ({emulator.base_url})?",
+    ):
+        assert text in ran.err
+    assert (ran.code, created(emulator), "Nothing was created." in ran.err) == (code, companies, code == 1)
+
+
+async def test_yes_begins_without_a_question(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await provision(plan(tmp_path, 1), "--yes", answers=[], emulator=emulator)
+
+    assert (ran.code, "To create: 1 empresa" in ran.err, "[y/N]" in ran.err) == (0, True, False)
+
+
+async def test_nobody_is_asked_for_an_emulator(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await provision(plan(tmp_path, 1), "--emulator", answers=[], emulator=emulator)
+
+    assert (ran.code, " EMULATOR  http://127.0.0.1:" in ran.err, "[y/N]" in ran.err) == (0, True, False)
+
+
+async def test_nobody_is_asked_if_there_is_nothing_to_do(tmp_path: Path, emulator: Emulator) -> None:
+    path = plan(tmp_path, 1)
+    assert (await run("provision", path, emulator=emulator)).code == 0
+
+    ran = await provision(path, answers=[], emulator=emulator)
+
+    assert (ran.code, "Nothing to do: everything in the plan exists." in ran.err) == (0, True)
+
+
+async def test_a_run_that_is_resumed_asks_only_if_the_plan_has_other_rows(tmp_path: Path, emulator: Emulator) -> None:
+    whole, journal = plan(tmp_path, 2), ("--journal", tmp_path / "run.sqlite")
+    path = whole.with_name("one.csv")
+    path.write_text("".join(whole.read_text().splitlines(keepends=True)[:2]))
+    assert (await provision(path, *journal, answers=[("[y/N]", "y\n")], emulator=emulator)).code == 0
+    lists = emulator.count("empresas.list")
+
+    same = await provision(path, *journal, "--no-audit", answers=[], emulator=emulator)
+    lists_of_run = emulator.count("empresas.list") - lists
+    other = await provision(whole, *journal, answers=[("[y/N]", "n\n")], emulator=emulator)
+
+    assert (same.code, "To create" in same.err, other.code, "To create: 1 empresa" in other.err) == (0, False, 1, True)
+    assert "Done by an earlier run: 1 empresa" in other.err
+    assert lists_of_run == 2  # those of the run itself
+
+
+async def test_what_has_appeared_since_the_preview_is_named(tmp_path: Path, emulator: Emulator) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def add() -> None:
+        emulator.add_empresa(rfc="AAA010101001")
+
+    class Late(str):
+        """An answer that is typed after somebody else has created a company."""
+
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            asyncio.run_coroutine_threadsafe(add(), loop).result()
+            return b"y\n"
+
+    ran = await provision(plan(tmp_path, 2), answers=[("[y/N]", Late())], emulator=emulator)
+
+    assert "warning: 1 company of the plan has appeared since the preview: AAA010101001" in ran.err
+    assert (ran.code, created(emulator)) == (0, 1)
+
+
+async def test_the_screen_before_a_run_is_spanish_on_request(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await at_terminal(
+        "--lang", "es", "provision", plan(tmp_path, 1), *QUICK, answers=[("[s/N]", "n\n")], emulator=emulator
+    )
+
+    for text in ("cuenta: EMU200101PP5", "Por crear: 1 empresa", "¿Realizar esto en LOCAL", "No se creó nada."):
+        assert text in ran.err
+
+
+# ── Without a terminal ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_without_a_terminal_a_run_begins_at_once_where_nothing_is_real(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    ran = await run("provision", plan(tmp_path, 1), emulator=emulator)
+
+    assert (ran.code, created(emulator), "To create" in ran.err) == (0, 1, False)
+
+
+@pytest.mark.parametrize("host", [PRODUCTION, "https://unknown.example/api"])
+async def test_without_a_terminal_production_needs_yes(tmp_path: Path, host: str) -> None:
+    ran = await run("provision", plan(tmp_path, 1), env=KEYS | {"FACTURAONLINE_BASE_URL": host})
+
+    assert (ran.code, host in ran.err, "plan preview, then give --yes" in ran.err) == (2, True, True)
+
+
+def test_without_a_terminal_production_resumes_the_plan_of_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal alone says so: nothing is sent to the host."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    path, journal = plan(tmp_path, 1), tmp_path / "run.sqlite"
+    account = Credentials(api_key="key", secret_key="secret").fingerprint
+
+    async def write() -> None:
+        row = Plan.from_csv(path).rows[0]
+        async with await SqliteJournal.open(journal, account=account, host=PRODUCTION) as new:
+            series = [Step.of_serie(row.number, row.rfc, *serie.key) for serie in row.series]
+            await new.adjust(add=[Step(number=row.number, owner=row.rfc), *series])
+
+    asyncio.run(write())
+    target = RunTarget(
+        config=Config(base_url=PRODUCTION),
+        use_emulator=False,
+        journal=journal,
+        run_name=None,
+        database=None,
+        as_json=False,
+    )
+
+    assert look_and_ask(target, Plan.from_csv(path), "adopt", yes=False) is None
+    with pytest.raises(InvalidInputError, match="PRODUCTION"):
+        look_and_ask(target, Plan.from_csv(plan(tmp_path, 2)), "adopt", yes=False)
+
+
+# ── plan preview ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_plan_preview_shows_each_kind_with_its_first_rows(tmp_path: Path, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc="AAA010101000", email="old@example.com")
+    emulator.add_serie(uid, letra="F", tipo_documento="factura")
+    for _ in range(2):
+        emulator.add_empresa(rfc="AAA010101001")
+    path = plan(tmp_path, 9)
+
+    ran = await run("plan", "preview", path, "--existing", "update", "--rows", 3, emulator=emulator)
+
+    assert ran.code == 0
+    for text in (
+        "+ To create: 7 empresas",
+        "and 4 rows more",
+        "~ To change: 1 empresa",
+        "    row 2, AAA010101000, new series: P:pago",
+        "        email: 'old@example.com' → 'a@example.com'",
+        "because the API does not show them: regimen_nomina, cer/key/password, regimen",
+        "! Exist several times, so that a person must decide: 1 empresa",
+        "In all: 7 empresas and 15 series to create, 1 empresa to change.",
+    ):
+        assert text in ran.out
+    assert ("12345678a" in ran.out, created(emulator)) == (False, 0)
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--exit-code",), 4)])
+async def test_exit_code_4_says_that_there_is_something_to_do(
+    tmp_path: Path, emulator: Emulator, options: tuple[str, ...], code: int
+) -> None:
+    path = plan(tmp_path, 1)
+    before = await run("plan", "preview", path, *options, emulator=emulator)
+    await run("provision", path, emulator=emulator)
+    after = await run("plan", "preview", path, *options, emulator=emulator)
+
+    assert (before.code, after.code, "Nothing to do" in after.out) == (code, 0, True)
+
+
+async def test_a_faulty_plan_has_exit_code_2_also_with_exit_code(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("plan", "preview", plan(tmp_path, 1, codpos="x"), "--exit-code", emulator=emulator)
+
+    assert (ran.code, "row 2, codpos" in ran.err, emulator.requests) == (2, True, ())
+
+
+async def test_plan_preview_as_json_has_all_rows(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("plan", "preview", plan(tmp_path, 12), "--json", emulator=emulator)
+
+    assert (ran.json["environment"], ran.json["account"]["rfc"], len(ran.json["rows"])) == ("local", "EMU200101PP5", 12)
+    assert (ran.json["empresas"]["create"], ran.json["series"]["create"], ran.json["settled"]) == (12, 24, False)
+
+
+async def test_plan_preview_reads_the_journal_and_leaves_it(tmp_path: Path, emulator: Emulator) -> None:
+    path, journal = plan(tmp_path, 2), tmp_path / "run.sqlite"
+    await run("provision", path, "--journal", journal, emulator=emulator)
+    before = journal.read_bytes()
+
+    ran = await run("plan", "preview", path, "--journal", journal, emulator=emulator)
+
+    assert ("= Done by an earlier run: 2 empresas" in ran.out, journal.read_bytes()) == (True, before)
+
+
+async def test_no_line_of_a_preview_is_wrapped_in_a_narrow_terminal(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("plan", "preview", plan(tmp_path, 1), emulator=emulator, env={"COLUMNS": "40"})
+
+    assert "    row 2, AAA010101000, new series: F:factura, P:pago\n" in ran.out
