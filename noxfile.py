@@ -163,7 +163,7 @@ def postgres(session: nox.Session) -> None:
 @nox.session
 def integrations(session: nox.Session) -> None:
     """The library with the frameworks of its users: event loops, FastAPI, plugins for tests, bots, and the examples."""
-    session.install("-e", ".[cli,fastapi,opentelemetry]", *group("integrations"))
+    session.install("-e", ".[cli,fastapi,opentelemetry,postgres]", *group("integrations"))
     session.run(*PYTEST, "-m", "integrations", *session.posargs)
 
 
@@ -244,8 +244,8 @@ def instructions(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest dependencies that the project says it works with."""
-    session.install("--resolution=lowest-direct", "-e", ".[cli]")
-    session.install(*group("test"))
+    session.install("--resolution=lowest-direct", "-e", ".[cli,fastapi]")
+    session.install(*group("test"), "httpx>=0.27")  # the TestClient of the oldest FastAPI
     session.run(*QUICK, *session.posargs)
 
 
