@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from weakref import WeakValueDictionary
 
 from attrs import define
@@ -26,6 +27,8 @@ have been deleted elsewhere.
 """
 _FIRST_SWEEP = 64
 """Number of entries at which expired ones are first dropped; then whenever the number has doubled."""
+_SWEPT_AT_ONCE = 16
+"""Entries looked at with each update. All at once, 10,000 entries would stall the event loop for 10 ms."""
 
 _CONFIRMED = frozenset({StepState.DONE, StepState.UNRESOLVED})
 
@@ -104,6 +107,7 @@ class PendingCreates:
         self._by_uid: dict[tuple[Hashable, Hashable, str], int] = {}  # by kind, owner and uid
         self._without_uid: set[int] = set()  # entries without a uid
         self._sweep_at = _FIRST_SWEEP
+        self._sweep: Iterator[None] = iter(())
         self._versions: WeakValueDictionary[int, Version] = (
             WeakValueDictionary()
         )  # of the keys that callers asked about
@@ -294,20 +298,29 @@ class PendingCreates:
         else:
             self._without_uid.discard(number)
             self._by_uid[key[0], key[1], entry.uid] = number
-        if len(self._entries) >= self._sweep_at:
-            self._sweep()
+        self._go_on_sweeping()
 
     def _drop(self, number: int) -> None:
         del self._entries[number]
         self._without_uid.discard(number)
 
-    def _sweep(self) -> None:
-        """Drop the entries that are over."""
+    def _go_on_sweeping(self) -> None:
+        """Take some steps of the sweep; begin another one if there are too many entries."""
+        steps = sum(1 for _ in islice(self._sweep, _SWEPT_AT_ONCE))
+        if steps < _SWEPT_AT_ONCE and len(self._entries) >= self._sweep_at:
+            self._sweep = self._drop_expired()
+
+    def _drop_expired(self) -> Iterator[None]:
+        """Drop the entries that are over, and the uids that belong to none; look at one of them in each step."""
         now = asyncio.get_running_loop().time()
-        for number, entry in list(self._entries.items()):
-            if entry.is_over(now):
+        for number in list(self._entries):
+            if (entry := self._entries.get(number)) is not None and entry.is_over(now):
                 self._drop(number)
-        self._by_uid = {uid: number for uid, number in self._by_uid.items() if number in self._entries}
+            yield
+        for uid in list(self._by_uid):
+            if self._by_uid.get(uid) not in self._entries:
+                self._by_uid.pop(uid, None)
+            yield
         self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
 
     @contextmanager
