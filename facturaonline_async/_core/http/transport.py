@@ -72,6 +72,7 @@ from facturaonline_async._core.http.exceptions import (
     strip_frames,
 )
 from facturaonline_async._core.protocol import envelope
+from facturaonline_async._core.protocol.json import LONG, find_rows
 from facturaonline_async._core.request import PreparedRequest
 from facturaonline_async._core.shared import grace_of
 from facturaonline_async._messages import message
@@ -200,7 +201,10 @@ class Transport:
                     deadline.abort()
                     return call.annotate(OutcomeUnknownError(message("calls.answer_too_large")))
                 retry_after = _retry_after(response) if response.status >= 400 else None
-                answer = envelope.RawResponse(endpoint, response.status, body, call.uid, retry_after, call.secrets)
+                rows = await _find_rows(body) if len(body) > LONG else None
+                answer = envelope.RawResponse(
+                    endpoint, response.status, body, call.uid, retry_after, call.secrets, rows
+                )
                 del body  # would show in a traceback
                 failure = None
             except BaseException as caught:  # noqa: BLE001  # raised again below, without aiohttp's frames
@@ -246,6 +250,15 @@ class Transport:
         if whole.tell() > limit:
             response.close()
         return whole.getvalue()
+
+
+async def _find_rows(body: bytes) -> slice | None:
+    """Return the place of a body's long list; other tasks run meanwhile."""
+    place = None
+    for found in find_rows(body):
+        place = found
+        await asyncio.sleep(0)
+    return place
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

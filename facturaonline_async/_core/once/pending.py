@@ -311,7 +311,7 @@ class PendingCreates:
             self._sweep = self._drop_expired()
 
     def _drop_expired(self) -> Iterator[None]:
-        """Drop the entries that are over, and the uids that belong to none; look at one of them in each step."""
+        """Drop entries that are over, and uids of no entry; look at one in each step."""
         now = asyncio.get_running_loop().time()
         for number in list(self._entries):
             if (entry := self._entries.get(number)) is not None and entry.is_over(now):

@@ -85,6 +85,7 @@ class RawResponse:
         uid: The uid in the path, or None.
         retry_after: Server-requested pause in seconds, or None.
         secrets: Keys and passwords that were sent, to be masked in errors.
+        rows: Place of the body's long list, if `find_rows` has found it.
 
     """
 
@@ -94,6 +95,7 @@ class RawResponse:
     uid: int | str | None = None
     retry_after: float | None = None
     secrets: tuple[Secret, ...] = ()
+    rows: slice | None = None
 
     def error(self, kind: Callable[..., E], reason: str, **more: Any) -> E:
         """Return an error with endpoint, status, uid and a masked start of the body."""
@@ -150,7 +152,7 @@ def parse_envelope(answer: RawResponse) -> Reply:
         return _file(answer)
     is_truncated = False
     try:
-        envelope = decode(answer.body)
+        envelope = decode(answer.body, answer.rows)
     except JsonError:
         envelope, is_truncated = None, looks_truncated(answer.body)
     if isinstance(envelope, list):

@@ -16,17 +16,38 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-__all__ = ["JsonError", "LongList", "Rows", "decode", "looks_truncated"]
+__all__ = ["LONG", "JsonError", "LongList", "Rows", "decode", "find_rows", "looks_truncated"]
 
 T = TypeVar("T")
 
 _STEP: Final = 1 << 17
 """Bytes decoded at once: about a third of a millisecond, compared to which a pause is cheap."""
 
+LONG: Final = 1 << 20
+"""Bytes above which the syntax of a text is checked in steps of as many: about a millisecond each."""
+
 _BOM: Final = b"\xef\xbb\xbf"
 _OBJECT: Final = re.compile(rb"[ \t\n\r]*\{")
 _LIST: Final = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*(?=\{)")
 _OTHER_LIST: Final = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*(?![{\] \t\n\r])")
+_TEXT: Final = rb'"(?:[^"\\]++|\\.)*+"'
+_NAME: Final = rb"[ \t\n\r]*" + _TEXT + rb"[ \t\n\r]*:[ \t\n\r]*"
+#: Start of an object up to its first list, which begins with an object; only texts and numbers stand before it.
+_HEAD: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?[ \t\n\r]*\{(?:"
+    + _NAME
+    + rb"(?:"
+    + _TEXT
+    + rb"|[-+.\w]++)[ \t\n\r]*,)*+"
+    + _NAME
+    + rb"(?P<list>\[)[ \t\n\r]*(?=\{)",
+    re.DOTALL,
+)
+_WRONG_CUTS: Final = 8
+"""Cuts that are tried one after the other before the whole text is checked at once."""
+_PLACE_OF_ROWS: Final = b"[" + b" " * 61 + b"]"
+_ROWS_STAND_HERE: Final = msgspec.Raw(_PLACE_OF_ROWS)
+_EMPTY_LIST: Final = msgspec.Raw(b"[]")
 _CUT: Final = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 _CONSTANT: Final = re.compile(rb"[\[:,][ \t\n\r]*-?(?:NaN|Infinity)")
 
@@ -144,7 +165,7 @@ class Rows:
             yield map(_decode_row, rows[start : start + at_once])  # a faulty row is refused after those before it
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes, rows: slice | None = None) -> Any:
     """Decode a JSON text, except for long lists.
 
     These become `Rows` if they begin with an object, else a `LongList`. They are found where answers have them: at the
@@ -152,13 +173,66 @@ def decode(body: bytes) -> Any:
 
     Args:
         body: UTF-8 text, with or without a byte order mark.
+        rows: Place of a list that `find_rows` has found; it is not read again.
 
     Raises:
         JsonError: The text is not strict JSON.
 
     """
+    if rows is not None:
+        around = body[: rows.start], body[rows.stop :]
+        if not any(_PLACE_OF_ROWS in part for part in around):
+            found = memoryview(body)[rows]
+            return _strict(partial(_decode_members, rows=found), _PLACE_OF_ROWS.join(around).removeprefix(_BOM))
     body = body.removeprefix(_BOM)
     return _strict(_read if len(body) <= _STEP else _decode_long, body)
+
+
+def find_rows(body: bytes) -> Iterator[slice | None]:
+    """Find the long list of objects in an object, and check its syntax step by step.
+
+    A text of 50 MB takes 40 ms to check; between two steps other tasks can run.
+
+    Args:
+        body: UTF-8 text, with or without a byte order mark.
+
+    Yields:
+        None after each step, and at the end the list's place. None at the end says that there is none, or that
+        `decode` must look at the whole text, because it is not JSON or an unusual one.
+
+    """
+    head = _HEAD.match(body)
+    if head is None:
+        return
+    view, at, wrong = memoryview(body), head.end(), 0
+    cut = _CUT.search(body, at + LONG)
+    while cut:
+        if _is_json(b"".join((b"[", view[at : cut.start() + 1], b"]"))):
+            at, wrong = cut.end(), 0
+            cut = _CUT.search(body, at + LONG)
+        elif wrong < _WRONG_CUTS:  # within a string, or between objects of an object
+            wrong += 1
+            cut = _CUT.search(body, cut.end())
+        else:
+            return
+        yield None
+    # The last objects end where the decoder says that their list ends.
+    try:
+        rest = _split_object(b"".join((b'{"":[', view[at:])))
+        end = at + len(memoryview(rest[""])) - 1
+        is_only = _split_object(b"".join((b'{"":[]', view[end:])))[""] == _EMPTY_LIST  # no other member is named ""
+    except (msgspec.MsgspecError, ValueError, RecursionError, KeyError):
+        return
+    if is_only and end - head.start("list") > _STEP:
+        yield slice(head.start("list"), end)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        _check_syntax(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _decode_long(text: Any) -> Any:
@@ -170,10 +244,18 @@ def _decode_long(text: Any) -> Any:
     return _decode_members(text) if _OBJECT.match(text) else _read(text)
 
 
-def _decode_members(text: Any) -> Any:
-    """Decode an object whose long members may be `Rows` or a `LongList`."""
+def _decode_members(text: Any, rows: memoryview | None = None) -> Any:
+    """Decode an object whose long members may be `Rows` or a `LongList`.
+
+    Args:
+        text: The object.
+        rows: List of objects that stands where the text has `_PLACE_OF_ROWS`.
+
+    """
     members: dict[str, Any] = dict(_split_object(text))
     for name, member in members.items():
+        if rows is not None and member == _ROWS_STAND_HERE:
+            member = rows  # noqa: PLW2901
         if len(member) <= _STEP:
             members[name] = _read(member)
         elif start := _LIST.match(member):

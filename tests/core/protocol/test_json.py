@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async._core.protocol import json as strict_json
-from facturaonline_async._core.protocol.json import JsonError, LongList, Rows, decode, looks_truncated
+from facturaonline_async._core.protocol.json import JsonError, LongList, Rows, decode, find_rows, looks_truncated
 
 ROWS = [{"uid": str(number), "rfc": "Ñandú, S.A. de C.V. },{", "n": [{}, {"a": None}]} for number in range(200)]
 FLAT = [{"uid": str(number), "rfc": "Ñandú, S.A. de C.V."} for number in range(200)]
@@ -24,6 +24,10 @@ def at_once(body: bytes) -> Any:
 
 def row_by_row(body: bytes) -> Any:
     return complete(decode(body))
+
+
+def in_steps(body: bytes) -> Any:
+    return complete(decode(body, [None, *find_rows(body)][-1]))
 
 
 def complete(value: Any) -> Any:
@@ -56,6 +60,7 @@ def outcome(read: Any, body: bytes) -> str:
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strict_json, "_STEP", 100)
+    monkeypatch.setattr(strict_json, "LONG", 200)
 
 
 @pytest.mark.parametrize("padding", [b"", b" " * 101], ids=["short", "long"])
@@ -192,6 +197,57 @@ def test_a_body_with_odd_values_is_refused_in_linear_time(unit: bytes) -> None:
     assert time.process_time() - started < 5
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"data": FLAT},
+        {"data": ROWS},
+        {"status": "success", "total": -1.5e3, "is_last": True, "next": None, "data": ROWS},
+        {"data": ROWS, "pagination": {"lastPage": 1, "links": [{"url": None}]}, "status": "success"},
+        {"message": '[{}, {\\"', "data": ROWS},
+        {"data": [*FLAT, 7, "x", {"n": [{}]}]},
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_the_syntax_of_a_long_list_can_be_checked_in_steps(value: dict[str, Any], indent: int | None) -> None:
+    body = json.dumps(value, indent=indent, ensure_ascii=False).encode()
+    *steps, place = find_rows(body)
+    assert place is not None
+    assert json.loads(body[place]) == value["data"]
+    assert len(steps) > 20
+    assert complete(decode(body, place)) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        json.dumps(FLAT).encode(),
+        json.dumps([{"data": FLAT}]).encode(),
+        json.dumps({"data": ["x" * 200]}).encode(),
+        json.dumps({"data": [{}]}).encode(),
+        json.dumps({"links": [1], "data": FLAT}).encode(),
+        json.dumps({"data": FLAT, "more": FLAT}).encode(),
+        json.dumps({"data": FLAT, "": "x"}).encode(),
+        json.dumps({"data": FLAT}).encode()[:-1],
+        json.dumps({"data": FLAT}).encode()[:-2],
+        json.dumps({"data": FLAT}).encode() + b"]",
+        b'{"data": [' + b"{}," * 99 + b'{"a": NaN}]}',
+        b'{"data": [{},' + b"{]," * 99 + b"{}]}",
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_other_texts_are_left_to_the_decoder(body: bytes) -> None:
+    assert [*find_rows(body)][-1:] in ([], [None])
+
+
+def test_a_member_of_the_same_name_behind_the_list_replaces_it() -> None:
+    body = b'{"data": ' + json.dumps(FLAT).encode() + b', "data": 1}'
+    assert in_steps(body) == {"data": 1}
+
+
 def test_the_repr_of_rows_shows_nothing_of_them() -> None:
     rows = decode(json.dumps([{"api_key": "private"}] * 99).encode())
     assert isinstance(rows, Rows)
@@ -214,3 +270,4 @@ def test_any_bytes_mean_the_same_at_once_and_row_by_row(value: object, chance: A
         at = chance.randrange(len(body) + 1)
         body[at : at + chance.randrange(3)] = bytes(chance.choices(b'[]{},:"\\-019eN \xff', k=chance.randrange(3)))
     assert outcome(row_by_row, bytes(body)) == outcome(at_once, bytes(body))
+    assert outcome(in_steps, bytes(body)) == outcome(at_once, bytes(body))
