@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -93,3 +94,27 @@ async def test_a_silent_run_sends_comments_so_that_the_connection_stays_open() -
 async def text_of(http: aiohttp.ClientSession, url: str) -> str:
     async with http.get(f"{url}/events") as response:
         return await response.text()
+
+
+async def test_figures_of_another_process_are_sent_to_their_end() -> None:
+    """Those after the end are not read, and an iterator without an end ends the response."""
+    ended: dict[str, Any] = {"phase": "ended", "complete": True}
+    broken_off: dict[str, Any] = {"phase": "running"}
+
+    async def figures(*found: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        for each in found:
+            await asyncio.sleep(20)
+            yield each
+
+    app = FastAPI()
+
+    @app.get("/events")
+    async def events() -> StreamingResponse:
+        return progress_events(figures(*given))
+
+    async with served(app) as url, aiohttp.ClientSession() as http:
+        given = [broken_off, ended, broken_off]
+        assert await read(url) == [("progress", broken_off), ("end", ended)]
+        given = [broken_off]
+        comment = ": the connection is open\n\n"
+        assert await text_of(http, url) == f'{comment}event: progress\ndata: {{"phase": "running"}}\n\n'
