@@ -95,7 +95,8 @@ def check(session: nox.Session) -> None:
 @nox.session
 def full(session: nox.Session) -> None:
     """Queue what `check` leaves out: slow tests, coverage, every interpreter, eager tasks, and how it installs."""
-    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, "postgres", "integrations", "lowest", "wheel"):
+    others = ("postgres", "integrations", "lowest", "docs", "wheel")
+    for name in (*(f"tests-{python}" for python in PYTHONS), *EAGER, *others):
         session.notify(name)
 
 
@@ -247,6 +248,16 @@ def lowest(session: nox.Session) -> None:
     session.install("--resolution=lowest-direct", "-e", ".[cli,fastapi]")
     session.install(*group("test"), "httpx>=0.27")  # the TestClient of the oldest FastAPI
     session.run(*QUICK, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into `site`; a broken link, anchor or reference fails: ``nox -s docs -- --serve``."""
+    session.install("-e", ".[cli,postgres,procrastinate,fastapi,opentelemetry]", *group("docs"))
+    if "--serve" in session.posargs:
+        session.run("mkdocs", "serve")
+    else:
+        session.run("mkdocs", "build", "--strict", "--site-dir", "site")
 
 
 @nox.session

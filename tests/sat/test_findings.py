@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from facturaonline_async._messages import spanish
 from facturaonline_async._messages.english import TEXTS
 from facturaonline_async.sat._findings import FINDINGS, Finding, format_findings
 
@@ -16,6 +17,14 @@ def test_the_page_has_every_finding_with_its_severity_and_remedy() -> None:
     assert [(code, severity, remedy) for code, severity, _, remedy in rows] == [
         (code, severity.value, Finding(code, "", "").remedy) for code, severity in FINDINGS.items()
     ]
+
+
+def test_the_page_in_spanish_has_every_finding_with_its_severity_and_remedy() -> None:
+    words = {"error": "error", "warning": "advertencia"}
+    texts = spanish.read_texts()
+    page = PAGE.with_suffix(".es.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| .+? \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(code, words[severity.value], texts[f"remedy.{code}"]) for code, severity in FINDINGS.items()]
 
 
 def test_every_finding_has_a_remedy_and_every_remedy_a_finding() -> None:

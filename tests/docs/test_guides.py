@@ -1,12 +1,10 @@
-"""The README's examples, run as they stand."""
+"""Examples of the guides under load and over time, which running them once does not show."""
 
 from __future__ import annotations
 
 import ast
 import asyncio
-import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,22 +12,20 @@ import pytest
 
 from facturaonline_async import errors
 from facturaonline_async.testing import Emulator, Fault
+from tests.docs.pages import blocks
 from tests.fastapi.serving import served
-
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.virtual_clock
 
 
-def blocks(heading: str) -> list[str]:
-    """Return the Python below a heading."""
-    (section,) = re.findall(rf"^## {heading}$(.*?)^## ", README, re.DOTALL | re.MULTILINE)
-    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+def python(page: str) -> list[str]:
+    """Return the Python of a guide."""
+    return [block.source for block in blocks(f"docs/guides/{page}") if block.language == "python"]
 
 
 def fastapi_example(emulator: Emulator) -> dict[str, Any]:
     """Run the example with the emulator's URL and keys in place of those that it leaves out."""
-    (source,) = blocks("In a FastAPI service")
+    source, *_ = python("fastapi.md")
     keys = emulator.credentials
     for left_out, given in (
         ("base_url=SANDBOX", f"base_url={emulator.base_url!r}"),
@@ -40,7 +36,7 @@ def fastapi_example(emulator: Emulator) -> dict[str, Any]:
         source = source.replace(left_out, given)
     # FastAPI looks up the annotations of functions in the globals of their module.
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(source, "README.md", "exec"), names)  # noqa: S102  # the README is ours
+    exec(compile(source, "guides", "exec"), names)  # noqa: S102  # the page is ours
     return names
 
 
@@ -78,9 +74,9 @@ async def test_the_client_of_the_notebook_example_works_across_cells(monkeypatch
         monkeypatch.setenv("FACTURAONLINE_API_KEY", emulator.credentials.api_key.reveal())
         monkeypatch.setenv("FACTURAONLINE_SECRET_KEY", emulator.credentials.secret_key.reveal())
         names: dict[str, Any] = {}
-        for cell in blocks("In a notebook"):
+        for cell in python("notebooks.md"):
             source = cell.replace("base_url=SANDBOX", f"base_url={emulator.base_url!r}")
-            await eval(compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)  # noqa: S307  # as a notebook does
+            await eval(compile(source, "guides", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)  # noqa: S307  # as a notebook does
             await asyncio.sleep(10)
         assert 1 == emulator.count("series.list")
         with pytest.raises(errors.NotSentError, match="closed"):
