@@ -162,6 +162,11 @@ def _file(page: str, name: str) -> str:
     return re.sub(r"(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)]*)?\)", replace, text)
 
 
+def _source(_: str, name: str) -> str:
+    """Return a program of the repository as a block."""
+    return f'```python title="{name}"\n{(ROOT / name).read_text(encoding="utf-8").strip()}\n```'
+
+
 def _link(page: str, folder: str, target: str) -> str:
     """Return a link of a file of the repository, as the page must write it; "" if the site has no such page."""
     known = {
@@ -201,4 +206,5 @@ _PARTS: Final[dict[str, Callable[..., str]]] = {
     "file": _file,
     "journal": _journal,
     "names": _names,
+    "source": _source,
 }

@@ -54,11 +54,15 @@ def test_what_another_test_runs_is_named_there(page: str) -> None:
     missing = [test for test in named if not (ROOT / test).exists()]
     assert missing == []
     name = Path(page).name.replace(".es.md", ".md")
-    examples = {path for block in blocks(page) for path in re.findall(r'--8<-- "examples/(\w+)', block.source)}
-    words = {name, *examples}
-    assert [
-        test for test in named if not any(word in (ROOT / test).read_text(encoding="utf-8") for word in words)
-    ] == []
+    assert [test for test in named if name not in (ROOT / test).read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_program_that_a_page_shows_is_run_by_a_test(page: str) -> None:
+    shown = re.findall(r"<!-- generate: source (\S+) -->", (ROOT / page).read_text(encoding="utf-8"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "integrations").glob("test_*.py"))
+    assert [path for path in shown if not (ROOT / path).exists()] == []
+    assert [path for path in shown if path.split("/")[1] not in tests] == []
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.endswith(".es.md")])
