@@ -149,13 +149,13 @@ def _journal(_: str) -> str:
 
 def _file(page: str, name: str) -> str:
     """Return a Markdown file of the repository, without its title, with links that work from the page."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    text = re.sub(r"\A# .*\n", "", text)
+    text = re.sub(r"\A# .*\n", "", (ROOT / name).read_text(encoding="utf-8"))
     text = re.sub(r"<!-- .*? -->\n?", "", text)
 
     def replace(found: re.Match[str]) -> str:
         bang, words, target, anchor = found.groups()
-        if link := _link(page, posixpath.dirname(name), target):
+        folder = "" if name.startswith("changelog.d/") else posixpath.dirname(name)
+        if link := _link(page, folder, target):
             return f"{bang}[{words}]({link}{anchor or ''})"
         return words
 
@@ -193,7 +193,7 @@ def _changelog(page: str) -> str:
     parts = ["## Next release"]
     for kind, title in kinds.items():
         fragments = sorted((ROOT / "changelog.d").glob(f"*.{kind}.md"))
-        lines = [f"- {path.read_text(encoding='utf-8').strip()}" for path in fragments]
+        lines = [f"- {_file(page, str(path.relative_to(ROOT))).strip()}" for path in fragments]
         parts.extend([f"### {title}", "\n".join(lines)] if lines else [])
     return "\n\n".join([*parts, _file(page, "CHANGELOG.md")])
 
