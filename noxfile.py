@@ -257,7 +257,7 @@ def docs(session: nox.Session) -> None:
     if "--serve" in session.posargs:
         session.run("mkdocs", "serve")
     else:
-        # The warning is about the end of Material in 2027; its successor has no plugin for translations yet.
+        # The warning is about the end of Material in May 2027. The translations are made by a plugin of MkDocs.
         session.run("mkdocs", "build", "--strict", "--site-dir", "site", env={"NO_MKDOCS_2_WARNING": "1"})
 
 

@@ -140,7 +140,7 @@ class Reader:
         """Write the files that every page may use: a CSD, and a place for the command."""
         sello = make_sello(rfc=RFC, password=PASSWORD)
         (self.folder / "csd.cer").write_bytes(sello.cer)
-        (self.folder / "csd.key").write_bytes(sello.key.reveal())
+        (self.folder / "csd.key").write_bytes(sello.key)
         keys = self.emulator.credentials
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FACTURAONLINE_", "PG"))}
         self.variables = inherited | {
