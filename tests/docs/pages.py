@@ -34,7 +34,10 @@ ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 
 #: Their blocks are run by tests of their own.
-ELSEWHERE: Final = {"docs/processes.md": "tests/postgres/test_page.py"}
+ELSEWHERE: Final = {
+    "docs/performance.md": "tests/test_benchmarks.py",
+    "docs/processes.md": "tests/postgres/test_page.py",
+}
 
 _BLOCK: Final = re.compile(
     r"(?P<marks>(?:^ *<!-- test: .+? -->\n)*)^(?P<indent> *)```(?P<language>\w*)(?P<attributes>.*)\n"

@@ -76,7 +76,7 @@ def test_a_page_in_spanish_has_the_blocks_of_the_english_one(page: str) -> None:
 
 
 def test_every_user_page_is_there_in_both_languages() -> None:
-    english_only = ("docs/reference/", "docs/decisions/", "docs/changelog", "docs/contributing")
+    english_only = ("docs/reference/", "docs/decisions/", "docs/changelog", "docs/contributing", "docs/performance")
     users = {page for page in PAGES if not page.startswith(english_only)}
     assert {page.replace(".es.md", ".md") for page in users if page.endswith(".es.md")} == {
         page for page in users if not page.endswith(".es.md")
@@ -96,6 +96,11 @@ def test_every_user_page_is_there_in_both_languages() -> None:
 )
 def test_dots_stand_for_anything_within_a_line(expected: str, printed: str, same: bool) -> None:  # noqa: FBT001
     assert matches(expected, printed) is same
+
+
+@pytest.mark.parametrize(("page", "test"), ELSEWHERE.items())
+def test_the_code_of_a_page_that_is_not_run_here_has_a_test_of_its_own(page: str, test: str) -> None:
+    assert Path(page).name in (ROOT / test).read_text(encoding="utf-8")
 
 
 def test_the_pages_name_tests_that_exist() -> None:
