@@ -35,6 +35,7 @@ DOCS: Final = ROOT / "docs"
 
 #: Their blocks are run by tests of their own.
 ELSEWHERE: Final = {
+    "docs/examples.md": "tests/test_examples_page.py",
     "docs/performance.md": "tests/test_benchmarks.py",
     "docs/processes.md": "tests/postgres/test_page.py",
 }
