@@ -76,7 +76,8 @@ def _names(_: str, module: str) -> str:
         found = importlib.import_module(earlier)
         others |= {id(getattr(found, name)): f"{earlier}.{name}" for name in found.__all__}
     imported = importlib.import_module(module)
-    own, elsewhere = [], []
+    own: list[str] = []
+    elsewhere: list[str] = []
     for name in imported.__all__:
         place = others.get(id(getattr(imported, name)))
         (elsewhere if place else own).append(f"[`{name}`][{place}]" if place else name)
