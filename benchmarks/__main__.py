@@ -143,8 +143,6 @@ class Results:
         (folder / "figures.json").write_text(json.dumps(numbers, ensure_ascii=False, indent=1) + "\n")
         parts = ["# What it costs", _INTRODUCTION, aligned([["", ""], *self.machine.items()])]
         parts += ["## Targets", judged(self.figures)]
-        for path in folder.glob("*.svg"):
-            path.unlink()
         parts += [f"![{name}]({name}.svg)" for name in draw(self.figures, folder)]
         for bench in dict.fromkeys(figure.bench for figure in self.figures):
             its = [figure for figure in self.figures if figure.bench == bench]

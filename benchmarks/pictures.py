@@ -24,12 +24,14 @@ _OTHERS: Final = "#b8bfc6"
 
 
 def draw(figures: Sequence[Figure], folder: Path) -> list[str]:
-    """Draw the pictures whose figures were measured; return their names."""
+    """Draw the pictures whose figures were measured, in place of the folder's old ones; return their names."""
     if importlib.util.find_spec("matplotlib") is None:
         return []
     import matplotlib as mpl  # noqa: PLC0415  # only the group bench installs it
     from matplotlib.figure import Figure as Chart  # noqa: PLC0415
 
+    for path in folder.glob("*.svg"):
+        path.unlink()
     drawn = []
     style: dict[Any, Any] = {"svg.hashsalt": "facturaonline", "axes.spines.top": False, "axes.spines.right": False}
     for name, (bench, measure, title) in PICTURES.items():
