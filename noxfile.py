@@ -86,7 +86,7 @@ def check_types(session: nox.Session) -> None:
 @nox.session
 def check(session: nox.Session) -> None:
     """Style, import contracts, types, and the tests that are not slow, on the interpreter that runs nox."""
-    session.install("-e", ".[cli]", *group("lint"), *group("types"), *group("test"), "nox")
+    session.install("-e", ".[cli]", *group("lint"), *group("types"), *group("docs"), *group("test"), "nox")
     check_style(session)
     check_types(session)
     session.run(*QUICK, *session.posargs)
@@ -110,7 +110,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy --strict and pyright: the package, its tests, and the package as users see it."""
-    session.install("-e", ".[cli]", *group("types"), *group("test"), "nox")
+    session.install("-e", ".[cli]", *group("types"), *group("docs"), *group("test"), "nox")
     check_types(session)
 
 
