@@ -47,7 +47,7 @@ from facturaonline_async import (
 )
 from facturaonline_async.config import SecretBytes
 from facturaonline_async.empresas import _wire as wire
-from facturaonline_async.provision import ParsedPlan, Plan, PlanSerie, ValueRow
+from facturaonline_async.provision import ExistingRow, ParsedPlan, Plan, PlanSerie, ValueRow
 from tests.plans import ROW as CELLS, written
 from tests.test_secrets import API_KEY, CAMBIOS, CORREO, CSD, FORMS, KEY, KEYS, NUEVA, SECRET_KEY, SECRETS
 
@@ -88,6 +88,7 @@ VALUES: dict[type, list[Any]] = {
     FacturaOnline: [FacturaOnline(SessionManager(Config(base_url=SANDBOX)), KEYS)],
     Plan: [Plan.from_values([ROW]), from_file()],
     ValueRow: [ROW, *from_file().rows[:1], from_file().rows],
+    ExistingRow: [ExistingRow(rfc=NUEVA.rfc, cambios=CAMBIOS)],
     ParsedPlan: [parsed(), parsed().faulty[0]],
     Theirs: [Theirs(Secret(API_KEY), SecretBytes(KEY))],
 }

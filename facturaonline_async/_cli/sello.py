@@ -25,7 +25,7 @@ from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
-from facturaonline_async.provision._plan.file_rows import FaultyRow
+from facturaonline_async.provision._plan.file_rows import FaultyRow, load_data
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._check_in_thread import check_in_thread
@@ -199,8 +199,8 @@ async def _loaded(pair: _Pair) -> Sello | None:
     assert not isinstance(source, Finding)  # noqa: S101  # reported by the caller
     if isinstance(source, FaultyRow):
         return next((sello for kind, sello in await source.load_sellos() if kind == pair.kind), None)
-    nueva = await source.load()
-    return nueva.csd if pair.kind == "csd" else nueva.fiel
+    data = await load_data(source)
+    return data.csd if pair.kind == "csd" else data.fiel
 
 
 # ── What people see ───────────────────────────────────────────────────────────────────────────────────────────────────

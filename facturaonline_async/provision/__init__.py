@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from facturaonline_async.provision._plan.builder import ParsedPlan
     from facturaonline_async.provision._plan.models import (
         Existing,
+        ExistingRow,
         PlanError,
         PlanProblem,
         PlanRow,
@@ -48,7 +49,7 @@ else:
             "_journal.progress": ["Reason", "Throughput"],
             "_plan.builder": ["ParsedPlan"],
             "_plan.validate": ["RowCheck", "validate"],
-            "_plan.models": ["Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"],
+            "_plan.models": ["Existing", "ExistingRow", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"],
             "_plan.plan": ["Plan"],
             "_preview": ["Preview", "PreviewRow", "PreviewSerie", "preview"],
             "_progress": ["Phase", "Progress", "ProgressSnapshot"],
@@ -62,6 +63,7 @@ __all__ = [
     "Action",
     "AttributeChange",
     "Existing",
+    "ExistingRow",
     "FencedError",
     "InvalidJournalError",
     "Journal",

@@ -33,6 +33,7 @@ from facturaonline_async.provision._engine.comparison import (
     changes_of,
     choose_action,
     compare,
+    refusal,
 )
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
@@ -41,8 +42,8 @@ from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import apply_list
 from facturaonline_async.provision._engine.worker import Worker
 from facturaonline_async.provision._journal.view import JournalView, open_view
-from facturaonline_async.provision._plan.file_rows import FileRow
-from facturaonline_async.provision._plan.models import EXISTING, Existing
+from facturaonline_async.provision._plan.file_rows import FileRow, load_data
+from facturaonline_async.provision._plan.models import EXISTING, Existing, must_exist
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RunReport
 from facturaonline_async.provision._run import Run, survey
@@ -360,6 +361,9 @@ class Previewer:
                 self._found.add(_unread_row(progress, Action.DONE, Action.DONE))
             elif progress.empresa.state is not StepState.PLANNED or self._inventory.uids(rfc):
                 yield progress
+            elif must_exist(row):
+                reason = str(refusal(row, ()))
+                self._found.add(_unread_row(progress, Action.REFUSE, Action.NOT_TRIED, reason=reason))
             else:
                 self._found.add(_unread_row(progress, Action.CREATE, Action.CREATE))
             if not position % _AT_ONCE:
@@ -407,12 +411,12 @@ class Previewer:
             return Action.CONFLICT, None, str(step.reason)
         if step.state is not StepState.PLANNED:
             return Action.UNKNOWN, step.uid, str(step.reason)
-        action = choose_action(uids, progress.row.existing or self.existing)
+        action = choose_action(progress.row, uids, self.existing)
         if action is Action.CONFLICT:
             return action, None, str(several_companies(uids))
         uid = uids[0] if uids else None
         if action is Action.REFUSE:
-            return action, uid, str(message("run.company_exists", uid=uid or ""))
+            return action, uid, str(refusal(progress.row, uids))
         return action, uid, ""
 
     async def _read(self, progress: RowProgress, uid: str) -> Empresa:
@@ -451,7 +455,7 @@ async def _compare(progress: RowProgress, empresa: Empresa, worker: Worker) -> C
 
     """
     row = progress.row
-    nueva = await (worker.call(row.read) if isinstance(row, FileRow) else row.load())
+    nueva = await (worker.call(row.read) if isinstance(row, FileRow) else load_data(row))
     return compare(changes_of(nueva), empresa)
 
 

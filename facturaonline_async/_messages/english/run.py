@@ -37,6 +37,14 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "run.several": "it exists {count} times: {uids}",
     "run.several_companies": "the account has {count} companies with this RFC: {uids}",
     "run.several_series": "the company has {count} series of this kind: {uids}",
+    # It does not exist, and should.
+    "run.company_missing": (
+        "the account has no company with this RFC, and the row gives no data to create one: correct the RFC, or give "
+        "the company's data and certificate"
+    ),
+    "run.company_of_other_uid": (
+        "the company with this RFC has the uid {other}, and the plan says {uid}: correct one of them"
+    ),
     # The program of the user.
     "run.on_row_failed": "on_row raised {type}; the row is delivered again by the next attempt",
     # The final audit.

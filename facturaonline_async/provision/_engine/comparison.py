@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from attrs import fields, frozen
 
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import compose
 from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
 from facturaonline_async.empresas._wire import READABLE
-from facturaonline_async.provision._plan.models import Existing
+from facturaonline_async.provision._plan.models import Existing, PlanRow, required_uid
 
-__all__ = ["Action", "AttributeChange", "Comparison", "changes_of", "choose_action", "compare"]
+__all__ = ["Action", "AttributeChange", "Comparison", "changes_of", "choose_action", "compare", "refusal"]
 
 
 class Action(enum.StrEnum):
@@ -30,7 +31,8 @@ class Action(enum.StrEnum):
         ADOPT: it exists, and stays as it is.
         DONE: an earlier run with the same journal finished it.
         CONFLICT: it exists several times. A person must decide.
-        REFUSE: the company exists, and the plan says that this is a fault (``existing="fail"``).
+        REFUSE: the company exists, and the plan says that this is a fault (``existing="fail"``); or it does not exist,
+            or has another uid, and its row is about a company that must exist.
         UNKNOWN: an earlier run sent its create without an answer; the run looks for it first.
         UNREADABLE: the company exists, and it or its series could not be read.
         NOT_TRIED: a serie of a company in conflict, refused, unknown or unreadable.
@@ -92,29 +94,51 @@ _BY_EXISTING: Final[dict[Existing, Action]] = {
 _NAMES: Final = tuple(each.name for each in fields(CambiosEmpresa))
 
 
-def choose_action(uids: Sequence[str], existing: Existing) -> Action:
+def choose_action(row: PlanRow, uids: Sequence[str], existing: Existing) -> Action:
     """Return what a run does with a company.
 
     Args:
+        row: the company's row.
         uids: uids of the companies with its RFC.
-        existing: what to do with one that exists.
+        existing: what to do with one that exists, unless the row says it.
+
+    """
+    uid = required_uid(row)
+    if not uids:
+        return Action.CREATE if uid is None else Action.REFUSE
+    if len(uids) > 1:
+        return Action.CONFLICT
+    if uid and uids[0] != uid:
+        return Action.REFUSE
+    existing = row.existing or existing
+    return Action.ADOPT if uid is not None and existing == "fail" else _BY_EXISTING[existing]
+
+
+def refusal(row: PlanRow, uids: Sequence[str]) -> Message:
+    """Return why a run refuses a row.
+
+    Args:
+        row: a row for which `choose_action` is `Action.REFUSE`.
+        uids: uids of the companies with its RFC.
 
     """
     if not uids:
-        return Action.CREATE
-    return Action.CONFLICT if len(uids) > 1 else _BY_EXISTING[existing]
+        return message("run.company_missing")
+    if uid := required_uid(row):
+        return message("run.company_of_other_uid", uid=uid, other=uids[0])
+    return message("run.company_exists", uid=uids[0])
 
 
-def changes_of(nueva: NuevaEmpresa) -> CambiosEmpresa:
+def changes_of(data: NuevaEmpresa | CambiosEmpresa) -> CambiosEmpresa:
     """Return the plan's data of a company as changes.
 
     Attributes that are empty in the plan are not changed.
 
     Args:
-        nueva: the plan's data.
+        data: the plan's data.
 
     """
-    given: dict[str, Any] = {name: getattr(nueva, name) for name in _NAMES}
+    given: dict[str, Any] = {name: getattr(data, name) for name in _NAMES}
     return CambiosEmpresa(**{name: value for name, value in given.items() if value not in {"", None}})
 
 

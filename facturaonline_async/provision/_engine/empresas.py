@@ -13,7 +13,7 @@ from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import Key
 from facturaonline_async._messages import message
 from facturaonline_async.client import FacturaOnline, engine_of
-from facturaonline_async.empresas._models import Empresa, NuevaEmpresa
+from facturaonline_async.empresas._models import CambiosEmpresa, Empresa, NuevaEmpresa
 from facturaonline_async.empresas._service import EmpresaService, desired_empresa, get_with_keys
 from facturaonline_async.empresas._validation import assess_empresa, check_sellos
 from facturaonline_async.errors import (
@@ -23,16 +23,16 @@ from facturaonline_async.errors import (
     SharedUnavailableError,
     UnreadableAnswerError,
 )
-from facturaonline_async.provision._engine.comparison import Action, changes_of, choose_action, compare
+from facturaonline_async.provision._engine.comparison import Action, changes_of, choose_action, compare, refusal
 from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
 from facturaonline_async.provision._engine.reconcile import reconcile
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.worker import Worker
-from facturaonline_async.provision._plan.file_rows import FileRow
+from facturaonline_async.provision._plan.file_rows import FileRow, load_data
 from facturaonline_async.provision._plan.finding_columns import refused_in_columns
-from facturaonline_async.provision._plan.models import Existing
+from facturaonline_async.provision._plan.models import Existing, must_exist
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.sello import CheckReport, Kind
 
@@ -103,20 +103,21 @@ class EmpresaSteps:
         if step.state is not StepState.PLANNED:
             return
         uids = self.inventory.uids(step.rfc)
-        action = choose_action(uids, progress.row.existing or self.existing)
+        action = choose_action(progress.row, uids, self.existing)
         if self.is_refused:
             step.state = StepState.PLANNED
             step.reason = message("run.sent_and_keys_refused" if step.sends else "run.not_tried_keys_refused")
         elif action is Action.CONFLICT:
             step.state, step.reason = StepState.CONFLICT, several_companies(uids)
         elif action is Action.REFUSE:
-            step.state, step.reason = StepState.FAILED, message("run.company_exists", uid=uids[0])
+            step.state, step.reason = StepState.FAILED, refusal(progress.row, uids)
         elif action is Action.UPDATE:
             await self._update(progress, uids[0])
         elif action is Action.ADOPT:
             await self._adopt(progress, uids[0])
         else:
             nueva = await self._load_validated(progress)
+            assert isinstance(nueva, NuevaEmpresa)  # noqa: S101  # rows with changes are not created
             step.digest = self.recorder.empresa_digest(nueva)
             await self.creator.create(step, desired_empresa(self._empresas, nueva), on_begin=progress.started)
             return
@@ -162,20 +163,20 @@ class EmpresaSteps:
             step.digest = self.recorder.empresa_digest(nueva)
         step.state, step.origin, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, uid, ""
 
-    async def _load_for_digest(self, progress: RowProgress) -> NuevaEmpresa | None:
+    async def _load_for_digest(self, progress: RowProgress) -> NuevaEmpresa | CambiosEmpresa | None:
         """Load the data for the journal's digest, or None if they cannot be loaded.
 
         The data of an adopted company are not sent, so that files may be missing.
         """
-        if self.recorder.journal is None:
+        if self.recorder.journal is None or must_exist(progress.row):
             return None
         try:
             row = progress.row
-            return await (self.worker.call(row.read) if isinstance(row, FileRow) else row.load())
+            return await (self.worker.call(row.read) if isinstance(row, FileRow) else load_data(row))
         except Exception:  # noqa: BLE001  # see above
             return None
 
-    async def _load_validated(self, progress: RowProgress) -> NuevaEmpresa:
+    async def _load_validated(self, progress: RowProgress) -> NuevaEmpresa | CambiosEmpresa:
         """Load the company's data and certificates, and validate them.
 
         Raises:
@@ -183,9 +184,9 @@ class EmpresaSteps:
 
         """
         row, production = progress.row, engine_of(self.client).config.is_production
-        source = row if isinstance(row, FileRow) else await row.load()
+        source = row if isinstance(row, FileRow) else await load_data(row)
 
-        def prepare() -> tuple[NuevaEmpresa, list[tuple[Kind, CheckReport]]]:
+        def prepare() -> tuple[NuevaEmpresa | CambiosEmpresa, list[tuple[Kind, CheckReport]]]:
             """Read the files, and check the certificates: both in one call of the thread."""
             nueva = source.read() if isinstance(source, FileRow) else source
             return nueva, check_sellos(nueva, production=production) if self.check_sello else []

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._messages import Message, message
-from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.errors import FacturaOnlineError, text_of
 from facturaonline_async.provision._journal.digests import empresa_digest
 from facturaonline_async.provision._journal.protocol import Journal
@@ -114,7 +114,7 @@ class Recorder:
         """Return the digest of a payload, or None without a journal."""
         return self.journal.digest(content()) if self.journal is not None else None
 
-    def empresa_digest(self, nueva: NuevaEmpresa) -> bytes | None:
+    def empresa_digest(self, nueva: NuevaEmpresa | CambiosEmpresa) -> bytes | None:
         """Return the digest of a company's data, or None without a journal."""
         return empresa_digest(self.journal, nueva) if self.journal is not None else None
 

@@ -16,13 +16,13 @@ from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
-from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.provision._engine import series
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.row_progress import RowProgress, outcome, state
 from facturaonline_async.provision._journal.digests import changed_since
 from facturaonline_async.provision._journal.protocol import Journal, ReadableJournal
-from facturaonline_async.provision._plan.file_rows import FileRow
+from facturaonline_async.provision._plan.file_rows import FileRow, load_data
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, PlanSerie
 from facturaonline_async.provision._report import RunReport
 from facturaonline_async.provision._steps import EMPRESAS, SERIES, Step, split_key
@@ -232,7 +232,7 @@ class PlanDiff:
         The result is by RFC. A company whose files can no longer be read counts as unchanged: its data are not sent
         again.
         """
-        sent: dict[str, tuple[FileRow | NuevaEmpresa, bytes]] = {}
+        sent: dict[str, tuple[FileRow | NuevaEmpresa | CambiosEmpresa, bytes]] = {}
         for step in chain.from_iterable(journal.values()):
             if step.is_empresa and not step.may_change and step.digest is not None:
                 row = plan[step.rfc]
@@ -246,7 +246,7 @@ class PlanDiff:
 
         return await anyio.to_thread.run_sync(compare) if sent else {}
 
-    def _changed_columns(self, found: FileRow | NuevaEmpresa, digest: bytes) -> list[str]:
+    def _changed_columns(self, found: FileRow | NuevaEmpresa | CambiosEmpresa, digest: bytes) -> list[str]:
         """Return the columns of a company that have changed since it was sent. Blocking.
 
         Args:
@@ -411,9 +411,9 @@ class PlanDiff:
         )
 
 
-async def _load(row: PlanRow) -> NuevaEmpresa | None:
+async def _load(row: PlanRow) -> NuevaEmpresa | CambiosEmpresa | None:
     """Return the data of a row, or None if they cannot be loaded."""
     try:
-        return await row.load()
+        return await load_data(row)
     except Exception:  # noqa: BLE001  # a finished company's data are not sent again
         return None

@@ -21,6 +21,7 @@ from facturaonline_async.sat._regimenes import REGIMENES, find_regimen
 __all__ = [
     "ATTRIBUTES",
     "COLUMNS",
+    "COMPANY_COLUMNS",
     "COUNTS",
     "FILES",
     "FLAGS",
@@ -42,7 +43,9 @@ ATTRIBUTES: Final = _FIELDS.keys() - {"csd", "fiel", "smtp", "logo"}
 FLAGS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == bool | None)
 COUNTS: Final = frozenset(name for name in ATTRIBUTES if _FIELDS[name].type == int | None)
 _VARIABLES: Final = tuple(f"{password}_env" for password in PASSWORDS)
-COLUMNS: Final = ATTRIBUTES | {*FILES, *PASSWORDS, *_VARIABLES, "series", "existing"}
+COLUMNS: Final = ATTRIBUTES | {*FILES, *PASSWORDS, *_VARIABLES, "series", "existing", "uid"}
+#: Columns with data of a company: a row without them only gives series.
+COMPANY_COLUMNS: Final = COLUMNS - {"rfc", "series", "existing", "uid"}
 #: Columns whose cells messages never show: they hold a password, or stand beside one and hold it if cells are shifted.
 HIDDEN: Final = frozenset({*FILES, *PASSWORDS, *_VARIABLES, "series"})
 
@@ -52,6 +55,7 @@ _Check = Callable[[str], tuple[Value, Message | None]]
 _YES: Final = frozenset({"1", "si", "sí", "true", "verdadero", "yes", "x"})
 _NO: Final = frozenset({"0", "no", "false", "falso"})
 _EXISTING: Final = {"adoptar": "adopt", "conservar": "adopt", "actualizar": "update", "fallar": "fail"}
+_UID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _CODE: Final = re.compile(r"[0-9]{3,5}")
 _DIVIDERS: Final = re.compile(r"(?<=\S)[-\u2010-\u2015\s.]+(?=\S)")
 _REGIMEN: Final = re.compile(r"([0-9]{3})(?:\.0)?(?:\s*[-\u2010-\u2015:.]?\s*([^\W\d].*))?")
@@ -143,6 +147,10 @@ def _existing(cell: str) -> tuple[Value, Message | None]:
     return word, None if word in EXISTING else message("plan.not_existing")
 
 
+def _uid(cell: str) -> tuple[Value, Message | None]:
+    return cell, None if _UID.fullmatch(cell) else message("plan.not_uid")
+
+
 def _flag(cell: str) -> tuple[Value, Message | None]:
     word = cell.lower()
     return word in _YES, None if word in _YES | _NO else message("plan.not_flag")
@@ -169,6 +177,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     "razon_social": _razon_social,
     "email": _email,
     "existing": _existing,
+    "uid": _uid,
     **dict.fromkeys(FLAGS, _flag),
     **dict.fromkeys(COUNTS, _count),
 }

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, Final, TypeAlias, TypeVar, overload
 
 import anyio.to_thread
 from attrs import field, frozen
 
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import NotSerializable, Secret, hidden_slots, to_secret
-from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
+from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.cell_values import Value
-from facturaonline_async.provision._plan.models import Existing, PlanSerie
+from facturaonline_async.provision._plan.models import Existing, ExistingRow, PlanRow, PlanSerie
 from facturaonline_async.sello import Kind, Sello, read_file
 from facturaonline_async.series._tipo_documento import TipoDocumento
 
-__all__ = ["FaultyRow", "FileRow", "FileRows", "SelloFiles", "SerieParts"]
+__all__ = ["FaultyRow", "FileRow", "FileRows", "SelloFiles", "SerieParts", "load_data"]
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class SelloFiles:
         return Sello(cer, key, self.password)
 
 
-_NUMBER, _RFC, _SERIES, _EXISTING, _LOGO, _FIEL, _NAMES, _CER, _KEY, _PASSWORD, _VARIABLE, _VALUES = range(12)
+_NUMBER, _RFC, _SERIES, _EXISTING, _LOGO, _FIEL, _UID, _NAMES, _CER, _KEY, _PASSWORD, _VARIABLE, _VALUES = range(13)
 """Places in a packed row. The values of the row's attributes follow from the last one on."""
 
 
@@ -79,9 +80,10 @@ class FileRow(NotSerializable):
         series: letra, tipo_documento and first folio of each serie.
         existing: what to do with the company if it exists; None: the default of the run.
         values: the other attributes of `NuevaEmpresa`.
-        csd: files of the CSD.
+        csd: files of the CSD. None only if the company must exist.
         fiel: files of the FIEL.
         logo: path of the logo.
+        uid: uid that the company must have; ``""``: it must exist, with any uid; None: it need not exist.
 
     """
 
@@ -97,13 +99,15 @@ class FileRow(NotSerializable):
         series: SerieParts,
         existing: Existing | None = None,
         values: Mapping[str, Value],
-        csd: SelloFiles,
+        csd: SelloFiles | None,
         fiel: SelloFiles | None = None,
         logo: str | None = None,
+        uid: str | None = None,
     ) -> None:
         packed_fiel = None if fiel is None else _pack_sello(fiel)
-        first = number, rfc, _shared(series), existing, logo, packed_fiel, _shared(tuple(values))
-        _PACKED.__set__(self, (*first, *_pack_sello(csd), *values.values()))
+        packed_csd = _NO_SELLO if csd is None else _pack_sello(csd)
+        first = number, rfc, _shared(series), existing, logo, packed_fiel, uid, _shared(tuple(values))
+        _PACKED.__set__(self, (*first, *packed_csd, *values.values()))
 
     def __repr__(self) -> str:
         return f"FileRow(number={self.number}, rfc={self.rfc!r})"
@@ -132,6 +136,12 @@ class FileRow(NotSerializable):
         return existing
 
     @property
+    def uid(self) -> str | None:
+        """Uid that the company must have; ``""``: any; None: it need not exist."""
+        uid: str | None = _PACKED.__get__(self)[_UID]
+        return uid
+
+    @property
     def values(self) -> dict[str, Any]:
         """The other attributes of `NuevaEmpresa` that the file gives."""
         return dict(zip(_PACKED.__get__(self)[_NAMES], _PACKED.__get__(self)[_VALUES:], strict=True))
@@ -150,8 +160,9 @@ class FileRow(NotSerializable):
             yield self._logo
 
     @property
-    def _csd(self) -> SelloFiles:
-        return SelloFiles("csd", *_PACKED.__get__(self)[_CER:_VALUES])
+    def _csd(self) -> SelloFiles | None:
+        packed = _PACKED.__get__(self)[_CER:_VALUES]
+        return None if packed == _NO_SELLO else SelloFiles("csd", *packed)
 
     @property
     def _fiel(self) -> SelloFiles | None:
@@ -167,29 +178,49 @@ class FileRow(NotSerializable):
         """Read the row's files in one thread call, and return the company's data.
 
         Raises:
-            InvalidInputError: a file can no longer be read.
+            InvalidInputError: a file can no longer be read; or the row gives no data for a new company, because it must
+                exist.
 
         """
-        return await anyio.to_thread.run_sync(self.read)
+        data = await anyio.to_thread.run_sync(self.read)
+        if isinstance(data, CambiosEmpresa):
+            raise InvalidInputError(message("plan.no_new_company"), field="rfc")
+        return data
 
-    def read(self) -> NuevaEmpresa:
+    def read(self) -> NuevaEmpresa | CambiosEmpresa:
         """Read the row's files, and return the company's data. Blocking.
+
+        They are changes if the company must exist.
 
         Raises:
             InvalidInputError: a file can no longer be read.
 
         """
-        fiel, logo = self._fiel, self._logo
-        return NuevaEmpresa(
-            rfc=self.rfc,
-            **self.values,
-            csd=self._csd.read(),
-            fiel=fiel.read() if fiel else None,
-            logo=read_file("logo", logo) if logo else None,
-        )
+        csd, fiel, logo = self._csd, self._fiel, self._logo
+        read_fiel = fiel.read() if fiel else None
+        read_logo = read_file("logo", logo) if logo else None
+        if csd is not None and self.uid is None:
+            return NuevaEmpresa(rfc=self.rfc, **self.values, csd=csd.read(), fiel=read_fiel, logo=read_logo)
+        read_csd = csd.read() if csd else None
+        return CambiosEmpresa(rfc=self.rfc, **self.values, csd=read_csd, fiel=read_fiel, logo=read_logo)
 
 
 (_PACKED,) = hidden_slots(FileRow)
+
+
+async def load_data(row: PlanRow) -> NuevaEmpresa | CambiosEmpresa:
+    """Return the data of a row: those of a new company, or changes if it must exist.
+
+    Args:
+        row: the row.
+
+    Raises:
+        InvalidInputError: a file can no longer be read.
+
+    """
+    if isinstance(row, FileRow):
+        return await anyio.to_thread.run_sync(row.read)
+    return row.data if isinstance(row, ExistingRow) else await row.load()
 
 
 class FileRows(NotSerializable, Sequence[FileRow]):
@@ -247,6 +278,9 @@ def _unpack(packed: tuple[Any, ...]) -> FileRow:
     row = FileRow.__new__(FileRow)
     _PACKED.__set__(row, packed)
     return row
+
+
+_NO_SELLO: Final = ("", "", "", "")
 
 
 def _pack_sello(sello: SelloFiles) -> tuple[str, str, str, str]:

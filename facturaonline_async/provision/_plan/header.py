@@ -12,7 +12,7 @@ from attrs import frozen
 
 from facturaonline_async._messages import Message, message
 from facturaonline_async.provision._plan.builder import file_problem
-from facturaonline_async.provision._plan.cell_values import COLUMNS, REQUIRED, parse_cell
+from facturaonline_async.provision._plan.cell_values import COLUMNS, COMPANY_COLUMNS, REQUIRED, parse_cell
 from facturaonline_async.provision._plan.column_names import NUMBERED, find_column, is_note, suggest_column
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 
@@ -172,10 +172,12 @@ def _problems(columns: Sequence[str | None], number: int, cells: Sequence[str]) 
             yield problem("", message("plan.known_columns", columns=", ".join(sorted(COLUMNS))))
     for name in sorted(name for name, times in Counter(named).items() if times > 1):
         yield problem(shown.get(name, name), message("plan.column_twice"))
-    for name in REQUIRED:
+    has_series = "series" in named or any(map(_is_numbered, named))
+    is_of_existing = "uid" in named or (has_series and not set(named) & COMPANY_COLUMNS)
+    for name in ("rfc",) if is_of_existing else REQUIRED:
         if name not in named:
             yield problem(name, message("plan.column_missing"))
-    if not {"password", "password_env"} & set(named):
+    if not is_of_existing and not {"password", "password_env"} & set(named):
         yield problem("password", message("plan.password_column_missing"))
     if "series" in named and any(map(_is_numbered, named)):
         yield problem("series", message("plan.series_in_two_ways"))

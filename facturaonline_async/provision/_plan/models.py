@@ -6,17 +6,29 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import code_of, message
 from facturaonline_async._text import printable
-from facturaonline_async._validators import count, instance_of, type_name
-from facturaonline_async.empresas._models import NuevaEmpresa
+from facturaonline_async._validators import count, instance_of, required_text, text, type_name
+from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._models import normal_key, serie_key
 
-__all__ = ["EXISTING", "DuplicateFinder", "Existing", "PlanError", "PlanProblem", "PlanRow", "PlanSerie", "ValueRow"]
+__all__ = [
+    "EXISTING",
+    "DuplicateFinder",
+    "Existing",
+    "ExistingRow",
+    "PlanError",
+    "PlanProblem",
+    "PlanRow",
+    "PlanSerie",
+    "ValueRow",
+    "must_exist",
+    "required_uid",
+]
 
 #: What to do with a company that exists: "adopt" does not change it, "update" changes it to the plan's data, or "fail".
 Existing: TypeAlias = Literal["adopt", "update", "fail"]
@@ -159,7 +171,8 @@ class PlanRow(Protocol):
         """Return the company's data with its certificates.
 
         Raises:
-            InvalidInputError: a file can no longer be read.
+            InvalidInputError: a file can no longer be read; or the row gives no data for a new company, because it must
+                exist.
 
         """
         ...
@@ -204,6 +217,76 @@ class ValueRow:
     async def load(self) -> NuevaEmpresa:
         """Return the company's data."""
         return self.nueva
+
+
+@frozen(kw_only=True)
+class ExistingRow:
+    """Row of a plan made in Python, for a company that must exist.
+
+    A run never creates the company: without it, the row fails before anything is sent for it. ``existing="fail"`` as
+    the default of a run does not concern the row.
+
+    Attributes:
+        rfc: the company's RFC.
+        series: series that the company should have.
+        cambios: the data that ``existing="update"`` changes; None: nothing.
+        uid: uid that the company must have; ``""``: any.
+        existing: what to do with the company, "adopt" or "update"; None: the default of the run.
+        number: number of the row in messages and reports; 0: its position in the plan.
+
+    """
+
+    rfc: str = field(validator=required_text)
+    series: tuple[PlanSerie, ...] = field(default=(), validator=_check_series)
+    cambios: CambiosEmpresa | None = field(
+        default=None, repr=False, validator=instance_of(CambiosEmpresa, or_none=True)
+    )
+    uid: str = field(default="", validator=text)
+    existing: Existing | None = field(default=None, validator=_check_existing)
+    number: int = field(default=0, validator=count)
+
+    def __attrs_post_init__(self) -> None:
+        if self.existing == "fail":
+            raise InvalidInputError(message("plan.fail_of_existing"), field="existing")
+        object.__setattr__(self, "rfc", normalize_rfc(self.rfc))  # still in the constructor
+
+    @property
+    def data(self) -> CambiosEmpresa:
+        """The changes, with the company's RFC."""
+        return evolve(self.cambios or CambiosEmpresa(), rfc=self.rfc)
+
+    async def load(self) -> NuevaEmpresa:
+        """Refuse: the row gives no data for a new company.
+
+        Raises:
+            InvalidInputError: always.
+
+        """
+        raise InvalidInputError(message("plan.no_new_company"), field="rfc")
+
+
+def required_uid(row: PlanRow) -> str | None:
+    """Return the uid that the company of a row must have.
+
+    Args:
+        row: the row.
+
+    Returns:
+        None if the company need not exist; ``""`` if it must exist, with any uid.
+
+    """
+    uid: str | None = getattr(row, "uid", None)  # not in `PlanRow`: rows of other programs need not have it
+    return uid
+
+
+def must_exist(row: PlanRow) -> bool:
+    """Return whether the company of a row must exist, so that no run creates it.
+
+    Args:
+        row: the row.
+
+    """
+    return required_uid(row) is not None
 
 
 class DuplicateFinder:

@@ -20,6 +20,7 @@ from facturaonline_async.provision._plan.csv_reader import read_csv
 from facturaonline_async.provision._plan.file_rows import FileRow, FileRows
 from facturaonline_async.provision._plan.models import (
     DuplicateFinder,
+    ExistingRow,
     PlanError,
     PlanProblem,
     PlanRow,
@@ -278,7 +279,7 @@ def shard_of(rfc: str, count: int) -> int:
 
 
 def _to_row(row: object, number: int) -> PlanRow:
-    if isinstance(row, ValueRow):
+    if isinstance(row, (ValueRow, ExistingRow)):
         return row if row.number else evolve(row, number=number)
     if isinstance(row, PlanRow):
         return row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from facturaonline_async._messages import Message, message
 from facturaonline_async._validators import find_unsendable, is_one_line
 from facturaonline_async.provision._plan.cell_values import (
     ATTRIBUTES,
+    COMPANY_COLUMNS,
     FREE_TEXTS,
     HIDDEN,
     PASSWORDS,
@@ -74,7 +75,7 @@ class RowParser:
         cells: Mapping[str, str],
         files: FileLookup,
         *,
-        series: Iterable[SerieCell] | None = None,
+        series: Collection[SerieCell] | None = None,
         is_uneven: bool = False,
         may_be_shifted: bool = True,
         any_tipo: bool = False,
@@ -138,17 +139,18 @@ class RowParser:
 
     def row(self) -> FileRow | None:
         """Return the row, or None if there are problems."""
-        for name in REQUIRED:
+        is_of_existing = bool(self._cells.get("uid")) or self._gives_series_only()
+        for name in ("rfc",) if is_of_existing else REQUIRED:
             if not self._cells.get(name):
                 self.add_problem(name, message("values.required", name=""))
         values: dict[str, Any] = {
             name: self._value(name, cell) for name, cell in self._cells.items() if cell and name in _VALUES
         }
         series = tuple(self._series())
-        csd = self._sello("csd")
-        fiel = None
-        if any(self._cells.get(name) for name in ("fielcer", "fielkey", "fielpassword", "fielpassword_env")):
-            fiel = self._sello("fiel")
+        has_csd = not is_of_existing or self._has_cell("cer", "key", "password", "password_env")
+        csd = self._sello("csd", is_required=not is_of_existing) if has_csd else None
+        has_fiel = self._has_cell("fielcer", "fielkey", "fielpassword", "fielpassword_env")
+        fiel = self._sello("fiel") if has_fiel else None
         logo = self._logo()
         self._sellos = csd, fiel
         if self._may_be_shifted and (
@@ -156,8 +158,13 @@ class RowParser:
             or _is_of_another_column(self._raw.get("password", ""))
         ):
             self._hide_cells()
-        if self.problems or csd is None:
+        if is_of_existing and values.get("existing") == "fail":
+            self.add_problem("existing", message("plan.fail_of_existing"))
+        if is_of_existing and not series and not self._has_cell("uid") and not self.problems:
+            self.add_problem("series", message("values.required", name=""))
+        if self.problems or (csd is None and has_csd):
             return None
+        uid = str(values.pop("uid", ""))
         return FileRow(
             number=self.number,
             rfc=str(values.pop("rfc")),
@@ -167,7 +174,21 @@ class RowParser:
             csd=csd,
             fiel=fiel,
             logo=logo,
+            uid=uid if is_of_existing else None,
         )
+
+    def _has_cell(self, *names: str) -> bool:
+        return any(self._cells.get(name) for name in names)
+
+    def _gives_series_only(self) -> bool:
+        """Return whether the row has no data of a company, which must exist then.
+
+        A table of a file without columns for such data has no other rows.
+        """
+        if self._has_cell(*COMPANY_COLUMNS):
+            return False
+        has_series = self._has_cell("series") if self._given is None else bool(self._given)
+        return has_series or (self._may_be_shifted and not self._raw.keys() & COMPANY_COLUMNS)
 
     def _hide_cells(self) -> None:
         """Hide all cells: they may be shifted, and a password may stand in any column."""
@@ -266,14 +287,14 @@ class RowParser:
                 self._notice("series", message("plan.was_read", changes=tuple(changes)))
             yield text
 
-    def _sello(self, kind: Kind) -> SelloFiles | None:
+    def _sello(self, kind: Kind, *, is_required: bool = False) -> SelloFiles | None:
         """Return the paths and the password of a certificate, or None if one is faulty."""
         cer, key, password = ("cer", "key", "password") if kind == "csd" else ("fielcer", "fielkey", "fielpassword")
         path_of_cer, path_of_key = self._file(cer), self._file(key)
         secret = self._password(password)
         variable = "" if self._cells.get(password) else self._cells.get(f"{password}_env", "")
         for name in (cer, key):
-            if not self._cells.get(name) and name not in REQUIRED:
+            if not self._cells.get(name) and not is_required:  # else that is a problem already
                 self.add_problem(name, message("plan.sello_incomplete", cer=cer, key=key, password=password))
         if not (path_of_cer and path_of_key and secret):
             return None
@@ -359,7 +380,7 @@ _misspelling: Final = lru_cache(maxsize=256)(misspelling)
 _OF_ANOTHER_COLUMN: Final = re.compile(
     r"[^@\s]+@[^@\s]+|[A-Za-zÑñ&]{3,4}[0-9]{6}\w{3}|[0-9]{3,5}|.+\.(?:cer|key|png|jpg)|.*\S\s+\S.*", re.IGNORECASE
 )
-_VALUES: Final = ATTRIBUTES | {"existing"}
+_VALUES: Final = ATTRIBUTES | {"existing", "uid"}
 
 
 def _series(cell: str) -> Iterator[SerieCell]:

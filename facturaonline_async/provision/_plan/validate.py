@@ -14,7 +14,7 @@ from facturaonline_async import bulk
 from facturaonline_async.empresas._validation import CheckSello, validate_empresa
 from facturaonline_async.errors import InvalidInputError, text_of
 from facturaonline_async.provision._plan.builder import ParsedPlan
-from facturaonline_async.provision._plan.file_rows import FaultyRow
+from facturaonline_async.provision._plan.file_rows import FaultyRow, load_data
 from facturaonline_async.provision._plan.finding_columns import as_problem
 from facturaonline_async.provision._plan.models import PlanProblem, PlanRow
 from facturaonline_async.provision._plan.plan import Plan
@@ -109,7 +109,7 @@ class _Checker:
         """
         if isinstance(row, FaultyRow):
             return tuple(await self._check_sellos(row)) if self.check_sello is not None else ()
-        return await validate_empresa(await row.load(), self.check_sello, production=self.production)
+        return await validate_empresa(await load_data(row), self.check_sello, production=self.production)
 
     async def _check_sellos(self, row: FaultyRow) -> list[Finding]:
         assert self.check_sello is not None  # noqa: S101  # see above
