@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.progress import track
 
-from facturaonline_async._cli import preview, template
+from facturaonline_async._cli import export, preview, template
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import make_private_folder, open_private
@@ -69,7 +69,7 @@ def command(
 
 
 app: typer.Typer = command_group(
-    "Make and read plans.", example=command, template=template.command, preview=preview.command
+    "Make and read plans.", example=command, template=template.command, preview=preview.command, export=export.command
 )
 
 

@@ -79,6 +79,19 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.failed_serie": "{serie}: {reason}",
     "cli.template_written": "{path}: fill in the sheet, put the certificates beside it, and check it with",
     "cli.template_suffix": "the name of a template must end in .csv or .xlsx, and was {path}",
+    "cli.export_suffix": "the name of the file must end in .csv or .xlsx, and was {path}",
+    "cli.export_exists": "{path} exists: give another name, or --force to replace it",
+    "cli.export_written": "{path}: {empresas} with {series}, without keys, passwords and certificates",
+    "cli.export_without_series": "{rfc} (uid {uid}): its series could not be read, and are not in the file: {reason}",
+    "cli.export_left_out": "{rfc} (uid {uid}) is not in the file: {reason}",
+    "cli.export_rfc_twice": (
+        "the company {uid} has the same RFC, and a plan has one row for each RFC: delete one of them, or correct its "
+        "RFC"
+    ),
+    "cli.export_no_row": "a plan cannot hold it ({column}: {reason})",
+    "cli.export_note_not_read": "its series could not be read",
+    "cli.export_note_serie": "not in the plan, which cannot write it: {serie}",
+    "cli.export_note_paused": "paused: {series}",
     "cli.template_exists": "{path} exists: give another name, or delete it",
     "cli.column_of_faults": "# faults",
     "cli.column_of_rows": "# row",
@@ -243,7 +256,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.action_complete": "Exist, and not all of their series: {what}",
     "cli.action_unknown": "Sent by an earlier run without an answer, and looked for first: {what}",
     "cli.action_conflict": "Exist several times, so that a person must decide: {what}",
-    "cli.action_refuse": "Exist already, which --existing fail refuses: {what}",
+    "cli.action_refuse": "Refused, because they exist with --existing fail, or do not exist as their row says: {what}",
     "cli.action_unreadable": "Exist, but could not be read: {what}",
     "cli.action_adopt": "Exist, and stay as they are: {what}",
     "cli.action_done": "Done by an earlier run: {what}",
