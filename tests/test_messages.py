@@ -38,6 +38,7 @@ ELSEWHERE = {
 COMPOSED = (
     *("remedy.", "findings.file_is_", "plan.kind_", "plan.read_"),
     *("cli.state_", "cli.kind_", "cli.action_", "cli.environment_"),
+    *("cli.bulk_to_", "cli.bulk_already_", "cli.bulk_question_", "cli.bulk_done_"),
 )
 
 #: Errors that the library catches itself, and errors of Python that only a mistake in this package raises or whose

@@ -97,7 +97,7 @@ _add("empresas", "empresas", help="The companies of the account: list, create, c
 _add(
     "postgres", "postgres", help="The schema in PostgreSQL, through which processes share quota, creates and journals."
 )
-_add("series", "series", help="The series of a company: list, create, pause and delete them.")
+_add("series", "series", help="The series of companies: list, create, pause and delete them.")
 
 
 def run() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "BaseUrl",
+    "Sure",
     "Uid",
     "Yes",
     "check_environment",
@@ -45,6 +46,7 @@ T = TypeVar("T")
 Uid = Annotated[str, typer.Argument(metavar="UID", help="uid in the API; see list.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete without a question, for scripts.")]
+Sure = Annotated[bool, typer.Option("--yes", help="Begin without a question, for scripts.")]
 BaseUrl = Annotated[
     str | None,
     typer.Option(

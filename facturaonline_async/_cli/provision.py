@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from facturaonline_async.provision import Preview, Run
     from facturaonline_async.provision._journal.progress import JournalReader
 
-__all__ = ["app", "check", "command"]
+__all__ = ["RunJob", "app", "check", "command"]
 
 
 def _rate(text: str) -> Rate:
@@ -229,7 +229,7 @@ def command(
     target = RunTarget(
         config=config, use_emulator=use_emulator, journal=file, run_name=run, database=database, as_json=as_json
     )
-    job = _Job(
+    job = RunJob(
         plan=read,
         target=target,
         as_json=as_json,
@@ -391,8 +391,20 @@ def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
 
 
 @attrs.define
-class _Job:
-    """One run of the command."""
+class RunJob:
+    """One run of a plan, from the first call to the printed result.
+
+    Attributes:
+        plan: the plan.
+        target: where the run takes place.
+        as_json: whether the result is printed as JSON.
+        keys_out: file for the new companies' keys, or None.
+        options: further arguments of `provision`.
+        preview: what a person has seen and agreed to, or None.
+        rows: outcomes of the rows, if the result is JSON.
+        warnings: findings about rows that were sent.
+
+    """
 
     plan: Plan
     target: RunTarget

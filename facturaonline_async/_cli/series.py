@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from facturaonline_async._cli import client_command, output
-from facturaonline_async._cli.client_command import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async._cli import client_command, output, series_apply
+from facturaonline_async._cli.client_command import AsJson, BaseUrl, Sure, Uid, Yes
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._messages import message
@@ -20,6 +21,7 @@ from facturaonline_async.series._models import Serie, key_part
 from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento, misspelling
 
 if TYPE_CHECKING:
+    from facturaonline_async._cli.series_in_bulk import Verb
     from facturaonline_async.client import FacturaOnline
 
 __all__ = ["app"]
@@ -40,6 +42,20 @@ AnyTipo = Annotated[
 Folio = Annotated[
     int | None, typer.Option(min=1, max=10**12 - 1, help="Number of the first document. Default: the API's, 1.")
 ]
+
+OneUid = Annotated[
+    str | None, typer.Argument(metavar="[UID]", help="uid in the API; see list. Or --from.", show_default=False)
+]
+FromFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="All series that this file names: a CSV file, workbook or TOML file with RFC and series, or a plan.",
+        show_default=False,
+    ),
+]
+Sheet = Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of the workbook.", show_default=False)]
 
 _COLUMNS: Final = ("uid", "letra", "tipo_documento", "descripcion", "estatus")
 
@@ -139,13 +155,27 @@ def ensure(
 
 
 def activate(
-    uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+    uid: OneUid = None,
+    from_file: FromFile = None,
+    sheet: Sheet = None,
+    yes: Sure = False,
+    empresa: OfEmpresa = None,
+    base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Activate a paused serie.
+    """Activate a paused serie, or all series that a file names.
 
     Examples:
       facturaonline series activate 19846
+      facturaonline series activate --from series.xlsx
+
+    With --from you see what would be done, and are asked; without a terminal, production needs --yes. Series that are
+    active already are left alone, so that the same command completes an interrupted one.
     """
+    uid = _change_named("activate", from_file, uid, sheet, empresa, base_url, database, yes=yes, as_json=as_json)
+    if uid is None:
+        return
     client_command.run(
         lambda client: client.series.activate(uid),
         base_url=base_url,
@@ -157,13 +187,29 @@ def activate(
 
 
 def deactivate(
-    uid: Uid, empresa: OfEmpresa = None, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+    uid: OneUid = None,
+    from_file: FromFile = None,
+    sheet: Sheet = None,
+    yes: Sure = False,
+    empresa: OfEmpresa = None,
+    base_url: BaseUrl = None,
+    database: DatabaseUrl = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Pause a serie; activate makes it usable again.
+    """Pause a serie, or all series that a file names.
+
+    activate makes them usable again.
 
     Examples:
       facturaonline series deactivate 19846 --empresa EKU9003173C9
+      facturaonline series deactivate --from series.xlsx
+
+    With --from you see what would be done, and are asked; without a terminal, production needs --yes. Series that are
+    paused already are left alone, so that the same command completes an interrupted one.
     """
+    uid = _change_named("deactivate", from_file, uid, sheet, empresa, base_url, database, yes=yes, as_json=as_json)
+    if uid is None:
+        return
     client_command.run(
         lambda client: client.series.deactivate(uid),
         base_url=base_url,
@@ -175,21 +221,29 @@ def deactivate(
 
 
 def delete(
-    uid: Uid,
+    uid: OneUid = None,
+    from_file: FromFile = None,
+    sheet: Sheet = None,
     yes: Yes = False,
     empresa: OfEmpresa = None,
     base_url: BaseUrl = None,
     database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a serie, after a confirmation.
+    """Delete a serie, or all series that a file names, after a confirmation.
 
     Examples:
       facturaonline series delete 19846
       facturaonline series delete 19846 --yes
+      facturaonline series delete --from series.xlsx
 
-    Without a terminal for the question, --yes is required (else the exit code is 2).
+    Without a terminal for the question, --yes is required (else the exit code is 2). With --from, series that do not
+    exist are left alone, so that the same command completes an interrupted one. The exit code is 3 if a delete had no
+    answer; the message names the serie.
     """
+    uid = _change_named("delete", from_file, uid, sheet, empresa, base_url, database, yes=yes, as_json=as_json)
+    if uid is None:
+        return
     client_command.confirm(yes)
 
     # The question is asked outside the event loop: it may take minutes. Both calls use the same keys.
@@ -219,15 +273,41 @@ def delete(
 
 
 app: typer.Typer = command_group(
-    "The series of a company: list, create, pause and delete them.",
+    "The series of companies: list, create, pause and delete them.",
     list=list_,
     get=get,
     create=create,
     ensure=ensure,
+    apply=series_apply.command,
     activate=activate,
     deactivate=deactivate,
     delete=delete,
 )
+
+
+def _change_named(
+    verb: Verb,
+    file: Path | None,
+    uid: str | None,
+    sheet: str | None,
+    empresa: str | None,
+    base_url: str | None,
+    database: Secret | None,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> str | None:
+    """Change the series that a file names; without a file, return the given uid."""
+    if (file is None) is (uid is None):
+        raise typer.BadParameter(message("cli.bulk_uid_or_file"))
+    if file is None:
+        return uid
+    if empresa is not None:
+        raise typer.BadParameter(message("cli.bulk_with_empresa"))
+    from facturaonline_async._cli.series_in_bulk import change_named  # noqa: PLC0415  # one serie needs no plan
+
+    change_named(verb, file, sheet=sheet, yes=yes, as_json=as_json, base_url=base_url, database=database)
+    return None
 
 
 async def _read_with_keys(client: FacturaOnline, uid: str) -> tuple[Credentials, Serie]:

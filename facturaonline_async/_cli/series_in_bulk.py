@@ -1,0 +1,455 @@
+"""Change many series at once: those that a file names, or all others.
+
+There is no journal. Each run first reads the series of the companies, and sends nothing for a serie that is paused,
+active or gone already. A serie is named by its uid from then on, so that a call that is repeated changes nothing else.
+So the same command completes an interrupted one. Only a call without an answer leaves a doubt, which is told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import typer
+from attrs import define, field, frozen
+from rich.console import Console
+
+from facturaonline_async._base_url import environment_of
+from facturaonline_async._cli import client_command, interruption, output, progress
+from facturaonline_async._core.known_companies import normalize_rfc
+from facturaonline_async._core.redaction import redact
+from facturaonline_async._messages import Message, message
+from facturaonline_async._secrets import Secret
+from facturaonline_async._text import printable
+from facturaonline_async.config import Config
+from facturaonline_async.errors import (
+    FacturaOnlineError,
+    InvalidInputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnreadableAnswerError,
+)
+from facturaonline_async.provision import ExistingRow, Plan
+from facturaonline_async.provision._plan.models import required_uid
+
+if TYPE_CHECKING:
+    from facturaonline_async.client import FacturaOnline
+    from facturaonline_async.empresas._models import Empresa
+    from facturaonline_async.provision._account import ListedEmpresa
+    from facturaonline_async.series._models import Serie
+
+__all__ = ["Verb", "change_named", "deactivate_others", "series_rows"]
+
+Verb: TypeAlias = Literal["activate", "deactivate", "delete"]
+
+_ROWS: Final = 5
+"""Companies, and problems, that a preview shows."""
+_CONCURRENCY: Final = 32
+_UNKNOWN: Final = 3
+"""Exit code after a write without an answer."""
+
+
+@frozen
+class _Change:
+    """A serie to change.
+
+    Attributes:
+        number: number of the row.
+        empresa: the serie's company, with its keys.
+        serie: the serie, as a list showed it.
+
+    """
+
+    number: int
+    empresa: Empresa
+    serie: Serie
+
+    @property
+    def name(self) -> str:
+        """The serie in a message."""
+        return f"{self.empresa.rfc} {self.serie.letra}:{self.serie.tipo_documento} ({self.serie.uid})"
+
+
+@frozen
+class _Problem:
+    """Why a row, or a serie, is not changed.
+
+    Attributes:
+        number: number of the row.
+        rfc: RFC of the company.
+        reason: the reason.
+
+    """
+
+    number: int
+    rfc: str
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """The problem in a message."""
+        return redact(str(message("cli.preview_row", row=self.number, rfc=self.rfc, text=self.reason)))
+
+
+@define
+class _Found:
+    """What is to be done.
+
+    Attributes:
+        changes: series to change, in the order of the rows.
+        already: number of series that are in the wanted state.
+        problems: what cannot be changed.
+
+    """
+
+    changes: list[_Change] = field(factory=list)
+    already: int = 0
+    problems: list[_Problem] = field(factory=list)
+
+
+_Choose: TypeAlias = Callable[[_Found, ExistingRow, "ListedEmpresa"], None]
+
+
+def series_rows(plan: Plan) -> Plan:
+    """Return a plan with nothing but the series of another one.
+
+    Its companies must exist. Rows without series are left out.
+
+    Args:
+        plan: the other plan.
+
+    """
+    return Plan.from_values(
+        ExistingRow(rfc=row.rfc, series=row.series, uid=required_uid(row) or "", number=row.number)
+        for row in plan
+        if row.series
+    )
+
+
+@define
+class _Job:
+    """One change of many series.
+
+    Attributes:
+        verb: what is done with each serie.
+        yes: value of --yes.
+        as_json: value of --json.
+        base_url: value of --base-url.
+        database: value of --database.
+
+    """
+
+    verb: Verb
+    yes: bool
+    as_json: bool
+    base_url: str | None
+    database: Secret | None
+    _stopped: bool = field(default=False, init=False)
+    _begun: set[int] = field(factory=set, init=False)
+    _done: int = field(default=0, init=False)
+    _failed: list[_Problem] = field(factory=list, init=False)
+    _unknown: list[_Change] = field(factory=list, init=False)
+
+    def run(self, plan: Plan, choose: _Choose) -> None:
+        """Look, ask, and change.
+
+        Args:
+            plan: rows of companies that must exist.
+            choose: finds the changes of a row.
+
+        Raises:
+            InvalidInputError: there is no terminal for the question.
+            Exit: not all that was asked for is done.
+
+        """
+        if self.verb == "delete":
+            client_command.confirm(self.yes)  # is there a terminal?
+        found = client_command.run(
+            lambda client: self._look(client, plan, choose), base_url=self.base_url, database=self.database
+        )
+        if not self.as_json:
+            self._print_preview(found)
+        if found.changes:
+            self._ask(found)
+            client_command.run(
+                lambda client: self._change_all(client, found.changes),
+                base_url=self.base_url,
+                database=self.database,
+                maybe=message("cli.bulk_interrupted"),
+            )
+        self._report(found)
+        if self._unknown:
+            raise typer.Exit(_UNKNOWN)
+        if self._stopped:
+            raise typer.Exit(130)
+        if self._failed or found.problems:
+            raise typer.Exit(1)
+
+    # ── Look ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _look(self, client: FacturaOnline, plan: Plan, choose: _Choose) -> _Found:
+        from facturaonline_async import bulk  # noqa: PLC0415  # imports anyio
+        from facturaonline_async.provision._account import list_account, list_series  # noqa: PLC0415  # imports aiohttp
+
+        found = _Found()
+        by_rfc: dict[str, list[Empresa]] = {}
+        for empresa in await list_account(client):
+            by_rfc.setdefault(normalize_rfc(empresa.rfc), []).append(empresa)
+        rows: list[tuple[ExistingRow, Empresa]] = []
+        for row in plan:
+            assert isinstance(row, ExistingRow)  # noqa: S101  # `series_rows` makes no others
+            companies = by_rfc.get(normalize_rfc(row.rfc), [])
+            if (reason := _refusal(row, companies)) is None:
+                rows.append((row, companies[0]))
+            else:
+                found.problems.append(_Problem(row.number, row.rfc, reason))
+        read = partial(_read_pair, partial(list_series, client))
+        with progress.bar(message("cli.label_series"), len(rows), quiet=self.as_json) as advance:
+            async with bulk.stream(rows, read, concurrency=_CONCURRENCY, ordered=True) as outcomes:
+                async for outcome in outcomes:
+                    row, _ = outcome.item
+                    listed = outcome.result()
+                    if listed.series is None:
+                        found.problems.append(_Problem(row.number, row.rfc, listed.reason))
+                    else:
+                        choose(found, row, listed)
+                    advance()
+        return found
+
+    # ── Ask ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _host(self) -> tuple[str, Message]:
+        """Return the host and the name of its environment."""
+        host = Config(base_url=self.base_url or os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
+        return host, message(f"cli.environment_{environment_of(host)}")
+
+    def _ask(self, found: _Found) -> None:
+        """Ask a person. A machine needs --yes for a delete, and in production."""
+        host, environment = self._host()
+        has_terminal = sys.stdin.isatty()
+        if self.yes or (not has_terminal and environment_of(host) in {"sandbox", "local"}):
+            return
+        if not has_terminal:
+            reason = message("cli.bulk_without_terminal", environment=environment, host=host)
+            raise InvalidInputError(reason, field="yes")
+        series = message("cli.count_series", count=len(found.changes))
+        question = message(f"cli.bulk_question_{self.verb}", series=series, environment=environment, host=host)
+        client_command.confirm(yes=False, question=question, declined=message("cli.nothing_changed"))
+
+    def _print_preview(self, found: _Found) -> None:
+        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        host, environment = self._host()
+        console.print(f"{environment} {printable(host)}")
+        companies = [list(group) for _, group in groupby(found.changes, key=lambda change: change.number)]
+        series = message("cli.count_series", count=len(found.changes))
+        empresas = message("cli.count_empresas", count=len(companies))
+        console.print(message(f"cli.bulk_to_{self.verb}", series=series, empresas=empresas))
+        for changes in companies[:_ROWS]:
+            keys = ", ".join(f"{each.serie.letra}:{each.serie.tipo_documento}" for each in changes)
+            line = message("cli.preview_row", row=changes[0].number, rfc=changes[0].empresa.rfc, text=keys)
+            console.print(f"    {printable(line)}")
+        if (more := len(companies) - _ROWS) > 0:
+            console.print(f"    {message('cli.preview_rows_left_out', count=more)}")
+        if found.already:
+            series = message("cli.count_series", count=found.already)
+            console.print(message(f"cli.bulk_already_{self.verb}", series=series))
+        if found.problems:
+            console.print(message("cli.bulk_problems", count=len(found.problems)))
+        for problem in islice(found.problems, _ROWS):
+            console.print(f"    {printable(problem.text)}")
+        if (more := len(found.problems) - _ROWS) > 0:
+            console.print(f"    {message('cli.preview_rows_left_out', count=more)}")
+
+    # ── Change ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _change_all(self, client: FacturaOnline, changes: Sequence[_Change]) -> None:
+        from facturaonline_async import bulk  # noqa: PLC0415  # imports anyio
+
+        try:
+            with (
+                interruption.interruptible(self._stop),
+                progress.bar(message("cli.label_series"), len(changes), quiet=self.as_json) as advance,
+            ):
+                async with bulk.stream(
+                    self._until_stopped(changes), partial(self._change, client), concurrency=_CONCURRENCY
+                ) as outcomes:
+                    async for outcome in outcomes:
+                        self._count(outcome.item, outcome.error)
+                        advance()
+        except BaseException:
+            # Calls in flight were cancelled: they may have been carried out.
+            self._unknown += [change for change in changes if change.serie.uid in self._begun]
+            self._print_unknown()
+            raise
+
+    def _stop(self) -> None:
+        self._stopped = True
+
+    def _until_stopped(self, changes: Iterable[_Change]) -> Iterator[_Change]:
+        """Yield the changes until Ctrl-C is pressed."""
+        for change in changes:
+            if self._stopped:
+                return
+            self._begun.add(change.serie.uid)
+            yield change
+
+    async def _change(self, client: FacturaOnline, change: _Change) -> None:
+        series = client.for_empresa(change.empresa).series
+        calls: dict[Verb, Callable[[int], Awaitable[None]]] = {
+            "activate": series.activate,
+            "deactivate": series.deactivate,
+            "delete": series.delete,
+        }
+        try:
+            await calls[self.verb](change.serie.uid)
+        except NotFoundError:
+            if self.verb != "delete":  # a deleted serie is not found
+                raise
+
+    def _count(self, change: _Change, error: Exception | None) -> None:
+        self._begun.discard(change.serie.uid)
+        if error is None:
+            self._done += 1
+        elif isinstance(error, (OutcomeUnknownError, UnreadableAnswerError)):
+            self._unknown.append(change)
+        else:
+            self._failed.append(_Problem(change.number, change.name, _reason(error)))
+
+    # ── Report ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _report(self, found: _Found) -> None:
+        left = len(found.changes) - self._done - len(self._failed) - len(self._unknown)
+        if self.as_json:
+            output.print_json(
+                {
+                    "action": self.verb,
+                    "done": self._done,
+                    "already": found.already,
+                    "not_tried": left,
+                    "failed": [_values(each) for each in self._failed],
+                    "unknown": [change.name for change in self._unknown],
+                    "problems": [_values(each) for each in found.problems],
+                }
+            )
+            return
+        series = message("cli.count_series", count=self._done)
+        sys.stdout.write(f"{message(f'cli.bulk_done_{self.verb}', series=series)}\n")
+        for problem in self._failed:
+            sys.stderr.write(f"{printable(problem.text)}\n")
+        self._print_unknown()
+        if left and self._stopped:
+            sys.stderr.write(f"{message('cli.bulk_interrupted')}\n")
+
+    def _print_unknown(self) -> None:
+        for change in self._unknown:
+            sys.stderr.write(f"{printable(message('cli.bulk_unknown', serie=change.name))}\n")
+
+
+async def _read_pair(
+    read: Callable[[Empresa], Awaitable[ListedEmpresa]], pair: tuple[ExistingRow, Empresa]
+) -> ListedEmpresa:
+    return await read(pair[1])
+
+
+def _refusal(row: ExistingRow, companies: Sequence[Empresa]) -> str | None:
+    """Return why a row names no company, or None."""
+    from facturaonline_async.provision._engine.comparison import (  # noqa: PLC0415  # imports aiohttp
+        Action,
+        choose_action,
+        refusal,
+    )
+    from facturaonline_async.provision._engine.inventory import several_companies  # noqa: PLC0415  # as above
+
+    uids = [empresa.uid for empresa in companies]
+    action = choose_action(row, uids, "adopt")
+    if action is Action.CONFLICT:
+        return several_companies(uids)
+    return refusal(row, uids) if action is Action.REFUSE else None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, FacturaOnlineError) else type(error).__name__
+
+
+def _values(problem: _Problem) -> dict[str, object]:
+    return {"row": problem.number, "rfc": problem.rfc, "reason": redact(str(problem.reason))}
+
+
+def _choose_named(verb: Verb, found: _Found, row: ExistingRow, listed: ListedEmpresa) -> None:
+    """Choose the series that a row names, unless they are in the wanted state."""
+    for wanted in row.series:
+        same = [serie for serie in listed.series or () if serie.key == wanted.key]
+        left = [serie for serie in same if verb == "delete" or serie.is_active is (verb == "deactivate")]
+        name = ":".join(wanted.key)
+        if len(left) > 1:
+            uids = ", ".join(map(str, sorted(serie.uid for serie in left)))
+            reason = message("cli.bulk_several", serie=name, count=len(left), uids=uids)
+            found.problems.append(_Problem(row.number, row.rfc, reason))
+        elif left:
+            found.changes.append(_Change(row.number, listed.empresa, left[0]))
+        elif same or verb == "delete":
+            found.already += 1
+        else:
+            found.problems.append(_Problem(row.number, row.rfc, message("cli.bulk_missing", serie=name)))
+
+
+def _choose_others(found: _Found, row: ExistingRow, listed: ListedEmpresa) -> None:
+    """Choose the active series that a row does not name."""
+    named = {wanted.key for wanted in row.series}
+    others = [serie for serie in listed.series or () if serie.key not in named]
+    found.changes += [_Change(row.number, listed.empresa, serie) for serie in others if serie.is_active]
+    found.already += sum(not serie.is_active for serie in others)
+
+
+def change_named(
+    verb: Verb,
+    file: Path,
+    *,
+    sheet: str | None,
+    yes: bool,
+    as_json: bool,
+    base_url: str | None,
+    database: Secret | None,
+) -> None:
+    """Change the series that a file names.
+
+    Args:
+        verb: what is done with each serie.
+        file: a plan, or a table with RFC and series.
+        sheet: sheet of a workbook.
+        yes: whether nobody is asked.
+        as_json: whether the result is printed as JSON.
+        base_url: value of --base-url.
+        database: value of --database.
+
+    Raises:
+        PlanError: the file has faults. Nothing was sent.
+        Exit: not all that was asked for is done.
+
+    """
+    plan = series_rows(Plan.from_file(file, any_tipo=True, sheet=sheet))  # nothing is created with a misspelt one
+    if not len(plan):
+        raise InvalidInputError(message("cli.bulk_no_series"), field="from")
+    job = _Job(verb, yes, as_json, base_url, database)
+    job.run(plan, partial(_choose_named, verb))
+
+
+def deactivate_others(plan: Plan, *, yes: bool, base_url: str | None, database: Secret | None) -> None:
+    """Pause the active series of a plan's companies that the plan does not name.
+
+    Args:
+        plan: result of `series_rows`.
+        yes: whether nobody is asked.
+        base_url: value of --base-url.
+        database: value of --database.
+
+    Raises:
+        Exit: not all of them are paused.
+
+    """
+    _Job("deactivate", yes, as_json=False, base_url=base_url, database=database).run(plan, _choose_others)
