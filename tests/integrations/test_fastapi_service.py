@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -35,10 +36,18 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
+@pytest.fixture(scope="session")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a plan, which takes seconds, for all tests."""
+    folder = tmp_path_factory.mktemp("plan") / "demo"
+    make_plan(folder, EMPRESAS)
+    return folder
+
+
 @pytest.fixture
-def serve(tmp_path: Path, emulator: Emulator) -> Serve:
+def serve(tmp_path: Path, plan: Path, emulator: Emulator) -> Serve:
     """Start the service with one job, ``demo``; each start is a new process, or several workers."""
-    make_plan(tmp_path / "demo", EMPRESAS)
+    shutil.copytree(plan, tmp_path / "demo")
     keys = emulator.credentials
     pair = f"{keys.api_key.reveal()}:{keys.secret_key.reveal()}"
     env = environment(emulator, JOBS=str(tmp_path), TENANT_ACME=pair)
