@@ -281,7 +281,7 @@ async def test_the_page_shows_a_job_live(serve: Serve, tmp_path: Path) -> None:
         await until(tab, "document.querySelector('button.start') !== null")
         await tab.click("button.start")
         await until(tab, "document.querySelector('progress.empresas').value >= 3")
-        assert await tab.ask("document.querySelector('.state').textContent") != ""
+        assert await tab.ask("document.querySelector('.state').textContent") != "sin iniciar"
         await until(tab, "document.querySelector('.state').textContent === 'completo'")
         numbers = await tab.ask("[...document.querySelectorAll('.numbers')].map(each => each.textContent)")
         assert numbers == [f"{EMPRESAS} de {EMPRESAS}", f"{3 * EMPRESAS} de {3 * EMPRESAS}"]
