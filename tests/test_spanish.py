@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import os
 import string
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
-from facturaonline_async._cli.language import _is_spanish
+from facturaonline_async._cli.language import _is_spanish, choose_language
 from facturaonline_async._messages import current_language, message, use_language
 from facturaonline_async._messages.english import TEXTS
 from facturaonline_async._messages.plural import Plural
@@ -134,6 +136,23 @@ async def test_a_pipe_gets_english_in_a_spanish_locale(tmp_path: Path) -> None:
     ran = await run("provision", path, "--emulator", env={"LC_ALL": "es_MX.UTF-8"})
 
     assert "must be a código postal of 5 digits" in ran.err
+
+
+@pytest.mark.usefixtures("spanish")  # it restores English
+@pytest.mark.parametrize(("locale", "language"), [("es_MX.UTF-8", "es"), ("en_US.UTF-8", "en"), ("", "en")])
+def test_a_terminal_gets_the_language_of_its_locale(
+    monkeypatch: pytest.MonkeyPatch, locale: str, language: str
+) -> None:
+    monkeypatch.delenv("FACTURAONLINE_LANG", raising=False)
+    monkeypatch.setenv("LC_ALL", locale)
+    for name in ("LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    ends = os.openpty()
+    with open(ends[0], "rb"), open(ends[1], "w") as terminal:  # noqa: PTH123  # they are no paths
+        monkeypatch.setattr(sys, "stdout", terminal)
+        choose_language(None, [])
+
+    assert current_language() == language
 
 
 async def test_an_unknown_language_is_refused() -> None:

@@ -21,7 +21,12 @@ __all__ = ["app", "command"]
 
 def command(
     plan: Annotated[
-        Path, typer.Argument(metavar="PLAN", help="CSV or TOML file with one row per company.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="PLAN",
+            help="CSV file, workbook (.xlsx, .ods) or TOML file with one row per company.",
+            show_default=False,
+        ),
     ],
     run: Annotated[str, typer.Option("--run", metavar="NAME", help="Name of the run.", show_default=False)],
     shards: Annotated[

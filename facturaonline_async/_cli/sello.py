@@ -26,6 +26,7 @@ from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanRow
 from facturaonline_async.provision._plan.file_rows import FaultyRow, load_data
+from facturaonline_async.provision._plan.plan import PLAN_SUFFIXES
 from facturaonline_async.sat._findings import Finding
 from facturaonline_async.sello import Certificado, CheckReport, Kind, Sello, read_file
 from facturaonline_async.sello._check_in_thread import check_in_thread
@@ -73,7 +74,7 @@ def command(
     readable files are checked, also those of a plan with faulty cells.
     """
     parsed: ParsedPlan | None = None
-    if key is None and path.suffix.lower() in {".csv", ".ods", ".toml", ".xlsm", ".xlsx"}:
+    if key is None and path.suffix.lower() in PLAN_SUFFIXES:
         if rfc is not None or kind is not None or password_stdin:
             raise typer.BadParameter(message("cli.options_of_a_plan"))
         parsed = Plan.parse(path, any_tipo=True)

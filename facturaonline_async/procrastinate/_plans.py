@@ -13,17 +13,19 @@ from facturaonline_async._messages import message
 from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import Plan
+from facturaonline_async.provision._plan.plan import PLAN_SUFFIXES
 
 __all__ = ["folder_plans"]
 
-_NAMES: Final = ("{run}.csv", "{run}.toml", "{run}/plan.csv", "{run}/plan.toml")
+_NAMES: Final = tuple(f"{name}{suffix}" for name in ("{run}", "{run}/plan") for suffix in PLAN_SUFFIXES)
 
 
 def folder_plans(folder: str | os.PathLike[str], *, any_tipo: bool = False) -> Callable[[str], Awaitable[Plan]]:
     """Return a function that reads the plan of a run from a folder.
 
-    It is for `Worker` as ``plans``, where each machine has the folder. The plan of the run ``alta`` is ``alta.csv``,
-    ``alta.toml``, ``alta/plan.csv`` or ``alta/plan.toml``.
+    It is for `Worker` as ``plans``, where each machine has the folder. The plan of the run ``alta`` is ``alta.csv`` or
+    ``alta/plan.csv``, or a workbook or a TOML file of such a name. See `Plan.from_file` for the ends of the names, and
+    for the extra that workbooks need.
 
     Args:
         folder: the folder.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
 
 from attrs import frozen
 
@@ -11,7 +12,7 @@ from facturaonline_async._messages import message
 from facturaonline_async._text import compose
 from facturaonline_async._validators import one_line, type_name
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.series._tipo_documento import TipoDocumento
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, TipoDocumento
 
 __all__ = ["Serie", "by_key", "key_part", "normal_key", "serie_key"]
 
@@ -96,7 +97,6 @@ def key_part(text: str) -> str:
     return compose(text.strip())
 
 
-@lru_cache(maxsize=1024)  # an account has few of them, and each row of a plan compares them a dozen times
 def normal_key(letra: str, tipo_documento: str) -> tuple[str, str]:
     """Return the `Serie.key` of a letra and a tipo_documento.
 
@@ -105,4 +105,15 @@ def normal_key(letra: str, tipo_documento: str) -> tuple[str, str]:
         tipo_documento: any text.
 
     """
+    # No other texts are kept: in a plan whose cells are shifted, they may be passwords.
+    is_usual = len(letra) <= _USUAL_LETRA and tipo_documento in TIPOS_DOCUMENTO
+    return (_cached_key if is_usual else _uncached_key)(letra, tipo_documento)
+
+
+def _uncached_key(letra: str, tipo_documento: str) -> tuple[str, str]:
     return key_part(letra), key_part(tipo_documento)
+
+
+# An account has few of them, and each row of a plan compares them a dozen times.
+_cached_key: Final = lru_cache(maxsize=1024)(_uncached_key)
+_USUAL_LETRA: Final = 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from facturaonline_async._cli.faults_out import write_faults
+from facturaonline_async import InvalidInputError
+from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.template_columns import read_template
 from facturaonline_async.provision import Plan, PlanError, PlanProblem
 from facturaonline_async.provision._plan.column_names import find_column, is_note
@@ -236,3 +238,54 @@ async def test_a_file_of_faults_that_cannot_be_written_is_refused_before_anythin
     ran = await run("provision", tmp_path / plan, "--emulator", "--faults-out", tmp_path / faults)
 
     assert (ran.code, reason in ran.err) == (2, True)
+
+
+def refusal(faults: Path, plan: Path, *others: Path) -> str:
+    with pytest.raises(InvalidInputError) as refused:
+        check_faults_out(faults, plan, others)
+    return str(refused.value)
+
+
+def test_a_file_of_faults_that_the_run_writes_too_is_refused(tmp_path: Path) -> None:
+    plan = written(tmp_path, ROW)
+    (tmp_path / "link").symlink_to(tmp_path)
+    check_faults_out(tmp_path / "faults.csv", plan, [tmp_path / "keys.csv"])
+
+    assert refusal(tmp_path / "faults.csv", plan, tmp_path / "link" / "faults.csv") == (
+        f"--faults-out {tmp_path}/faults.csv is a file that this run writes: give another file"
+    )
+
+
+def test_a_file_of_faults_in_another_folder_is_refused_because_of_relative_paths(tmp_path: Path) -> None:
+    plan = written(tmp_path, ROW)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    check_faults_out(tmp_path / "link" / "faults.csv", plan, [])
+
+    assert "must be in the folder of the plan" in refusal(tmp_path / "other" / "faults.csv", plan)
+
+
+def test_faults_of_a_plan_from_a_pipe_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "plan.csv")
+
+    assert refusal(tmp_path / "faults.csv", tmp_path / "plan.csv") == (
+        "--faults-out: the plan must be a file, because it is read twice"
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder is read-only for every user")
+def test_a_file_of_faults_in_a_folder_that_cannot_be_written_is_refused() -> None:
+    folder = Path("/proc/self")
+
+    assert refusal(folder / "faults.csv", folder / "plan.csv") == (
+        "--faults-out /proc/self/faults.csv cannot be written: Permission denied. Give another path."
+    )
+
+
+def test_rows_without_faults_follow_those_with_faults_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    plan = written(tmp_path, ROW, ROW | {"rfc": "A"}, ROW | {"rfc": OTHER}, ROW | {"rfc": "B"})
+    problems = [PlanProblem(row=number, column="rfc", reason="no") for number in (5, 3)]
+    count = write_faults(tmp_path / "faults.csv", plan, problems, sheet=None, with_all=True)
+    [_, *rows] = csv.reader((tmp_path / "faults.csv").read_text("utf-8-sig").splitlines())
+
+    assert (count, [row[:2] for row in rows]) == (2, [["rfc: no", "3"], ["rfc: no", "5"], ["", "2"], ["", "4"]])

@@ -25,15 +25,13 @@ from facturaonline_async.provision._plan.builder import (
     name_file_in_problems,
     open_plan,
 )
-from facturaonline_async.provision._plan.header import Record, count_columns
+from facturaonline_async.provision._plan.header import ROWS_ABOVE, Record, count_columns
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 from facturaonline_async.provision._plan.table import read_table
 
 __all__ = ["csv_records", "read_csv"]
 
 _DELIMITERS: Final = ",;\t"
-_LINES_ABOVE: Final = 20
-"""Maximum number of lines, with the header, that may hold titles."""
 _END_MARK: Final = "\x1a"
 """Ctrl-Z, with which DOS programs end a text file."""
 
@@ -169,17 +167,17 @@ def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[Record]:
 
 def _csv_rows(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
     """Return the records, split at the delimiter that the header uses."""
-    first = next((line.strip() for line in iter(text.readline, "") if line.strip()), "")
+    first = next(_texts(text), "")
     if ordered := re.fullmatch(r'"?sep=([,;\t])"?', first, re.IGNORECASE):
         delimiter = ordered[1]  # a directive that Excel reads and does not show
         first = ""
     else:
         text.seek(0)
-        lines = [line.strip() for line in itertools.islice(text, _LINES_ABOVE)]
+        lines = list(itertools.islice(_texts(text), ROWS_ABOVE))
         text.seek(0)
         known = {
             (line, delimiter): count_columns(name.strip(' "') for name in line.split(delimiter))
-            for line in dict.fromkeys([first, *lines])
+            for line in dict.fromkeys(lines or [""])
             for delimiter in _DELIMITERS
         }
         first, delimiter = max(known, key=known.__getitem__)  # the first of equals
@@ -191,6 +189,11 @@ def _csv_rows(text: TextIO, notices: list[PlanProblem]) -> Iterator[list[str]]:
         # Without skipinitialspace, a quotation mark behind such a blank opens no quotation.
         notices.append(file_problem(message("plan.blank_after_separators")))
     return csv.reader(_without_end_mark(text), delimiter=delimiter, skipinitialspace=is_spaced, strict=True)
+
+
+def _texts(text: TextIO) -> Iterator[str]:
+    """Yield the lines that are not empty, without blanks around them."""
+    return filter(None, map(str.strip, iter(text.readline, "")))
 
 
 def _without_end_mark(lines: Iterable[str]) -> Iterator[str]:

@@ -16,13 +16,13 @@ from facturaonline_async.provision._plan.cell_values import COLUMNS, COMPANY_COL
 from facturaonline_async.provision._plan.column_names import NUMBERED, find_column, is_note, suggest_column
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 
-__all__ = ["Header", "Record", "count_columns", "find_header", "is_comment"]
+__all__ = ["ROWS_ABOVE", "Header", "Record", "count_columns", "find_header", "has_header", "is_comment"]
 
 #: Number of a row, as a spreadsheet shows it, and the texts of its cells.
 Record = tuple[int, list[str]]
 
-_ROWS_ABOVE: Final = 20
-"""Maximum number of rows, with the header, that may hold titles."""
+ROWS_ABOVE: Final = 20
+"""Maximum number of rows that are not empty, with the header, that may hold titles."""
 _ENOUGH: Final = 3
 """Number of known columns that make a row a header if it is not the first one."""
 _FEW: Final = 2
@@ -76,6 +76,20 @@ def is_comment(cells: Iterable[str]) -> bool:
     return next((cell.strip() for cell in cells if cell.strip()), "").startswith("# ")
 
 
+def has_header(records: Iterable[Record]) -> bool:
+    """Return whether one of the first rows of a table is surely its header.
+
+    Args:
+        records: rows that are not empty.
+
+    """
+    return any(_is_header(cells) for _, cells in itertools.islice(records, ROWS_ABOVE))
+
+
+def _is_header(cells: Iterable[str]) -> bool:
+    return count_columns(cells) >= _ENOUGH
+
+
 def find_header(records: Iterator[Record]) -> tuple[Header, Iterator[Record]]:
     """Return the header of a table, and the rows below it.
 
@@ -88,8 +102,8 @@ def find_header(records: Iterator[Record]) -> tuple[Header, Iterator[Record]]:
         PlanError: no row is a header, or it has wrong columns.
 
     """
-    first = list(itertools.islice(records, _ROWS_ABOVE)) or [(1, [])]
-    place = next((at for at, (_, cells) in enumerate(first) if count_columns(cells) >= _ENOUGH), 0)
+    first = list(itertools.islice(records, ROWS_ABOVE)) or [(1, [])]
+    place = next((at for at, (_, cells) in enumerate(first) if _is_header(cells)), 0)
     number, cells = first[place]
     columns = _columns(cells)
     if problems := list(_problems(columns, number, cells)):

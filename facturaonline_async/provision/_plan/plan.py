@@ -30,9 +30,12 @@ from facturaonline_async.provision._plan.models import (
 from facturaonline_async.provision._plan.toml_reader import read_toml
 from facturaonline_async.provision._plan.workbook_reader import SUFFIXES, read_workbook
 
-__all__ = ["Plan", "check_shard", "shard_of"]
+__all__ = ["PLAN_SUFFIXES", "Plan", "check_shard", "shard_of"]
 
 _READERS: Final = {".csv": read_csv, ".toml": read_toml}
+
+#: Ends of the names of files that `Plan.from_file` reads, in lower case.
+PLAN_SUFFIXES: Final = (*_READERS, *SUFFIXES)
 
 
 class Plan:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from attrs import evolve
 
@@ -28,9 +28,9 @@ from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.file_rows import FaultyRow, FileRow, SelloFiles
 from facturaonline_async.provision._plan.models import PlanProblem
 from facturaonline_async.sello import Kind
-from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, misspelling
+from facturaonline_async.series._tipo_documento import TIPOS_DOCUMENTO, Misspelling, misspelling
 
-__all__ = ["RowParser", "SerieCell"]
+__all__ = ["RowParser", "SerieCell", "misspelling_finder"]
 
 
 class SerieCell(NamedTuple):
@@ -60,6 +60,7 @@ class RowParser:
         may_be_shifted: whether cells may stand in the wrong columns. Messages then show no cell of a row in which a
             column that holds or surrounds a password has a problem.
         any_tipo: whether to accept a ``tipo_documento`` that looks like a misspelt documented one.
+        find_misspelling: see `misspelling_finder`.
 
     Attributes:
         number: number of the row.
@@ -79,6 +80,7 @@ class RowParser:
         is_uneven: bool = False,
         may_be_shifted: bool = True,
         any_tipo: bool = False,
+        find_misspelling: FindMisspelling = misspelling,
     ) -> None:
         self.number = number
         self.problems: list[PlanProblem] = []
@@ -93,6 +95,7 @@ class RowParser:
         self._is_uneven = is_uneven
         self._may_be_shifted = may_be_shifted
         self._any_tipo = any_tipo
+        self._misspelling = find_misspelling
         self._sellos: tuple[SelloFiles | None, SelloFiles | None] = None, None
         self._refused: set[str] = set()
         self._series_count = 0
@@ -267,7 +270,7 @@ class RowParser:
             if unsendable := find_unsendable(letra + tipo_documento, message("plan.serie", number=number)):
                 self.add_problem("series", unsendable)
                 continue
-            if (found := _misspelling(tipo_documento)) is not None and not self._any_tipo:
+            if (found := self._misspelling(tipo_documento)) is not None and not self._any_tipo:
                 meant = found.meant.value
                 reason = message("plan.misspelt_tipo", tipo_documento=tipo_documento, meant=meant)
                 self.add_problem("series", reason)
@@ -374,8 +377,18 @@ def _unwrap(name: str, cell: str) -> tuple[str, list[Message]]:
     return text, changes
 
 
-# Cached: a plan of 20,000 rows with undocumented kinds is read in 1.5 s instead of 15 s.
-_misspelling: Final = lru_cache(maxsize=256)(misspelling)
+FindMisspelling: TypeAlias = Callable[[str], Misspelling | None]
+
+
+def misspelling_finder() -> FindMisspelling:
+    """Return `misspelling` with a memory, for one plan.
+
+    A plan of 20,000 rows with undocumented kinds is read in 1.5 s instead of 15 s. The memory must not outlive the
+    plan: a kind of a faulty row may be a password.
+    """
+    return lru_cache(maxsize=256)(misspelling)
+
+
 # An e-mail address, an RFC, a code, the path of a file, or a name.
 _OF_ANOTHER_COLUMN: Final = re.compile(
     r"[^@\s]+@[^@\s]+|[A-Za-zÑñ&]{3,4}[0-9]{6}\w{3}|[0-9]{3,5}|.+\.(?:cer|key|png|jpg)|.*\S\s+\S.*", re.IGNORECASE

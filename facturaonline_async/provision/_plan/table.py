@@ -14,7 +14,7 @@ from facturaonline_async.provision._plan.doubtful_cell import DoubtfulCell
 from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.header import Header, Record, find_header, is_comment
 from facturaonline_async.provision._plan.models import PlanProblem
-from facturaonline_async.provision._plan.row_parser import RowParser
+from facturaonline_async.provision._plan.row_parser import RowParser, misspelling_finder
 
 __all__ = ["read_table"]
 
@@ -32,7 +32,7 @@ def read_table(records: Iterator[Record], builder: PlanBuilder, folder: Path, *,
         PlanError: no row is a header, or it has wrong columns.
 
     """
-    files = FileLookup(folder)
+    files, find_misspelling = FileLookup(folder), misspelling_finder()
     header, rows = find_header(records)
     builder.notices += header.notices
     for number, record in rows:
@@ -48,7 +48,9 @@ def read_table(records: Iterator[Record], builder: PlanBuilder, folder: Path, *,
         if parts:
             texts["series"] = ";".join(":".join(serie).rstrip(":") for serie in parts if any(serie))
         is_uneven = len(record) != len(header.columns)
-        parser = RowParser(number, texts, files, is_uneven=is_uneven, any_tipo=any_tipo)
+        parser = RowParser(
+            number, texts, files, is_uneven=is_uneven, any_tipo=any_tipo, find_misspelling=find_misspelling
+        )
         for name, cell in refused.items():
             parser.reject_column(name, cell.problem)
         if (reason := _cell_count_problem(header, record)) is not None:

@@ -27,7 +27,7 @@ from facturaonline_async.provision._plan.builder import (
 from facturaonline_async.provision._plan.cell_values import ATTRIBUTES, COLUMNS, COUNTS, FLAGS
 from facturaonline_async.provision._plan.file_lookup import FileLookup
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
-from facturaonline_async.provision._plan.row_parser import RowParser, SerieCell
+from facturaonline_async.provision._plan.row_parser import RowParser, SerieCell, misspelling_finder
 
 __all__ = ["read_toml"]
 
@@ -50,7 +50,7 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
 
     """
     builder = PlanBuilder()
-    files = FileLookup(Path(path).parent)
+    files, find_misspelling = FileLookup(Path(path).parent), misspelling_finder()
     unknown: set[str] = set()
     with open_plan(Path(path)) as file:
         text = _decode(file.read())
@@ -61,7 +61,15 @@ def read_toml(path: str | os.PathLike[str], *, any_tipo: bool = False) -> Parsed
             continue
         texts, faults = _texts(table)
         series, more = _series(table.get("series"))
-        parser = RowParser(number, texts, files, series=series, may_be_shifted=False, any_tipo=any_tipo)
+        parser = RowParser(
+            number,
+            texts,
+            files,
+            series=series,
+            may_be_shifted=False,
+            any_tipo=any_tipo,
+            find_misspelling=find_misspelling,
+        )
         for key, fault in (*faults, *more):
             parser.reject_column(key, fault)
         builder.add(parser)

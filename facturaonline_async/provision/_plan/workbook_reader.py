@@ -24,7 +24,7 @@ from facturaonline_async.provision._plan.builder import (
     open_plan,
 )
 from facturaonline_async.provision._plan.doubtful_cell import DoubtfulCell
-from facturaonline_async.provision._plan.header import Record, count_columns
+from facturaonline_async.provision._plan.header import Record, has_header
 from facturaonline_async.provision._plan.models import PlanError
 from facturaonline_async.provision._plan.table import read_table
 from facturaonline_async.provision._plan.uncomputed_cells import uncomputed_cells
@@ -39,10 +39,6 @@ SUFFIXES: Final = (".xlsx", ".xlsm", ".ods")
 
 _SHEET: Final = "empresas"
 """Name of the sheet that is read if there are several, in lower case."""
-_ROWS_ABOVE: Final = 20
-"""Number of rows in which the header of a sheet is looked for."""
-_ENOUGH: Final = 3
-"""Number of known columns that make a row a header."""
 _LARGEST: Final = 8_000_000
 """Maximum number of cells of a sheet: rows times columns."""
 _PRECISE: Final = 10**15
@@ -127,17 +123,14 @@ def _choose_sheet(workbook: CalamineWorkbook, wanted: str | None) -> str:
     for name in visible:
         if name.strip().lower() == _SHEET:
             return name
-    with_header = visible if len(visible) == 1 else [name for name in visible if _has_header(workbook, name)]
+    with_header = visible
+    if len(visible) > 1:
+        with_header = [name for name in visible if has_header(_records(workbook.get_sheet_by_name(name), {}))]
     if len(with_header) == 1:
         return with_header[0]
     if with_header:
         raise PlanError.of([file_problem(message("plan.sheet_unclear", sheets=", ".join(with_header)))])
     raise PlanError.of([file_problem(message("plan.no_sheet_with_header", sheets=shown))])
-
-
-def _has_header(workbook: CalamineWorkbook, name: str) -> bool:
-    rows = workbook.get_sheet_by_name(name).to_python(nrows=_ROWS_ABOVE)
-    return any(count_columns(map(_text, row)) >= _ENOUGH for row in rows)
 
 
 def _records(sheet: CalamineSheet, doubtful: Mapping[tuple[int, int], DoubtfulCell]) -> Iterator[Record]:

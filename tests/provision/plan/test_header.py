@@ -172,13 +172,40 @@ def test_a_row_of_a_company_is_no_header_and_is_not_shown(tmp_path: Path) -> Non
     assert [(row, column, reason[:15]) for row, column, reason in problems(path)] == [(1, "", "is not a header")]
 
 
-@pytest.mark.parametrize("above", [as_table(ROW), table([ROW]).splitlines()[1] + "\r\n"])
-def test_a_company_above_the_header_is_refused(tmp_path: Path, above: str) -> None:
-    text = as_table(ROW).replace("rfc", "RFC", 1)
+def test_a_second_header_above_the_table_is_refused(tmp_path: Path) -> None:
     other = as_table(ROW | {"rfc": "HAÑ930228SM9"})
-    path = written(tmp_path, above + (other if above.startswith("razon") else text))
 
-    assert problems(path) != []
+    assert problems(written(tmp_path, as_table(ROW) + other)) != []
+
+
+def test_a_company_above_the_header_is_refused(tmp_path: Path) -> None:
+    [header, row] = as_table(ROW).splitlines(keepends=True)
+
+    assert problems(written(tmp_path, row + header + row)) == [
+        (1, "", "has an RFC, and stands above the header: put it below, or delete it")
+    ]
+
+
+def test_a_comment_above_the_header_may_hold_an_rfc(tmp_path: Path) -> None:
+    plan = Plan.from_csv(written(tmp_path, f"# de,EKU9003173C9\r\n{as_table(ROW)}"))
+
+    assert notices(plan) == [(0, "", "the rows above row 2, the header, were not read")]
+
+
+@pytest.mark.parametrize("cell", ["# ejemplo", "  # ejemplo", "# "])
+def test_a_row_that_begins_with_a_number_sign_and_a_blank_is_a_comment(tmp_path: Path, cell: str) -> None:
+    row = ROW | {"razon_social": cell, "rfc": "x"}
+    if cell == "# ":
+        row |= {"razon_social": " ", "rfc": "# x"}  # the first text counts
+    plan = Plan.from_csv(written(tmp_path, as_table(ROW, row)))
+
+    assert ([each.number for each in plan], notices(plan)) == ([2], [(3, "", "is a comment, and was not read")])
+
+
+def test_a_company_may_begin_with_a_number_sign(tmp_path: Path) -> None:
+    plan = Plan.from_csv(written(tmp_path, as_table(ROW | {"razon_social": "#1 Motors"})))
+
+    assert [row.rfc for row in plan] == ["EKU9003173C9"]
 
 
 # ── Series in columns of their own ────────────────────────────────────────────────────────────────────────────────────
@@ -307,3 +334,10 @@ def test_a_password_in_another_column_is_not_shown(tmp_path: Path, cells: dict[s
     shown = [str(each) for each in (*parsed.problems, *parsed.notices)]
 
     assert ([text for text in shown if secret in text], len(shown) > 0) == ([], True)
+
+
+def test_the_delimiter_is_that_of_a_header_below_many_empty_lines(tmp_path: Path) -> None:
+    lines = "Alta, 2026\n" + "\n" * 30
+    plan = Plan.from_csv(written(tmp_path, lines + as_table(spanish(ROW), delimiter=";")))
+
+    assert [row.rfc for row in plan] == ["EKU9003173C9"]

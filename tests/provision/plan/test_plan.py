@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import functools
+import gc
 import pickle
 import re
 import traceback
@@ -986,3 +988,29 @@ def test_a_password_that_was_shifted_into_another_column_is_not_shown(tmp_path: 
         shown = [str(each) for each in (*parsed.problems, *parsed.notices)]
         assert [text for text in shown if PASSWORD in text] == []
         assert PASSWORD not in repr(parsed)
+
+
+def kept_texts() -> set[str]:
+    """Return the texts that the memories of functions (`lru_cache`) hold as arguments."""
+    memory = type(functools.lru_cache(repr))
+    held = [gc.get_referents(each) for each in gc.get_objects() if isinstance(each, memory)]
+    keys = [key for referents in held for each in referents if isinstance(each, dict) for key in each]
+    return {text for key in keys for text in (key if isinstance(key, tuple) else (key,)) if isinstance(text, str)}
+
+
+@pytest.mark.parametrize("column", ["tipo_documento 1", "letra 1"])
+def test_no_memory_outlives_a_plan_with_a_password_in_a_series_column(tmp_path: Path, column: str) -> None:
+    password = "".join(["Secreto", "9" * 6])  # it is no constant of this function
+    row = {name: cell for name, cell in ROW.items() if name != "series"}
+    row |= {"letra 1": "F", "tipo_documento 1": "factura"} | {column: password}
+    for parsed in (
+        Plan.parse(written(tmp_path, [row], columns=[*row])),
+        Plan.parse(written_toml(tmp_path, [ROW | {"series": [{"letra": "F", "tipo_documento": password}]}])),
+    ):
+        assert len(parsed.rows) == 1
+    del parsed
+    gc.collect()
+
+    kept = kept_texts()
+    assert "06500" in kept
+    assert password not in kept

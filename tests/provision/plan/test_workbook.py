@@ -16,6 +16,7 @@ import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
 from facturaonline_async.provision import Plan, PlanError
+from facturaonline_async.provision._plan.plan import PLAN_SUFFIXES
 from tests.plans import ROW, folder
 
 
@@ -114,6 +115,13 @@ def test_a_merged_title_above_the_header_is_not_read(tmp_path: Path) -> None:
     assert len(Plan.from_file(path)) == 1
 
 
+@pytest.mark.parametrize("suffix", PLAN_SUFFIXES)
+def test_every_suffix_of_a_plan_has_a_reader(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"missing{suffix}"
+
+    assert reasons(path) == [f"{path}: the plan cannot be read: the file does not exist."]
+
+
 # ── Errors of formulas ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -184,6 +192,12 @@ def test_the_sheet_called_empresas_is_read(tmp_path: Path) -> None:
 
 def test_the_only_sheet_with_a_header_is_read(tmp_path: Path) -> None:
     path = workbook(tmp_path, {"Portada": [["Alta"]], "Datos": cells(ROW), "Ayuda": [["RFC"], ["…"]]})
+
+    assert rfcs(path) == ["EKU9003173C9"]
+
+
+def test_the_header_of_one_of_several_sheets_may_stand_below_many_empty_rows(tmp_path: Path) -> None:
+    path = workbook(tmp_path, {"Portada": [["Alta"]], "Datos": [["Alta"], *[[]] * 30, *cells(ROW)]})
 
     assert rfcs(path) == ["EKU9003173C9"]
 
