@@ -11,11 +11,13 @@ from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.provision._journal.progress import open_snapshot
+from facturaonline_async.provision._journal.reader import read_created
 
 if TYPE_CHECKING:
     from facturaonline_async.provision._journal.progress import JournalReader
 
-__all__ = ["JournalName", "RunName", "find_journal", "run_in_database"]
+__all__ = ["JournalName", "RunName", "find_journal", "read_companies", "run_in_database"]
 
 _PREFIX: Final = "pg:"
 
@@ -57,3 +59,17 @@ def find_journal(journal: Path | None, run: str | None, database: Secret | None)
     from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
 
     return RunReader(database, run)
+
+
+def read_companies(journal: Path | JournalReader) -> tuple[str, list[tuple[str, str]]]:
+    """Return the host of a run, and RFC and uid of each company that it created.
+
+    Args:
+        journal: the journal's file, or what reads it in a database.
+
+    Raises:
+        JournalError: there is no such journal, or it cannot be read.
+
+    """
+    with open_snapshot(journal) as (status, connection):
+        return status.host, list(read_created(connection))

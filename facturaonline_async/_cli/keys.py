@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,15 +12,12 @@ from facturaonline_async._cli import interruption
 from facturaonline_async._cli.client_command import BaseUrl, check_environment, show_warnings
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.journals import read_companies
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision._journal.reader import read_created
-
-if TYPE_CHECKING:
-    from facturaonline_async.postgres._runs import RunReader
 
 __all__ = ["app", "command"]
 
@@ -52,7 +49,7 @@ def command(
     check_environment(base_url)
     from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
 
-    host, created = _created(RunReader(database, run))
+    host, created = read_companies(RunReader(database, run))
     with KeysFile.open(out, option="--out") as keys, show_warnings():
         left = [(rfc, uid) for rfc, uid in created if rfc not in keys.rfcs]
         work = _read(keys, left, url=database, base_url=base_url, host=host, run=run)
@@ -65,12 +62,6 @@ def command(
 
 
 app: typer.Typer = single_command("keys", command)
-
-
-def _created(reader: RunReader) -> tuple[str, list[tuple[str, str]]]:
-    """Return the host of a run, and RFC and uid of each company that it created."""
-    with reader.open_snapshot() as (status, connection):
-        return status.host, list(read_created(connection))
 
 
 async def _read(

@@ -22,7 +22,7 @@ from facturaonline_async._cli.client_command import check_environment
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.faults_out import check_faults_out, write_faults
-from facturaonline_async._cli.journals import find_journal, run_in_database
+from facturaonline_async._cli.journals import find_journal, read_companies, run_in_database
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._cli.preview import look_and_ask, print_moved
@@ -43,12 +43,10 @@ from facturaonline_async.provision import (
     validate,
 )
 from facturaonline_async.provision._journal.errors import JournalError
-from facturaonline_async.provision._journal.reader import open_to_read, read_created
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
     from facturaonline_async.provision import Preview, Run
-    from facturaonline_async.provision._journal.progress import JournalReader
 
 __all__ = ["RunJob", "app", "check", "command"]
 
@@ -461,7 +459,7 @@ class RunJob:
             return
         database = None if target.run_name is None else target.database
         journal = find_journal(target.journal, target.run_name, database)
-        created = await asyncio.to_thread(_read_created, journal)
+        _, created = await asyncio.to_thread(read_companies, journal)
         left = [(rfc, uid) for rfc, uid in created if rfc not in keys.rfcs]
         for each in await bulk.run(left, lambda one: client.empresas.get_verified(one[1], rfc=one[0])):
             keys.add(*each.item, each.result().credentials)
@@ -499,15 +497,6 @@ class RunJob:
                 "rows": [_row(row) for row in sorted(rows, key=lambda row: row.number)],
             }
         )
-
-
-def _read_created(journal: Path | JournalReader) -> list[tuple[str, str]]:
-    """Return RFC and uid of the companies that the runs of a journal created."""
-    if isinstance(journal, Path):
-        with open_to_read(journal) as connection:
-            return list(read_created(connection))
-    with journal.open_snapshot() as (_, connection):
-        return list(read_created(connection))
 
 
 def _row(outcome: RowOutcome) -> dict[str, Any]:

@@ -254,7 +254,7 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._is_open = False
-        self._is_unavailable = False
+        self._has_answered = self._is_unavailable = False
 
     def __repr__(self) -> str:
         return f"<Database {'open' if self._is_open else 'closed'}, {len(self._idle)} idle>"
@@ -319,6 +319,7 @@ class Database:
         result = await self._slots.acquire() or await self._timed(statement, arguments, seconds)
         if isinstance(result, _Failure):  # raised here, so that no error of the driver is its context
             raise self._error(result)
+        self._has_answered = True
         if self._is_unavailable:
             self._is_unavailable = False
             self._emit(message("postgres.available_again"), OutageEvent(reason="", is_over=True))
@@ -412,9 +413,12 @@ class Database:
         return printable(text.replace(str(password), "***") if password else text)
 
     def _error(self, failure: _Failure) -> NotSentError:
-        """Return the error of a failure; the first one of an outage is logged."""
+        """Return the error of a failure; the first one of an outage is logged.
+
+        A database that has never answered has no outage: who opens it gets the error.
+        """
         if failure.is_outage:
-            if not self._is_unavailable:
+            if self._has_answered and not self._is_unavailable:
                 self._is_unavailable = True
                 self._emit(failure.reason, OutageEvent(reason=str(failure.reason), is_over=False))
             return SharedUnavailableError(failure.reason)

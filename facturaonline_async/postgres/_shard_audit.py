@@ -18,6 +18,7 @@ from facturaonline_async.postgres._postgres import Postgres, check_run
 from facturaonline_async.postgres._shard_run import in_run
 from facturaonline_async.postgres._shards import ShardJournal
 from facturaonline_async.provision._engine.audit import Audit
+from facturaonline_async.provision._engine.background import in_background
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._journal.errors import JournalError
@@ -134,8 +135,7 @@ async def _audit(client: FacturaOnline, audit: Audit, created: Sequence[_Created
         empresa = await client.empresas.get_verified(company.uid, rfc=company.rfc)
         audit.add_series(company.rfc, client.for_empresa(empresa).series, company.steps)
 
-    task = asyncio.create_task(audit.run())
-    try:
+    async with in_background(audit.run()) as task:
         async with bulk.stream(created, connect, concurrency=_CONCURRENCY, stop_on=(JournalError,)) as outcomes:
             async for each in outcomes:
                 if audit.stopping.is_set():
@@ -146,9 +146,6 @@ async def _audit(client: FacturaOnline, audit: Audit, created: Sequence[_Created
                 else:
                     each.result()
         return await audit.finish(task)
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 @frozen

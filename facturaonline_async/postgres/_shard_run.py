@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 
 from attrs import frozen
 
@@ -17,6 +17,7 @@ from facturaonline_async.errors import NotSentError
 from facturaonline_async.postgres._postgres import Postgres, check_run, database_of
 from facturaonline_async.postgres._runs import journal_name
 from facturaonline_async.postgres._shards import ShardedRun, ShardJournal, make_run
+from facturaonline_async.provision._engine.background import in_background
 from facturaonline_async.provision._engine.recorder import StepEvent
 from facturaonline_async.provision._engine.row_progress import RowProgress, outcome
 from facturaonline_async.provision._journal.errors import JournalError
@@ -137,7 +138,8 @@ async def run_shard(
                 companies=companies,
             )
         )
-        watch = await stack.enter_async_context(_watched(joined, attempt, stopping))
+        watch = _Watch(joined, attempt, stopping)
+        await stack.enter_async_context(in_background(watch.watch()))
         delivery = None if on_row is None else _Delivery(client, journal, on_row, await journal.delivered(), [])
         found: set[str] = set()
         async for row in attempt:
@@ -212,17 +214,6 @@ class _Watch:
                     self.is_cancelled = (await self._run.state()).is_cancelled
         self.is_stopped = True
         self._attempt.stop()
-
-
-@asynccontextmanager
-async def _watched(run: ShardedRun, attempt: Run, stopping: asyncio.Event) -> AsyncIterator[_Watch]:
-    watch = _Watch(run, attempt, stopping)
-    task = asyncio.create_task(watch.watch())
-    try:
-        yield watch
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 @frozen

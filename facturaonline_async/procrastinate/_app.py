@@ -81,10 +81,30 @@ class _Connector(procrastinate.PsycopgConnector):
 
     @asynccontextmanager
     async def _get_standalone_connection(self) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
-        connection = await _Connection.connect(self._listen.reveal(), autocommit=True, prepare_threshold=None)
-        async with connection:
+        async with await _connect(self._listen) as connection:
             guard(connection)
             yield connection
+
+
+async def _connect(url: Secret) -> _Connection:
+    """Return a new connection.
+
+    No frame of an error holds the password.
+
+    Args:
+        url: connection string.
+
+    Raises:
+        ConnectorException: there is no connection; its text is the class of psycopg's error.
+
+    """
+    try:
+        return await _Connection.connect(url.reveal(), autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        kind = type(error).__name__
+    except asyncio.CancelledError as cancelled:
+        raise cancelled.with_traceback(None) from None  # psycopg's frames hold the password
+    raise exceptions.ConnectorException(kind)
 
 
 class JobManager(manager.JobManager):

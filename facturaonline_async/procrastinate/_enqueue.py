@@ -55,6 +55,7 @@ async def enqueue(
         NotSentError: the database does not answer.
 
     """
+    database = None if database is None else Secret(database)  # no frame of a traceback holds the text
     check_run(run, _LEASE)
     credentials = environment_credentials() if credentials is None else credentials
     host = Config(base_url=base_url or os.environ.get("FACTURAONLINE_BASE_URL")).base_url
@@ -87,6 +88,7 @@ async def cancel(run: str, *, database: str | Secret | None = None) -> None:
         NotSentError: the database does not answer.
 
     """
+    database = None if database is None else Secret(database)  # no frame of a traceback holds the text
     app = make_app(url_of(database))
     async with Postgres(database) as pg:
         await check_queue(database_of(pg))

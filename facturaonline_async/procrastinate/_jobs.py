@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._messages import Message, message
 from facturaonline_async.client import FacturaOnline, SessionManager, environment_credentials
 from facturaonline_async.config import Credentials
-from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 from facturaonline_async.postgres import Postgres, RunCancelledError, audit_run, run_shard
 from facturaonline_async.postgres._postgres import database_of
 from facturaonline_async.postgres._shards import ShardedRun, find_run
@@ -72,6 +73,27 @@ class _Retry(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), _LONGEST_PAUSE)})
 
 
+def _without_foreign_errors(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Return a job that raises no errors but those of this library.
+
+    Procrastinate logs what a job raises, with its traceback. The text of an error of the user's program may hold keys.
+    """
+
+    @functools.wraps(function)
+    async def job(**arguments: Any) -> None:
+        try:
+            await function(**arguments)
+        except (FacturaOnlineError, _StoppedError):
+            raise
+        except Exception as error:  # noqa: BLE001  # it is replaced
+            kind = type(error).__name__
+        else:
+            return
+        raise RuntimeError(message("queue.job_failed", type=kind))  # behind the block: the other one is no context
+
+    return job
+
+
 @define(eq=False)
 class Jobs:
     """Jobs of the runs in one queue, carried out in this process.
@@ -100,7 +122,9 @@ class Jobs:
             "audit": self.audit,
         }
         for kind, function in functions.items():
-            self.app.task(name=task_name(kind), queue=self.settings.queue, retry=_Retry())(function)
+            self.app.task(name=task_name(kind), queue=self.settings.queue, retry=_Retry())(
+                _without_foreign_errors(function)
+            )
 
     def cancel(self) -> None:
         """Cancel the jobs at work, so that they go back into the queue.

@@ -133,7 +133,7 @@ class Worker:
     def stop(self) -> None:
         """Stop the jobs at work, and begin none. Call it in the event loop.
 
-        `run` returns when they have ended and are back in the queue.
+        `run` returns when they have ended and are back in the queue. Before `run`, it ends the next one at once.
 
         The second call does not wait for requests in flight.
         """
@@ -145,7 +145,8 @@ class Worker:
     async def run(self) -> None:
         """Carry out jobs until SIGTERM, SIGINT or `stop`.
 
-        The main thread of a process handles the signals. If it is cancelled, it stops in the same way as by `stop`.
+        The main thread of a process handles the signals. If it is cancelled, it stops in the same way as by `stop`, and
+        at the second time as by a second `stop`.
         While the database does not answer, it waits.
 
         Raises:
@@ -156,7 +157,7 @@ class Worker:
         self._check_process()
         if self._process:
             raise NotSentError(message("queue.running"))
-        self._process, self._stopping = getpid(), asyncio.Event()
+        self._process = getpid()
         try:
             app = make_app(url_of(self._database), self._listen)
             with self._signals():
@@ -170,7 +171,7 @@ class Worker:
                     await stack.enter_async_context(app.open_async())
                     await self._serve(app)
         finally:
-            self._process, self._jobs = 0, None
+            self._process, self._jobs, self._stopping = 0, None, asyncio.Event()
 
     # ── Life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -234,15 +235,22 @@ class Worker:
     async def _end(self, working: asyncio.Task[None]) -> None:
         """End procrastinate's worker.
 
-        It waits until each job has ended and is back in the queue.
+        It waits until each job has ended and is back in the queue. If it is cancelled meanwhile, it cancels the jobs,
+        and does not wait for requests in flight.
         """
         LOGGER.info("%s", message("queue.stopping", seconds=self._stop_within))
         later = asyncio.get_running_loop().call_later(self._stop_within, self._cancel_jobs)
         working.cancel()
-        try:
-            await asyncio.wait({working})
-        finally:
-            later.cancel()
+        is_cancelled = False
+        while not working.done():
+            try:
+                await asyncio.wait({working})
+            except asyncio.CancelledError:  # jobs that stay behind would go on without a session
+                is_cancelled = True
+                self._cancel_jobs()
+        later.cancel()
+        if is_cancelled:
+            raise asyncio.CancelledError
 
     def _cancel_jobs(self) -> None:
         if self._jobs is not None:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import sys
 from collections import Counter
@@ -76,6 +77,16 @@ def plan(folder: Path, companies: int, **cells: object) -> Path:
     certify(folder, rfcs)
     rows = [ROW | {"rfc": rfc, "cer": f"c/{rfc}.cer", "key": f"c/{rfc}.key"} | cells for rfc in rfcs]
     return written(folder, rows)
+
+
+async def test_a_database_that_is_away_is_reported_once(emulator: Emulator) -> None:
+    pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        away = f"postgresql://user@127.0.0.1:{closed.getsockname()[1]}/database"
+    ran = await run("series", "list", "--database", away, emulator=emulator)
+
+    assert (ran.code, len(ran.err.splitlines()), "no connection to PostgreSQL" in ran.err) == (1, 1, True)
 
 
 def test_every_command_that_calls_the_api_can_share_a_database() -> None:

@@ -34,6 +34,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "queue.stopping": "stopping: requests in flight are waited for, for at most {seconds:g} s",
     "queue.begins": "the {kind} of the run {run} begins",
     "queue.ends": "the {kind} of the run {run} has ended",
+    "queue.job_failed": "the job ended with {type}: its text is not repeated here, because it may hold keys",
     "queue.kind_list": "list of companies",
     "queue.kind_shard": "shard {number} (of 0 to {last})",
     "queue.kind_audit": "audit",
