@@ -20,7 +20,9 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from facturaonline_async._endpoints import ENDPOINTS
+from facturaonline_async._messages import message
 from facturaonline_async.config import Config
+from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.events import AttemptEvent, Event, HoldEvent
 
 __all__ = ["instrument"]
@@ -68,10 +70,15 @@ def instrument(
         tracer_provider: None: the global one.
         meter_provider: None: the global one.
 
+    Raises:
+        InvalidInputError: ``config`` has no ``base_url``.
+
     """
+    if config.base_url is None:
+        raise InvalidInputError(message("values.config_without_base_url"), field="config")
     tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider, schema_url=_SCHEMA)
     meter = metrics.get_meter(_SCOPE, meter_provider=meter_provider, schema_url=_SCHEMA)
-    return evolve(config, on_event=_Observer(config, tracer, meter))
+    return evolve(config, on_event=_Observer(config.base_url, config.on_event, tracer, meter))
 
 
 @define
@@ -97,10 +104,16 @@ class _Call:
 class _Observer:
     """What a session calls with each event."""
 
-    def __init__(self, config: Config, tracer: trace.Tracer, meter: metrics.Meter) -> None:
-        self._next: Callable[[Event], None] | None = config.on_event
+    def __init__(
+        self,
+        base_url: str,
+        on_event: Callable[[Event], None] | None,
+        tracer: trace.Tracer,
+        meter: metrics.Meter,
+    ) -> None:
+        self._next = on_event
         self._tracer = tracer
-        self._base_url = config.base_url or ""
+        self._base_url = base_url
         parts = urlsplit(self._base_url)
         self._server: _Attributes = {
             "server.address": parts.hostname or "",
@@ -184,7 +197,7 @@ class _Observer:
         which read whether the first one was done.
         """
         task = asyncio.current_task()
-        calls = self._calls.setdefault(task, []) if task is not None else []
+        calls = self._calls.get(task, []) if task is not None else []
         call = next((each for each in reversed(calls) if _is_next(each.event, event)), None)
         if call is not None:
             if event.pause is None:
@@ -203,7 +216,8 @@ class _Observer:
         )
         call = _Call(event, span, began)
         if event.pause is not None:
-            if not calls and task is not None:
+            if task is not None and task not in self._calls:
+                self._calls[task] = calls
                 task.add_done_callback(self._end_calls)
             calls.append(call)
             if len(calls) > _MAX_OPEN:

@@ -18,7 +18,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from facturaonline_async import Config, Event, FacturaOnline, NotFoundError, ServerError, SessionManager
+from facturaonline_async import (
+    Config,
+    Event,
+    FacturaOnline,
+    InvalidInputError,
+    NotFoundError,
+    ServerError,
+    SessionManager,
+)
 from facturaonline_async.opentelemetry import instrument
 from facturaonline_async.testing import Emulator, Fault
 
@@ -165,6 +173,24 @@ async def test_a_call_that_is_left_between_its_attempts_ends_with_the_last_one(m
     assert (call.name, parent(attempt), call.end_time) == ("series.list", number(call), attempt.end_time)
 
 
+async def test_a_task_gets_one_callback_for_all_its_calls_that_are_retried_and_none_without_them(
+    memory: Memory,
+) -> None:
+    async with observed(memory) as (emulator, client):
+        task: Any = asyncio.current_task()
+
+        def callbacks() -> int:
+            return sum("_end_calls" in repr(each) for each, _ in task._callbacks or ())
+
+        await client.series.list()
+        assert callbacks() == 0
+        for _ in range(3):
+            emulator.inject(Fault.status(503), endpoint="series.list")
+            await client.series.list()
+        assert callbacks() == 1
+    assert len(memory.spans("series.list")) == 4
+
+
 async def test_metrics_count_attempts_waits_retries_and_holds(memory: Memory) -> None:
     async with observed(memory) as (emulator, client):
         emulator.inject(Fault.throttle(30), endpoint="series.list")
@@ -201,6 +227,12 @@ async def test_spans_hold_no_key(memory: Memory) -> None:
         keys = [emulator.credentials.api_key.reveal(), emulator.credentials.secret_key.reveal()]
     written = "".join(span.to_json() for span in memory.spans())
     assert [key for key in keys if key in written] == []
+
+
+def test_settings_without_a_base_url_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="base_url") as refused:
+        instrument(Config())
+    assert refused.value.field == "config"
 
 
 def test_settings_that_are_not_instrumented_call_nothing() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -22,6 +24,7 @@ from facturaonline_async.errors import (
     RequestTimeoutError,
     ValidationError,
 )
+from facturaonline_async.fastapi._session import health, session
 
 __all__ = ["install_errors", "problem"]
 
@@ -58,13 +61,15 @@ def install_errors(app: FastAPI, *, status: Mapping[type[FacturaOnlineError], in
     The body has ``title``, ``status``, ``detail`` (the text of the error), ``error`` (its class), ``code``,
     ``happened`` ("no", "perhaps" or "yes": whether the API did what was asked), ``endpoint``, and ``fields`` (texts by
     the name of the field) where fields were refused. ``Retry-After`` is set if the error says when to come back. The
-    OpenAPI document of the application describes these answers. `cancel_on_disconnect` is answered, too.
+    application's OpenAPI document describes these answers for the operations that depend on `session`, directly or
+    through other dependencies. `cancel_on_disconnect` is answered, too.
 
     A handler of your own for one of the classes, by ``app.exception_handler``, takes precedence.
 
     Args:
         app: the application; its routes may be added before or after.
-        status: statuses of classes, which replace those above, also for their subclasses. Default: none.
+        status: statuses of classes, which replace those above, also for subclasses that have no status of their own
+            there. Default: none.
 
     """
     statuses = {**_STATUSES, **(status or {})}
@@ -156,25 +161,42 @@ _PROBLEM: Final[Mapping[str, Any]] = {
 
 
 def _describe(app: FastAPI, statuses: list[int]) -> None:
-    """Add the answers to each operation of the application's OpenAPI document."""
+    """Add the answers to operations of the application's OpenAPI document."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         is_new = app.openapi_schema is None
         document = generate()
         if is_new:
-            _add_answers(document, statuses)
+            _add_answers(document, _calling(app), statuses)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _add_answers(document: dict[str, Any], statuses: list[int]) -> None:
+def _calling(app: FastAPI) -> set[tuple[str, str]]:
+    """Return path and method of the operations that call the API.
+
+    Only these can answer with the errors.
+    """
+    return {
+        (route.path_format, method.lower())
+        for route in app.routes
+        if isinstance(route, APIRoute) and route.endpoint is not health and _depends_on_session(route.dependant)
+        for method in route.methods or ()
+    }
+
+
+def _depends_on_session(dependant: Dependant) -> bool:
+    return dependant.call is session or any(map(_depends_on_session, dependant.dependencies))
+
+
+def _add_answers(document: dict[str, Any], operations: Collection[tuple[str, str]], statuses: list[int]) -> None:
     document.setdefault("components", {}).setdefault("schemas", {})[_SCHEMA] = _PROBLEM
     content = {"schema": {"$ref": f"#/components/schemas/{_SCHEMA}"}}
-    for path in document.get("paths", {}).values():
-        for operation in path.values():
-            if not isinstance(operation, dict) or "responses" not in operation:
+    for path, item in document.get("paths", {}).items():
+        for method, operation in item.items():
+            if (path, method) not in operations:
                 continue
             for status in statuses:
                 answer = operation["responses"].setdefault(str(status), {"description": _title(status)})

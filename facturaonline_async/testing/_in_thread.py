@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
 
 from facturaonline_async.testing._emulator.emulator import Emulator
 
@@ -37,25 +37,25 @@ def emulator_in_thread(emulator: Emulator | None = None) -> Iterator[Emulator]:
     emulator = Emulator() if emulator is None else emulator
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=_serve, args=(emulator, started), name="facturaonline-emulator", daemon=True)
-    thread.start()
     try:
-        loop, stop = started.result()
-    except BaseException:
-        thread.join()
-        raise
-    try:
+        thread.start()
+        started.result()
         yield emulator
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
+        if not started.cancel():  # else the start was interrupted, and the thread ends by itself
+            if started.exception() is None:
+                loop, stop = started.result()
+                loop.call_soon_threadsafe(stop.set)
+            thread.join()
 
 
 def _serve(emulator: Emulator, started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
     async def main() -> None:
         stop = asyncio.Event()
         async with emulator:
-            started.set_result((asyncio.get_running_loop(), stop))
-            await stop.wait()
+            with suppress(InvalidStateError):  # nothing waits for the emulator any more
+                started.set_result((asyncio.get_running_loop(), stop))
+                await stop.wait()
 
     try:
         asyncio.run(main())

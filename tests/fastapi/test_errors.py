@@ -9,8 +9,8 @@ import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from facturaonline_async import Config, FacturaOnline, SessionManager, errors
-from facturaonline_async.fastapi import install_errors, lifespan, session
+from facturaonline_async import Config, Credentials, FacturaOnline, SessionManager, errors
+from facturaonline_async.fastapi import health, install_errors, lifespan, session
 from facturaonline_async.testing import Emulator, Fault
 from tests.fastapi.serving import served
 
@@ -132,29 +132,61 @@ async def test_an_error_says_when_to_come_back() -> None:
 # ── OpenAPI ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def tenant(session: Annotated[SessionManager, Depends(session)]) -> FacturaOnline:
+    return FacturaOnline(session, Credentials(api_key="api-key", secret_key="secret-key"))
+
+
 async def test_the_openapi_document_describes_the_answers_of_routes_added_before_and_after() -> None:
-    app = raising()
+    app = FastAPI()
+
+    @app.get("/earlier")
+    async def earlier(session: Annotated[SessionManager, Depends(session)]) -> None:
+        del session
+
     install_errors(app, status={errors.ServerError: 500})
 
-    @app.get("/later")
-    async def later(number: int) -> int:
+    @app.get("/later/{number}")
+    async def later(number: int, client: Annotated[FacturaOnline, Depends(tenant)]) -> int:
+        del client
         return number
 
-    async with served(app) as url:
-        _, _, document = await get(f"{url}/openapi.json")
-    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    operations = [answers["get"]["responses"] for answers in app.openapi()["paths"].values()]
     content = {"schema": {"$ref": "#/components/schemas/FacturaOnlineProblem"}}
-    for operation in operations:
-        answers = operation["responses"]
-        described = [each for each in answers if answers[each].get("content", {}).get("application/problem+json")]
-        assert sorted(described) == ["404", "422", "500", "502", "503", "504"]
+    for answers in operations:
+        assert problems(answers) == ["404", "422", "500", "502", "503", "504"]
         assert answers["422"]["content"]["application/problem+json"] == content
         assert "Retry-After" in answers["503"]["headers"]
     assert len(operations) == 2
-    assert "application/json" in document["paths"]["/later"]["get"]["responses"]["422"]["content"]
-    assert set(document["components"]["schemas"]["FacturaOnlineProblem"]["required"]) <= set(
+    assert "application/json" in operations[1]["422"]["content"]
+    assert set(app.openapi()["components"]["schemas"]["FacturaOnlineProblem"]["required"]) <= set(
         (await problem_body("ApiError")).keys()
     )
+
+
+def problems(answers: dict[str, Any]) -> list[str]:
+    """Return the statuses of an operation that have a problem document."""
+    return sorted(each for each in answers if answers[each].get("content", {}).get("application/problem+json"))
+
+
+def test_the_openapi_document_describes_no_answers_of_operations_that_make_no_call() -> None:
+    app = raising()
+    install_errors(app)
+    app.get("/health")(health)
+
+    @app.post("/health")
+    async def call(session: Annotated[SessionManager, Depends(session)]) -> None:
+        del session
+
+    found = {
+        (path, method): problems(operation["responses"])
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert found == {
+        ("/raise/{name}", "get"): [],
+        ("/health", "get"): [],
+        ("/health", "post"): ["404", "422", "502", "503", "504"],
+    }
 
 
 async def problem_body(name: str) -> dict[str, Any]:

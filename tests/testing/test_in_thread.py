@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
+from collections.abc import Iterator
+from typing import Self
 
 import pytest
 
@@ -43,6 +46,42 @@ def test_an_emulator_that_cannot_start_raises_in_the_callers_thread() -> None:
     with emulator_in_thread() as emulator, pytest.raises(RuntimeError, match="started already"):  # noqa: SIM117
         with emulator_in_thread(emulator):
             pytest.fail("it runs twice")
+    assert threading.active_count() == before
+
+
+class SlowEmulator(Emulator):
+    """Emulator that starts when it is told to; its user presses Ctrl-C before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_start = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        while not self.may_start.is_set():  # noqa: ASYNC110  # another thread sets it
+            await asyncio.sleep(0.01)
+        return await super().__aenter__()
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, which a worker of pytest-xdist ignores."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_start_that_is_interrupted_is_not_waited_for_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    emulator = SlowEmulator()
+    with pytest.raises(KeyboardInterrupt), emulator_in_thread(emulator):
+        pytest.fail("it has started")
+    assert threading.active_count() == before + 1
+    emulator.may_start.set()
+    for thread in threading.enumerate():
+        if thread.name == "facturaonline-emulator":
+            thread.join()
     assert threading.active_count() == before
 
 
