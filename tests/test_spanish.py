@@ -106,7 +106,8 @@ def test_python_speaks_english() -> None:
 
 async def test_a_run_is_told_in_spanish(tmp_path: Path) -> None:
     async with Emulator() as emulator:
-        ran = await run("--lang", "es", "provision", plan(tmp_path, 2), emulator=emulator, env={"COLUMNS": "160"})
+        command = ("--lang", "es", "provision", plan(tmp_path, 2), "--settle", "0.3")
+        ran = await run(*command, emulator=emulator, env={"COLUMNS": "160"})
 
     assert (ran.code, "Completo en" in ran.out, "planeadas" in ran.out) == (0, True, True)
 

@@ -291,6 +291,10 @@ def test_a_regimen_with_its_words_is_its_code(tmp_path: Path, cell: str) -> None
     assert read_code(tmp_path, regimen=cell) == ("601", [(2, "regimen", "was read as 601")])
 
 
+def test_a_regimen_that_is_not_in_the_catalogue_keeps_its_code(tmp_path: Path) -> None:
+    assert read_code(tmp_path, regimen="699 - Régimen Nuevo") == ("699", [(2, "regimen", "was read as 699")])
+
+
 @pytest.mark.parametrize("cell", ["601 y 612", "601 - Sueldos y Salarios", "612 General de Ley", "605 Régimen General"])
 def test_a_regimen_with_other_words_is_refused(tmp_path: Path, cell: str) -> None:
     path = written(tmp_path, as_table(ROW | {"regimen": cell}))

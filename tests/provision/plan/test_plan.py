@@ -990,6 +990,13 @@ def test_a_password_that_was_shifted_into_another_column_is_not_shown(tmp_path: 
         assert PASSWORD not in repr(parsed)
 
 
+@pytest.mark.parametrize("column", ["cer", "key"])
+def test_the_cell_of_a_path_is_no_part_of_a_problem(tmp_path: Path, column: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        Plan.from_toml(written_toml(tmp_path, [ROW | {column: "#N/A", "series": []}]))
+    assert [each.seen for each in refused.value.problems] == [None]
+
+
 def kept_texts() -> set[str]:
     """Return the texts that the memories of functions (`lru_cache`) hold as arguments."""
     memory = type(functools.lru_cache(repr))
