@@ -342,10 +342,16 @@ def _summary(found: Preview) -> Message:
     )
     empresas = message("cli.count_empresas", count=of_empresas["create"])
     series = message("cli.count_series", count=of_series["create"])
-    if not of_empresas["update"]:
-        return message("cli.preview_summary", empresas=empresas, series=series)
-    updated = message("cli.count_empresas", count=of_empresas["update"])
-    return message("cli.preview_summary_with_changes", empresas=empresas, series=series, updated=updated)
+    if of_empresas["update"]:
+        updated = message("cli.count_empresas", count=of_empresas["update"])
+        text = message("cli.preview_summary_with_changes", empresas=empresas, series=series, updated=updated)
+    else:
+        text = message("cli.preview_summary", empresas=empresas, series=series)
+    if not (of_empresas["unknown"] or of_series["unknown"]):
+        return text
+    empresas = message("cli.count_empresas", count=of_empresas["unknown"])
+    series = message("cli.count_series", count=of_series["unknown"])
+    return text.then(message("cli.preview_may_create", empresas=empresas, series=series))
 
 
 def _redacted(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from facturaonline_async._validators import check_count
 from facturaonline_async.client import FacturaOnline, engine_of
 from facturaonline_async.empresas._models import Empresa
 from facturaonline_async.empresas._service import get_with_keys
-from facturaonline_async.errors import FacturaOnlineError, InvalidInputError, SharedUnavailableError
+from facturaonline_async.errors import InvalidInputError, SharedUnavailableError
 from facturaonline_async.provision._engine import resume
 from facturaonline_async.provision._engine.comparison import (
     Action,
@@ -60,6 +60,9 @@ _SETTLED: Final = frozenset({Action.ADOPT, Action.DONE})
 
 _WITH_SERIES: Final = frozenset({Action.ADOPT, Action.UPDATE, Action.DONE})
 """Actions of a company that exists, so that its series can be read."""
+
+_OF_ALL_SERIES: Final = frozenset({Action.CREATE, Action.UNKNOWN})
+"""Actions of a company that does not exist, or may not exist, which are those of its series, too."""
 
 
 @frozen(kw_only=True)
@@ -296,6 +299,8 @@ class Previewer:
         async def keep(progress: RowProgress) -> None:
             """Keep a row that earlier runs began."""
             await resume.read_baseline(view, progress)
+            for step in progress.steps:
+                step.earlier = step.sends
             self._open[progress.empresa.rfc] = progress
 
         await resume.compare(difference, self.plan, keep)
@@ -375,7 +380,8 @@ class Previewer:
         """Return what a run would do with a row that exists, or that earlier runs began."""
         action, uid, reason = self._choose(progress)
         if action not in _WITH_SERIES or uid is None:
-            return _unread_row(progress, action, Action.NOT_TRIED, uid=uid, reason=reason)
+            series_action = action if action in _OF_ALL_SERIES else Action.NOT_TRIED
+            return _unread_row(progress, action, series_action, uid=uid, reason=reason)
         comparison, series = Comparison((), ()), _series_of(progress, Action.DONE)
         try:
             if action is not Action.DONE or progress.series:
@@ -386,7 +392,7 @@ class Previewer:
                 series = await self._look_at_series(progress, empresa)
         except SharedUnavailableError:
             raise
-        except FacturaOnlineError as error:
+        except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others: a run records it
             return _unread_row(progress, Action.UNREADABLE, Action.NOT_TRIED, uid=uid, reason=str(describe(error)))
         if action in _SETTLED and any(serie.action not in _SETTLED for serie in series):
             action = Action.COMPLETE
@@ -403,10 +409,13 @@ class Previewer:
     def _choose(self, progress: RowProgress) -> tuple[Action, str | None, str]:
         """Return what a run would do with a company: action, uid and reason."""
         step, uids = progress.empresa, self._inventory.uids(progress.empresa.rfc)
-        if step.state is StepState.CONFLICT:  # a person may have resolved it since
-            reconcile(step, uids, (), is_due=True, several=several_companies)
+        was_done = step.state is StepState.DONE
+        if step.state not in {StepState.DONE, StepState.PLANNED}:
+            # A person may have resolved a conflict since. Of another step, a list proves no absence yet.
+            is_due = step.state is StepState.CONFLICT
+            reconcile(step, uids, (), is_due=is_due, several=several_companies)
         if step.state is StepState.DONE:
-            return Action.DONE, step.uid, ""
+            return Action.DONE if was_done else Action.ADOPT, step.uid, ""
         if step.state is StepState.CONFLICT:
             return Action.CONFLICT, None, str(step.reason)
         if step.state is not StepState.PLANNED:

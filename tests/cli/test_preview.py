@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from facturaonline_async import PRODUCTION, Config, Credentials, InvalidInputError
 from facturaonline_async._cli.preview import look_and_ask
 from facturaonline_async._cli.run_target import RunTarget
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import Plan
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
@@ -226,6 +228,31 @@ async def test_plan_preview_reads_the_journal_and_leaves_it(tmp_path: Path, emul
     ran = await run("plan", "preview", path, "--journal", journal, emulator=emulator)
 
     assert ("= Done by an earlier run: 2 empresas" in ran.out, journal.read_bytes()) == (True, before)
+
+
+async def test_a_company_that_was_sent_and_is_not_listed_counts_as_up_to(tmp_path: Path, emulator: Emulator) -> None:
+    path, journal = plan(tmp_path, 2), tmp_path / "run.sqlite"
+    sent, other = Plan.from_csv(path).rows
+    async with await SqliteJournal.open(
+        journal, account=emulator.credentials.fingerprint, host=emulator.base_url
+    ) as new:
+        steps = [
+            step
+            for row in (sent, other)
+            for step in (
+                Step(number=row.number, owner=row.rfc),
+                *(Step.of_serie(row.number, row.rfc, *serie.key) for serie in row.series),
+            )
+        ]
+        await new.adjust(add=steps)
+        await new.save(evolve(steps[0], state=StepState.UNKNOWN, sends=1))
+
+    ran = await run("plan", "preview", path, "--journal", journal, emulator=emulator)
+
+    assert "? Sent by an earlier run and not listed yet, so that the run looks for them first: 1 empresa" in ran.out
+    assert ran.out.endswith(
+        "In all: 1 empresa and 2 series to create. Up to 1 empresa and 2 series more, if the run does not find them.\n"
+    )
 
 
 async def test_no_line_of_a_preview_is_wrapped_in_a_narrow_terminal(tmp_path: Path, emulator: Emulator) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 
-from facturaonline_async import FacturaOnline, InvalidInputError
+from facturaonline_async import FacturaOnline, InvalidInputError, NuevaEmpresa
+from facturaonline_async._core.once.states import StepState
+from facturaonline_async.client import engine_of
 from facturaonline_async.provision import (
     Action,
     AttributeChange,
@@ -21,10 +24,12 @@ from facturaonline_async.provision import (
     Preview,
     PreviewRow,
     State,
+    Step,
     ValueRow,
     preview,
     provision,
 )
+from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._preview import moved_since
 from facturaonline_async.testing import Emulator, Fault
 from tests.plans import nueva
@@ -56,6 +61,17 @@ async def run(client: FacturaOnline, plan: Plan, **how: Any) -> list[State]:
 
 def changed_data(emulator: Emulator) -> list[str]:
     return [request.endpoint for request in emulator.requests if request.method != "GET"]
+
+
+async def write(
+    client: FacturaOnline, path: Path, state: StepState, *, sends: int = 1, series: Sequence[PlanSerie] = ()
+) -> None:
+    """Write a journal whose one company was sent."""
+    step = Step(number=1, owner=ONE)
+    account, host = client.credentials.fingerprint, engine_of(client).config.base_url or ""
+    async with await SqliteJournal.open(path, account=account, host=host) as journal:
+        await journal.adjust(add=[step, *(Step.of_serie(1, ONE, *serie.key) for serie in series)])
+        await journal.save(evolve(step, state=state, sends=sends, due=time.time()))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -192,6 +208,34 @@ async def test_a_company_that_cannot_be_read_is_unreadable_and_stops_nothing(
     assert (found.rows[0].series[0].action, bool(found.rows[0].reason)) == (Action.NOT_TRIED, True)
 
 
+@frozen(kw_only=True)
+class FaultyRow:
+    """Row whose data cannot be loaded."""
+
+    number: int
+    rfc: str
+    series: tuple[PlanSerie, ...] = ()
+    existing: None = None
+
+    async def load(self) -> NuevaEmpresa:
+        """Fail like a faulty program."""
+        raise KeyError("a-secret")
+
+
+async def test_a_row_whose_data_cannot_be_loaded_stops_no_other_as_in_a_run(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    for rfc in (ONE, TWO):
+        emulator.add_empresa(rfc=rfc)
+    some = Plan([FaultyRow(number=1, rfc=ONE), ValueRow(nueva=nueva(TWO), number=2)])
+
+    found = await preview(client, some, existing="update")
+
+    assert [row.action for row in found.rows] == [Action.UNREADABLE, Action.UPDATE]
+    assert ("KeyError" in found.rows[0].reason, "a-secret" in found.rows[0].reason) == (True, False)
+    assert await run(client, some, existing="update") == [State.FAILED, State.UPDATED]
+
+
 @pytest.mark.parametrize(("argument", "value"), [("existing", "replace"), ("limit", -1), ("concurrency", 0)])
 async def test_an_invalid_argument_is_refused(client: FacturaOnline, argument: str, value: Any) -> None:
     with pytest.raises(InvalidInputError) as caught:
@@ -253,7 +297,47 @@ async def test_a_create_without_an_answer_is_unknown(client: FacturaOnline, emul
 
     row = only(await preview(client, some, journal=journal))
 
-    assert (row.action, row.series[0].action) == (Action.UNKNOWN, Action.NOT_TRIED)
+    assert (row.action, row.series[0].action) == (Action.UNKNOWN, Action.UNKNOWN)
+
+
+@pytest.mark.parametrize("state", [StepState.UNKNOWN, StepState.UNRESOLVED])
+async def test_a_company_that_the_list_shows_by_now_is_adopted_as_by_a_run(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path, state: StepState
+) -> None:
+    some, journal = plan((ONE, [F, P])), tmp_path / "run.sqlite"
+    await write(client, journal, state, series=[F, P])
+    uid = emulator.add_empresa(rfc=ONE)
+
+    found = await preview(client, some, journal=journal)
+
+    assert (only(found).action, only(found).uid, found.series[Action.CREATE]) == (Action.COMPLETE, uid, 2)
+    assert await run(client, some, journal=journal) == [State.ADOPTED]
+    assert changed_data(emulator) == ["series.create"] * 2
+
+
+async def test_a_company_that_appeared_several_times_is_a_conflict_as_for_a_run(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    some, journal = plan((ONE, [])), tmp_path / "run.sqlite"
+    await write(client, journal, StepState.UNKNOWN)
+    uids = [emulator.add_empresa(rfc=ONE) for _ in range(2)]
+
+    row = only(await preview(client, some, journal=journal))
+
+    assert (row.action, all(uid in row.reason for uid in uids)) == (Action.CONFLICT, True)
+    assert await run(client, some, journal=journal) == [State.CONFLICT]
+
+
+async def test_a_conflict_that_a_person_removed_is_created_with_its_series(
+    client: FacturaOnline, emulator: Emulator, tmp_path: Path
+) -> None:
+    some, journal = plan((ONE, [F])), tmp_path / "run.sqlite"
+    await write(client, journal, StepState.CONFLICT, sends=3, series=[F])
+
+    found = await preview(client, some, journal=journal)
+
+    assert (only(found).action, found.series[Action.CREATE]) == (Action.CREATE, 1)
+    assert await run(client, some, journal=journal) == [State.CREATED]
 
 
 async def test_a_row_that_was_sent_and_has_changed_is_refused_as_by_a_run(

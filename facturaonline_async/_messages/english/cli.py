@@ -279,7 +279,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.action_create": "To create: {what}",
     "cli.action_update": "To change: {what}",
     "cli.action_complete": "Exist, and not all of their series: {what}",
-    "cli.action_unknown": "Sent by an earlier run without an answer, and looked for first: {what}",
+    "cli.action_unknown": "Sent by an earlier run and not listed yet, so that the run looks for them first: {what}",
     "cli.action_conflict": "Exist several times, so that a person must decide: {what}",
     "cli.action_refuse": "Refused, because they exist with --existing fail, or do not exist as their row says: {what}",
     "cli.action_unreadable": "Exist, but could not be read: {what}",
@@ -292,6 +292,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.preview_not_comparable": "sent without a comparison, because the API does not show them: {names}",
     "cli.preview_summary": "In all: {empresas} and {series} to create.",
     "cli.preview_summary_with_changes": "In all: {empresas} and {series} to create, {updated} to change.",
+    "cli.preview_may_create": "Up to {empresas} and {series} more, if the run does not find them.",
     "cli.preview_settled": "Nothing to do: everything in the plan exists.",
     "cli.preview_question": "Carry this out in {environment} ({host})?",
     "cli.preview_without_terminal": (

@@ -33,9 +33,10 @@ class Action(enum.StrEnum):
         CONFLICT: it exists several times. A person must decide.
         REFUSE: the company exists, and the plan says that this is a fault (``existing="fail"``); or it does not exist,
             or has another uid, and its row is about a company that must exist.
-        UNKNOWN: an earlier run sent its create without an answer; the run looks for it first.
-        UNREADABLE: the company exists, and it or its series could not be read.
-        NOT_TRIED: a serie of a company in conflict, refused, unknown or unreadable.
+        UNKNOWN: an earlier run sent its create, got no readable answer, and no list shows it yet. The run looks for it
+            first, and may create it again. Its series have this action, too.
+        UNREADABLE: the company exists, and it, its series or the data of its row could not be read.
+        NOT_TRIED: a serie of a company in conflict, refused or unreadable.
 
     """
 
