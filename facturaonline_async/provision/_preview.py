@@ -43,7 +43,7 @@ from facturaonline_async.provision._engine.series import apply_list
 from facturaonline_async.provision._engine.worker import Worker
 from facturaonline_async.provision._journal.view import JournalView, open_view
 from facturaonline_async.provision._plan.file_rows import FileRow, load_data
-from facturaonline_async.provision._plan.models import EXISTING, Existing, must_exist
+from facturaonline_async.provision._plan.models import EXISTING, Existing, PlanRow, must_exist
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RunReport
 from facturaonline_async.provision._run import Run, survey
@@ -52,7 +52,7 @@ from facturaonline_async.series._models import by_key
 
 __all__ = ["Preview", "PreviewRow", "PreviewSerie", "Previewer", "moved_since", "preview"]
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 200
 """Rows without a read between two checkpoints of the event loop: about half a millisecond."""
 
 _SETTLED: Final = frozenset({Action.ADOPT, Action.DONE})
@@ -361,16 +361,16 @@ class Previewer:
         """Yield the rows whose company exists; count the others."""
         for position, row in enumerate(self.plan, 1):
             rfc = normalize_rfc(row.rfc)
-            progress = self._open.pop(rfc, None) or RowProgress.of(row, rfc)
+            begun = self._open.pop(rfc, None)
             if rfc in self._closed:
-                self._found.add(_unread_row(progress, Action.DONE, Action.DONE))
-            elif progress.empresa.state is not StepState.PLANNED or self._inventory.uids(rfc):
-                yield progress
+                self._found.add_unread(row, rfc, Action.DONE)
+            elif self._inventory.uids(rfc) or (begun is not None and begun.empresa.state is not StepState.PLANNED):
+                yield begun or RowProgress.of(row, rfc)
             elif must_exist(row):
-                reason = str(refusal(row, ()))
+                progress, reason = begun or RowProgress.of(row, rfc), str(refusal(row, ()))
                 self._found.add(_unread_row(progress, Action.REFUSE, Action.NOT_TRIED, reason=reason))
             else:
-                self._found.add(_unread_row(progress, Action.CREATE, Action.CREATE))
+                self._found.add_unread(row, rfc, Action.CREATE)
             if not position % _AT_ONCE:
                 await asyncio.sleep(0)
 
@@ -534,6 +534,15 @@ class _Found:
             self.left_out[row.action] += 1
         else:
             self._rows.append(row)
+
+    def add_unread(self, row: PlanRow, rfc: str, action: Action) -> None:
+        """Count a row that is not read: its company and its series have one action."""
+        if self.limit is None or self.empresas[action] < self.limit:
+            self.add(_unread_row(RowProgress.of(row, rfc), action, action))
+            return
+        self.empresas[action] += 1
+        self.series[action] += len(row.series)
+        self.left_out[action] += 1
 
     @property
     def rows(self) -> tuple[PreviewRow, ...]:
