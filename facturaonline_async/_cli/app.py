@@ -15,13 +15,29 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-__all__ = ["app", "run"]
+__all__ = ["CommandGroup", "PlainFlags", "app", "run"]
 
 _MODULES: Final[dict[str, str]] = {}
 """The module of each command or group of commands."""
 
 
-class _LazyGroup(TyperGroup):
+class PlainFlags:
+    """Mixin of commands whose help shows no type beside a flag: none takes a value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, also ``--help``."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class CommandGroup(PlainFlags, TyperGroup):
+    """A group of commands."""
+
+
+class _LazyGroup(CommandGroup):
     """The commands, whose modules are imported when they are called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -39,6 +55,7 @@ app: typer.Typer = typer.Typer(
         "Begin with an example: facturaonline plan example demo, then facturaonline provision demo/plan.csv --emulator"
     ),
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},  # the commands inherit them
     add_completion=True,
     pretty_exceptions_enable=False,  # a traceback that shows locals would show keys
 )
@@ -90,7 +107,7 @@ _add("enqueue", "enqueue", help="Let workers on any number of machines carry out
 _add("worker", "worker", help="Carry out enqueued runs in this process, until SIGTERM or Ctrl-C.")
 _add("cancel", "cancel", help="End a run that workers carry out.")
 _add("keys", "keys", help="Write the API keys of the companies that a run created to a file.")
-_add("emulator", "emulator", help="Run an emulator of the API on loopback until Ctrl-C.")
+_add("emulator", "emulator", help="Run an emulator of the API on loopback until Ctrl-C, or with a command.")
 _add("plan", "example", help="Make and read plans.")
 _add("sello", "sello", help="Check certificates, keys and passwords (CSD, FIEL).")
 _add("empresas", "empresas", help="The companies of the account: list, create, change and delete them.")

@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "BaseUrl",
+    "RfcOrUid",
     "Sure",
     "Uid",
     "Yes",
     "check_environment",
     "check_uid",
     "confirm",
+    "find_empresa",
+    "is_rfc",
     "own_credentials",
     "run",
     "show_warnings",
@@ -44,6 +47,9 @@ __all__ = [
 T = TypeVar("T")
 
 Uid = Annotated[str, typer.Argument(metavar="UID", help="uid in the API; see list.", show_default=False)]
+RfcOrUid = Annotated[
+    str, typer.Argument(metavar="RFC_OR_UID", help="RFC of the company, or its uid in the API.", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete without a question, for scripts.")]
 Sure = Annotated[bool, typer.Option("--yes", help="Begin without a question, for scripts.")]
@@ -112,16 +118,24 @@ class _Call:
 
         async with open_shared(database) as shared, connect(credentials, base_url=base_url, shared=shared) as main:
             client = main if empresa is None else await _client_of(main, empresa)
-            if self.maybe is None:
-                return await work(client)
-            self.outcome = self.maybe
-            result = await work(client)
-            self.outcome = message("cli.done")
-            return result
+            try:
+                return await self._work(work, client)
+            except NotFoundError as error:
+                if empresa is None and error.endpoint.startswith("series."):
+                    error.add_note(message("cli.serie_of_another_empresa"))
+                raise
+
+    async def _work(self, work: Callable[[FacturaOnline], Awaitable[T]], client: FacturaOnline) -> T:
+        if self.maybe is None:
+            return await work(client)
+        self.outcome = self.maybe
+        result = await work(client)
+        self.outcome = message("cli.done")
+        return result
 
 
 async def _client_of(client: FacturaOnline, empresa: str) -> FacturaOnline:
-    found = await _empresa(client, empresa)
+    found = await find_empresa(client, empresa)
     own_credentials(found)
     return client.for_empresa(found)
 
@@ -146,10 +160,31 @@ def check_environment(base_url: str | None, *, or_emulator: bool = False) -> Non
             raise InvalidInputError(text, field=name)
 
 
-async def _empresa(client: FacturaOnline, name: str) -> Empresa:
-    """Return the company with this RFC or uid, read with get: lists may be old."""
+def is_rfc(name: str) -> bool:
+    """Return whether a text is an RFC, as opposed to a uid.
+
+    Args:
+        name: RFC or uid.
+
+    """
+    return _RFC.fullmatch(normalize_rfc(name)) is not None
+
+
+async def find_empresa(client: FacturaOnline, name: str) -> Empresa:
+    """Return the company with this RFC or uid, read with get: lists may be old.
+
+    Args:
+        client: client with the main keys.
+        name: RFC or uid.
+
+    Raises:
+        NotFoundError: there is no such company.
+        InvalidInputError: several companies have the RFC.
+        UnreadableAnswerError: the answer is about another company.
+
+    """
     rfc = normalize_rfc(name)
-    if not _RFC.fullmatch(rfc):
+    if not is_rfc(name):
         return check_uid(await client.empresas.get(name), name)
     found = [each.uid for each in await client.empresas.list(rfc=rfc) if normalize_rfc(each.rfc) == rfc]
     if not found:

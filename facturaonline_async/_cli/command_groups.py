@@ -10,10 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
+
+from facturaonline_async._cli.app import CommandGroup, PlainFlags
 
 __all__ = ["command_group", "single_command"]
 
 _EXAMPLES = "Examples:\n"
+
+
+class _Command(PlainFlags, TyperCommand):
+    """A command."""
 
 
 def _add_command(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
@@ -22,7 +29,7 @@ def _add_command(to: typer.Typer, name: str, command: Callable[..., None]) -> No
     A paragraph is wrapped to the terminal. One that begins with "Examples:" keeps its lines.
     """
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
-    to.command(name, help="\n\n".join(map(_paragraph, paragraphs)))(_interruptible(command))
+    to.command(name, cls=_Command, help="\n\n".join(map(_paragraph, paragraphs)))(_interruptible(command))
 
 
 def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
@@ -42,7 +49,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 def command_group(about: str, **commands: Callable[..., None]) -> typer.Typer:
     """Return a group of commands with the help text `about`."""
-    made = typer.Typer(help=about, no_args_is_help=True, add_completion=False)
+    made = typer.Typer(cls=CommandGroup, help=about, no_args_is_help=True, add_completion=False)
     made.callback()(lambda: None)  # a group, even of one command
     for name, command in commands.items():
         _add_command(made, name, command)

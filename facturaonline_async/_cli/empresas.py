@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from facturaonline_async._cli import client_command, empresa_options as options, output
-from facturaonline_async._cli.client_command import AsJson, BaseUrl, Uid, Yes
+from facturaonline_async._cli.client_command import AsJson, BaseUrl, RfcOrUid, Yes
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.output_path_checks import unwritable
@@ -64,7 +64,7 @@ def list_(
 
 
 def get(
-    uid: Uid,
+    empresa: RfcOrUid,
     keys_out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the company's API keys to this new file (mode 0600)."),
@@ -79,19 +79,28 @@ def get(
     the environment variables from which this command reads its keys.
 
     Examples:
-      facturaonline empresas get 607a062eae2bb
+      facturaonline empresas get EKU9003173C9
       facturaonline empresas get 607a062eae2bb --keys-out norte.env
       set -a; . ./norte.env; facturaonline series list
     """
     if keys_out is not None and os.path.lexists(keys_out):
         raise _exists(keys_out)
 
-    empresa = client_command.run(lambda client: client.empresas.get(uid), base_url=base_url, database=database)
+    found = client_command.run(lambda client: _get(client, empresa), base_url=base_url, database=database)
     if keys_out is not None:
-        _write_keys(client_command.own_credentials(client_command.check_uid(empresa, uid)), keys_out)
-        written = message("cli.keys_written", rfc=printable(empresa.rfc), path=printable_path(keys_out))
+        if not client_command.is_rfc(empresa):
+            client_command.check_uid(found, empresa)
+        _write_keys(client_command.own_credentials(found), keys_out)
+        written = message("cli.keys_written", rfc=printable(found.rfc), path=printable_path(keys_out))
         sys.stderr.write(f"{written}\n")
-    output.print_one(empresa, json=as_json)
+    output.print_one(found, json=as_json)
+
+
+async def _get(client: FacturaOnline, empresa: str) -> Empresa:
+    """Return a company by its RFC, or by its uid as the API answers."""
+    if client_command.is_rfc(empresa):
+        return await client_command.find_empresa(client, empresa)
+    return await client.empresas.get(empresa)
 
 
 def current(base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False) -> None:
@@ -248,7 +257,7 @@ ensure = _make_create(
 
 
 def update(
-    uid: Uid,
+    empresa: RfcOrUid,
     razon_social: Annotated[str | None, options.RAZON_SOCIAL] = None,
     rfc: Annotated[str | None, options.RFC] = None,
     codpos: Annotated[str | None, options.CODPOS] = None,
@@ -287,7 +296,7 @@ def update(
     An empty text is sent empty. Passwords as for create.
 
     Examples:
-      facturaonline empresas update 607a062eae2bb --email a@example.com --calle ""
+      facturaonline empresas update EKU9003173C9 --email a@example.com --calle ""
       facturaonline empresas update 607a062eae2bb --cer csd.cer --key csd.key
     """
     client_command.check_environment(base_url)
@@ -331,22 +340,28 @@ def update(
         )
     if cambios == CambiosEmpresa():
         raise typer.BadParameter(message("cli.nothing_to_change"))
-    empresa = client_command.run(
-        lambda client: client.empresas.update(uid, cambios),
+    changed = client_command.run(
+        lambda client: _update(client, empresa, cambios),
         base_url=base_url,
         database=database,
-        maybe=message("cli.empresa_maybe_changed", uid=uid),
+        maybe=message("cli.empresa_maybe_changed", uid=empresa),
     )
-    output.print_one(empresa, json=as_json)
+    output.print_one(changed, json=as_json)
+
+
+async def _update(client: FacturaOnline, empresa: str, cambios: CambiosEmpresa) -> Empresa:
+    """Change a company, given by its RFC or its uid."""
+    uid = (await client_command.find_empresa(client, empresa)).uid if client_command.is_rfc(empresa) else empresa
+    return await client.empresas.update(uid, cambios)
 
 
 def delete(
-    uid: Uid, yes: Yes = False, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
+    empresa: RfcOrUid, yes: Yes = False, base_url: BaseUrl = None, database: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
     """Delete a company, after a confirmation.
 
     Examples:
-      facturaonline empresas delete 607a062eae2bb
+      facturaonline empresas delete EKU9003173C9
       facturaonline empresas delete 607a062eae2bb --yes
 
     Without a terminal for the question, --yes is required (else the exit code is 2).
@@ -354,16 +369,18 @@ def delete(
     client_command.confirm(yes)
 
     # The question is asked outside the event loop: it may take minutes.
-    empresa = client_command.check_uid(
-        client_command.run(lambda client: client.empresas.get(uid), base_url=base_url, database=database), uid
+    found = client_command.run(
+        lambda client: client_command.find_empresa(client, empresa), base_url=base_url, database=database
     )
-    name = message("cli.empresa_name", rfc=empresa.rfc, razon_social=empresa.razon_social, uid=empresa.uid)
+    name = message("cli.empresa_name", rfc=found.rfc, razon_social=found.razon_social, uid=found.uid)
     client_command.confirm(yes, message("cli.empresa_delete", empresa=name))
 
     maybe = message("cli.empresa_maybe_deleted", empresa=name)
-    client_command.run(lambda client: client.empresas.delete(uid), base_url=base_url, database=database, maybe=maybe)
+    client_command.run(
+        lambda client: client.empresas.delete(found.uid), base_url=base_url, database=database, maybe=maybe
+    )
     if as_json:
-        output.print_one(empresa, json=True)
+        output.print_one(found, json=True)
     else:
         sys.stdout.write(printable(message("cli.empresa_deleted", empresa=name)) + "\n")
 

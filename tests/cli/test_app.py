@@ -100,6 +100,20 @@ def test_every_command_that_calls_the_api_can_share_a_database() -> None:
     assert [name for name, options in calling.items() if "--database" not in options] == []
 
 
+@pytest.mark.parametrize("words", [(), ("provision",), ("plan",), ("plan", "preview"), ("empresas", "get")])
+async def test_h_shows_the_help_as_help_does(words: tuple[str, ...]) -> None:
+    short, long = await run(*words, "-h"), await run(*words, "--help")
+
+    assert (short.code, short.out) == (0, long.out)
+
+
+@pytest.mark.parametrize("words", [(), ("provision",), ("empresas", "update")])
+async def test_no_flag_has_a_type_in_the_help(words: tuple[str, ...]) -> None:
+    ran = await run(*words, "--help")
+
+    assert ("<bool>" in ran.out, "--help" in ran.out) == (False, True)
+
+
 # ── plan example ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -335,6 +335,38 @@ async def test_warnings_are_shown(tmp_path: Path, emulator: Emulator) -> None:
     assert (ran.code, ran.err.startswith("warning: empresas.update: "), "check digit" in ran.err) == (0, True, True)
 
 
+async def test_get_update_and_delete_take_an_rfc(emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc=RFC, email="old@example.com")
+
+    shown = await run("empresas", "get", RFC.lower(), "--json", emulator=emulator)
+    changed = await run("empresas", "update", RFC, "--email", "new@example.com", emulator=emulator)
+    email = emulator.state["empresas"][uid]["email"]
+    deleted = await run("empresas", "delete", RFC, "--yes", emulator=emulator)
+
+    assert (shown.json["uid"], changed.code, email) == (uid, 0, "new@example.com")
+    assert (deleted.code, uid in emulator.state["empresas"]) == (0, False)
+
+
+@pytest.mark.parametrize("command", [("get",), ("update", "--email", "a@example.com"), ("delete", "--yes")])
+async def test_an_rfc_of_two_companies_is_refused(command: tuple[str, ...], emulator: Emulator) -> None:
+    uids = [emulator.add_empresa(rfc=RFC) for _ in range(2)]
+
+    ran = await run("empresas", command[0], RFC, *command[1:], emulator=emulator)
+
+    assert (ran.code, all(uid in ran.err for uid in uids), writes(emulator)) == (2, True, [])
+
+
+@pytest.mark.parametrize("command", ["get", "activate", "deactivate"])
+async def test_a_serie_that_is_not_found_hints_at_the_option_empresa(command: str, emulator: Emulator) -> None:
+    emulator.add_empresa(rfc=RFC)
+
+    ran = await run("series", command, 1, emulator=emulator)
+    of_empresa = await run("series", command, 1, "--empresa", RFC, emulator=emulator)
+
+    assert (ran.code, "give --empresa RFC" in ran.err) == (1, True)
+    assert (of_empresa.code, "give --empresa RFC" in of_empresa.err) == (1, False)
+
+
 # ── Deleting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

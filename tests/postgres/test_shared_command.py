@@ -138,3 +138,17 @@ async def test_a_database_without_the_schema_stops_a_command_before_its_first_ca
     assert (ran.code, "facturaonline postgres install" in ran.err) == (2, True)
     assert database_of(empty_url) in ran.err
     assert emulator.requests == ()
+
+
+async def test_a_preview_reads_the_journal_in_the_database_and_takes_no_run(
+    tmp_path: Path, url: str, sql: Sql, emulator: Emulator
+) -> None:
+    path = plan(tmp_path, 2)
+    options = ("--journal", "pg:alta", "--database", url)
+    before = await run("plan", "preview", path, *options, "--json", emulator=emulator)
+    await run("provision", path, *options, *SHARED, emulator=emulator)
+    takes = sql("SELECT count(*) FROM facturaonline.takes")
+    after = await run("plan", "preview", path, *options, "--json", emulator=emulator)
+
+    assert (before.json["empresas"]["create"], after.json["empresas"]["done"], after.json["settled"]) == (2, 2, True)
+    assert sql("SELECT count(*) FROM facturaonline.takes") == takes

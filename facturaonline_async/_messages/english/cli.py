@@ -194,6 +194,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.done": "It was done.",
     # Companies.
     "cli.no_empresas": "No empresas.",
+    "cli.command_not_started": "{command} cannot be started: {reason}.",
+    "cli.serie_of_another_empresa": (
+        "The serie may belong to another company than the keys in the environment: give --empresa RFC."
+    ),
     "cli.empresa_not_found": "No empresa has the RFC {rfc}.",
     "cli.empresa_ambiguous": "{count} empresas have the RFC {rfc}: give the uid of one of them ({uids}).",
     "cli.empresa_without_keys": "The API gave no keys of empresa {uid}. If it is new, try again in a moment.",
