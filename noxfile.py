@@ -41,6 +41,20 @@ POSTGRES = (
     "facturaonline_async/_cli/keys.py"
 )
 PROJECT = nox.project.load_toml("pyproject.toml")
+NAME = PROJECT["project"]["name"]
+
+#: Licences of what the package needs; LGPL: python-stdnum, and psycopg of the extra postgres. The README says so.
+LICENCES = (
+    "MIT",
+    "BSD",
+    "Apache",
+    "Python Software Foundation",
+    "PSF",
+    "ISC",
+    "Mozilla Public License",
+    "LGPL",
+    "Lesser",
+)
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -248,6 +262,35 @@ def lowest(session: nox.Session) -> None:
     session.install("--resolution=lowest-direct", "-e", ".[cli,fastapi]")
     session.install(*group("test"), "httpx>=0.27")  # the TestClient of the oldest FastAPI
     session.run(*QUICK, *session.posargs)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known weaknesses of what the package needs, a table of licences, and a bill of materials: `dist/sbom.json`."""
+    session.install(*group("audit"))
+    apart = Path(session.create_tmp()).absolute() / "package"  # without the tools of this session
+    session.run_install("python", "-m", "venv", "--clear", str(apart))
+    python = str(apart / "bin" / "python")
+    extras = ",".join(PROJECT["project"]["optional-dependencies"])
+    session.run_install(python, "-m", "pip", "install", "-q", f".[{extras}]", external=True)
+    Path("dist").mkdir(exist_ok=True)
+    bill = ("--pyproject", "pyproject.toml", "--output-reproducible", "--output-file", "dist/sbom.json")
+    session.run("cyclonedx-py", "environment", *bill, python)
+    allowed = ";".join(LICENCES)
+    session.run(
+        "pip-licenses",
+        "--python",
+        python,
+        "--partial-match",
+        "--allow-only",
+        allowed,
+        "--ignore-packages",
+        NAME,
+        "pip",
+        "setuptools",
+    )
+    (packages,) = apart.glob("lib/python*/site-packages")
+    session.run("pip-audit", "--path", str(packages), "--skip-editable", "--progress-spinner", "off")
 
 
 @nox.session
