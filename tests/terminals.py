@@ -12,17 +12,30 @@ from tests.cli.test_app import Ran, environment
 from tests.forkserver import read, start
 
 
-async def at_terminal(*arguments: object, answers: Sequence[tuple[str, str]], emulator: Emulator) -> Ran:
-    """Run the command at a terminal; when it shows a text, type the answer. Its `err` is what the terminal showed."""
+async def at_terminal(
+    *arguments: object, answers: Sequence[tuple[str, str]], emulator: Emulator, errors_apart: bool = False
+) -> Ran:
+    """Run the command at a terminal; when it shows a text, type the answer. Its `err` is what the terminal showed.
+
+    Args:
+        arguments: arguments of the command.
+        answers: texts that the terminal shows, and the answers.
+        emulator: the API.
+        errors_apart: whether the standard error goes elsewhere; it is `err` then.
+
+    """
     master, slave = pty.openpty()
     out, to_out = os.pipe()
     # Its session gets the terminal, so that Ctrl-C and hidden input work as people know them.
-    streams = slave, to_out, os.dup(slave)
+    err, to_err = os.pipe() if errors_apart else (None, os.dup(slave))
+    streams = slave, to_out, to_err
     code = start([str(each) for each in arguments], environment(emulator), streams, at_terminal=True)
     shown, told, ended = await asyncio.gather(
         asyncio.to_thread(_show, master, list(answers)), asyncio.to_thread(read, out), asyncio.to_thread(read, code)
     )
     os.close(master)
+    if err is not None:
+        shown = await asyncio.to_thread(lambda: read(err).decode())
     return Ran(int(ended), told.decode(), shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ from attrs import define
 
 from facturaonline_async._cli import interruption
 from facturaonline_async._cli.database import open_shared
+from facturaonline_async._cli.terminals import is_terminal, read_line
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._messages import Message, message
@@ -37,6 +39,7 @@ __all__ = [
     "check_environment",
     "check_uid",
     "confirm",
+    "confirm_in_loop",
     "find_empresa",
     "is_rfc",
     "own_credentials",
@@ -235,19 +238,55 @@ def confirm(yes: bool, question: Message | None = None, *, declined: Message | N
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin, sys.stderr):
         raise InvalidInputError(message("cli.confirmation_without_terminal"), field="yes")
     if question is None:
         return
     try:
-        sys.stderr.write(f"{printable(question)} {message('cli.yes_or_no')} ")
-        sys.stderr.flush()
+        _write(question)
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{message('cli.interrupted').then(message('cli.nothing_changed'))}\n")
         raise typer.Exit(130) from None
+    _check(answer, declined or message("cli.nothing_deleted"))
+
+
+async def confirm_in_loop(question: Message, *, declined: Message) -> None:
+    """Ask the question while the event loop goes on, and exit unless the answer is yes.
+
+    Ctrl-C cancels the question as any other wait.
+
+    Args:
+        question: the question, at a terminal.
+        declined: what to say after a no.
+
+    Raises:
+        Exit: the answer is no (code 1).
+
+    """
+    try:
+        _write(question)
+        answer = await read_line()
+    except asyncio.CancelledError:
+        sys.stderr.write("\n")
+        raise
+    _check(answer, declined)
+
+
+def _write(question: Message) -> None:
+    sys.stderr.write(f"{printable(question)} {message('cli.yes_or_no')} ")
+    sys.stderr.flush()
+
+
+def _check(answer: str, declined: Message) -> None:
+    """Exit unless the answer is yes.
+
+    Raises:
+        Exit: the answer is no (code 1).
+
+    """
     if answer.strip().casefold() not in {"y", "yes", "s", "si", "sí"}:
-        sys.stderr.write(f"{declined or message('cli.nothing_deleted')}\n")
+        sys.stderr.write(f"{declined}\n")
         raise typer.Exit(1)
 
 

@@ -24,19 +24,19 @@ _PATIENCE: Final = 5.0
 _EXIT_CODE: Final = 130
 
 
-def run(main: Coroutine[Any, Any, T], *, interrupted: Message | None = None) -> T:
+def run(main: Coroutine[Any, Any, T], *, interrupted: Message | Callable[[], Message] | None = None) -> T:
     """Run the coroutine; on Ctrl-C cancel it and exit with code 130.
 
     Args:
         main: the coroutine.
-        interrupted: message for the standard error after Ctrl-C, or None.
+        interrupted: message for the standard error after Ctrl-C, or what gives it then, or None.
 
     """
     try:
         return asyncio.run(main)
     except (KeyboardInterrupt, asyncio.CancelledError):
         if interrupted is not None:
-            sys.stderr.write(f"{interrupted}\n")
+            sys.stderr.write(f"{interrupted() if callable(interrupted) else interrupted}\n")
         raise typer.Exit(_EXIT_CODE) from None
 
 

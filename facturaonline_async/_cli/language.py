@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
+from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._messages import Language, message, use_language
 from facturaonline_async._text import printable
 
@@ -39,7 +40,7 @@ def choose_language(wanted: Language | None, arguments: Sequence[str]) -> None:
             raise typer.BadParameter(message("cli.language_unknown", variable=_VARIABLE, value=printable(named)))
         wanted = "es" if named == "es" else "en"
     if wanted is None:
-        wanted = "es" if sys.stdout.isatty() and _is_spanish(os.environ) else "en"
+        wanted = "es" if is_terminal(sys.stdout) and _is_spanish(os.environ) else "en"
     use_language(wanted)
 
 

@@ -11,6 +11,7 @@ import sys
 
 import typer
 
+from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async.errors import InvalidInputError
@@ -37,7 +38,7 @@ def read_password(what: str, *, variable: str, as_stdin: bool) -> Secret:
         return given
     if value := os.environ.get(variable):
         return Secret(value)
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise InvalidInputError(
             message("cli.password_without_terminal", what=what, variable=variable), field="password"
         )
@@ -53,6 +54,8 @@ def _line() -> Secret | None:
 
     The decoding error is not raised, because it would show a part of the password.
     """
+    if sys.stdin is None:  # it was closed
+        return None
     try:
         line = sys.stdin.readline().rstrip("\r\n")
     except UnicodeDecodeError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,10 +18,11 @@ from rich.text import Text
 
 from facturaonline_async._base_url import environment_of
 from facturaonline_async._cli import interruption, output
-from facturaonline_async._cli.client_command import check_environment, confirm
+from facturaonline_async._cli.client_command import check_environment, confirm_in_loop
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.journals import run_in_database
 from facturaonline_async._cli.run_target import RunTarget
+from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
@@ -30,10 +31,11 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision import Existing, Plan
 
 if TYPE_CHECKING:
-    from facturaonline_async.provision import Action, Preview, PreviewRow, Run
-    from facturaonline_async.provision._journal.view import JournalView
+    from facturaonline_async.client import FacturaOnline
+    from facturaonline_async.provision import Action, Preview, PreviewRow
+    from facturaonline_async.provision._preview import Previewer
 
-__all__ = ["command", "look_and_ask", "print_moved", "print_preview"]
+__all__ = ["CompaniesMoved", "Question", "command", "print_preview", "refuse_moved"]
 
 _ROWS: Final = 5
 """Rows that are shown of each kind, if the user gives no number."""
@@ -137,10 +139,11 @@ def command(
         run_name=run,
         database=database,
         as_json=as_json,
+        is_read_only=True,
     )
-    look = _Look(target, read, existing, limit=None if as_json else rows)
-    found = look.run()
-    assert found is not None  # noqa: S101  # it is skipped on request only
+    interrupted = message("cli.interrupted").then(message("cli.nothing_changed"))
+    with target.open_snapshot():
+        found = interruption.run(_preview(target, read, existing, None if as_json else rows), interrupted=interrupted)
     if as_json:
         values = found.to_dict()
         output.print_json_rows(values, "rows", map(_redacted, values.pop("rows")))
@@ -150,102 +153,139 @@ def command(
         raise typer.Exit(_DIFFERS)
 
 
-def look_and_ask(target: RunTarget, plan: Plan, existing: Existing, *, yes: bool) -> Preview | None:
-    """Show a person the preview of a run, and ask.
-
-    A machine without --yes may go on only where nothing is real. Nobody is asked for an emulator, or if the journal has
-    the plan already: then the run resumes what was confirmed before.
+async def _preview(target: RunTarget, plan: Plan, existing: Existing, limit: int | None) -> Preview:
+    """Return the preview of ``plan preview``.
 
     Args:
-        target: where the run takes place.
+        target: where the run would take place.
         plan: the plan.
-        existing: what the run does with companies that exist.
-        yes: value of --yes.
-
-    Returns:
-        The preview that was shown, or None.
-
-    Raises:
-        InvalidInputError: there is no terminal, and the host is a production host, or an unknown one.
-        Exit: the answer is no, or Ctrl-C was pressed.
+        existing: what the run would do with companies that exist.
+        limit: maximum number of rows that are kept of each action; None: all.
 
     """
-    has_terminal = sys.stdin.isatty()
-    host = target.config.base_url or Config(base_url=os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
-    environment = environment_of(host)
-    is_asked = not (yes or target.use_emulator)
-    if not has_terminal and (not is_asked or environment in {"sandbox", "local"}):
-        return None
-    if target.as_json and not is_asked:
-        return None
-    look = _Look(target, plan, existing, limit=_ROWS, stops_if_known=not yes, is_offline=not has_terminal)
-    found = look.run()
-    if look.is_known:
-        return None
-    if found is None:
-        where = _environment_name(environment)
-        raise InvalidInputError(message("cli.preview_without_terminal", environment=where, host=host), field="yes")
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    print_preview(found, console, use_emulator=target.use_emulator)
-    if is_asked and not found.is_settled:
-        where = _environment_name(found.environment)
-        question = message("cli.preview_question", environment=where, host=found.base_url)
-        confirm(yes=False, question=question, declined=message("cli.nothing_created"))
-    return found
+    async with target.open_shared() as pg, target.open_client(pg) as client:
+        look = _Look.of(target, client, plan, existing)
+        await look.compare_journal()
+        return await look.run(limit)
 
 
 @define
 class _Look:
-    """One look at the account.
+    """One look at the journal and the account.
+
+    Attributes:
+        target: where the run takes place.
+        client: client with the main keys.
+        previewer: makes the preview.
+
+    """
+
+    target: RunTarget
+    client: FacturaOnline
+    previewer: Previewer
+
+    @classmethod
+    def of(cls, target: RunTarget, client: FacturaOnline, plan: Plan, existing: Existing) -> _Look:
+        """Prepare a look."""
+        from facturaonline_async.provision._preview import Previewer  # noqa: PLC0415  # imports aiohttp
+
+        return cls(target, client, Previewer(client, plan, existing))
+
+    async def compare_journal(self) -> bool:
+        """Read the journal; return whether all of the plan was sent already."""
+        from facturaonline_async.client import engine_of  # noqa: PLC0415  # imports aiohttp
+        from facturaonline_async.provision._journal.view import open_view  # noqa: PLC0415  # as above
+
+        target = self.target
+        if target.journal is None:
+            return await self.previewer.compare_journal(target.snapshot)
+        host = target.journal_host or engine_of(self.client).config.base_url or ""
+        with open_view(target.journal, account=self.client.credentials.fingerprint, host=host) as view:
+            return await self.previewer.compare_journal(view)
+
+    async def run(self, limit: int | None) -> Preview:
+        """Read the account, and return the preview."""
+        with _bar() as on_progress:
+            return await self.previewer.run(
+                limit=limit, concurrency=self.target.config.concurrency, on_progress=on_progress
+            )
+
+
+@define
+class Question:
+    """What a person sees before a run, and is asked.
+
+    A machine without --yes may go on only where nothing is real. Nobody is asked for an emulator, or if the journal
+    says that all of the plan was sent already: then the run sends nothing that a person has not agreed to.
 
     Attributes:
         target: where the run takes place.
         plan: the plan.
         existing: what the run does with companies that exist.
-        limit: maximum number of rows that are kept of each action; None: all.
-        stops_if_known: whether nothing is read from the API if the journal has this plan.
-        is_offline: whether only the journal is read.
-        is_known: whether `run` has found the plan in the journal, and `stops_if_known`.
+        yes: value of --yes.
 
     """
 
     target: RunTarget
     plan: Plan
     existing: Existing
-    limit: int | None
-    stops_if_known: bool = False
-    is_offline: bool = False
-    is_known: bool = field(default=False, init=False)
+    yes: bool
+    _has_terminal: bool = field(init=False)
 
-    def run(self) -> Preview | None:
-        """Return the preview; None if the API was not read."""
-        interrupted = message("cli.interrupted").then(message("cli.nothing_changed"))
-        with self.target.open_snapshot() as snapshot:
-            return interruption.run(self._look(snapshot), interrupted=interrupted)
+    def __attrs_post_init__(self) -> None:
+        self._has_terminal = is_terminal(sys.stdin, sys.stderr)
 
-    async def _look(self, snapshot: JournalView | None) -> Preview | None:
+    @property
+    def needs_look(self) -> bool:
+        """Whether the journal is read before the run, and perhaps the account.
+
+        Raises:
+            InvalidInputError: the base URL is not one.
+
+        """
+        if self.yes:
+            return False
+        if self.target.use_emulator:
+            return self._has_terminal and not self.target.as_json
+        host = self.target.config.base_url or Config(base_url=os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
+        return self._has_terminal or environment_of(host) not in {"sandbox", "local"}
+
+    async def ask(self, client: FacturaOnline) -> Preview | None:
+        """Show what the run would do, and ask.
+
+        Args:
+            client: the client of the run, so that its rate limits hold for both.
+
+        Returns:
+            The preview that the person agreed to, or in which there is nothing to do. None: nobody was asked.
+
+        Raises:
+            InvalidInputError: there is no terminal, and the host is a production host, or an unknown one.
+            Exit: the answer is no.
+
+        """
         from facturaonline_async.client import engine_of  # noqa: PLC0415  # imports aiohttp
-        from facturaonline_async.provision._journal.view import open_view  # noqa: PLC0415  # as above
-        from facturaonline_async.provision._preview import Previewer  # noqa: PLC0415  # as above
 
-        target = self.target
-        async with target.open_shared() as pg, target.open_client(pg) as client:
-            previewer = Previewer(client, self.plan, self.existing)
-            host = engine_of(client).config.base_url or ""
-            account = client.credentials.fingerprint
-            with (
-                nullcontext(snapshot)
-                if target.journal is None
-                else open_view(target.journal, account=account, host=host)
-            ) as view:
-                is_same = await previewer.compare_journal(view)
-            self.is_known = is_same and self.stops_if_known
-            if self.is_known or self.is_offline:
-                return None
-            with _bar() as on_progress:
-                return await previewer.run(
-                    limit=self.limit, concurrency=target.config.concurrency, on_progress=on_progress
-                )
+        target, host = self.target, engine_of(client).config.base_url or ""
+        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        if not self.needs_look:
+            if self._has_terminal and not target.as_json:
+                _print_host(console, host, use_emulator=target.use_emulator)
+            return None
+        look = _Look.of(target, client, self.plan, self.existing)
+        if await look.compare_journal():
+            return None
+        where = _environment_name(environment_of(host))
+        if not self._has_terminal:
+            raise InvalidInputError(message("cli.preview_without_terminal", environment=where, host=host), field="yes")
+        found = await look.run(_ROWS)
+        print_preview(found, console, use_emulator=target.use_emulator)
+        if target.use_emulator:
+            return None
+        if not found.is_settled:
+            question = message("cli.preview_question", environment=where, host=host)
+            await confirm_in_loop(question, declined=message("cli.nothing_created"))
+        return found
 
 
 @contextmanager
@@ -269,9 +309,7 @@ def print_preview(found: Preview, console: Console, *, use_emulator: bool = Fals
         use_emulator: whether the host is an emulator in this process.
 
     """
-    environment = message("cli.environment_emulator") if use_emulator else _environment_name(found.environment)
-    style = _STYLES.get(found.environment, Style(bold=True))
-    console.print(Text.assemble((f" {environment} ", style), f" {printable(found.base_url)}"))
+    _print_host(console, found.base_url, use_emulator=use_emulator)
     console.print(_account(found))
     groups = _by_action(found.rows)
     for action, count in sorted(found.empresas.items(), key=lambda pair: [*_SIGNS, "not_tried"].index(pair[0].value)):
@@ -279,6 +317,14 @@ def print_preview(found: Preview, console: Console, *, use_emulator: bool = Fals
             _print_group(console, action, count, groups.get(action, []), found)
     console.print()
     console.print(_summary(found))
+
+
+def _print_host(console: Console, host: str, *, use_emulator: bool) -> None:
+    """Print where a run takes place: PRODUCTION, SANDBOX or another kind of host, and its base URL."""
+    environment = environment_of(host)
+    name = message("cli.environment_emulator") if use_emulator else _environment_name(environment)
+    style = _STYLES.get(environment, Style(bold=True))
+    console.print(Text.assemble((f" {name} ", style), f" {printable(host)}"))
 
 
 def _environment_name(environment: str) -> Message:
@@ -362,21 +408,43 @@ def _redacted(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"changes": changes, "reason": redact(row["reason"])}
 
 
-def print_moved(before: Preview, run: Run) -> None:
-    """Say which companies of the plan have appeared or gone since the preview.
+@define
+class CompaniesMoved(Exception):  # noqa: N818  # the command asks again
+    """Companies of the plan have appeared or gone since a person agreed to the run.
+
+    Attributes:
+        appeared: RFCs of the companies that have appeared.
+        gone: RFCs of those that have gone. One that was replaced by another is in both.
+
+    """
+
+    appeared: list[str]
+    gone: list[str]
+
+    def show(self) -> None:
+        """Say which companies have moved."""
+        if self.appeared:
+            _warn(message("cli.preview_appeared", count=len(self.appeared), rfcs=_first(self.appeared)))
+        if self.gone:
+            _warn(message("cli.preview_gone", count=len(self.gone), rfcs=_first(self.gone)))
+
+
+def refuse_moved(agreed: Preview, companies: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a run whose companies are not those of the preview.
 
     Args:
-        before: the preview.
-        run: the run, which has read the account again.
+        agreed: the preview that a person agreed to.
+        companies: uids of the plan's companies that exist now, by RFC.
+
+    Raises:
+        CompaniesMoved: companies have appeared or gone.
 
     """
     from facturaonline_async.provision._preview import moved_since  # noqa: PLC0415  # imports aiohttp
 
-    appeared, gone = moved_since(before, run)
-    if appeared:
-        _warn(message("cli.preview_appeared", count=len(appeared), rfcs=_first(appeared)))
-    if gone:
-        _warn(message("cli.preview_gone", count=len(gone), rfcs=_first(gone)))
+    appeared, gone = moved_since(agreed, companies)
+    if appeared or gone:
+        raise CompaniesMoved(appeared, gone)
 
 
 def _first(rfcs: list[str]) -> str:

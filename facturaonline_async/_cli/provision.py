@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,9 +26,9 @@ from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.journals import find_journal, read_companies, run_in_database
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
-from facturaonline_async._cli.preview import look_and_ask, print_moved
+from facturaonline_async._cli.preview import CompaniesMoved, Question, refuse_moved
 from facturaonline_async._cli.run_target import RunTarget
-from facturaonline_async._messages import message
+from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -46,6 +47,7 @@ from facturaonline_async.provision._journal.errors import JournalError
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
+    from facturaonline_async.postgres import Postgres
     from facturaonline_async.provision import Preview, Run
 
 __all__ = ["RunJob", "app", "check", "command"]
@@ -174,9 +176,10 @@ def command(
     find duplicates. --no-audit skips that.
 
     First the command reads the account and shows what it would do, on which host, and whether that is production; then
-    it asks. It does not ask with --emulator or --yes, for a plan that --journal has already, or if there is nothing to
-    do. Without a terminal it needs --yes in production, and begins at once elsewhere. "facturaonline plan preview"
-    shows the same, and changes nothing.
+    it asks. If companies appear or go before the run begins, it asks again. If there is nothing to do, it ends. It does
+    not ask with --emulator or --yes, or if --journal shows that all of the plan was sent already. Without a terminal it
+    needs --yes in production, and begins at once elsewhere. "facturaonline plan preview" shows the same, and changes
+    nothing.
 
     With a database, all processes that have it keep the rates together and create nothing twice; the run says where it
     is. With --journal pg:RUN any machine can resume the run.
@@ -232,20 +235,16 @@ def command(
         target=target,
         as_json=as_json,
         keys_out=keys_out,
-        preview=look_and_ask(target, read, existing, yes=yes),
+        question=Question(target, read, existing, yes),
         options={
             "concurrency": concurrency,
             "settle": _EMULATOR_SETTLE if settle is None and use_emulator else settle,
             "existing": existing,
-            "audit": not no_audit,
+            "audit": "none" if no_audit else "run",
         },
     )
-    if journal is None:
-        interrupted = message("cli.interrupted_run")
-    else:
-        interrupted = message("cli.interrupted_run_with_journal", journal=printable_path(journal))
     with _rare_collections():
-        report = interruption.run(job.run(), interrupted=interrupted)
+        report = job.carry_out()
     _write_faults(faults_out, plan, list(_failures(report)), sheet)
     if not report.is_complete:
         raise typer.Exit(1)
@@ -390,15 +389,15 @@ def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
 
 @attrs.define
 class RunJob:
-    """One run of a plan, from the first call to the printed result.
+    """One run of a plan, from the question to the printed result.
 
     Attributes:
         plan: the plan.
         target: where the run takes place.
         as_json: whether the result is printed as JSON.
         keys_out: file for the new companies' keys, or None.
+        question: asks a person before anything is sent.
         options: further arguments of `provision`.
-        preview: what a person has seen and agreed to, or None.
         rows: outcomes of the rows, if the result is JSON.
         warnings: findings about rows that were sent.
 
@@ -408,46 +407,104 @@ class RunJob:
     target: RunTarget
     as_json: bool
     keys_out: Path | None
+    question: Question
     options: dict[str, Any]
-    preview: Preview | None = None
     rows: list[RowOutcome] = attrs.field(factory=list, init=False)
     warnings: list[PlanProblem] = attrs.field(factory=list, init=False)
+    _has_begun: bool = attrs.field(default=False, init=False)
+    _report: RunReport | None = attrs.field(default=None, init=False)
+    _is_interrupted: bool = attrs.field(default=False, init=False)
+
+    def carry_out(self) -> RunReport:
+        """Ask, run the plan, and print the result.
+
+        Raises:
+            Exit: the answer is no, or Ctrl-C was pressed. The standard error says what may have been changed.
+
+        """
+        with self.target.open_snapshot() if self.question.needs_look else contextlib.nullcontext():
+            return interruption.run(self.run(), interrupted=self._interrupted)
+
+    def _interrupted(self) -> Message:
+        """Return what to say after Ctrl-C."""
+        if not self._has_begun:
+            return message("cli.interrupted").then(message("cli.nothing_changed"))
+        if not self.target.journal_name:
+            return message("cli.interrupted_run")
+        return message("cli.interrupted_run_with_journal", journal=self.target.journal_name)
 
     async def run(self) -> RunReport:
-        """Run the plan and print the result, also after an interruption."""
-        from facturaonline_async.provision import provision  # noqa: PLC0415  # imports aiohttp
+        """Ask, run the plan and print the result, also after an interruption.
 
-        report: RunReport | None = None
+        One client does all of it, so that its rate limits hold for the preview and the run together.
+        """
+        try:
+            async with self.target.open_shared() as pg, self.target.open_client(pg) as client:
+                report = await self._ask_and_run(pg, client)
+        except asyncio.CancelledError:
+            if self._report is not None:
+                self._show(self._report, interrupted=True)
+            raise
+        except FacturaOnlineError as error:
+            if self._report is None and not isinstance(error, (InvalidInputError, JournalError)):
+                error.add_note(message("cli.nothing_created"))
+            raise
+        if self._has_begun or self.as_json:
+            self._show(report, interrupted=self._is_interrupted)
+        if self._is_interrupted:
+            raise asyncio.CancelledError
+        return report
+
+    async def _ask_and_run(self, pg: Postgres | None, client: FacturaOnline) -> RunReport:
+        """Run the plan, if there is something to do, and a person agrees where one is asked.
+
+        If the account is no longer the one that was shown, nothing is sent, and the person is asked again.
+        """
+        while True:
+            agreed = await self.question.ask(client)
+            if agreed is not None and agreed.is_settled:
+                return _nothing_done(agreed)
+            try:
+                return await self._provision(pg, client, agreed)
+            except CompaniesMoved as moved:
+                self._has_begun = False
+                moved.show()
+
+    async def _provision(self, pg: Postgres | None, client: FacturaOnline, agreed: Preview | None) -> RunReport:
+        """Run the plan.
+
+        Args:
+            pg: the open database, or None.
+            client: client with the main keys.
+            agreed: the preview that a person agreed to; None: nobody was asked.
+
+        Raises:
+            CompaniesMoved: the companies are not those of the preview. Nothing was sent.
+
+        """
+        from facturaonline_async.provision._run import journal_store, running  # noqa: PLC0415  # imports aiohttp
+
+        journal = self.target.find_journal(pg)
+        self._has_begun = True
         with contextlib.ExitStack() as stack:
             keys = stack.enter_context(KeysFile.open(self.keys_out)) if self.keys_out else None
-            try:
-                async with (
-                    self.target.open_shared() as pg,
-                    self.target.open_client(pg) as client,
-                    provision(client, self.plan, journal=self.target.find_journal(pg), **self.options) as run,
-                ):
-                    report = run.report
-                    if self.preview is not None:
-                        print_moved(self.preview, run)
-                        self.preview = None  # it has a list of companies
-                    if run.caution:
-                        sys.stderr.write(f"{message('cli.warning', text=printable(run.caution))}\n")
-                    with interruption.interruptible(run.stop) as interrupt:
-                        await self._follow(run, keys)
-                        if keys is not None and not interrupt.is_wanted:
-                            await self._add_missing_keys(keys, client)
-                    report.seconds = run.report.seconds
-            except asyncio.CancelledError:
-                if report is not None:
-                    self._show(report, interrupted=True)
-                raise
-            except FacturaOnlineError as error:
-                if report is None and not isinstance(error, (InvalidInputError, JournalError)):
-                    error.add_note(message("cli.nothing_created"))
-                raise
-        self._show(report, interrupted=interrupt.is_wanted)
-        if interrupt.is_wanted:
-            raise asyncio.CancelledError
+            async with running(
+                client,
+                self.plan,
+                store=None if journal is None else journal_store(journal),
+                on_event=None,
+                on_listed=None if agreed is None else partial(refuse_moved, agreed),
+                **self.options,
+            ) as run:
+                report = self._report = run.report
+                if run.caution:
+                    sys.stderr.write(f"{message('cli.warning', text=printable(run.caution))}\n")
+                with interruption.interruptible(run.stop) as interrupt:
+                    await self._follow(run, keys)
+                    if keys is not None and not interrupt.is_wanted:
+                        await self._add_missing_keys(keys, client)
+            report.seconds = run.report.seconds
+            self._is_interrupted = interrupt.is_wanted
         return report
 
     async def _add_missing_keys(self, keys: KeysFile, client: FacturaOnline) -> None:
@@ -497,6 +554,13 @@ class RunJob:
                 "rows": [_row(row) for row in sorted(rows, key=lambda row: row.number)],
             }
         )
+
+
+def _nothing_done(found: Preview) -> RunReport:
+    """Return the report of a plan of which everything exists, without a run."""
+    report = RunReport(planned_empresas=found.planned_empresas, planned_series=found.planned_series, has_audit=False)
+    report.empresas[State.ADOPTED], report.series[State.ADOPTED] = found.planned_empresas, found.planned_series
+    return report
 
 
 def _row(outcome: RowOutcome) -> dict[str, Any]:

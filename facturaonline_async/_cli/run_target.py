@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from facturaonline_async.postgres import Postgres
     from facturaonline_async.provision import JournalStore
     from facturaonline_async.provision._journal.view import JournalView
+    from facturaonline_async.testing import Emulator
 
 __all__ = ["RunTarget"]
 
@@ -39,7 +40,10 @@ class RunTarget:
         run_name: name of the run in the database that has its journal, or None.
         database: value of --database.
         as_json: whether the command prints JSON, so that no other text is wanted.
+        is_read_only: whether the emulator gets a copy of its state, on another port, so that nothing is written.
         address: address of the database, once it is open; None: there is none.
+        snapshot: the journal in the database inside `open_snapshot`; None: there is none yet.
+        journal_host: base URL of the journal's emulator, of which the client has a copy; None: that of the client.
 
     """
 
@@ -49,7 +53,17 @@ class RunTarget:
     run_name: str | None
     database: Secret | None
     as_json: bool
+    is_read_only: bool = False
     address: str | None = field(default=None, init=False)
+    snapshot: JournalView | None = field(default=None, init=False)
+    journal_host: str | None = field(default=None, init=False)
+
+    @property
+    def journal_name(self) -> str:
+        """The value of --journal, for texts; ``""``: there is none."""
+        if self.journal is not None:
+            return printable_path(self.journal)
+        return "" if self.run_name is None else f"pg:{printable(self.run_name)}"
 
     @asynccontextmanager
     async def open_shared(self) -> AsyncIterator[Postgres | None]:
@@ -81,14 +95,32 @@ class RunTarget:
             async with connect(config=self.config, shared=shared) as client:
                 yield client
             return
+        with self._prepare_emulator() as prepared:
+            async with (
+                prepared as emulator,
+                connect(emulator.credentials, base_url=emulator.base_url, config=self.config) as client,
+            ):
+                yield client
+
+    @contextmanager
+    def _prepare_emulator(self) -> Iterator[Emulator]:
+        """Give the emulator, with the state of the journal."""
+        import shutil  # noqa: PLC0415  # only the emulator needs them
+        from tempfile import TemporaryDirectory  # noqa: PLC0415  # as above
+
         from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
 
         state_file = None if self.journal is None else _state_file(self.journal)
-        async with (
-            Emulator(log_limit=0, state_file=state_file) as emulator,
-            connect(emulator.credentials, base_url=emulator.base_url, config=self.config) as client,
-        ):
-            yield client
+        if state_file is None or not self.is_read_only:
+            yield Emulator(log_limit=0, state_file=state_file)
+        elif not state_file.exists():
+            yield Emulator(log_limit=0)
+        else:
+            with TemporaryDirectory(prefix="facturaonline-") as folder:
+                copy = Path(shutil.copy(state_file, folder))
+                self.journal_host = Emulator(state_file=copy).base_url
+                # A run may be using the journal's emulator, and its port.
+                yield Emulator(log_limit=0, state_file=copy, port=_free_port())
 
     def find_journal(self, pg: Postgres | None) -> Path | JournalStore | None:
         """Return the journal of the run, or None.
@@ -100,13 +132,13 @@ class RunTarget:
         return self.journal if pg is None or self.run_name is None else pg.journal(self.run_name)
 
     @contextmanager
-    def open_snapshot(self) -> Iterator[JournalView | None]:
-        """Give the journal in the database, only to be read; None if there is none yet.
+    def open_snapshot(self) -> Iterator[None]:
+        """Read the journal in the database into `snapshot`, for the block.
 
         It must not be called while an event loop runs.
         """
         if self.run_name is None:
-            yield None
+            yield
             return
         from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
         from facturaonline_async.provision._journal.view import JournalView  # noqa: PLC0415  # as above
@@ -117,12 +149,22 @@ class RunTarget:
         except JournalError as error:
             if code_of(error.args[0]) != "journal.missing":
                 raise
-            yield None
+            yield
             return
+        self.snapshot = JournalView(connection.cursor())
         try:
-            yield JournalView(connection.cursor())
+            yield
         finally:
+            self.snapshot = None
             snapshot.__exit__(None, None, None)
+
+
+def _free_port() -> int:
+    """Return a port of the loopback address that no process uses."""
+    import socket  # noqa: PLC0415  # only the emulator needs it
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _state_file(journal: Path) -> Path:

@@ -20,6 +20,7 @@ from rich.text import Text
 from facturaonline_async import bulk
 from facturaonline_async._cli import interruption, output, progress, sello_pairs
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._messages import Message, message
 from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async._text import printable_path
@@ -122,7 +123,7 @@ def _password(*, as_stdin: bool) -> Secret:
         return _decoded(SecretBytes(sys.stdin.buffer.readline(_LONGEST)))
     if PASSWORD in os.environ:
         return Secret(os.environ[PASSWORD])
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         raise InvalidInputError(message("cli.password_of_key_without_terminal", variable=PASSWORD), field="password")
     question = message("cli.password_of_key")
     return Secret(typer.prompt(question, hide_input=True, err=True, default="", show_default=False))

@@ -71,10 +71,10 @@ def command(
 
     The exit code is 0 only if everything that was asked for is done.
     """
-    from facturaonline_async._cli import interruption, progress  # noqa: PLC0415  # the other commands of series need none of these
+    from facturaonline_async._cli import progress  # noqa: PLC0415  # the other commands of series need none of these
     from facturaonline_async._cli.journals import run_in_database  # noqa: PLC0415
     from facturaonline_async._cli.output_path_checks import same_file  # noqa: PLC0415
-    from facturaonline_async._cli.preview import look_and_ask  # noqa: PLC0415
+    from facturaonline_async._cli.preview import Question  # noqa: PLC0415
     from facturaonline_async._cli.provision import RunJob  # noqa: PLC0415
     from facturaonline_async._cli.run_target import RunTarget  # noqa: PLC0415
     from facturaonline_async._cli.series_in_bulk import deactivate_others, series_rows  # noqa: PLC0415
@@ -104,14 +104,15 @@ def command(
         target=target,
         as_json=False,
         keys_out=None,
-        preview=look_and_ask(target, read, "adopt", yes=yes),
-        options={"settle": settle, "existing": "adopt", "audit": not no_audit},
+        question=Question(target, read, "adopt", yes),
+        options={
+            "concurrency": 128,
+            "settle": settle,
+            "existing": "adopt",
+            "audit": "none" if no_audit else "run",
+        },
     )
-    if journal is None:
-        interrupted = message("cli.interrupted_run")
-    else:
-        interrupted = message("cli.interrupted_run_with_journal", journal=printable_path(journal))
-    report = interruption.run(job.run(), interrupted=interrupted)
+    report = job.carry_out()
     if not report.is_complete:
         if others:
             typer.echo(message("cli.bulk_others_left"), err=True)

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from facturaonline_async._base_url import environment_of
 from facturaonline_async._cli import client_command, interruption, output, progress
+from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import Message, message
@@ -231,7 +232,7 @@ class _Job:
     def _ask(self, found: _Found) -> None:
         """Ask a person. A machine needs --yes for a delete, and in production."""
         host, environment = self._host()
-        has_terminal = sys.stdin.isatty()
+        has_terminal = is_terminal(sys.stdin, sys.stderr)
         if self.yes or (not has_terminal and environment_of(host) in {"sandbox", "local"}):
             return
         if not has_terminal:

@@ -46,7 +46,7 @@ from facturaonline_async.provision._plan.file_rows import FileRow, load_data
 from facturaonline_async.provision._plan.models import EXISTING, Existing, PlanRow, must_exist
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._report import RunReport
-from facturaonline_async.provision._run import Run, survey
+from facturaonline_async.provision._run import survey
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import by_key
 
@@ -279,13 +279,13 @@ class Previewer:
         self._inventory = Inventory(self.client.empresas, self.client.credentials.fingerprint)
 
     async def compare_journal(self, view: JournalView | None) -> bool:
-        """Learn what earlier runs did; return whether the plan is still theirs.
+        """Learn what earlier runs did; return whether they sent all of the plan.
 
         Args:
             view: the journal; None: there is none yet. It is read before this returns.
 
         Returns:
-            True if the journal has the companies and series of the plan, and no others.
+            True if a run would send nothing that earlier runs did not send already.
 
         Raises:
             PlanError: the plan changed a row that was sent, or may have been sent.
@@ -305,7 +305,7 @@ class Previewer:
 
         await resume.compare(difference, self.plan, keep)
         self._closed = difference.resumed.closed
-        return difference.has_same_steps
+        return difference.is_sent
 
     async def run(
         self, *, limit: int | None, concurrency: int, on_progress: Callable[[int, int], None] | None
@@ -550,17 +550,17 @@ class _Found:
         return tuple(sorted(self._rows, key=lambda row: row.number))
 
 
-def moved_since(before: Preview, run: Run) -> tuple[list[str], list[str]]:
+def moved_since(before: Preview, companies: Mapping[str, tuple[str, ...]]) -> tuple[list[str], list[str]]:
     """Return RFCs whose companies have appeared, and have gone, since a preview.
 
     A company that was replaced by another one with its RFC counts as both.
 
     Args:
         before: the preview.
-        run: a run of the same plan, which has read the account again.
+        companies: uids of the plan's companies that exist now, by RFC.
 
     """
-    old, new = before._baseline, run.baseline  # noqa: SLF001  # not for users
-    appeared = [rfc for rfc, uids in new.items() if set(uids) - set(old.get(rfc, ()))]
-    gone = [rfc for rfc, uids in old.items() if set(uids) - set(new.get(rfc, ()))]
+    old = before._baseline  # noqa: SLF001  # not for users
+    appeared = [rfc for rfc, uids in companies.items() if set(uids) - set(old.get(rfc, ()))]
+    gone = [rfc for rfc, uids in old.items() if set(uids) - set(companies.get(rfc, ()))]
     return appeared, gone

@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from facturaonline_async import bulk
 from facturaonline_async._core.batches import in_batches
+from facturaonline_async._core.engine import Engine
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._core.shared import check_settle, grace_of
@@ -36,14 +37,14 @@ from facturaonline_async.provision._engine.worker import Worker
 from facturaonline_async.provision._journal.errors import JournalError
 from facturaonline_async.provision._journal.protocol import JournalStore
 from facturaonline_async.provision._journal.writer import SqliteJournalStore
-from facturaonline_async.provision._plan.models import Existing
+from facturaonline_async.provision._plan.models import EXISTING, Existing
 from facturaonline_async.provision._plan.plan import Plan
 from facturaonline_async.provision._progress import Progress
 from facturaonline_async.provision._report import RowOutcome, RunReport
 from facturaonline_async.provision._steps import NOT_TRIED
 from facturaonline_async.sello._check_in_thread import import_check
 
-__all__ = ["Run", "provision", "running", "survey"]
+__all__ = ["Run", "journal_store", "provision", "running", "survey"]
 
 _LOOKAHEAD = 4
 """Maximum number of rows that are prepared or wait for the start of their first call.
@@ -140,7 +141,7 @@ async def provision(
             answer. Nothing was created.
 
     """
-    store = None if journal is None else _journal_store(journal)
+    store = None if journal is None else journal_store(journal)
     async with running(
         client,
         plan,
@@ -166,6 +167,7 @@ async def running(
     audit: Literal["run", "later", "none"],
     on_event: Callable[[StepEvent], None] | None,
     companies: CompanyList | None = None,
+    on_listed: Callable[[Mapping[str, tuple[str, ...]]], None] | None = None,
 ) -> AsyncIterator[Run]:
     """Run a plan; see `provision`.
 
@@ -179,6 +181,8 @@ async def running(
         audit: "run": at the end of this run; "later": by another process, so that the journal keeps what waits for it.
         on_event: see `provision`.
         companies: list that this run uses in place of its own; None: it reads one.
+        on_listed: called with the uids of the plan's companies that exist, by RFC, before anything is written or sent.
+            An error that it raises ends the run.
 
     Yields:
         The run.
@@ -187,13 +191,8 @@ async def running(
         FacturaOnlineError: see `provision`.
 
     """
-    if existing not in {"adopt", "update", "fail"}:
-        raise InvalidInputError(message("run.invalid_existing", value=f"{existing!r:.40}"), field="existing")
-    check_seconds("settle", settle)
     engine = engine_of(client)
-    settle = engine.config.settle if settle is None else settle
-    if engine.shared_creates is not None:
-        check_settle(engine.config, settle)
+    settle = _check(engine, existing, settle)
     engine.start()
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -210,6 +209,9 @@ async def running(
         listing = await stack.enter_async_context(in_background(_list(inventory, rfcs, companies)))
         if engine.config.check_sello:
             await stack.enter_async_context(in_background(import_check()))
+        if on_listed is not None:
+            await listing
+            on_listed(inventory.existing)
         opened = None
         if store is not None:
             opened = await store.open(account=client.credentials.fingerprint, host=engine.config.base_url or "")
@@ -253,6 +255,22 @@ async def running(
             run.progress.enter("ended")
 
 
+def _check(engine: Engine, existing: Existing, settle: float | None) -> float:
+    """Refuse invalid arguments, and return the settle time of the run.
+
+    Raises:
+        InvalidInputError: see `provision`.
+
+    """
+    if existing not in EXISTING:
+        raise InvalidInputError(message("run.invalid_existing", value=f"{existing!r:.40}"), field="existing")
+    check_seconds("settle", settle)
+    settle = engine.config.settle if settle is None else settle
+    if engine.shared_creates is not None:
+        check_settle(engine.config, settle)
+    return settle
+
+
 async def _list(inventory: Inventory, rfcs: Container[str], companies: CompanyList | None) -> None:
     """Let the inventory know which companies of the plan exist."""
     if companies is None:
@@ -275,8 +293,11 @@ async def survey(plan: Plan) -> tuple[set[str], int]:
     return rfcs, plan.series_count
 
 
-def _journal_store(journal: str | os.PathLike[str] | JournalStore) -> JournalStore:
+def journal_store(journal: str | os.PathLike[str] | JournalStore) -> JournalStore:
     """Return the store of a journal.
+
+    Args:
+        journal: path of its file, or the store itself.
 
     Raises:
         InvalidInputError: this is neither a path nor a store.
@@ -323,11 +344,6 @@ class Run:
 
     def __attrs_post_init__(self) -> None:
         self.progress = Progress(self.report, asyncio.get_running_loop().time, lambda: self.audit_wait)
-
-    @property
-    def baseline(self) -> Mapping[str, tuple[str, ...]]:
-        """Uids of the plan's companies that existed when the run began, by RFC."""
-        return self._companies.inventory.existing
 
     @property
     def audit_wait(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import PRODUCTION, Config, Credentials, InvalidInputError
-from facturaonline_async._cli.preview import look_and_ask
+from facturaonline_async._cli.preview import Question
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async.provision import Plan
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.testing import Emulator
-from tests.cli.test_app import Ran, plan, run
+from tests.cli.test_app import COMMAND, Ran, environment, plan, run
 from tests.terminals import at_terminal
 
 QUICK = ("--settle", "0.3", "--rate", "1000/1")
@@ -53,10 +54,51 @@ async def test_a_person_sees_what_a_run_would_do_and_is_asked(
     assert (ran.code, created(emulator), "Nothing was created." in ran.err) == (code, companies, code == 1)
 
 
-async def test_yes_begins_without_a_question(tmp_path: Path, emulator: Emulator) -> None:
-    ran = await provision(plan(tmp_path, 1), "--yes", answers=[], emulator=emulator)
+async def test_yes_names_the_host_and_begins_without_a_look_and_a_question(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await provision(plan(tmp_path, 1), "--yes", "--no-audit", answers=[], emulator=emulator)
+    lists = emulator.count("empresas.list")
+    await run("provision", plan(tmp_path, 1), "--no-audit", emulator=emulator)
 
-    assert (ran.code, "To create: 1 empresa" in ran.err, "[y/N]" in ran.err) == (0, True, False)
+    assert (ran.code, f"LOCAL  {emulator.base_url}" in ran.err, "To create" in ran.err) == (0, True, False)
+    assert ("[y/N]" in ran.err, lists) == (False, emulator.count("empresas.list") - lists)
+
+
+async def test_ctrl_c_at_the_question_ends_the_command_at_once(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await provision(plan(tmp_path, 1), answers=[("[y/N]", "\x03")], emulator=emulator)
+
+    assert (ran.code, "Interrupted. Nothing was changed." in ran.err, created(emulator)) == (130, True, 0)
+
+
+async def test_the_rate_limit_holds_for_the_preview_and_the_run_together(tmp_path: Path, emulator: Emulator) -> None:
+    path = plan(tmp_path, 1)
+    options = ("--settle", "0.3", "--no-audit", "--rate", "2/3")
+
+    ran = await at_terminal("provision", path, *options, answers=[("[y/N]", "y\n")], emulator=emulator)
+
+    first, _, third, *_ = sorted(request.at for request in emulator.requests)
+    assert (ran.code, third - first > 1.5) == (0, True)  # the moments of arrival are not those of the starts
+
+
+async def test_a_question_that_no_terminal_shows_is_not_asked(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await at_terminal("provision", plan(tmp_path, 1), *QUICK, answers=[], emulator=emulator, errors_apart=True)
+
+    assert (ran.code, "[y/N]" in ran.err, created(emulator)) == (0, False, 1)  # as without a terminal
+
+
+async def test_a_command_with_a_closed_standard_input_runs(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "provision", plan(tmp_path, 1), "--emulator", "--yes",
+        "--settle", "0.3", env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, err = await process.communicate()
+
+    assert (process.returncode, "Traceback" in err.decode()) == (0, False)
+
+
+async def test_the_emulator_needs_no_base_url(tmp_path: Path) -> None:
+    ran = await run("provision", plan(tmp_path, 1), "--emulator", env={"FACTURAONLINE_BASE_URL": "no url"})
+
+    assert (ran.code, "base_url" in ran.err) == (0, False)
 
 
 async def test_nobody_is_asked_for_an_emulator(tmp_path: Path, emulator: Emulator) -> None:
@@ -65,16 +107,19 @@ async def test_nobody_is_asked_for_an_emulator(tmp_path: Path, emulator: Emulato
     assert (ran.code, " EMULATOR  http://127.0.0.1:" in ran.err, "[y/N]" in ran.err) == (0, True, False)
 
 
-async def test_nobody_is_asked_if_there_is_nothing_to_do(tmp_path: Path, emulator: Emulator) -> None:
+async def test_nobody_is_asked_and_nothing_runs_if_there_is_nothing_to_do(tmp_path: Path, emulator: Emulator) -> None:
     path = plan(tmp_path, 1)
     assert (await run("provision", path, emulator=emulator)).code == 0
+    journal = tmp_path / "run.sqlite"
 
-    ran = await provision(path, answers=[], emulator=emulator)
+    ran = await provision(path, "--journal", journal, answers=[], emulator=emulator)
+    as_json = await provision(path, "--json", answers=[], emulator=emulator)
 
-    assert (ran.code, "Nothing to do: everything in the plan exists." in ran.err) == (0, True)
+    assert (ran.code, "Nothing to do: everything in the plan exists." in ran.err, journal.exists()) == (0, True, False)
+    assert (as_json.code, as_json.json["complete"], as_json.json["empresas"]["adopted"]) == (0, True, 1)
 
 
-async def test_a_run_that_is_resumed_asks_only_if_the_plan_has_other_rows(tmp_path: Path, emulator: Emulator) -> None:
+async def test_a_run_that_is_resumed_asks_if_the_plan_has_other_rows(tmp_path: Path, emulator: Emulator) -> None:
     whole, journal = plan(tmp_path, 2), ("--journal", tmp_path / "run.sqlite")
     path = whole.with_name("one.csv")
     path.write_text("".join(whole.read_text().splitlines(keepends=True)[:2]))
@@ -90,7 +135,23 @@ async def test_a_run_that_is_resumed_asks_only_if_the_plan_has_other_rows(tmp_pa
     assert lists_of_run == 2  # those of the run itself
 
 
-async def test_what_has_appeared_since_the_preview_is_named(tmp_path: Path, emulator: Emulator) -> None:
+async def test_a_run_that_is_resumed_asks_before_it_changes_what_it_refused_before(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    emulator.add_empresa(rfc="AAA010101000", email="old@example.com")
+    path, journal = plan(tmp_path, 1), ("--journal", tmp_path / "run.sqlite")
+    refused = await provision(path, *journal, "--existing", "fail", answers=[("[y/N]", "y\n")], emulator=emulator)
+
+    ran = await provision(path, *journal, "--existing", "update", answers=[("[y/N]", "n\n")], emulator=emulator)
+
+    assert (refused.code, ran.code, "To change: 1 empresa" in ran.err) == (1, 1, True)
+    assert emulator.count("empresas.update") == 0
+
+
+@pytest.mark.parametrize(("answer", "code", "companies"), [("n", 1, 0), ("y", 0, 1)])
+async def test_a_person_is_asked_again_if_the_account_has_changed_since_the_preview(
+    tmp_path: Path, emulator: Emulator, answer: str, code: int, companies: int
+) -> None:
     loop = asyncio.get_running_loop()
 
     async def add() -> None:
@@ -105,10 +166,11 @@ async def test_what_has_appeared_since_the_preview_is_named(tmp_path: Path, emul
             asyncio.run_coroutine_threadsafe(add(), loop).result()
             return b"y\n"
 
-    ran = await provision(plan(tmp_path, 2), answers=[("[y/N]", Late())], emulator=emulator)
+    ran = await provision(plan(tmp_path, 2), answers=[("[y/N]", Late()), ("[y/N]", f"{answer}\n")], emulator=emulator)
 
-    assert "warning: 1 company of the plan has appeared since the preview: AAA010101001" in ran.err
-    assert (ran.code, created(emulator)) == (0, 1)
+    _, warning, again = ran.err.partition("1 company of the plan has appeared since the preview: AAA010101001")
+    assert (warning != "", "To create: 1 empresa" in again) == (True, True)
+    assert (ran.code, created(emulator)) == (code, companies)
 
 
 async def test_the_screen_before_a_run_is_spanish_on_request(tmp_path: Path, emulator: Emulator) -> None:
@@ -138,22 +200,25 @@ async def test_without_a_terminal_production_needs_yes(tmp_path: Path, host: str
     assert (ran.code, host in ran.err, "plan preview, then give --yes" in ran.err) == (2, True, True)
 
 
-def test_without_a_terminal_production_resumes_the_plan_of_the_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("state", "sends", "asked"),
+    [
+        (StepState.UNKNOWN, 1, "no"),
+        (StepState.PLANNED, 0, "yes"),
+        (StepState.FAILED, 1, "yes"),
+    ],
+)
+async def test_without_a_terminal_production_resumes_only_what_was_sent_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: StepState, sends: int, asked: str
 ) -> None:
     """The journal alone says so: nothing is sent to the host."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    path, journal = plan(tmp_path, 1), tmp_path / "run.sqlite"
+    path, journal = plan(tmp_path, 1, series=""), tmp_path / "run.sqlite"
+    read = Plan.from_csv(path)
     account = Credentials(api_key="key", secret_key="secret").fingerprint
-
-    async def write() -> None:
-        row = Plan.from_csv(path).rows[0]
-        async with await SqliteJournal.open(journal, account=account, host=PRODUCTION) as new:
-            series = [Step.of_serie(row.number, row.rfc, *serie.key) for serie in row.series]
-            await new.adjust(add=[Step(number=row.number, owner=row.rfc), *series])
-
-    asyncio.run(write())
+    async with await SqliteJournal.open(journal, account=account, host=PRODUCTION) as new:
+        await new.adjust(add=[Step(number=2, owner=read.rows[0].rfc, state=state, sends=sends)])
     target = RunTarget(
         config=Config(base_url=PRODUCTION),
         use_emulator=False,
@@ -163,9 +228,9 @@ def test_without_a_terminal_production_resumes_the_plan_of_the_journal(
         as_json=False,
     )
 
-    assert look_and_ask(target, Plan.from_csv(path), "adopt", yes=False) is None
-    with pytest.raises(InvalidInputError, match="PRODUCTION"):
-        look_and_ask(target, Plan.from_csv(plan(tmp_path, 2)), "adopt", yes=False)
+    async with target.open_client(None) as client:
+        with pytest.raises(InvalidInputError, match="PRODUCTION") if asked == "yes" else nullcontext():
+            assert await Question(target, read, "adopt", yes=False).ask(client) is None
 
 
 # ── plan preview ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,6 +318,21 @@ async def test_a_company_that_was_sent_and_is_not_listed_counts_as_up_to(tmp_pat
     assert ran.out.endswith(
         "In all: 1 empresa and 2 series to create. Up to 1 empresa and 2 series more, if the run does not find them.\n"
     )
+
+
+async def test_plan_preview_leaves_the_state_of_an_emulator_that_runs(tmp_path: Path) -> None:
+    path, journal = plan(tmp_path, 1), tmp_path / "run.sqlite"
+    assert (await run("plan", "preview", path, "--emulator", "--journal", journal)).code == 0
+    assert not (tmp_path / "run.sqlite.emulator").exists()
+    await run("provision", path, "--emulator", "--journal", journal)
+    state = tmp_path / "run.sqlite.emulator"
+
+    async with Emulator(state_file=state):  # it has the port, as a run has
+        before = state.read_bytes()
+        ran = await run("plan", "preview", path, "--emulator", "--journal", journal)
+
+        assert (ran.code, "Done by an earlier run: 1 empresa" in ran.out) == (0, True)
+        assert state.read_bytes() == before
 
 
 async def test_no_line_of_a_preview_is_wrapped_in_a_narrow_terminal(tmp_path: Path, emulator: Emulator) -> None:

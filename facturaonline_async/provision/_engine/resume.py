@@ -200,12 +200,16 @@ class PlanDiff:
     _save: list[Step] = field(factory=list, init=False)
     _drop: list[Step] = field(factory=list, init=False)
     _unsent: set[str] = field(factory=set, init=False)  # RFCs whose company was never sent
+    _has_unsent: bool = field(default=False, init=False)
     _problems: list[PlanProblem] = field(factory=list, init=False)
 
     @property
-    def has_same_steps(self) -> bool:
-        """Whether the plan has the companies and series of the journal, and no others."""
-        return not (self._add or self._drop)
+    def is_sent(self) -> bool:
+        """Whether earlier runs sent, or found, every company and serie of the plan.
+
+        A run then sends no other values than those that were sent: `check` compares them.
+        """
+        return not (self._add or self._has_unsent)
 
     async def compare(self, rows: Sequence[PlanRow]) -> list[RowProgress]:
         """Compare some rows with their steps in the journal.
@@ -277,6 +281,7 @@ class PlanDiff:
         empresa = known.pop((EMPRESAS, ()), None)
         steps = [empresa, *(known.pop((SERIES, serie.key), None) for serie in row.series)]
         recorded = [step for step in steps if step is not None]
+        self._has_unsent |= any(step.may_change for step in recorded)
         for step, wanted in zip(steps, (None, *row.series), strict=True):
             if step is not None:
                 if not step.may_change and (change := self._change(step, wanted, changed)):
