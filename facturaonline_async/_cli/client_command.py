@@ -252,7 +252,7 @@ def confirm(yes: bool, question: Message | None = None, *, declined: Message | N
 
 
 async def confirm_in_loop(question: Message, *, declined: Message) -> None:
-    """Ask the question while the event loop goes on, and exit unless the answer is yes.
+    """Ask the question inside the event loop, and exit unless the answer is yes.
 
     Ctrl-C cancels the question as any other wait.
 

@@ -320,7 +320,7 @@ def print_preview(found: Preview, console: Console, *, use_emulator: bool = Fals
 
 
 def _print_host(console: Console, host: str, *, use_emulator: bool) -> None:
-    """Print where a run takes place: PRODUCTION, SANDBOX or another kind of host, and its base URL."""
+    """Print where a run takes place: kind of host, such as SANDBOX, and base URL."""
     environment = environment_of(host)
     name = message("cli.environment_emulator") if use_emulator else _environment_name(environment)
     style = _STYLES.get(environment, Style(bold=True))

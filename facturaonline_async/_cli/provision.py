@@ -456,7 +456,7 @@ class RunJob:
         return report
 
     async def _ask_and_run(self, pg: Postgres | None, client: FacturaOnline) -> RunReport:
-        """Run the plan, if there is something to do, and a person agrees where one is asked.
+        """Run the plan if there is something to do, and if the person agrees.
 
         If the account is no longer the one that was shown, nothing is sent, and the person is asked again.
         """

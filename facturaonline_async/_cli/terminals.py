@@ -1,4 +1,4 @@
-"""The terminal of the command: whether there is one, and which line a person types."""
+"""The command's terminal: whether there is one, and which line a person types."""
 
 from __future__ import annotations
 
