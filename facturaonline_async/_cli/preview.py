@@ -32,6 +32,7 @@ from facturaonline_async.provision import Existing, Plan
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
+    from facturaonline_async.postgres import Postgres
     from facturaonline_async.provision import Action, Preview, PreviewRow
     from facturaonline_async.provision._preview import Previewer
 
@@ -142,8 +143,7 @@ def command(
         is_read_only=True,
     )
     interrupted = message("cli.interrupted").then(message("cli.nothing_changed"))
-    with target.open_snapshot():
-        found = interruption.run(_preview(target, read, existing, None if as_json else rows), interrupted=interrupted)
+    found = interruption.run(_preview(target, read, existing, None if as_json else rows), interrupted=interrupted)
     if as_json:
         values = found.to_dict()
         output.print_json_rows(values, "rows", map(_redacted, values.pop("rows")))
@@ -164,7 +164,7 @@ async def _preview(target: RunTarget, plan: Plan, existing: Existing, limit: int
 
     """
     async with target.open_shared() as pg, target.open_client(pg) as client:
-        look = _Look.of(target, client, plan, existing)
+        look = _Look.of(target, pg, client, plan, existing)
         await look.compare_journal()
         return await look.run(limit)
 
@@ -175,32 +175,27 @@ class _Look:
 
     Attributes:
         target: where the run takes place.
+        pg: the open database, or None.
         client: client with the main keys.
         previewer: makes the preview.
 
     """
 
     target: RunTarget
+    pg: Postgres | None
     client: FacturaOnline
     previewer: Previewer
 
     @classmethod
-    def of(cls, target: RunTarget, client: FacturaOnline, plan: Plan, existing: Existing) -> _Look:
+    def of(cls, target: RunTarget, pg: Postgres | None, client: FacturaOnline, plan: Plan, existing: Existing) -> _Look:
         """Prepare a look."""
         from facturaonline_async.provision._preview import Previewer  # noqa: PLC0415  # imports aiohttp
 
-        return cls(target, client, Previewer(client, plan, existing))
+        return cls(target, pg, client, Previewer(client, plan, existing))
 
     async def compare_journal(self) -> bool:
         """Read the journal; return whether all of the plan was sent already."""
-        from facturaonline_async.client import engine_of  # noqa: PLC0415  # imports aiohttp
-        from facturaonline_async.provision._journal.view import open_view  # noqa: PLC0415  # as above
-
-        target = self.target
-        if target.journal is None:
-            return await self.previewer.compare_journal(target.snapshot)
-        host = target.journal_host or engine_of(self.client).config.base_url or ""
-        with open_view(target.journal, account=self.client.credentials.fingerprint, host=host) as view:
+        async with self.target.open_view(self.pg, self.client) as view:
             return await self.previewer.compare_journal(view)
 
     async def run(self, limit: int | None) -> Preview:
@@ -250,10 +245,11 @@ class Question:
         host = self.target.config.base_url or Config(base_url=os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
         return self._has_terminal or environment_of(host) not in {"sandbox", "local"}
 
-    async def ask(self, client: FacturaOnline) -> Preview | None:
+    async def ask(self, pg: Postgres | None, client: FacturaOnline) -> Preview | None:
         """Show what the run would do, and ask.
 
         Args:
+            pg: the open database, or None.
             client: the client of the run, so that its rate limits hold for both.
 
         Returns:
@@ -272,7 +268,7 @@ class Question:
             if self._has_terminal and not target.as_json:
                 _print_host(console, host, use_emulator=target.use_emulator)
             return None
-        look = _Look.of(target, client, self.plan, self.existing)
+        look = _Look.of(target, pg, client, self.plan, self.existing)
         if await look.compare_journal():
             return None
         where = _environment_name(environment_of(host))

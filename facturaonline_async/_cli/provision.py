@@ -422,8 +422,7 @@ class RunJob:
             Exit: the answer is no, or Ctrl-C was pressed. The standard error says what may have been changed.
 
         """
-        with self.target.open_snapshot() if self.question.needs_look else contextlib.nullcontext():
-            return interruption.run(self.run(), interrupted=self._interrupted)
+        return interruption.run(self.run(), interrupted=self._interrupted)
 
     def _interrupted(self) -> Message:
         """Return what to say after Ctrl-C."""
@@ -461,7 +460,7 @@ class RunJob:
         If the account is no longer the one that was shown, nothing is sent, and the person is asked again.
         """
         while True:
-            agreed = await self.question.ask(client)
+            agreed = await self.question.ask(pg, client)
             if agreed is not None and agreed.is_settled:
                 return _nothing_done(agreed)
             try:

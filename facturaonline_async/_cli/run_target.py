@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from facturaonline_async._cli.database import open_shared
-from facturaonline_async._messages import code_of, message
+from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.config import Config
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.completeness import side_file
-from facturaonline_async.provision._journal.errors import JournalError
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
     from facturaonline_async.postgres import Postgres
     from facturaonline_async.provision import JournalStore
-    from facturaonline_async.provision._journal.view import JournalView
+    from facturaonline_async.provision._journal.protocol import ReadableJournal
     from facturaonline_async.testing import Emulator
 
 __all__ = ["RunTarget"]
@@ -42,7 +41,6 @@ class RunTarget:
         as_json: whether the command prints JSON, so that no other text is wanted.
         is_read_only: whether the emulator gets a copy of its state, on another port, so that nothing is written.
         address: address of the database, once it is open; None: there is none.
-        snapshot: the journal in the database inside `open_snapshot`; None: there is none yet.
         journal_host: base URL of the journal's emulator, of which the client has a copy; None: that of the client.
 
     """
@@ -55,7 +53,6 @@ class RunTarget:
     as_json: bool
     is_read_only: bool = False
     address: str | None = field(default=None, init=False)
-    snapshot: JournalView | None = field(default=None, init=False)
     journal_host: str | None = field(default=None, init=False)
 
     @property
@@ -131,32 +128,34 @@ class RunTarget:
         """
         return self.journal if pg is None or self.run_name is None else pg.journal(self.run_name)
 
-    @contextmanager
-    def open_snapshot(self) -> Iterator[None]:
-        """Read the journal in the database into `snapshot`, for the block.
+    @asynccontextmanager
+    async def open_view(self, pg: Postgres | None, client: FacturaOnline) -> AsyncIterator[ReadableJournal | None]:
+        """Give the journal of the run, only to be read; None if there is none yet.
 
-        It must not be called while an event loop runs.
+        Args:
+            pg: the open database, or None.
+            client: client with the main keys.
+
+        Raises:
+            InvalidJournalError: it belongs to another account or host, or is damaged.
+            JournalError: it cannot be read.
+
         """
-        if self.run_name is None:
-            yield
-            return
-        from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
-        from facturaonline_async.provision._journal.view import JournalView  # noqa: PLC0415  # as above
+        from facturaonline_async.client import engine_of  # noqa: PLC0415  # imports aiohttp
+        from facturaonline_async.provision._journal.view import open_view  # noqa: PLC0415  # as above
 
-        snapshot = RunReader(self.database, self.run_name).open_snapshot()
-        try:
-            _, connection = snapshot.__enter__()
-        except JournalError as error:
-            if code_of(error.args[0]) != "journal.missing":
-                raise
-            yield
-            return
-        self.snapshot = JournalView(connection.cursor())
-        try:
-            yield
-        finally:
-            self.snapshot = None
-            snapshot.__exit__(None, None, None)
+        account = client.credentials.fingerprint
+        host = self.journal_host or engine_of(client).config.base_url or ""
+        if pg is not None and self.run_name is not None:
+            from facturaonline_async.postgres._journal_reads import view_run  # noqa: PLC0415  # the driver is an extra
+            from facturaonline_async.postgres._postgres import database_of  # noqa: PLC0415  # as above
+
+            yield await view_run(database_of(pg), self.run_name, account=account, host=host)
+        elif self.journal is not None:
+            async with open_view(self.journal, account=account, host=host) as view:
+                yield view
+        else:
+            yield None
 
 
 def _free_port() -> int:

@@ -31,7 +31,6 @@ Invariants, and the test of each (tests/postgres/test_journal.py, unless another
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import os
 import random
@@ -50,17 +49,16 @@ from attrs import field, frozen
 from facturaonline_async._messages import Message, message
 from facturaonline_async.errors import NotSentError
 from facturaonline_async.postgres._connection import Database, Row, StatementError
+from facturaonline_async.postgres._journal_reads import JournalReads, check_owner, read_row
 from facturaonline_async.postgres._runs import journal_name
 from facturaonline_async.provision._journal.errors import (
     FencedError,
-    InvalidJournalError,
     JournalError,
     JournalInUseError,
 )
 from facturaonline_async.provision._journal.protocol import Journal
-from facturaonline_async.provision._journal.salted import account_mark, make_salt, salted_hash
+from facturaonline_async.provision._journal.salted import account_mark, make_salt
 from facturaonline_async.provision._journal.schema import LATEST
-from facturaonline_async.provision._journal.writer import read_step
 from facturaonline_async.provision._steps import Step
 
 __all__ = ["PostgresJournal", "PostgresJournalStore", "Take", "take_run"]
@@ -93,13 +91,7 @@ _ADJUST: Final = "SELECT facturaonline.adjust_v1(%s, %s, %s, %s, %s, %s, %s, %s)
 _REPLACE_BASELINE: Final = "SELECT facturaonline.replace_baseline_v1(%s, %s, %s, %s, %s)"
 _END_AUDIT: Final = "SELECT facturaonline.end_audit_v1(%s, %s, %s)"
 _CLEAR_GAP: Final = "SELECT facturaonline.clear_gap_v1(%s, %s, %s)"
-_READ_STEPS: Final = "SELECT * FROM facturaonline.read_steps_v1(%s, %s)"
 _READ_OPEN_COMPANIES: Final = "SELECT * FROM facturaonline.read_open_companies_v1(%s)"
-_READ_OWNERS: Final = "SELECT owner, seq FROM facturaonline.read_owners_v1(%s, %s, %s)"
-_READ_BASELINE: Final = "SELECT * FROM facturaonline.read_baseline_v1(%s, %s)"
-
-#: Place of `Step.due` in a row of `_READ_STEPS`.
-_DUE: Final = 7
 
 
 @frozen
@@ -154,10 +146,7 @@ class PostgresJournalStore:
             salt = make_salt()
             [found] = await self.database.query(_FIND, (self.run, salt, account_mark(salt, account), host))
             salt, mark, its_host, run = found
-            if its_host != host:
-                raise InvalidJournalError(message("journal.another_host", path=self.name, host=its_host, used=host))
-            if not hmac.compare_digest(mark, account_mark(salt, account)):
-                raise InvalidJournalError(message("journal.another_account", path=self.name))
+            check_owner(self.name, salt=salt, mark=mark, its_host=its_host, account=account, host=host)
             taken = await take_run(self.database, run, self.lease, self.name)
             if taken is not None:
                 return PostgresJournal(self.database, self.name, taken, salt=salt)
@@ -260,7 +249,7 @@ class _Save:
     future: asyncio.Future[None]
 
 
-class PostgresJournal:
+class PostgresJournal(JournalReads):
     """Open journal in a database; see `Journal`.
 
     `PostgresJournalStore.open` makes it. It has the run until `aclose`, and says so in each third of its lease.
@@ -446,10 +435,6 @@ class PostgresJournal:
 
     # ── Statements of a run ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def digest(self, payload: bytes) -> bytes:
-        """Return the salted hash of a payload: 16 bytes."""
-        return salted_hash(self._salt, payload)
-
     def save(self, *steps: Step) -> asyncio.Future[None]:
         """Queue steps for writing at once; the future is done when all are durable.
 
@@ -492,34 +477,13 @@ class PostgresJournal:
         """Write what exists for some steps; see `Journal.replace_baseline`."""
         await self._change(_REPLACE_BASELINE, _encode(keys), _encode(baseline))
 
-    async def baseline(self, rfc: str | None = None) -> list[tuple[str, str, str, str]]:
-        """Return the baseline of one company and its series, or of all companies."""
-        return [(owner, kind, key, uid) for owner, kind, key, uid in await self._read(_READ_BASELINE, rfc)]
-
-    async def is_empty(self) -> bool:
-        """Return whether the journal holds no plan yet."""
-        return not await self._read(_READ_OWNERS, 0, 1)
-
     async def steps_of_row(self, rfc: str) -> list[Step]:
         """Return the steps of a company and its series, in the plan's order."""
         return (await self.steps_of_rows([rfc])).get(rfc, [])
 
-    async def steps_of_rows(self, rfcs: Sequence[str]) -> dict[str, list[Step]]:
-        """Return the steps of several companies; see `Journal.steps_of_rows`."""
-        found: dict[str, list[Step]] = {}
-        for row in await self._read(_READ_STEPS, list(rfcs)):
-            step = _step(row)
-            found.setdefault(step.owner, []).append(step)
-        return found
-
     async def open_companies(self) -> list[Step]:
         """Return the steps of companies whose create may have been done."""
-        return list(map(_step, await self._read(_READ_OPEN_COMPANIES)))
-
-    async def owners(self, after: int = 0, limit: int = 1000) -> tuple[list[str], int]:
-        """Return the RFCs of a page of steps, and the cursor of the next page."""
-        rows = await self._read(_READ_OWNERS, after, limit)
-        return list(dict.fromkeys(owner for owner, _ in rows)), rows[-1][1] if len(rows) == limit else 0
+        return list(map(read_row, await self._read(_READ_OPEN_COMPANIES)))
 
     async def end_audit(self) -> None:
         """Record that the final audit found every company exactly once."""
@@ -555,10 +519,3 @@ def _encode(rows: Iterable[Sequence[object]]) -> str:
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
-
-
-def _step(row: Row) -> Step:
-    """Return the step of a row of ``read_steps_v1``."""
-    left = row[_DUE]
-    due = 0.0 if left is None else time.time() + left
-    return read_step((*row[:_DUE], due, *row[_DUE + 1 :]))

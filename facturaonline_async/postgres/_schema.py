@@ -28,7 +28,7 @@ __all__ = [
 
 NEEDED: Final = 2
 """Version of the schema that this client needs; it works with every later one."""
-LATEST: Final = 3
+LATEST: Final = 4
 """Version of the schema that `migrate` makes."""
 _OLDEST_SERVER: Final = 13
 _INSTALL_SECONDS: Final = 60.0

@@ -41,7 +41,8 @@ from facturaonline_async.provision._engine.recorder import describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import apply_list
 from facturaonline_async.provision._engine.worker import Worker
-from facturaonline_async.provision._journal.view import JournalView, open_view
+from facturaonline_async.provision._journal.protocol import ReadableJournal
+from facturaonline_async.provision._journal.view import open_view
 from facturaonline_async.provision._plan.file_rows import FileRow, load_data
 from facturaonline_async.provision._plan.models import EXISTING, Existing, PlanRow, must_exist
 from facturaonline_async.provision._plan.plan import Plan
@@ -250,7 +251,7 @@ async def preview(
     previewer = Previewer(client, plan, existing)
     if journal is not None:
         host = engine_of(client).config.base_url or ""
-        with open_view(journal, account=client.credentials.fingerprint, host=host) as view:
+        async with open_view(journal, account=client.credentials.fingerprint, host=host) as view:
             await previewer.compare_journal(view)
     return await previewer.run(limit=limit, concurrency=concurrency, on_progress=on_progress)
 
@@ -278,7 +279,7 @@ class Previewer:
     def __attrs_post_init__(self) -> None:
         self._inventory = Inventory(self.client.empresas, self.client.credentials.fingerprint)
 
-    async def compare_journal(self, view: JournalView | None) -> bool:
+    async def compare_journal(self, view: ReadableJournal | None) -> bool:
         """Learn what earlier runs did; return whether they sent all of the plan.
 
         Args:

@@ -230,7 +230,7 @@ async def test_without_a_terminal_production_resumes_only_what_was_sent_already(
 
     async with target.open_client(None) as client:
         with pytest.raises(InvalidInputError, match="PRODUCTION") if asked == "yes" else nullcontext():
-            assert await Question(target, read, "adopt", yes=False).ask(client) is None
+            assert await Question(target, read, "adopt", yes=False).ask(None, client) is None
 
 
 # ── plan preview ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -152,3 +152,44 @@ async def test_a_preview_reads_the_journal_in_the_database_and_takes_no_run(
 
     assert (before.json["empresas"]["create"], after.json["empresas"]["done"], after.json["settled"]) == (2, 2, True)
     assert sql("SELECT count(*) FROM facturaonline.takes") == takes
+
+
+# ── The preview of a run in the database ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_preview_refuses_a_run_of_another_host_as_the_run_does(url: str, tmp_path: Path) -> None:
+    path, journal = plan(tmp_path, 1), ("--journal", "pg:R", "--database", url)
+    async with Emulator() as one, Emulator() as other:
+        begun = await run("provision", path, *journal, *SHARED, emulator=one)
+        previewed = await run("plan", "preview", path, *journal, emulator=other)
+        again = await run("provision", path, *journal, *SHARED, emulator=other)
+        requests = other.requests
+
+    assert (begun.code, previewed.code, again.code, requests) == (0, 2, 2, ()), previewed.err
+    assert f"belongs to {one.base_url}" in previewed.err
+    assert previewed.err.splitlines()[-1] == again.err.splitlines()[-1]
+
+
+async def test_a_preview_refuses_a_changed_row_that_was_sent_as_the_run_does(
+    url: str, emulator: Emulator, tmp_path: Path
+) -> None:
+    path, journal = plan(tmp_path, 1), ("--journal", "pg:R", "--database", url)
+    begun = await run("provision", path, *journal, *SHARED, emulator=emulator)
+    same = await run("plan", "preview", path, *journal, emulator=emulator)
+    changed = plan(tmp_path, 1, email="new@example.com")
+    previewed = await run("plan", "preview", changed, *journal, emulator=emulator)
+    again = await run("provision", changed, *journal, *SHARED, emulator=emulator)
+
+    assert (begun.code, same.code, "Nothing to do" in same.out) == (0, 0, True), same.err
+    assert (previewed.code, again.code, "email" in previewed.err) == (2, 2, True), previewed.err
+    assert previewed.err.splitlines()[-1] == again.err.splitlines()[-1]
+
+
+async def test_a_preview_of_a_run_leaves_it(url: str, sql: Sql, emulator: Emulator, tmp_path: Path) -> None:
+    path = plan(tmp_path, 2)
+    for name in ("R", "none"):
+        if name == "R":
+            await run("provision", path, "--journal", "pg:R", "--database", url, *SHARED, emulator=emulator)
+        before = sql("SELECT r.xmin, r::text FROM facturaonline.runs AS r")
+        ran = await run("plan", "preview", path, "--journal", f"pg:{name}", "--database", url, emulator=emulator)
+        assert (ran.code, sql("SELECT r.xmin, r::text FROM facturaonline.runs AS r")) == (0, before), ran.err

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from facturaonline_async.client import engine_of
 from facturaonline_async.provision import (
     Action,
     AttributeChange,
+    JournalError,
     Plan,
     PlanError,
     PlanSerie,
@@ -29,6 +33,7 @@ from facturaonline_async.provision import (
     preview,
     provision,
 )
+from facturaonline_async.provision._journal import view
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._preview import moved_since
 from facturaonline_async.testing import Emulator, Fault
@@ -354,6 +359,46 @@ async def test_a_row_that_was_sent_and_has_changed_is_refused_as_by_a_run(
         texts.append(str(caught.value))
 
     assert texts[0] == texts[1]
+
+
+async def test_a_journal_is_read_in_a_thread_beside_the_event_loop(
+    client: FacturaOnline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, journal = plan((ONE, [F]), (TWO, [])), tmp_path / "run.sqlite"
+    await run(client, some, journal=journal)
+    threads: list[threading.Thread] = []
+
+    class Noting(sqlite3.Connection):
+        """Connection that notes its thread. SQLite lets no other thread use it."""
+
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            threads.append(threading.current_thread())
+            assert "check_same_thread" not in more
+            super().__init__(*arguments, **more)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Noting))
+
+    found = await preview(client, some, journal=journal)
+
+    assert found.empresas[Action.DONE] == 2
+    assert (len(threads), threading.main_thread() in threads) == (1, False)
+    threads[0].join(60)
+    assert not threads[0].is_alive()
+
+
+async def test_a_journal_that_is_damaged_where_it_is_read_later_is_no_error_of_sqlite(
+    client: FacturaOnline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, journal = plan((ONE, [F])), tmp_path / "run.sqlite"
+    await run(client, some, journal=journal)
+
+    def fail(*_: object) -> None:
+        raise sqlite3.DatabaseError("disk I/O error")
+
+    monkeypatch.setattr(view, "select_owners", fail)
+
+    with pytest.raises(JournalError, match="disk I/O error"):
+        await preview(client, some, journal=journal)
 
 
 # ── Many rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
