@@ -21,6 +21,7 @@ from facturaonline_async._cli import interruption, output
 from facturaonline_async._cli.client_command import check_environment, confirm_in_loop
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.journals import run_in_database
+from facturaonline_async._cli.plans import problem_values, read_plan
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._core.redaction import redact
@@ -130,7 +131,7 @@ def command(
     run = None if journal is None else run_in_database(journal)
     if use_emulator and (database is not None or run is not None):
         raise typer.BadParameter(message("cli.emulator_and_database"))
-    read = Plan.from_file(plan, any_tipo=any_tipo, sheet=sheet)
+    read = read_plan(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
     if not use_emulator:
         check_environment(base_url, or_emulator=True)
     target = RunTarget(
@@ -145,7 +146,7 @@ def command(
     interrupted = message("cli.interrupted").then(message("cli.nothing_changed"))
     found = interruption.run(_preview(target, read, existing, None if as_json else rows), interrupted=interrupted)
     if as_json:
-        values = found.to_dict()
+        values = found.to_dict() | {"notices": problem_values(read.notices)}
         output.print_json_rows(values, "rows", map(_redacted, values.pop("rows")))
     else:
         print_preview(found, Console(highlight=False, markup=False, soft_wrap=True), use_emulator=use_emulator)

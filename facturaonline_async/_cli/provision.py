@@ -8,7 +8,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,6 +26,7 @@ from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.journals import find_journal, read_companies, run_in_database
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
+from facturaonline_async._cli.plans import parse_plan, problem_values
 from facturaonline_async._cli.preview import CompaniesMoved, Question, refuse_moved
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._messages import Message, message
@@ -208,7 +209,7 @@ def command(
         raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
     written = [*(journal_files(file) if file is not None else ()), *([keys_out] if keys_out is not None else ())]
     check_faults_out(faults_out, plan, written)
-    parsed = _parse(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
+    parsed = parse_plan(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
     if dry_run or parsed.problems:
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
@@ -304,19 +305,6 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _parse(path: Path, *, any_tipo: bool, sheet: str | None, as_json: bool) -> ParsedPlan:
-    """Read a plan and print its notices, also if it has faults."""
-    try:
-        parsed = Plan.parse(path, any_tipo=any_tipo, sheet=sheet)
-    except PlanError as error:
-        if as_json:
-            output.print_json({"error": message("cli.plan_faulty"), "problems": _plain(error.problems)})
-            raise typer.Exit(2) from None
-        raise
-    progress.print_notices(parsed.notices)
-    return parsed
-
-
 async def check(
     plan: ParsedPlan, *, as_json: bool, dry_run: bool = True, check_sello: bool = True, production: bool = False
 ) -> list[PlanProblem]:
@@ -339,11 +327,11 @@ async def check(
             "dry_run": dry_run,
             "empresas": len(plan),
             "series": plan.series_count,
-            "notices": _plain(plan.notices),
-            "warnings": _plain(warnings),
+            "notices": problem_values(plan.notices),
+            "warnings": problem_values(warnings),
         }
         if problems:
-            answer |= {"error": message("cli.plan_faulty"), "problems": _plain(problems)}
+            answer |= {"error": message("cli.plan_faulty"), "problems": problem_values(problems)}
         output.print_json(answer)
         return problems
     progress.print_warnings(warnings)
@@ -376,15 +364,6 @@ def _write_faults(
         shown = printable_path(path)
         written = message("cli.faults_written_with_all" if with_all else "cli.faults_written", path=shown, count=count)
         sys.stderr.write(f"{written}\n")
-
-
-def _plain(problems: Iterable[PlanProblem]) -> list[dict[str, Any]]:
-    """Return problems as JSON; one of the whole plan has a file and no row."""
-    return [
-        attrs.asdict(each, filter=lambda attribute, value: attribute.name != "file" or bool(value))
-        | {"row": each.row or None}
-        for each in problems
-    ]
 
 
 @attrs.define
@@ -548,8 +527,8 @@ class RunJob:
                 "empresas": _counts(report.planned_empresas, report.empresas, report.earlier_empresas),
                 "series": _counts(report.planned_series, report.series, report.earlier_series),
                 "audit": report.audit,
-                "notices": _plain(self.plan.notices),
-                "warnings": _plain(sorted(self.warnings, key=lambda problem: problem.row)),
+                "notices": problem_values(self.plan.notices),
+                "warnings": problem_values(sorted(self.warnings, key=lambda problem: problem.row)),
                 "rows": [_row(row) for row in sorted(rows, key=lambda row: row.number)],
             }
         )

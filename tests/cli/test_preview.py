@@ -278,6 +278,31 @@ async def test_a_faulty_plan_has_exit_code_2_also_with_exit_code(tmp_path: Path,
     assert (ran.code, "row 2, codpos" in ran.err, emulator.requests) == (2, True, ())
 
 
+async def test_plan_preview_shows_the_notices_of_the_plan_as_provision_does(tmp_path: Path, emulator: Emulator) -> None:
+    path = plan(tmp_path, 1, codpos="6500")
+
+    shown = await run("plan", "preview", path, emulator=emulator)
+    as_json = await run("plan", "preview", path, "--json", emulator=emulator)
+    checked = await run("provision", path, "--dry-run", emulator=emulator)
+
+    assert ("row 2, codpos" in shown.err, shown.err.strip() in checked.err) == (True, True), shown.err
+    assert [(each["row"], each["column"]) for each in as_json.json["notices"]] == [(2, "codpos")]
+
+
+@pytest.mark.parametrize("fault", ["cell", "header"])
+async def test_plan_preview_prints_the_faults_of_a_plan_as_json(tmp_path: Path, emulator: Emulator, fault: str) -> None:
+    path = plan(tmp_path, 1, codpos="x")
+    if fault == "header":
+        path.write_text("no,columns\n1,2\n")
+
+    ran = await run("plan", "preview", path, "--json", emulator=emulator)
+    checked = await run("provision", path, "--json", emulator=emulator)
+
+    assert (ran.code, checked.code, emulator.requests) == (2, 2, ())
+    assert ran.json["problems"] == checked.json["problems"] != []
+    assert ran.json["error"] == checked.json["error"]
+
+
 async def test_plan_preview_as_json_has_all_rows(tmp_path: Path, emulator: Emulator) -> None:
     ran = await run("plan", "preview", plan(tmp_path, 12), "--json", emulator=emulator)
 
