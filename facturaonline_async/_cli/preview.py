@@ -29,7 +29,7 @@ from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
 from facturaonline_async.config import Config
 from facturaonline_async.errors import InvalidInputError
-from facturaonline_async.provision import Existing, Plan
+from facturaonline_async.provision import Existing, Plan, RunReport, State
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from facturaonline_async.provision import Action, Preview, PreviewRow
     from facturaonline_async.provision._preview import Previewer
 
-__all__ = ["CompaniesMoved", "Question", "command", "print_preview", "refuse_moved"]
+__all__ = ["CompaniesMoved", "Question", "command", "print_preview", "refuse_moved", "warn_of_series"]
 
 _ROWS: Final = 5
 """Rows that are shown of each kind, if the user gives no number."""
@@ -442,6 +442,22 @@ def refuse_moved(agreed: Preview, companies: Mapping[str, tuple[str, ...]]) -> N
     appeared, gone = moved_since(agreed, companies)
     if appeared or gone:
         raise CompaniesMoved(appeared, gone)
+
+
+def warn_of_series(agreed: Preview, report: RunReport) -> None:
+    """Say if a run created more series than the preview showed.
+
+    They are read when their company's row begins, and not before all rows.
+
+    Args:
+        agreed: the preview that a person agreed to.
+        report: totals of the run.
+
+    """
+    shown = sum(number for action, number in agreed.series.items() if action.value not in {"adopt", "done"})
+    created = report.series[State.CREATED] - report.earlier_series[State.CREATED]
+    if created > shown:
+        _warn(message("cli.preview_more_series", count=created - shown))
 
 
 def _first(rfcs: list[str]) -> str:

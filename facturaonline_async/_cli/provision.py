@@ -27,7 +27,7 @@ from facturaonline_async._cli.journals import find_journal, read_companies, run_
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._cli.plans import parse_plan, problem_values
-from facturaonline_async._cli.preview import CompaniesMoved, Question, refuse_moved
+from facturaonline_async._cli.preview import CompaniesMoved, Question, refuse_moved, warn_of_series
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable, printable_path
@@ -443,10 +443,14 @@ class RunJob:
             if agreed is not None and agreed.is_settled:
                 return _nothing_done(agreed)
             try:
-                return await self._provision(pg, client, agreed)
+                report = await self._provision(pg, client, agreed)
             except CompaniesMoved as moved:
                 self._has_begun = False
                 moved.show()
+                continue
+            if agreed is not None:
+                warn_of_series(agreed, report)
+            return report
 
     async def _provision(self, pg: Postgres | None, client: FacturaOnline, agreed: Preview | None) -> RunReport:
         """Run the plan.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,25 @@ KEYS = {"FACTURAONLINE_API_KEY": "key", "FACTURAONLINE_SECRET_KEY": "secret"}
 
 async def provision(path: Path, *options: object, answers: Any, emulator: Emulator) -> Ran:
     return await at_terminal("provision", path, *QUICK, *options, answers=answers, emulator=emulator)
+
+
+def typed_after(change: Callable[[], object]) -> str:
+    """Return the answer yes, which is typed after somebody else has changed the account."""
+    loop = asyncio.get_running_loop()
+
+    async def make() -> None:
+        change()
+
+    class Late(str):
+        """An answer that changes the account when it is typed."""
+
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            asyncio.run_coroutine_threadsafe(make(), loop).result()
+            return b"y\n"
+
+    return Late()
 
 
 def created(emulator: Emulator) -> int:
@@ -152,25 +172,26 @@ async def test_a_run_that_is_resumed_asks_before_it_changes_what_it_refused_befo
 async def test_a_person_is_asked_again_if_the_account_has_changed_since_the_preview(
     tmp_path: Path, emulator: Emulator, answer: str, code: int, companies: int
 ) -> None:
-    loop = asyncio.get_running_loop()
+    late = typed_after(lambda: emulator.add_empresa(rfc="AAA010101001"))
 
-    async def add() -> None:
-        emulator.add_empresa(rfc="AAA010101001")
-
-    class Late(str):
-        """An answer that is typed after somebody else has created a company."""
-
-        __slots__ = ()
-
-        def encode(self, *_: object) -> bytes:
-            asyncio.run_coroutine_threadsafe(add(), loop).result()
-            return b"y\n"
-
-    ran = await provision(plan(tmp_path, 2), answers=[("[y/N]", Late()), ("[y/N]", f"{answer}\n")], emulator=emulator)
+    ran = await provision(plan(tmp_path, 2), answers=[("[y/N]", late), ("[y/N]", f"{answer}\n")], emulator=emulator)
 
     _, warning, again = ran.err.partition("1 company of the plan has appeared since the preview: AAA010101001")
     assert (warning != "", "To create: 1 empresa" in again) == (True, True)
     assert (ran.code, created(emulator)) == (code, companies)
+
+
+async def test_a_serie_that_was_deleted_after_the_preview_is_named_when_it_is_created(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    uid = emulator.add_empresa(rfc="AAA010101000")
+    serie = emulator.add_serie(uid, letra="F", tipo_documento="factura")
+    late = typed_after(lambda: emulator.state["series"].pop(serie))
+
+    ran = await provision(plan(tmp_path, 1), "--no-audit", answers=[("[y/N]", late)], emulator=emulator)
+
+    assert (ran.code, "In all: 0 empresas and 1 serie to create." in ran.err) == (0, True)
+    assert "warning: the run created 1 serie more than the preview showed" in ran.err
 
 
 async def test_the_screen_before_a_run_is_spanish_on_request(tmp_path: Path, emulator: Emulator) -> None:

@@ -311,6 +311,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "{count} company of the plan has gone since the preview: {rfcs}",
         "{count} companies of the plan have gone since the preview: {rfcs}",
     ),
+    "cli.preview_more_series": Plural(
+        "the run created {count} serie more than the preview showed. Perhaps it was deleted after the preview",
+        "the run created {count} series more than the preview showed. Perhaps they were deleted after the preview",
+    ),
     "cli.yes_or_no": "[y/N]",
     # The end of a run.
     "cli.audit_wait": (
