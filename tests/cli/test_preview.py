@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from facturaonline_async import PRODUCTION, Config, Credentials, InvalidInputError
+from facturaonline_async import PRODUCTION, Config, Credentials, FacturaOnline, InvalidInputError, Rate, connect
 from facturaonline_async._cli.preview import Question
+from facturaonline_async._cli.provision import RunJob
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._core.once.states import StepState
+from facturaonline_async.postgres import Postgres
 from facturaonline_async.provision import Plan
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
@@ -89,14 +91,29 @@ async def test_ctrl_c_at_the_question_ends_the_command_at_once(tmp_path: Path, e
     assert (ran.code, "Interrupted. Nothing was changed." in ran.err, created(emulator)) == (130, True, 0)
 
 
+@pytest.mark.virtual_clock
 async def test_the_rate_limit_holds_for_the_preview_and_the_run_together(tmp_path: Path, emulator: Emulator) -> None:
-    path = plan(tmp_path, 1)
-    options = ("--settle", "0.3", "--no-audit", "--rate", "2/3")
+    class Target(RunTarget):
+        """A target with the emulator of the test, which has a log."""
 
-    ran = await at_terminal("provision", path, *options, answers=[("[y/N]", "y\n")], emulator=emulator)
+        @asynccontextmanager
+        async def open_client(self, shared: Postgres | None) -> AsyncIterator[FacturaOnline]:
+            assert shared is None
+            async with connect(emulator.credentials, base_url=emulator.base_url, config=self.config) as client:
+                yield client
 
-    first, _, third, *_ = sorted(request.at for request in emulator.requests)
-    assert (ran.code, third - first > 1.5) == (0, True)  # the moments of arrival are not those of the starts
+    config = Config(rates=(), host_rates=Rate(1, 100.0))
+    target = Target(config=config, use_emulator=True, journal=None, run_name=None, database=None, as_json=False)
+    read = Plan.from_csv(plan(tmp_path, 1, series=""))
+    question = Question(target, read, "adopt", yes=False)
+    question._has_terminal = True  # nobody is asked for an emulator: the preview is shown
+    options = {"concurrency": 1, "settle": 0.2, "existing": "adopt", "audit": "none"}
+
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await RunJob(plan=read, target=target, as_json=False, keys_out=None, question=question, options=options).run()
+
+    assert clock() - began >= 100 * (len(emulator.requests) - 1)
 
 
 async def test_a_question_that_no_terminal_shows_is_not_asked(tmp_path: Path, emulator: Emulator) -> None:
