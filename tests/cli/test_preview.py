@@ -44,7 +44,7 @@ def typed_after(change: Callable[[], object]) -> str:
 
         __slots__ = ()
 
-        def encode(self, *_: object) -> bytes:
+        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
             asyncio.run_coroutine_threadsafe(make(), loop).result()
             return b"y\n"
 
