@@ -220,14 +220,16 @@ class EmpresaSteps:
             return
         assert step.uid is not None  # noqa: S101  # a company's create or a list returned it
         try:
-            progress.own = progress.own or await self._connect_own(step.uid, step.rfc, progress.started)
+            if progress.own is None:
+                empresa = await self._read_own(step.uid, step.rfc, progress.started)
+                progress.own = self.client.for_empresa(empresa)
         except UnreadableAnswerError as error:
             was_verified = any(serie.sends for serie in progress.series)  # sent with this company's keys
             if error.is_transient or step.origin is not Origin.CREATED or was_verified:
                 raise
             if not await self._verify_uid(step, error):
                 return
-            progress.own = await self._connect_own(step.uid, step.rfc)
+            progress.own = self.client.for_empresa(await self._read_own(step.uid, step.rfc))
         self.inventory.done[step.rfc] = step.uid
         self.inventory.key_marks[step.rfc] = hash(progress.own.credentials.api_key.reveal())
         if step.reason:
@@ -270,10 +272,6 @@ class EmpresaSteps:
             step.reason, step.due = describe(problem), time.time() + self.settle
         await self.recorder.save(step)
         return step.state is StepState.DONE
-
-    async def _connect_own(self, uid: str, rfc: str, on_start: Callable[[], None] | None = None) -> FacturaOnline:
-        """Return a client with a company's own keys; see `_read_own`."""
-        return self.client.for_empresa(await self._read_own(uid, rfc, on_start))
 
     async def _read_own(self, uid: str, rfc: str, on_start: Callable[[], None] | None = None) -> Empresa:
         """Poll the company until it is readable, and return it with its own keys.
