@@ -92,6 +92,12 @@ def has_job(pid: str) -> bool:
     return "run.sqlite" in names
 
 
+async def call(http: aiohttp.ClientSession, method: str, url: str) -> tuple[int, Any]:
+    """Return the status and the JSON of an answer, whose connection is free then."""
+    async with http.request(method, url) as response:
+        return response.status, await response.json(content_type=None)
+
+
 async def wait_for(http: aiohttp.ClientSession, url: str, existing: int) -> None:
     """Wait until the job has made so many companies."""
     async with http.get(f"{url}/jobs/demo/events", timeout=aiohttp.ClientTimeout(total=None)) as response:
@@ -118,8 +124,8 @@ async def test_readers_of_events_and_of_a_socket_and_a_late_one_see_a_job_to_its
 ) -> None:
     """Each connection may be with another worker than the one that has the job."""
     async with serve(workers) as (_, url), aiohttp.ClientSession() as http:
-        assert (await http.get(f"{url}/jobs/demo")).status == 404
-        await http.post(f"{url}/jobs/demo")
+        assert (await call(http, "GET", f"{url}/jobs/demo"))[0] == 404
+        await call(http, "POST", f"{url}/jobs/demo")
         early = [asyncio.create_task(read_events(http, url)) for _ in range(2)]
         sockets = [asyncio.create_task(read_socket(http, url)) for _ in range(2)]
         await wait_for(http, url, EMPRESAS // 2)
@@ -140,17 +146,17 @@ async def test_any_worker_stops_a_job_and_continues_that_of_a_worker_that_is_kil
     connector = aiohttp.TCPConnector(force_close=True)  # each request may be with another worker
     async with serve(4) as (program, url), aiohttp.ClientSession(connector=connector) as http:
         for existing in (2, 4):
-            await asyncio.gather(*(http.post(f"{url}/jobs/demo") for _ in range(8)))
+            await asyncio.gather(*(call(http, "POST", f"{url}/jobs/demo") for _ in range(8)))
             await wait_for(http, url, existing)
-            stopped = [await answer.json() for answer in [await http.delete(f"{url}/jobs/demo") for _ in range(4)]]
+            stopped = [(await call(http, "DELETE", f"{url}/jobs/demo"))[1] for _ in range(4)]
             assert {(each["phase"], each["complete"], each["empresas"]["unknown"]) for each in stopped} == {
                 ("ended", False, 0)
             }
-        await http.post(f"{url}/jobs/demo")
+        await call(http, "POST", f"{url}/jobs/demo")
         await wait_for(http, url, 6)
         (pid,) = [int(pid) for pid in re.findall(r"server process \[(\d+)\]", "".join(program.lines)) if has_job(pid)]
         os.kill(pid, signal.SIGKILL)
-        while not (figures := await (await http.get(f"{url}/jobs/demo")).json())["complete"]:
+        while not (figures := (await call(http, "GET", f"{url}/jobs/demo"))[1])["complete"]:
             assert figures["phase"] != "ended", figures
             await asyncio.sleep(0.1)
     assert created(emulator) == (EMPRESAS, 3 * EMPRESAS, 0)
@@ -193,7 +199,7 @@ async def test_a_service_that_is_stopped_leaves_nothing_unknown_and_resumes_its_
     serve: Serve, emulator: Emulator, tmp_path: Path
 ) -> None:
     async with serve() as (program, url), aiohttp.ClientSession() as http:
-        await http.post(f"{url}/jobs/demo")
+        await call(http, "POST", f"{url}/jobs/demo")
         await wait_for(http, url, 3)
         began = asyncio.get_running_loop().time()
         program.process.send_signal(signal.SIGTERM)
@@ -216,7 +222,7 @@ async def test_a_service_that_is_stopped_leaves_nothing_unknown_and_resumes_its_
 async def test_a_service_that_is_killed_creates_nothing_twice(serve: Serve, emulator: Emulator) -> None:
     for existing in (2, 6):
         async with serve() as (program, url), aiohttp.ClientSession() as http:
-            await http.post(f"{url}/jobs/demo")
+            await call(http, "POST", f"{url}/jobs/demo")
             await wait_for(http, url, existing)
             program.process.kill()
             await program.ended()
@@ -227,12 +233,12 @@ async def test_a_service_that_is_killed_creates_nothing_twice(serve: Serve, emul
 
 async def test_a_cancelled_job_stops_and_can_be_started_again(serve: Serve, emulator: Emulator) -> None:
     async with serve() as (_, url), aiohttp.ClientSession() as http:
-        await http.post(f"{url}/jobs/demo")
+        await call(http, "POST", f"{url}/jobs/demo")
         await wait_for(http, url, 2)
         async with http.delete(f"{url}/jobs/demo") as response:
             stopped = await response.json()
         assert (stopped["phase"], stopped["complete"], stopped["empresas"]["unknown"]) == ("ended", False, 0)
-        await http.post(f"{url}/jobs/demo")
+        await call(http, "POST", f"{url}/jobs/demo")
         assert (await read_events(http, url))[-1]["complete"]
     assert created(emulator) == (EMPRESAS, 3 * EMPRESAS, 0)
 
@@ -240,18 +246,18 @@ async def test_a_cancelled_job_stops_and_can_be_started_again(serve: Serve, emul
 async def test_a_job_that_is_stopped_while_its_plan_is_read_does_not_begin(serve: Serve, tmp_path: Path) -> None:
     """Neither is the run before it shown or stopped in its place."""
     async with serve() as (_, url), aiohttp.ClientSession() as http:
-        await http.post(f"{url}/jobs/demo")
+        await call(http, "POST", f"{url}/jobs/demo")
         await wait_for(http, url, 2)
-        await http.delete(f"{url}/jobs/demo")
+        await call(http, "DELETE", f"{url}/jobs/demo")
         plan = tmp_path / "demo" / "plan.csv"
         plan.unlink()
         os.mkfifo(plan)  # whoever reads it waits for a writer
-        starting = [asyncio.create_task(http.post(f"{url}/jobs/demo")) for _ in range(2)]
-        while (await http.get(f"{url}/jobs/demo")).status == 200:
+        starting = [asyncio.create_task(call(http, "POST", f"{url}/jobs/demo")) for _ in range(2)]
+        while (await call(http, "GET", f"{url}/jobs/demo"))[0] == 200:
             await asyncio.sleep(0.02)
-        stopped = await http.delete(f"{url}/jobs/demo")
+        stopped, _ = await call(http, "DELETE", f"{url}/jobs/demo")
         answers = [await each for each in starting]
-        assert (stopped.status, [answer.status for answer in answers]) == (404, [409, 409])
+        assert (stopped, [status for status, _ in answers]) == (404, [409, 409])
         os.close(os.open(plan, os.O_WRONLY))  # the thread that reads it ends
 
 
@@ -264,10 +270,10 @@ async def test_a_job_that_cannot_be_resumed_says_why_and_leaves_the_others(
     (tmp_path / "faulty" / "plan.csv").write_text("faulty", encoding="utf-8")
     async with serve() as (program, url), aiohttp.ClientSession() as http:
         for name in ("demo", "faulty"):
-            while (await http.get(f"{url}/jobs/{name}")).status == 404:
+            while (await call(http, "GET", f"{url}/jobs/{name}"))[0] == 404:
                 await asyncio.sleep(0.05)
         assert (await read_events(http, url))[-1]["complete"]
-        faulty = await (await http.get(f"{url}/jobs/faulty")).json()
+        faulty = (await call(http, "GET", f"{url}/jobs/faulty"))[1]
         assert (faulty["phase"], faulty["complete"], "rfc" in faulty["problem"]) == ("ended", False, True)
         async with http.post(f"{url}/jobs/faulty") as response:  # it says the same to those who start it
             assert (response.status, (await response.json())["detail"]) == (422, faulty["problem"])
