@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from facturaonline_async._cli import interruption, progress
+from facturaonline_async._cli import interruption
 from facturaonline_async._cli.client_command import BaseUrl, check_environment
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.plan_options import AnyTipo, PlanFile
+from facturaonline_async._cli.plans import read_plan
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
-from facturaonline_async.provision import Plan
 
 __all__ = ["app", "command"]
 
 
 def command(
-    plan: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PLAN",
-            help="CSV file, workbook (.xlsx, .ods) or TOML file with one row per company.",
-            show_default=False,
-        ),
-    ],
+    plan: PlanFile,
     run: Annotated[str, typer.Option("--run", metavar="NAME", help="Name of the run.", show_default=False)],
     shards: Annotated[
         int, typer.Option(min=1, max=10_000, help="Parts of the plan: several for each worker, so that none waits.")
     ],
     database: DatabaseUrl = None,
     base_url: BaseUrl = None,
-    any_tipo: Annotated[
-        bool, typer.Option("--any-tipo", help="Accept a tipo_documento that looks misspelt (such as facturas).")
-    ] = False,
+    any_tipo: AnyTipo = False,
 ) -> None:
     """Let workers on any number of machines carry out PLAN.
 
@@ -51,9 +42,7 @@ def command(
       facturaonline enqueue plan.csv --shards 12 --run alta-2026-11
     """
     check_environment(base_url)
-    parsed = Plan.parse(plan, any_tipo=any_tipo)
-    progress.print_notices(parsed.notices)
-    read = Plan.of(parsed)
+    read = read_plan(plan, any_tipo=any_tipo, sheet=None, as_json=False)
     from facturaonline_async.procrastinate import enqueue  # noqa: PLC0415  # an extra
 
     interruption.run(

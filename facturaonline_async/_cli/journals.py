@@ -17,7 +17,7 @@ from facturaonline_async.provision._journal.reader import read_created
 if TYPE_CHECKING:
     from facturaonline_async.provision._journal.progress import JournalReader
 
-__all__ = ["JournalName", "RunName", "find_journal", "read_companies", "run_in_database"]
+__all__ = ["JournalName", "RunName", "find_journal", "journal_place", "read_companies"]
 
 _PREFIX: Final = "pg:"
 
@@ -30,10 +30,15 @@ RunName = Annotated[
 ]
 
 
-def run_in_database(journal: Path) -> str | None:
-    """Return the name of a run in a database, or None if the journal is a file."""
-    name = str(journal)
-    return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else None
+def journal_place(journal: Path | None) -> tuple[Path | None, str | None]:
+    """Return the journal's file and its run in a database; one of them is None.
+
+    Args:
+        journal: value of --journal: a file, ``pg:RUN``, or None.
+
+    """
+    name = "" if journal is None else str(journal)
+    return (None, name.removeprefix(_PREFIX)) if name.startswith(_PREFIX) else (journal, None)
 
 
 def find_journal(journal: Path | None, run: str | None, database: Secret | None) -> Path | JournalReader:
@@ -50,11 +55,13 @@ def find_journal(journal: Path | None, run: str | None, database: Secret | None)
     """
     if (journal is None) == (run is None):
         raise InvalidInputError(message("cli.one_journal"), field="journal")
-    if journal is not None and (run := run_in_database(journal)) is None:
+    file, name = journal_place(journal)
+    if file is not None:
         if database is not None:
-            text = message("cli.database_for_a_file", journal=printable_path(journal))
+            text = message("cli.database_for_a_file", journal=printable_path(file))
             raise InvalidInputError(text, field="--database")
-        return journal
+        return file
+    run = run or name
     assert run is not None  # noqa: S101  # one of both is given
     from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
 

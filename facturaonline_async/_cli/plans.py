@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import typer
 
 from facturaonline_async._cli import output, progress
 from facturaonline_async._messages import message
-from facturaonline_async.provision import ParsedPlan, Plan, PlanError, PlanProblem
+from facturaonline_async.provision import Existing, ParsedPlan, Plan, PlanError, PlanProblem
 
-__all__ = ["parse_plan", "problem_values", "read_plan"]
+__all__ = ["ExistingCompanies", "parse_plan", "problem_values", "read_plan"]
+
+ExistingCompanies = Annotated[
+    Existing, typer.Option(help="Existing companies: keep them, change them to the values of the plan, or fail.")
+]
 
 
 def parse_plan(path: Path, *, any_tipo: bool, sheet: str | None, as_json: bool) -> ParsedPlan:

@@ -17,7 +17,7 @@ from facturaonline_async._cli.run_texts import missing_row_headings, state_name
 from facturaonline_async._messages import message
 from facturaonline_async.provision import PlanProblem, Progress, ProgressSnapshot, RowOutcome, RunReport, State
 
-__all__ = ["bar", "print_audit_wait", "print_notices", "print_report", "print_warnings", "run_bars"]
+__all__ = ["bar", "preview_bar", "print_audit_wait", "print_notices", "print_report", "print_warnings", "run_bars"]
 
 _ROWS_SHOWN: Final = 50
 _CODE: Final = re.compile(r"\[\w+\]\Z")
@@ -53,6 +53,18 @@ def run_bars(run: Progress, *, quiet: bool) -> Iterator[Callable[[], None]]:
             yield redraw
         finally:
             redraw()
+
+
+@contextmanager
+def preview_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of the companies that a preview reads.
+
+    It moves while the list is read. Yield a function that takes the number of companies that were read, and of all.
+    """
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(message("cli.preview_reading"), total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def bars_of(snapshot: ProgressSnapshot) -> Bars:

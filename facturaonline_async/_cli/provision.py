@@ -19,22 +19,22 @@ import typer
 from rich.console import Console
 
 from facturaonline_async._cli import interruption, output, progress
-from facturaonline_async._cli.client_command import check_environment
+from facturaonline_async._cli.client_command import BaseUrl, check_environment
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.confirmation import Confirmation, StalePreviewError, refuse_stale, warn_of_series
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.faults_out import check_faults_out, write_faults
-from facturaonline_async._cli.journals import find_journal, read_companies, run_in_database
+from facturaonline_async._cli.journals import find_journal, read_companies
 from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
-from facturaonline_async._cli.plans import parse_plan, problem_values
-from facturaonline_async._cli.preview import CompaniesMoved, Question, refuse_moved, warn_of_series
+from facturaonline_async._cli.plan_options import AnyTipo, PlanFile, SheetName
+from facturaonline_async._cli.plans import ExistingCompanies, parse_plan, problem_values
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.config import Config, Rate
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 from facturaonline_async.provision import (
-    Existing,
     ParsedPlan,
     Plan,
     PlanError,
@@ -62,29 +62,9 @@ def _rate(text: str) -> Rate:
 
 
 def command(
-    plan: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PLAN",
-            help="CSV file, workbook (.xlsx, .ods) or TOML file with one row per company.",
-            show_default=False,
-        ),
-    ],
-    sheet: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help='Sheet of the workbook. Default: "Empresas", or else the only one with a header.',
-            show_default=False,
-        ),
-    ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Prefix of the API, as https://sandbox.facturaonline.com.mx/api; else FACTURAONLINE_BASE_URL.",
-        ),
-    ] = None,
+    plan: PlanFile,
+    sheet: SheetName = None,
+    base_url: BaseUrl = None,
     rate: Annotated[
         Rate | None,
         typer.Option(
@@ -120,9 +100,7 @@ def command(
             "--emulator.",
         ),
     ] = None,
-    existing: Annotated[
-        Existing, typer.Option(help="Existing companies: keep them, change them to the values of the plan, or fail.")
-    ] = "adopt",
+    existing: ExistingCompanies = "adopt",
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Send certificates, keys and passwords without checking them.")
     ] = False,
@@ -157,10 +135,7 @@ def command(
             help="Use an emulator in this process. With --journal FILE its state is kept in FILE.emulator.",
         ),
     ] = False,
-    any_tipo: Annotated[
-        bool,
-        typer.Option("--any-tipo", help="Accept a tipo_documento that looks misspelt (such as facturas)."),
-    ] = False,
+    any_tipo: AnyTipo = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Begin without a question, for scripts. Needed in production by a script.")
     ] = False,
@@ -198,12 +173,17 @@ def command(
     certificates. If all cells are well formed, a refused certificate fails only its row; --dry-run checks the
     certificates of all rows. The exit code is 0 only if every company and every serie of the plan exists.
     """
-    if use_emulator and base_url:
-        raise typer.BadParameter(message("cli.emulator_and_base_url"))
-    run = None if journal is None else run_in_database(journal)
-    if use_emulator and (database is not None or run is not None):
-        raise typer.BadParameter(message("cli.emulator_and_database"))
-    file = journal if run is None else None
+    config = Config(
+        base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
+    )
+    target = RunTarget.of(
+        _limited(config, rate, timeout),
+        journal=journal,
+        database=database,
+        use_emulator=use_emulator,
+        as_json=as_json,
+    )
+    file = target.journal
     url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
     if file is not None and same_file(file, [plan]):
         raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
@@ -224,19 +204,11 @@ def command(
         _refuse_as_keys_out(keys_out, plan, read, file)
     if not use_emulator:
         check_environment(base_url, or_emulator=True)
-    config = Config(
-        base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
-    )
-    config = _limited(config, rate, timeout)
-    target = RunTarget(
-        config=config, use_emulator=use_emulator, journal=file, run_name=run, database=database, as_json=as_json
-    )
     job = RunJob(
         plan=read,
         target=target,
-        as_json=as_json,
         keys_out=keys_out,
-        question=Question(target, read, existing, yes),
+        confirmation=Confirmation(target, read, existing, yes),
         options={
             "concurrency": concurrency,
             "settle": _EMULATOR_SETTLE if settle is None and use_emulator else settle,
@@ -368,14 +340,13 @@ def _write_faults(
 
 @attrs.define
 class RunJob:
-    """One run of a plan, from the question to the printed result.
+    """One run of a plan, from its confirmation to the printed result.
 
     Attributes:
         plan: the plan.
         target: where the run takes place.
-        as_json: whether the result is printed as JSON.
         keys_out: file for the new companies' keys, or None.
-        question: asks a person before anything is sent.
+        confirmation: is needed before anything is sent.
         options: further arguments of `provision`.
         rows: outcomes of the rows, if the result is JSON.
         warnings: findings about rows that were sent.
@@ -384,9 +355,8 @@ class RunJob:
 
     plan: Plan
     target: RunTarget
-    as_json: bool
     keys_out: Path | None
-    question: Question
+    confirmation: Confirmation
     options: dict[str, Any]
     rows: list[RowOutcome] = attrs.field(factory=list, init=False)
     warnings: list[PlanProblem] = attrs.field(factory=list, init=False)
@@ -427,41 +397,41 @@ class RunJob:
             if self._report is None and not isinstance(error, (InvalidInputError, JournalError)):
                 error.add_note(message("cli.nothing_created"))
             raise
-        if self._has_begun or self.as_json:
+        if self._has_begun or self.target.as_json:
             self._show(report, interrupted=self._is_interrupted)
         if self._is_interrupted:
             raise asyncio.CancelledError
         return report
 
     async def _ask_and_run(self, pg: Postgres | None, client: FacturaOnline) -> RunReport:
-        """Run the plan if there is something to do, and if the person agrees.
+        """Run the plan if something is left to do and the run is confirmed.
 
-        If the account is no longer the one that was shown, nothing is sent, and the person is asked again.
+        If companies have appeared or gone since the preview, nothing is sent, and the person is asked again.
         """
         while True:
-            agreed = await self.question.ask(pg, client)
-            if agreed is not None and agreed.is_settled:
-                return _nothing_done(agreed)
+            confirmed = await self.confirmation.ask(pg, client)
+            if confirmed is not None and confirmed.is_settled:
+                return _nothing_done(confirmed)
             try:
-                report = await self._provision(pg, client, agreed)
-            except CompaniesMoved as moved:
+                report = await self._provision(pg, client, confirmed)
+            except StalePreviewError as stale:
                 self._has_begun = False
-                moved.show()
+                stale.print_warnings()
                 continue
-            if agreed is not None:
-                warn_of_series(agreed, report)
+            if confirmed is not None:
+                warn_of_series(confirmed, report)
             return report
 
-    async def _provision(self, pg: Postgres | None, client: FacturaOnline, agreed: Preview | None) -> RunReport:
+    async def _provision(self, pg: Postgres | None, client: FacturaOnline, confirmed: Preview | None) -> RunReport:
         """Run the plan.
 
         Args:
             pg: the open database, or None.
             client: client with the main keys.
-            agreed: the preview that a person agreed to; None: nobody was asked.
+            confirmed: the preview that was confirmed; None: no confirmation was needed.
 
         Raises:
-            CompaniesMoved: the companies are not those of the preview. Nothing was sent.
+            StalePreviewError: the companies are not those of the preview. Nothing was sent.
 
         """
         from facturaonline_async.provision._run import journal_store, running  # noqa: PLC0415  # imports aiohttp
@@ -475,7 +445,7 @@ class RunJob:
                 self.plan,
                 store=None if journal is None else journal_store(journal),
                 on_event=None,
-                on_listed=None if agreed is None else partial(refuse_moved, agreed),
+                on_listed=None if confirmed is None else partial(refuse_stale, confirmed),
                 **self.options,
             ) as run:
                 report = self._report = run.report
@@ -504,19 +474,20 @@ class RunJob:
             keys.add(*each.item, each.result().credentials)
 
     async def _follow(self, run: Run, keys: KeysFile | None) -> None:
-        with progress.run_bars(run.progress, quiet=self.as_json) as redraw:
+        as_json = self.target.as_json
+        with progress.run_bars(run.progress, quiet=as_json) as redraw:
             async for outcome in run:
                 redraw()
-                if not self.as_json and len(self.plan) == sum(run.report.empresas.values()) and run.audit_wait >= 1:
+                if not as_json and len(self.plan) == sum(run.report.empresas.values()) and run.audit_wait >= 1:
                     progress.print_audit_wait(run.audit_wait)
                 self.warnings.extend(outcome.warnings)
-                if self.as_json:
+                if as_json:
                     self.rows.append(outcome)
                 if keys is not None and outcome.is_new and outcome.uid and outcome.credentials:
                     keys.add(outcome.rfc, outcome.uid, outcome.credentials)
 
     def _show(self, report: RunReport, *, interrupted: bool) -> None:
-        if not self.as_json:
+        if not self.target.as_json:
             progress.print_report(report, interrupted=interrupted)
             progress.print_warnings(self.warnings)
             return

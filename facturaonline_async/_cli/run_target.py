@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
+from typer import BadParameter
 
 from facturaonline_async._cli.database import open_shared
+from facturaonline_async._cli.journals import journal_place
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
@@ -46,14 +48,46 @@ class RunTarget:
     """
 
     config: Config
-    use_emulator: bool
-    journal: Path | None
-    run_name: str | None
-    database: Secret | None
-    as_json: bool
+    use_emulator: bool = False
+    journal: Path | None = None
+    run_name: str | None = None
+    database: Secret | None = None
+    as_json: bool = False
     is_read_only: bool = False
     address: str | None = field(default=None, init=False)
     journal_host: str | None = field(default=None, init=False)
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        *,
+        journal: Path | None,
+        database: Secret | None,
+        use_emulator: bool = False,
+        as_json: bool = False,
+        is_read_only: bool = False,
+    ) -> RunTarget:
+        """Return the target that a command's options name.
+
+        Args:
+            config: settings; its ``base_url`` is that of --base-url, or None.
+            journal: value of --journal: a file, ``pg:RUN``, or None.
+            database: value of --database.
+            use_emulator: value of --emulator.
+            as_json: value of --json.
+            is_read_only: see the class.
+
+        Raises:
+            BadParameter: --emulator was given with a host or a database.
+
+        """
+        file, run = journal_place(journal)
+        if use_emulator and config.base_url:
+            raise BadParameter(message("cli.emulator_and_base_url"))
+        if use_emulator and (database is not None or run is not None):
+            raise BadParameter(message("cli.emulator_and_database"))
+        return cls(config, use_emulator, file, run, database, as_json, is_read_only)
 
     @property
     def journal_name(self) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from facturaonline_async._cli.client_command import BaseUrl, Sure, check_environment
 from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.plan_options import AnyTipo, SheetName
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
@@ -31,10 +32,8 @@ def command(
             "--deactivate-others", help="Then pause the active series of these companies that PLAN does not name."
         ),
     ] = False,
-    sheet: Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of the workbook.")] = None,
-    any_tipo: Annotated[
-        bool, typer.Option("--any-tipo", help="Accept a tipo_documento that looks misspelt (such as facturas).")
-    ] = False,
+    sheet: SheetName = None,
+    any_tipo: AnyTipo = False,
     journal: Annotated[
         Path | None,
         typer.Option(
@@ -71,40 +70,28 @@ def command(
 
     The exit code is 0 only if everything that was asked for is done.
     """
-    from facturaonline_async._cli import progress  # noqa: PLC0415  # the other commands of series need none of these
-    from facturaonline_async._cli.journals import run_in_database  # noqa: PLC0415
+    # The other commands of series need none of these.
+    from facturaonline_async._cli.confirmation import Confirmation  # noqa: PLC0415
     from facturaonline_async._cli.output_path_checks import same_file  # noqa: PLC0415
-    from facturaonline_async._cli.preview import Question  # noqa: PLC0415
+    from facturaonline_async._cli.plans import read_plan  # noqa: PLC0415
     from facturaonline_async._cli.provision import RunJob  # noqa: PLC0415
     from facturaonline_async._cli.run_target import RunTarget  # noqa: PLC0415
     from facturaonline_async._cli.series_in_bulk import deactivate_others, series_rows  # noqa: PLC0415
     from facturaonline_async.config import Config  # noqa: PLC0415
-    from facturaonline_async.provision import Plan  # noqa: PLC0415
 
-    run = None if journal is None else run_in_database(journal)
-    file = journal if run is None else None
-    if file is not None and same_file(file, [plan]):
-        raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
-    whole = Plan.from_file(plan, any_tipo=any_tipo, sheet=sheet)
-    progress.print_notices(whole.notices)
-    read = series_rows(whole)
+    target = RunTarget.of(Config(base_url=base_url), journal=journal, database=database)
+    if target.journal is not None and same_file(target.journal, [plan]):
+        path = printable_path(target.journal)
+        raise InvalidInputError(message("cli.journal_is_the_plan", path=path), field="journal")
+    read = series_rows(read_plan(plan, any_tipo=any_tipo, sheet=sheet, as_json=False))
     if not len(read):
         raise InvalidInputError(message("cli.bulk_no_series"), field="PLAN")
     check_environment(base_url)
-    target = RunTarget(
-        config=Config(base_url=base_url),
-        use_emulator=False,
-        journal=file,
-        run_name=run,
-        database=database,
-        as_json=False,
-    )
     job = RunJob(
         plan=read,
         target=target,
-        as_json=False,
         keys_out=None,
-        question=Question(target, read, "adopt", yes),
+        confirmation=Confirmation(target, read, "adopt", yes),
         options={
             "concurrency": 128,
             "settle": settle,

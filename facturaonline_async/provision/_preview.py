@@ -51,7 +51,7 @@ from facturaonline_async.provision._run import survey
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.series._models import by_key
 
-__all__ = ["Preview", "PreviewRow", "PreviewSerie", "Previewer", "moved_since", "preview"]
+__all__ = ["Preview", "PreviewRow", "PreviewSerie", "Previewer", "changed_since", "preview"]
 
 _AT_ONCE: Final = 200
 """Rows without a read between two checkpoints of the event loop: about half a millisecond."""
@@ -330,7 +330,7 @@ class Previewer:
             Worker() as worker,
             bulk.stream(
                 self._rows_to_read(),
-                lambda progress: self._look_at(progress, worker),
+                lambda progress: self._preview_row(progress, worker),
                 concurrency=concurrency,
                 ordered=True,
                 catch=(),
@@ -377,7 +377,7 @@ class Previewer:
 
     # ── One row ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _look_at(self, progress: RowProgress, worker: Worker) -> PreviewRow:
+    async def _preview_row(self, progress: RowProgress, worker: Worker) -> PreviewRow:
         """Return what a run would do with a row that exists, or that earlier runs began."""
         action, uid, reason = self._choose(progress)
         if action not in _WITH_SERIES or uid is None:
@@ -390,7 +390,7 @@ class Previewer:
                 if action is Action.UPDATE:
                     comparison = await _compare(progress, empresa, worker)
                     action = action if comparison.is_needed else Action.ADOPT
-                series = await self._look_at_series(progress, empresa)
+                series = await self._preview_series(progress, empresa)
         except SharedUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001  # a faulty row must not stop the others: a run records it
@@ -441,7 +441,7 @@ class Previewer:
             raise InvalidInputError(message("run.company_not_readable_yet", uid=uid), uid=uid)
         return empresa
 
-    async def _look_at_series(self, progress: RowProgress, empresa: Empresa) -> tuple[PreviewSerie, ...]:
+    async def _preview_series(self, progress: RowProgress, empresa: Empresa) -> tuple[PreviewSerie, ...]:
         """Return what a run would do with the series of a company that exists.
 
         Raises:
@@ -551,7 +551,7 @@ class _Found:
         return tuple(sorted(self._rows, key=lambda row: row.number))
 
 
-def moved_since(before: Preview, companies: Mapping[str, tuple[str, ...]]) -> tuple[list[str], list[str]]:
+def changed_since(before: Preview, companies: Mapping[str, tuple[str, ...]]) -> tuple[list[str], list[str]]:
     """Return RFCs whose companies have appeared, and have gone, since a preview.
 
     A company that was replaced by another one with its RFC counts as both.

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from facturaonline_async import PRODUCTION, Config, Credentials, FacturaOnline, InvalidInputError, Rate, connect
-from facturaonline_async._cli.preview import Question
+from facturaonline_async._cli.confirmation import Confirmation
 from facturaonline_async._cli.provision import RunJob
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._core.once.states import StepState
@@ -103,15 +103,15 @@ async def test_the_rate_limit_holds_for_the_preview_and_the_run_together(tmp_pat
                 yield client
 
     config = Config(rates=(), host_rates=Rate(1, 100.0))
-    target = Target(config=config, use_emulator=True, journal=None, run_name=None, database=None, as_json=False)
+    target = Target(config=config, use_emulator=True)
     read = Plan.from_csv(plan(tmp_path, 1, series=""))
-    question = Question(target, read, "adopt", yes=False)
-    question._has_terminal = True  # nobody is asked for an emulator: the preview is shown
+    confirmation = Confirmation(target, read, "adopt", yes=False)
+    confirmation._has_terminal = True  # an emulator needs no confirmation: the preview is shown
     options = {"concurrency": 1, "settle": 0.2, "existing": "adopt", "audit": "none"}
 
     clock = asyncio.get_running_loop().time
     began = clock()
-    await RunJob(plan=read, target=target, as_json=False, keys_out=None, question=question, options=options).run()
+    await RunJob(read, target, None, confirmation, options).run()
 
     assert clock() - began >= 100 * (len(emulator.requests) - 1)
 
@@ -257,18 +257,11 @@ async def test_without_a_terminal_production_resumes_only_what_was_sent_already(
     account = Credentials(api_key="key", secret_key="secret").fingerprint
     async with await SqliteJournal.open(journal, account=account, host=PRODUCTION) as new:
         await new.adjust(add=[Step(number=2, owner=read.rows[0].rfc, state=state, sends=sends)])
-    target = RunTarget(
-        config=Config(base_url=PRODUCTION),
-        use_emulator=False,
-        journal=journal,
-        run_name=None,
-        database=None,
-        as_json=False,
-    )
+    target = RunTarget(Config(base_url=PRODUCTION), journal=journal)
 
     async with target.open_client(None) as client:
         with pytest.raises(InvalidInputError, match="PRODUCTION") if asked == "yes" else nullcontext():
-            assert await Question(target, read, "adopt", yes=False).ask(None, client) is None
+            assert await Confirmation(target, read, "adopt", yes=False).ask(None, client) is None
 
 
 # ── plan preview ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -35,7 +35,7 @@ from facturaonline_async.provision import (
 )
 from facturaonline_async.provision._journal import view
 from facturaonline_async.provision._journal.writer import SqliteJournal
-from facturaonline_async.provision._preview import moved_since
+from facturaonline_async.provision._preview import changed_since
 from facturaonline_async.testing import Emulator, Fault
 from tests.plans import nueva
 
@@ -452,4 +452,4 @@ async def test_what_appears_and_goes_after_a_preview_is_named(client: FacturaOnl
 
     now = {row.rfc: (str(row.uid),) for row in (await preview(client, some)).rows if row.uid}
 
-    assert moved_since(before, now) == ([TWO], [ONE])
+    assert changed_since(before, now) == ([TWO], [ONE])
