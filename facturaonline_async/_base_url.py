@@ -17,6 +17,7 @@ __all__ = [
     "SANDBOX",
     "Environment",
     "environment_of",
+    "is_for_tests",
     "normalize",
 ]
 
@@ -81,6 +82,16 @@ def environment_of(base_url: str) -> Environment:
     if base_url in {SANDBOX, FACTURA_COM_SANDBOX}:
         return "sandbox"
     return "local" if _is_loopback(urlsplit(base_url).hostname or "") else "unknown"
+
+
+def is_for_tests(base_url: str) -> bool:
+    """Return whether nothing real is changed at a base URL: a sandbox, or loopback.
+
+    Args:
+        base_url: base URL in its normal form.
+
+    """
+    return environment_of(base_url) in {"sandbox", "local"}
 
 
 def _error(reason: Message) -> InvalidInputError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field
 from rich.console import Console
 
-from facturaonline_async._base_url import environment_of
+from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import progress
 from facturaonline_async._cli.client_command import confirm_in_loop
 from facturaonline_async._cli.preview_output import environment_name, print_host, print_preview
@@ -63,7 +63,7 @@ class Confirmation:
             return False
         if self.target.use_emulator:
             return self._has_terminal and not self.target.as_json
-        return self._has_terminal or environment_of(host) not in {"sandbox", "local"}
+        return self._has_terminal or not is_for_tests(host)
 
     async def ask(self, pg: Postgres | None, client: FacturaOnline) -> Preview | None:
         """Show what the run would do, and ask for the confirmation.
@@ -95,7 +95,7 @@ class Confirmation:
         async with target.open_view(pg, client) as view:
             if await previewer.compare_journal(view):
                 return None
-        environment = environment_name(environment_of(host))
+        environment = environment_name(host)
         if not self._has_terminal:
             raise InvalidInputError(
                 message("cli.preview_without_terminal", environment=environment, host=host), field="yes"

@@ -57,7 +57,7 @@ def print_preview(found: Preview, console: Console, *, use_emulator: bool = Fals
     console.print(_summary(found))
 
 
-def print_host(console: Console, host: str, *, use_emulator: bool) -> None:
+def print_host(console: Console, host: str, *, use_emulator: bool = False) -> None:
     """Print where a run takes place: kind of host, such as SANDBOX, and base URL.
 
     Args:
@@ -66,20 +66,19 @@ def print_host(console: Console, host: str, *, use_emulator: bool) -> None:
         use_emulator: whether the host is an emulator in this process.
 
     """
-    environment = environment_of(host)
-    name = message("cli.environment_emulator") if use_emulator else environment_name(environment)
-    style = _STYLES.get(environment, Style(bold=True))
+    name = message("cli.environment_emulator") if use_emulator else environment_name(host)
+    style = _STYLES.get(environment_of(host), Style(bold=True))
     console.print(Text.assemble((f" {name} ", style), f" {printable(host)}"))
 
 
-def environment_name(environment: str) -> Message:
+def environment_name(host: str) -> Message:
     """Return the name of a kind of host, such as SANDBOX.
 
     Args:
-        environment: "production", "sandbox", "local" or "unknown".
+        host: base URL.
 
     """
-    return message(f"cli.environment_{environment}")
+    return message(f"cli.environment_{environment_of(host)}")
 
 
 def _account(found: Preview) -> Message:

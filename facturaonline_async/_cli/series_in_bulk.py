@@ -2,7 +2,8 @@
 
 There is no journal. Each run first reads the series of the companies, and sends nothing for a serie that is paused,
 active or gone already. A serie is named by its uid from then on, so that a call that is repeated changes nothing else.
-So the same command completes an interrupted one. Only a call without an answer leaves a doubt, which is told.
+So the same command completes an interrupted one. The outcome of a call without an answer is unknown, which the command
+says.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import typer
 from attrs import define, field, frozen
 from rich.console import Console
 
-from facturaonline_async._base_url import environment_of
+from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import client_command, interruption, output, progress
+from facturaonline_async._cli.preview_output import environment_name, print_host
 from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.redaction import redact
-from facturaonline_async._messages import Message, message
+from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 from facturaonline_async.config import Config
@@ -99,7 +101,7 @@ class _Problem:
 
 @define
 class _Found:
-    """What is to be done.
+    """Series to change, and what cannot be changed.
 
     Attributes:
         changes: series to change, in the order of the rows.
@@ -157,7 +159,7 @@ class _Job:
     _unknown: list[_Change] = field(factory=list, init=False)
 
     def run(self, plan: Plan, choose: _Choose) -> None:
-        """Look, ask, and change.
+        """Read the series, ask, and change them.
 
         Args:
             plan: rows of companies that must exist.
@@ -171,7 +173,7 @@ class _Job:
         if self.verb == "delete":
             client_command.confirm(self.yes)  # is there a terminal?
         found = client_command.run(
-            lambda client: self._look(client, plan, choose), base_url=self.base_url, database=self.database
+            lambda client: self._find(client, plan, choose), base_url=self.base_url, database=self.database
         )
         if not self.as_json:
             self._print_preview(found)
@@ -191,9 +193,9 @@ class _Job:
         if self._failed or found.problems:
             raise typer.Exit(1)
 
-    # ── Look ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── Find ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _look(self, client: FacturaOnline, plan: Plan, choose: _Choose) -> _Found:
+    async def _find(self, client: FacturaOnline, plan: Plan, choose: _Choose) -> _Found:
         from facturaonline_async import bulk  # noqa: PLC0415  # imports anyio
         from facturaonline_async.provision._account import list_account, list_series  # noqa: PLC0415  # imports aiohttp
 
@@ -224,17 +226,17 @@ class _Job:
 
     # ── Ask ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _host(self) -> tuple[str, Message]:
-        """Return the host and the name of its environment."""
-        host = Config(base_url=self.base_url or os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
-        return host, message(f"cli.environment_{environment_of(host)}")
+    @property
+    def _host(self) -> str:
+        """Base URL of the API."""
+        return Config(base_url=self.base_url or os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
 
     def _ask(self, found: _Found) -> None:
-        """Ask a person. A machine needs --yes for a delete, and in production."""
-        host, environment = self._host()
-        has_terminal = is_terminal(sys.stdin, sys.stderr)
-        if self.yes or (not has_terminal and environment_of(host) in {"sandbox", "local"}):
+        """Ask for a confirmation; without a terminal, production needs --yes."""
+        host, has_terminal = self._host, is_terminal(sys.stdin, sys.stderr)
+        if self.yes or (not has_terminal and is_for_tests(host)):
             return
+        environment = environment_name(host)
         if not has_terminal:
             reason = message("cli.bulk_without_terminal", environment=environment, host=host)
             raise InvalidInputError(reason, field="yes")
@@ -244,8 +246,7 @@ class _Job:
 
     def _print_preview(self, found: _Found) -> None:
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        host, environment = self._host()
-        console.print(f"{environment} {printable(host)}")
+        print_host(console, self._host)
         companies = [list(group) for _, group in groupby(found.changes, key=lambda change: change.number)]
         series = message("cli.count_series", count=len(found.changes))
         empresas = message("cli.count_empresas", count=len(companies))
@@ -423,7 +424,7 @@ def change_named(
         verb: what is done with each serie.
         file: a plan, or a table with RFC and series.
         sheet: sheet of a workbook.
-        yes: whether nobody is asked.
+        yes: whether no confirmation is needed.
         as_json: whether the result is printed as JSON.
         base_url: value of --base-url.
         database: value of --database.
@@ -445,7 +446,7 @@ def deactivate_others(plan: Plan, *, yes: bool, base_url: str | None, database: 
 
     Args:
         plan: result of `series_rows`.
-        yes: whether nobody is asked.
+        yes: whether no confirmation is needed.
         base_url: value of --base-url.
         database: value of --database.
 

@@ -78,11 +78,11 @@ def install_errors(app: FastAPI, *, status: Mapping[type[FacturaOnlineError], in
         assert isinstance(error, FacturaOnlineError)  # noqa: S101  # it is installed for this class
         return problem(error, status=statuses)
 
-    async def answer_nobody(_: Request, __: Exception) -> Response:
+    async def answer_disconnected(_: Request, __: Exception) -> Response:
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
     app.add_exception_handler(FacturaOnlineError, answer)
-    app.add_exception_handler(ClientDisconnect, answer_nobody)
+    app.add_exception_handler(ClientDisconnect, answer_disconnected)
     _describe(app, sorted(set(statuses.values())))
 
 

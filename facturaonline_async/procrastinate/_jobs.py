@@ -37,7 +37,18 @@ class _StoppedError(Exception):
 
 @frozen
 class Settings:
-    """Settings of the jobs of a worker; see `Worker`."""
+    """Settings of the jobs of a worker; see `Worker`.
+
+    Attributes:
+        plans: coroutine function that returns the plan of a run, by the run's name.
+        credentials: main keys of the account, or a function that returns them; None: those of the environment.
+        on_row: coroutine function that is called with each row's outcome before the row counts as delivered, or None.
+        queue: name of the queue.
+        concurrency: maximum number of companies of one shard at the same time.
+        existing: what a run does with companies that exist.
+        lease: seconds for which a worker holds a shard without a heartbeat.
+
+    """
 
     plans: Callable[[str], Awaitable[Plan]]
     credentials: Credentials | Callable[[], Credentials | Awaitable[Credentials]] | None
