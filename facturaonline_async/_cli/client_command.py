@@ -76,6 +76,7 @@ def run(
     empresa: str | None = None,
     credentials: Credentials | None = None,
     maybe: Message | None = None,
+    unchanged: Message | None = None,
 ) -> T:
     """Run the work of a command with a client, and return its result.
 
@@ -86,13 +87,14 @@ def run(
         empresa: RFC or uid of the company whose keys the client uses; None: those of the environment.
         credentials: keys of the client; None: from the environment.
         maybe: what to say after Ctrl-C while the work may have changed something; None: the work changes nothing.
+        unchanged: what to say after Ctrl-C while nothing was changed; None: that nothing was changed.
 
     Raises:
         Exit: Ctrl-C was pressed. The standard error says what may have been changed.
 
     """
     check_environment(base_url)
-    call = _Call(maybe, message("cli.nothing_changed"))
+    call = _Call(maybe, unchanged or message("cli.nothing_changed"))
     with show_warnings():
         try:
             return interruption.run(call.run(work, base_url, database, empresa, credentials))
@@ -229,7 +231,7 @@ def confirm(yes: bool, question: Message | None = None, *, declined: Message | N
     Args:
         yes: value of --yes: do not ask.
         question: None only checks that there is a terminal.
-        declined: what to say after a no; None: nothing was deleted.
+        declined: what to say after a no, and after Ctrl-C; None: nothing was deleted.
 
     Raises:
         InvalidInputError: there is no terminal.
@@ -246,7 +248,7 @@ def confirm(yes: bool, question: Message | None = None, *, declined: Message | N
         _write(question)
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
-        sys.stderr.write(f"\n{message('cli.interrupted').then(message('cli.nothing_changed'))}\n")
+        sys.stderr.write(f"\n{message('cli.interrupted').then(declined or message('cli.nothing_changed'))}\n")
         raise typer.Exit(130) from None
     _check(answer, declined or message("cli.nothing_deleted"))
 

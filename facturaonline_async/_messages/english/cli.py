@@ -179,6 +179,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.bulk_done_delete": "Deleted: {series}",
     "cli.bulk_unknown": '{serie}: there was no answer, so that it may have been done. See "facturaonline series list".',
     "cli.bulk_interrupted": "The same command does the rest: it reads the series first, and leaves alone what is done.",
+    "cli.bulk_no_others_paused": "No other serie was paused. The series of the plan exist.",
     "cli.bulk_others_left": "Not all series of the plan exist: no other series were paused.",
     # After Ctrl-C.
     "cli.stopping": "Stopping: waiting up to {seconds:.0f} s for the calls in progress. Ctrl-C again stops at once.",
