@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -14,7 +12,7 @@ import typer
 from attrs import define, field
 from rich.console import Console
 
-from facturaonline_async._cli import client_command, output, progress
+from facturaonline_async._cli import client_command, csv_tables, output, progress
 from facturaonline_async._cli.client_command import BaseUrl
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.output_path_checks import unwritable
@@ -239,9 +237,7 @@ class _Table:
             from facturaonline_async._cli.workbooks import new_table  # noqa: PLC0415  # of the extra excel
 
             return new_table(table, {})
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(table)
-        return text.getvalue().encode("utf-8-sig")  # with the mark, Excel reads accents
+        return csv_tables.new_table(table)
 
 
 def _named_columns() -> Iterator[tuple[str, str]]:

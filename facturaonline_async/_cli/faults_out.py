@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from facturaonline_async._cli import csv_tables
 from facturaonline_async._cli.output_path_checks import same_file, unwritable
 from facturaonline_async._messages import Message, in_all_languages, message
 from facturaonline_async._private_files import open_private
@@ -98,7 +97,9 @@ def write_faults(
         return 0
     ordered = dict(sorted(table.rows.items(), key=lambda row: row[0] not in found))
     table = PlanTable(table.header, table.columns, ordered)
-    content = _workbook(table, found) if path.suffix.lower() == ".xlsx" else _csv(table, found)
+    content = (
+        _workbook(table, found) if path.suffix.lower() == ".xlsx" else csv_tables.new_table(_with_reasons(table, found))
+    )
     try:
         with open(path, "xb", opener=open_private) as file:
             file.write(content)
@@ -128,12 +129,6 @@ def _with_reasons(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) 
         for number, cells in table.rows.items()
     ]
     return [header, *rows]
-
-
-def _csv(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(_with_reasons(table, found))
-    return text.getvalue().encode("utf-8-sig")  # with the mark, Excel reads accents
 
 
 def _workbook(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) -> bytes:
