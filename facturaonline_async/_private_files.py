@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["make_private_folder", "open_private"]
+__all__ = ["make_private_folder", "open_private", "publish_private"]
 
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
@@ -59,3 +59,45 @@ def make_private_folder(path: Path) -> None:
         make_private_folder(path.parent)
     path.mkdir(_FOLDER_MODE)
     path.chmod(_FOLDER_MODE)
+
+
+def publish_private(path: Path, content: bytes, *, replaces: bool) -> None:
+    """Write a file with mode 0600 as a whole: no program sees a part of it.
+
+    A draft beside the file gets the content, and then the file's name. It is removed if anything fails, or Ctrl-C is
+    pressed.
+
+    Args:
+        path: path of the file. If it is a link that is replaced, its target is replaced, not the link.
+        content: content of the file.
+        replaces: whether an existing file is replaced.
+
+    Raises:
+        FileExistsError: the file exists, and must not be replaced.
+        OSError: the file cannot be written.
+
+    """
+    path = path.resolve() if replaces else path
+    draft = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    try:
+        with open(draft, "xb", opener=open_private) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if replaces:
+            draft.replace(path)
+        else:
+            _publish_new(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _publish_new(draft: Path, path: Path) -> None:
+    """Give a draft a name that no file has."""
+    try:
+        os.link(draft, path)  # unlike a rename, it fails if the name is taken
+    except FileExistsError:
+        raise
+    except OSError:  # the file system has no links, as on many USB sticks: reserve the name
+        os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        draft.replace(path)
