@@ -39,6 +39,7 @@ ELSEWHERE = {
 COMPOSED = (
     *("remedy.", "findings.file_is_", "plan.kind_", "plan.read_"),
     *("cli.state_", "cli.kind_", "cli.action_", "cli.environment_"),
+    *("doctor.label_", "doctor.state_"),
     *("cli.bulk_to_", "cli.bulk_already_", "cli.bulk_question_", "cli.bulk_done_"),
 )
 
@@ -49,8 +50,12 @@ INTERNAL = {"DerError", "UnreadableSubjectError", "WrongPasswordError", "Attribu
 #: Calls whose texts in place are the command's help, which typer reads.
 HELP = {"Option", "Argument", "Typer", "_option", "command_group", "_add", "_make_create"}
 
-#: Starts of texts in place that a program reads (a shell, a browser, typer), and of names in the example plan.
-FOR_PROGRAMS = ("export ", "facturaonline", "  facturaonline", "<meta ", "Examples:\n", "Empresa de Ejemplo")
+#: Starts of texts in place that a program reads (a server, a shell, a browser, typer), and of names in the
+#: example plan.
+FOR_PROGRAMS = (
+    *("HEAD ", "export ", "facturaonline", "  facturaonline", "<meta "),
+    *("Examples:\n", "Empresa de Ejemplo"),
+)
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:

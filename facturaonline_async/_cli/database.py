@@ -16,7 +16,7 @@ from facturaonline_async.postgres._environment import VARIABLE
 if TYPE_CHECKING:
     from facturaonline_async.postgres import Postgres
 
-__all__ = ["DatabaseUrl", "open_shared"]
+__all__ = ["DatabaseUrl", "is_shared", "open_shared"]
 
 _REFERENCE: Final = "env:"
 
@@ -47,7 +47,7 @@ DatabaseUrl = Annotated[
 ]
 
 
-def _is_shared(database: Secret | None) -> bool:
+def is_shared(database: Secret | None) -> bool:
     """Return whether a command shares quota and creates with other processes.
 
     The variables ``PG*`` alone do not make it so: they may belong to another program.
@@ -68,7 +68,7 @@ async def open_shared(database: Secret | None, *, is_needed: bool = False) -> As
         NotSentError: the database does not answer.
 
     """
-    if not is_needed and not _is_shared(database):
+    if not is_needed and not is_shared(database):
         yield None
         return
     from facturaonline_async.postgres import Postgres  # noqa: PLC0415  # most commands use no database

@@ -18,6 +18,7 @@ _Text: TypeAlias = str | Plural | ValueText
 _MODULES: Final = (
     "calls",
     "cli",
+    "doctor",
     "empresas",
     "fastapi",
     "findings",
