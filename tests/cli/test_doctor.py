@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,10 +18,9 @@ import pytest
 import trustme
 
 from facturaonline_async._cli import doctor_checks
-from facturaonline_async._cli.raw_connection import RawConnection
 from facturaonline_async._messages.english.doctor import TEXTS
 from facturaonline_async.testing import Emulator, Fault
-from tests.cli.test_app import COMMAND, Ran, environment, interrupted, run
+from tests.cli.test_app import COMMAND, Ran, environment, interrupted, run, started
 from tests.raw import Exchange, http, raw_server
 
 pytestmark = pytest.mark.slow
@@ -221,22 +221,16 @@ async def test_ctrl_c_ends_a_check_at_once() -> None:
 
 async def test_ctrl_c_does_not_wait_for_a_name_server() -> None:
     """A look-up cannot be cancelled, so its thread must not keep the command."""
-    begun, answered = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
+    slow = "import socket, time; socket.getaddrinfo = lambda *_, **__: (print('asked', flush=True), time.sleep(3600))"
+    env = environment() | {"FACTURAONLINE_BASE_URL": "https://slow.example/api"}
+    async with started("doctor", "--timeout", 600, env=env, first=slow) as process:
+        assert process.stdout is not None
+        while b"asked" not in await process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
 
-    def look_up(*_: object, **__: object) -> list[Any]:
-        loop.call_soon_threadsafe(begun.set)
-        asyncio.run_coroutine_threadsafe(answered.wait(), loop).result()
-        return []
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("facturaonline_async._cli.raw_connection.socket.getaddrinfo", look_up)
-        task = asyncio.create_task(RawConnection.to("https://slow.example/api").resolve())
-        await begun.wait()
-        task.cancel()
-        await asyncio.wait([task])
-    assert (task.cancelled(), answered.is_set()) == (True, False)
-    answered.set()
+    assert (process.returncode, err.decode()) == (130, "Interrupted.\n")
 
 
 # ── TLS ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
