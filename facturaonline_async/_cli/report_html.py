@@ -48,6 +48,7 @@ def render(ledger: History) -> str:
             script_hash=_sha256(script),
             ledger=ledger,
             status=status,
+            run=status.name if status.path is None else status.path.name,
             title=_title(status, zone),
             when=_when(status, zone),
             verdict=_verdict(status),

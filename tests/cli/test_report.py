@@ -671,6 +671,37 @@ async def test_a_page_of_twenty_thousand_rows_is_searched_filtered_sorted_and_pa
         assert (tab.complaints, tab.requests) == ([], [(tmp_path / "run.html").as_uri()])
 
 
+WIDER_THAN_THE_SCREEN = """
+[...document.querySelectorAll('.totals, .reasons table, #rows table, .reasons td, #body td, #body th, .totals td')]
+    .filter((each) => each.getBoundingClientRect().right > innerWidth).map((each) => each.textContent)
+"""
+
+
+async def test_a_phone_shows_all_states_and_reasons_without_scrolling_sideways(path: Path, tmp_path: Path) -> None:
+    reason = "password: la contraseña no abre la llave privada [wrong_password]"
+    steps = mixed(40)
+    for step in steps:
+        step.reason = step.reason and reason
+    await write(path, steps)
+    report.command(path, tmp_path / "run.html")
+    async with browser(tmp_path / "profile") as tab:
+        await tab.command("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        await tab.open((tmp_path / "run.html").as_uri())
+        assert (await tab.ask(ROWS), await tab.ask("innerWidth")) == (40, 390)
+        assert await tab.ask(WIDER_THAN_THE_SCREEN) == []
+        shown = await tab.ask("document.querySelector('main').innerText")
+        assert [word in shown for word in ("failed", "conflict", "not tried", reason)] == [True] * 4
+        await tab.command("Emulation.setScriptExecutionDisabled", value=True)
+        await tab.open((tmp_path / "run.html").as_uri())
+        await tab.command("Emulation.setScriptExecutionDisabled", value=False)
+        assert await tab.ask(WIDER_THAN_THE_SCREEN) == []
+
+
+async def test_the_page_names_its_run(path: Path) -> None:
+    await write(path, row(2))
+    assert f"Provisioning report · <bdi>{path.name}</bdi>" in render(read_history(path))
+
+
 async def test_the_page_is_readable_without_scripts_in_print_and_on_a_narrow_screen(path: Path, tmp_path: Path) -> None:
     await write(path, [*row(2, StepState.FAILED, reason="no"), *row(3, StepState.DONE, Origin.CREATED, series=2)])
     report.command(path, tmp_path / "run.html")
