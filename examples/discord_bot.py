@@ -56,17 +56,20 @@ class Bot(discord.Client):
         if self._client is not None:
             await self._client.aclose()
 
-    def start_run(self, message: discord.Message) -> None:
+    def start_run(self, interaction: discord.Interaction[Bot]) -> None:
         """Start the run, or resume it, in a task of its own."""
         self._run = None
-        self._task = asyncio.create_task(self._work(message))
+        self._task = asyncio.create_task(self._work(interaction))
 
     @property
     def is_running(self) -> bool:
         """Whether the run is at work."""
         return self._task is not None and not self._task.done()
 
-    async def _work(self, message: discord.Message) -> None:
+    async def _work(self, interaction: discord.Interaction[Bot]) -> None:
+        await interaction.response.send_message("Leyendo el plan…")
+        # As a message of the bot: an interaction can be edited for 15 minutes only, and a run may last longer.
+        message = await (await interaction.original_response()).fetch()
         path = Path(os.environ["PLAN"])
         settle = float(os.environ["SETTLE"]) if "SETTLE" in os.environ else None  # for tests with an emulator
         try:
@@ -100,10 +103,7 @@ async def alta(interaction: discord.Interaction[Bot]) -> None:
     if interaction.client.is_running:
         await interaction.response.send_message("Ya hay una alta en curso.")
         return
-    await interaction.response.send_message("Leyendo el plan…")
-    # As a message of the bot: an interaction can be edited for 15 minutes only, and a run may last longer.
-    message = await (await interaction.original_response()).fetch()
-    interaction.client.start_run(message)
+    interaction.client.start_run(interaction)  # before anything is awaited: a second /alta finds the run
 
 
 async def show(run: Run, message: discord.Message) -> None:

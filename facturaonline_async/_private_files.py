@@ -5,17 +5,14 @@ They are for keys, certificates, journals and reports.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_private", "make_private_folder", "open_private", "read_small"]
+__all__ = ["make_private_folder", "open_private", "publish_private"]
 
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
-_OF_OTHERS: Final = 0o077
 
 
 def open_private(path: str | os.PathLike[str], flags: int) -> int:
@@ -64,37 +61,43 @@ def make_private_folder(path: Path) -> None:
     path.chmod(_FOLDER_MODE)
 
 
-def read_small(path: Path, *, limit: int) -> tuple[bytes, bool]:
-    """Read a small file; return its content, and whether only its owner can.
+def publish_private(path: Path, content: bytes, *, replaces: bool) -> None:
+    """Write a file with mode 0600 as a whole: no program sees a part of it.
+
+    A draft beside the file gets the content, and then the file's name. It is removed if anything fails, or Ctrl-C is
+    pressed.
 
     Args:
-        path: path of a regular file.
-        limit: maximum size, in bytes.
+        path: path of the file. If it is a link that is replaced, its target is replaced, not the link.
+        content: content of the file.
+        replaces: whether an existing file is replaced.
 
     Raises:
-        OSError: the file cannot be read, is not a regular one, or is larger.
+        FileExistsError: the file exists, and must not be replaced.
+        OSError: the file cannot be written.
 
     """
-    with open(path, "rb", opener=_open_at_once) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return content, is_private(status)
+    path = path.resolve() if replaces else path
+    draft = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    try:
+        with open(draft, "xb", opener=open_private) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if replaces:
+            draft.replace(path)
+        else:
+            _publish_new(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
-def is_private(status: os.stat_result) -> bool:
-    """Return whether no other user can read or write a file.
-
-    Args:
-        status: result of `os.stat`. Systems other than POSIX have no modes; there the answer is yes.
-
-    """
-    return os.name != "posix" or not status.st_mode & _OF_OTHERS
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; a named pipe must not make the caller wait for a writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def _publish_new(draft: Path, path: Path) -> None:
+    """Give a draft a name that no file has."""
+    try:
+        os.link(draft, path)  # unlike a rename, it fails if the name is taken
+    except FileExistsError:
+        raise
+    except OSError:  # the file system has no links, as on many USB sticks: reserve the name
+        os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        draft.replace(path)

@@ -20,6 +20,7 @@ import pytest
 import facturaonline_async
 from facturaonline_async import InvalidInputError
 from facturaonline_async._messages import Message, code_of, english, message
+from facturaonline_async._messages.english import plan, run
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async._messages.value_text import ValueText
 from facturaonline_async.provision import PlanProblem, State
@@ -38,6 +39,7 @@ ELSEWHERE = {
 COMPOSED = (
     *("remedy.", "findings.file_is_", "plan.kind_", "plan.read_"),
     *("cli.state_", "cli.kind_", "cli.action_", "cli.environment_"),
+    *("doctor.label_", "doctor.state_"),
     *("cli.bulk_to_", "cli.bulk_already_", "cli.bulk_question_", "cli.bulk_done_"),
 )
 
@@ -48,8 +50,12 @@ INTERNAL = {"DerError", "UnreadableSubjectError", "WrongPasswordError", "Attribu
 #: Calls whose texts in place are the command's help, which typer reads.
 HELP = {"Option", "Argument", "Typer", "_option", "command_group", "_add", "_make_create"}
 
-#: Starts of texts in place that a program reads (a shell, a browser, typer), and of names in the example plan.
-FOR_PROGRAMS = ("export ", "facturaonline", "  facturaonline", "<meta ", "Examples:\n", "Empresa de Ejemplo")
+#: Starts of texts in place that a program reads (a server, a shell, a browser, typer), and of names in the
+#: example plan.
+FOR_PROGRAMS = (
+    *("HEAD ", "export ", "facturaonline", "  facturaonline", "<meta "),
+    *("Examples:\n", "Empresa de Ejemplo"),
+)
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -219,10 +225,9 @@ def test_the_report_page_writes_no_word_in_place() -> None:
 
 
 def test_a_message_is_its_english_text_with_its_code_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        english.TEXTS, "run.left", Plural("{count} row is left in {file}.", "{count} rows are left in {file}.")
-    )
-    monkeypatch.setitem(english.TEXTS, "run.again", "Run it again.")
+    left = Plural("{count} row is left in {file}.", "{count} rows are left in {file}.")
+    monkeypatch.setitem(run.TEXTS, "run.left", left)
+    monkeypatch.setitem(run.TEXTS, "run.again", "Run it again.")
     one, many = message("run.left", count=1, file="a.csv"), message("run.left", count=2, file="a.csv")
     both = many.then(message("run.again"))
 
@@ -242,8 +247,8 @@ def test_a_fault_names_its_field_and_no_cell() -> None:
 
 
 def test_messages_as_a_parameter_are_joined_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(english.TEXTS, "plan.changed", "was read {changes}")
-    monkeypatch.setitem(english.TEXTS, "plan.trimmed", "without blanks")
+    monkeypatch.setitem(plan.TEXTS, "plan.changed", "was read {changes}")
+    monkeypatch.setitem(plan.TEXTS, "plan.trimmed", "without blanks")
     changes = (message("plan.trimmed"), message("plan.trimmed"))
 
     assert message("plan.changed", changes=changes) == "was read without blanks, without blanks"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
@@ -78,35 +77,17 @@ def _facturaonline(
     lang: Annotated[
         Literal["en", "es"] | None,
         typer.Option(
-            help="Language of what is printed, except help and JSON. Default: FACTURAONLINE_LANG, then that of the "
-            "profile, then that of a terminal's locale.",
-            show_default=False,
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Profile in facturaonline.toml, in this folder and in the user's folder for settings. It may have "
-            "host, keys, database, language and limits. Options and the environment come before it, and this folder's "
-            "file before the user's. Default: FACTURAONLINE_PROFILE, or else the profile default, if there is one.",
-            show_default=False,
-        ),
-    ] = None,
-    env_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Read environment variables from this file first, in the syntax of dotenv. Those that are set stay.",
+            help="Language of what is printed, except help and JSON. Default: FACTURAONLINE_LANG, or else that of a "
+            "terminal's locale.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Accept the options before the command."""
     del version  # its callback has exited
-    from facturaonline_async._cli.begin import begin  # noqa: PLC0415  # --version needs no texts
+    from facturaonline_async._cli.language import choose_language  # noqa: PLC0415  # --version needs no texts
 
-    begin(lang=lang, profile=profile, env_file=env_file, arguments=sys.argv)
+    choose_language(lang, sys.argv)
 
 
 def _placeholder() -> None:
@@ -126,6 +107,7 @@ _add("enqueue", "enqueue", help="Let workers on any number of machines carry out
 _add("worker", "worker", help="Carry out enqueued runs in this process, until SIGTERM or Ctrl-C.")
 _add("cancel", "cancel", help="End a run that workers carry out.")
 _add("keys", "keys", help="Write the API keys of the companies that a run created to a file.")
+_add("doctor", "doctor", help="Check the connection, the keys and the account. It only reads.")
 _add("emulator", "emulator", help="Run an emulator of the API on loopback until Ctrl-C, or with a command.")
 _add("plan", "example", help="Make and read plans.")
 _add("sello", "sello", help="Check certificates, keys and passwords (CSD, FIEL).")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async.postgres._environment import VARIABLE
@@ -17,7 +16,7 @@ from facturaonline_async.postgres._environment import VARIABLE
 if TYPE_CHECKING:
     from facturaonline_async.postgres import Postgres
 
-__all__ = ["DatabaseUrl", "open_shared"]
+__all__ = ["DatabaseUrl", "is_shared", "open_shared"]
 
 _REFERENCE: Final = "env:"
 
@@ -40,12 +39,20 @@ DatabaseUrl = Annotated[
         metavar="URL",
         help=(
             "PostgreSQL that processes share: postgresql://user:password@host:port/database, or env:NAME for the URL "
-            "in a variable, such as env:DATABASE_URL; else FACTURAONLINE_DATABASE_URL, else that of the profile. Other "
-            "users of this machine can see a password in an option."
+            "in a variable, such as env:DATABASE_URL; else FACTURAONLINE_DATABASE_URL. Other users of this machine can "
+            "see a password in an option."
         ),
         show_default=False,
     ),
 ]
+
+
+def is_shared(database: Secret | None) -> bool:
+    """Return whether a command shares quota and creates with other processes.
+
+    The variables ``PG*`` alone do not make it so: they may belong to another program.
+    """
+    return database is not None or bool(os.environ.get(VARIABLE))
 
 
 @asynccontextmanager
@@ -61,12 +68,10 @@ async def open_shared(database: Secret | None, *, is_needed: bool = False) -> As
         NotSentError: the database does not answer.
 
     """
-    url = current_settings().find_database(database)
-    # The variables PG* alone share nothing: they may belong to another program.
-    if not is_needed and url is None and not os.environ.get(VARIABLE):
+    if not is_needed and not is_shared(database):
         yield None
         return
     from facturaonline_async.postgres import Postgres  # noqa: PLC0415  # most commands use no database
 
-    async with Postgres(url) as pg:
+    async with Postgres(database) as pg:
         yield pg

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import tempfile
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,15 +13,15 @@ import typer
 from attrs import define, field
 from rich.console import Console
 
-from facturaonline_async._cli import client_command, output, progress
+from facturaonline_async._cli import client_command, csv_tables, output, progress
 from facturaonline_async._cli.client_command import BaseUrl
 from facturaonline_async._cli.database import DatabaseUrl
-from facturaonline_async._cli.output_path_checks import unwritable
+from facturaonline_async._cli.output_path_checks import check_folder, unwritable
 from facturaonline_async._cli.template_columns import read_template
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import Message, message
-from facturaonline_async._private_files import open_private
+from facturaonline_async._private_files import publish_private
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.series._tipo_documento import misspelling
@@ -73,19 +72,14 @@ def command(
     The exit code is 1 if the series of a company could not be read, or a company has no place in a plan; the message
     names it.
     """
-    if (suffix := file.suffix.lower()) not in _SUFFIXES:
-        raise InvalidInputError(message("cli.export_suffix", path=printable_path(file)), field="FILE")
-    if suffix == ".xlsx":
-        import facturaonline_async._cli.workbooks  # noqa: F401, PLC0415  # raises without the extra excel
-    if not force and (file.exists() or file.is_symlink()):
-        raise InvalidInputError(message("cli.export_exists", path=printable_path(file)), field="FILE")
+    _check_file(file, replaces=force)
     found = client_command.run(
         partial(_read, with_series=not no_series, quiet=as_json), base_url=base_url, database=database
     )
     table = _Table()
     for each in found:
         table.add(each)
-    _write(file, table.to_bytes(suffix), replaces=force)
+    _write(file, table.to_bytes(file.suffix.lower()), replaces=force)
     series = sum(len(each.series or ()) for each in found)
     if as_json:
         output.print_json(
@@ -239,9 +233,7 @@ class _Table:
             from facturaonline_async._cli.workbooks import new_table  # noqa: PLC0415  # of the extra excel
 
             return new_table(table, {})
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(table)
-        return text.getvalue().encode("utf-8-sig")  # with the mark, Excel reads accents
+        return csv_tables.new_table(table)
 
 
 def _named_columns() -> Iterator[tuple[str, str]]:
@@ -279,17 +271,27 @@ def _serie(serie: Serie) -> str | None:
 # ── The file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _check_file(file: Path, *, replaces: bool) -> None:
+    """Refuse a file that cannot be written, before the account is read."""
+    if (suffix := file.suffix.lower()) not in _SUFFIXES:
+        raise InvalidInputError(message("cli.export_suffix", path=printable_path(file)), field="FILE")
+    if suffix == ".xlsx":
+        import facturaonline_async._cli.workbooks  # noqa: F401, PLC0415  # raises without the extra excel
+    if file.is_dir():
+        raise unwritable(file, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), option="FILE")
+    if not replaces and (file.exists() or file.is_symlink()):
+        raise _exists(file)
+    check_folder(file, option="FILE")
+
+
 def _write(file: Path, content: bytes, *, replaces: bool) -> None:
-    """Write the file for its owner only; replace an existing one as a whole."""
     try:
-        if not replaces:
-            with open(file, "xb", opener=open_private) as new:
-                new.write(content)
-            return
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as new_file:
-            new_file.write(content)
-        Path(new_file.name).replace(file)
+        publish_private(file, content, replaces=replaces)
     except FileExistsError:
-        raise InvalidInputError(message("cli.export_exists", path=printable_path(file)), field="FILE") from None
+        raise _exists(file) from None
     except OSError as error:
         raise unwritable(file, error, option="FILE") from None
+
+
+def _exists(file: Path) -> InvalidInputError:
+    return InvalidInputError(message("cli.export_exists", path=printable_path(file)), field="FILE")

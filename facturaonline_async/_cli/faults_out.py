@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import errno
-import io
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from facturaonline_async._cli.output_path_checks import same_file, unwritable
+from facturaonline_async._cli import csv_tables
+from facturaonline_async._cli.output_path_checks import check_folder, same_file, unwritable
 from facturaonline_async._messages import Message, in_all_languages, message
-from facturaonline_async._private_files import open_private
+from facturaonline_async._private_files import publish_private
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.faulty_rows import PlanTable, read_rows
@@ -45,8 +42,7 @@ def check_faults_out(path: Path | None, plan: Path, others: Iterable[Path]) -> N
         return
     if path.suffix.lower() == ".xlsx":
         import facturaonline_async._cli.workbooks  # noqa: F401, PLC0415  # raises without the extra excel
-    if not os.access(path.parent, os.W_OK):
-        raise unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)), option=_OPTION)
+    check_folder(path, option=_OPTION)
 
 
 def _fault(path: Path, plan: Path, others: Iterable[Path]) -> Message | None:
@@ -98,11 +94,11 @@ def write_faults(
         return 0
     ordered = dict(sorted(table.rows.items(), key=lambda row: row[0] not in found))
     table = PlanTable(table.header, table.columns, ordered)
-    content = _workbook(table, found) if path.suffix.lower() == ".xlsx" else _csv(table, found)
+    content = (
+        _workbook(table, found) if path.suffix.lower() == ".xlsx" else csv_tables.new_table(_with_reasons(table, found))
+    )
     try:
-        with open(path, "xb", opener=open_private) as file:
-            file.write(content)
-            os.fsync(file.fileno())
+        publish_private(path, content, replaces=False)
     except OSError as error:
         raise unwritable(path, error, option=_OPTION) from None
     return count
@@ -128,12 +124,6 @@ def _with_reasons(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) 
         for number, cells in table.rows.items()
     ]
     return [header, *rows]
-
-
-def _csv(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(_with_reasons(table, found))
-    return text.getvalue().encode("utf-8-sig")  # with the mark, Excel reads accents
 
 
 def _workbook(table: PlanTable, found: Mapping[int, Sequence[PlanProblem]]) -> bytes:

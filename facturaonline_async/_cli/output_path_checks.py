@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.completeness import side_file
 
-__all__ = ["journal_files", "same_file", "unwritable"]
+__all__ = ["check_folder", "journal_files", "same_file", "unwritable"]
 
 _BESIDE = ("-wal", "-shm", "-journal", ".lock", ".emulator")
 
@@ -20,6 +21,28 @@ def journal_files(journal: Path) -> list[Path]:
     """Return the paths of a journal and of all its side files, existing or not."""
     file = journal.resolve()
     return [file, *(side_file(file, suffix) for suffix in _BESIDE)]
+
+
+def check_folder(path: Path, *, option: str) -> None:
+    """Refuse a new file whose folder is missing or must not be written.
+
+    Args:
+        path: path of the file.
+        option: name of the option or argument, for the error.
+
+    Raises:
+        InvalidInputError: there is no such folder, or this user may not write into it.
+
+    """
+    if not path.parent.exists():
+        fault = errno.ENOENT
+    elif not path.parent.is_dir():
+        fault = errno.ENOTDIR
+    elif not os.access(path.parent, os.W_OK):
+        fault = errno.EACCES
+    else:
+        return
+    raise unwritable(path, OSError(fault, os.strerror(fault)), option=option)
 
 
 def unwritable(path: Path, error: OSError, *, option: str) -> InvalidInputError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ from facturaonline_async._cli.journals import JournalName, RunName, find_journal
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
 from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
 from facturaonline_async._messages import message
-from facturaonline_async._private_files import open_private
+from facturaonline_async._private_files import publish_private
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.errors import JournalError
@@ -109,19 +107,10 @@ def _refuse_others(path: Path, journal: Path | JournalReader, *, force: bool) ->
 
 def _write(path: Path, text: str) -> None:
     """Replace a file atomically: a reader sees the old file or the new one."""
-    path = path.resolve()  # replace the target of a link, not the link
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(draft, "x", encoding="utf-8", newline="\n", opener=open_private) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException as error:
-        draft.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise unwritable(path, error, option="--html") from None
-        raise
+        publish_private(path, text.encode(), replaces=True)
+    except OSError as error:
+        raise unwritable(path, error, option="--html") from None
 
 
 # ── Text and JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ says.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -21,12 +22,12 @@ from rich.console import Console
 
 from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import client_command, interruption, output, progress
+from facturaonline_async._cli.plans import read_plan
 from facturaonline_async._cli.preview_output import environment_name, print_host
-from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.redaction import redact
-from facturaonline_async._messages import message
+from facturaonline_async._messages import Message, message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
 from facturaonline_async.config import Config
@@ -39,6 +40,7 @@ from facturaonline_async.errors import (
 )
 from facturaonline_async.provision import ExistingRow, Plan
 from facturaonline_async.provision._plan.models import required_uid
+from facturaonline_async.series._tipo_documento import misspelling
 
 if TYPE_CHECKING:
     from facturaonline_async.client import FacturaOnline
@@ -144,6 +146,7 @@ class _Job:
         as_json: value of --json.
         base_url: value of --base-url.
         database: value of --database.
+        unchanged: what to say if nothing was changed after a no, or Ctrl-C.
 
     """
 
@@ -152,6 +155,7 @@ class _Job:
     as_json: bool
     base_url: str | None
     database: Secret | None
+    unchanged: Message = field(factory=partial(message, "cli.nothing_changed"))
     _stopped: bool = field(default=False, init=False)
     _begun: set[int] = field(factory=set, init=False)
     _done: int = field(default=0, init=False)
@@ -166,14 +170,17 @@ class _Job:
             choose: finds the changes of a row.
 
         Raises:
-            InvalidInputError: there is no terminal for the question.
+            InvalidInputError: there is no terminal for the question. Nothing was read.
             Exit: not all that was asked for is done.
 
         """
-        if self.verb == "delete":
-            client_command.confirm(self.yes)  # is there a terminal?
+        client_command.check_environment(self.base_url)
+        self._check_terminal()
         found = client_command.run(
-            lambda client: self._find(client, plan, choose), base_url=self.base_url, database=self.database
+            lambda client: self._find(client, plan, choose),
+            base_url=self.base_url,
+            database=self.database,
+            unchanged=self.unchanged,
         )
         if not self.as_json:
             self._print_preview(found)
@@ -229,20 +236,29 @@ class _Job:
     @property
     def _host(self) -> str:
         """Base URL of the API."""
-        return Config(base_url=current_settings().find_base_url(self.base_url)).base_url or ""
+        return Config(base_url=self.base_url or os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
+
+    def _check_terminal(self) -> None:
+        """Refuse a script without --yes that deletes, or changes production."""
+        host = self._host
+        if self.yes or is_terminal(sys.stdin, sys.stderr):
+            return
+        if self.verb == "delete":
+            client_command.confirm(yes=False)
+        elif not is_for_tests(host):
+            reason = message("cli.bulk_without_terminal", environment=environment_name(host), host=host)
+            raise InvalidInputError(reason, field="yes")
 
     def _ask(self, found: _Found) -> None:
-        """Ask for a confirmation; without a terminal, production needs --yes."""
-        host, has_terminal = self._host, is_terminal(sys.stdin, sys.stderr)
-        if self.yes or (not has_terminal and is_for_tests(host)):
+        """Ask for a confirmation; a script with a host for tests needs none."""
+        if self.yes or not is_terminal(sys.stdin, sys.stderr):
             return
-        environment = environment_name(host)
-        if not has_terminal:
-            reason = message("cli.bulk_without_terminal", environment=environment, host=host)
-            raise InvalidInputError(reason, field="yes")
+        host = self._host
         series = message("cli.count_series", count=len(found.changes))
-        question = message(f"cli.bulk_question_{self.verb}", series=series, environment=environment, host=host)
-        client_command.confirm(yes=False, question=question, declined=message("cli.nothing_changed"))
+        question = message(
+            f"cli.bulk_question_{self.verb}", series=series, environment=environment_name(host), host=host
+        )
+        client_command.confirm(yes=False, question=question, declined=self.unchanged)
 
     def _print_preview(self, found: _Found) -> None:
         console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -394,10 +410,30 @@ def _choose_named(verb: Verb, found: _Found, row: ExistingRow, listed: ListedEmp
             found.problems.append(_Problem(row.number, row.rfc, reason))
         elif left:
             found.changes.append(_Change(row.number, listed.empresa, left[0]))
-        elif same or verb == "delete":
+        elif same or (verb == "delete" and not _is_misspelt(wanted.key, listed.series or ())):
             found.already += 1
         else:
             found.problems.append(_Problem(row.number, row.rfc, message("cli.bulk_missing", serie=name)))
+
+
+def _is_misspelt(wanted: tuple[str, str], listed: Sequence[Serie]) -> bool:
+    """Return whether a name that no serie has may mean one of these series.
+
+    Then the serie still exists, and the name must not count as deleted.
+
+    Args:
+        wanted: letra and tipo_documento.
+        listed: the company's series.
+
+    """
+    meant = _meant(*wanted)
+    return any(_meant(*serie.key) == meant for serie in listed)
+
+
+def _meant(letra: str, tipo_documento: str) -> tuple[str, str]:
+    """Return a serie's name in one case, with the documented tipo it may mean."""
+    found = misspelling(tipo_documento)
+    return letra.casefold(), (tipo_documento if found is None else found.meant).casefold()
 
 
 def _choose_others(found: _Found, row: ExistingRow, listed: ListedEmpresa) -> None:
@@ -434,7 +470,8 @@ def change_named(
         Exit: not all that was asked for is done.
 
     """
-    plan = series_rows(Plan.from_file(file, any_tipo=True, sheet=sheet))  # nothing is created with a misspelt one
+    # A misspelt tipo is accepted: nothing is created with it.
+    plan = series_rows(read_plan(file, any_tipo=True, sheet=sheet, as_json=as_json))
     if not len(plan):
         raise InvalidInputError(message("cli.bulk_no_series"), field="from")
     job = _Job(verb, yes, as_json, base_url, database)
@@ -454,4 +491,6 @@ def deactivate_others(plan: Plan, *, yes: bool, base_url: str | None, database: 
         Exit: not all of them are paused.
 
     """
-    _Job("deactivate", yes, as_json=False, base_url=base_url, database=database).run(plan, _choose_others)
+    unchanged = message("cli.bulk_no_others_paused")
+    job = _Job("deactivate", yes, as_json=False, base_url=base_url, database=database, unchanged=unchanged)
+    job.run(plan, _choose_others)

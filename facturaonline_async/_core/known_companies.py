@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol
 
+from facturaonline_async._core.batches import in_batches
 from facturaonline_async._messages import message
 from facturaonline_async._text import compose
 from facturaonline_async._validators import type_name
@@ -73,9 +74,14 @@ class KnownCompanies:
     """RFC by uid, and uid by hash of the API key, as a session has read them.
 
     It takes about 300 bytes per company.
+
+    Attributes:
+        changes: Number of changes of entries; a comparison with the registry holds until the next one.
+
     """
 
     def __init__(self) -> None:
+        self.changes: int = 0
         self._rfcs: dict[str, str] = {}
         self._owners: dict[int, str | tuple[str, str]] = {}  # two uids: the last list gave both this key
         self._verified: set[int] = set()
@@ -133,25 +139,43 @@ class KnownCompanies:
 
     def prove(self, mark: int, uid: str) -> None:
         """Record the verified owner of a key."""
+        self.changes += 1
         self._owners[mark] = uid
         self._verified.add(mark)
 
     def renamed(self, uid: str, rfc: str) -> None:
         """Record a company's new RFC."""
+        self.changes += 1
         self._rfcs[uid] = rfc
 
     def forget(self, uid: str) -> None:
         """Drop the RFC of a deleted company."""
+        self.changes += 1
         self._rfcs.pop(uid, None)
 
-    def _replace(self, account: str, listing: Listing) -> None:
-        self._rfcs.update(listing.rfcs)
-        self._owners.update(listing.owners)
-        self._unlisted.difference_update(listing.owners)
+    async def replace(self, account: str, listing: Listing) -> None:
+        """Record a complete list in batches: 100,000 companies at once would take 30 ms.
+
+        A batch is knowledge of its own, so that other tasks may use the registry between two of them.
+
+        Args:
+            account: Fingerprint of the keys of the list's account.
+            listing: The complete list.
+
+        """
         if listing.lacks_keys:
             self._accounts_without_keys.add(account)
         else:
             self._accounts_without_keys.discard(account)
+        for rfcs in in_batches(listing.rfcs.items()):
+            self.changes += 1
+            self._rfcs.update(rfcs)
+            await asyncio.sleep(0)
+        for owners in map(dict, in_batches(listing.owners.items())):
+            self.changes += 1
+            self._owners.update(owners)
+            self._unlisted.difference_update(owners)
+            await asyncio.sleep(0)
 
 
 class Listing:
@@ -174,6 +198,7 @@ class Listing:
         self._has_shared_key = False
         self._has_news = False  # whether a row differs from the registry
         self._agreed: list[tuple[list[int], list[str], list[str]]] = []  # batches before that row
+        self._agreed_at = registry.changes
 
     @property
     def is_contradictory(self) -> bool:
@@ -191,7 +216,8 @@ class Listing:
 
         """
         uids, rfcs = list(map(_uid, companies)), list(map(_rfc, companies))
-        if not self._has_news and self._registry.agrees(marks, uids, rfcs):
+        is_unchanged = self._agreed_at == self._registry.changes
+        if not self._has_news and is_unchanged and self._registry.agrees(marks, uids, rfcs):
             # The registry is consistent, so that rows that agree with it contradict no other row.
             self._agreed.append((marks, uids, rfcs))
             return
@@ -238,6 +264,9 @@ class Listing:
             return ""
         return message("calls.list_with_shared_keys", uid=owner[0], other=owner[1])
 
-    def end(self) -> None:
-        """Put the complete list into the registry."""
-        self._registry._replace(self._account, self)  # the two classes belong together
+    async def end(self) -> None:
+        """Put the complete list into the registry.
+
+        A cancelled caller leaves a part of it there, which is right as far as it goes.
+        """
+        await self._registry.replace(self._account, self)

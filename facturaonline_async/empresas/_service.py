@@ -79,7 +79,7 @@ class EmpresaService:
             rows += batch
             await asyncio.sleep(0)
         if listing is not None:
-            listing.end()
+            await listing.end()
         empresas: builtins.list[Empresa] = []
         for batch in in_batches(rows):
             empresas += self._check_rows(batch, listing)
@@ -120,7 +120,7 @@ class EmpresaService:
                 await asyncio.sleep(0)
             is_last = not uids or (reply.last_page is not None and page >= reply.last_page)
             if is_last:
-                listing.end()
+                await listing.end()
             for batch in in_batches(kept) if len(uids) <= per_page else _read_batches(reply):
                 fresh = [empresa for empresa in batch if empresa.uid not in seen]
                 for empresa in self._check_rows(fresh, listing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -141,3 +142,46 @@ async def test_an_export_replaces_a_file_only_if_it_is_told_to(tmp_path: Path, e
     assert (refused.code, "--force" in refused.err, before, forced.code) == (2, True, "mine", 0)
     assert (len(Plan.from_file(path)), stat.S_IMODE(path.stat().st_mode)) == (1, 0o600)
     assert os.listdir(tmp_path) == ["plan.csv"]  # noqa: PTH208  # `iterdir` is for threads
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("none/plan.csv", (), "does not exist. Create it"),
+        ("file/plan.csv", (), "Not a directory"),
+        ("plan.csv", (), "--force to replace it"),
+        ("link.csv", (), "--force to replace it"),
+        ("folder.csv", ("--force",), "Is a directory"),
+        ("plan.txt", (), "must end in .csv or .xlsx"),
+        pytest.param(
+            "/proc/self/plan.csv",
+            (),
+            "Permission denied",
+            marks=pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder is read-only for every user"),
+        ),
+    ],
+)
+async def test_a_file_that_cannot_be_written_is_refused_before_the_account_is_read(
+    tmp_path: Path, emulator: Emulator, name: str, options: tuple[str, ...], reason: str
+) -> None:
+    (tmp_path / "plan.csv").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link.csv").symlink_to("nowhere")
+    (tmp_path / "folder.csv").mkdir()
+    ran = await run("plan", "export", tmp_path / name, *options, emulator=emulator)
+
+    assert (ran.code, reason in ran.err, emulator.requests) == (2, True, ())
+
+
+async def test_a_file_that_appears_while_the_account_is_read_stays(tmp_path: Path, emulator: Emulator) -> None:
+    path = tmp_path / "plan.csv"
+    emulator.inject(Fault.throttle(), endpoint="series.list")
+    exporting = asyncio.create_task(run("plan", "export", path, emulator=emulator))
+    while not emulator.count("series.list"):  # noqa: ASYNC110  # the emulator has no event
+        await asyncio.sleep(0.01)
+    path.write_text("mine")
+    emulator.clear_faults()
+    ran = await exporting
+
+    assert (ran.code, "--force to replace it" in ran.err) == (2, True)
+    assert (os.listdir(tmp_path), path.read_text()) == (["plan.csv"], "mine")  # noqa: PTH208  # as above

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from facturaonline_async import NotFoundError, OutcomeUnknownError, UnreadableAnswerError, connect
+from facturaonline_async._cli.series_in_bulk import Verb, _Change, _Job
+from facturaonline_async.empresas import Empresa
+from facturaonline_async.series import Serie
 from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import run
+from tests.terminals import at_terminal
 
 ONE, TWO = "AAA010101001", "AAA010101002"
 
@@ -149,3 +155,189 @@ async def test_other_series_stay_active_if_the_plan_is_not_complete(tmp_path: Pa
     ran = await run("series", "apply", path, "--deactivate-others", "--settle", "0.3", emulator=emulator)
 
     assert (ran.code, written(emulator), "no other series were paused" in ran.err) == (1, [], True)
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "\x03"])
+async def test_without_a_yes_the_other_series_stay_and_the_new_ones_are_told(
+    tmp_path: Path, emulator: Emulator, answer: str
+) -> None:
+    account(emulator)
+    path = file(tmp_path, f"{ONE},F:factura;A:arrendamiento")
+    ran = await at_terminal(
+        "series",
+        "apply",
+        path,
+        "--deactivate-others",
+        "--settle",
+        "0.3",
+        answers=[("[y/N]", "y\n"), ("[y/N]", answer)],
+        emulator=emulator,
+    )
+
+    assert (ran.code, written(emulator)) == (130 if answer == "\x03" else 1, ["series.create"])
+    assert ("No other serie was paused" in ran.err, "Nothing was changed" in ran.err) == (True, False)
+
+
+async def test_a_serie_with_the_letra_of_a_named_one_and_another_tipo_is_paused(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    uid = emulator.add_empresa(rfc=ONE)
+    emulator.add_serie(uid, letra="F", tipo_documento="factura")
+    emulator.add_serie(uid, letra="F", tipo_documento="pago")
+    path = file(tmp_path, f"{ONE},F:factura")
+    ran = await run("series", "apply", path, "--deactivate-others", "--settle", "0.3", emulator=emulator)
+
+    assert (ran.code, states(emulator)) == (0, ["F Activa", "F Pausada"])
+
+
+async def test_a_plan_is_not_taken_as_the_journal(tmp_path: Path, emulator: Emulator) -> None:
+    path = file(tmp_path, f"{ONE},F:factura")
+    before = path.read_bytes()
+    ran = await run("series", "apply", path, "--journal", path, emulator=emulator)
+
+    assert (ran.code, path.read_bytes(), len(emulator.requests)) == (2, before, 0)
+
+
+# ── Confirmation ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("verb", ["deactivate", "delete"])
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("\n", 1), ("\x03", 130), ("y\n", 0), ("s\n", 0)])
+async def test_at_a_terminal_only_a_yes_changes_something(
+    tmp_path: Path, emulator: Emulator, verb: str, answer: str, code: int
+) -> None:
+    account(emulator)
+    path = file(tmp_path, f"{ONE},F:factura")
+    ran = await at_terminal("series", verb, "--from", path, answers=[("[y/N]", answer)], emulator=emulator)
+
+    assert (ran.code, written(emulator)) == (code, [] if code else [f"series.{verb}"])
+    assert ("Nothing was changed." in ran.err) is (code != 0)
+
+
+@pytest.mark.parametrize("verb", ["deactivate", "activate", "delete"])
+async def test_a_script_needs_yes_in_production_before_anything_is_read(tmp_path: Path, verb: str) -> None:
+    """The port is closed: a read would fail otherwise than by the missing --yes."""
+    path = file(tmp_path, f"{ONE},F:factura")
+    production = "https://app.facturaonline.com.mx.invalid/api"
+    keys = {"FACTURAONLINE_API_KEY": "k" * 32, "FACTURAONLINE_SECRET_KEY": "s" * 32}
+    ran = await run("series", verb, "--from", path, "--base-url", production, env=keys)
+
+    assert (ran.code, "--yes" in ran.err) == (2, True)
+
+
+async def test_keys_are_required_before_a_question(tmp_path: Path, emulator: Emulator) -> None:
+    path = file(tmp_path, f"{ONE},F:factura")
+    ran = await run("series", "delete", "--from", path, "--base-url", emulator.base_url)
+
+    assert (ran.code, "FACTURAONLINE_API_KEY" in ran.err) == (2, True)
+
+
+# ── Which serie is meant ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_row_with_the_uid_of_another_company_changes_nothing(tmp_path: Path, emulator: Emulator) -> None:
+    account(emulator)
+    other = emulator.add_empresa(rfc="AAA010101003")
+    path = tmp_path / "series.csv"
+    path.write_text(f"rfc,uid,series\n{ONE},{other},F:factura\n", encoding="utf-8")
+    ran = await run("series", "deactivate", "--from", path, "--json", emulator=emulator)
+
+    assert (ran.code, written(emulator), [each["rfc"] for each in ran.json["problems"]]) == (1, [], [ONE])
+
+
+async def test_an_rfc_is_found_in_any_case(tmp_path: Path, emulator: Emulator) -> None:
+    account(emulator)
+    path = file(tmp_path, f"{ONE.lower()},F:factura")
+    ran = await run("series", "deactivate", "--from", path, emulator=emulator)
+
+    assert (ran.code, states(emulator)[0]) == (0, "F Pausada")
+
+
+@pytest.mark.parametrize("name", ["F:facturas", "F:Factura", "f:factura"])
+async def test_a_misspelt_serie_is_not_taken_for_a_deleted_one(tmp_path: Path, emulator: Emulator, name: str) -> None:
+    account(emulator)
+    path = file(tmp_path, f"{ONE},{name}")
+    ran = await run("series", "delete", "--from", path, "--yes", "--json", emulator=emulator)
+
+    assert (ran.code, ran.json["already"], [each["rfc"] for each in ran.json["problems"]]) == (1, 0, [ONE])
+
+
+async def test_the_name_of_a_misspelt_serie_of_the_account_is_not_guessed(tmp_path: Path, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc=ONE)
+    emulator.add_serie(uid, letra="F", tipo_documento="facturas")
+    wrong, right = file(tmp_path, f"{ONE},F:factura"), tmp_path / "right.csv"
+    right.write_text(f"rfc,series\n{ONE},F:facturas\n", encoding="utf-8")
+    codes = [
+        (await run("series", "delete", "--from", path, "--yes", emulator=emulator)).code for path in (wrong, right)
+    ]
+
+    assert (codes, states(emulator)) == ([1, 0], [])
+
+
+async def test_a_notice_about_the_file_is_shown(tmp_path: Path, emulator: Emulator) -> None:
+    account(emulator)
+    path = tmp_path / "series.csv"
+    path.write_text(f"rfc,series,notas\n{ONE[:3]}-{ONE[3:9]}-{ONE[9:]},F:factura,x\n", encoding="utf-8")
+    ran = await run("series", "deactivate", "--from", path, emulator=emulator)
+
+    assert (ran.code, f"was read as {ONE}" in ran.err) == (0, True)
+
+
+# ── Interruption ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def job(verb: Verb = "deactivate") -> _Job:
+    return _Job(verb, yes=True, as_json=False, base_url=None, database=None)
+
+
+def change(uid: int) -> _Change:
+    empresa = Empresa(uid="1", rfc=ONE, razon_social="Uno")
+    return _Change(2, empresa, Serie(uid=uid, letra="F", tipo_documento="factura", estatus="Activa"))
+
+
+def test_after_ctrl_c_no_other_call_begins() -> None:
+    bulk_job = job()
+    begun = []
+    for each in bulk_job._until_stopped([change(1), change(2), change(3)]):
+        begun.append(each.serie.uid)
+        bulk_job._stop()
+
+    assert begun == [1]
+
+
+async def test_the_outcome_of_cancelled_calls_is_unknown(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account(emulator)
+    emulator.inject(Fault.delay(60), endpoint="series.deactivate", times=None)
+    async with connect(emulator.credentials, base_url=emulator.base_url) as client:
+        bulk_job, found = job(), await client.empresas.list()
+        empresa = next(each for each in found if each.rfc == ONE)
+        series = await client.for_empresa(empresa).series.list()
+        changes = [_Change(2, empresa, serie) for serie in series if serie.is_active]
+        task = asyncio.create_task(bulk_job._change_all(client, changes))
+        while len(written(emulator)) < len(changes):  # noqa: ASYNC110  # the emulator has no event for it
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait({task})
+
+    told = capsys.readouterr().err
+    assert (len(changes), task.cancelled(), bulk_job._unknown) == (2, True, changes)
+    assert [f"{each.name}: there was no answer" in told for each in changes] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "counts"),
+    [
+        (None, (1, 0, 0)),
+        (NotFoundError("gone"), (0, 1, 0)),
+        (RuntimeError("bug"), (0, 1, 0)),
+        (OutcomeUnknownError("no answer"), (0, 0, 1)),
+        (UnreadableAnswerError("not JSON"), (0, 0, 1)),
+    ],
+)
+def test_a_call_is_done_failed_or_unknown(error: Exception | None, counts: tuple[int, int, int]) -> None:
+    bulk_job = job()
+    bulk_job._count(change(1), error)
+
+    assert (bulk_job._done, len(bulk_job._failed), len(bulk_job._unknown)) == counts

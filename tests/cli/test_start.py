@@ -19,7 +19,19 @@ SLOW = {"aiohttp", "anyio", "asyncio", "attrs", "cattrs", "cryptography", "jinja
 #: What only calls, runs and certificates need, and takes long. msgspec takes a twentieth of what aiohttp takes.
 WORK = {"aiohttp", "cattrs", "cryptography", "jinja2", "psycopg"}
 
-COMMANDS = ("provision", "status", "report", "runs", "emulator", "plan", "sello", "postgres", "empresas", "series")
+COMMANDS = (
+    "provision",
+    "status",
+    "report",
+    "runs",
+    "doctor",
+    "emulator",
+    "plan",
+    "sello",
+    "postgres",
+    "empresas",
+    "series",
+)
 
 
 MAIN = "from facturaonline_async._cli import main; main()"

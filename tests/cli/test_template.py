@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 
 from facturaonline_async import InvalidInputError
+from facturaonline_async._cli import workbooks
 from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.template_columns import read_template
 from facturaonline_async.provision import Plan, PlanError, PlanProblem
@@ -192,6 +193,17 @@ def test_no_cell_becomes_a_formula(tmp_path: Path, cell: str) -> None:
     sheet = openpyxl.load_workbook(tmp_path / "faults.xlsx")["Empresas"]
 
     assert {each.data_type for each in sheet[2] if each.value is not None} == {"s"}
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "@SUM(A1)", "-1", "+1", "'=1", "\tx"])
+def test_a_csv_file_of_faults_has_no_formula_and_keeps_every_cell(tmp_path: Path, cell: str) -> None:
+    plan, faults = tmp_path / "plan.xlsx", tmp_path / "faults.csv"
+    plan.write_bytes(workbooks.new_table([[*ROW], [*(ROW | {"password": cell, "codpos": "x"}).values()]], {}))
+    write_faults(faults, plan, [PlanProblem(row=2, column="codpos", reason="no")], sheet=None)
+    [_, row] = csv.reader(faults.read_text("utf-8-sig").splitlines())
+    [read] = read_rows(faults, None).rows.values()
+
+    assert (f"'{cell}" in row, cell in read) == (True, True)
 
 
 def test_a_text_that_looks_like_a_code_of_a_workbook_comes_back(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ async def test_a_bot_that_is_stopped_in_a_run_waits_for_it_and_resumes_it(tmp_pa
             assert (uncertain, status.is_broken_off) == ([0, 0, 0], False)
 
             async with started(*command, env=env) as bot:
-                await discord.use("alta")
+                await asyncio.gather(discord.use("alta"), discord.use("alta"))
+                await discord.shows("Ya hay una alta en curso.")
                 number = await discord.shows("Completo.")
                 await discord.use("series")
                 await discord.shows("No hay series.")

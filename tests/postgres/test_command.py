@@ -154,3 +154,16 @@ async def test_a_database_that_cannot_be_reached_is_said(cluster: Cluster) -> No
         "postgres", "status", env={"PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "PGUSER": "postgres"}
     )
     assert (variables.code, f"at 127.0.0.1:{cluster.port}" in variables.out) == (1, True)
+
+
+async def test_doctor_shares_the_database_and_names_its_schema(url: str, emulator: Emulator) -> None:
+    ran = await run("doctor", "--json", "--database", url, emulator=emulator)
+    [found] = [check for check in ran.json["checks"] if check["name"] == "database"]
+    assert (ran.code, found["facts"]["version"]) == (0, _schema.LATEST)
+
+
+async def test_doctor_says_that_a_database_has_no_schema(empty_url: str, emulator: Emulator) -> None:
+    ran = await run("doctor", "--json", "--database", empty_url, emulator=emulator)
+    failed = [check for check in ran.json["checks"] if check["state"] == "failed"]
+    assert (ran.code, [check["name"] for check in failed]) == (1, ["database"])
+    assert "run facturaonline postgres install" in failed[0]["text"]

@@ -1,6 +1,7 @@
 """Read a plan from a CSV file, as spreadsheets write it.
 
-The file may have a byte order mark, the encoding UTF-8, UTF-16 or Windows-1252, and commas, semicolons or tabs.
+The file may have a byte order mark, the encoding UTF-8, UTF-16 or Windows-1252, and commas, semicolons or tabs. The
+apostrophe before a cell that begins like a formula is removed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from facturaonline_async.provision._plan.builder import (
     name_file_in_problems,
     open_plan,
 )
+from facturaonline_async.provision._plan.formula_mark import remove_formula_mark
 from facturaonline_async.provision._plan.header import ROWS_ABOVE, Record, count_columns
 from facturaonline_async.provision._plan.models import PlanError, PlanProblem
 from facturaonline_async.provision._plan.table import read_table
@@ -155,7 +157,7 @@ def _records(text: TextIO, notices: list[PlanProblem]) -> Iterator[Record]:
     try:
         for number, record in enumerate(_csv_rows(text, notices), 1):
             if any(cell.strip() for cell in record):
-                yield number, record
+                yield number, [remove_formula_mark(cell) if cell[:1] == "'" else cell for cell in record]
     except csv.Error as error:
         reason = message("plan.not_csv", error=str(error))
         problem = PlanProblem(row=number + 1, column="", reason=reason)
