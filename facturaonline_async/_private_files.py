@@ -5,14 +5,17 @@ They are for keys, certificates, journals and reports.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["make_private_folder", "open_private", "publish_private"]
+__all__ = ["is_private", "make_private_folder", "open_private", "publish_private", "read_small"]
 
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
+_OF_OTHERS: Final = 0o077
 
 
 def open_private(path: str | os.PathLike[str], flags: int) -> int:
@@ -101,3 +104,39 @@ def _publish_new(draft: Path, path: Path) -> None:
     except OSError:  # the file system has no links, as on many USB sticks: reserve the name
         os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         draft.replace(path)
+
+
+def read_small(path: Path, *, limit: int) -> tuple[bytes, bool]:
+    """Read a small file; return its content, and whether only its owner can.
+
+    Args:
+        path: path of a regular file.
+        limit: maximum size, in bytes.
+
+    Raises:
+        OSError: the file cannot be read, is not a regular one, or is larger.
+
+    """
+    with open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content, is_private(status)
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Return whether no other user can read or write a file.
+
+    Args:
+        status: result of `os.stat`. Systems other than POSIX have no modes; there the answer is yes.
+
+    """
+    return os.name != "posix" or not status.st_mode & _OF_OTHERS
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a named pipe must not make the caller wait for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

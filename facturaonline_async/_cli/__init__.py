@@ -18,6 +18,6 @@ def main() -> None:
     except ModuleNotFoundError as problem:
         if problem.name == "psycopg":
             sys.exit(message("cli.postgres_extra_missing"))
-        if problem.name not in {"jinja2", "rich", "typer"}:
+        if problem.name not in {"dotenv", "jinja2", "rich", "typer"}:
             raise
         sys.exit(message("cli.extra_missing"))

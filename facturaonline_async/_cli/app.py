@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
@@ -77,17 +78,35 @@ def _facturaonline(
     lang: Annotated[
         Literal["en", "es"] | None,
         typer.Option(
-            help="Language of what is printed, except help and JSON. Default: FACTURAONLINE_LANG, or else that of a "
-            "terminal's locale.",
+            help="Language of what is printed, except help and JSON. Default: FACTURAONLINE_LANG, then that of the "
+            "profile, then that of a terminal's locale.",
+            show_default=False,
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Profile in facturaonline.toml, in this folder and in the user's folder for settings. It may have "
+            "host, keys, database, language and limits. Options and the environment come before it, and this folder's "
+            "file before the user's. Default: FACTURAONLINE_PROFILE, or else the profile default, if there is one.",
+            show_default=False,
+        ),
+    ] = None,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Read environment variables from this file first, in the syntax of dotenv. Those that are set stay.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Accept the options before the command."""
     del version  # its callback has exited
-    from facturaonline_async._cli.language import choose_language  # noqa: PLC0415  # --version needs no texts
+    from facturaonline_async._cli.begin import begin  # noqa: PLC0415  # --version needs no texts
 
-    choose_language(lang, sys.argv)
+    begin(lang=lang, profile=profile, env_file=env_file, arguments=sys.argv)
 
 
 def _placeholder() -> None:

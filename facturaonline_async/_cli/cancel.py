@@ -10,6 +10,7 @@ import typer
 from facturaonline_async._cli import interruption
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 
@@ -30,7 +31,8 @@ def command(
     """
     from facturaonline_async.procrastinate import cancel  # noqa: PLC0415  # an extra
 
-    interruption.run(cancel(run, database=database), interrupted=message("cli.interrupted"))
+    url = current_settings().find_database(database)
+    interruption.run(cancel(run, database=url), interrupted=message("cli.interrupted"))
     sys.stdout.write(f"{printable(message('cli.cancelled', run=run))}\n")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +15,7 @@ from attrs import define
 
 from facturaonline_async._cli import interruption
 from facturaonline_async._cli.database import open_shared
+from facturaonline_async._cli.settings import Account, current_settings
 from facturaonline_async._cli.terminals import is_terminal, read_line
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
@@ -36,7 +36,6 @@ __all__ = [
     "Sure",
     "Uid",
     "Yes",
-    "check_environment",
     "check_uid",
     "confirm",
     "confirm_in_loop",
@@ -60,7 +59,8 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Prefix of the API, as https://sandbox.facturaonline.com.mx/api; else FACTURAONLINE_BASE_URL.",
+        help="Prefix of the API, as https://sandbox.facturaonline.com.mx/api; else FACTURAONLINE_BASE_URL, "
+        "else that of the profile.",
     ),
 ]
 
@@ -82,10 +82,10 @@ def run(
 
     Args:
         work: called with the client.
-        base_url: prefix of the API; None: from the environment.
+        base_url: value of --base-url.
         database: value of --database.
-        empresa: RFC or uid of the company whose keys the client uses; None: those of the environment.
-        credentials: keys of the client; None: from the environment.
+        empresa: RFC or uid of the company whose keys the client uses; None: the main keys.
+        credentials: keys of the client; None: the main keys.
         maybe: what to say after Ctrl-C while the work may have changed something; None: the work changes nothing.
         unchanged: what to say after Ctrl-C while nothing was changed; None: that nothing was changed.
 
@@ -93,11 +93,11 @@ def run(
         Exit: Ctrl-C was pressed. The standard error says what may have been changed.
 
     """
-    check_environment(base_url)
+    account = current_settings().find_account(base_url)
     call = _Call(maybe, unchanged or message("cli.nothing_changed"))
     with show_warnings():
         try:
-            return interruption.run(call.run(work, base_url, database, empresa, credentials))
+            return interruption.run(call.run(work, account, database, empresa, credentials))
         except typer.Exit:
             sys.stderr.write(f"{message('cli.interrupted').then(call.outcome)}\n")
             raise
@@ -113,7 +113,7 @@ class _Call:
     async def run(
         self,
         work: Callable[[FacturaOnline], Awaitable[T]],
-        base_url: str | None,
+        account: Account,
         database: Secret | None,
         empresa: str | None,
         credentials: Credentials | None,
@@ -121,7 +121,8 @@ class _Call:
         """Connect, run the work, and note whether the change is done."""
         from facturaonline_async.client import connect  # noqa: PLC0415  # help and completion need no aiohttp
 
-        async with open_shared(database) as shared, connect(credentials, base_url=base_url, shared=shared) as main:
+        keys, url = credentials or account.credentials, account.base_url
+        async with open_shared(database) as shared, connect(keys, base_url=url, shared=shared) as main:
             client = main if empresa is None else await _client_of(main, empresa)
             try:
                 return await self._work(work, client)
@@ -143,26 +144,6 @@ async def _client_of(client: FacturaOnline, empresa: str) -> FacturaOnline:
     found = await find_empresa(client, empresa)
     own_credentials(found)
     return client.for_empresa(found)
-
-
-def check_environment(base_url: str | None, *, or_emulator: bool = False) -> None:
-    """Refuse an environment without a base URL or keys.
-
-    Args:
-        base_url: value of the option, or None.
-        or_emulator: name the option --emulator in the message.
-
-    Raises:
-        InvalidInputError: the base URL or a key is missing.
-
-    """
-    if not base_url and not os.environ.get("FACTURAONLINE_BASE_URL"):
-        text = message("cli.base_url_missing_or_emulator" if or_emulator else "cli.base_url_missing")
-        raise InvalidInputError(text, field="base_url")
-    for name in ("api_key", "secret_key"):
-        if not os.environ.get(variable := f"FACTURAONLINE_{name.upper()}"):
-            text = message("cli.key_missing_or_emulator" if or_emulator else "cli.key_missing", variable=variable)
-            raise InvalidInputError(text, field=name)
 
 
 def is_rfc(name: str) -> bool:

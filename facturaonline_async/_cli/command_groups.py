@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from facturaonline_async._cli.app import CommandGroup, PlainFlags
+from facturaonline_async._cli.settings import current_settings
 
 __all__ = ["command_group", "single_command"]
 
@@ -38,6 +39,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run_command(*arguments: Any, **options: Any) -> None:
         """Call the command; end it with exit code 130 after Ctrl-C."""
+        current_settings()  # a faulty file is reported before the command does anything
         try:
             command(*arguments, **options)
         except (KeyboardInterrupt, typer.Abort):

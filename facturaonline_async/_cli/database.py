@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async.postgres._environment import VARIABLE
@@ -39,20 +40,24 @@ DatabaseUrl = Annotated[
         metavar="URL",
         help=(
             "PostgreSQL that processes share: postgresql://user:password@host:port/database, or env:NAME for the URL "
-            "in a variable, such as env:DATABASE_URL; else FACTURAONLINE_DATABASE_URL. Other users of this machine can "
-            "see a password in an option."
+            "in a variable, such as env:DATABASE_URL; else FACTURAONLINE_DATABASE_URL, else that of the profile. Other "
+            "users of this machine can see a password in an option."
         ),
         show_default=False,
     ),
 ]
 
 
-def is_shared(database: Secret | None) -> bool:
+def is_shared(url: Secret | None) -> bool:
     """Return whether a command shares quota and creates with other processes.
 
     The variables ``PG*`` alone do not make it so: they may belong to another program.
+
+    Args:
+        url: URL of the option or of the profile, or None.
+
     """
-    return database is not None or bool(os.environ.get(VARIABLE))
+    return url is not None or bool(os.environ.get(VARIABLE))
 
 
 @asynccontextmanager
@@ -68,10 +73,11 @@ async def open_shared(database: Secret | None, *, is_needed: bool = False) -> As
         NotSentError: the database does not answer.
 
     """
-    if not is_needed and not is_shared(database):
+    url = current_settings().find_database(database)
+    if not is_needed and not is_shared(url):
         yield None
         return
     from facturaonline_async.postgres import Postgres  # noqa: PLC0415  # most commands use no database
 
-    async with Postgres(database) as pg:
+    async with Postgres(url) as pg:
         yield pg

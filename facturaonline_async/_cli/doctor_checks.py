@@ -19,6 +19,7 @@ from facturaonline_async._base_url import PRODUCTION, SANDBOX, environment_of, n
 from facturaonline_async._cli.database import is_shared
 from facturaonline_async._cli.preview_output import environment_name
 from facturaonline_async._cli.raw_connection import Head, NotHttpError, RawConnection
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._core.retry import read_date
 from facturaonline_async._messages import Message, message
@@ -88,8 +89,8 @@ class Doctor:
     """The checks, in their order, each with what the later ones need.
 
     Attributes:
-        base_url: value of --base-url; None: that of the environment.
-        database: value of --database; None: that of the environment.
+        base_url: value of --base-url.
+        database: value of --database.
         seconds: maximum time of each check.
 
     """
@@ -162,12 +163,13 @@ class Doctor:
         return text, {"package": package, "python": python, "aiohttp": aiohttp, "system": system}
 
     async def _api(self) -> _Found:
-        given = self.base_url or os.environ.get("FACTURAONLINE_BASE_URL")
+        given = current_settings().find_base_url(self.base_url)
         remedy = message("doctor.set_base_url", sandbox=SANDBOX, production=PRODUCTION)
         if not given:
             raise _Fault(message("doctor.no_base_url"), remedy)
         try:
             self._url = normalize(given) or ""
+            current_settings().check_host(self.base_url)
         except InvalidInputError as error:
             text: Message = error.args[0]
             raise _Fault(message(text.code, **text.parameters), remedy) from None
@@ -176,6 +178,12 @@ class Doctor:
         return message("doctor.api", environment=environment_name(self._url), host=self._url), facts
 
     async def _keys(self) -> _Found:
+        try:
+            self._credentials = current_settings().read_profile_keys()
+        except InvalidInputError as error:
+            raise _Fault(_text(error)) from None
+        if self._credentials is not None:
+            return message("doctor.keys_of_profile"), {}
         try:
             self._credentials = environment_credentials()
         except InvalidInputError as error:
@@ -271,13 +279,17 @@ class Doctor:
     # The account
 
     async def _open_database(self) -> _Found:
-        if not is_shared(self.database):
+        try:
+            url = current_settings().find_database(self.database)
+        except InvalidInputError as error:
+            raise _Fault(_text(error)) from None
+        if not is_shared(url):
             return message("doctor.no_database"), {"version": None}
         try:
             from facturaonline_async.postgres import Postgres, _schema  # noqa: PLC0415  # the driver is an extra
             from facturaonline_async.postgres._postgres import database_of  # noqa: PLC0415
 
-            pg = await self._stack.enter_async_context(Postgres(self.database, timeout=self.seconds))
+            pg = await self._stack.enter_async_context(Postgres(url, timeout=self.seconds))
             found = await _schema.read_installed(database_of(pg))
         except ModuleNotFoundError:
             raise _Fault(message("postgres.extra_missing")) from None

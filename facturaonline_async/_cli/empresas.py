@@ -16,6 +16,7 @@ from facturaonline_async._cli.client_command import AsJson, BaseUrl, RfcOrUid, Y
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.output_path_checks import unwritable
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import open_private
@@ -172,7 +173,7 @@ def _make_create(send: Callable[[FacturaOnline, NuevaEmpresa], Awaitable[Empresa
         database: DatabaseUrl = None,
         as_json: AsJson = False,
     ) -> None:
-        client_command.check_environment(base_url)
+        current_settings().find_account(base_url)  # before a password is asked for
         with client_command.show_warnings():
             enclosures = options.read_enclosures(
                 cer=cer,
@@ -299,7 +300,7 @@ def update(
       facturaonline empresas update EKU9003173C9 --email a@example.com --calle ""
       facturaonline empresas update 607a062eae2bb --cer csd.cer --key csd.key
     """
-    client_command.check_environment(base_url)
+    current_settings().find_account(base_url)  # before a password is asked for
     with client_command.show_warnings():
         enclosures = options.read_enclosures(
             cer=cer,

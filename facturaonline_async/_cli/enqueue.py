@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from facturaonline_async._cli import interruption
-from facturaonline_async._cli.client_command import BaseUrl, check_environment
+from facturaonline_async._cli.client_command import BaseUrl
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.plan_options import AnyTipo, PlanFile
 from facturaonline_async._cli.plans import read_plan
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 
@@ -33,7 +34,7 @@ def command(
 
     The run keeps the number of shards, the account, the host, and a hash of the plan's RFCs and series. The plan itself
     does not go into the database: each worker reads it with its own function. The keys of the account come from
-    FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, and are not stored.
+    FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, or from the profile, and are not stored.
 
     Enqueue the same run again to continue it: after "facturaonline cancel", or after you corrected failed rows of the
     plan. What is finished is not repeated. See "facturaonline status --run NAME --watch".
@@ -41,12 +42,20 @@ def command(
     Examples:
       facturaonline enqueue plan.csv --shards 12 --run alta-2026-11
     """
-    check_environment(base_url)
+    settings = current_settings()
+    account = settings.find_account(base_url)
     read = read_plan(plan, any_tipo=any_tipo, sheet=None, as_json=False)
     from facturaonline_async.procrastinate import enqueue  # noqa: PLC0415  # an extra
 
     interruption.run(
-        enqueue(read, run=run, shards=shards, base_url=base_url, database=database),
+        enqueue(
+            read,
+            run=run,
+            shards=shards,
+            credentials=account.credentials,
+            base_url=account.base_url,
+            database=settings.find_database(database),
+        ),
         interrupted=message("cli.interrupted"),
     )
     empresas = message("cli.count_empresas", count=len(read))

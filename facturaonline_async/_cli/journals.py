@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable_path
@@ -47,7 +48,7 @@ def find_journal(journal: Path | None, run: str | None, database: Secret | None)
     Args:
         journal: the journal as the user named it, or None.
         run: name of a run in a database, or None.
-        database: URL of the database, or None.
+        database: value of --database.
 
     Raises:
         InvalidInputError: not exactly one journal is named, or a database for a file.
@@ -65,7 +66,7 @@ def find_journal(journal: Path | None, run: str | None, database: Secret | None)
     assert run is not None  # noqa: S101  # one of both is given
     from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
 
-    return RunReader(database, run)
+    return RunReader(current_settings().find_database(database), run)
 
 
 def read_companies(journal: Path | JournalReader) -> tuple[str, list[tuple[str, str]]]:

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from facturaonline_async._cli import interruption
-from facturaonline_async._cli.client_command import BaseUrl, check_environment, show_warnings
+from facturaonline_async._cli.client_command import BaseUrl, show_warnings
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.journals import read_companies
 from facturaonline_async._cli.keys_out import KeysFile
+from facturaonline_async._cli.settings import Account, current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
@@ -39,20 +40,21 @@ def command(
     """Write the API keys of the companies that a run created to a file.
 
     The keys are in no database: they are read from the API again, one call for each company that the file lacks. The
-    keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY.
+    keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, or from the profile.
 
     The exit code is 1 if the keys of a company could not be read; run the command again for these.
 
     Examples:
       facturaonline keys --run alta-2026-11 --out keys.csv
     """
-    check_environment(base_url)
+    settings = current_settings()
+    account, url = settings.find_account(base_url), settings.find_database(database)
     from facturaonline_async.postgres._runs import RunReader  # noqa: PLC0415  # the driver is an extra
 
-    host, created = read_companies(RunReader(database, run))
+    host, created = read_companies(RunReader(url, run))
     with KeysFile.open(out, option="--out") as keys, show_warnings():
         left = [(rfc, uid) for rfc, uid in created if rfc not in keys.rfcs]
-        work = _read(keys, left, url=database, base_url=base_url, host=host, run=run)
+        work = _read(keys, left, url=url, account=account, host=host, run=run)
         problems = interruption.run(work, interrupted=message("cli.interrupted"))
         count = sum(rfc in keys.rfcs for rfc, _ in created)
     for problem in problems:
@@ -69,7 +71,7 @@ async def _read(
     companies: list[tuple[str, str]],
     *,
     url: Secret | None,
-    base_url: str | None,
+    account: Account,
     host: str,
     run: str,
 ) -> list[str]:
@@ -80,7 +82,8 @@ async def _read(
     from facturaonline_async.postgres import Postgres  # noqa: PLC0415
 
     problems: list[str] = []
-    async with Postgres(url) as pg, connect(base_url=base_url, shared=pg) as client:
+    keys_of_account, base_url = account.credentials, account.base_url
+    async with Postgres(url) as pg, connect(keys_of_account, base_url=base_url, shared=pg) as client:
         used = client.session.config.base_url or ""
         if used != host:
             raise InvalidInputError(message("cli.keys_of_another_host", run=run, host=host, used=used), field="run")

@@ -1,4 +1,4 @@
-"""The language of the command: ``--lang``, or else that of the terminal's locale."""
+"""The language of the command: option, variable, profile, or locale."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 """Variables of the locale; the first that is set counts."""
 
 
-def choose_language(wanted: Language | None, arguments: Sequence[str]) -> None:
+def choose_language(wanted: Language | None, arguments: Sequence[str], of_profile: Language | None = None) -> None:
     """Choose the language of all that the command prints.
 
     JSON is for programs, and is always English.
 
     Args:
-        wanted: value of ``--lang``. None: that of ``FACTURAONLINE_LANG``; if it is not set, Spanish if the output goes
-            to a terminal with a Spanish locale, or else English.
+        wanted: value of ``--lang``. None: that of ``FACTURAONLINE_LANG``; if it is not set, that of the profile; if it
+            has none, Spanish if the output goes to a terminal with a Spanish locale, or else English.
         arguments: arguments of the command.
+        of_profile: language of the profile, or None.
 
     Raises:
         typer.BadParameter: the variable names no language.
@@ -39,6 +40,7 @@ def choose_language(wanted: Language | None, arguments: Sequence[str]) -> None:
         if named not in ("en", "es"):
             raise typer.BadParameter(message("cli.language_unknown", variable=_VARIABLE, value=printable(named)))
         wanted = "es" if named == "es" else "en"
+    wanted = wanted or of_profile
     if wanted is None:
         wanted = "es" if is_terminal(sys.stdout) and _is_spanish(os.environ) else "en"
     use_language(wanted)

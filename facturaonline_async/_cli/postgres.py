@@ -13,6 +13,7 @@ from facturaonline_async._cli import client_command, interruption, output
 from facturaonline_async._cli.client_command import AsJson
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import Message, message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
@@ -131,7 +132,7 @@ def _run(url: Secret | None, work: Callable[[Database], Awaitable[T]]) -> tuple[
     from facturaonline_async.postgres._postgres import open_database  # noqa: PLC0415  # help needs no driver
 
     async def main() -> tuple[T, str]:
-        async with open_database(url, connections=1, timeout=_SECONDS) as database:
+        async with open_database(current_settings().find_database(url), connections=1, timeout=_SECONDS) as database:
             result = await work(database)
             return result, database.address
 

@@ -9,12 +9,13 @@ import typer
 from rich.console import Console
 
 from facturaonline_async._cli import interruption, output, progress
-from facturaonline_async._cli.client_command import BaseUrl, check_environment
+from facturaonline_async._cli.client_command import BaseUrl
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.plan_options import AnyTipo, PlanFile, SheetName
 from facturaonline_async._cli.plans import ExistingCompanies, problem_values, read_plan
 from facturaonline_async._cli.preview_output import print_preview, redacted
 from facturaonline_async._cli.run_target import RunTarget
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async.config import Config
 from facturaonline_async.provision import Existing, Plan
@@ -76,7 +77,7 @@ def command(
     )
     read = read_plan(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
     if not use_emulator:
-        check_environment(base_url, or_emulator=True)
+        target.account = current_settings().find_account(base_url, or_emulator=True)
     interrupted = message("cli.interrupted").then(message("cli.nothing_changed"))
     found = interruption.run(_preview(target, read, existing, None if as_json else rows), interrupted=interrupted)
     if as_json:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
 from rich.console import Console
 
 from facturaonline_async._cli import interruption, output, progress
-from facturaonline_async._cli.client_command import BaseUrl, check_environment
+from facturaonline_async._cli.client_command import BaseUrl
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.confirmation import Confirmation, StalePreviewError, refuse_stale, warn_of_series
 from facturaonline_async._cli.database import DatabaseUrl
@@ -29,7 +27,9 @@ from facturaonline_async._cli.keys_out import KeysFile
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._cli.plan_options import AnyTipo, PlanFile, SheetName
 from facturaonline_async._cli.plans import ExistingCompanies, parse_plan, problem_values
+from facturaonline_async._cli.profiles import MAX_CONCURRENCY, parse_rate
 from facturaonline_async._cli.run_target import RunTarget
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.config import Config, Rate
@@ -53,12 +53,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RunJob", "app", "check", "command"]
 
+_CONCURRENCY: Final = 128
+
 
 def _rate(text: str) -> Rate:
-    match = re.fullmatch(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", text)
-    if match is None or not int(match[1]) or not float(match[2]):
+    rate = parse_rate(text)
+    if rate is None:
         raise typer.BadParameter(message("cli.rate_malformed"))
-    return Rate(int(match[1]), float(match[2]))
+    return rate
 
 
 def command(
@@ -74,8 +76,13 @@ def command(
         ),
     ] = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=1024, help="Maximum number of companies, and of calls, at the same time.")
-    ] = 128,
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_CONCURRENCY,
+            help=f"Maximum number of companies, and of calls, at the same time. Default: {_CONCURRENCY}.",
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -144,9 +151,10 @@ def command(
 ) -> None:
     """Create the companies and series of PLAN; adopt those that exist.
 
-    The keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY. They create the companies; the
-    keys of each company create its series. Existing companies and series are not changed. After a create without an
-    answer the run looks for the new row, and creates it again only if there is none after the settle time.
+    The keys of the account come from FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY, or from the profile. They
+    create the companies; the keys of each company create its series. Existing companies and series are not changed.
+    After a create without an answer the run looks for the new row, and creates it again only if there is none after the
+    settle time.
 
     At the end, the run waits for the settle time (150 s after the last create) and lists the created rows once more, to
     find duplicates. --no-audit skips that.
@@ -173,18 +181,20 @@ def command(
     certificates. If all cells are well formed, a refused certificate fails only its row; --dry-run checks the
     certificates of all rows. The exit code is 0 only if every company and every serie of the plan exists.
     """
+    settings = current_settings()
+    concurrency = concurrency or settings.concurrency or _CONCURRENCY
     config = Config(
         base_url=base_url, concurrency=concurrency, concurrency_per_key=concurrency, check_sello=not no_check
     )
     target = RunTarget.of(
-        _limited(config, rate, timeout),
+        _limited(config, rate or settings.rate, timeout or settings.timeout),
         journal=journal,
         database=database,
         use_emulator=use_emulator,
         as_json=as_json,
     )
     file = target.journal
-    url = None if use_emulator else base_url or os.environ.get("FACTURAONLINE_BASE_URL")
+    url = None if use_emulator else settings.find_base_url(base_url)
     if file is not None and same_file(file, [plan]):
         raise InvalidInputError(message("cli.journal_is_the_plan", path=printable_path(file)), field="journal")
     written = [*(journal_files(file) if file is not None else ()), *([keys_out] if keys_out is not None else ())]
@@ -203,7 +213,7 @@ def command(
     if keys_out is not None:
         _refuse_as_keys_out(keys_out, plan, read, file)
     if not use_emulator:
-        check_environment(base_url, or_emulator=True)
+        target.account = settings.find_account(base_url, or_emulator=True)
     job = RunJob(
         plan=read,
         target=target,

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
 from facturaonline_async.postgres._environment import is_database_named
@@ -143,6 +144,6 @@ def _provision_command(status: Status) -> str:
     words = ["facturaonline provision PLAN --journal", shlex.quote(printable(status.name))]
     if status.path is not None and side_file(status.path.resolve(), ".emulator").exists():
         words.append("--emulator")
-    if status.path is None and not is_database_named():
+    if status.path is None and not is_database_named() and not current_settings().has_database:
         words += ["--database", "URL"]
     return " ".join(words)

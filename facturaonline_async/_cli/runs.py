@@ -16,6 +16,7 @@ from facturaonline_async._cli.client_command import AsJson, Yes
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.run_texts import format_moment, format_timestamp
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
@@ -90,7 +91,7 @@ def _run(url: Secret | None, work: Callable[[Postgres], Awaitable[T]]) -> T:
     from facturaonline_async.postgres import Postgres  # noqa: PLC0415  # help needs no driver
 
     async def main() -> T:
-        async with Postgres(url, connections=1) as pg:
+        async with Postgres(current_settings().find_database(url), connections=1) as pg:
             return await work(pg)
 
     return interruption.run(main(), interrupted=message("cli.interrupted"))

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from facturaonline_async._cli.client_command import BaseUrl, Sure, check_environment
+from facturaonline_async._cli.client_command import BaseUrl, Sure
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.plan_options import AnyTipo, SheetName
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
@@ -86,7 +87,7 @@ def command(
     read = series_rows(read_plan(plan, any_tipo=any_tipo, sheet=sheet, as_json=False))
     if not len(read):
         raise InvalidInputError(message("cli.bulk_no_series"), field="PLAN")
-    check_environment(base_url)
+    target.account = current_settings().find_account(base_url)
     job = RunJob(
         plan=read,
         target=target,

@@ -8,7 +8,6 @@ says.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import client_command, interruption, output, progress
 from facturaonline_async._cli.plans import read_plan
 from facturaonline_async._cli.preview_output import environment_name, print_host
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._core.redaction import redact
@@ -174,7 +174,7 @@ class _Job:
             Exit: not all that was asked for is done.
 
         """
-        client_command.check_environment(self.base_url)
+        current_settings().find_account(self.base_url)  # before a question
         self._check_terminal()
         found = client_command.run(
             lambda client: self._find(client, plan, choose),
@@ -236,7 +236,7 @@ class _Job:
     @property
     def _host(self) -> str:
         """Base URL of the API."""
-        return Config(base_url=self.base_url or os.environ.get("FACTURAONLINE_BASE_URL")).base_url or ""
+        return Config(base_url=current_settings().find_base_url(self.base_url)).base_url or ""
 
     def _check_terminal(self) -> None:
         """Refuse a script without --yes that deletes, or changes production."""

@@ -53,7 +53,7 @@ class Ran:
 
 def environment(emulator: Emulator | None = None) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACTURAONLINE_")}
-    inherited |= {"COLUMNS": "160", "TERM": "dumb"}
+    inherited |= {"COLUMNS": "160", "TERM": "dumb", "XDG_CONFIG_HOME": os.devnull}  # nobody's own profiles
     if emulator is None:
         return inherited
     return inherited | {

@@ -155,6 +155,7 @@ class Reader:
             "FACTURAONLINE_LANG": "es" if self.page.endswith(".es.md") else "en",
             "COLUMNS": "100",
             "TERM": "dumb",
+            "XDG_CONFIG_HOME": str(self.folder / ".config"),
             "PATH": f"{self._commands()}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder),
             "PYTHONWARNINGS": "ignore",

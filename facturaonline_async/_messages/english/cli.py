@@ -52,6 +52,61 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.label_why": "Why",
     # Options and the environment.
     "cli.language_unknown": "{variable} must be en or es, and was {value}",
+    # Profiles, and files of variables.
+    "cli.profile_fault": "{place}: {reason}",
+    "cli.profile_file_unreadable": "{file} cannot be read: {reason}. Correct its permissions, or move it away.",
+    "cli.profile_file_malformed": "{file} is not TOML: {reason}. Write [profiles.default], and below it name = value.",
+    "cli.profile_unknown_key": "there is no such setting. The settings here are {known}.",
+    "cli.profile_unknown_key_like": "there is no such setting; did you mean {meant}?",
+    "cli.profile_value": "give {expected}; it was {value}.",
+    "cli.profile_two_hosts": "environment and base_url exclude each other: leave out one of them.",
+    "cli.profile_one_key": "api_key and secret_key belong together: give both, or none.",
+    "cli.profile_unknown": "there is no profile {name} in {file} and {own}. The profiles are {known}.",
+    "cli.profile_unknown_without_any": (
+        "there is no profile {name}: neither {file} nor {own} has a profile. Write [profiles.{name}] into one of them."
+    ),
+    "cli.profile_foreign_host": (
+        "{file} names the host {host}. It is not the provider's, and a project's file must not send your keys there. "
+        "If you trust it, give --base-url {host}, or write it into {own}."
+    ),
+    "cli.expected_table": "a table, such as [profiles.default]",
+    "cli.expected_environment": "sandbox or production",
+    "cli.expected_base_url": "a URL, such as https://sandbox.facturaonline.com.mx/api",
+    "cli.expected_language": "en or es",
+    "cli.expected_rate": "a text of calls and seconds, such as 20/1",
+    "cli.expected_concurrency": "a whole number from 1 to {most}",
+    "cli.expected_seconds": "a number of seconds above 0",
+    "cli.expected_key_reference": (
+        "give env:VARIABLE, file:PATH or keyring:SERVICE/USER, which say where the key is. The file itself holds no "
+        "key, so its value is not shown."
+    ),
+    "cli.expected_database": (
+        "give env:VARIABLE, file:PATH, keyring:SERVICE/USER, or a URL such as postgresql://user@host/database. The "
+        "value is not shown."
+    ),
+    "cli.expected_database_of_project": (
+        "give env:VARIABLE: a project's file must not send your password to a database that it names. The value is not "
+        "shown."
+    ),
+    "cli.database_in_public_file": (
+        "the URL has a password, and other users of this machine can read the file: chmod 600 {path}, or give "
+        "env:VARIABLE."
+    ),
+    "cli.key_variable_missing": "the variable {variable} is not set or is empty: set it to the value.",
+    "cli.key_file_unreadable": "{path} cannot be read: {reason}. It must be a file with one line.",
+    "cli.key_file_not_private": "other users of this machine can read {path}: chmod 600 {path}",
+    "cli.key_malformed": (
+        "{source} must hold one line of visible ASCII characters without blanks. What it holds is not shown."
+    ),
+    "cli.keyring_extra_missing": "the keyring needs an extra: pip install 'facturaonline-async[cli,keyring]'",
+    "cli.keyring_failed": "the keyring cannot be read ({error}). The command keyring diagnose says more.",
+    "cli.keyring_entry_missing": "the keyring has no such entry. Make it with keyring set {service} {user}",
+    "cli.env_file_unreadable": "--env-file: {path} cannot be read: {reason}. It must be a text file in UTF-8.",
+    "cli.env_file_malformed": (
+        "--env-file: line {line} of {path} sets no variable. Write NAME=value, and quote a value over several lines. "
+        "The line is not shown."
+    ),
+    "cli.env_file_not_private": "other users of this machine can read {path}: chmod 600 {path}",
     "cli.rate_malformed": "give CALLS/SECONDS, such as 20/1",
     "cli.emulator_and_base_url": "--emulator and --base-url exclude each other",
     "cli.emulator_and_database": (
@@ -66,9 +121,9 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.nothing_to_change": "there is nothing to change: give at least one option, such as --email",
     "cli.options_of_a_plan": "a plan has its own RFCs, kinds and passwords: leave out the options for them",
     "cli.nothing_to_check": "give the certificate and its key, or a folder, or a plan (.csv)",
-    "cli.base_url_missing": "FACTURAONLINE_BASE_URL is not set: set it, or give --base-url.",
+    "cli.base_url_missing": "FACTURAONLINE_BASE_URL is not set: set it, give --base-url, or name a --profile.",
     "cli.base_url_missing_or_emulator": (
-        "FACTURAONLINE_BASE_URL is not set: set it, or give --base-url (or --emulator, to try)."
+        "FACTURAONLINE_BASE_URL is not set: set it, give --base-url, or name a --profile (or --emulator, to try)."
     ),
     "cli.key_missing": "{variable} is not set: set it to the account's key.",
     "cli.key_missing_or_emulator": "{variable} is not set: set it to the account's key (or --emulator, to try).",

@@ -37,6 +37,7 @@ TEXTS: Final[Mapping[str, str]] = {
         "Set FACTURAONLINE_BASE_URL, or give --base-url. The sandbox is {sandbox} and production is {production}."
     ),
     "doctor.keys": "FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY are set",
+    "doctor.keys_of_profile": "the profile has both",
     "doctor.no_key": "{variable} is not set",
     "doctor.malformed_key": "{variable} has a blank, a line break or another character that no key has",
     "doctor.set_keys": "Copy both keys from the account's panel, and set them in the environment of the command.",

@@ -1,0 +1,60 @@
+"""Variables of the environment from a file: the option ``--env-file``."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from facturaonline_async._messages import message
+from facturaonline_async._private_files import is_private
+from facturaonline_async._text import printable_path
+from facturaonline_async.errors import InvalidInputError
+
+__all__ = ["load_env_file"]
+
+
+def load_env_file(path: Path) -> None:
+    """Set the variables of a file that the environment does not have yet.
+
+    No value is expanded: ``$`` is a character as any other, because passwords hold it. No value is shown.
+
+    Args:
+        path: file in the syntax of dotenv, in UTF-8. Others may read it: that is warned of.
+
+    Raises:
+        InvalidInputError: it cannot be read, or has a line that sets no variable.
+
+    """
+    shown = printable_path(path)
+    try:
+        with path.open("rb") as file:
+            status, content = os.fstat(file.fileno()), file.read()
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:  # the text of the latter shows a part of the file
+        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        fault = message("cli.env_file_unreadable", path=shown, reason=reason)
+        raise InvalidInputError(fault, field="env-file") from None
+    values: dict[str, str] = {}
+    for each in parse_stream(io.StringIO(text)):
+        if each.error or (each.key is not None and (each.value is None or "\0" in f"{each.key}{each.value}")):
+            line = each.original.line + _blank_lines(each.original.string)
+            raise InvalidInputError(message("cli.env_file_malformed", path=shown, line=line), field="env-file")
+        if each.key is not None and each.value is not None:
+            values[each.key] = each.value
+    if not is_private(status):
+        sys.stderr.write(f"{message('cli.warning', text=message('cli.env_file_not_private', path=shown))}\n")
+    for name, value in values.items():
+        if not os.environ.get(name):  # an empty variable counts as one that is not set, as everywhere in the command
+            os.environ[name] = value
+
+
+def _blank_lines(text: str) -> int:
+    """Return the number of blank lines before a statement.
+
+    The parser counts them as part of the statement.
+    """
+    return text[: len(text) - len(text.lstrip())].count("\n")

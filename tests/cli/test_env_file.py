@@ -1,0 +1,86 @@
+"""``--env-file``: variables of the environment from a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from facturaonline_async.testing import Emulator, make_sello
+from tests.cli.test_app import run
+from tests.plans import ROW, written
+
+SECRET = "p$word-not-to-be-shown"
+
+
+def env_file(folder: Path, *lines: str) -> Path:
+    path = folder / ".env"
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def variables(emulator: Emulator) -> tuple[str, ...]:
+    keys = emulator.credentials
+    return (
+        "# the emulator",
+        f"export FACTURAONLINE_BASE_URL={emulator.base_url}",
+        f"FACTURAONLINE_API_KEY='{keys.api_key.reveal()}'",
+        f'FACTURAONLINE_SECRET_KEY = "{keys.secret_key.reveal()}"  # a comment',
+        "",
+    )
+
+
+async def test_variables_of_the_file_count_as_those_of_the_environment(tmp_path: Path, emulator: Emulator) -> None:
+    path = env_file(tmp_path, *variables(emulator), "FACTURAONLINE_LANG=es")
+    ran = await run("--env-file", path, "series", "list")
+
+    assert (ran.code, ran.out, ran.err) == (0, "No hay series.\n", "")
+
+
+async def test_variables_that_are_set_stay_and_empty_ones_count_as_not_set(tmp_path: Path, emulator: Emulator) -> None:
+    path = env_file(tmp_path, *variables(emulator), "FACTURAONLINE_LANG=es")
+    ran = await run("--env-file", path, "series", "list", env={"FACTURAONLINE_LANG": "en", "FACTURAONLINE_API_KEY": ""})
+
+    assert (ran.code, ran.out) == (0, "No series.\n")
+
+
+async def test_passwords_of_a_plan_come_from_the_file_as_they_are_written(tmp_path: Path) -> None:
+    sello = make_sello(ROW["rfc"], password=SECRET)
+    (tmp_path / "a.cer").write_bytes(sello.cer)
+    (tmp_path / "a.key").write_bytes(sello.key)
+    plan = written(tmp_path, [ROW | {"cer": "a.cer", "key": "a.key", "password": "", "password_env": "CSD"}])
+    path = env_file(tmp_path, f"CSD={SECRET}")
+    ran = await run("--env-file", path, "provision", plan, "--dry-run")
+
+    assert (ran.code, SECRET in ran.out + ran.err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "number"), [(SECRET, 2), (f"A B={SECRET}", 2), (f'A="{SECRET}', 2), (f"\n\n A B={SECRET}", 4)]
+)
+async def test_a_line_that_sets_no_variable_is_named_by_its_number(tmp_path: Path, line: str, number: int) -> None:
+    path = env_file(tmp_path, "A=1", line)
+    ran = await run("--env-file", path, "series", "list")
+
+    assert (ran.code, f"line {number} of {path}" in ran.err, SECRET in ran.err) == (2, True, False)
+
+
+@pytest.mark.parametrize("content", [None, b"A=\xff"])
+async def test_a_file_that_cannot_be_read_ends_the_command(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / ".env"
+    if content is not None:
+        path.write_bytes(content)
+    ran = await run("--env-file", path, "series", "list")
+
+    assert (ran.code, len(ran.err.splitlines()), f"{path} cannot be read" in ran.err) == (2, 1, True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no modes")
+async def test_a_file_that_others_can_read_is_warned_of(tmp_path: Path, emulator: Emulator) -> None:
+    path = env_file(tmp_path, *variables(emulator))
+    path.chmod(0o644)
+    ran = await run("--env-file", path, "series", "list")
+
+    assert (ran.code, ran.err) == (0, f"warning: other users of this machine can read {path}: chmod 600 {path}\n")
