@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, strategies as st
@@ -24,7 +26,7 @@ from facturaonline_async import (
     ValidationError,
 )
 from facturaonline_async._core.endpoint import Endpoint, RetrySafety
-from facturaonline_async._core.retry import Action, Budget, Decision, decide, read_retry_after
+from facturaonline_async._core.retry import Action, Budget, Decision, decide, read_date, read_retry_after
 
 SATURDAY = 1795219200.0  # Sat, 21 Nov 2026 00:00:00 GMT
 
@@ -91,6 +93,11 @@ def test_only_safe_calls_are_retried(
     ]
 
 
+@pytest.mark.parametrize(("status", "action"), [(300, Action.RAISE), (399, Action.RAISE), (400, Action.REPEAT)])
+def test_a_redirect_is_a_status_from_300_to_399(status: int, action: Action) -> None:
+    assert decided(OutcomeUnknownError("no verdict", status=status), RetrySafety.IDEMPOTENT).action is action
+
+
 def test_reads_have_four_attempts_and_writes_three() -> None:
     error = transient(ServerError("500"))
     assert [decided(error, RetrySafety.READ, attempt=each).action for each in range(4)] == [Action.REPEAT] * 3 + [
@@ -135,6 +142,12 @@ def test_retry_after_replaces_the_backoff(error: FacturaOnlineError) -> None:
     assert decided(transient(error), RetrySafety.READ, left=7.1).action is Action.REPEAT
 
 
+@pytest.mark.parametrize(("attempt", "left"), [(0, 7.0), (2, 90.0)], ids=["deadline", "attempts"])
+def test_a_throttled_call_that_is_not_retried_says_how_long_its_keys_are_held(attempt: int, left: float) -> None:
+    error = RateLimitError("busy", retry_after=7.0)
+    assert decided(error, RetrySafety.NEVER, attempt=attempt, left=left) == Decision(Action.RAISE, 7.0)
+
+
 @given(st.integers(0, 10**6))
 def test_the_pause_is_bounded_for_any_number_of_attempts(attempt: int) -> None:
     policy = RetryPolicy(read_attempts=10**7)
@@ -169,6 +182,16 @@ def test_a_budget_never_exceeds_its_capacity() -> None:
     assert (budget.charge(21), budget.charge(20), budget.charge(1)) == (False, True, False)
 
 
+def test_a_budget_is_touched_while_tokens_are_missing() -> None:
+    budget = Budget(20)
+    touched = [budget.is_touched]
+    for change in (lambda: budget.charge(21), lambda: budget.charge(5), lambda: budget.refund(4)):
+        change()
+        touched.append(budget.is_touched)
+    budget.refund(1)
+    assert [*touched, budget.is_touched] == [False, False, True, True, False]
+
+
 # ── Retry-After ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -178,13 +201,18 @@ def test_a_budget_never_exceeds_its_capacity() -> None:
         ("3", 3.0),
         ("0", 0.0),
         (" 7 ", 7.0),
+        ("\t7\t", 7.0),
         ("999999999999", 999999999999.0),
         ("Sat, 21 Nov 2026 00:00:30 GMT", 30.0),
         ("Saturday, 21-Nov-26 00:00:30 GMT", 30.0),
         ("Sat Nov 21 00:00:30 2026", 30.0),
+        ("Sat, 21 Nov 2026 01:00:30 +0100", 30.0),
+        ("SAT, 21 NOV 2026 00:00:30 GMT", 30.0),
+        ("sat, 21 nov 2026 00:00:30 gmt", 30.0),
         ("Fri, 20 Nov 2026 00:00:00 GMT", 0.0),
         *((junk, None) for junk in ("", "-1", "+1", "soon", "1.5", "1e3", "0x10", "\u0663", "\uff13", "3, 4", "inf")),
         *((junk, None) for junk in ("Sat, 99 Nov 2026 00:00:00 GMT", "Sat, 21 Nov 99999999 00:00:00 GMT", "nan")),
+        *((junk, None) for junk in ("X7X", "\u00a07", "Sat, 21 Nov 2026 00:00:\u0663\u0660 GMT")),
     ],
 )
 def test_retry_after_is_seconds_a_date_or_none(header: str, seconds: float | None) -> None:
@@ -201,3 +229,26 @@ def test_long_retry_after_headers_are_read_quickly() -> None:
     assert read_retry_after("9" * 300, SATURDAY) == float("9" * 300)
     assert read_retry_after("9" * 10**6, SATURDAY) is None
     assert not math.isinf(read_retry_after("9" * 300, SATURDAY) or 0)
+
+
+def test_dates_have_at_most_40_characters() -> None:
+    dates = [f"Sat,{' ' * spaces}21 Nov 2026 00:00:00 GMT" for spaces in (12, 13)]
+    assert ([len(date) for date in dates], [read_date(date) for date in dates]) == ([40, 41], [SATURDAY, None])
+
+
+@pytest.fixture
+def mexico_city(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the process have the local time of Mexico City."""
+    if sys.platform == "win32":
+        pytest.skip("the system has no tzset")
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/Mexico_City")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("mexico_city")
+@pytest.mark.parametrize("zone", ["", " -0000", " GMT"])
+def test_a_date_is_in_utc_whatever_the_local_time(zone: str) -> None:
+    assert (time.localtime(SATURDAY).tm_hour, read_date(f"Sat, 21 Nov 2026 00:00:30{zone}")) == (18, SATURDAY + 30)
