@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from contextlib import closing
 from pathlib import Path
 
@@ -240,6 +241,29 @@ def crash(session: nox.Session) -> None:
     """A hundred ``kill -9`` under random faults, and an oracle: about five minutes; ``nox -s crash -- --short``."""
     session.install("-e", ".[cli]", *group("test"))
     session.run("python", "-m", "tests.crash", *session.posargs)
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Mutants of limits, once and retry: scores and survivors; hours: ``nox -s mutation -- '*._core.retry.*'``."""
+    session.install("-e", ".[cli]", *group("mutation"))
+    shutil.rmtree("mutants", ignore_errors=True)  # verdicts of an earlier run stand, although the tests may be others
+    session.run("mutmut", "run", *session.posargs)
+    show_mutants(session, str(session.run("mutmut", "results", "--all", "true", silent=True)))
+
+
+def show_mutants(session: nox.Session, results: str) -> None:
+    """Show the score of each module, and the mutants that no test killed; `mutmut show NAME` shows the change."""
+    verdicts = [(name, verdict) for name, verdict in re.findall(r"(\S+): (.+)", results) if verdict != "not checked"]
+    modules = defaultdict[str, Counter[str]](Counter)
+    for name, verdict in verdicts:
+        modules[name.rpartition(".")[0]]["killed" if verdict == "timeout" else verdict] += 1
+    for name, verdict in verdicts:
+        if verdict not in {"killed", "timeout"}:
+            session.log(f"{verdict}: {name}")
+    for module, count in sorted(modules.items()):
+        total = count.total()
+        session.log(f"{module}: {count['killed']} of {total} killed ({count['killed'] / total:.1%})")
 
 
 @nox.session(python=PYTHONS)
