@@ -1,4 +1,4 @@
-"""The file of --faults-out: the rows of a plan to be corrected, with reasons."""
+"""A file of rows to be corrected, with reasons, of ``provision`` and ``report``."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._plan.faulty_rows import PlanTable, read_rows
 from facturaonline_async.provision._plan.models import PlanProblem
 
-__all__ = ["check_faults_out", "write_faults"]
+__all__ = ["FAULTS_OUT", "check_faults_out", "write_faults"]
 
-_OPTION: Final = "--faults-out"
+#: The option of a run.
+FAULTS_OUT: Final = "--faults-out"
 _SUFFIXES: Final = (".csv", ".xlsx")
 
 
-def check_faults_out(path: Path | None, plan: Path, others: Iterable[Path]) -> None:
+def check_faults_out(path: Path | None, plan: Path, others: Iterable[Path], *, option: str = FAULTS_OUT) -> None:
     """Refuse a file that cannot be written, before anything is sent.
 
     Args:
         path: the file; None: there is none.
         plan: the plan.
         others: files that the run writes.
+        option: the option that names the file.
 
     Raises:
         InvalidInputError: the name does not end in .csv or .xlsx, the file exists, is one of the others, cannot be
@@ -36,34 +38,40 @@ def check_faults_out(path: Path | None, plan: Path, others: Iterable[Path]) -> N
             without the extra excel.
 
     """
-    if path is not None and (fault := _fault(path, plan, others)) is not None:
-        raise InvalidInputError(fault, field=_OPTION.removeprefix("--"))
+    if path is not None and (fault := _fault(path, plan, others, option)) is not None:
+        raise InvalidInputError(fault, field=option.removeprefix("--"))
     if path is None:
         return
     if path.suffix.lower() == ".xlsx":
         import facturaonline_async._cli.workbooks  # noqa: F401, PLC0415  # raises without the extra excel
-    check_folder(path, option=_OPTION)
+    check_folder(path, option=option)
 
 
-def _fault(path: Path, plan: Path, others: Iterable[Path]) -> Message | None:
+def _fault(path: Path, plan: Path, others: Iterable[Path], option: str) -> Message | None:
     shown = printable_path(path)
     if path.suffix.lower() not in _SUFFIXES:
-        return message("cli.faults_out_suffix", path=shown)
+        return message("cli.faults_out_suffix", option=option, path=shown)
     if plan.suffix.lower() == ".toml":
-        return message("cli.faults_out_of_toml")
+        return message("cli.faults_out_of_toml", option=option)
     if path.exists() or path.is_symlink():
-        return message("cli.faults_out_exists", path=shown)
+        return message("cli.faults_out_exists", option=option, path=shown)
     if path.parent.resolve() != plan.parent.resolve():
-        return message("cli.faults_out_elsewhere", path=shown)
+        return message("cli.faults_out_elsewhere", option=option, path=shown)
     if plan.exists() and not plan.is_file():
-        return message("cli.faults_out_of_pipe")
+        return message("cli.faults_out_of_pipe", option=option)
     if same_file(path, others):
-        return message("cli.faults_out_in_use", path=shown)
+        return message("cli.faults_out_in_use", option=option, path=shown)
     return None
 
 
 def write_faults(
-    path: Path, plan: Path, problems: Iterable[PlanProblem], *, sheet: str | None, with_all: bool = False
+    path: Path,
+    plan: Path,
+    problems: Iterable[PlanProblem],
+    *,
+    sheet: str | None,
+    with_all: bool = False,
+    option: str = FAULTS_OUT,
 ) -> int:
     """Write the rows that have problems, with their reasons, into a new file.
 
@@ -76,6 +84,7 @@ def write_faults(
         problems: the problems.
         sheet: name of the sheet of a workbook.
         with_all: whether all other rows follow.
+        option: the option that names the file.
 
     Returns:
         The number of rows that have problems.
@@ -100,7 +109,7 @@ def write_faults(
     try:
         publish_private(path, content, replaces=False)
     except OSError as error:
-        raise unwritable(path, error, option=_OPTION) from None
+        raise unwritable(path, error, option=option) from None
     return count
 
 

@@ -204,7 +204,7 @@ def command(
         production = Config(base_url=url).is_production
         checked = check(parsed, as_json=as_json, dry_run=dry_run, check_sello=not no_check, production=production)
         problems = interruption.run(checked)
-        _write_faults(faults_out, plan, problems, sheet, with_all=True)
+        _write_faults(faults_out, plan, problems, sheet, is_run=False, has_journal=False)
         _refuse_faulty(parsed, problems, as_json=as_json)
         return
     read = Plan.of(parsed)
@@ -228,7 +228,8 @@ def command(
     )
     with _rare_collections():
         report = job.carry_out()
-    _write_faults(faults_out, plan, list(_failures(report)), sheet)
+    has_journal = bool(target.journal_name)
+    _write_faults(faults_out, plan, list(_failures(report)), sheet, is_run=True, has_journal=has_journal)
     if not report.is_complete:
         raise typer.Exit(1)
 
@@ -337,15 +338,24 @@ def _failures(report: RunReport) -> Iterator[PlanProblem]:
 
 
 def _write_faults(
-    path: Path | None, plan: Path, problems: list[PlanProblem], sheet: str | None, *, with_all: bool = False
+    path: Path | None, plan: Path, problems: list[PlanProblem], sheet: str | None, *, is_run: bool, has_journal: bool
 ) -> None:
-    """Write the rows with these problems into the file of --faults-out."""
+    """Write the file of --faults-out, and say what to do with it.
+
+    Before a run it gets all other rows, too, so that it takes the place of the plan.
+    """
     if path is None or not problems:
         return
-    if count := write_faults(path, plan, problems, sheet=sheet, with_all=with_all):
-        shown = printable_path(path)
-        written = message("cli.faults_written_with_all" if with_all else "cli.faults_written", path=shown, count=count)
-        sys.stderr.write(f"{written}\n")
+    if not (count := write_faults(path, plan, problems, sheet=sheet, with_all=not is_run)):
+        return
+    shown = printable_path(path)
+    if not is_run:
+        text = message("cli.faults_written_with_all", path=shown, count=count)
+    else:
+        text = message(
+            "cli.faults_written_of_journal" if has_journal else "cli.faults_written", path=shown, count=count
+        )
+    sys.stderr.write(f"{text}\n")
 
 
 @attrs.define

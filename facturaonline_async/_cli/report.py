@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as ScreenTable
 from rich.text import Text
 
 from facturaonline_async._cli import output, report_html, status
@@ -19,6 +19,8 @@ from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.journals import JournalName, RunName, find_journal
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
+from facturaonline_async._cli.plan_options import SheetName
+from facturaonline_async._cli.report_table import Only, Table, chosen_rows
 from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import publish_private
@@ -38,6 +40,24 @@ def command(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the page to this file, and replace an earlier report.")
     ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a table of all companies and series to this file.")
+    ] = None,
+    xlsx: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the same table as a workbook.")] = None,
+    only: Annotated[
+        Only | None,
+        typer.Option(help="Only what failed, or all that is missing, in --csv, --xlsx and --json."),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PLAN",
+            help="Write the rows of the run's plan in place of the table: first those that failed, with their reasons, "
+            "to be corrected, and then all others, unless --only leaves them out. The file is a plan, and holds what "
+            "PLAN holds (mode 0600).",
+        ),
+    ] = None,
+    sheet: SheetName = None,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE even if it is not a report.")] = False,
     in_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     run: RunName = None,
@@ -48,11 +68,23 @@ def command(
     With --html the report is one page that needs no network, with a chart and a table of all rows to search and filter.
     It contains RFCs, uids and reasons, but no keys and no passwords. The run may be at work: it is not disturbed.
 
+    Examples:
+      facturaonline report run.sqlite --html run.html
+      facturaonline report run.sqlite --xlsx failed.xlsx --only failed
+      facturaonline report run.sqlite --xlsx correct.xlsx --plan plan.xlsx
+
     The exit code is 0 even if rows are missing, and 2 if the journal cannot be read or FILE is not a report.
     """
     found = find_journal(journal, run, database)
     if html is not None:
         _refuse_others(html, found, force=force)
+    tables = [Table(path, option, force) for path, option in ((csv, "--csv"), (xlsx, "--xlsx")) if path is not None]
+    if not tables and not in_json and only is not None:
+        raise InvalidInputError(message("cli.report_without_table", option="--only"), field="--only")
+    if not tables and plan is not None:
+        raise InvalidInputError(message("cli.report_without_table", option="--plan"), field="--plan")
+    for table in tables:
+        table.check(journal_files(found) if isinstance(found, Path) else [], plan)
     with _paused_garbage_collector():
         try:
             ledger = read_history(found)
@@ -62,9 +94,12 @@ def command(
         if html is not None:
             _write(html, report_html.render(ledger))
             sys.stderr.write(f"{message('cli.report_written', path=printable_path(html))}\n")
+        for table in tables:
+            text = table.write(ledger.rows, only) if plan is None else table.write_plan(ledger.rows, only, plan, sheet)
+            sys.stderr.write(f"{text}\n")
         if in_json:
-            output.print_json_rows(_as_json(ledger), "rows", map(_row, ledger.rows))
-        elif html is None:
+            output.print_json_rows(_as_json(ledger), "rows", (_row(row) for row, _ in chosen_rows(ledger.rows, only)))
+        elif html is None and not tables:
             _show(ledger)
 
 
@@ -122,7 +157,7 @@ def _show(ledger: History) -> None:
     rows = [row for row in ledger.rows if not row.ok]
     if not rows:
         return
-    table = Table(title=message("cli.missing_rows"), title_justify="left")
+    table = ScreenTable(title=message("cli.missing_rows"), title_justify="left")
     for name in missing_row_headings():
         table.add_column(name, overflow="fold")
     for row in rows[:_ROWS_SHOWN]:

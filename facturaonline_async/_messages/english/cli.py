@@ -48,6 +48,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.label_state": "state",
     "cli.label_valid_until": "valid until",
     "cli.label_warning": "warning",
+    "cli.label_uid": "uid",
     "cli.label_what": "what",
     "cli.label_why": "Why",
     # Options and the environment.
@@ -128,9 +129,9 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.key_missing": "{variable} is not set: set it to the account's key.",
     "cli.key_missing_or_emulator": "{variable} is not set: set it to the account's key (or --emulator, to try).",
     "cli.postgres_extra_missing": "The command needs an extra: pip install 'facturaonline-async[cli,postgres]'",
-    "cli.faults_out_suffix": "--faults-out: the name of {path} must end in .csv or .xlsx",
-    "cli.faults_out_of_toml": "--faults-out: a TOML plan has no rows that can be written into a table",
-    "cli.faults_out_exists": "--faults-out: {path} exists: give another name, or delete it",
+    "cli.faults_out_suffix": "{option}: the name of {path} must end in .csv or .xlsx",
+    "cli.faults_out_of_toml": "{option}: a TOML plan has no rows that can be written into a table",
+    "cli.faults_out_exists": "{option}: {path} exists: give another name, or delete it",
     "cli.failed_serie": "{serie}: {reason}",
     "cli.template_written": "{path}: fill in the sheet, put the certificates beside it, and check it with",
     "cli.template_suffix": "the name of a template must end in .csv or .xlsx, and was {path}",
@@ -151,15 +152,19 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.column_of_faults": "# faults",
     "cli.column_of_rows": "# row",
     "cli.faults_out_elsewhere": (
-        "--faults-out: {path} must be in the folder of the plan, because the paths of its files start there"
+        "{option}: {path} must be in the folder of the plan, because the paths of its files start there"
     ),
-    "cli.faults_out_of_pipe": "--faults-out: the plan must be a file, because it is read twice",
-    "cli.faults_out_in_use": "--faults-out {path} is a file that this run writes: give another file",
+    "cli.faults_out_of_pipe": "{option}: the plan must be a file, because it is read twice",
+    "cli.faults_out_in_use": "{option} {path} is a file that this run writes: give another file",
     "cli.faults_written_with_all": Plural(
         "{path}: {count} row to correct, before all others. Nothing was sent: correct it, and run this file in place "
         "of the plan.",
         "{path}: {count} rows to correct, before all others. Nothing was sent: correct them, and run this file in "
         "place of the plan.",
+    ),
+    "cli.faults_written_of_journal": Plural(
+        "{path}: {count} row to correct. Correct it, and run it as a plan, with another journal.",
+        "{path}: {count} rows to correct. Correct them, and run the file as a plan, with another journal.",
     ),
     "cli.faults_written": Plural(
         "{path}: {count} row to correct. Correct it, and run it as a plan.",
@@ -209,6 +214,19 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.report_is_another_file": "{path} exists and is not a report: give another file, or --force.",
     "cli.report_is_no_file": "{path} exists and is not a file: give another path.",
     "cli.report_written": "The report is in {path}",
+    "cli.report_table_suffix": "the name of {path} must end in {suffix}",
+    "cli.report_table_written": Plural("{path}: {count} line", "{path}: {count} lines"),
+    "cli.report_rows_to_correct": Plural(
+        "{path}: {count} row to correct, before all others. Correct it, and run this file in place of the plan, with "
+        "the same journal.",
+        "{path}: {count} rows to correct, before all others. Correct them, and run this file in place of the plan, "
+        "with the same journal.",
+    ),
+    "cli.report_no_row_to_correct": "Nothing failed that can be corrected in the plan: {path} was not written.",
+    "cli.report_without_table": "{option} needs --csv FILE or --xlsx FILE",
+    "cli.report_of_another_plan": (
+        "row {row} of {path} is not {rfc}, which the run has there: give the plan of this run, unchanged"
+    ),
     "cli.example_written": "Wrote {path} with {empresas} and {series}. Now try:",
     # Many series at once.
     "cli.bulk_uid_or_file": "give the UID of one serie, or --from FILE",
