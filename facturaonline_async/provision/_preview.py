@@ -36,7 +36,7 @@ from facturaonline_async.provision._engine.comparison import (
     refusal,
 )
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
-from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.reconcile import reconcile_empresa
 from facturaonline_async.provision._engine.recorder import describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.series import apply_list
@@ -238,7 +238,8 @@ async def preview(
 
     Raises:
         InvalidInputError: an argument is invalid.
-        PlanError: the plan changed a row that was sent, or may have been sent, by an earlier run.
+        PlanError: the plan changed a row that an earlier run sent or adopted, or may have sent, or its uid contradicts
+            the journal.
         InvalidJournalError: the journal belongs to another account or host, is not a journal, or is damaged.
         JournalError: the journal cannot be read.
         FacturaOnlineError: the existing companies could not be listed. A company that cannot be read raises nothing: it
@@ -295,7 +296,7 @@ class Previewer:
         if view is None or await view.is_empty():
             return False
         report = RunReport(planned_empresas=0, planned_series=0)
-        difference = resume.PlanDiff(view, self._inventory, report, 0.0)
+        difference = resume.PlanDiff(view, self._inventory, report, 0.0, self.existing)
 
         async def keep(progress: RowProgress) -> None:
             """Keep a row that earlier runs began."""
@@ -367,8 +368,9 @@ class Previewer:
                 self._found.add_unread(row, rfc, Action.DONE)
             elif self._inventory.uids(rfc) or (begun is not None and begun.empresa.state is not StepState.PLANNED):
                 yield begun or RowProgress.of(row, rfc)
-            elif must_exist(row):
-                progress, reason = begun or RowProgress.of(row, rfc), str(refusal(row, ()))
+            elif must_exist(row) or (begun is not None and begun.empresa.uid is not None):
+                progress = begun or RowProgress.of(row, rfc)
+                reason = str(refusal(row, (), progress.empresa.uid))
                 self._found.add(_unread_row(progress, Action.REFUSE, Action.NOT_TRIED, reason=reason))
             else:
                 self._found.add_unread(row, rfc, Action.CREATE)
@@ -414,19 +416,19 @@ class Previewer:
         if step.state not in {StepState.DONE, StepState.PLANNED}:
             # A person may have resolved a conflict since. Of another step, a list proves no absence yet.
             is_due = step.state is StepState.CONFLICT
-            reconcile(step, uids, (), is_due=is_due, several=several_companies)
+            reconcile_empresa(step, progress.row, uids, is_due=is_due)
         if step.state is StepState.DONE:
             return Action.DONE if was_done else Action.ADOPT, step.uid, ""
         if step.state is StepState.CONFLICT:
             return Action.CONFLICT, None, str(step.reason)
         if step.state is not StepState.PLANNED:
             return Action.UNKNOWN, step.uid, str(step.reason)
-        action = choose_action(progress.row, uids, self.existing)
+        action = choose_action(progress.row, uids, self.existing, step.uid)
         if action is Action.CONFLICT:
             return action, None, str(several_companies(uids))
         uid = uids[0] if uids else None
         if action is Action.REFUSE:
-            return action, uid, str(refusal(progress.row, uids))
+            return action, uid, str(refusal(progress.row, uids, step.uid))
         return action, uid, ""
 
     async def _read(self, progress: RowProgress, uid: str) -> Empresa:
@@ -493,8 +495,13 @@ def _preview_serie(step: Step, action: Action) -> PreviewSerie:
 
 
 def _series_of(progress: RowProgress, action: Action) -> tuple[PreviewSerie, ...]:
-    """Return the series of a row without a list: all have one action."""
-    return tuple(_preview_serie(step, action) for step in progress.series)
+    """Return the series of a row without a list.
+
+    All have one action, except those that an earlier run finished.
+    """
+    return tuple(
+        _preview_serie(step, Action.DONE if step.state is StepState.DONE else action) for step in progress.series
+    )
 
 
 def _unread_row(

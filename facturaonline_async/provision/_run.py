@@ -102,11 +102,11 @@ async def provision(
     `RunReport.audit`.
 
     **Resuming.** With a journal, a run can be resumed, also after a crash: give the same plan and the same journal.
-    Finished steps are not repeated. Rows that failed or were not tried may be corrected, and new rows may be added. If
-    the block is left early or cancelled, requests in flight are recorded as unknown. If the journal cannot prove what
-    was sent (it is a copy, or its -wal is missing), the run waits `settle` seconds before the first row;
-    `Run.caution` says so. Without a journal, wait `settle` seconds before you start again: creates that the API's
-    lists do not show yet would be repeated.
+    Finished steps are not repeated; ``existing="update"`` updates companies that earlier runs only adopted. Rows that
+    failed or were not tried may be corrected, and new rows may be added. If the block is left early or cancelled,
+    requests in flight are recorded as unknown. If the journal cannot prove what was sent (it is a copy, or its -wal is
+    missing), the run waits `settle` seconds before the first row; `Run.caution` says so. Without a journal, wait
+    `settle` seconds before you start again: creates that the API's lists do not show yet would be repeated.
 
     Args:
         client: client with the account's main keys.
@@ -136,7 +136,8 @@ async def provision(
         InvalidJournalError: the journal belongs to another account or host, is not a journal, or is damaged.
         JournalError: the journal cannot be opened or written. If it is raised during the run, nothing more was sent,
             and the run can be resumed.
-        PlanError: the plan changed a row that was sent, or may have been sent.
+        PlanError: the plan changed a row that was sent or adopted, or may have been sent, or its uid contradicts the
+            journal.
         FacturaOnlineError: the existing companies could not be listed, or the service that processes share does not
             answer. Nothing was created.
 
@@ -229,7 +230,7 @@ async def running(
             del listing  # breaks the cycle between the error and this frame
         resumed = None
         if opened is not None:
-            resumed = await resume.begin(opened, plan, inventory, report=report, settle=settle)
+            resumed = await resume.begin(opened, plan, inventory, report=report, settle=settle, existing=existing)
         worker = await stack.enter_async_context(Worker())
         empresas = EmpresaSteps(
             client, inventory, creator, recorder, settle, worker, engine.config.check_sello, existing
@@ -524,7 +525,7 @@ class Run:
         if progress.is_new and self._resumed is not None and journal is not None:
             await resume.restore(journal, progress, self._resumed)
         if progress.is_new:
-            await self._companies.recheck(progress.empresa)
+            await self._companies.recheck(progress)
 
     async def _mark_failed(self, progress: RowProgress) -> None:
         """Record as FAILED the steps that could not be sent.

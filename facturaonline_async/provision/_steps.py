@@ -44,7 +44,8 @@ class State(enum.StrEnum):
         NOT_TRIED: the run was stopped before it was sent, or its company does not exist. The next run tries it.
         FAILED: the create was refused, or could not be sent. The next run tries again.
         UNKNOWN: the create was sent, but lists do not show it: it may exist, or appear later. The next run lists again.
-        CONFLICT: it exists several times. A person must decide.
+        CONFLICT: it exists several times; or its create was sent, and the company that exists has another uid than its
+            row says. A person must decide.
         UNRESOLVED: the API confirmed the create unreadably, and lists do not show it. It is never created again, so
             that a person must decide.
 
@@ -81,12 +82,13 @@ class Step:
         natural_key: key within the owner and the kind: (letra, tipo_documento) of a serie, () of a company.
         state: state in the protocol.
         origin: origin; None until the step is DONE.
-        uid: identifier in the API, or None. The create of a serie does not return it; a later list does.
+        uid: identifier in the API, or None. The create of a serie does not return it; a later list does. A company that
+            is to be updated, and that an earlier run adopted, is PLANNED or FAILED with a uid.
         due: moment of the wall clock, in seconds. UNKNOWN, and UNRESOLVED that may still appear: lists are reliable
             from this moment on. DONE: the final audit may verify it from this moment on; 0 means verified.
         sends: number of times that the create may have been sent.
         earlier: how many of `sends` belong to earlier runs.
-        digest: salted hash of the payload that was sent.
+        digest: salted hash of the payload that was sent, or of the data of a company that was adopted.
         reason: why the step is not DONE, or ``""``.
         is_earlier: True if an earlier run reached DONE.
 

@@ -45,6 +45,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "run.company_of_other_uid": (
         "the company with this RFC has the uid {other}, and the plan says {uid}: correct one of them"
     ),
+    "run.adopted_company_gone": (
+        "an earlier run adopted the company {uid}, and the account has it no more: use a new journal to continue with "
+        "another company"
+    ),
     # The program of the user.
     "run.on_row_failed": "on_row raised {type}; the row is delivered again by the next attempt",
     # The final audit.
@@ -62,6 +66,16 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "run.company_changed": Plural(
         "{rfc}: its {columns} has changed since it was sent: restore the old value, or use a new journal",
         "{rfc}: its {columns} have changed since it was sent: restore the old value, or use a new journal",
+    ),
+    "run.adopted_changed": Plural(
+        "{rfc}: its {columns} has changed since an earlier run adopted the company: restore the old value, or use a "
+        "new journal",
+        "{rfc}: its {columns} have changed since an earlier run adopted the company: restore the old values, or use a "
+        "new journal",
+    ),
+    "run.uid_changed": (
+        "{rfc}: the plan says the uid {uid}, and earlier runs continued with the company {other}: correct the uid, or "
+        "use a new journal"
     ),
     "run.folio_changed": (
         "{rfc}: serie {serie}: its folio has changed since it was sent: restore the old value, or use a new journal"

@@ -30,9 +30,11 @@ class Action(enum.StrEnum):
         COMPLETE: the company exists and stays as it is; not all of its series exist. No serie has this action.
         ADOPT: it exists, and stays as it is.
         DONE: an earlier run with the same journal finished it.
-        CONFLICT: it exists several times. A person must decide.
+        CONFLICT: it exists several times; or an earlier run sent its create, and the company that exists by now has
+            another uid than the row says. A person must decide.
         REFUSE: the company exists, and the plan says that this is a fault (``existing="fail"``); or it does not exist,
-            or has another uid, and its row is about a company that must exist.
+            or has another uid, and its row is about a company that must exist; or it is not the one that an earlier
+            run adopted.
         UNKNOWN: an earlier run sent its create, got no readable answer, and no list shows it yet. The run looks for it
             first, and may create it again. Its series have this action, too.
         UNREADABLE: the company exists, and it, its series or the data of its row could not be read.
@@ -95,34 +97,38 @@ _BY_EXISTING: Final[dict[Existing, Action]] = {
 _NAMES: Final = tuple(each.name for each in fields(CambiosEmpresa))
 
 
-def choose_action(row: PlanRow, uids: Sequence[str], existing: Existing) -> Action:
+def choose_action(row: PlanRow, uids: Sequence[str], existing: Existing, known: str | None = None) -> Action:
     """Return what a run does with a company.
 
     Args:
         row: the company's row.
         uids: uids of the companies with its RFC.
         existing: what to do with one that exists, unless the row says it.
+        known: uid of the company that an earlier run adopted for the row, or None. The row continues with no other one.
 
     """
     uid = required_uid(row)
     if not uids:
-        return Action.CREATE if uid is None else Action.REFUSE
+        return Action.CREATE if uid is None and known is None else Action.REFUSE
     if len(uids) > 1:
         return Action.CONFLICT
-    if uid and uids[0] != uid:
+    if any(each and each != uids[0] for each in (uid, known)):
         return Action.REFUSE
     existing = row.existing or existing
     return Action.ADOPT if uid is not None and existing == "fail" else _BY_EXISTING[existing]
 
 
-def refusal(row: PlanRow, uids: Sequence[str]) -> Message:
+def refusal(row: PlanRow, uids: Sequence[str], known: str | None = None) -> Message:
     """Return why a run refuses a row.
 
     Args:
         row: a row for which `choose_action` is `Action.REFUSE`.
         uids: uids of the companies with its RFC.
+        known: see `choose_action`.
 
     """
+    if known is not None and known not in uids:
+        return message("run.adopted_company_gone", uid=known)
     if not uids:
         return message("run.company_missing")
     if uid := required_uid(row):

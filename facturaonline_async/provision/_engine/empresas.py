@@ -26,13 +26,13 @@ from facturaonline_async.errors import (
 from facturaonline_async.provision._engine.comparison import Action, changes_of, choose_action, compare, refusal
 from facturaonline_async.provision._engine.creator import Creator
 from facturaonline_async.provision._engine.inventory import Inventory, several_companies
-from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.reconcile import reconcile_empresa, refuse_other_uid
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 from facturaonline_async.provision._engine.worker import Worker
 from facturaonline_async.provision._plan.file_rows import FileRow, load_data
 from facturaonline_async.provision._plan.finding_columns import refused_in_columns
-from facturaonline_async.provision._plan.models import Existing, must_exist
+from facturaonline_async.provision._plan.models import Existing
 from facturaonline_async.provision._steps import Step
 from facturaonline_async.sello import CheckReport, Kind
 
@@ -74,18 +74,19 @@ class EmpresaSteps:
         """Return the key of this create within the session."""
         return self.inventory.key(step.rfc)
 
-    async def recheck(self, step: Step) -> None:
-        """Check whether a person has resolved the step since an earlier run.
+    async def recheck(self, progress: RowProgress) -> None:
+        """Check whether a person has resolved the company's step since an earlier run.
 
         Args:
-            step: a company.
+            progress: the row.
 
         Raises:
             JournalError: the journal could not be written.
 
         """
+        step = progress.empresa
         if step.state is StepState.CONFLICT or (step.state is StepState.UNRESOLVED and not step.due):
-            reconcile(step, self.inventory.uids(step.rfc), (), is_due=True, several=several_companies)
+            reconcile_empresa(step, progress.row, self.inventory.uids(step.rfc), is_due=True)
             await self.recorder.save(step)
 
     async def ensure(self, progress: RowProgress) -> None:
@@ -103,14 +104,14 @@ class EmpresaSteps:
         if step.state is not StepState.PLANNED:
             return
         uids = self.inventory.uids(step.rfc)
-        action = choose_action(progress.row, uids, self.existing)
+        action = choose_action(progress.row, uids, self.existing, step.uid)
         if self.is_refused:
             step.state = StepState.PLANNED
             step.reason = message("run.sent_and_keys_refused" if step.sends else "run.not_tried_keys_refused")
         elif action is Action.CONFLICT:
             step.state, step.reason = StepState.CONFLICT, several_companies(uids)
         elif action is Action.REFUSE:
-            step.state, step.reason = StepState.FAILED, refusal(progress.row, uids)
+            step.state, step.reason = StepState.FAILED, refusal(progress.row, uids, step.uid)
         elif action is Action.UPDATE:
             await self._update(progress, uids[0])
         elif action is Action.ADOPT:
@@ -146,21 +147,20 @@ class EmpresaSteps:
         """Change a company that exists to the plan's data, if something may differ."""
         step = progress.empresa
         nueva = await self._load_validated(progress)
-        step.digest = self.recorder.empresa_digest(nueva)
         # Read first: the uid must be this company's.
         empresa = await self._read_own(uid, step.rfc, progress.started)
         progress.own = self.client.for_empresa(empresa)
-        cambios, how = changes_of(nueva), Origin.ADOPTED
-        if compare(cambios, empresa).is_needed:
+        cambios = changes_of(nueva)
+        if is_needed := compare(cambios, empresa).is_needed:
             await self._empresas.update(uid, cambios, validate=False)
-            how = Origin.UPDATED
-        step.state, step.origin, step.uid, step.reason = StepState.DONE, how, uid, ""
+        step.digest = self.recorder.empresa_digest(nueva, is_equal=not is_needed)
+        step.origin = Origin.UPDATED if is_needed else Origin.ADOPTED
+        step.state, step.uid, step.reason = StepState.DONE, uid, ""
 
     async def _adopt(self, progress: RowProgress, uid: str) -> None:
         """Adopt a company that exists."""
         step, nueva = progress.empresa, await self._load_for_digest(progress)
-        if nueva is not None:
-            step.digest = self.recorder.empresa_digest(nueva)
+        step.digest = None if nueva is None else self.recorder.empresa_digest(nueva)
         step.state, step.origin, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, uid, ""
 
     async def _load_for_digest(self, progress: RowProgress) -> NuevaEmpresa | CambiosEmpresa | None:
@@ -168,11 +168,13 @@ class EmpresaSteps:
 
         The data of an adopted company are not sent, so that files may be missing.
         """
-        if self.recorder.journal is None or must_exist(progress.row):
+        if self.recorder.journal is None:
             return None
+        row = progress.row
         try:
-            row = progress.row
-            return await (self.worker.call(row.read) if isinstance(row, FileRow) else load_data(row))
+            if not isinstance(row, FileRow):
+                return await load_data(row)
+            return await self.worker.call(row.read) if any(row.files) else row.read()
         except Exception:  # noqa: BLE001  # see above
             return None
 
@@ -227,7 +229,7 @@ class EmpresaSteps:
             was_verified = any(serie.sends for serie in progress.series)  # sent with this company's keys
             if error.is_transient or step.origin is not Origin.CREATED or was_verified:
                 raise
-            if not await self._verify_uid(step, error):
+            if not await self._verify_uid(progress, error):
                 return
             progress.own = self.client.for_empresa(await self._read_own(step.uid, step.rfc))
         self.inventory.done[step.rfc] = step.uid
@@ -236,7 +238,7 @@ class EmpresaSteps:
             step.reason = ""
             await self.recorder.save(step)
 
-    async def _verify_uid(self, step: Step, problem: UnreadableAnswerError) -> bool:
+    async def _verify_uid(self, progress: RowProgress, problem: UnreadableAnswerError) -> bool:
         """List by RFC to verify a created uid; return whether one company is there.
 
         The uid of the create's answer may belong to another company.
@@ -245,7 +247,7 @@ class EmpresaSteps:
         and is listed again after the settle time.
 
         Args:
-            step: a created company.
+            progress: a row whose company was created.
             problem: the error that contradicts its uid.
 
         Raises:
@@ -253,6 +255,7 @@ class EmpresaSteps:
             SharedUnavailableError: the service that processes share is away; nothing is known.
 
         """
+        step = progress.empresa
         contradicted = step.uid
         try:
             uids = [empresa.uid for empresa in await self._empresas.find_all(step.rfc)]
@@ -264,6 +267,7 @@ class EmpresaSteps:
             raise problem
         if len(uids) == 1:
             step.uid, step.origin, step.reason = uids[0], Origin.ADOPTED, ""
+            refuse_other_uid(step, progress.row)
         elif uids:
             step.state, step.origin, step.uid = StepState.CONFLICT, None, None
             step.reason = several_companies(uids)

@@ -7,9 +7,11 @@ from typing import Final
 
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._messages import Message, message
+from facturaonline_async.provision._engine.inventory import several_companies
+from facturaonline_async.provision._plan.models import PlanRow, required_uid
 from facturaonline_async.provision._steps import Step
 
-__all__ = ["reconcile"]
+__all__ = ["reconcile", "reconcile_empresa", "refuse_other_uid"]
 
 _MOST_SENDS: Final = 3
 
@@ -46,3 +48,33 @@ def reconcile(
         step.reason = message("run.sent_and_not_listed", count=step.sends, reason=step.reason)
     else:
         step.state, step.reason = StepState.PLANNED, ""
+
+
+def reconcile_empresa(step: Step, row: PlanRow, listed: Sequence[str], *, is_due: bool) -> None:
+    """Update a company's step from the uids that a list shows for its RFC.
+
+    Args:
+        step: see `reconcile`.
+        row: the company's row.
+        listed: uids of the companies with its RFC.
+        is_due: see `reconcile`.
+
+    """
+    reconcile(step, listed, (), is_due=is_due, several=several_companies)
+    refuse_other_uid(step, row)
+
+
+def refuse_other_uid(step: Step, row: PlanRow) -> None:
+    """Make a company's step a conflict if its uid is not the one that its row says.
+
+    The row said no uid, or another one, when the create was sent: a person must decide which company is meant.
+
+    Args:
+        step: a company's step that has just got its uid.
+        row: the company's row.
+
+    """
+    required = required_uid(row)
+    if step.state is StepState.DONE and step.uid is not None and required and step.uid != required:
+        step.reason = message("run.company_of_other_uid", uid=required, other=step.uid)
+        step.state, step.origin, step.uid = StepState.CONFLICT, None, None

@@ -11,7 +11,7 @@ from facturaonline_async._core.logging import LOGGER
 from facturaonline_async._messages import Message, message
 from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.errors import FacturaOnlineError, text_of
-from facturaonline_async.provision._journal.digests import empresa_digest
+from facturaonline_async.provision._journal.digests import empresa_digest, gives_data
 from facturaonline_async.provision._journal.protocol import Journal
 from facturaonline_async.provision._steps import Step
 
@@ -114,9 +114,20 @@ class Recorder:
         """Return the digest of a payload, or None without a journal."""
         return self.journal.digest(content()) if self.journal is not None else None
 
-    def empresa_digest(self, nueva: NuevaEmpresa | CambiosEmpresa) -> bytes | None:
-        """Return the digest of a company's data, or None without a journal."""
-        return empresa_digest(self.journal, nueva) if self.journal is not None else None
+    def empresa_digest(self, nueva: NuevaEmpresa | CambiosEmpresa, *, is_equal: bool = False) -> bytes | None:
+        """Return the digest of a company's data.
+
+        Args:
+            nueva: the data.
+            is_equal: see the function of this name.
+
+        Returns:
+            None without a journal, and for a row that only gives series: it may get data later.
+
+        """
+        if self.journal is None or not gives_data(nueva):
+            return None
+        return empresa_digest(self.journal, nueva, is_equal=is_equal)
 
     def _emit(self, step: Step) -> None:
         """Report a step to the listener, if there is one."""

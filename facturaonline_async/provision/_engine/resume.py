@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Final
 
 import anyio.to_thread
-from attrs import define, field
+from attrs import define, field, frozen
 
 from facturaonline_async._core.batches import in_batches
 from facturaonline_async._core.known_companies import normalize_rfc
@@ -18,14 +18,22 @@ from facturaonline_async._core.once.states import StepState
 from facturaonline_async._messages import Message, message
 from facturaonline_async.empresas._models import CambiosEmpresa, NuevaEmpresa
 from facturaonline_async.provision._engine import series
+from facturaonline_async.provision._engine.comparison import Action, choose_action
 from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._engine.row_progress import RowProgress, outcome, state
-from facturaonline_async.provision._journal.digests import changed_since
+from facturaonline_async.provision._journal.digests import changed_since, gives_data, is_of_equal_data
 from facturaonline_async.provision._journal.protocol import Journal, ReadableJournal
 from facturaonline_async.provision._plan.file_rows import FileRow, load_data
-from facturaonline_async.provision._plan.models import PlanError, PlanProblem, PlanRow, PlanSerie
+from facturaonline_async.provision._plan.models import (
+    Existing,
+    PlanError,
+    PlanProblem,
+    PlanRow,
+    PlanSerie,
+    required_uid,
+)
 from facturaonline_async.provision._report import RunReport
-from facturaonline_async.provision._steps import EMPRESAS, SERIES, Step, split_key
+from facturaonline_async.provision._steps import EMPRESAS, SERIES, Origin, Step, split_key
 
 __all__ = ["PlanDiff", "Resumed", "begin", "compare", "read_baseline", "restore", "restore_open_companies"]
 
@@ -56,6 +64,7 @@ async def begin(
     *,
     report: RunReport,
     settle: float,
+    existing: Existing,
 ) -> Resumed | None:
     """Write the plan into the journal, and return the state of earlier runs.
 
@@ -69,6 +78,7 @@ async def begin(
         inventory: companies that exist; they are the baseline.
         report: counts the rows that earlier runs finished.
         settle: seconds after which lists certainly show a create that took effect.
+        existing: what the run does with companies that exist.
 
     Returns:
         The state of earlier runs; None if the journal is new.
@@ -79,7 +89,7 @@ async def begin(
 
     """
     if not await journal.is_empty():
-        difference = PlanDiff(journal, inventory, report, settle)
+        difference = PlanDiff(journal, inventory, report, settle, existing)
         await compare(difference, plan)
         await difference.commit(journal)
         return difference.resumed
@@ -150,7 +160,7 @@ async def restore(journal: Journal, progress: RowProgress, resumed: Resumed) -> 
     for step in progress.steps:
         step.earlier, step.is_earlier = step.sends, step.state is StepState.DONE
     progress.is_restored = True
-    if any(step.state is not StepState.PLANNED for step in progress.steps):
+    if _is_begun(progress.steps):
         resumed.open.count(outcome(progress), -1)
     await read_baseline(journal, progress)
 
@@ -171,6 +181,11 @@ async def read_baseline(journal: ReadableJournal, progress: RowProgress) -> None
                 progress.baseline.setdefault((letra, tipo_documento), []).append(uid)
 
 
+def _is_begun(steps: Iterable[Step]) -> bool:
+    """Return whether earlier runs sent, tried or adopted one of these steps."""
+    return any(step.state is not StepState.PLANNED or step.uid is not None for step in steps)
+
+
 def _baseline(inventory: Inventory, rfcs: Container[str]) -> Iterator[_Baseline]:
     for rfc, uids in inventory.existing.items():
         if rfc in rfcs:
@@ -186,6 +201,7 @@ class PlanDiff:
         inventory: learns the companies that earlier runs finished.
         report: counts the rows that earlier runs finished.
         settle: seconds after which lists certainly show a create that took effect.
+        existing: what the run does with companies that exist, unless their rows say it.
         resumed: state that earlier runs left.
 
     """
@@ -194,6 +210,7 @@ class PlanDiff:
     inventory: Inventory
     report: RunReport
     settle: float
+    existing: Existing
     resumed: Resumed = field(factory=Resumed, init=False)
     _seen: set[str] = field(factory=set, init=False)
     _add: list[Step] = field(factory=list, init=False)
@@ -224,48 +241,72 @@ class PlanDiff:
         plan = {normalize_rfc(row.rfc): row for row in rows}
         self._seen.update(plan)
         journal = await self.journal.steps_of_rows(list(plan))
-        changed = await self._changed_companies(plan, journal)
-        found = [self._compare_row(row, rfc, journal.get(rfc, ()), changed.get(rfc, ())) for rfc, row in plan.items()]
+        data = await self._compare_data(plan, journal)
+        same = _Data()
+        found = [self._compare_row(row, rfc, journal.get(rfc, ()), data.get(rfc, same)) for rfc, row in plan.items()]
         return [progress for progress in found if progress is not None]
 
-    async def _changed_companies(
+    async def _compare_data(
         self, plan: Mapping[str, PlanRow], journal: Mapping[str, Sequence[Step]]
-    ) -> dict[str, list[str]]:
-        """Return the columns in which companies have changed since they were sent.
+    ) -> dict[str, _Data]:
+        """Compare the plan's data of companies with what earlier runs sent or found.
 
-        The result is by RFC. A company whose files can no longer be read counts as unchanged: its data are not sent
-        again.
+        The result is by RFC.
         """
-        sent: dict[str, tuple[FileRow | NuevaEmpresa | CambiosEmpresa, bytes]] = {}
+        known: list[tuple[Step, FileRow | NuevaEmpresa | CambiosEmpresa | None, bool]] = []
         for step in chain.from_iterable(journal.values()):
-            if step.is_empresa and not step.may_change and step.digest is not None:
+            if step.is_empresa and not step.may_change:
                 row = plan[step.rfc]
-                found = row if isinstance(row, FileRow) else await _load(row)
-                if found is not None:
-                    sent[step.rfc] = found, step.digest
+                is_outdated = self._is_outdated(step, row)
+                if is_outdated or step.digest is not None:
+                    known.append((step, row if isinstance(row, FileRow) else await _load(row), is_outdated))
 
-        def compare() -> dict[str, list[str]]:
+        def compare() -> dict[str, _Data]:
             """Compare them all; this runs in a thread."""
-            return {rfc: self._changed_columns(found, digest) for rfc, (found, digest) in sent.items()}
+            return {
+                step.rfc: self._compare_company(step, found, is_outdated=is_outdated)
+                for step, found, is_outdated in known
+            }
 
-        return await anyio.to_thread.run_sync(compare) if sent else {}
+        return await anyio.to_thread.run_sync(compare) if known else {}
 
-    def _changed_columns(self, found: FileRow | NuevaEmpresa | CambiosEmpresa, digest: bytes) -> list[str]:
-        """Return the columns of a company that have changed since it was sent. Blocking.
+    def _is_outdated(self, step: Step, row: PlanRow) -> bool:
+        """Return whether this run is to update a company that an earlier run only adopted.
 
         Args:
-            found: its data, or the row whose files hold them.
-            digest: digest of the data that were sent.
+            step: a company's step that may not change.
+            row: its row.
+
+        """
+        was_adopted = step.state is StepState.DONE and step.origin is Origin.ADOPTED and not step.sends
+        if not was_adopted or step.uid is None or (step.digest is not None and is_of_equal_data(step.digest)):
+            return False
+        return choose_action(row, (step.uid,), self.existing) is Action.UPDATE
+
+    def _compare_company(
+        self, step: Step, found: FileRow | NuevaEmpresa | CambiosEmpresa | None, *, is_outdated: bool
+    ) -> _Data:
+        """Compare the data of one company. Blocking.
+
+        Data that can no longer be read count as unchanged, because those of a finished company are not sent again. If
+        they are to be sent, the row fails.
+
+        Args:
+            step: its step.
+            found: its data, or the row whose files hold them; None if they cannot be loaded.
+            is_outdated: see `_is_outdated`.
 
         """
         try:
-            return changed_since(self.journal, digest, found.read() if isinstance(found, FileRow) else found)
-        except Exception:  # noqa: BLE001  # a finished company's data are not sent again
-            return []
+            data = found.read() if isinstance(found, FileRow) else found
+        except Exception:  # noqa: BLE001  # see above
+            data = None
+        if data is None:
+            return _Data((), is_outdated)
+        changed = changed_since(self.journal, step.digest, data) if step.digest is not None else ()
+        return _Data(changed, is_outdated and gives_data(data))
 
-    def _compare_row(
-        self, row: PlanRow, rfc: str, journal: Iterable[Step], changed: Sequence[str]
-    ) -> RowProgress | None:
+    def _compare_row(self, row: PlanRow, rfc: str, journal: Iterable[Step], data: _Data) -> RowProgress | None:
         """Compare one row with its steps in the journal.
 
         Return its progress if earlier runs began it and did not finish it.
@@ -274,21 +315,23 @@ class PlanDiff:
             row: the plan's row.
             rfc: its RFC, normalised.
             journal: its steps in the journal.
-            changed: columns of its company that have changed since it was sent.
+            data: how its company's data differ.
 
         """
         known = {(step.kind, step.natural_key): step for step in journal}
         empresa = known.pop((EMPRESAS, ()), None)
         steps = [empresa, *(known.pop((SERIES, serie.key), None) for serie in row.series)]
         recorded = [step for step in steps if step is not None]
-        self._has_unsent |= any(step.may_change for step in recorded)
         for step, wanted in zip(steps, (None, *row.series), strict=True):
             if step is not None:
-                if not step.may_change and (change := self._change(step, wanted, changed)):
+                if not step.may_change and (change := self._change(step, wanted, data.changed)):
                     self._add_problem(row.number, step, change)
-                self._update_step(step, row.number)
+                self._update_step(step, row.number, is_outdated=step is empresa and data.is_outdated)
         for step in known.values():
             self._drop_step(step, row.number)
+        self._has_unsent |= any(step.may_change for step in recorded)
+        if empresa is not None and empresa.uid is not None:
+            self._compare_uid(row, empresa)
         if empresa is None or empresa.may_change:
             self._unsent.add(rfc)
         # Series that wait for their audit are listed with their company's keys: the row is opened for that.
@@ -298,13 +341,23 @@ class PlanDiff:
             return None
         progress = RowProgress.of(row, rfc)
         self._add += [new for new, step in zip(progress.steps, steps, strict=True) if step is None]
-        if not any(step.state is not StepState.PLANNED for step in recorded):
+        if not _is_begun(recorded):
             return None
         progress.empresa, *progress.series = (step or new for step, new in zip(steps, progress.steps, strict=True))
         for step in recorded:
             step.is_earlier = step.state is StepState.DONE
         self.resumed.open.count(outcome(progress))
         return progress
+
+    def _compare_uid(self, row: PlanRow, empresa: Step) -> None:
+        """Refuse a row whose uid is not that of its company in the journal.
+
+        A step in conflict has no company yet.
+        """
+        required = required_uid(row)
+        if required and empresa.uid != required and empresa.state is not StepState.CONFLICT:
+            reason = message("run.uid_changed", rfc=empresa.rfc, uid=required, other=empresa.uid or "")
+            self._problems.append(PlanProblem(row=row.number, column="uid", reason=reason))
 
     def _change(self, step: Step, wanted: PlanSerie | None, changed: Sequence[str]) -> Message | None:
         """Return how a step that was sent differs from the plan, or None.
@@ -318,17 +371,29 @@ class PlanDiff:
         if wanted is None:
             if not changed:
                 return None
-            return message("run.company_changed", rfc=step.rfc, columns=", ".join(changed), count=len(changed))
+            columns = ", ".join(changed)
+            if step.origin is Origin.ADOPTED and not step.sends:
+                return message("run.adopted_changed", rfc=step.rfc, columns=columns, count=len(changed))
+            return message("run.company_changed", rfc=step.rfc, columns=columns, count=len(changed))
         if step.digest in {None, self.journal.digest(series.digest(wanted))}:
             return None
         # Only the folio can change: letra and tipo_documento are the key.
         return message("run.folio_changed", rfc=step.rfc, serie=":".join(step.serie_key))
 
-    def _update_step(self, step: Step, number: int) -> None:
-        """Prepare a step of the journal for this run, in which its row has this number."""
+    def _update_step(self, step: Step, number: int, *, is_outdated: bool) -> None:
+        """Prepare a step of the journal for this run.
+
+        Args:
+            step: the step.
+            number: number of its row in this run.
+            is_outdated: see `_is_outdated`. The step keeps its uid: its series are those of this company.
+
+        """
         before = step.state, step.number, step.due, step.reason
-        if step.may_change:
-            step.state, step.reason = StepState.PLANNED, ""
+        if step.state is StepState.CONFLICT and not step.sends:
+            step.uid = None  # a person decided which company stays
+        if step.may_change or is_outdated:
+            step.state, step.origin, step.reason = StepState.PLANNED, None, ""
         if step.state is StepState.INTENT:
             step.state, step.reason = StepState.UNKNOWN, message("run.ended_before_answer")
         if step.state is StepState.UNKNOWN:
@@ -414,6 +479,20 @@ class PlanDiff:
             forget=[(rfc, EMPRESAS, "") for rfc in self._unsent],
             baseline=_baseline(self.inventory, self._unsent),
         )
+
+
+@frozen
+class _Data:
+    """How the plan's data of a company differ from what earlier runs sent or found.
+
+    Attributes:
+        changed: columns that have changed since.
+        is_outdated: whether this run is to update the company, and no earlier run compared it with the data.
+
+    """
+
+    changed: Sequence[str] = ()
+    is_outdated: bool = False
 
 
 async def _load(row: PlanRow) -> NuevaEmpresa | CambiosEmpresa | None:

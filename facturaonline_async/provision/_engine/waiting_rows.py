@@ -19,8 +19,8 @@ from facturaonline_async.empresas._service import EmpresaService
 from facturaonline_async.errors import AuthenticationError, FacturaOnlineError, SharedUnavailableError
 from facturaonline_async.provision._engine.delay_queue import DelayQueue
 from facturaonline_async.provision._engine.empresas import EmpresaSteps
-from facturaonline_async.provision._engine.inventory import list_companies, several_companies
-from facturaonline_async.provision._engine.reconcile import reconcile
+from facturaonline_async.provision._engine.inventory import list_companies
+from facturaonline_async.provision._engine.reconcile import reconcile_empresa
 from facturaonline_async.provision._engine.recorder import Recorder, describe
 from facturaonline_async.provision._engine.row_progress import RowProgress
 
@@ -180,7 +180,7 @@ class WaitingRows:
 
         """
         step, was = progress.empresa, progress.empresa.state
-        reconcile(step, uids, (), is_due=started_at >= progress.due, several=several_companies)
+        reconcile_empresa(step, progress.row, uids, is_due=started_at >= progress.due)
         progress.failed_lists = 0
         if step.state is not was:
             if step.uid is not None:

@@ -3,6 +3,8 @@
 A digest is a salted hash of all data, followed by four bytes for each attribute: two of its name and two of its value.
 These show which attribute has changed, and are too short to find a value by trying. Passwords are in the hash of all
 data only, together with keys that cannot be guessed.
+
+If a run was to update a company, and found these data in it, the digest ends with one more byte.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from facturaonline_async.empresas._models import CambiosEmpresa, CorreoSmtp, Nue
 from facturaonline_async.provision._journal.protocol import ReadableJournal
 from facturaonline_async.sello import Sello
 
-__all__ = ["changed_columns", "changed_since", "empresa_digest", "payload"]
+__all__ = ["changed_columns", "changed_since", "empresa_digest", "gives_data", "is_of_equal_data", "payload"]
 
 _WHOLE: Final = 16
 """Length of the hash of all data, in bytes."""
@@ -29,13 +31,17 @@ _WITH_PASSWORDS: Final = (Sello, CorreoSmtp)
 _TAG: Final = 2
 """Bytes for the name of an attribute, and as many for its value."""
 
+_EQUAL: Final = b"="
+"""Ends the digest of data that a run found in the company, so that it sent no update."""
 
-def empresa_digest(journal: ReadableJournal, nueva: NuevaEmpresa | CambiosEmpresa) -> bytes:
+
+def empresa_digest(journal: ReadableJournal, nueva: NuevaEmpresa | CambiosEmpresa, *, is_equal: bool = False) -> bytes:
     """Return the digest of a company's data.
 
     Args:
         journal: its salt is used.
         nueva: the data.
+        is_equal: whether a run found that the company has these data.
 
     """
     members: list[bytes] = []
@@ -45,7 +51,29 @@ def empresa_digest(journal: ReadableJournal, nueva: NuevaEmpresa | CambiosEmpres
         members.append(member)
         public = _member(name, value, passwords=False) if isinstance(value, _WITH_PASSWORDS) else member
         tags += _name_tag(name), journal.digest(public)[:_TAG]
-    return journal.digest(b"".join(members)) + b"".join(tags)
+    return journal.digest(b"".join(members)) + b"".join(tags) + (_EQUAL if is_equal else b"")
+
+
+def is_of_equal_data(digest: bytes) -> bool:
+    """Return whether a run found in the company the data of a digest.
+
+    Args:
+        digest: digest of a company's data.
+
+    """
+    return (len(digest) - _WHOLE) % (2 * _TAG) == len(_EQUAL)
+
+
+def gives_data(nueva: NuevaEmpresa | CambiosEmpresa) -> bool:
+    """Return whether data give more of a company than its RFC.
+
+    Those of a row that only gives series do not.
+
+    Args:
+        nueva: the data of a row.
+
+    """
+    return isinstance(nueva, NuevaEmpresa) or [name for name, _ in _given(nueva)] != ["rfc"]
 
 
 def changed_since(journal: ReadableJournal, digest: bytes, nueva: NuevaEmpresa | CambiosEmpresa) -> list[str]:
@@ -59,7 +87,7 @@ def changed_since(journal: ReadableJournal, digest: bytes, nueva: NuevaEmpresa |
         nueva: the plan's data.
 
     """
-    if [name for name, _ in _given(nueva)] == ["rfc"]:  # a row that only gives series
+    if not gives_data(nueva):
         return []
     if hmac.compare_digest(digest[:_WHOLE], journal.digest(payload(nueva))):
         return []
@@ -138,7 +166,7 @@ def _name_tag(name: str) -> bytes:
 def _tags(digest: bytes) -> dict[bytes, bytes]:
     return {
         digest[start : start + _TAG]: digest[start + _TAG : start + 2 * _TAG]
-        for start in range(_WHOLE, len(digest), 2 * _TAG)
+        for start in range(_WHOLE, len(digest) - 2 * _TAG + 1, 2 * _TAG)
     }
 
 

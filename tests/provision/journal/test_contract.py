@@ -14,9 +14,18 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from facturaonline_async import FacturaOnline, connect
+from facturaonline_async import CambiosEmpresa, FacturaOnline, connect
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async.provision import JournalError, JournalInUseError, Plan, PlanSerie, State, provision
+from facturaonline_async.provision import (
+    Existing,
+    ExistingRow,
+    JournalError,
+    JournalInUseError,
+    Plan,
+    PlanSerie,
+    State,
+    provision,
+)
 from facturaonline_async.provision._journal.digests import empresa_digest
 from facturaonline_async.provision._steps import SERIES, Step
 from facturaonline_async.testing import Emulator, make_sello
@@ -139,6 +148,38 @@ async def test_a_digest_is_the_same_in_the_next_run_and_another_one_elsewhere(pl
             digests.append((journal.digest(b"payload"), empresa_digest(journal, nueva(RFC))))
     assert digests[0] == digests[1]
     assert not set(digests[0]) & set(digests[2])
+
+
+async def test_an_adopted_company_that_is_to_be_updated_keeps_its_uid_and_digest(place: Place) -> None:
+    async with place.opened() as journal:
+        digest = empresa_digest(journal, nueva(RFC), is_equal=True)
+        adopted = step(1, state=StepState.DONE, origin=Origin.ADOPTED, uid="7", digest=digest)
+        await journal.adjust(add=[step(1)])
+        await journal.save(adopted)
+        assert await journal.steps_of_row(adopted.rfc) == [adopted]
+        planned = step(1, uid="7", digest=digest)
+        await journal.adjust(save=[planned])
+    async with place.opened() as journal:
+        assert await journal.steps_of_row(planned.rfc) == [planned]
+
+
+async def test_a_later_run_updates_what_an_earlier_one_adopted(
+    place: Place, client: FacturaOnline, emulator: Emulator
+) -> None:
+    uid = emulator.add_empresa(rfc=RFC, razon_social="Old")
+    plan = Plan.from_values([ExistingRow(rfc=RFC, uid=uid, cambios=CambiosEmpresa(razon_social="New"))])
+    states: list[list[State]] = []
+    existing: tuple[Existing, ...] = ("adopt", "update", "update")
+
+    for policy in existing:
+        async with (
+            evolve(place, lease=30.0).store() as store,
+            provision(client, plan, journal=store, existing=policy, audit=False) as under_way,
+        ):
+            states.append([row.state async for row in under_way])
+
+    assert states == [[State.ADOPTED], [State.UPDATED], []]
+    assert (await client.empresas.get(uid)).razon_social.upper() == "NEW"
 
 
 _DIES = """

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from attrs import evolve, fields
 
-from facturaonline_async import CorreoSmtp, NuevaEmpresa, Secret, Sello
+from facturaonline_async import CambiosEmpresa, CorreoSmtp, NuevaEmpresa, Secret, Sello
 from facturaonline_async.provision._journal.digests import (
     _name_tag,
     changed_columns,
     changed_since,
     empresa_digest,
+    gives_data,
+    is_of_equal_data,
     payload,
 )
 from tests.plans import nueva
@@ -48,6 +50,22 @@ def digest(**more: Any) -> bytes:
 def test_changed_columns_are_named(before: dict[str, Any], now: dict[str, Any], columns: list[str]) -> None:
     assert changed_columns(digest(**before), digest(**now)) == columns
     assert changed_since(JOURNAL, digest(**before), nueva(RFC, **now)) == columns
+
+
+@pytest.mark.parametrize("more", [{}, {"calle": "Centro"}, {"calle": "Centro", "fiel": FIEL, "smtp": SMTP}])
+def test_a_digest_says_whether_the_company_had_the_data(more: dict[str, Any]) -> None:
+    sent, found = digest(**more), empresa_digest(JOURNAL, nueva(RFC, **more), is_equal=True)
+
+    assert (is_of_equal_data(sent), is_of_equal_data(found)) == (False, True)
+    assert changed_since(JOURNAL, found, nueva(RFC, **more)) == []
+    assert changed_since(JOURNAL, found, nueva(RFC, **more, colonia="Sur")) == ["colonia"]
+
+
+def test_a_row_that_only_gives_series_gives_no_data() -> None:
+    changes = CambiosEmpresa(rfc=RFC)
+
+    assert (gives_data(changes), changed_since(JOURNAL, digest(), changes)) == (False, [])
+    assert (gives_data(evolve(changes, codpos="06500")), gives_data(nueva(RFC))) == (True, True)
 
 
 def test_the_digest_of_unchanged_data_is_made_with_one_hash() -> None:
