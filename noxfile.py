@@ -117,9 +117,12 @@ def full(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, formatting, import contracts and changelog fragments."""
+    """Style, formatting, import contracts, changelog fragments, and whether uv.lock is up to date."""
     session.install("-e", ".[cli]", *group("lint"))
     check_style(session)
+    # Without settings of this machine, so that the lock names no other index than PyPI.
+    settings = {name: None for name in os.environ if name.startswith("UV_")}
+    session.run("uv", "lock", "--check", "--offline", "--no-config", env=settings)
 
 
 @nox.session
