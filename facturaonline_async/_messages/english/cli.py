@@ -139,14 +139,17 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.export_exists": "{path} exists: give another name, or --force to replace it",
     "cli.export_written": "{path}: {empresas} with {series}, without keys, passwords and certificates",
     "cli.export_without_series": "{rfc} (uid {uid}): its series could not be read, and are not in the file: {reason}",
+    "cli.export_series_left_out": "{rfc} (uid {uid}): its series are not in the file: {reason}",
+    "cli.export_series_not_held": "a plan cannot hold {series}",
     "cli.export_left_out": "{rfc} (uid {uid}) is not in the file: {reason}",
     "cli.export_rfc_twice": (
         "the company {uid} has the same RFC, and a plan has one row for each RFC: delete one of them, or correct its "
         "RFC"
     ),
     "cli.export_no_row": "a plan cannot hold it ({column}: {reason})",
+    "cli.export_changed": "a run would read another text",
     "cli.export_note_not_read": "its series could not be read",
-    "cli.export_note_serie": "not in the plan, which cannot write it: {serie}",
+    "cli.export_note_series": "its series are not in the plan: {reason}",
     "cli.export_note_paused": "paused: {series}",
     "cli.template_exists": "{path} exists: give another name, or delete it",
     "cli.column_of_faults": "# faults",
