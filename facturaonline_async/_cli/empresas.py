@@ -15,6 +15,7 @@ from facturaonline_async._cli import client_command, empresa_options as options,
 from facturaonline_async._cli.client_command import AsJson, BaseUrl, RfcOrUid, Yes
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.expiring import find_csds, print_expiring
 from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._core.known_companies import normalize_rfc
@@ -38,6 +39,18 @@ def list_(
     razon_social: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only companies whose name contains this text.")
     ] = None,
+    expiring: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="DAYS",
+            help="Only companies whose newest CSD in --certificates ends within DAYS, or has ended.",
+        ),
+    ] = None,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder with .cer files, for --expiring: the API tells no dates."),
+    ] = None,
     base_url: BaseUrl = None,
     database: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -47,7 +60,11 @@ def list_(
     Examples:
       facturaonline empresas list
       facturaonline empresas list --razon-social kemper --json
+      facturaonline empresas list --expiring 60 --certificates csd
     """
+    if (expiring is None) is not (certificates is None):
+        raise typer.BadParameter(message("cli.expiring_and_certificates"))
+    csds = None if certificates is None else find_csds(certificates)
     rfc = None if rfc is None else normalize_rfc(rfc)
 
     # A server that ignores the filters answers with all companies.
@@ -61,7 +78,10 @@ def list_(
         if (rfc is None or normalize_rfc(each.rfc) == rfc)
         and (razon_social is None or fold(razon_social) in fold(each.razon_social))
     ]
-    output.print_many(empresas, _COLUMNS, nothing=message("cli.no_empresas"), json=as_json)
+    if csds is not None and expiring is not None:
+        print_expiring(empresas, csds, expiring, as_json=as_json)
+    else:
+        output.print_many(empresas, _COLUMNS, nothing=message("cli.no_empresas"), json=as_json)
 
 
 def get(

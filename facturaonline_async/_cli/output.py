@@ -113,12 +113,24 @@ def print_many(values: Sequence[Serie | Empresa], columns: Sequence[str], *, not
     """
     if json:
         print_json([attributes(value) for value in values])
-        return
+    else:
+        print_rows([{name: found[name] for name in columns} for found in map(attributes, values)], nothing=nothing)
+
+
+def print_rows(values: Sequence[Mapping[str, object]], *, nothing: str) -> None:
+    """Print a table of values by column, or a block for each row if it is too wide.
+
+    Args:
+        values: the rows, all with the same columns.
+        nothing: printed if there are none.
+
+    """
     console = Console(highlight=False, markup=False)
     if not values:
         console.print(nothing)
         return
-    rows = [list(columns), *([printable(str(found[name])) for name in columns] for found in map(attributes, values))]
+    columns = [*values[0]]
+    rows = [columns, *([printable(str(each)) for each in row.values()] for row in values)]
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
     needed = sum(widths) + _GAP * (len(widths) - 1)
     if needed > console.width and (console.is_terminal or "COLUMNS" in os.environ):

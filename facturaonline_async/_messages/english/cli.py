@@ -270,6 +270,17 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.nothing_deleted": "Nothing was deleted.",
     "cli.done": "It was done.",
     # Companies.
+    "cli.expiring_and_certificates": "--expiring DAYS and --certificates FOLDER are given together",
+    "cli.no_folder": "{path} is no folder",
+    "cli.no_csd": "{path} has no .cer file that is a CSD",
+    "cli.no_certificate": "{path} is not a certificate",
+    "cli.nothing_expires": Plural(
+        "No CSD of the folder ends within {count} day.", "No CSD of the folder ends within {count} days."
+    ),
+    "cli.without_certificate": Plural(
+        "{count} empresa of the account has no CSD in the folder: {rfcs}",
+        "{count} empresas of the account have no CSD in the folder: {rfcs}",
+    ),
     "cli.no_empresas": "No empresas.",
     "cli.command_not_started": "{command} cannot be started: {reason}.",
     "cli.serie_of_another_empresa": (
