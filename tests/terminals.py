@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from facturaonline_async.testing import Emulator
 from tests.cli.test_app import Ran, environment
@@ -13,7 +13,11 @@ from tests.forkserver import read, start
 
 
 async def at_terminal(
-    *arguments: object, answers: Sequence[tuple[str, str]], emulator: Emulator, errors_apart: bool = False
+    *arguments: object,
+    answers: Sequence[tuple[str, str]],
+    emulator: Emulator,
+    errors_apart: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> Ran:
     """Run the command at a terminal; when it shows a text, type the answer. Its `err` is what the terminal showed.
 
@@ -22,6 +26,7 @@ async def at_terminal(
         answers: texts that the terminal shows, and the answers.
         emulator: the API.
         errors_apart: whether the standard error goes elsewhere; it is `err` then.
+        variables: further variables of its environment.
 
     """
     master, slave = pty.openpty()
@@ -29,7 +34,9 @@ async def at_terminal(
     # Its session gets the terminal, so that Ctrl-C and hidden input work as people know them.
     err, to_err = os.pipe() if errors_apart else (None, os.dup(slave))
     streams = slave, to_out, to_err
-    code = start([str(each) for each in arguments], environment(emulator), streams, at_terminal=True)
+    code = start(
+        [str(each) for each in arguments], environment(emulator) | dict(variables or {}), streams, at_terminal=True
+    )
     shown, told, ended = await asyncio.gather(
         asyncio.to_thread(_show, master, list(answers)), asyncio.to_thread(read, out), asyncio.to_thread(read, code)
     )

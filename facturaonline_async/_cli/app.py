@@ -23,7 +23,10 @@ _MODULES: Final[dict[str, str]] = {}
 
 
 class PlainFlags:
-    """Mixin of commands whose help shows no type beside a flag: none takes a value."""
+    """Mixin of commands with a help that suits people.
+
+    It shows no type beside a flag, which takes no value, and fits a narrow terminal.
+    """
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, also ``--help``."""
@@ -32,6 +35,15 @@ class PlainFlags:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
         return params
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help; a narrow terminal gets no boxes."""
+        from facturaonline_async._cli.narrow_help import format_help, is_narrow  # noqa: PLC0415  # only help needs it
+
+        if is_narrow():
+            typer.echo(format_help(self, ctx), nl=False)  # as rich does, also for a command without arguments
+        else:
+            super().format_help(ctx, formatter)  # type: ignore[misc]
 
 
 class CommandGroup(PlainFlags, TyperGroup):

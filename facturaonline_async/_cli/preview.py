@@ -77,7 +77,7 @@ def command(
     )
     read = read_plan(plan, any_tipo=any_tipo, sheet=sheet, as_json=as_json)
     if not use_emulator:
-        target.account = current_settings().find_account(base_url, or_emulator=True)
+        current_settings().find_account(base_url, or_emulator=True)
     interrupted = message("cli.interrupted").then(message("cli.nothing_changed"))
     found = interruption.run(_preview(target, read, existing, None if as_json else rows), interrupted=interrupted)
     if as_json:

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from facturaonline_async._cli.run_texts import missing_row_headings, state_name
+from facturaonline_async._cli.run_texts import state_name
+from facturaonline_async._cli.tables import MissingRows, States
 from facturaonline_async._messages import message
 from facturaonline_async.provision import PlanProblem, Progress, ProgressSnapshot, RowOutcome, RunReport, State
 
@@ -21,7 +22,8 @@ __all__ = ["bar", "preview_bar", "print_audit_wait", "print_notices", "print_rep
 
 _ROWS_SHOWN: Final = 50
 _CODE: Final = re.compile(r"\[\w+\]\Z")
-_NARROW: Final = 90
+_NARROW: Final = 80
+"""Columns of a terminal below which there is no bar, but numbers."""
 _APART: Final = 3
 """Maximum number of notices with one column and one reason that are printed in separate lines."""
 
@@ -61,8 +63,7 @@ def preview_bar() -> Iterator[Callable[[int, int], None]]:
 
     It moves while the list is read. Yield a function that takes the number of companies that were read, and of all.
     """
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    with _simple_bars() as bars:
         task = bars.add_task(message("cli.preview_reading"), total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
@@ -70,14 +71,15 @@ def preview_bar() -> Iterator[Callable[[int, int], None]]:
 def bars_of(snapshot: ProgressSnapshot) -> Bars:
     """Return a bar for companies and a bar for series."""
     columns = [TextColumn(f"{{task.fields[{name}]}}", style=style) for name, style in _COLUMNS.items()]
-    bars = Bars(
-        TextColumn("{task.description:<8}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        *columns,
-        console=Console(stderr=True),
-        expand=True,
-    )
+    console = Console(stderr=True)
+    if console.width < _NARROW:  # the numbers are cut otherwise
+        wrong = TextColumn("{task.fields[wrong]}", style="red", table_column=Column(overflow="fold"))
+        bars = Bars(TextColumn("{task.description:<8}"), MofNCompleteColumn(), wrong, console=console)
+    else:
+        bar = BarColumn(bar_width=None)
+        bars = Bars(
+            TextColumn("{task.description:<8}"), bar, MofNCompleteColumn(), *columns, console=console, expand=True
+        )
     for name, fields in zip(
         (message("cli.label_empresas"), message("cli.label_series")), _fields(snapshot), strict=True
     ):
@@ -108,13 +110,20 @@ def print_audit_wait(seconds: float) -> None:
     Console(stderr=True).print(message("cli.audit_wait", seconds=seconds), soft_wrap=True)
 
 
+def _simple_bars() -> Bars:
+    """Return bars that count, and disappear at their end."""
+    console = Console(stderr=True)
+    bar = () if console.width < _NARROW else (BarColumn(),)
+    return Bars(TextColumn("{task.description}"), *bar, MofNCompleteColumn(), console=console, transient=True)
+
+
 @contextmanager
 def bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Show a bar of `total` steps; yield a function that counts one step."""
     if quiet:
         yield lambda: None
         return
-    with Bars(console=Console(stderr=True), transient=True) as bars:
+    with _simple_bars() as bars:
         task = bars.add_task(what, total=total)
         yield lambda: bars.advance(task)
 
@@ -176,23 +185,27 @@ def print_report(run: RunReport, *, interrupted: bool = False) -> None:
         title = message("cli.interrupted_after", seconds=run.seconds)
     else:
         title = message("cli.complete_after" if run.is_complete else "cli.incomplete_after", seconds=run.seconds)
-    table = Table(title=title)
-    table.add_column("")
     states = [state for state in State if state in _ALWAYS or run.empresas[state] or run.series[state]]
-    for name in (message("cli.label_planned"), *(state_name(state.value) for state in states)):
-        table.add_column(name, justify="right")
-    for name, planned, found, earlier in (
-        (message("cli.label_empresas"), run.planned_empresas, run.empresas, run.earlier_empresas),
-        (message("cli.label_series"), run.planned_series, run.series, run.earlier_series),
-    ):
-        table.add_row(name, str(planned), *(_number(found[state], earlier[state]) for state in states))
-    console.print(table)
+    parts = [
+        (
+            name,
+            [
+                (message("cli.label_planned"), str(planned)),
+                *((state_name(state.value), _number(found[state], earlier[state])) for state in states),
+            ],
+        )
+        for name, planned, found, earlier in (
+            (message("cli.label_empresas"), run.planned_empresas, run.empresas, run.earlier_empresas),
+            (message("cli.label_series"), run.planned_series, run.series, run.earlier_series),
+        )
+    ]
+    console.print(States(title, parts))
     for finding in (run.audit or ())[:_ROWS_SHOWN]:
         console.print(Text.assemble((message("cli.label_audit"), "red"), f" {finding}"), soft_wrap=True)
     # After Ctrl-C, the table above counts the rows that were not tried; they are not listed.
     failed = [row for row in run.failed if not interrupted or any(_tried(row))]
     if failed:
-        console.print(_failures(failed, narrow=console.width < _NARROW))
+        console.print(_failures(failed))
 
 
 def _number(found: int, earlier: int) -> str:
@@ -205,24 +218,16 @@ def _tried(row: RowOutcome) -> Iterator[bool]:
         yield state is not State.NOT_TRIED
 
 
-def _failures(failed: Iterable[RowOutcome], *, narrow: bool) -> Table:
-    """Return a table of missing and uncertain rows, with one column if it is narrow."""
-    table = Table(title=message("cli.missing_rows"), title_justify="left")
-    for name in ("",) if narrow else missing_row_headings():
-        table.add_column(name, overflow="fold")
+def _failures(failed: Iterable[RowOutcome]) -> MissingRows:
+    """Return what is missing or uncertain, in the order of the rows."""
     rows = sorted(failed, key=lambda row: row.number)
+    missing: list[tuple[int, str, str, str, str]] = []
     for row in rows[:_ROWS_SHOWN]:
         for what, state, reason in _not_there(row):
             name = state_name(state.value)
-            reason = reason.removeprefix(f"{name}: ")  # noqa: PLW2901  # the column before it is the state
-            if narrow:
-                line = message("cli.missing_row", row=row.number, rfc=row.rfc, what=what, state=name, reason=reason)
-                table.add_row(Text(line))
-            else:
-                table.add_row(*map(Text, (str(row.number), row.rfc, what, name, reason)))
-    if len(rows) > _ROWS_SHOWN:
-        table.caption = message("cli.missing_rows_left_out", count=len(rows) - _ROWS_SHOWN)
-    return table
+            missing.append((row.number, row.rfc, what, name, reason.removeprefix(f"{name}: ")))  # the state is shown
+    more = len(rows) - _ROWS_SHOWN
+    return MissingRows(missing, message("cli.missing_rows_left_out", count=more) if more > 0 else None)
 
 
 def _not_there(row: RowOutcome) -> Iterator[tuple[str, State, str]]:

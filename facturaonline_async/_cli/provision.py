@@ -213,7 +213,7 @@ def command(
     if keys_out is not None:
         _refuse_as_keys_out(keys_out, plan, read, file)
     if not use_emulator:
-        target.account = settings.find_account(base_url, or_emulator=True)
+        settings.find_account(base_url, or_emulator=True)
     job = RunJob(
         plan=read,
         target=target,

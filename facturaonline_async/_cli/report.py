@@ -11,8 +11,6 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table as ScreenTable
-from rich.text import Text
 
 from facturaonline_async._cli import output, report_html, status
 from facturaonline_async._cli.command_groups import single_command
@@ -21,7 +19,8 @@ from facturaonline_async._cli.journals import JournalName, RunName, find_journal
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
 from facturaonline_async._cli.plan_options import SheetName
 from facturaonline_async._cli.report_table import Only, Table, chosen_rows
-from facturaonline_async._cli.run_texts import format_timestamp, missing_row_headings, state_name
+from facturaonline_async._cli.run_texts import format_timestamp, state_name
+from facturaonline_async._cli.tables import MissingRows
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import publish_private
 from facturaonline_async._text import printable, printable_path
@@ -157,16 +156,14 @@ def _show(ledger: History) -> None:
     rows = [row for row in ledger.rows if not row.ok]
     if not rows:
         return
-    table = ScreenTable(title=message("cli.missing_rows"), title_justify="left")
-    for name in missing_row_headings():
-        table.add_column(name, overflow="fold")
-    for row in rows[:_ROWS_SHOWN]:
-        for entry in row.missing:
-            state = state_name(entry.state)
-            table.add_row(*map(Text, (str(row.number), row.rfc, entry.label, state, entry.reason)))
-    if len(rows) > _ROWS_SHOWN:
-        table.caption = message("cli.missing_rows_left_out_of_report", count=len(rows) - _ROWS_SHOWN)
-    console.print(table)
+    missing = [
+        (row.number, row.rfc, entry.label, state_name(entry.state), entry.reason)
+        for row in rows[:_ROWS_SHOWN]
+        for entry in row.missing
+    ]
+    more = len(rows) - _ROWS_SHOWN
+    caption = message("cli.missing_rows_left_out_of_report", count=more) if more > 0 else None
+    console.print(MissingRows(missing, caption))
 
 
 def _as_json(ledger: History) -> dict[str, Any]:

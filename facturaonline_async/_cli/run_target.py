@@ -13,7 +13,7 @@ from typer import BadParameter
 
 from facturaonline_async._cli.database import open_shared
 from facturaonline_async._cli.journals import journal_place
-from facturaonline_async._cli.settings import Account
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
@@ -43,7 +43,6 @@ class RunTarget:
         database: value of --database.
         as_json: whether the command prints JSON, so that no other text is wanted.
         is_read_only: whether the emulator gets a copy of its state, on another port, so that nothing is written.
-        account: host and keys; None until the command has found them, and with an emulator.
         address: address of the database, once it is open; None: there is none.
         journal_host: base URL of the journal's emulator, of which the client has a copy; None: that of the client.
 
@@ -56,7 +55,6 @@ class RunTarget:
     database: Secret | None = None
     as_json: bool = False
     is_read_only: bool = False
-    account: Account | None = field(default=None, init=False)
     address: str | None = field(default=None, init=False)
     journal_host: str | None = field(default=None, init=False)
 
@@ -126,8 +124,8 @@ class RunTarget:
         from facturaonline_async.client import connect  # noqa: PLC0415  # imports aiohttp
 
         if not self.use_emulator:
-            assert self.account is not None  # noqa: S101  # the commands find it
-            keys, url = self.account.credentials, self.account.base_url
+            account = current_settings().find_account(self.config.base_url)
+            keys, url = account.credentials, account.base_url
             async with connect(keys, base_url=url, config=self.config, shared=shared) as client:
                 yield client
             return

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from facturaonline_async._cli import client_command, interruption, output
 from facturaonline_async._cli.client_command import AsJson, Yes
@@ -17,6 +15,7 @@ from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.run_texts import format_moment, format_timestamp
 from facturaonline_async._cli.settings import current_settings
+from facturaonline_async._cli.tables import Rows
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
@@ -43,7 +42,6 @@ def list_(database: DatabaseUrl = None, as_json: AsJson = False) -> None:
     if as_json:
         output.print_json([_as_json(run) for run in runs])
         return
-    table = Table()
     headings = (
         message("cli.label_run"),
         message("cli.label_state"),
@@ -51,14 +49,17 @@ def list_(database: DatabaseUrl = None, as_json: AsJson = False) -> None:
         message("cli.label_heard"),
         message("cli.label_host"),
     )
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for run in runs:
-        state = message("cli.run_is_at_work" if run.is_running else "cli.run_is_idle")
-        heard = format_moment(run.heard_at.timestamp())
-        texts = run.name, state, f"{run.done}/{run.planned}", heard, run.host
-        table.add_row(*(Text(printable(text)) for text in texts))
-    Console(highlight=False).print(table)
+    rows = [
+        (
+            printable(run.name),
+            message("cli.run_is_at_work" if run.is_running else "cli.run_is_idle"),
+            f"{run.done}/{run.planned}",
+            format_moment(run.heard_at.timestamp()),
+            printable(run.host),
+        )
+        for run in runs
+    ]
+    Console(highlight=False).print(Rows(headings, rows))
 
 
 def delete(

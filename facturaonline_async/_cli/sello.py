@@ -14,14 +14,14 @@ import attrs
 import typer
 from attrs import frozen
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async import bulk
 from facturaonline_async._cli import interruption, output, progress, sello_pairs
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.tables import Rows, facts
 from facturaonline_async._cli.terminals import is_terminal
-from facturaonline_async._messages import Message, message
+from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret, SecretBytes
 from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
@@ -208,64 +208,64 @@ async def _loaded(pair: _Pair) -> Sello | None:
 # ── What people see ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts(certificado: Certificado) -> dict[Message, str]:
+def _facts(certificado: Certificado) -> list[tuple[str, str]]:
     kind, bits = certificado.kind or "unknown", certificado.key_bits
-    return {
-        message("cli.label_kind"): message(f"cli.kind_{kind}"),
-        message("cli.label_rfc"): certificado.rfc,
-        message("cli.fact_nombre"): certificado.nombre,
-        message("cli.fact_curp"): certificado.curp,
-        message("cli.fact_sucursal"): certificado.sucursal,
-        message("cli.fact_rfc_representante"): certificado.rfc_representante,
-        message("cli.fact_curp_representante"): certificado.curp_representante,
-        message("cli.label_number"): certificado.numero,
-        message("cli.fact_not_before"): f"{certificado.not_before:%Y-%m-%d %H:%M} UTC",
-        message("cli.label_valid_until"): f"{certificado.not_after:%Y-%m-%d %H:%M} UTC",
-        message("cli.fact_issuer"): certificado.issuer,
-        message("cli.fact_key"): message("cli.key_rsa", bits=bits) if bits else message("cli.key_not_rsa"),
-    }
+    return [
+        (message("cli.label_kind"), message(f"cli.kind_{kind}")),
+        (message("cli.label_rfc"), certificado.rfc),
+        (message("cli.fact_nombre"), certificado.nombre),
+        (message("cli.fact_curp"), certificado.curp),
+        (message("cli.fact_sucursal"), certificado.sucursal),
+        (message("cli.fact_rfc_representante"), certificado.rfc_representante),
+        (message("cli.fact_curp_representante"), certificado.curp_representante),
+        (message("cli.label_number"), certificado.numero),
+        (message("cli.fact_not_before"), f"{certificado.not_before:%Y-%m-%d %H:%M} UTC"),
+        (message("cli.label_valid_until"), f"{certificado.not_after:%Y-%m-%d %H:%M} UTC"),
+        (message("cli.fact_issuer"), certificado.issuer),
+        (message("cli.fact_key"), message("cli.key_rsa", bits=bits) if bits else message("cli.key_not_rsa")),
+    ]
 
 
 def _show(report: CheckReport) -> None:
     """Print the facts of one certificate and all findings."""
     console = Console(highlight=False)
     if report.certificado is not None:
-        table = Table(show_header=False, box=None)
-        for name, fact in _facts(report.certificado).items():
-            if fact:
-                table.add_row(Text(name, style="dim"), Text(fact))
-        console.print(table)
+        console.print(facts(_facts(report.certificado)))
     for finding in report.findings:
         console.print(_line(finding), soft_wrap=True)
     console.print(_verdict([report]))
 
 
 def _show_all(checked: Sequence[tuple[_Pair, CheckReport]]) -> None:
+    """Print the certificates, a line for each finding, and the remedies."""
     console = Console(highlight=False)
-    table = Table(title=str(_verdict([report for _, report in checked])), title_justify="left")
+    console.print(_verdict([report for _, report in checked]))
     headings = (
+        "",
         message("cli.label_kind"),
         message("cli.label_rfc"),
         message("cli.label_number"),
         message("cli.label_valid_until"),
-        message("cli.label_found"),
     )
-    for name in ("", *headings):
-        table.add_column(name, overflow="fold")
+    rows = [
+        (
+            pair.name,
+            certificado.kind or message("cli.kind_unknown"),
+            certificado.rfc,
+            certificado.numero,
+            f"{certificado.not_after:%Y-%m-%d}",
+        )
+        for pair, report in checked
+        if (certificado := report.certificado) is not None
+    ]
+    if rows:
+        console.print(Rows(headings, rows))
     for pair, report in checked:
-        facts = report.certificado
-        if facts is None:
-            cells = ("", "", "", "")
-        else:
-            kind = facts.kind or message("cli.kind_unknown")
-            cells = (kind, facts.rfc, facts.numero, f"{facts.not_after:%Y-%m-%d}")
-        found = [
-            Text.assemble((finding.code, _STYLES[finding.severity]), f": {finding.seen}") for finding in report.findings
-        ]
-        table.add_row(Text(pair.name), *map(Text, cells), Text("\n").join(found))
-    console.print(table)
+        for finding in report.findings:
+            code = (f"{finding.severity} {finding.code}", _STYLES[finding.severity])
+            console.print(Text.assemble(f"{pair.name}: ", code, f": {finding.seen}"), soft_wrap=True)
     for each in {finding.code: finding for _, report in checked for finding in report.findings}.values():
-        console.print(Text.assemble((each.code, _STYLES[each.severity]), f": {each.remedy}"), soft_wrap=True)
+        console.print(Text.assemble("→ ", (each.code, _STYLES[each.severity]), f": {each.remedy}"), soft_wrap=True)
 
 
 def _line(finding: Finding) -> Text:

@@ -87,7 +87,7 @@ def command(
     read = series_rows(read_plan(plan, any_tipo=any_tipo, sheet=sheet, as_json=False))
     if not len(read):
         raise InvalidInputError(message("cli.bulk_no_series"), field="PLAN")
-    target.account = current_settings().find_account(base_url)
+    current_settings().find_account(base_url)
     job = RunJob(
         plan=read,
         target=target,

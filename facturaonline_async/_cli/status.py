@@ -27,6 +27,7 @@ from facturaonline_async._cli.run_texts import (
     next_steps,
     state_name,
 )
+from facturaonline_async._cli.tables import Rows, facts, finding_lines
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.provision._journal.errors import JournalError
@@ -128,19 +129,14 @@ def _statuses(journal: Path | JournalReader) -> Iterator[Status]:
 
 def render_status(status: Status) -> RenderableType:
     """Return the status for people."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
     style = "red" if status.is_broken_off else "green" if status.is_running else ""
-    for name, text in (
+    pairs = (
         (message("cli.label_journal"), Text(printable(f"{status.name} ({status.host})"))),
         (message("cli.label_run"), Text(format_run(status), style)),
         (message("cli.label_rate"), Text(_rates(status))),
         (message("cli.label_left"), Text(_left(status))),
-    ):
-        if text:
-            facts.add_row(name, text)
-    parts: list[RenderableType] = [facts, _counts(status)]
+    )
+    parts: list[RenderableType] = [facts(pairs), _counts(status)]
     if status.reasons:
         parts.append(_reasons(status))
     parts += [Text.assemble(("→ ", "bold"), step) for step in next_steps(status)]
@@ -186,17 +182,20 @@ def _counts(status: Status) -> Table:
     return table
 
 
-def _reasons(status: Status) -> Table:
-    table = Table(title=message("cli.label_why"), title_justify="left", box=None, padding=(0, 1))
-    headings = (message("cli.label_state"), message("cli.label_reason"), message("cli.label_example"))
-    for name in ("", *headings):
-        table.add_column(name, overflow="fold", justify="left" if name else "right")
-    for reason in status.reasons[:_REASONS]:
-        state = Text(state_name(reason.state), _STYLES.get(reason.state, ""))
-        table.add_row(Text(f"{reason.count} x"), state, Text(reason.text), Text(format_example(reason)))
-    if len(status.reasons) > _REASONS:
-        table.caption = message("cli.reasons_left_out", count=len(status.reasons) - _REASONS)
-    return table
+def _reasons(status: Status) -> Rows:
+    headings = ("", message("cli.label_state"), message("cli.label_reason"), message("cli.label_example"))
+    rows = [
+        (
+            f"{reason.count} x",
+            Text(state_name(reason.state), _STYLES.get(reason.state, "")),
+            finding_lines(reason.text),
+            format_example(reason),
+        )
+        for reason in status.reasons[:_REASONS]
+    ]
+    more = len(status.reasons) - _REASONS
+    caption = message("cli.reasons_left_out", count=more) if more > 0 else None
+    return Rows(headings, rows, message("cli.label_why"), caption, has_box=False)
 
 
 # ── For machines ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,6 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.label_empresa": "empresa",
     "cli.label_empresas": "empresas",
     "cli.label_example": "for example",
-    "cli.label_found": "found",
     "cli.label_journal": "journal",
     "cli.label_kind": "kind",
     "cli.label_left": "left",
