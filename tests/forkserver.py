@@ -171,7 +171,7 @@ def _warm_up() -> None:
     for package in (facturaonline_async, provision, testing):
         for name in package.__all__:
             getattr(package, name)
-    commands = ("provision", "status", "report", "doctor", "emulator", "plan", "sello", "empresas", "series")
+    commands = ("provision", "status", "report", "doctor", "probe", "emulator", "plan", "sello", "empresas", "series")
     for arguments in (["--help"], *([command, "--nope"] for command in commands)):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(SystemExit):
             app(arguments, prog_name="facturaonline")

@@ -139,6 +139,7 @@ _add("worker", "worker", help="Carry out enqueued runs in this process, until SI
 _add("cancel", "cancel", help="End a run that workers carry out.")
 _add("keys", "keys", help="Write the API keys of the companies that a run created to a file.")
 _add("doctor", "doctor", help="Check the connection, the keys and the account. It only reads.")
+_add("probe", "probe", help="Compare a sandbox with the emulator, by means of one serie.")
 _add("emulator", "emulator", help="Run an emulator of the API on loopback until Ctrl-C, or with a command.")
 _add("plan", "example", help="Make and read plans.")
 _add("sello", "sello", help="Check certificates, keys and passwords (CSD, FIEL).")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, field, frozen
@@ -20,6 +19,7 @@ from facturaonline_async._cli.database import is_shared
 from facturaonline_async._cli.preview_output import environment_name
 from facturaonline_async._cli.raw_connection import Head, NotHttpError, RawConnection
 from facturaonline_async._cli.settings import current_settings
+from facturaonline_async._cli.versions import read_versions
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._core.retry import read_date
 from facturaonline_async._messages import Message, message
@@ -157,10 +157,16 @@ class Doctor:
     # The environment
 
     async def _versions(self) -> _Found:
-        package, python, aiohttp = version("facturaonline-async"), platform.python_version(), version("aiohttp")
-        system = f"{platform.system()} {platform.release()} {platform.machine()}"
-        text = message("doctor.versions", package=package, python=python, aiohttp=aiohttp, system=system)
-        return text, {"package": package, "python": python, "aiohttp": aiohttp, "system": system}
+        found = read_versions()
+        system = f"{found['system']} {platform.release()} {platform.machine()}"
+        text = message(
+            "doctor.versions",
+            package=found["package"],
+            python=found["python"],
+            aiohttp=found["aiohttp"],
+            system=system,
+        )
+        return text, found | {"system": system}
 
     async def _api(self) -> _Found:
         given = current_settings().find_base_url(self.base_url)

@@ -56,6 +56,10 @@ def command(
             show_default=False,
         ),
     ] = None,
+    behaviour: Annotated[
+        Path | None,
+        typer.Option(metavar="REPORT", help="Behave as this report of facturaonline probe says.", show_default=False),
+    ] = None,
 ) -> None:
     """Run an emulator of the API on loopback until Ctrl-C, or with a command.
 
@@ -73,7 +77,9 @@ def command(
     from facturaonline_async.testing import Emulator  # noqa: PLC0415  # imports the server of aiohttp
 
     number = port if port is not None else 0 if run else _PORT
-    emulator = Emulator(port=number, latency=latency, list_lag=list_lag, log_limit=1000, state_file=state)
+    emulator = Emulator(
+        port=number, latency=latency, list_lag=list_lag, log_limit=1000, state_file=state, behaviour=behaviour
+    )
     code = interruption.run(_run(emulator, run) if run else _serve(emulator))
     if code:
         raise typer.Exit(code)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import http.client
 import io
+import ipaddress
 import re
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, Self
 from urllib.parse import SplitResult, urlsplit
 
@@ -109,6 +111,9 @@ class RawConnection:
 
         """
         host, port = self.host, self.port
+        with suppress(ValueError):
+            self.addresses = (str(ipaddress.ip_address(host)),)
+            return
         found = await call_in_daemon(
             lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), name="facturaonline-dns"
         )

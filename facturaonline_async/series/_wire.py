@@ -47,6 +47,21 @@ read_serie: Final = make_reader(
 )
 
 
+def read_name(row: object) -> tuple[str, str] | None:
+    """Return uid and letra of a row, also of one whose other fields are odd.
+
+    Args:
+        row: one JSON object of a list.
+
+    Returns:
+        Both as texts, or None if the row has none.
+
+    """
+    fields = row if isinstance(row, dict) else {}
+    uid, letra = fields.get("SerieID"), fields.get("SerieName")
+    return (str(uid), letra) if isinstance(uid, (int, str)) and isinstance(letra, str) else None
+
+
 def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Body:
     """Return the request body of a create.
 

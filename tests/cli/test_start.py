@@ -25,6 +25,7 @@ COMMANDS = (
     "report",
     "runs",
     "doctor",
+    "probe",
     "emulator",
     "plan",
     "sello",

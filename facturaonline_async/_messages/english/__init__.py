@@ -25,6 +25,7 @@ _MODULES: Final = (
     "journal",
     "plan",
     "postgres",
+    "probe",
     "queue",
     "run",
     "sello",

@@ -24,6 +24,7 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     # Settings and state of the emulator.
     "testing.unknown_refusals": "{name} takes the kinds {known}, and not {unknown}.",
     "testing.not_a_state_file": "{path} exists, and is not the state file of an emulator: give another file.",
+    "testing.not_a_probe_report": "{path} is not a report of facturaonline probe: give another file.",
     "testing.unknown_row_keys": "A company's row has no key {keys}. See Emulator.state.",
     "testing.no_main_empresa": "There is no main company any more.",
     "testing.no_empresa": "There is no company with uid {uid}.",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from attrs import field, frozen
 
+from facturaonline_async.testing._emulator.probe_report import ProbeReport
 from facturaonline_async.testing._emulator.request_bodies import Body, read_body
 from facturaonline_async.testing._emulator.responses import Answer, permission_denied, unknown_keys
 from facturaonline_async.testing._emulator.routes import Call, Route, Router
@@ -58,12 +59,18 @@ class Api:
         state: tables of the account.
         routes: routes of all endpoints.
         on_change: called after each call that changed a row.
+        report: report whose answers are played, or None.
 
     """
 
     def __init__(
-        self, state: AccountState, routes: Iterable[Route], on_change: Callable[[ReceivedRequest], None] | None = None
+        self,
+        state: AccountState,
+        routes: Iterable[Route],
+        on_change: Callable[[ReceivedRequest], None] | None = None,
+        report: ProbeReport | None = None,
     ) -> None:
+        self._report = report
         self._state = state
         self._router = Router(routes)
         self._on_change = on_change
@@ -98,6 +105,10 @@ class Api:
             behind: age of the data that is read, in seconds; see `Fault.stale`.
 
         """
+        answer = self._answer(arrival, behind)
+        return answer if self._report is None else self._report.play(arrival.endpoint, answer)
+
+    def _answer(self, arrival: ReceivedRequest, behind: float) -> Answer:
         route = arrival.route
         if route is None:
             return self._router.refuse(arrival.path)

@@ -13,11 +13,12 @@ from facturaonline_async.testing._emulator import empresas, series
 from facturaonline_async.testing._emulator.dispatch import Api, ReceivedRequest
 from facturaonline_async.testing._emulator.faults import Fault, FaultPlan, check_seconds
 from facturaonline_async.testing._emulator.initial_data import empresa_row, main_row
+from facturaonline_async.testing._emulator.probe_report import ProbeReport
 from facturaonline_async.testing._emulator.request_log import Request, RequestLog
 from facturaonline_async.testing._emulator.responses import refusal_statuses_of
 from facturaonline_async.testing._emulator.routes import PREFIX, Route
 from facturaonline_async.testing._emulator.server import Server
-from facturaonline_async.testing._emulator.state import AccountState, Behaviour, Row, Tables
+from facturaonline_async.testing._emulator.state import ACTIVE, AccountState, Behaviour, Row, Tables
 from facturaonline_async.testing._emulator.state_file import StateFile
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Emulator:
         host: address to listen on; default: loopback.
         port: port to listen on; 0: a free one.
         latency: duration of each call, in seconds.
-        list_lag: seconds from the creation of a company or a serie until lists include it.
+        list_lag: seconds from the creation of a company or a serie until lists include it; 0: that of `behaviour`, if
+            there is one.
         read_lag: seconds from the creation of a company until ``GET /v1/account/{uid}`` finds it.
         seed: seed of the random faults and of the generated keys and uids.
         refusal_statuses: HTTP status of refusals by kind (``"authentication"``, ``"validation"``, ``"not_found"``,
@@ -65,14 +67,19 @@ class Emulator:
         state_file: file for the port and for the changes by calls, `add_empresa` and `add_serie`. If the file exists,
             the emulator starts with its rows, and on its port unless `port` is given. Only its owner can read it,
             because it holds keys and passwords. None: the state is lost with the process.
+        behaviour: report of ``facturaonline probe``, to behave as the probed server did. The emulator plays HTTP
+            status, media type and shape of each answer that the report has (with values of its own, so that added
+            fields have no meaning), which wrong creates are accepted, the words for the state of a serie, the lag of
+            lists, and when idle connections are closed; but no durations, no other headers, and no calls that the
+            probe does not make. None: as the provider documents it.
 
     Attributes:
         ENDPOINTS: method and path, below ``/api``, of each endpoint by its name, such as ``"series.create"``.
 
     Raises:
-        InvalidInputError: an argument is out of range, names an unknown kind of refusal, or `state_file` is not a state
-            file.
-        OSError: `state_file` cannot be opened.
+        InvalidInputError: an argument is out of range, names an unknown kind of refusal, `state_file` is not a state
+            file, or `behaviour` is not a report.
+        OSError: `state_file` or `behaviour` cannot be opened.
 
     """
 
@@ -92,6 +99,7 @@ class Emulator:
         ssl_context: ssl.SSLContext | None = None,
         paging: bool = False,
         state_file: str | os.PathLike[str] | None = None,
+        behaviour: str | os.PathLike[str] | None = None,
     ) -> None:
         for name, value in {"latency": latency, "list_lag": list_lag, "read_lag": read_lag}.items():
             check_seconds(name, value)
@@ -106,11 +114,15 @@ class Emulator:
             port = port or self._file.port
             # Each start generates other keys and uids.
             seed = f"{seed} {self._file.starts}" if self._file.starts else seed
-        self._state = AccountState(seed, Behaviour(list_lag=list_lag, read_lag=read_lag, paging=paging), resources)
+        report = None if behaviour is None else ProbeReport.read(behaviour)
+        settings = Behaviour(list_lag=list_lag, read_lag=read_lag, paging=paging)
+        if report is not None:
+            settings = report.change(settings)
+        self._state = AccountState(seed, settings, resources)
         self._faults = FaultPlan(seed)
         self._log = RequestLog(log_limit)
         self._server = Server(
-            Api(self._state, _ROUTES, self._record_change if self._file is not None else None),
+            Api(self._state, _ROUTES, self._record_change if self._file is not None else None, report),
             self._faults,
             self._log,
             host=host,
@@ -118,6 +130,7 @@ class Emulator:
             latency=latency,
             refusal_statuses=refusal_statuses_of(refusal_statuses or {}),
             ssl_context=ssl_context,
+            keep_alive=None if report is None else report.keep_alive,
         )
         if self._file is None or not self._file.restore_into(self._state):
             self._state.add_empresa(main_row())
@@ -218,7 +231,7 @@ class Emulator:
         return uid
 
     def add_serie(
-        self, empresa_uid: str, *, letra: str, tipo_documento: str, folio: int = 1, estatus: str = series.ACTIVE
+        self, empresa_uid: str, *, letra: str, tipo_documento: str, folio: int = 1, estatus: str = ACTIVE
     ) -> int:
         """Add a serie to a company, visible without a lag, and return its id.
 

@@ -41,6 +41,8 @@ class Answer:
         status: HTTP status; for a refusal, the emulator's ``refusal_statuses`` override it.
         headers: further headers, which override the emulator's own.
         refusal: kind of the refusal, or None.
+        case: what was wrong, such as ``"duplicate"``; ``""`` if nothing.
+        is_recorded: whether the answer is in the form of a report, so that the status is final.
 
     """
 
@@ -48,11 +50,13 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict, hash=False)
     refusal: Refusal | None = None
+    case: str = ""
+    is_recorded: bool = False
 
     @property
     def is_success(self) -> bool:
         """Whether the work was done."""
-        return self.refusal is None and self.status < 300
+        return self.refusal is None and (self.status < 300 or self.is_recorded)
 
     def encode(self) -> tuple[bytes, str]:
         """Return the body and its content type."""
@@ -84,28 +88,28 @@ def unknown_keys(api_key: str, secret_key: str) -> Answer:
         "Data": _echo(api_key),
         "Secret": _echo(secret_key),
     }
-    return Answer(content, refusal="authentication")
+    return Answer(content, refusal="authentication", case="wrong_keys")
 
 
 def permission_denied() -> Answer:
     """Refuse valid keys of a plan without API access."""
     text = "Para utilizar la API necesitas adquirir un plan Empresa"
-    return Answer({"status": "error", "message": text}, refusal="permission")
+    return Answer({"status": "error", "message": text}, refusal="permission", case="permission")
 
 
 def not_found(text: str) -> Answer:
     """Refuse a uid that does not exist or belongs to another company."""
-    return Answer({"status": "error", "message": text}, refusal="not_found")
+    return Answer({"status": "error", "message": text}, refusal="not_found", case="unknown_uid")
 
 
-def invalid(message: str | Mapping[str, list[str]]) -> Answer:
+def invalid(message: str | Mapping[str, list[str]], case: str = "wrong_value") -> Answer:
     """Refuse invalid data, with one message or with messages for each field."""
-    return Answer({"status": "error", "message": message}, refusal="validation")
+    return Answer({"status": "error", "message": message}, refusal="validation", case=case)
 
 
 def required(*names: str) -> Answer:
     """Refuse data without these required fields."""
-    return invalid({name: [f"El campo {name} es requerido"] for name in names})
+    return invalid({name: [f"El campo {name} es requerido"] for name in names}, "missing_field")
 
 
 def refusal_statuses_of(chosen: Mapping[str, int]) -> dict[Refusal, int]:

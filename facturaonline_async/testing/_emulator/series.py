@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from facturaonline_async.testing._emulator.routes import Call
     from facturaonline_async.testing._emulator.state import AccountState, Row
 
-__all__ = ["ACTIVE", "PAUSED", "ROUTES"]
-
-ACTIVE: Final = "Activa"
-PAUSED: Final = "Pausada"
-"""A guess: only "Activa" is documented. Clients may rely only on another value than "Activa"."""
+__all__ = ["ROUTES"]
 
 _DESCRIPTIONS: Final = {
     "factura": "Factura",
@@ -38,14 +34,14 @@ _DESCRIPTIONS: Final = {
 _FOLIO: Final = re.compile(r"[0-9]{1,18}")
 
 
-def _format_serie(serie_id: Any, row: Row) -> dict[str, Any]:
+def _format_serie(state: AccountState, serie_id: Any, row: Row) -> dict[str, Any]:
     tipo = str(row.get("tipo_documento", "factura"))
     return {
         "SerieID": serie_id,
         "SerieName": row.get("letra", ""),
         "SerieType": tipo,
         "SerieDescription": row.get("descripcion") or _DESCRIPTIONS.get(tipo, tipo.replace("_", " ").title()),
-        "SerieStatus": row.get("estatus", ACTIVE),
+        "SerieStatus": row.get("estatus", state.behaviour.active),
     }
 
 
@@ -54,32 +50,35 @@ def _refuse_unknown() -> Answer:
 
 
 def _list(state: AccountState, call: Call) -> Answer:
-    rows = [_format_serie(serie_id, row) for serie_id, row in state.series(call.empresa, call.behind)]
+    rows = [_format_serie(state, serie_id, row) for serie_id, row in state.series(call.empresa, call.behind)]
     return Answer({"status": "success", "data": rows})
 
 
 def _get(state: AccountState, call: Call) -> Answer:
     found = state.serie(call.empresa, call.uid, call.behind)
-    return _refuse_unknown() if found is None else Answer({"status": "success", "data": _format_serie(*found)})
+    return _refuse_unknown() if found is None else Answer({"status": "success", "data": _format_serie(state, *found)})
 
 
 def _create(state: AccountState, call: Call) -> Answer:
-    """Create a serie, also if an equal one exists. Like the API, return no id."""
+    """Create a serie, by default also if an equal one exists. Like the API, return no id."""
+    accepted = state.behaviour.accepted
     sent = call.body.fields if call.body.kind == "json" else {}
-    missing = [name for name in ("letra", "tipoDocumento") if not str(sent.get(name) or "").strip()]
-    if missing:
+    letra, tipo = (str(sent.get(name) or "") for name in ("letra", "tipoDocumento"))
+    missing = [name for name, text in (("letra", letra), ("tipoDocumento", tipo)) if not text.strip()]
+    if missing and "missing_field" not in accepted:
         return required(*missing)
     folio = sent.get("folio")
-    if folio is None:
-        folio = 1
-    elif not _FOLIO.fullmatch(str(folio)):
+    is_number = folio is None or _FOLIO.fullmatch(str(folio)) is not None
+    if not is_number and "wrong_value" not in accepted:
         return invalid({"folio": ["El campo folio debe ser numérico"]})
+    if "duplicate" not in accepted and state.has_serie(call.empresa, letra, tipo):
+        return invalid("La serie ya existe", "duplicate")
     row = {
         "empresa": call.empresa,
-        "letra": str(sent["letra"]),
-        "tipo_documento": str(sent["tipoDocumento"]),
-        "folio": int(folio),
-        "estatus": ACTIVE,
+        "letra": letra,
+        "tipo_documento": tipo,
+        "folio": int(folio) if is_number and folio is not None else 1,
+        "estatus": state.behaviour.active,
         "created_at": time.monotonic(),
     }
     state.add_serie(row)
@@ -95,11 +94,11 @@ def _set_estatus(state: AccountState, call: Call, estatus: str, text: str) -> An
 
 
 def _activate(state: AccountState, call: Call) -> Answer:
-    return _set_estatus(state, call, ACTIVE, "La serie se activó correctamente")
+    return _set_estatus(state, call, state.behaviour.active, "La serie se activó correctamente")
 
 
 def _deactivate(state: AccountState, call: Call) -> Answer:
-    return _set_estatus(state, call, PAUSED, "La serie se pausó correctamente")
+    return _set_estatus(state, call, state.behaviour.paused, "La serie se pausó correctamente")
 
 
 def _delete(state: AccountState, call: Call) -> Answer:

@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -51,6 +51,7 @@ class Server:
         latency: float,
         refusal_statuses: Mapping[Refusal, int],
         ssl_context: ssl.SSLContext | None,
+        keep_alive: float | None,
     ) -> None:
         self._api = api
         self._faults = faults
@@ -60,6 +61,7 @@ class Server:
         self._latency = latency
         self._refusal_statuses = refusal_statuses
         self._ssl_context = ssl_context
+        self._keep_alive = keep_alive
         self._runner: web.ServerRunner | None = None
         self._process = 0  # id of the listening process; 0: not listening
         self._tasks: set[asyncio.Task[object]] = set()
@@ -100,7 +102,8 @@ class Server:
         """
         if self._runner is not None:
             raise RuntimeError(message("testing.started_already"))
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_GRACE)
+        more: dict[str, Any] = {} if self._keep_alive is None else {"keepalive_timeout": self._keep_alive}
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None, **more), shutdown_timeout=_GRACE)
         await runner.setup()
         await web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl_context).start()
         self._port = runner.addresses[0][1]
@@ -210,10 +213,13 @@ class Server:
     def _response(self, number: int, answer: Answer) -> web.Response:
         """Return the HTTP response, with a new session cookie every time, as the API does."""
         status = answer.status
-        if answer.refusal is not None:
+        if answer.refusal is not None and not answer.is_recorded:
             status = self._refusal_statuses.get(answer.refusal, 200)
         self._log.change(number, status=status)
         body, content_type = answer.encode()
         cookie = f"laravel_session={self._random.getrandbits(160):040x}; path=/; httponly"
         headers = {"Content-Type": content_type, "Set-Cookie": cookie, **answer.headers}
-        return web.Response(body=body, status=status, headers=headers)
+        response = web.Response(body=body, status=status, headers=headers)
+        if self._keep_alive == 0:
+            response.force_close()
+        return response

@@ -11,10 +11,14 @@ from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
-__all__ = ["AccountState", "Behaviour", "Row", "Tables"]
+__all__ = ["ACTIVE", "PAUSED", "AccountState", "Behaviour", "Row", "Tables"]
 
 Row: TypeAlias = dict[str, Any]
 Tables: TypeAlias = dict[str, dict[Any, Row]]
+
+ACTIVE: Final = "Activa"
+PAUSED: Final = "Pausada"
+"""A guess: only "Activa" is documented. Clients may rely only on another value than "Activa"."""
 
 _BCRYPT_ALPHABET: Final = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _FIRST_UID: Final = 0x64EFDCDCE7927
@@ -31,12 +35,18 @@ class Behaviour:
         list_lag: seconds until lists include a new row.
         read_lag: seconds until a new company can be read.
         paging: whether the list of companies obeys its query.
+        active: word for the state of an active serie.
+        paused: word for that of a paused one.
+        accepted: wrong creates of series that are accepted, such as ``"duplicate"``.
 
     """
 
     list_lag: float
     read_lag: float
     paging: bool
+    active: str = ACTIVE
+    paused: str = PAUSED
+    accepted: frozenset[str] = frozenset({"duplicate"})
 
 
 class AccountState:
@@ -169,6 +179,12 @@ class AccountState:
         if row is None or row.get("empresa") != empresa or self._age(row) < behind:
             return None
         return serie_id, row
+
+    def has_serie(self, empresa: str, letra: str, tipo_documento: str) -> bool:
+        """Return whether a company has a serie with this letra and tipo_documento."""
+        self._sync()
+        rows = self._series_of.get(empresa, {}).values()
+        return any((row.get("letra"), row.get("tipo_documento")) == (letra, tipo_documento) for row in rows)
 
     def remove_serie(self, serie_id: Any) -> None:
         """Remove a serie."""
