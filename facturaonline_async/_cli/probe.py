@@ -127,7 +127,10 @@ def _base_url() -> str:
 async def _run(
     probe: Probe, expected: Observations | None, limits: Limits
 ) -> tuple[Observations, FacturaOnlineError | None]:
-    """Probe the server, and an emulator beside it; return what is expected, and why the probe ended early."""
+    """Probe the server, and an emulator beside it.
+
+    Return what is expected, and why the probe ended early.
+    """
     emulated = None if expected is not None else asyncio.create_task(_observe_emulator(limits))
     problem = None
     try:

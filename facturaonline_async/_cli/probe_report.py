@@ -1,11 +1,11 @@
-"""Report of a probe: what was observed, as a JSON file without a value that identifies anybody."""
+"""Report of a probe, as JSON without a value that identifies anybody."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from attrs import asdict, field, frozen
 
@@ -133,7 +133,7 @@ def read_report(path: Path) -> Observations:
     """
     content = path.read_bytes()
     try:
-        report = cast("dict[str, Any]", json.loads(content))
+        report: dict[str, Any] = json.loads(content)
         if report["format"] == _FORMAT:
             observed = report["observed"]
             answers = {str(name): ObservedAnswer(**each) for name, each in observed.pop("answers").items()}

@@ -1,4 +1,4 @@
-"""The calls of a probe: one serie is created, paused, activated and deleted, and every answer is observed.
+"""The calls of a probe, which create, pause, activate and delete one serie.
 
 Whatever happens, the series that the probe created are deleted in the end. The answer to a create does not name its
 serie, so they are found by their letra, which was free before.
@@ -23,7 +23,7 @@ from facturaonline_async._cli.probe_shape import shape_of, word_of
 from facturaonline_async._cli.raw_connection import NotHttpError, RawConnection
 from facturaonline_async._core.endpoint import Endpoint
 from facturaonline_async._core.http.exchange import Exchange, ExchangeSession
-from facturaonline_async._core.protocol.bodies import Body, json_body
+from facturaonline_async._core.protocol.bodies import Body
 from facturaonline_async._core.protocol.envelope import RawResponse, Reply, parse_envelope
 from facturaonline_async._core.read import read_all, read_one
 from facturaonline_async._core.request import RequestFactory
@@ -165,9 +165,9 @@ class Probe:
 
         self.show(message("probe.refusing"))
         await self._create("series.create:duplicate", letra)
-        await self._create("series.create:missing_field", f"{prefix}B", body=json_body({"letra": f"{prefix}B"}))
-        wrong = {"letra": f"{prefix}C", "tipoDocumento": _TIPO, "folio": "x"}
-        await self._create("series.create:wrong_value", f"{prefix}C", body=json_body(wrong))
+        await self._create("series.create:missing_field", f"{prefix}B", body=wire.write_wrong_serie(f"{prefix}B"))
+        wrong = wire.write_wrong_serie(f"{prefix}C", _TIPO, "x")
+        await self._create("series.create:wrong_value", f"{prefix}C", body=wrong)
         if await self._delete("series.delete", uid, letra):
             for name, endpoint in (("get", wire.GET), ("deactivate", wire.DEACTIVATE), ("delete", wire.DELETE)):
                 await self._call(f"series.{name}:unknown_uid", endpoint, uid=uid)
@@ -196,7 +196,7 @@ class Probe:
         return is_deleted
 
     async def _wait_listed(self, letra: str) -> str | None:
-        """Wait until the list has the serie, and return its uid; None if that takes too long."""
+        """Return the uid of the serie when the list has it; None if that takes too long."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         self.observed = evolve(self.observed, list_watched=self.limits.listed)
@@ -226,7 +226,10 @@ class Probe:
         body: Body | None = None,
         credentials: Credentials | None = None,
     ) -> tuple[Reply | None, Exchange]:
-        """Make a call and note its answer; return what the client reads in it, or None for an error."""
+        """Make a call and note its answer.
+
+        Return the reply that the client reads in it, or None for an error, and the whole exchange.
+        """
         request = self._requests.prepare(endpoint, credentials or self.credentials, uid, None, body)
         exchange = await self._http.send(request)
         raw = RawResponse(endpoint, exchange.status, exchange.body, uid, None, request.secrets)

@@ -1,4 +1,4 @@
-"""Shape of an answer: the names of its fields and their JSON types, without any value.
+"""Shape of an answer: names and JSON types of its fields, without any value.
 
 A shape is the name of a type, such as ``"string"``; of several, if rows differ: ``"integer|string"``; an object of the
 fields' shapes; or a list with the shape of all its elements. The word of a verdict is a shape of its own:
@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 __all__ = ["Difference", "Shape", "compare", "shape_of", "word_of"]
 
-Shape: TypeAlias = "str | dict[str, Shape] | list[Shape]"
+Shape: TypeAlias = "str|dict[str,Shape]|list[Shape]"
 
 #: Where shapes differ: the path of the field, what was expected there, and what was found.
 Difference: TypeAlias = tuple[str, str, str]

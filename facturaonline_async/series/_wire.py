@@ -78,3 +78,16 @@ def write_nueva_serie(letra: str, tipo_documento: str, folio: int | None) -> Bod
         raise InvalidInputError(message("series.folio_out_of_range"), field="folio")
     fields: dict[str, object] = {"letra": letra, "tipoDocumento": tipo_documento}
     return json_body(fields if folio is None else {**fields, "folio": folio})
+
+
+def write_wrong_serie(letra: str, tipo_documento: str | None = None, folio: object = None) -> Body:
+    """Return the request body of a create that the API should refuse.
+
+    Args:
+        letra: letra of a serie that is deleted if the API accepts it.
+        tipo_documento: the kind of document; None is not sent.
+        folio: number of the first document, of any type; None is not sent.
+
+    """
+    fields = {"letra": letra, "tipoDocumento": tipo_documento, "folio": folio}
+    return json_body({name: value for name, value in fields.items() if value is not None})

@@ -102,7 +102,9 @@ def complete(line: str) -> tuple[list[str], set[str]]:
     return shown.split(), modules
 
 
-@pytest.mark.parametrize(("begun", "completed"), [("pro", ["provision"]), ("s", ["status", "sello", "series"])])
+@pytest.mark.parametrize(
+    ("begun", "completed"), [("pro", ["provision", "probe"]), ("s", ["status", "sello", "series"])]
+)
 def test_the_name_of_a_command_is_completed_without_the_modules_of_the_commands(
     begun: str, completed: list[str]
 ) -> None:

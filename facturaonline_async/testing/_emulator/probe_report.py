@@ -12,12 +12,11 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
 
 from facturaonline_async._messages import message
-from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing._emulator.responses import Answer, html_page
 from facturaonline_async.testing._emulator.state import Behaviour
@@ -95,12 +94,12 @@ class ProbeReport:
         """
         content = Path(path).read_bytes()
         try:
-            report = cast("dict[str, Any]", json.loads(content))
+            report: dict[str, Any] = json.loads(content)
             if report["format"] == _FORMAT:
                 return cls._of(report["observed"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
-        raise InvalidInputError(message("testing.not_a_probe_report", path=printable_path(path)), field="behaviour")
+        raise InvalidInputError(message("testing.not_a_probe_report", path=str(path)), field="behaviour")
 
     @classmethod
     def _of(cls, observed: dict[str, Any]) -> Self:
@@ -168,7 +167,10 @@ class ProbeReport:
 
 
 def _reshape(value: Any, shape: Any, text: str) -> Any:
-    """Return a value with the fields and types of a shape; `text` is put where a new text is needed."""
+    """Return a value with the fields and types of a shape.
+
+    Where a new text is needed, it is `text`.
+    """
     if isinstance(shape, dict):
         fields = value if isinstance(value, Mapping) else {}
         names = [name for name in shape if name in fields or not _may_be_absent(shape[name])]

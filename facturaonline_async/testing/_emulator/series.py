@@ -60,7 +60,10 @@ def _get(state: AccountState, call: Call) -> Answer:
 
 
 def _create(state: AccountState, call: Call) -> Answer:
-    """Create a serie, by default also if an equal one exists. Like the API, return no id."""
+    """Create a serie, by default also if an equal one exists.
+
+    Like the API, return no id.
+    """
     accepted = state.behaviour.accepted
     sent = call.body.fields if call.body.kind == "json" else {}
     letra, tipo = (str(sent.get(name) or "") for name in ("letra", "tipoDocumento"))
