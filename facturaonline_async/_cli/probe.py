@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from attrs import evolve
 from rich.console import Console
 
 from facturaonline_async._base_url import environment_of, is_for_tests, normalize
@@ -18,6 +18,7 @@ from facturaonline_async._cli import client_command, interruption
 from facturaonline_async._cli.client_command import AsJson
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.output_path_checks import check_folder
+from facturaonline_async._cli.settings import Account, current_settings
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
@@ -60,7 +61,8 @@ def command(
     The report has names of fields, JSON types, statuses and durations, and no key, uid, RFC, name or other value: you
     can share it. An emulator plays it: Emulator(behaviour="probe.json"), or facturaonline emulator --behaviour.
 
-    The address and the keys are those of FACTURAONLINE_BASE_URL, FACTURAONLINE_API_KEY and FACTURAONLINE_SECRET_KEY.
+    The address and the keys are those of the environment, or of the profile.
+
     Without a terminal for the question, --yes is required (else the exit code is 2). The exit code is 1 if the probe
     could not be completed, or something that it created is left.
 
@@ -69,7 +71,8 @@ def command(
       facturaonline probe --yes --out probe.json
       facturaonline emulator --behaviour probe.json -- facturaonline probe --yes --out again.json --against probe.json
     """
-    base_url = _base_url()
+    account = _account()
+    base_url = account.base_url
     if not force and out.exists():
         raise InvalidInputError(message("cli.export_exists", path=printable_path(out)), field="out")
     check_folder(out, option="--out")
@@ -84,10 +87,9 @@ def command(
     client_command.confirm(yes, question, declined=message("cli.nothing_created"))
 
     from facturaonline_async._cli.probe_run import Limits, Probe  # noqa: PLC0415  # imports aiohttp
-    from facturaonline_async.client import environment_credentials  # noqa: PLC0415
 
     limits = Limits(listed=list_wait, idle=idle_wait)
-    probe = Probe(base_url, environment_credentials(), limits, (lambda _: None) if as_json else _print_step)
+    probe = Probe(base_url, account.credentials, limits, (lambda _: None) if as_json else _print_step)
     expected, problem = interruption.run(_run(probe, expected, limits), interrupted=lambda: _interrupted(probe))
     report = _report(probe, expected, problem, against=against)
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="ascii")
@@ -107,21 +109,21 @@ def command(
 app: typer.Typer = single_command("probe", command)
 
 
-def _base_url() -> str:
-    """Return the base URL of a sandbox or of an emulator.
+def _account() -> Account:
+    """Return a sandbox or an emulator, and the keys.
 
     Raises:
-        InvalidInputError: it is missing or malformed, or of another kind; or a key is missing.
+        InvalidInputError: the address is missing or malformed, or of another kind of host; or a key is missing.
 
     """
-    client_command.check_environment(None)
-    base_url = normalize(os.environ["FACTURAONLINE_BASE_URL"]) or ""
-    if not is_for_tests(base_url):
+    settings = current_settings()
+    base_url = normalize(settings.find_base_url(None))
+    if base_url is not None and not is_for_tests(base_url):
         from facturaonline_async._cli.preview_output import environment_name  # noqa: PLC0415  # help needs no names
 
         reason = message("probe.not_for_tests", environment=environment_name(base_url), host=base_url)
         raise InvalidInputError(reason, field="base_url")
-    return base_url
+    return evolve(settings.find_account(None), base_url=base_url or "")
 
 
 async def _run(
