@@ -247,7 +247,9 @@ class Doctor:
             raise _Fault(text, _tls_remedy(error.verify_code), verify_code=error.verify_code) from None
         except OSError as error:
             reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
-            raise _Fault(message("doctor.tls_failed", reason=str(reason)), message("doctor.not_tls")) from None
+            raise _Fault(
+                message("doctor.tls_failed", reason=printable(str(reason))), message("doctor.not_tls")
+            ) from None
         day = datetime.fromtimestamp(found.expires_at, UTC).date().isoformat()
         text = message("doctor.tls", version=found.version, issuer=printable(found.issuer), day=day)
         return text, {"version": found.version, "issuer": printable(found.issuer), "valid_until": day}

@@ -24,6 +24,7 @@ from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.journals import find_journal, read_companies
 from facturaonline_async._cli.keys_out import KeysFile
+from facturaonline_async._cli.next_command import repeat_command
 from facturaonline_async._cli.output_path_checks import journal_files, same_file
 from facturaonline_async._cli.plan_options import AnyTipo, PlanFile, SheetName
 from facturaonline_async._cli.plans import ExistingCompanies, parse_plan, problem_values
@@ -231,10 +232,21 @@ def command(
     has_journal = bool(target.journal_name)
     _write_faults(faults_out, plan, list(_failures(report)), sheet, is_run=True, has_journal=has_journal)
     if not report.is_complete:
+        if not as_json:
+            _print_next_step(has_journal=journal is not None)
         raise typer.Exit(1)
 
 
 app: typer.Typer = single_command("provision", command)
+
+
+def _print_next_step(*, has_journal: bool) -> None:
+    """Print how the rest of the plan is carried out."""
+    command = repeat_command(sys.argv[1:])
+    text = message("cli.next_run_without_journal", command=command)
+    if has_journal:
+        text = message("cli.next_run", command=command)
+    sys.stderr.write(f"→ {text}\n")
 
 
 def _limited(config: Config, rate: Rate | None, timeout: float | None) -> Config:

@@ -449,6 +449,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "Do not start another run. If this one is stopped (Ctrl-C) or killed, the same command continues it."
     ),
     "cli.next_run": "To finish the rest, run: {command}. It creates nothing twice.",
+    "cli.next_run_without_journal": (
+        "To finish the rest, wait three minutes, because lists may show new rows late, and run: {command}. With "
+        "--journal FILE you need not wait."
+    ),
     "cli.next_intent": Plural(
         "{count} row in flight when it stopped: the next run waits for the settle time and looks for each.",
         "{count} rows in flight when it stopped: the next run waits for the settle time and looks for each.",
