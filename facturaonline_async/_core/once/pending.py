@@ -72,13 +72,15 @@ class PendingCreate:
         return self.until + (_DAY if self.uid is None and self.is_confirmed else 0.0) <= now
 
     def confirmed(self, uid: str) -> PendingCreate:
-        """Return the entry of the same create after its object was read.
+        """Return the entry after the object was read, whoever created it.
+
+        It is that of no create any more, so that a create that is repeated or refused keeps it.
 
         Args:
             uid: The object's uid.
 
         """
-        return PendingCreate(self.until, StepState.DONE, uid, self.origin, self.before, self.nonce, self.earlier)
+        return PendingCreate(self.until, StepState.DONE, uid, before=self.before)
 
 
 class Version:

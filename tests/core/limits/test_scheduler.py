@@ -184,6 +184,25 @@ def test_restarts_go_before_waiting_calls_and_keep_the_rate() -> None:
     assert "0 waiting, 0 in flight" in state
 
 
+def test_the_predicted_wait_of_a_restart_counts_only_restarts() -> None:
+    async def main() -> tuple[float, float, list[float]]:
+        limiter = make_scheduler(rates=Rate(1, 10))
+        delayed = []
+        for _ in range(2):
+            delayed.append(await limiter.acquire("series.list", "k"))
+            await asyncio.sleep(10)
+        await limiter.acquire("series.list", "k")
+        calls = asyncio.create_task(starts(limiter, 3))
+        await settle()
+        restart = asyncio.create_task(limiter.reacquire("series.list", "k", delayed[0], max_wait=15))
+        await settle()
+        with pytest.raises(LimiterWaitError) as refused:
+            await limiter.reacquire("series.list", "k", delayed[1], max_wait=15)
+        return refused.value.retry_after or 0.0, await restart, await calls
+
+    assert virtually(main()) == (20.0, 30.0, [40.0, 50.0, 60.0])
+
+
 @pytest.mark.parametrize("how", ["cancelled", "too long", "closed"])
 def test_a_failed_restart_frees_its_slot_once(how: str) -> None:
     async def main() -> str:
