@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,6 +30,7 @@ from facturaonline_async import (
     ValidationError,
     connect,
 )
+from facturaonline_async._core.once.create import poll_until
 from facturaonline_async._core.once.pending import PendingCreate, PendingCreates
 from facturaonline_async._core.once.states import StepState
 from facturaonline_async._core.request import PreparedRequest
@@ -152,7 +154,8 @@ async def test_a_refusal_stays_a_refusal_if_the_search_fails(kind: Kind) -> None
             emulator.inject(Fault.status(500), endpoint=endpoint, times=None, skip=1)
         with pytest.raises(ValidationError) as refused:
             await kind.ensure(client)
-        assert "could not be seen" in refused.value.__notes__[0]
+        [note] = refused.value.__notes__
+        assert ("could not be seen" in note, "the server failed" in note) == (True, True)
         assert created(emulator, kind) == 0
 
 
@@ -594,6 +597,79 @@ async def test_an_answer_about_another_serie_is_not_taken_for_the_one_that_was_a
     assert (await client.series.get(serie.uid)).uid == 999
     assert [str(serie.uid) in record.getMessage() for record in caplog.records] == [True]
     assert emulator.count("series.create") == 1
+
+
+async def test_an_object_that_was_deleted_and_made_again_elsewhere_is_found_by_its_key(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    serie = await client.series.ensure(letra="F", tipo_documento="factura")
+    emulator.state["series"][999] = emulator.state["series"].pop(serie.uid)
+    go_back(emulator, times=1)
+    assert (await client.series.ensure(letra="F", tipo_documento="factura")).uid == 999
+    assert (emulator.count("series.create"), emulator.count("series.get")) == (1, 1)
+
+
+async def test_a_listed_object_is_not_returned_while_its_uid_reads_as_another(
+    client: FacturaOnline, emulator: Emulator
+) -> None:
+    await client.series.ensure(letra="F", tipo_documento="factura")
+    go_back(emulator, times=1)
+    data = {"SerieID": 999, "SerieName": "F", "SerieType": "factura", "SerieStatus": "Activa"}
+    other = Fault.status(200, body={"status": "success", "data": data})
+    emulator.inject(other, endpoint="series.get", times=None)
+    with pytest.raises(UnreadableAnswerError, match="999"):
+        await client.series.ensure(letra="F", tipo_documento="factura")
+    assert emulator.count("series.create") == 1
+
+
+# ── The search ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_object_is_searched_for_with_pauses_that_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(least: float, most: float) -> float:
+        drawn.append((least, most))
+        return most
+
+    async def look() -> None:
+        """See nothing."""
+
+    async with ready(evolve(BRIEF, deadline=30.0)) as (client, _):
+        monkeypatch.setattr(random, "uniform", uniform)
+        with pytest.raises(OutcomeUnknownError) as unseen:
+            await poll_until(client.session._engine, look, problem=OutcomeUnknownError("no answer"))
+    longest = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert drawn[:7] == [(pause / 2, pause) for pause in longest]
+    assert unseen.value.is_transient is True
+
+
+UNREADABLE = UnreadableAnswerError("an odd answer")
+
+
+@pytest.mark.parametrize(
+    ("problem", "look", "text", "note"),
+    [
+        (UnreadableAnswerError, UNREADABLE, "it is there, but not readable: an odd answer", None),
+        (UnreadableAnswerError, AuthenticationError("wrong keys"), "created", "wrong keys"),
+        (OutcomeUnknownError, UNREADABLE, "created", "an odd answer"),
+    ],
+)
+async def test_a_search_that_fails_for_good_says_why_and_only_what_is_known_of_the_create(
+    problem: type[OutcomeUnknownError | UnreadableAnswerError], look: FacturaOnlineError, text: str, note: str | None
+) -> None:
+    async def fail() -> None:
+        raise look
+
+    async with ready() as (client, _):
+        with pytest.raises(problem) as failed:
+            await poll_until(
+                client.session._engine, fail, problem=problem("created", endpoint="series.create", uid="7")
+            )
+    error = failed.value
+    notes = getattr(error, "__notes__", [])
+    assert (type(error), error.endpoint, error.uid, error.args[0]) == (problem, "series.create", "7", text)
+    assert ([note in each for each in notes] if note else notes) == ([True] if note else [])
 
 
 # ── Pending creates ───────────────────────────────────────────────────────────────────────────────────────────────────
