@@ -248,7 +248,7 @@ class Doctor:
         except OSError as error:
             reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
             raise _Fault(
-                message("doctor.tls_failed", reason=printable(str(reason))), message("doctor.not_tls")
+                message("doctor.tls_failed", reason=printable(f"{reason}")), message("doctor.not_tls")
             ) from None
         day = datetime.fromtimestamp(found.expires_at, UTC).date().isoformat()
         text = message("doctor.tls", version=found.version, issuer=printable(found.issuer), day=day)

@@ -258,8 +258,9 @@ class NuevaEmpresa:
     Optional attributes default to ``""`` or None and are not sent then.
 
     Razón social, RFC and código postal must be those that the SAT has on record. Before a company is sent, the formats
-    of `rfc`, `curp`, `codpos`, `regimen` and `regimen_nomina` are checked, and the certificates with their keys and
-    passwords. A wrong check digit, or a régimen for another kind of person, only logs a warning.
+    of `rfc`, `curp`, `codpos`, `email`, `mail_conta`, `telefono`, `regimen` and `regimen_nomina` are checked, and the
+    certificates with their keys and passwords. A wrong check digit, a short telephone number, or a régimen for another
+    kind of person, only logs a warning.
 
     Texts are sent with composed characters (NFC). A decomposed text is composed in the constructor, and a warning is
     logged. `rfc` and `curp` are converted to upper case. No text is changed otherwise.

@@ -104,6 +104,12 @@ def _data(empresa: NuevaEmpresa | CambiosEmpresa) -> list[Finding]:
         findings += identifiers.check_curp(empresa.curp)
     if empresa.codpos:
         findings += identifiers.check_codpos(empresa.codpos)
+    if empresa.email:
+        findings += identifiers.check_email(empresa.email)
+    if empresa.mail_conta:
+        findings += identifiers.check_email(empresa.mail_conta, "mail_conta")
+    if empresa.telefono:
+        findings += identifiers.check_telefono(empresa.telefono)
     if empresa.regimen:
         findings += identifiers.check_regimen(empresa.regimen, empresa.rfc)
     if empresa.regimen_nomina:

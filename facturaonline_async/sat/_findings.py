@@ -67,6 +67,8 @@ FINDINGS: Final[dict[str, Severity]] = {
     "rfc_check_digit": Severity.WARNING,
     "curp_format": Severity.ERROR,
     "curp_doubtful": Severity.WARNING,
+    "email_format": Severity.ERROR,
+    "telefono_format": Severity.WARNING,
     "codpos_format": Severity.ERROR,
     "regimen_format": Severity.ERROR,
     "regimen_unknown": Severity.WARNING,

@@ -27,6 +27,8 @@ _COMMON_CURP: Final = re.compile(
 )
 _GENERIC_CURPS: Final = frozenset({"XEXX010101HNEXXXA4", "XEXX010101MNEXXXA8"})
 """The SAT's generic CURPs for foreigners, male and female. The check digit of the second one is not regular."""
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
+_TELEFONO: Final = re.compile(r"\+?(?:[ ().-]*[0-9]){10,15}[ ,.;-]*(?:(?:ext|x)[ .:]*[0-9]{1,6})?", re.IGNORECASE)
 _CODPOS: Final = re.compile(r"(?!00000)[0-9]{5}")
 _REGIMEN: Final = re.compile(r"[0-9]{3}")
 
@@ -107,6 +109,32 @@ def check_codpos(value: str, field: str = "codpos") -> list[Finding]:
     if _CODPOS.fullmatch(value):
         return []
     return [Finding("codpos_format", field, message("findings.codpos_format", value=f"{value!r:.60}"))]
+
+
+def check_email(value: str, field: str = "email") -> list[Finding]:
+    """Check an e-mail address: one sign @, and no blanks.
+
+    Args:
+        value: address, without a name.
+        field: name of the field, for the findings.
+
+    """
+    if _EMAIL.fullmatch(value):
+        return []
+    return [Finding("email_format", field, message("findings.email_format", value=f"{value!r:.60}"))]
+
+
+def check_telefono(value: str, field: str = "telefono") -> list[Finding]:
+    """Check a telephone number: 10 digits or more, divided as people like.
+
+    Args:
+        value: number; an extension may follow.
+        field: name of the field, for the findings.
+
+    """
+    if _TELEFONO.fullmatch(value):
+        return []
+    return [Finding("telefono_format", field, message("findings.telefono_format", value=f"{value!r:.60}"))]
 
 
 def check_regimen(value: str, rfc: str | None = None, field: str = "regimen") -> list[Finding]:

@@ -128,6 +128,28 @@ def test_a_wrong_codigo_postal_is_found_and_a_right_one_passes(codpos: str, code
     assert [finding.code for finding in identifiers.check_codpos(codpos)] == codes
 
 
+@pytest.mark.parametrize("value", ["a@example.com", "ñandú@empresa.mx", "a.b+c@sub.example.com"])
+def test_an_email_address_passes(value: str) -> None:
+    assert identifiers.check_email(value) == []
+
+
+@pytest.mark.parametrize("value", ["nobody", "Ana <a@b.mx> x", "a@b@c", "a b@c.mx", "a@b.mx;c@d.mx e"])
+def test_what_is_no_email_address_is_an_error(value: str) -> None:
+    assert [(each.code, each.is_error) for each in identifiers.check_email(value)] == [("email_format", True)]
+
+
+@pytest.mark.parametrize(
+    "value", ["5512345678", "55 1234 5678", "+52 (55) 1234-5678", "01 800 123 4567", "55 1234 5678 ext. 12"]
+)
+def test_a_telephone_number_passes_as_people_write_it(value: str) -> None:
+    assert identifiers.check_telefono(value) == []
+
+
+@pytest.mark.parametrize("value", ["555", "abc", "no tiene", "55 1234 567", "5512345678 / 5587654321"])
+def test_a_text_without_a_whole_telephone_number_is_a_warning(value: str) -> None:
+    assert [(each.code, each.is_error) for each in identifiers.check_telefono(value)] == [("telefono_format", False)]
+
+
 @pytest.mark.parametrize(
     ("regimen", "rfc", "codes"),
     [

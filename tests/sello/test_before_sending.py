@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -18,9 +19,11 @@ from facturaonline_async import (
     Sello,
     connect,
 )
+from facturaonline_async.provision import Plan, validate
 from facturaonline_async.sello import check
 from facturaonline_async.testing import Emulator, make_sello
 from tests.conftest import QUICK
+from tests.plans import ROW, certify, written
 from tests.sello.certificates import RFC, private_key
 
 CHECKED = evolve(QUICK, check_sello=True)
@@ -101,6 +104,28 @@ async def test_all_errors_are_reported_at_once(emulator: Emulator) -> None:
         ("fiel.password", "wrong_password"),
         ("fiel.cer", "rfc_mismatch"),
     ]
+    assert emulator.requests == ()
+
+
+async def test_mail_and_telephone_are_checked_alike_in_plans_and_values(emulator: Emulator, tmp_path: Path) -> None:
+    wrong = {"email": "nobody", "mail_conta": "Ana <a@b.mx> x", "telefono": "555"}
+    async with connect(emulator.credentials, base_url=emulator.base_url, config=CHECKED) as client:
+        with pytest.raises(InvalidInputError) as refused:
+            await client.empresas.update(
+                "607a062eae2bb",
+                CambiosEmpresa(email=wrong["email"], mail_conta=wrong["mail_conta"], telefono=wrong["telefono"]),
+            )
+    certify(tmp_path, [ROW["rfc"]])
+    files = {"cer": f"c/{ROW['rfc']}.cer", "key": f"c/{ROW['rfc']}.key"}
+    faults = Plan.parse(written(tmp_path, [ROW | files | wrong])).problems
+    with_phone = Plan.parse(written(tmp_path, [ROW | files | {"telefono": "555"}]))
+    async with validate(with_phone) as rows:
+        warnings = [warning.column async for row in rows for warning in row.warnings]
+
+    found = [(each.field, each.is_error) for each in refused.value.findings]
+    assert found == [("email", True), ("mail_conta", True), ("telefono", False)]
+    assert [each.column for each in faults] == ["email", "mail_conta"]
+    assert warnings == ["telefono"]
     assert emulator.requests == ()
 
 

@@ -134,7 +134,7 @@ def _are_words_of(words: str, code: str) -> bool:
 
 
 def _email(cell: str) -> tuple[Value, Message | None]:
-    return cell, None if re.fullmatch(r"[^@\s]+@[^@\s]+", cell) else message("plan.not_email")
+    return cell, message("plan.not_email") if _has_error(identifiers.check_email(cell)) else None
 
 
 def _razon_social(cell: str) -> tuple[Value, Message | None]:
@@ -176,6 +176,7 @@ _CHECKS: Final[Mapping[str, _Check]] = {
     **_CODES,
     "razon_social": _razon_social,
     "email": _email,
+    "mail_conta": _email,
     "existing": _existing,
     "uid": _uid,
     **dict.fromkeys(FLAGS, _flag),
