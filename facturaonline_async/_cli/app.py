@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Final, Literal
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-__all__ = ["CommandGroup", "PlainFlags", "app", "run"]
+__all__ = ["CommandGroup", "CommandHelp", "app", "run"]
 
 _MODULES: Final[dict[str, str]] = {}
 """The module of each command or group of commands."""
 
 
-class PlainFlags:
+class CommandHelp:
     """Mixin of commands with a help that suits people.
 
-    It shows no type beside a flag, which takes no value, and fits a narrow terminal.
+    It is in the language of the command, shows no type beside a flag, which takes no value, and fits a narrow terminal.
     """
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -40,13 +43,37 @@ class PlainFlags:
         """Write the help; a narrow terminal gets no boxes."""
         from facturaonline_async._cli.narrow_help import format_help, is_narrow  # noqa: PLC0415  # only help needs it
 
+        spanish = _spanish_help()
+        if spanish is not None:
+            spanish.translate_command(self, ctx)
         if is_narrow():
-            typer.echo(format_help(self, ctx), nl=False)  # as rich does, also for a command without arguments
+            word = str if spanish is None else spanish.word
+            typer.echo(format_help(self, ctx, word), nl=False)  # as rich does, also for a command without arguments
+            return
+        if spanish is not None:
+            spanish.translate_rich()
+        super().format_help(ctx, formatter)  # type: ignore[misc]
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the line with the arguments, before the help and before a usage error."""
+        if (spanish := _spanish_help()) is not None:
+            spanish.write_usage(self, ctx, formatter)
         else:
-            super().format_help(ctx, formatter)  # type: ignore[misc]
+            super().format_usage(ctx, formatter)  # type: ignore[misc]
 
 
-class CommandGroup(PlainFlags, TyperGroup):
+def _spanish_help() -> ModuleType | None:
+    """Return the module that translates, or None for English."""
+    from facturaonline_async._cli.language import find_language  # noqa: PLC0415  # most commands show no help
+
+    if find_language(sys.argv) == "en":
+        return None
+    from facturaonline_async._cli import spanish_help  # noqa: PLC0415  # English needs none
+
+    return spanish_help
+
+
+class CommandGroup(CommandHelp, TyperGroup):
     """A group of commands."""
 
 
@@ -59,6 +86,28 @@ class _LazyGroup(CommandGroup):
         if name is not None:
             command = get_command(import_module(f"facturaonline_async._cli.{_MODULES[name]}").app)
         return name, command, rest
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the options before the command."""
+        with _translated_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command that the arguments name."""
+        with _translated_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Translate the usage errors of typer."""
+    try:
+        yield
+    except Exception as error:
+        # typer has no public name for its errors. Those of the library are translated where they are raised.
+        if hasattr(error, "format_message") and (spanish := _spanish_help()) is not None:
+            spanish.translate_error(error)
+        raise
 
 
 app: typer.Typer = typer.Typer(
@@ -90,7 +139,7 @@ def _facturaonline(
     lang: Annotated[
         Literal["en", "es"] | None,
         typer.Option(
-            help="Language of what is printed, except help and JSON. Default: FACTURAONLINE_LANG, then that of the "
+            help="Language of what is printed, except JSON. Default: FACTURAONLINE_LANG, then that of the "
             "profile, then that of a terminal's locale.",
             show_default=False,
         ),

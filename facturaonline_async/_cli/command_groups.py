@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from facturaonline_async._cli.app import CommandGroup, PlainFlags
+from facturaonline_async._cli.app import CommandGroup, CommandHelp
 from facturaonline_async._cli.settings import current_settings
 
 __all__ = ["command_group", "single_command"]
@@ -20,7 +20,7 @@ __all__ = ["command_group", "single_command"]
 _EXAMPLES = "Examples:\n"
 
 
-class _Command(PlainFlags, TyperCommand):
+class _Command(CommandHelp, TyperCommand):
     """A command."""
 
 

@@ -11,12 +11,11 @@ count.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import typer
 from attrs import define, field, frozen
 
+from facturaonline_async._cli.settings_files import project_file, user_file
 from facturaonline_async._messages import Language, message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Account", "Settings", "current_settings", "load_settings"]
 
-_FILE: Final = "facturaonline.toml"
 _VARIABLE: Final = "FACTURAONLINE_PROFILE"
 _BASE_URL: Final = "FACTURAONLINE_BASE_URL"
 _KEYS: Final = ("api_key", "secret_key")
@@ -172,7 +170,7 @@ class Settings:
                 "cli.profile_foreign_host",
                 file=printable_path(host.path),
                 host=printable(url),
-                own=printable_path(_user_file()),
+                own=printable_path(user_file()),
             ),
             field="base_url",
         )
@@ -253,10 +251,6 @@ def current_settings() -> Settings:
     return _Current.found
 
 
-def _user_file() -> Path:
-    return Path(typer.get_app_dir("facturaonline")) / _FILE
-
-
 def _chosen(name: str | None) -> tuple[Profile, ...]:
     """Return the profiles with a name: the project's, then the user's.
 
@@ -264,7 +258,7 @@ def _chosen(name: str | None) -> tuple[Profile, ...]:
         InvalidInputError: a file has a fault, or neither has the profile.
 
     """
-    own, project = _user_file(), Path(_FILE).absolute()
+    own, project = user_file(), project_file()
     if not own.exists() and not project.exists() and name is None:
         return ()
     from facturaonline_async._cli.profiles import read_profiles  # noqa: PLC0415  # most people have no file

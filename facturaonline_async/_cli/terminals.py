@@ -6,8 +6,6 @@ import os
 import sys
 from typing import Final, TextIO
 
-from facturaonline_async._cli.daemon_thread import call_in_daemon
-
 __all__ = ["is_terminal", "read_line"]
 
 _LONGEST: Final = 4096
@@ -30,6 +28,8 @@ async def read_line() -> str:
     Cancelling ends the wait at once. The thread reads the descriptor: the lock of `sys.stdin` would abort the end of
     the process.
     """
+    from facturaonline_async._cli.daemon_thread import call_in_daemon  # noqa: PLC0415  # help needs no asyncio
+
     number, encoding = sys.stdin.fileno(), sys.stdin.encoding
 
     def read() -> str:

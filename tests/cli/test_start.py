@@ -60,7 +60,7 @@ def test_the_version_is_printed_without_any_slow_dependency() -> None:
     }
 
 
-@pytest.mark.parametrize("arguments", [["--help"], []])
+@pytest.mark.parametrize("arguments", [["--help"], [], ["--lang", "es", "--help"]])
 def test_the_list_of_commands_is_printed_without_the_modules_of_the_commands(arguments: list[str]) -> None:
     shown, modules = run(arguments)
     assert [name for name in COMMANDS if f" {name} " not in shown] == []
@@ -85,6 +85,18 @@ def test_a_command_without_a_database_imports_no_driver() -> None:
     assert {name for name in modules if name.startswith(("psycopg", "facturaonline_async.postgres."))} == {
         "facturaonline_async.postgres._environment"
     }
+
+
+@pytest.mark.parametrize(("language", "is_read"), [("en", False), ("es", True)])
+def test_spanish_texts_are_read_for_spanish_only(language: str, is_read: bool) -> None:  # noqa: FBT001
+    modules = run(["--lang", language, "--help"])[1]
+    assert ("facturaonline_async._cli.spanish_help" in modules, "tomllib" in modules) == (is_read, is_read)
+
+
+def test_a_command_that_shows_no_help_reads_no_help() -> None:
+    modules = run(["--lang", "es", "status", "none.sqlite"])[1]
+    assert "facturaonline_async._cli.status" in modules
+    assert "facturaonline_async._cli.spanish_help" not in modules
 
 
 def test_a_wrong_name_of_a_command_imports_no_module_of_a_command() -> None:
