@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
-from rich.console import Console
 
 from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import progress
 from facturaonline_async._cli.client_command import confirm_in_loop
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.preview_output import environment_name, print_host, print_preview
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._cli.terminals import is_terminal
@@ -86,7 +86,7 @@ class Confirmation:
         from facturaonline_async.provision._preview import Previewer  # noqa: PLC0415  # as above
 
         target, host = self.target, engine_of(client).config.base_url or ""
-        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        console = new_console(stderr=True, soft_wrap=True)
         if not self._needs_journal(host):
             if self._has_terminal and not target.as_json:
                 print_host(console, host, use_emulator=target.use_emulator)

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +13,7 @@ from rich.text import Text
 from facturaonline_async._cli import interruption
 from facturaonline_async._cli.client_command import AsJson, BaseUrl, show_warnings
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
@@ -67,7 +67,7 @@ class _Lines:
     """Results as lines. A terminal gets them wrapped at words, also a narrow one."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False)
+        self._console = new_console()
         self._is_wrapped = self._console.is_terminal or "COLUMNS" in os.environ
         states = (message("doctor.state_ok"), message("doctor.state_failed"), message("doctor.state_skipped"))
         self._width = max(map(len, states))

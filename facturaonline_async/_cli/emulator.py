@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 
 from facturaonline_async._cli import interruption
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.errors import InvalidInputError
@@ -100,7 +100,7 @@ def _variables(emulator: Emulator) -> dict[str, str]:
 
 async def _serve(emulator: Emulator) -> int:
     async with emulator:
-        console = Console(highlight=False, soft_wrap=True)
+        console = new_console(soft_wrap=True)
         for name, value in _variables(emulator).items():
             console.print(f"export {name}={value}")
         await asyncio.Event().wait()

@@ -12,11 +12,11 @@ from typing import Annotated, Final
 
 import typer
 from cryptography.hazmat.primitives.asymmetric import rsa
-from rich.console import Console
 from rich.progress import track
 
 from facturaonline_async._cli import export, preview, template
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import make_private_folder, open_private
 from facturaonline_async._text import printable_path
@@ -60,7 +60,7 @@ def command(
         if is_new:
             folder.rmdir()
         raise
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     shown = printable_path(path)
     of_empresas = message("cli.count_empresas", count=empresas)
     of_series = message("cli.count_series", count=3 * empresas)
@@ -76,7 +76,7 @@ app: typer.Typer = command_group(
 def _write(path: Path, certificates: Path, empresas: int) -> None:
     make_private_folder(certificates)
     keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(min(_KEYS, empresas))]
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     with open(path, "x", newline="", encoding="utf-8", opener=open_private) as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 
 from facturaonline_async._cli import client_command, output, progress
 from facturaonline_async._cli.client_command import BaseUrl
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.output_path_checks import check_folder, unwritable
 from facturaonline_async._core.redaction import redact
@@ -120,7 +120,7 @@ def _problem(empresa: Empresa, reason: str) -> dict[str, str]:
 
 
 def _report(file: Path, table: ExportTable, unreadable: Sequence[tuple[Empresa, str]]) -> None:
-    errors = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    errors = new_console(stderr=True, soft_wrap=True)
     texts = [
         message("cli.export_without_series", rfc=each["rfc"], uid=each["uid"], reason=each["reason"])
         for each in starmap(_problem, unreadable)
@@ -135,7 +135,7 @@ def _report(file: Path, table: ExportTable, unreadable: Sequence[tuple[Empresa, 
     ]
     for text in texts:
         errors.print(printable(message("cli.warning", text=text)))
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     of_empresas = message("cli.count_empresas", count=len(table.rows))
     of_series = message("cli.count_series", count=table.series_count)
     shown = printable_path(file)

@@ -17,6 +17,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
@@ -103,7 +104,7 @@ def print_one(value: Serie | Empresa, *, json: bool) -> None:
         for name, fact in found.items()
         if fact not in {"", None}
     }
-    _lines(Console(highlight=False, markup=False), shown)
+    _lines(new_console(), shown)
 
 
 def print_many(values: Sequence[Serie | Empresa], columns: Sequence[str], *, nothing: str, json: bool) -> None:
@@ -125,7 +126,7 @@ def print_rows(values: Sequence[Mapping[str, object]], *, nothing: str) -> None:
         nothing: printed if there are none.
 
     """
-    console = Console(highlight=False, markup=False)
+    console = new_console()
     if not values:
         console.print(nothing)
         return

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 
 from facturaonline_async._cli import interruption, output, progress
 from facturaonline_async._cli.client_command import BaseUrl
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.plan_options import AnyTipo, PlanFile, SheetName
 from facturaonline_async._cli.plans import ExistingCompanies, problem_values, read_plan
@@ -84,7 +84,7 @@ def command(
         values = found.to_dict() | {"notices": problem_values(read.notices)}
         output.print_json_rows(values, "rows", map(redacted, values.pop("rows")))
     else:
-        print_preview(found, Console(highlight=False, markup=False, soft_wrap=True), use_emulator=use_emulator)
+        print_preview(found, new_console(soft_wrap=True), use_emulator=use_emulator)
     if exit_code and not found.is_settled:
         raise typer.Exit(_DIFFERS)
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from attrs import evolve
-from rich.console import Console
 
 from facturaonline_async._base_url import environment_of, is_for_tests, normalize
 from facturaonline_async._cli import client_command, interruption
 from facturaonline_async._cli.client_command import AsJson
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.output_path_checks import check_folder
 from facturaonline_async._cli.settings import Account, current_settings
 from facturaonline_async._messages import Message, message
@@ -79,7 +79,7 @@ def command(
     from facturaonline_async._cli.preview_output import environment_name, print_host  # noqa: PLC0415  # as below
 
     if not as_json:
-        print_host(Console(stderr=True, highlight=False, markup=False, soft_wrap=True), base_url)
+        print_host(new_console(stderr=True, soft_wrap=True), base_url)
     from facturaonline_async._cli.probe_report import read_report  # noqa: PLC0415  # help needs no report
 
     expected = None if against is None else read_report(against)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.run_texts import state_name
 from facturaonline_async._cli.tables import MissingRows, States
 from facturaonline_async._messages import message
@@ -71,7 +71,7 @@ def preview_bar() -> Iterator[Callable[[int, int], None]]:
 def bars_of(snapshot: ProgressSnapshot) -> Bars:
     """Return a bar for companies and a bar for series."""
     columns = [TextColumn(f"{{task.fields[{name}]}}", style=style) for name, style in _COLUMNS.items()]
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     if console.width < _NARROW:  # the numbers are cut otherwise
         wrong = TextColumn("{task.fields[wrong]}", style="red", table_column=Column(overflow="fold"))
         bars = Bars(TextColumn("{task.description:<8}"), MofNCompleteColumn(), wrong, console=console)
@@ -107,12 +107,12 @@ def _fields(snapshot: ProgressSnapshot) -> Iterator[dict[str, Any]]:
 
 def print_audit_wait(seconds: float) -> None:
     """Print why a run with all rows done waits `seconds` longer."""
-    Console(stderr=True).print(message("cli.audit_wait", seconds=seconds), soft_wrap=True)
+    new_console(stderr=True).print(message("cli.audit_wait", seconds=seconds), soft_wrap=True)
 
 
 def _simple_bars() -> Bars:
     """Return bars that count, and disappear at their end."""
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     bar = () if console.width < _NARROW else (BarColumn(),)
     return Bars(TextColumn("{task.description}"), *bar, MofNCompleteColumn(), console=console, transient=True)
 
@@ -136,7 +136,7 @@ def print_notices(found: Iterable[PlanProblem]) -> None:
     groups: dict[tuple[str, str], list[PlanProblem]] = {}
     for notice in found:
         groups.setdefault((notice.column, notice.reason), []).append(notice)
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     for (column, reason), group in groups.items():
         lines = [str(notice) for notice in group]
         if len(group) > _APART:
@@ -154,7 +154,7 @@ def print_warnings(found: Iterable[PlanProblem]) -> None:
     groups: dict[tuple[str, str], list[PlanProblem]] = {}
     for problem in sorted(found, key=lambda problem: problem.row):
         groups.setdefault((problem.column, _cause(problem)), []).append(problem)
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     for group in sorted(groups.values(), key=len, reverse=True):
         line = str(group[0])
         if len(group) > 1:
@@ -180,7 +180,7 @@ def _wrong(found: Mapping[State, int]) -> str:
 
 def print_report(run: RunReport, *, interrupted: bool = False) -> None:
     """Print the number of rows in each state, and each unfinished row with its reason."""
-    console = Console()
+    console = new_console()
     if interrupted:
         title = message("cli.interrupted_after", seconds=run.seconds)
     else:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
-from rich.console import Console
 
 from facturaonline_async._cli import interruption, output, progress
 from facturaonline_async._cli.client_command import BaseUrl
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.confirmation import Confirmation, StalePreviewError, refuse_stale, warn_of_series
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.faults_out import check_faults_out, write_faults
 from facturaonline_async._cli.journals import find_journal, read_companies
@@ -333,7 +333,7 @@ async def check(
     if not problems:
         empresas = message("cli.count_empresas", count=len(plan))
         series = message("cli.count_series", count=plan.series_count)
-        Console().print(message("cli.plan_well_formed", empresas=empresas, series=series))
+        new_console().print(message("cli.plan_well_formed", empresas=empresas, series=series))
     return problems
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from facturaonline_async._cli import output, report_html, status
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.journals import JournalName, RunName, find_journal
 from facturaonline_async._cli.output_path_checks import journal_files, same_file, unwritable
@@ -151,7 +151,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _show(ledger: History) -> None:
-    console = Console(highlight=False)
+    console = new_console()
     console.print(status.render_status(ledger.status))
     rows = [row for row in ledger.rows if not row.ok]
     if not rows:

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 
 from facturaonline_async._cli import client_command, interruption, output
 from facturaonline_async._cli.client_command import AsJson, Yes
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.run_texts import format_moment, format_timestamp
 from facturaonline_async._cli.settings import current_settings
@@ -59,7 +59,7 @@ def list_(database: DatabaseUrl = None, as_json: AsJson = False) -> None:
         )
         for run in runs
     ]
-    Console(highlight=False).print(Rows(headings, rows))
+    new_console().print(Rows(headings, rows))
 
 
 def delete(

@@ -13,12 +13,12 @@ import anyio
 import attrs
 import typer
 from attrs import frozen
-from rich.console import Console
 from rich.text import Text
 
 from facturaonline_async import bulk
 from facturaonline_async._cli import interruption, output, progress, sello_pairs
 from facturaonline_async._cli.command_groups import command_group
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.tables import Rows, facts
 from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._messages import message
@@ -228,7 +228,7 @@ def _facts(certificado: Certificado) -> list[tuple[str, str]]:
 
 def _show(report: CheckReport) -> None:
     """Print the facts of one certificate and all findings."""
-    console = Console(highlight=False)
+    console = new_console()
     if report.certificado is not None:
         console.print(facts(_facts(report.certificado)))
     for finding in report.findings:
@@ -238,7 +238,7 @@ def _show(report: CheckReport) -> None:
 
 def _show_all(checked: Sequence[tuple[_Pair, CheckReport]]) -> None:
     """Print the certificates, a line for each finding, and the remedies."""
-    console = Console(highlight=False)
+    console = new_console()
     console.print(_verdict([report for _, report in checked]))
     headings = (
         "",

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import typer
 from attrs import define, field, frozen
-from rich.console import Console
 
 from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import client_command, interruption, output, progress
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.plans import read_plan
 from facturaonline_async._cli.preview_output import environment_name, print_host
 from facturaonline_async._cli.settings import current_settings
@@ -261,7 +261,7 @@ class _Job:
         client_command.confirm(yes=False, question=question, declined=self.unchanged)
 
     def _print_preview(self, found: _Found) -> None:
-        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        console = new_console(stderr=True, soft_wrap=True)
         print_host(console, self._host)
         companies = [list(group) for _, group in groupby(found.changes, key=lambda change: change.number)]
         series = message("cli.count_series", count=len(found.changes))

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from facturaonline_async._cli import output
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.journals import JournalName, RunName, find_journal
 from facturaonline_async._cli.run_texts import (
@@ -83,7 +84,7 @@ def command(
     if in_json:
         output.print_json(as_json(status))
     else:
-        Console(highlight=False).print(render_status(status))
+        new_console().print(render_status(status))
 
 
 app: typer.Typer = single_command("status", command)
@@ -104,7 +105,7 @@ def _watch(journal: Path | JournalReader, *, in_json: bool) -> None:
             output.print_json(as_json(status), indent=None)
             sys.stdout.flush()
         return
-    with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(console=new_console(), auto_refresh=False, vertical_overflow="crop") as live:
         for status in _statuses(journal):
             live.update(render_status(status), refresh=True)
 

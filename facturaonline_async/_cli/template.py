@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._cli.template_columns import Template, read_template
 from facturaonline_async._messages import message
@@ -46,7 +46,7 @@ def command(
         raise InvalidInputError(message("cli.template_exists", path=printable_path(file)), field="FILE") from None
     except OSError as error:
         raise unwritable(file, error, option="FILE") from None
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     shown = printable_path(file)
     console.print(message("cli.template_written", path=shown))
     console.print(f"  facturaonline provision {shlex.quote(shown)} --dry-run")
