@@ -622,6 +622,16 @@ async def test_a_listed_object_is_not_returned_while_its_uid_reads_as_another(
     assert emulator.count("series.create") == 1
 
 
+async def test_a_listed_company_that_is_not_readable_in_time_is_named() -> None:
+    async with ready(PATIENT, read_lag=60) as (client, emulator):
+        with pytest.raises(UnreadableAnswerError):
+            await client.empresas.ensure(nueva("EKU9003173C9"))
+        with pytest.raises(UnreadableAnswerError, match="it exists, but was not readable") as unread:
+            await client.empresas.ensure(nueva("EKU9003173C9"))
+        assert (unread.value.endpoint, unread.value.uid in emulator.state["empresas"]) == ("empresas.get", True)
+        assert emulator.count("empresas.create") == 1
+
+
 # ── The search ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from facturaonline_async import NotSentError, ValidationError
+from facturaonline_async import NotSentError, OutcomeUnknownError, UnreadableAnswerError, ValidationError
 from facturaonline_async._core.once import shared_store
 from facturaonline_async._core.once.create import CreateOutcome, create_once
 from facturaonline_async._core.once.states import Origin, StepState
@@ -381,6 +381,44 @@ async def test_nothing_is_created_while_a_create_is_pending(store: Store) -> Non
     assert (outcome.state, api.calls) == (StepState.UNKNOWN, ["list A"])
     await asyncio.sleep(SETTLE + 1)
     assert (await create_once(store, Toy(api, "A"))).origin is Origin.CREATED
+
+
+@pytest.mark.parametrize(
+    ("uids", "state", "origin"),
+    [(("7",), StepState.DONE, Origin.ADOPTED), (("7", "8"), StepState.CONFLICT, None)],
+    ids=["once", "twice"],
+)
+async def test_what_exists_is_adopted_unless_it_exists_twice(
+    store: Store, uids: tuple[str, ...], state: StepState, origin: Origin | None
+) -> None:
+    clientes = [Cliente(uid, "A") for uid in uids]
+    api = ToyApi(made=[(0.0, cliente) for cliente in clientes])
+    outcome = await create_once(store, Toy(api, "A"))
+
+    assert (outcome.state, outcome.origin, outcome.uids, api.calls) == (state, origin, uids, ["list A"])
+    assert (list(outcome.values), outcome.of.key) == (clientes, key("A"))
+
+
+@pytest.mark.parametrize(
+    ("known", "reported"),
+    [
+        (Result(StepState.UNKNOWN), (StepState.UNKNOWN, (), OutcomeUnknownError)),
+        (Result(StepState.UNRESOLVED), (StepState.UNRESOLVED, (), UnreadableAnswerError)),
+        (Result(StepState.DONE, Origin.CREATED, ("7",)), (StepState.UNKNOWN, ("7",), UnreadableAnswerError)),
+    ],
+    ids=["unknown", "confirmed", "confirmed with a uid"],
+)
+@except_journal
+async def test_a_create_that_is_pending_is_reported_as_far_as_it_is_known(
+    name: str, tmp_path: Path, known: Result, reported: tuple[StepState, tuple[str, ...], type[Exception]]
+) -> None:
+    async with STORES[name](tmp_path) as (store, _):
+        await store.end(await begun(store, key("A")), known)
+        outcome = await create_once(store, Toy(ToyApi(), "A"))
+
+    assert (outcome.state, outcome.uids, type(outcome.error)) == reported
+    assert isinstance(outcome.error, (OutcomeUnknownError, UnreadableAnswerError))
+    assert (outcome.error.endpoint, outcome.seconds is not None) == ("series.create", True)
 
 
 async def test_every_user_searches_after_a_refusal(store: Store) -> None:
