@@ -203,6 +203,51 @@ def test_the_predicted_wait_of_a_restart_counts_only_restarts() -> None:
     assert virtually(main()) == (20.0, 30.0, [40.0, 50.0, 60.0])
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["granted", "cancelled"])
+def test_a_restart_gives_its_slot_of_the_key_to_another_call_while_it_waits(is_cancelled: bool) -> None:  # noqa: FBT001
+    async def main() -> tuple[list[bool], bool, bool]:
+        limiter = make_scheduler(endpoint_rates={"series.list": Rate(1, 10)}, concurrency_per_key=3)
+        started_at = await limiter.acquire("series.list", "k")
+        await asyncio.sleep(20)
+        for endpoint in ("series.get", "series.list"):
+            await limiter.acquire(endpoint, "k")
+        others = [asyncio.create_task(limiter.acquire("series.get", "k")) for _ in range(2)]
+        await settle()
+        restart = asyncio.create_task(limiter.reacquire("series.list", "k", started_at))
+        await settle()
+        have_started = [each.done() for each in others]
+        for _ in range(2):
+            limiter.release("k")
+        await settle()
+        if is_cancelled:
+            restart.cancel()
+        await asyncio.wait([restart])  # its caller holds a slot again, and so do the two others
+        more = asyncio.create_task(limiter.acquire("series.get", "k"))
+        await settle()
+        starts_at_once = more.done()
+        limiter.release("k")
+        await settle()
+        return have_started, starts_at_once, more.done()
+
+    assert virtually(main()) == ([True, False], False, True)
+
+
+def test_a_restart_of_a_queue_that_was_dropped_counts_in_a_new_one() -> None:
+    async def main() -> tuple[bool, list[float]]:
+        limiter = make_scheduler(rates=Rate(1, 1))
+        started_at = await limiter.acquire("series.list", "k")
+        for number in range(100):
+            await limiter.acquire("series.list", f"k{number}")
+            limiter.release(f"k{number}")
+        await asyncio.sleep(100)
+        await limiter.acquire("series.list", "one")  # begins a sweep
+        await asyncio.sleep(1)
+        is_dropped = ("series.list", "k") not in limiter._queues
+        return is_dropped, [await limiter.reacquire("series.list", "k", started_at), *await starts(limiter, 1)]
+
+    assert virtually(main()) == (True, [101.0, 102.0])
+
+
 @pytest.mark.parametrize("how", ["cancelled", "too long", "closed"])
 def test_a_failed_restart_frees_its_slot_once(how: str) -> None:
     async def main() -> str:
@@ -385,6 +430,59 @@ def test_no_timing_lets_a_waiter_overtake_or_get_lost() -> None:
                     assert served == sorted(served)
                     assert {0, 1, 2, 3, 4, 5, 6} - set(served) <= {cancelled}
                     assert "0 waiting, 0 in flight" in state
+
+
+def test_a_grant_that_is_cancelled_frees_one_slot_of_the_key() -> None:
+    async def main() -> list[bool]:
+        limiter = make_scheduler(concurrency_per_key=2)
+        for _ in range(2):
+            await limiter.acquire("series.list", "k")
+        waiting = asyncio.create_task(limiter.acquire("series.list", "k"))
+        await settle()
+        limiter.release("k")
+        waiting.cancel()  # it is granted, and has not resumed
+        await asyncio.wait([waiting])
+        tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(2)]
+        await settle()
+        have_started = [task.done() for task in tasks]
+        limiter.release("k")
+        await asyncio.wait(tasks)
+        return have_started
+
+    assert virtually(main()) == [True, False]
+
+
+def test_a_cancelled_waiter_is_not_counted_in_the_predicted_wait() -> None:
+    async def main() -> float | None:
+        limiter = make_scheduler(rates=Rate(1, 1))
+        await starts(limiter, 1)
+        tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(4)]
+        await settle()
+        tasks[1].cancel()
+        await settle()
+        with pytest.raises(LimiterWaitError) as refused:
+            await limiter.acquire("series.list", "k", max_wait=0)
+        await asyncio.wait(tasks)
+        return refused.value.retry_after
+
+    assert virtually(main()) == 4.0
+
+
+def test_deadlines_of_cancelled_waiters_do_not_pile_up() -> None:
+    async def main() -> tuple[int, float, float]:
+        limiter = make_scheduler(rates=Rate(1, 10))
+        await starts(limiter, 1)
+        patient = asyncio.create_task(limiter.acquire("series.list", "k"))
+        tasks = [asyncio.create_task(limiter.acquire("series.list", "k", max_wait=10_000)) for _ in range(200)]
+        await settle()
+        for task in tasks:
+            task.cancel()
+        await settle()
+        kept = len(limiter._deadlines)
+        return kept, await patient, await limiter.acquire("series.list", "k", max_wait=100)
+
+    kept, first, second = virtually(main())
+    assert (kept <= 2 + 32, first, second) == (True, 10.0, 20.0)
 
 
 def test_cancelling_half_of_many_waiters_halves_the_time() -> None:
@@ -926,8 +1024,9 @@ def test_rounding_never_brings_a_start_into_an_earlier_window() -> None:
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
 def test_a_hold_refuses_a_bad_number_of_seconds(seconds: float) -> None:
-    with pytest.raises(InvalidInputError, match="seconds must be"):
+    with pytest.raises(InvalidInputError, match=f"seconds must be.*{seconds!r}") as refused:
         make_scheduler().hold("k", seconds)
+    assert refused.value.field == "seconds"
 
 
 def test_starts_are_in_order_of_arrival_under_steady_load() -> None:
