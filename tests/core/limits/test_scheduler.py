@@ -468,6 +468,37 @@ def test_a_cancelled_waiter_is_not_counted_in_the_predicted_wait() -> None:
     assert virtually(main()) == 4.0
 
 
+def test_a_call_that_has_started_is_not_counted_in_the_predicted_wait() -> None:
+    async def main() -> float | None:
+        limiter = make_scheduler(rates=Rate(1, 1))
+        await starts(limiter, 1)
+        tasks = [asyncio.create_task(starts(limiter, 1)) for _ in range(3)]
+        await asyncio.sleep(1.5)
+        with pytest.raises(LimiterWaitError) as refused:
+            await limiter.acquire("series.list", "k", max_wait=0)
+        await asyncio.wait(tasks)
+        return refused.value.retry_after
+
+    assert virtually(main()) == 2.5
+
+
+def test_slots_of_a_key_bound_the_calls_that_have_waited() -> None:
+    async def main() -> list[bool]:
+        limiter = make_scheduler(concurrency_per_key=2)
+        await starts(limiter, 2)
+        tasks = [asyncio.create_task(limiter.acquire("series.list", "k")) for _ in range(3)]
+        await settle()
+        for _ in range(2):
+            limiter.release("k")
+        await settle()
+        have_started = [task.done() for task in tasks]
+        limiter.release("k")
+        await asyncio.wait(tasks)
+        return have_started
+
+    assert virtually(main()) == [True, True, False]
+
+
 def test_deadlines_of_cancelled_waiters_do_not_pile_up() -> None:
     async def main() -> tuple[int, float, float]:
         limiter = make_scheduler(rates=Rate(1, 10))
