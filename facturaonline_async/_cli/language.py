@@ -18,7 +18,6 @@ from facturaonline_async._text import printable
 __all__ = ["choose_language", "find_language"]
 
 _VARIABLE = "FACTURAONLINE_LANG"
-_PROFILE = "FACTURAONLINE_PROFILE"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 """Variables of the locale; the first that is set counts."""
 
@@ -87,7 +86,7 @@ def _choose_early(arguments: Sequence[str]) -> Language:
     wanted: Language | None = "es" if lang == "es" else "en" if lang == "en" else None
     if wanted is not None or os.environ.get(_VARIABLE):
         return _choose(wanted, arguments)
-    if not (env_file or profile or os.environ.get(_PROFILE) or user_file().exists() or project_file().exists()):
+    if not (env_file or user_file().exists() or project_file().exists()):
         return _choose(None, arguments)
     from facturaonline_async._cli.begin import begin  # noqa: PLC0415  # most people have no file
 
