@@ -230,7 +230,8 @@ def command(
     with _rare_collections():
         report = job.carry_out()
     has_journal = bool(target.journal_name)
-    _write_faults(faults_out, plan, list(_failures(report)), sheet, is_run=True, has_journal=has_journal)
+    failures = list(_failures(report, has_journal=has_journal))
+    _write_faults(faults_out, plan, failures, sheet, is_run=True, has_journal=has_journal)
     if not report.is_complete:
         if not as_json:
             _print_next_step(has_journal=journal is not None)
@@ -283,6 +284,7 @@ def _refuse_as_keys_out(keys_out: Path, plan: Path, read: Plan, journal: Path | 
 
 
 _EMULATOR_SETTLE = 2.0
+_UNCERTAIN = {State.UNKNOWN, State.UNRESOLVED}
 _ALLOCATIONS = 10_000
 
 
@@ -337,9 +339,14 @@ async def check(
     return problems
 
 
-def _failures(report: RunReport) -> Iterator[PlanProblem]:
-    """Yield what failed in a run and can be corrected in the plan."""
+def _failures(report: RunReport, *, has_journal: bool) -> Iterator[PlanProblem]:
+    """Yield what failed in a run and can be corrected in the plan.
+
+    Rows with a create without an answer are left out: another run could send it again.
+    """
     for row in report.failed:
+        if not has_journal and any(serie.state in _UNCERTAIN for serie in row.series):
+            continue
         if row.state is State.FAILED:
             yield PlanProblem(row=row.number, column="", reason=row.reason)
         for serie in row.series:
@@ -354,19 +361,20 @@ def _write_faults(
 ) -> None:
     """Write the file of --faults-out, and say what to do with it.
 
-    Before a run it gets all other rows, too, so that it takes the place of the plan.
+    Before a run, and for a run with a journal, it gets all other rows, too, so that it takes the place of the plan.
+    Only the same journal knows which creates have no answer yet.
     """
     if path is None or not problems:
         return
-    if not (count := write_faults(path, plan, problems, sheet=sheet, with_all=not is_run)):
+    if not (count := write_faults(path, plan, problems, sheet=sheet, with_all=has_journal or not is_run)):
         return
     shown = printable_path(path)
     if not is_run:
         text = message("cli.faults_written_with_all", path=shown, count=count)
+    elif has_journal:
+        text = message("cli.report_rows_to_correct", path=shown, count=count)
     else:
-        text = message(
-            "cli.faults_written_of_journal" if has_journal else "cli.faults_written", path=shown, count=count
-        )
+        text = message("cli.faults_written", path=shown, count=count)
     sys.stderr.write(f"{text}\n")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -52,8 +52,8 @@ def command(
         typer.Option(
             metavar="PLAN",
             help="Write the rows of the run's plan in place of the table: first those that failed, with their reasons, "
-            "to be corrected, and then all others, unless --only leaves them out. The file is a plan, and holds what "
-            "PLAN holds (mode 0600).",
+            "to be corrected, and then all others. The file is a plan for the same journal, and holds what PLAN holds "
+            "(mode 0600).",
         ),
     ] = None,
     sheet: SheetName = None,
@@ -82,6 +82,9 @@ def command(
         raise InvalidInputError(message("cli.report_without_table", option="--only"), field="--only")
     if not tables and plan is not None:
         raise InvalidInputError(message("cli.report_without_table", option="--plan"), field="--plan")
+    if plan is not None and only is not None:
+        raise InvalidInputError(message("cli.report_whole_plan"), field="--only")
+    _refuse_equal([*([html] if html is not None else ()), *(table.path for table in tables)])
     for table in tables:
         table.check(journal_files(found) if isinstance(found, Path) else [], plan)
     with _paused_garbage_collector():
@@ -94,10 +97,11 @@ def command(
             _write(html, report_html.render(ledger))
             sys.stderr.write(f"{message('cli.report_written', path=printable_path(html))}\n")
         for table in tables:
-            text = table.write(ledger.rows, only) if plan is None else table.write_plan(ledger.rows, only, plan, sheet)
+            text = table.write(ledger.rows, only) if plan is None else table.write_plan(ledger.rows, plan, sheet)
             sys.stderr.write(f"{text}\n")
         if in_json:
-            output.print_json_rows(_as_json(ledger), "rows", (_row(row) for row, _ in chosen_rows(ledger.rows, only)))
+            rows = (_row(row, entries) for row, entries in chosen_rows(ledger.rows, only))
+            output.print_json_rows(_as_json(ledger), "rows", rows)
         elif html is None and not tables:
             _show(ledger)
 
@@ -137,6 +141,13 @@ def _refuse_others(path: Path, journal: Path | JournalReader, *, force: bool) ->
                 return
         raise InvalidInputError(message("cli.report_is_another_file", path=printable_path(path)), field="--html")
     raise InvalidInputError(message("cli.report_is_no_file", path=printable_path(path)), field="--html")
+
+
+def _refuse_equal(paths: list[Path]) -> None:
+    """Refuse two outputs with one file."""
+    for place, path in enumerate(paths):
+        if same_file(path, paths[:place]):
+            raise InvalidInputError(message("cli.report_twice", path=printable_path(path)), field="--html")
 
 
 def _write(path: Path, text: str) -> None:
@@ -181,14 +192,17 @@ def _as_json(ledger: History) -> dict[str, Any]:
     }
 
 
-def _row(row: HistoryRow) -> dict[str, Any]:
-    empresa = _entry(row.empresa) if row.empresa else {}
+def _row(row: HistoryRow, entries: Sequence[HistoryEntry]) -> dict[str, Any]:
+    """Return a row with some of its entries; the company's stand in the row itself."""
+    empresa = {} if row.empresa is None else _entry(row.empresa)
     return (
         {"row": row.number, "rfc": row.rfc, "ok": row.ok}
         | empresa
         | {
             "series": [
-                {"letra": each.letra, "tipo_documento": each.tipo_documento} | _entry(each) for each in row.series
+                {"letra": each.letra, "tipo_documento": each.tipo_documento} | _entry(each)
+                for each in entries
+                if each.letra
             ]
         }
     )

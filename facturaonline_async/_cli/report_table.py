@@ -127,14 +127,14 @@ class Table:
             raise unwritable(self.path, error, option=self.option) from None
         return message("cli.report_table_written", path=printable_path(self.path), count=len(lines))
 
-    def write_plan(self, rows: Sequence[HistoryRow], only: Only | None, plan: Path, sheet: str | None) -> Message:
-        """Write the plan's own rows, to be corrected and run as a plan.
+    def write_plan(self, rows: Sequence[HistoryRow], plan: Path, sheet: str | None) -> Message:
+        """Write the plan's own rows, those that failed first, with their reasons.
 
-        Those that failed have their reasons.
+        All rows are there, because the file is run with the same journal: another one would not know which creates
+        have no answer yet, and send them again.
 
         Args:
             rows: rows of the run.
-            only: which rows are written; None: all, and those that failed come first.
             plan: the plan of the run. It may hold passwords.
             sheet: name of the sheet of a workbook.
 
@@ -146,18 +146,14 @@ class Table:
             PlanError: the plan cannot be read.
 
         """
-        chosen = chosen_rows(rows, only or "failed")
+        chosen = chosen_rows(rows, "failed")
         _refuse_another_plan({row.number: row.rfc for row, _ in chosen}, plan, sheet)
         problems = [problem for row, entries in chosen for problem in _problems(row, entries)]
         shown = printable_path(self.path)
-        with_all = only is None
-        count = write_faults(self.path, plan, problems, sheet=sheet, with_all=with_all, option=self.option)
+        count = write_faults(self.path, plan, problems, sheet=sheet, with_all=True, option=self.option)
         if not count:
             return message("cli.report_no_row_to_correct", path=shown)
-        # A journal refuses a plan without the other rows.
-        return message(
-            "cli.report_rows_to_correct" if with_all else "cli.faults_written_of_journal", path=shown, count=count
-        )
+        return message("cli.report_rows_to_correct", path=shown, count=count)
 
 
 def _line(row: HistoryRow, entry: HistoryEntry) -> list[str]:

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from openpyxl import load_workbook
 
+from facturaonline_async._cli.provision import _failures
 from facturaonline_async._core.once.states import Origin, StepState
-from facturaonline_async.testing import Emulator
+from facturaonline_async.provision import RowOutcome, RunReport, SerieOutcome, State
+from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import plan, run
 from tests.journals import row, write
 
 RFCS = [f"AAA010101{number:03}" for number in range(3)]
 
+RUN_IT = "Correct it, and run it as a plan."
 CORRECT_IT = "Correct it, and run this file in place of the plan, with the same journal."
 
 
@@ -106,6 +109,36 @@ async def test_the_failed_rows_of_the_plan_are_corrected_and_run(
     assert (again.code, emulator.count("empresas.create"), emulator.count("series.create")) == (0, 3, 6), again.err
 
 
+async def test_only_the_same_journal_knows_what_has_no_answer(tmp_path: Path, emulator: Emulator) -> None:
+    """A run with another journal would send a create without an answer again."""
+    path = await failed_run(tmp_path, emulator)
+    ran = await run("report", tmp_path / "run.sqlite", "--csv", tmp_path / "t.csv", "--plan", path, "--only", "failed")
+
+    assert (ran.code, "--only leaves no row out" in ran.err, (tmp_path / "t.csv").exists()) == (2, True, False)
+
+
+@pytest.mark.parametrize(("journal", "told", "count"), [(True, CORRECT_IT, 2), (False, RUN_IT, 1)])
+async def test_faults_of_a_run_with_a_journal_are_for_the_same_journal(
+    tmp_path: Path, emulator: Emulator, *, journal: bool, told: str, count: int
+) -> None:
+    path = plan(tmp_path, 2, series="F:factura:1;P:pago:1")
+    emulator.inject(Fault.status(422), endpoint="series.create", times=1)
+    options = ["--journal", tmp_path / "run.sqlite"] if journal else []
+    ran = await run("provision", path, "--faults-out", tmp_path / "faults.csv", "--yes", *options, emulator=emulator)
+
+    assert (ran.code, told in " ".join(ran.err.split()), len(lines(tmp_path / "faults.csv"))) == (1, True, count)
+
+
+def test_a_row_with_a_create_without_an_answer_is_not_written_for_another_run() -> None:
+    failed = SerieOutcome(letra="F", tipo_documento="factura", state=State.FAILED, reason="no")
+    unknown = SerieOutcome(letra="P", tipo_documento="pago", state=State.UNKNOWN, reason="no answer")
+    report = RunReport(planned_empresas=1, planned_series=2)
+    report.add(RowOutcome(number=2, rfc=RFCS[0], state=State.CREATED, uid="1", series=(failed, unknown)))
+
+    found = [[each.row for each in _failures(report, has_journal=journal)] for journal in (False, True)]
+    assert found == [[], [2]]
+
+
 async def test_the_rows_of_another_plan_are_not_written(tmp_path: Path, emulator: Emulator) -> None:
     path = await failed_run(tmp_path, emulator)
     header, _, *others = path.read_text(encoding="utf-8").splitlines()
@@ -133,6 +166,7 @@ async def test_without_a_failed_row_no_file_is_written(tmp_path: Path, emulator:
         (["--csv", "no/table.csv"], "does not exist"),
         (["--only", "failed"], "--only needs --csv"),
         (["--plan", "there.csv"], "--plan needs --csv"),
+        (["--csv", "table.csv", "--html", "table.csv"], "is named twice"),
         (["--csv", "there.csv", "--plan", "there.csv", "--force"], "there.csv exists"),
         (["--csv", "table.csv", "--plan", "no/plan.csv"], "must be in the folder of the plan"),
     ],

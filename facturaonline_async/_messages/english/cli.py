@@ -164,10 +164,6 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "{path}: {count} rows to correct, before all others. Nothing was sent: correct them, and run this file in "
         "place of the plan.",
     ),
-    "cli.faults_written_of_journal": Plural(
-        "{path}: {count} row to correct. Correct it, and run it as a plan, with another journal.",
-        "{path}: {count} rows to correct. Correct them, and run the file as a plan, with another journal.",
-    ),
     "cli.faults_written": Plural(
         "{path}: {count} row to correct. Correct it, and run it as a plan.",
         "{path}: {count} rows to correct. Correct them, and run the file as a plan.",
@@ -225,6 +221,8 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "with the same journal.",
     ),
     "cli.report_no_row_to_correct": "Nothing failed that can be corrected in the plan: {path} was not written.",
+    "cli.report_twice": "{path} is named twice: give each option a file of its own",
+    "cli.report_whole_plan": "--only leaves no row out of --plan: a journal refuses a plan without its other rows",
     "cli.report_without_table": "{option} needs --csv FILE or --xlsx FILE",
     "cli.report_of_another_plan": (
         "row {row} of {path} is not {rfc}, which the run has there: give the plan of this run, unchanged"
