@@ -43,6 +43,7 @@ def list_(
         int | None,
         typer.Option(
             min=0,
+            max=36_500,
             metavar="DAYS",
             help="Only companies whose newest CSD in --certificates ends within DAYS, or has ended.",
         ),

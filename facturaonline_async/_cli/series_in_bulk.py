@@ -182,7 +182,7 @@ class _Job:
             database=self.database,
             unchanged=self.unchanged,
         )
-        if not self.as_json:
+        if not self.as_json or (found.changes and self._asks):
             self._print_preview(found)
         if found.changes:
             self._ask(found)
@@ -249,9 +249,14 @@ class _Job:
             reason = message("cli.bulk_without_terminal", environment=environment_name(host), host=host)
             raise InvalidInputError(reason, field="yes")
 
+    @property
+    def _asks(self) -> bool:
+        """Whether a person is asked; a script with a host for tests needs no confirmation."""
+        return not self.yes and is_terminal(sys.stdin, sys.stderr)
+
     def _ask(self, found: _Found) -> None:
-        """Ask for a confirmation; a script with a host for tests needs none."""
-        if self.yes or not is_terminal(sys.stdin, sys.stderr):
+        """Ask for a confirmation of what the preview shows."""
+        if not self._asks:
             return
         host = self._host
         series = message("cli.count_series", count=len(found.changes))
@@ -403,6 +408,8 @@ def _choose_named(verb: Verb, found: _Found, row: ExistingRow, listed: ListedEmp
     for wanted in row.series:
         same = [serie for serie in listed.series or () if serie.key == wanted.key]
         left = [serie for serie in same if verb == "delete" or serie.is_active is (verb == "deactivate")]
+        if verb == "activate" and len(left) < len(same):
+            left = []  # one of them is active: another active one would be a duplicate
         name = ":".join(wanted.key)
         if len(left) > 1:
             uids = ", ".join(map(str, sorted(serie.uid for serie in left)))

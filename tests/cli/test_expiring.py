@@ -71,6 +71,7 @@ async def test_what_is_no_csd_is_named_or_left_out(tmp_path: Path, emulator: Emu
     [
         (["--expiring", "30"], "given together"),
         (["--certificates", "."], "given together"),
+        (["--expiring", "3000000", "--certificates", "."], "36500"),
         (["--expiring", "30", "--certificates", "nowhere"], "nowhere is no folder"),
         (["--expiring", "30", "--certificates", "."], "has no .cer file"),
     ],

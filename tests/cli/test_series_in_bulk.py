@@ -283,6 +283,23 @@ async def test_a_notice_about_the_file_is_shown(tmp_path: Path, emulator: Emulat
     assert (ran.code, f"was read as {ONE}" in ran.err) == (0, True)
 
 
+async def test_a_serie_that_is_active_already_gets_no_second_active_one(tmp_path: Path, emulator: Emulator) -> None:
+    uid = emulator.add_empresa(rfc=ONE)
+    emulator.add_serie(uid, letra="F", tipo_documento="factura")
+    emulator.add_serie(uid, letra="F", tipo_documento="factura", estatus="Pausada")
+    ran = await run("series", "activate", "--from", file(tmp_path, f"{ONE},F:factura"), "--json", emulator=emulator)
+
+    assert (ran.code, ran.json["already"], written(emulator)) == (0, 1, [])
+
+
+async def test_a_question_follows_what_would_be_done_also_with_json(tmp_path: Path, emulator: Emulator) -> None:
+    account(emulator)
+    path = file(tmp_path, f"{ONE},F:factura")
+    ran = await at_terminal("series", "delete", "--from", path, "--json", answers=[("[y/N]", "n\n")], emulator=emulator)
+
+    assert (ran.code, f"{ONE}: F:factura" in ran.err, written(emulator)) == (1, True, [])
+
+
 # ── Interruption ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
