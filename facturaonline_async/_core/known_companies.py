@@ -83,13 +83,19 @@ class KnownCompanies:
     def __init__(self) -> None:
         self.changes: int = 0
         self._rfcs: dict[str, str] = {}
+        self._renamed: dict[str, int] = {}  # number of the change that gave the company its RFC
         self._owners: dict[int, str | tuple[str, str]] = {}  # two uids: the last list gave both this key
         self._verified: set[int] = set()
         self._unlisted: set[int] = set()  # keys that no list has shown
         self._accounts_without_keys: set[str] = set()
 
     def listing(self, account: str) -> Listing:
-        """Begin to record a list of an account, given by the fingerprint of its keys."""
+        """Begin to record a list of an account, before it is requested.
+
+        Args:
+            account: Fingerprint of the account's keys.
+
+        """
         return Listing(self, account)
 
     def problem(self, company: Company) -> str:
@@ -146,7 +152,7 @@ class KnownCompanies:
     def renamed(self, uid: str, rfc: str) -> None:
         """Record a company's new RFC."""
         self.changes += 1
-        self._rfcs[uid] = rfc
+        self._rfcs[uid], self._renamed[uid] = rfc, self.changes
 
     def forget(self, uid: str) -> None:
         """Drop the RFC of a deleted company."""
@@ -156,7 +162,8 @@ class KnownCompanies:
     async def replace(self, account: str, listing: Listing) -> None:
         """Record a complete list in batches: 100,000 companies at once would take 30 ms.
 
-        A batch is knowledge of its own, so that other tasks may use the registry between two of them.
+        A batch is knowledge of its own, so that other tasks may use the registry between two of them. A company that
+        was renamed since the list was requested keeps its new RFC.
 
         Args:
             account: Fingerprint of the keys of the list's account.
@@ -167,15 +174,18 @@ class KnownCompanies:
             self._accounts_without_keys.add(account)
         else:
             self._accounts_without_keys.discard(account)
-        for rfcs in in_batches(listing.rfcs.items()):
+        for batch in in_batches(listing.rfcs.items()):
             self.changes += 1
-            self._rfcs.update(rfcs)
+            self._rfcs.update(self._without_renamed(batch, listing.requested_at) if self._renamed else batch)
             await asyncio.sleep(0)
         for owners in map(dict, in_batches(listing.owners.items())):
             self.changes += 1
             self._owners.update(owners)
             self._unlisted.difference_update(owners)
             await asyncio.sleep(0)
+
+    def _without_renamed(self, rfcs: list[tuple[str, str]], requested_at: int) -> list[tuple[str, str]]:
+        return [each for each in rfcs if self._renamed.get(each[0], 0) <= requested_at]
 
 
 class Listing:
@@ -185,6 +195,7 @@ class Listing:
         rfcs: RFC by uid.
         owners: Uid by hash of the API key; two uids if the list gives both the same key.
         lacks_keys: Whether a company of the list has no keys.
+        requested_at: Number of the registry's changes before the list was requested.
 
     """
 
@@ -192,13 +203,14 @@ class Listing:
         self.rfcs: dict[str, str] = {}
         self.owners: dict[int, str | tuple[str, str]] = {}
         self.lacks_keys: bool = False
+        self.requested_at: int = registry.changes
         self._registry = registry
         self._account = account
         self._conflicting_rfcs: dict[str, str] = {}
         self._has_shared_key = False
         self._has_news = False  # whether a row differs from the registry
         self._agreed: list[tuple[list[int], list[str], list[str]]] = []  # batches before that row
-        self._agreed_at = registry.changes
+        self._agreed_at: int | None = None  # number of the registry's changes at the first batch
 
     @property
     def is_contradictory(self) -> bool:
@@ -216,6 +228,8 @@ class Listing:
 
         """
         uids, rfcs = list(map(_uid, companies)), list(map(_rfc, companies))
+        if self._agreed_at is None:
+            self._agreed_at = self._registry.changes
         is_unchanged = self._agreed_at == self._registry.changes
         if not self._has_news and is_unchanged and self._registry.agrees(marks, uids, rfcs):
             # The registry is consistent, so that rows that agree with it contradict no other row.

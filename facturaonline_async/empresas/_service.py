@@ -69,9 +69,9 @@ class EmpresaService:
 
         """
         query = wire.list_query(rfc=rfc, razon_social=razon_social)
-        reply = await self._engine.send(wire.LIST, self._credentials, query=query)
         # A filtered list says nothing about the other companies: it does not replace a full list.
         listing = None if query else self._engine.companies.listing(self._credentials.fingerprint)
+        reply = await self._engine.send(wire.LIST, self._credentials, query=query)
         rows: builtins.list[Empresa] = []
         for batch in _read_batches(reply):
             if listing is not None:

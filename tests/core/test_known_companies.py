@@ -580,6 +580,17 @@ async def test_other_tasks_run_while_a_long_list_is_put_into_the_registry() -> N
     assert turns >= 2 * len(rows) / 500  # RFCs, and keys
 
 
+async def test_a_list_that_was_requested_before_a_rename_does_not_take_it_back() -> None:
+    identities, rows = await _known("a", "b")
+    before = identities.listing("account")
+    identities.renamed("a", "new")
+    after = identities.listing("account")
+    for listing in (before, after):
+        await listing.add(rows, key_marks(rows))
+        await listing.end()
+        assert bool(identities.problem(evolve(rows[0], rfc="new"))) is (listing is after)
+
+
 async def test_rows_that_agreed_with_an_earlier_state_of_the_registry_are_compared_again() -> None:
     """Two lists at once, of which one moves a key to another company while the other one is read."""
     identities, rows = await _known("a", "b")
