@@ -149,8 +149,9 @@ def _facturaonline(
         typer.Option(
             metavar="NAME",
             help="Profile in facturaonline.toml, in this folder and in the user's folder for settings. It may have "
-            "host, keys, database, language and limits. Options and the environment come before it, and this folder's "
-            "file before the user's. Default: FACTURAONLINE_PROFILE, or else the profile default, if there is one.",
+            "host, keys, database, language and limits. Other options come before it, and its host, keys and database "
+            "before the environment; this folder's file before the user's. Default, after the environment: "
+            "FACTURAONLINE_PROFILE, or else the profile default, if there is one.",
             show_default=False,
         ),
     ] = None,
@@ -158,7 +159,8 @@ def _facturaonline(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Read environment variables from this file first, in the syntax of dotenv. Those that are set stay.",
+            help="Read environment variables from this file first, in the syntax of dotenv. Those that are set stay. "
+            "A key, host or database other than the one that is set is refused.",
             show_default=False,
         ),
     ] = None,

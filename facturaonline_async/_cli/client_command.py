@@ -59,8 +59,8 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Prefix of the API, as https://sandbox.facturaonline.com.mx/api; else FACTURAONLINE_BASE_URL, "
-        "else that of the profile.",
+        help="Prefix of the API, as https://sandbox.facturaonline.com.mx/api; else that of --profile, "
+        "else FACTURAONLINE_BASE_URL, else that of the profile.",
     ),
 ]
 

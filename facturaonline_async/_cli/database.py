@@ -40,7 +40,8 @@ DatabaseUrl = Annotated[
         metavar="URL",
         help=(
             "PostgreSQL that processes share: postgresql://user:password@host:port/database, or env:NAME for the URL "
-            "in a variable, such as env:DATABASE_URL; else FACTURAONLINE_DATABASE_URL, else that of the profile. Other "
+            "in a variable, such as env:DATABASE_URL; else that of --profile, "
+            "else FACTURAONLINE_DATABASE_URL, else that of the profile. Other "
             "users of this machine can see a password in an option."
         ),
         show_default=False,

@@ -6,15 +6,20 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import is_private
 from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
+from facturaonline_async.postgres._environment import VARIABLE as DATABASE
 
 __all__ = ["load_env_file"]
+
+_OF_ACCOUNT: Final = ("FACTURAONLINE_API_KEY", "FACTURAONLINE_SECRET_KEY", "FACTURAONLINE_BASE_URL", DATABASE)
+"""Variables that choose the account. A command that changes another account than the file's cannot be undone."""
 
 
 def load_env_file(path: Path) -> None:
@@ -26,7 +31,8 @@ def load_env_file(path: Path) -> None:
         path: file in the syntax of dotenv, in UTF-8. Others may read it: that is warned of.
 
     Raises:
-        InvalidInputError: it cannot be read, or has a line that sets no variable.
+        InvalidInputError: it cannot be read, has a line that sets no variable, or names another account, host or
+            database than the environment.
 
     """
     shown = printable_path(path)
@@ -40,16 +46,26 @@ def load_env_file(path: Path) -> None:
         raise InvalidInputError(fault, field="env-file") from None
     values: dict[str, str] = {}
     for each in parse_stream(io.StringIO(text)):
-        if each.error or (each.key is not None and (each.value is None or "\0" in f"{each.key}{each.value}")):
+        if _is_malformed(each):
             line = each.original.line + _blank_lines(each.original.string)
             raise InvalidInputError(message("cli.env_file_malformed", path=shown, line=line), field="env-file")
         if each.key is not None and each.value is not None:
             values[each.key] = each.value
+    for name in _OF_ACCOUNT:
+        if name in values and os.environ.get(name, "") not in {"", values[name]}:
+            raise InvalidInputError(message("cli.env_file_conflict", variable=name, path=shown), field="env-file")
     if not is_private(status):
         sys.stderr.write(f"{message('cli.warning', text=message('cli.env_file_not_private', path=shown))}\n")
     for name, value in values.items():
         if not os.environ.get(name):  # an empty variable counts as one that is not set, as everywhere in the command
             os.environ[name] = value
+
+
+def _is_malformed(line: Binding) -> bool:
+    """Return whether a line has a fault, or sets what no variable can have."""
+    if line.key is None:
+        return line.error
+    return line.error or line.value is None or "=" in line.key or "\0" in f"{line.key}{line.value}"
 
 
 def _blank_lines(text: str) -> int:

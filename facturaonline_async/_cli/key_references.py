@@ -57,15 +57,6 @@ class KeyReference:
             raise self._fault(message("cli.key_malformed", source=printable(f"{self.kind}:{self.name}")))
         return found
 
-    def is_inside(self, folder: Path) -> bool:
-        """Return whether the secret is a file in a folder, also after links are followed.
-
-        Args:
-            folder: the folder.
-
-        """
-        return self.kind == "file" and Path(self.name).resolve().is_relative_to(folder.resolve())
-
     def _from_variable(self) -> Secret:
         if value := os.environ.get(self.name):
             return Secret(value)

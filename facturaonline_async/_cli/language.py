@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from facturaonline_async._cli.settings_files import project_file, user_file
+from facturaonline_async._cli.settings_files import is_reachable, project_file, user_file
 from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._messages import Language, current_language, message, use_language
 from facturaonline_async._text import printable
@@ -86,7 +86,7 @@ def _choose_early(arguments: Sequence[str]) -> Language:
     wanted: Language | None = "es" if lang == "es" else "en" if lang == "en" else None
     if wanted is not None or os.environ.get(_VARIABLE):
         return _choose(wanted, arguments)
-    if not (env_file or user_file().exists() or project_file().exists()):
+    if not (env_file or is_reachable(user_file()) or is_reachable(project_file())):
         return _choose(None, arguments)
     from facturaonline_async._cli.begin import begin  # noqa: PLC0415  # most people have no file
 

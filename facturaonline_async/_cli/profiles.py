@@ -7,12 +7,12 @@ people, so its file may not hold everything that the user's file may: see `_cli.
 from __future__ import annotations
 
 import difflib
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
 
@@ -72,7 +72,7 @@ def parse_rate(text: str) -> Rate | None:
         text: calls and seconds.
 
     """
-    match = re.fullmatch(r"([0-9]+)/([0-9]+(?:\.[0-9]+)?)", text)
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9}(?:\.[0-9]+)?)", text)  # longer numbers overflow
     if match is None or not int(match[1]) or not float(match[2]):
         return None
     return Rate(int(match[1]), float(match[2]))
@@ -219,7 +219,7 @@ class _Reader:
 
     def timeout(self, key: str, value: object) -> float:
         """Return a time-out in seconds."""
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= sys.float_info.max:
             raise self._wrong(key, message("cli.expected_seconds"), value)
         return float(value)
 
@@ -243,7 +243,10 @@ class _Reader:
         return f"{printable_path(self.path)}, {printable(key)}"
 
     def _wrong(self, key: str, expected: Message, value: object) -> InvalidInputError:
-        shown = printable(repr(value))
+        try:
+            shown = printable(repr(value))
+        except ValueError:  # a whole number of thousands of digits
+            shown = "…"
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
         return self._fault(key, message("cli.profile_value", expected=expected, value=shown))
 
@@ -268,8 +271,12 @@ _READERS: Final[Mapping[str, Callable[[_Reader, str, object], Any]]] = {
 
 
 def _has_password(url: str) -> bool:
+    """Return whether the name of a database may hold a password.
+
+    It is a URL, or a text of libpq such as ``host=a password = b``.
+    """
     try:
-        return urlsplit(url).password is not None or "password=" in url
+        return urlsplit(url).password is not None or "password" in unquote(url).casefold()
     except ValueError:
         return True
 

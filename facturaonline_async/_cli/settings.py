@@ -1,11 +1,11 @@
 """Settings of the command: which value applies, and where it comes from.
 
 There is one order for all of them: the option, the environment (``--env-file`` adds to it), the profile in the
-project's ``facturaonline.toml``, the one in the user's, the default.
+project's ``facturaonline.toml``, the one in the user's, the default. A profile that ``--profile`` names is an option,
+too: its host, keys and database come before the environment, which may hold those of another account.
 
-A project's file comes with a folder that another person may have made. It must not send the user's keys to a host of
-that person, so a host of its own counts only with keys from files in the same folder. The provider's hosts always
-count.
+A project's file comes with a folder that another person may have made. It must not send the user's keys and plans to
+a host of that person, so only the provider's hosts count there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from attrs import define, field, frozen
 
-from facturaonline_async._cli.settings_files import project_file, user_file
+from facturaonline_async._cli.settings_files import is_reachable, project_file, user_file
 from facturaonline_async._messages import Language, message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable, printable_path
@@ -55,10 +55,12 @@ class Settings:
 
     Attributes:
         profiles: the chosen profile of the project's file, then that of the user's; files without it are left out.
+        is_option: whether --profile names it. Then it comes before the environment.
 
     """
 
     profiles: tuple[Profile, ...] = ()
+    is_option: bool = False
     _credentials: Credentials | None = field(default=None, init=False, repr=False)
 
     @property
@@ -88,10 +90,8 @@ class Settings:
             option: value of --base-url.
 
         """
-        if found := option or os.environ.get(_BASE_URL):
-            return found
-        profile = self._profile_with_host()
-        return None if profile is None else profile.base_url
+        profile = self._profile_with_host(option)
+        return (option or os.environ.get(_BASE_URL) or None) if profile is None else profile.base_url
 
     def find_database(self, option: Secret | None) -> Secret | None:
         """Return the URL of the shared database, or None.
@@ -105,7 +105,7 @@ class Settings:
             InvalidInputError: a profile names a variable that is not set, or a file that cannot be read.
 
         """
-        if option is not None or os.environ.get(DATABASE):
+        if option is not None or self._is_overridden(DATABASE):
             return option
         found = next((each.database for each in self.profiles if each.database is not None), None)
         return found if found is None or isinstance(found, Secret) else found.read()
@@ -134,36 +134,41 @@ class Settings:
         self.check_host(base_url)
         return Account(url, self.read_profile_keys() or _environment_keys(or_emulator=or_emulator))
 
-    def _profile_with_host(self) -> Profile | None:
+    def _is_overridden(self, *variables: str) -> bool:
+        """Return whether one of these variables comes before the profile."""
+        return not self.is_option and any(map(os.environ.get, variables))
+
+    def _profile_with_host(self, option: str | None) -> Profile | None:
+        """Return the profile whose host applies; None: another source counts."""
+        if option or self._is_overridden(_BASE_URL):
+            return None
         return next((each for each in self.profiles if each.base_url is not None), None)
 
     def _profile_with_keys(self) -> Profile | None:
         """Return the profile whose keys apply; None: those of the environment."""
-        if any(map(os.environ.get, map(_variable, _KEYS))):
+        if self._is_overridden(*map(_variable, _KEYS)):
             return None
         return next((each for each in self.profiles if each.keys is not None), None)
 
     def check_host(self, base_url: str | None) -> None:
-        """Refuse a host of a project's file to which the user's keys must not go.
+        """Refuse a host that only a project's file names.
 
-        The provider's hosts are accepted, and any host for keys in files of the same folder.
+        The provider's hosts are accepted, and the host that the environment has, too.
 
         Args:
             base_url: value of --base-url.
 
         Raises:
-            InvalidInputError: keys of the user would go there.
+            InvalidInputError: only the project's file names the host.
 
         """
         from facturaonline_async._base_url import environment_of  # noqa: PLC0415  # help needs it not
 
-        host = self._profile_with_host()
-        if base_url or os.environ.get(_BASE_URL) or host is None or not host.is_of_project:
+        host = self._profile_with_host(base_url)
+        if host is None or not host.is_of_project:
             return
         url = host.base_url or ""
-        if environment_of(url) in {"production", "sandbox"}:
-            return
-        if self._profile_with_keys() is host and all(key.is_inside(host.path.parent) for key in host.keys or ()):
+        if environment_of(url) in {"production", "sandbox"} or url == os.environ.get(_BASE_URL):
             return
         raise InvalidInputError(
             message(
@@ -233,7 +238,9 @@ def load_settings(profile: str | None) -> Settings:
 
     """
     try:
-        found = _Current.found = Settings(_chosen(profile or os.environ.get(_VARIABLE) or None))
+        found = _Current.found = Settings(
+            _chosen(profile or os.environ.get(_VARIABLE) or None), is_option=bool(profile)
+        )
     except InvalidInputError as error:
         _Current.found, found = error, Settings()
     return found
@@ -259,13 +266,14 @@ def _chosen(name: str | None) -> tuple[Profile, ...]:
 
     """
     own, project = user_file(), project_file()
-    if not own.exists() and not project.exists() and name is None:
+    paths = [path for path in (project, own) if name is not None or is_reachable(path)]
+    if not paths:
         return ()
     from facturaonline_async._cli.profiles import read_profiles  # noqa: PLC0415  # most people have no file
 
-    files = [read_profiles(own, is_of_project=False)]
-    if not (own.exists() and project.exists() and own.samefile(project)):
-        files.insert(0, read_profiles(project, is_of_project=True))
+    if is_reachable(own) and is_reachable(project) and own.samefile(project):
+        paths = [own]
+    files = [read_profiles(path, is_of_project=path is project) for path in paths]
     found = tuple(each[name or _DEFAULT] for each in files if (name or _DEFAULT) in each)
     if name is not None and not found:
         known = sorted({printable(each) for profiles in files for each in profiles})

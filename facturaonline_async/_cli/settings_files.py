@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-__all__ = ["project_file", "user_file"]
+__all__ = ["is_reachable", "project_file", "user_file"]
 
 _FILE: Final = "facturaonline.toml"
 
@@ -19,4 +19,22 @@ def user_file() -> Path:
 
 def project_file() -> Path:
     """Return the path of the project's file, which need not exist."""
-    return Path(_FILE).absolute()
+    try:
+        return Path(_FILE).absolute()
+    except FileNotFoundError:  # the current folder has been deleted
+        return Path(_FILE)
+
+
+def is_reachable(path: Path) -> bool:
+    """Return whether a file exists in a folder that can be searched.
+
+    A service without a home of its own may have that of another user. No file there is meant for it.
+
+    Args:
+        path: path of the file.
+
+    """
+    try:
+        return path.exists()
+    except PermissionError:
+        return False

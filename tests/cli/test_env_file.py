@@ -46,6 +46,25 @@ async def test_variables_that_are_set_stay_and_empty_ones_count_as_not_set(tmp_p
     assert (ran.code, ran.out) == (0, "No series.\n")
 
 
+@pytest.mark.parametrize("name", ["API_KEY", "SECRET_KEY", "BASE_URL", "DATABASE_URL"])
+async def test_another_account_than_that_of_the_environment_is_refused(
+    tmp_path: Path, emulator: Emulator, name: str
+) -> None:
+    variable = f"FACTURAONLINE_{name}"
+    path = env_file(tmp_path, *variables(emulator), "FACTURAONLINE_DATABASE_URL=")
+    ran = await run("--env-file", path, "series", "list", env={variable: SECRET})
+
+    assert (ran.code, len(ran.err.splitlines()), len(emulator.requests)) == (2, 1, 0)
+    assert f"{variable} is set already, and {path} has another value. Unset {variable}, or leave out" in ran.err
+    assert (SECRET in ran.err, emulator.credentials.api_key.reveal() in ran.err) == (False, False)
+
+
+async def test_the_account_of_the_environment_may_be_in_the_file(tmp_path: Path, emulator: Emulator) -> None:
+    ran = await run("--env-file", env_file(tmp_path, *variables(emulator)), "series", "list", emulator=emulator)
+
+    assert (ran.code, ran.err) == (0, "")
+
+
 async def test_passwords_of_a_plan_come_from_the_file_as_they_are_written(tmp_path: Path) -> None:
     sello = make_sello(ROW["rfc"], password=SECRET)
     (tmp_path / "a.cer").write_bytes(sello.cer)
@@ -58,7 +77,8 @@ async def test_passwords_of_a_plan_come_from_the_file_as_they_are_written(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("line", "number"), [(SECRET, 2), (f"A B={SECRET}", 2), (f'A="{SECRET}', 2), (f"\n\n A B={SECRET}", 4)]
+    ("line", "number"),
+    [(SECRET, 2), (f"A B={SECRET}", 2), (f'A="{SECRET}', 2), (f"\n\n A B={SECRET}", 4), (f"'A=B'={SECRET}", 2)],
 )
 async def test_a_line_that_sets_no_variable_is_named_by_its_number(tmp_path: Path, line: str, number: int) -> None:
     path = env_file(tmp_path, "A=1", line)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from facturaonline_async import Secret
+from facturaonline_async import Secret, testing
 from facturaonline_async._base_url import PRODUCTION, SANDBOX
 from facturaonline_async._cli import settings
+from facturaonline_async._cli.language import find_language
 from facturaonline_async._cli.settings import Settings, current_settings, load_settings
+from facturaonline_async._messages import use_language
 from facturaonline_async.config import Rate
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.testing import Emulator
@@ -37,6 +41,23 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path / "project")
     yield folder
     settings._Current.found = Settings()
+
+
+@pytest.fixture
+def other_user() -> contextlib.AbstractContextManager[None]:
+    """Give a context without the rights of root, which may open every folder."""
+
+    @contextlib.contextmanager
+    def changed() -> Iterator[None]:
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(user)
+
+    return changed()
 
 
 def written(folder: Path, *lines: str, name: str = "default") -> Path:
@@ -108,6 +129,62 @@ def test_a_setting_that_the_project_lacks_is_the_users(own: Path) -> None:
     found = load_settings(None)
 
     assert (found.lang, found.concurrency) == ("es", 7)
+
+
+@pytest.mark.parametrize(("option", "counts"), [("acme", "profile"), (None, "environment")])
+def test_a_profile_of_the_option_counts_before_the_environment_and_no_other(
+    own: Path, monkeypatch: pytest.MonkeyPatch, option: str | None, counts: str
+) -> None:
+    lines = f'base_url = "{FOREIGN}"', 'database = "postgresql://acme"', *key_files(own)
+    written(own, *lines, name="acme")
+    monkeypatch.setenv("FACTURAONLINE_PROFILE", "acme")
+    monkeypatch.setenv("FACTURAONLINE_BASE_URL", SANDBOX)
+    monkeypatch.setenv("FACTURAONLINE_API_KEY", "beta")
+    monkeypatch.setenv("FACTURAONLINE_SECRET_KEY", "beta")
+    monkeypatch.setenv("FACTURAONLINE_DATABASE_URL", "postgresql://beta")
+    found = load_settings(option)
+    account = found.find_account(None)
+    seen = account.base_url, account.credentials.api_key, account.credentials.secret_key, found.find_database(None)
+
+    assert (
+        seen
+        == {
+            "profile": (FOREIGN, Secret(KEY), Secret(KEY), Secret("postgresql://acme")),
+            "environment": (SANDBOX, Secret("beta"), Secret("beta"), None),
+        }[counts]
+    )
+    assert (found.find_base_url("https://b.x"), found.find_database(Secret("x"))) == ("https://b.x", Secret("x"))
+
+
+def test_what_the_profile_of_the_option_lacks_comes_from_the_environment(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(own, 'lang = "es"', name="acme")
+    monkeypatch.setenv("FACTURAONLINE_BASE_URL", SANDBOX)
+    monkeypatch.setenv("FACTURAONLINE_API_KEY", KEY)
+    monkeypatch.setenv("FACTURAONLINE_SECRET_KEY", KEY)
+    found = load_settings("acme").find_account(None)
+
+    assert (found.base_url, found.credentials.api_key) == (SANDBOX, Secret(KEY))
+
+
+async def test_a_command_changes_the_account_of_its_profile_option(own: Path, emulator: Emulator) -> None:
+    from facturaonline_async import connect  # noqa: PLC0415  # only this test needs it
+
+    async with testing.Emulator() as beta:
+        written(own, f'base_url = "{emulator.base_url}"', *key_files(own, emulator), name="acme")
+        env = {
+            "XDG_CONFIG_HOME": str(own.parent),
+            "FACTURAONLINE_BASE_URL": beta.base_url,
+            "FACTURAONLINE_API_KEY": beta.credentials.api_key.reveal(),
+            "FACTURAONLINE_SECRET_KEY": beta.credentials.secret_key.reveal(),
+        }
+        ran = await run("--profile", "acme", "series", "ensure", "--letra", "F", "--tipo", "factura", env=env)
+        counts = len(beta.requests)
+    async with connect(emulator.credentials, base_url=emulator.base_url) as fo:
+        created = [serie.letra for serie in await fo.series.list()]
+
+    assert (ran.code, counts, created) == (0, 0, ["F"])
 
 
 def test_the_database_of_the_environment_counts_before_a_profile(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +323,7 @@ def test_the_keyring_is_imported_only_when_a_profile_names_it(own: Path) -> None
 
 
 @pytest.mark.parametrize("host", [FOREIGN, "http://127.0.0.1:8080/api", "https://facturaonline.com.mx.example.com/api"])
-@pytest.mark.parametrize("keys", ["environment", "user", "variable", "outside", "link"])
+@pytest.mark.parametrize("keys", ["environment", "user", "variable", "outside", "link", "inside"])
 def test_a_projects_file_cannot_send_the_users_keys_to_its_host(
     own: Path, monkeypatch: pytest.MonkeyPatch, host: str, keys: str
 ) -> None:
@@ -262,6 +339,8 @@ def test_a_projects_file_cannot_send_the_users_keys_to_its_host(
         lines = 'api_key = "env:STRIPE_KEY"', 'secret_key = "env:STRIPE_KEY"'
     elif keys == "outside":
         lines = tuple(f'{name} = "file:../config/facturaonline/{name}"' for name in ("api_key", "secret_key"))
+    elif keys == "inside":  # the user's plans would go to the host
+        lines = key_files(Path())
     else:
         lines = mine
         Path("api_key").symlink_to(own / "api_key")
@@ -282,10 +361,30 @@ def test_a_projects_file_may_choose_a_host_of_the_provider(own: Path, environmen
     assert load_settings(None).find_account(None).base_url in {SANDBOX, PRODUCTION}
 
 
-async def test_a_project_with_keys_of_its_own_may_have_a_host_of_its_own(own: Path, emulator: Emulator) -> None:
-    written(Path(), f'base_url = "{emulator.base_url}"', *key_files(Path(), emulator))
+@pytest.mark.parametrize("profile", [None, "default"])
+@pytest.mark.parametrize("source", ["option", "variable", "file"])
+def test_each_remedy_for_a_refused_host_helps(
+    own: Path, monkeypatch: pytest.MonkeyPatch, source: str, profile: str | None
+) -> None:
+    file = written(own, *key_files(own))
+    written(own, f'base_url = "{FOREIGN}"', *key_files(own), name="mine")
+    written(Path(), f'base_url = "{FOREIGN}"')
+    settings = load_settings(profile)
+    with pytest.raises(InvalidInputError) as error:
+        settings.find_account(None)
+    text = str(error.value)
+    if source == "variable":
+        monkeypatch.setenv("FACTURAONLINE_BASE_URL", FOREIGN)
+    elif source == "file":
+        profile = "mine"
+    found = load_settings(profile).find_account(FOREIGN if source == "option" else None)
 
-    assert (await listed(own)).code == 0
+    assert (f"--base-url {FOREIGN}" in text, f"FACTURAONLINE_BASE_URL={FOREIGN}" in text, str(file) in text) == (
+        True,
+        True,
+        True,
+    )
+    assert found.base_url == FOREIGN
 
 
 async def test_a_host_that_the_user_gives_counts_whatever_the_project_says(own: Path, emulator: Emulator) -> None:
@@ -304,14 +403,23 @@ def test_a_projects_file_names_a_database_by_its_variable_only(own: Path) -> Non
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the system has no modes")
-def test_a_password_in_the_users_file_needs_a_private_file(own: Path) -> None:
-    file = written(own, f'database = "postgresql://u:{KEY}@db.example.com/x"')
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://u:{KEY}@db.example.com/x",
+        f"postgresql://db.example.com/x?pass%77ord={KEY}",
+        f"host=db.example.com password = {KEY}",
+        f"host=db.example.com PASSWORD={KEY}",
+    ],
+)
+def test_a_password_in_the_users_file_needs_a_private_file(own: Path, url: str) -> None:
+    file = written(own, f'database = "{url}"')
     file.chmod(0o644)
     text = refused()
     file.chmod(0o600)
 
     assert (f"chmod 600 {file}" in text, KEY in text) == (True, False)
-    assert load_settings(None).find_database(None) == Secret(f"postgresql://u:{KEY}@db.example.com/x")
+    assert load_settings(None).find_database(None) == Secret(url)
 
 
 async def test_doctor_uses_the_profile_and_asks_no_host_of_a_project(own: Path, emulator: Emulator) -> None:
@@ -340,6 +448,10 @@ async def test_doctor_uses_the_profile_and_asks_no_host_of_a_project(own: Path, 
         ("base_url = 1", "profiles.default.base_url: give a URL"),
         ('lang = "fr"', "profiles.default.lang: give en or es; it was 'fr'."),
         ('rate = "fast"', "profiles.default.rate: give a text of calls and seconds, such as 20/1; it was 'fast'."),
+        (f'rate = "{"9" * 5000}/1"', "profiles.default.rate: give a text of calls and seconds"),
+        (f'rate = "1/{"9" * 400}"', "profiles.default.rate: give a text of calls and seconds"),
+        (f"timeout = 1{'0' * 400}", "profiles.default.timeout: give a number of seconds above 0"),
+        (f"timeout = 0x{'f' * 5000}", "profiles.default.timeout: give a number of seconds above 0"),
         ("concurrency = 0", "profiles.default.concurrency: give a whole number from 1 to 1024; it was 0."),
         ("concurrency = true", "it was True."),
         ("timeout = inf", "profiles.default.timeout: give a number of seconds above 0; it was inf."),
@@ -366,6 +478,57 @@ def test_a_file_that_is_no_profile_file_is_refused(own: Path, content: bytes) ->
     assert refused().startswith(str(own / "facturaonline.toml"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the system has no modes")
+def test_a_folder_that_cannot_be_searched_counts_as_no_file_if_no_profile_is_named(
+    own: Path, other_user: contextlib.AbstractContextManager[None]
+) -> None:
+    written(own, 'lang = "es"')
+    assert load_settings(None).lang == "es"
+    own.chmod(0)
+    with other_user:
+        without = load_settings(None)
+        current_settings()
+        early = find_language(["facturaonline"])
+        text = refused(profile="default")
+    own.chmod(0o700)
+
+    assert (without.profiles, early) == ((), "en")
+    assert "facturaonline.toml cannot be read: Permission denied" in text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no modes")
+def test_a_file_that_exists_and_cannot_be_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, own: Path, other_user: contextlib.AbstractContextManager[None]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:  # the parents of the usual folder are closed to other users
+        folder = Path(name, "facturaonline")
+        folder.mkdir()
+        file = written(folder, 'lang = "es"')
+        Path(name).chmod(0o755)
+        folder.chmod(0o755)
+        file.chmod(0)
+        monkeypatch.setenv("XDG_CONFIG_HOME", name)
+        with other_user:
+            text = refused()
+
+    assert text.startswith(f"{file} cannot be read: Permission denied")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system keeps the current folder")
+def test_a_current_folder_that_was_deleted_has_no_file(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(own, 'lang = "es"')
+    gone = own / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    found = load_settings(None)
+    current_settings()
+
+    assert (found.lang, find_language(["facturaonline"])) == ("es", "es")
+    use_language("en")
+    assert "no profile acme" in refused(profile="acme")
+
+
 async def test_a_fault_ends_each_command_in_one_line_and_leaves_its_help(own: Path) -> None:
     written(Path(), "nonsense")
     env = {"XDG_CONFIG_HOME": str(own.parent)}
@@ -382,7 +545,8 @@ async def test_a_profile_gives_host_keys_and_language(own: Path, emulator: Emula
     written(own, f'base_url = "{emulator.base_url}"', *key_files(own, emulator), 'lang = "es"', name="acme")
     ran = await listed(own, "--profile", "acme", env={"XDG_CONFIG_HOME": str(own.parent)})
     shown = await listed(own, "--profile", "acme", env={"FACTURAONLINE_LANG": "en"})
-    wrong = await listed(own, "--profile", "acme", env={"FACTURAONLINE_API_KEY": "a", "FACTURAONLINE_SECRET_KEY": "b"})
+    beta = {"FACTURAONLINE_API_KEY": "a", "FACTURAONLINE_SECRET_KEY": "b"}
+    wrong = await listed(own, env={"FACTURAONLINE_PROFILE": "acme"} | beta)
 
     assert (ran.code, "No hay" in ran.out, shown.code, "No hay" in shown.out) == (0, True, 0, False)
     assert wrong.code == 1

@@ -66,8 +66,9 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "there is no profile {name}: neither {file} nor {own} has a profile. Write [profiles.{name}] into one of them."
     ),
     "cli.profile_foreign_host": (
-        "{file} names the host {host}. It is not the provider's, and a project's file must not send your keys there. "
-        "If you trust it, give --base-url {host}, or write it into {own}."
+        "{file} names the host {host}. It is not the provider's, and a project's file must not send your keys and "
+        "plans there. If you trust it, give --base-url {host} or FACTURAONLINE_BASE_URL={host}, or write it into a "
+        "profile of another name in {own}."
     ),
     "cli.expected_table": "a table, such as [profiles.default]",
     "cli.expected_environment": "sandbox or production",
@@ -105,6 +106,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.env_file_malformed": (
         "--env-file: line {line} of {path} sets no variable. Write NAME=value, and quote a value over several lines. "
         "The line is not shown."
+    ),
+    "cli.env_file_conflict": (
+        "--env-file: {variable} is set already, and {path} has another value. Unset {variable}, or leave out "
+        "--env-file. No value is shown."
     ),
     "cli.env_file_not_private": "other users of this machine can read {path}: chmod 600 {path}",
     "cli.rate_malformed": "give CALLS/SECONDS, such as 20/1",
