@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Sequence
 from functools import partial
 from itertools import starmap
@@ -16,7 +14,7 @@ from facturaonline_async._cli import client_command, output, progress
 from facturaonline_async._cli.client_command import BaseUrl
 from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.database import DatabaseUrl
-from facturaonline_async._cli.output_path_checks import check_folder, unwritable
+from facturaonline_async._cli.output_path_checks import check_file, unwritable
 from facturaonline_async._core.redaction import redact
 from facturaonline_async._messages import message
 from facturaonline_async._private_files import publish_private
@@ -151,11 +149,7 @@ def _check_file(file: Path, *, replaces: bool) -> None:
         raise InvalidInputError(message("cli.export_suffix", path=printable_path(file)), field="FILE")
     if suffix == ".xlsx":
         import facturaonline_async._cli.workbooks  # noqa: F401, PLC0415  # raises without the extra excel
-    if file.is_dir():
-        raise unwritable(file, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), option="FILE")
-    if not replaces and (file.exists() or file.is_symlink()):
-        raise _exists(file)
-    check_folder(file, option="FILE")
+    check_file(file, option="FILE", replaces=replaces)
 
 
 def _write(file: Path, content: bytes, *, replaces: bool) -> None:

@@ -12,7 +12,7 @@ from facturaonline_async._text import printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.provision._journal.completeness import side_file
 
-__all__ = ["check_folder", "journal_files", "same_file", "unwritable"]
+__all__ = ["check_file", "check_folder", "journal_files", "same_file", "unwritable"]
 
 _BESIDE = ("-wal", "-shm", "-journal", ".lock", ".emulator")
 
@@ -21,6 +21,34 @@ def journal_files(journal: Path) -> list[Path]:
     """Return the paths of a journal and of all its side files, existing or not."""
     file = journal.resolve()
     return [file, *(side_file(file, suffix) for suffix in _BESIDE)]
+
+
+def check_file(path: Path, *, option: str, replaces: bool) -> None:
+    """Refuse a file that `publish_private` could not write.
+
+    Args:
+        path: path of the file.
+        option: name of the option or argument, for the error.
+        replaces: whether an existing file is replaced; of a link, its target.
+
+    Raises:
+        InvalidInputError: the path is a folder or a device, exists and must not be replaced, or `check_folder` refuses
+            it.
+
+    """
+    if path.is_dir():
+        raise unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), option=option)
+    if not replaces and (path.exists() or path.is_symlink()):
+        raise InvalidInputError(
+            message("cli.export_exists", path=printable_path(path)), field=option.removeprefix("--")
+        )
+    if path.exists() and not path.is_file():
+        raise unwritable(path, OSError(errno.EINVAL, os.strerror(errno.EINVAL)), option=option)
+    try:
+        target = path.resolve() if replaces else path
+    except (OSError, RuntimeError):  # before Python 3.13 a loop of links is a RuntimeError
+        raise unwritable(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)), option=option) from None
+    check_folder(target, option=option)
 
 
 def check_folder(path: Path, *, option: str) -> None:

@@ -17,9 +17,10 @@ from facturaonline_async._cli import client_command, interruption
 from facturaonline_async._cli.client_command import AsJson
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.consoles import new_console
-from facturaonline_async._cli.output_path_checks import check_folder
+from facturaonline_async._cli.output_path_checks import check_file, unwritable
 from facturaonline_async._cli.settings import Account, current_settings
 from facturaonline_async._messages import Message, message
+from facturaonline_async._private_files import publish_private
 from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import FacturaOnlineError, InvalidInputError
 
@@ -73,9 +74,7 @@ def command(
     """
     account = _account()
     base_url = account.base_url
-    if not force and out.exists():
-        raise InvalidInputError(message("cli.export_exists", path=printable_path(out)), field="out")
-    check_folder(out, option="--out")
+    check_file(out, option="--out", replaces=force)
     from facturaonline_async._cli.preview_output import environment_name, print_host  # noqa: PLC0415  # as below
 
     if not as_json:
@@ -92,17 +91,21 @@ def command(
     probe = Probe(base_url, account.credentials, limits, (lambda _: None) if as_json else _print_step)
     expected, problem = interruption.run(_run(probe, expected, limits), interrupted=lambda: _interrupted(probe))
     report = _report(probe, expected, problem, against=against)
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="ascii")
     if as_json:
         from facturaonline_async._cli import output  # noqa: PLC0415  # help needs no values of the API
 
         output.print_json(report)
     else:
-        _print(report, out, against)
+        _print(report, against)
     if problem is not None:
         sys.stderr.write(f"{printable(str(problem))}\n")
-    for text in _left(probe):
-        sys.stderr.write(f"{printable(text)}\n")
+    try:
+        publish_private(out, f"{json.dumps(report, indent=2)}\n".encode("ascii"), replaces=force)
+    except OSError as error:  # not a fault of the input: the calls were made
+        sys.stderr.write(f"{printable(str(unwritable(out, error, option='--out')))}\n")
+        raise typer.Exit(1) from None
+    if not as_json:
+        sys.stdout.write(f"{printable(message('probe.written', path=printable_path(out)))}\n")
     raise typer.Exit(0 if report["is_complete"] else 1)
 
 
@@ -131,7 +134,8 @@ async def _run(
 ) -> tuple[Observations, FacturaOnlineError | None]:
     """Probe the server, and an emulator beside it.
 
-    Return what is expected, and why the probe ended early.
+    What is left at the provider is printed before anything else can fail. Return what is expected, and why the probe
+    ended early.
     """
     emulated = None if expected is not None else asyncio.create_task(_observe_emulator(limits))
     problem = None
@@ -140,6 +144,9 @@ async def _run(
             await probe.run()
         except FacturaOnlineError as error:
             problem = error
+        finally:
+            for text in _left(probe):
+                _print_step(text)
         if emulated is not None:
             expected = await emulated
     finally:
@@ -185,7 +192,7 @@ def _print_step(text: Message) -> None:
     sys.stderr.write(f"{printable(text)}\n")
 
 
-def _print(report: dict[str, Any], out: Path, against: Path | None) -> None:
+def _print(report: dict[str, Any], against: Path | None) -> None:
     """Print the result for a person."""
     observed = report["observed"]
     lines = [message("probe.answers", count=len(observed["answers"])), _lag(observed), _connections(observed)]
@@ -209,7 +216,6 @@ def _print(report: dict[str, Any], out: Path, against: Path | None) -> None:
         lines.append(message("probe.differences_left_out", count=len(found) - _SHOWN))
     if not report["is_complete"]:
         lines.append(message("probe.incomplete"))
-    lines.append(message("probe.written", path=printable_path(out)))
     sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
 
 
@@ -232,16 +238,16 @@ def _connections(observed: dict[str, Any]) -> Message:
 def _left(probe: Probe) -> list[Message]:
     """Return what to delete by hand."""
     return [
-        message("probe.left", letra=each.letra, uid=each.uid)
-        if each.uid
-        else message("probe.perhaps_left", letra=each.letra)
+        message("probe.perhaps_left", letra=each.letra)
+        if not each.uid
+        else message("probe.left", letra=each.letra, uid=each.uid)
+        if each.is_certain
+        else message("probe.perhaps_left_with_uid", letra=each.letra, uid=each.uid)
         for each in probe.left
     ]
 
 
 def _interrupted(probe: Probe) -> Message:
-    """Return what to say after Ctrl-C."""
+    """Return what to say after Ctrl-C; what is left was printed before."""
     text = message("cli.interrupted")
-    for each in _left(probe) or [message("probe.nothing_left")]:
-        text = text.then(each)
-    return text
+    return text if probe.left else text.then(message("probe.nothing_left"))

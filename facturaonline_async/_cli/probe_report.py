@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import asdict, field, frozen
 
 from facturaonline_async._cli.probe_shape import Shape, compare
-from facturaonline_async._messages import message
-from facturaonline_async._text import printable_path
+from facturaonline_async._messages import Message, message
+from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
 
 __all__ = ["Observations", "ObservedAnswer", "differences", "read_report", "report_of"]
@@ -19,6 +19,10 @@ __all__ = ["Observations", "ObservedAnswer", "differences", "read_report", "repo
 _FORMAT: Final = "facturaonline-probe-1"
 _TOLERANCE: Final = 0.5
 """Seconds by which durations may differ: a list is read four times a second."""
+_LONGEST: Final = 1e9
+"""Seconds, more than any duration of a report."""
+_SHOWN: Final = 60
+"""Characters of a wrong value that an error shows."""
 
 
 @frozen(kw_only=True)
@@ -127,17 +131,99 @@ def read_report(path: Path) -> Observations:
         path: the file.
 
     Raises:
-        InvalidInputError: it is not a report.
+        InvalidInputError: it is not a report, or a field of it is missing or has another type.
         OSError: it cannot be read.
 
     """
     content = path.read_bytes()
+    reason = message("probe.not_a_report", path=printable_path(path))
     try:
-        report: dict[str, Any] = json.loads(content)
-        if report["format"] == _FORMAT:
-            observed = report["observed"]
-            answers = {str(name): ObservedAnswer(**each) for name, each in observed.pop("answers").items()}
-            return Observations(answers=answers, **observed)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        report = json.loads(content)
+        if isinstance(report, dict) and report.get("format") == _FORMAT:
+            return _read_observations(report.get("observed"))
+    except _FieldError as error:
+        reason = error.describe(path)
+    except (ValueError, RecursionError):
         pass
-    raise InvalidInputError(message("probe.not_a_report", path=printable_path(path)), field="against")
+    raise InvalidInputError(reason, field="against")
+
+
+class _FieldError(Exception):
+    """A field that is missing, or has a value of another kind than a report."""
+
+    def __init__(self, name: str, *value: object) -> None:
+        super().__init__(name, *value)
+
+    def describe(self, path: Path) -> Message:
+        """Return the error's text.
+
+        Args:
+            path: the file.
+
+        """
+        name, *values = self.args
+        if not values:
+            return message("probe.missing_field", path=printable_path(path), field=printable(name))
+        shown = json.dumps(values[0], ensure_ascii=False)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]} …"
+        return message("probe.wrong_field", path=printable_path(path), field=printable(name), value=printable(shown))
+
+
+def _read_observations(value: object) -> Observations:
+    fields = _read_fields("observed", value, _OBSERVED)
+    answers = {
+        name: ObservedAnswer(**_read_fields(f"observed.answers.{name}", each, _ANSWER))
+        for name, each in fields.pop("answers").items()
+    }
+    return Observations(answers=answers, **fields)
+
+
+def _read_fields(path: str, value: object, checks: Mapping[str, Callable[[object], bool]]) -> dict[str, Any]:
+    """Return the fields of an object that has exactly these, with values that the checks accept."""
+    if not isinstance(value, dict):
+        raise _FieldError(path, value)
+    for name in {**checks, **value}:
+        if name not in value:
+            raise _FieldError(f"{path}.{name}")
+        if name not in checks or not checks[name](value[name]):
+            raise _FieldError(f"{path}.{name}", value[name])
+    return value
+
+
+def _is_a(*types: type) -> Callable[[object], bool]:
+    return lambda value: type(value) in types  # true is no number
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LONGEST
+
+
+def _is_seconds_or_none(value: object) -> bool:
+    return value is None or _is_seconds(value)
+
+
+def _is_shape(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_shape, value.values()))
+    if isinstance(value, list):
+        return len(value) <= 1 and all(map(_is_shape, value))
+    return isinstance(value, str)
+
+
+_OBSERVED: Final[Mapping[str, Callable[[object], bool]]] = {
+    "answers": _is_a(dict),
+    "active": _is_a(str, type(None)),
+    "paused": _is_a(str, type(None)),
+    "list_lag": _is_seconds_or_none,
+    "list_watched": _is_seconds,
+    "is_reused": _is_a(bool, type(None)),
+    "idle": _is_seconds_or_none,
+    "idle_watched": _is_seconds,
+}
+_ANSWER: Final[Mapping[str, Callable[[object], bool]]] = {
+    "status": _is_a(int),
+    "content_type": _is_a(str),
+    "read_as": _is_a(str),
+    "shape": lambda value: value is None or _is_shape(value),
+    "milliseconds": _is_a(int),
+}

@@ -67,11 +67,13 @@ class LeftSerie:
     Attributes:
         letra: its letra.
         uid: its uid; "" if the list never had it.
+        is_certain: whether it surely exists: a list had it, and since then no delete was sent, or the API refused it.
 
     """
 
     letra: str
     uid: str
+    is_certain: bool = False
 
 
 @define
@@ -96,7 +98,7 @@ class Probe:
     _expected: Counter[str] = field(factory=Counter, init=False)  # series that were or may have been created, by letra
     _deleted: dict[str, str] = field(factory=dict, init=False)  # letra of each deleted serie, by uid
     _seen: dict[str, str] = field(factory=dict, init=False)  # letra of each serie of the probe that a list had, by uid
-    _asked: set[str] = field(factory=set, init=False)  # uids of the series whose deletion was asked for
+    _in_doubt: set[str] = field(factory=set, init=False)  # uids of deletes that may be done or not
     _refusal: FacturaOnlineError | None = field(default=None, init=False)  # of the last call
     _http: ExchangeSession = field(init=False)
     _requests: RequestFactory = field(init=False)
@@ -108,7 +110,11 @@ class Probe:
     @property
     def left(self) -> list[LeftSerie]:
         """Series that were created, or may have been, and are not deleted."""
-        left = [LeftSerie(letra, uid) for uid, letra in self._seen.items() if uid not in self._deleted]
+        left = [
+            LeftSerie(letra, uid, uid not in self._in_doubt)
+            for uid, letra in self._seen.items()
+            if uid not in self._deleted
+        ]
         unseen = self._expected - Counter(self._seen.values())
         return left + [LeftSerie(letra, "") for letra in unseen.elements()]
 
@@ -145,7 +151,7 @@ class Probe:
         if reply is None:
             assert self._refusal is not None  # noqa: S101  # one of both
             raise self._refusal
-        prefix = _free_prefix({letra for _, letra in await _names(reply)})
+        prefix = _free_prefix({name[1] for name in await _names(reply) if name is not None})
         await self._call("series.list:wrong_keys", wire.LIST, credentials=_unknown_keys())
 
         self.show(message("probe.creating", letra=f"{prefix}A"))
@@ -188,12 +194,14 @@ class Probe:
 
     async def _delete(self, name: str, uid: str, letra: str) -> bool:
         """Delete a serie, and return whether the API says so."""
-        self._asked.add(uid)
+        self._in_doubt.add(uid)
         await self._call(name, wire.DELETE, uid=uid)
-        is_deleted = self.observed.answers[name].read_as == "success"
-        if is_deleted:
+        read_as = self.observed.answers[name].read_as
+        if read_as == "success":
             self._deleted[uid] = letra
-        return is_deleted
+        elif read_as in _REFUSALS:
+            self._in_doubt.discard(uid)
+        return read_as == "success"
 
     async def _wait_listed(self, letra: str) -> str | None:
         """Return the uid of the serie when the list has it; None if that takes too long."""
@@ -212,9 +220,16 @@ class Probe:
         return None
 
     async def _note(self, reply: Reply | None) -> list[tuple[str, str]]:
-        """Note which series of the probe a list has, and return their uids and letras."""
-        own = [] if reply is None else [name for name in await _names(reply) if name[1] in self._expected]
+        """Note which series of the probe a list has, and return their uids and letras.
+
+        Only a list whose rows are all readable shows that a serie is deleted.
+        """
+        names = await _names(reply)
+        own = [name for name in names if name is not None and name[1] in self._expected]
         self._seen |= dict(own)
+        self._in_doubt -= {name[0] for name in names if name is not None}
+        if None not in names:
+            self._deleted |= {uid: self._seen[uid] for uid in self._in_doubt}
         return own
 
     async def _call(
@@ -290,12 +305,10 @@ class Probe:
         while True:
             try:
                 reply, _ = await self._call("clean_up", wire.LIST)
-                listed = dict(await self._note(reply))
-                for uid, letra in listed.items():
-                    if uid not in self._deleted:
+                await self._note(reply)
+                for uid, letra in self._seen.items():
+                    if uid not in self._deleted:  # also if this list does not have it
                         await self._delete_again(uid, letra)
-                if reply is not None:  # the answer to a delete may have been lost
-                    self._deleted |= {uid: self._seen[uid] for uid in self._asked - listed.keys()}
             except FacturaOnlineError:
                 pass  # the list is read again
             finally:
@@ -324,12 +337,15 @@ def _word(reply: Reply | None) -> str | None:
         return None
 
 
-async def _names(reply: Reply) -> list[tuple[str, str]]:
-    """Return uid and letra of each serie in a list; none if it is unreadable."""
+async def _names(reply: Reply | None) -> list[tuple[str, str] | None]:
+    """Return uid and letra of each serie in a list, with None for what is unreadable or on further pages."""
+    if reply is None:
+        return [None]
     try:
-        return [name for name in await read_all(reply, wire.read_name) if name is not None]
+        names = await read_all(reply, wire.read_name)
     except UnreadableAnswerError:
-        return []
+        return [None]
+    return names if (reply.last_page or 1) == 1 else [*names, None]
 
 
 def _free_prefix(letras: set[str]) -> str:

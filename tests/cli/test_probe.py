@@ -10,8 +10,15 @@ from typing import Any
 
 import pytest
 
-from facturaonline_async import AuthenticationError, Credentials, FacturaOnlineError, NotSentError, OutcomeUnknownError
-from facturaonline_async._cli.probe_report import Observations, differences, read_report, report_of
+from facturaonline_async import (
+    AuthenticationError,
+    Credentials,
+    FacturaOnlineError,
+    InvalidInputError,
+    NotSentError,
+    OutcomeUnknownError,
+)
+from facturaonline_async._cli.probe_report import Observations, ObservedAnswer, differences, read_report, report_of
 from facturaonline_async._cli.probe_run import LeftSerie, Limits, Probe
 from facturaonline_async._cli.probe_shape import compare, shape_of
 from facturaonline_async.testing import Emulator, Fault
@@ -134,6 +141,55 @@ async def test_a_serie_that_cannot_be_deleted_is_left_and_said(emulator: Emulato
 
     assert sorted(each.uid for each in probe.left) == sorted(map(str, rows))
     assert {each.letra for each in probe.left} == {row["letra"] for row in rows.values()}
+
+
+@pytest.mark.virtual_clock
+@pytest.mark.parametrize("data", [None, [{}], [{"SerieName": "F", "SerieID": None}], "?"], ids=json.dumps)
+async def test_a_list_that_is_not_readable_shows_no_serie_as_deleted(emulator: Emulator, data: Any) -> None:
+    emulator.inject(Fault.html_page(status=500, commit=False), endpoint="series.delete", times=None)
+    probe = probe_of(emulator)
+    task = asyncio.create_task(probe.run())
+    await requests_of(emulator, 1, "series.delete")
+    emulator.inject(Fault.status(200, body={"status": "success", "data": data}), endpoint="series.list", times=None)
+    await task
+    rows = emulator.state["series"]
+
+    named = {(each.letra, each.uid, each.is_certain) for each in probe.left if each.uid}
+    assert named <= {(row["letra"], str(uid), False) for uid, row in rows.items()}
+    assert (len(probe.left), len(named) >= 1) == (len(rows), True)
+
+
+@pytest.mark.virtual_clock
+async def test_the_first_page_of_a_longer_list_shows_no_serie_as_deleted(emulator: Emulator) -> None:
+    emulator.inject(Fault.html_page(status=500, commit=False), endpoint="series.delete", times=None)
+    probe = probe_of(emulator)
+    task = asyncio.create_task(probe.run())
+    await requests_of(emulator, 1, "series.delete")
+    page = {"status": "success", "data": [], "pagination": {"lastPage": 2}}
+    emulator.inject(Fault.status(200, body=page), endpoint="series.list", times=None)
+    await task
+    assert (len(probe.left), len(emulator.state["series"])) == (2, 2)
+
+
+@pytest.mark.virtual_clock
+async def test_a_known_serie_is_deleted_although_no_list_is_readable(emulator: Emulator) -> None:
+    duplicate = {"status": "error", "message": {"letra": ["La letra ya está en uso"]}}
+    emulator.inject(Fault.status(422, body=duplicate), endpoint="series.create", skip=1)
+    emulator.inject(Fault.html_page(status=500, commit=False), endpoint="series.delete")
+    probe = probe_of(emulator)
+    task = asyncio.create_task(probe.run())
+    await requests_of(emulator, 1, "series.delete")
+    emulator.inject(Fault.status(200, body={"status": "success", "data": None}), endpoint="series.list", times=None)
+    await task
+    assert (probe.left, emulator.state["series"]) == ([], {})
+
+
+@pytest.mark.virtual_clock
+async def test_a_serie_whose_delete_was_refused_surely_exists(emulator: Emulator) -> None:
+    emulator.inject(Fault.status(403, body={"status": "error", "message": "no"}), endpoint="series.delete", times=None)
+    probe = probe_of(emulator)
+    await probe.run()
+    assert [each.is_certain for each in probe.left] == [True, True]
 
 
 @pytest.mark.virtual_clock
@@ -369,6 +425,121 @@ async def test_the_report_of_a_probe_is_played_and_probed_again(tmp_path: Path) 
     assert (again.code, f"No difference to the report {first}." in again.out) == (0, True)
     assert (report["differences"], report["is_complete"], report["left"]) == ([], True, 0)
     assert report["compared_with"] == "report"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("none/p.json", (), "does not exist. Create it"),
+        ("p.json", (), "--force to replace it"),
+        ("link.json", (), "--force to replace it"),
+        ("link.json", ("--force",), "does not exist. Create it"),
+        ("loop.json", ("--force",), "Too many levels of symbolic links"),
+        ("folder", (), "Is a directory"),
+        ("folder", ("--force",), "Is a directory"),
+        ("/dev/null", ("--force",), "Invalid argument"),
+    ],
+)
+async def test_a_report_that_cannot_be_written_is_refused_before_anything_is_sent(
+    tmp_path: Path, emulator: Emulator, name: str, options: tuple[str, ...], reason: str
+) -> None:
+    (tmp_path / "p.json").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.json").symlink_to("nowhere/p.json")
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    ran = await run("probe", "--yes", "--out", tmp_path / name, *options, *QUICK, emulator=emulator)
+    assert (ran.code, reason in ran.err, "Traceback" in ran.err, emulator.requests) == (2, True, False, ())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=str)
+async def test_a_report_that_cannot_be_written_in_the_end_hides_nothing(
+    emulator: Emulator, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    emulator.inject(Fault.status(403, body={"status": "error", "message": "no"}), endpoint="series.delete", times=None)
+    emulator.inject(Fault.delay_answer(1), endpoint="series.get")
+    out = tmp_path / "folder" / "p.json"
+    out.parent.mkdir()
+    waits = ("--idle-wait", "0.2", "--list-wait", "0.5")
+    arguments = ("probe", "--yes", "--out", str(out), *waits, *options)
+    async with started(*arguments, env=environment(emulator)) as process:
+        await requests_of(emulator, 1, "series.get")
+        out.parent.rmdir()
+        printed, errors = (each.decode() for each in await process.communicate())
+    uids = [*emulator.state["series"]]
+
+    assert (process.returncode, len(uids)) == (1, 2)
+    assert [uid for uid in uids if f"still exists: facturaonline series delete {uid}\n" not in errors] == []
+    assert f"--out {out} cannot be written: the folder {out.parent} does not exist" in errors
+    assert errors.index("still exists") < errors.index("cannot be written")
+    if options:
+        assert json.loads(printed)["left"] == 2
+    else:
+        assert "answers were observed." in printed
+        assert "The report is in" not in printed
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "seen"),
+    [
+        ("observed.list_lag", "z", '"z"'),
+        ("observed.list_lag", True, "true"),
+        ("observed.list_lag", float("nan"), "NaN"),
+        ("observed.idle", -1, "-1"),
+        ("observed.idle_watched", None, "null"),
+        ("observed.is_reused", 1, "1"),
+        ("observed.active", ["Activa"], '["Activa"]'),
+        ("observed.other", 1, "1"),
+        ("observed.answers", [], "[]"),
+        ("observed.answers.series/get", "x" * 1000, f'"{"x" * 59} …'),
+        ("observed.answers.series/get.status", "200", '"200"'),
+        ("observed.answers.series/get.milliseconds", 1.5, "1.5"),
+        ("observed.answers.series/get.shape", {"data": [{"a": 1}]}, '{"data": [{"a": 1}]}'),
+        ("observed.answers.series/get.shape", ["string", "string"], '["string", "string"]'),
+        ("observed.answers.series/get.read_as", None, "null"),
+        ("observed.idle", ..., ""),
+        ("observed.answers.series/get.status", ..., ""),
+        ("observed", ..., "null"),
+    ],
+    ids=repr,
+)
+def test_a_wrong_field_of_a_report_is_named(tmp_path: Path, field: str, value: Any, seen: str) -> None:
+    answer = ObservedAnswer(status=200, content_type="", read_as="success", shape={"a": "null"}, milliseconds=1)
+    path = saved(tmp_path, Observations(answers={"series.get": answer}, list_lag=1, idle=2.5))
+    assert read_report(path).answers == {"series.get": answer}
+    report = place = json.loads(path.read_text())
+    *of, last = (each.replace("/", ".") for each in field.split("."))
+    for each in of:
+        place = place[each]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    path.write_text(json.dumps(report))
+
+    named = field.replace("/", ".")
+    problem = f"{named} has the unexpected value {seen}" if seen else f"{named} is missing"
+    with pytest.raises(InvalidInputError) as caught:
+        read_report(path)
+    text = f"--against: {path} is not a report of facturaonline probe: {problem}: give another file."
+    assert (str(caught.value), caught.value.field) == (text, "against")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "1", "{}", '{"format": 1}', "[" * 100_000, "\udc80"], ids=lambda each: each[:5]
+)
+def test_a_file_of_another_kind_is_no_report(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(content, errors="surrogateescape")
+    with pytest.raises(InvalidInputError, match=r"is not a report of facturaonline probe: give another file\.$"):
+        read_report(path)
+
+
+async def test_a_wrong_report_is_refused_before_anything_is_sent(emulator: Emulator, tmp_path: Path) -> None:
+    wrong, out = saved(tmp_path, Observations(), list_lag="z"), tmp_path / "again.json"
+    ran = await run("probe", "--yes", "--out", out, "--against", wrong, *QUICK, emulator=emulator)
+    assert (ran.code, "observed.list_lag has the unexpected value" in ran.err) == (2, True)
+    assert (emulator.requests, out.exists()) == ((), False)
 
 
 @pytest.mark.slow

@@ -17,6 +17,13 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "sandbox, or use an emulator. Nothing was sent."
     ),
     "probe.not_a_report": "--against: {path} is not a report of facturaonline probe: give another file.",
+    "probe.wrong_field": (
+        "--against: {path} is not a report of facturaonline probe: {field} has the unexpected value {value}: give "
+        "another file."
+    ),
+    "probe.missing_field": (
+        "--against: {path} is not a report of facturaonline probe: {field} is missing: give another file."
+    ),
     "probe.question": "Create and delete a serie in {environment} ({host})?",
     # While it works.
     "probe.reading": "Reading the account …",
@@ -42,6 +49,9 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "probe.written": "The report is in {path}. It has no key, uid, RFC or name: you can share it.",
     # What is left.
     "probe.left": "The serie {letra} (uid {uid}) of the probe still exists: facturaonline series delete {uid}",
+    "probe.perhaps_left_with_uid": (
+        "The serie {letra} (uid {uid}) of the probe may still exist: facturaonline series delete {uid}"
+    ),
     "probe.perhaps_left": (
         "A serie {letra} of the probe may exist, and the list did not show it: look at facturaonline series list in "
         "some minutes, and delete it."
