@@ -586,6 +586,21 @@ async def test_what_is_left_is_named_with_its_remedy(emulator: Emulator, tmp_pat
 
 
 @pytest.mark.slow
+async def test_what_may_be_left_is_named_too(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.inject(Fault.html_page(status=500, commit=False), endpoint="series.delete", times=None)
+    rowless = {"status": "success", "data": [{}]}
+    emulator.inject(Fault.status(200, body=rowless), endpoint="series.list", skip=LISTS, times=None)
+    options = ("--idle-wait", 0.2, "--list-wait", 0.5)
+    ran = await run("probe", "--yes", "--out", tmp_path / "p.json", *options, emulator=emulator)
+    letra = {row["letra"] for row in emulator.state["series"].values()}.pop()
+    uid = {each.uid for each in emulator.requests if each.endpoint == "series.delete"}.pop()
+
+    assert ran.code == 1
+    assert f"serie {letra} (uid {uid}) of the probe may still exist: facturaonline series delete {uid}\n" in ran.err
+    assert json.loads((tmp_path / "p.json").read_text())["left"] == 2
+
+
+@pytest.mark.slow
 async def test_ctrl_c_deletes_what_was_created_and_says_so(emulator: Emulator, tmp_path: Path) -> None:
     emulator.inject(Fault.delay_answer(1), endpoint="series.deactivate")
     options = ("probe", "--yes", "--out", str(tmp_path / "p.json"))
