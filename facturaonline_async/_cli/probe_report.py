@@ -183,10 +183,11 @@ def _read_fields(path: str, value: object, checks: Mapping[str, Callable[[object
     if not isinstance(value, dict):
         raise _FieldError(path, value)
     for name in {**checks, **value}:
+        place = f"{path}.{name}"
         if name not in value:
-            raise _FieldError(f"{path}.{name}")
+            raise _FieldError(place)
         if name not in checks or not checks[name](value[name]):
-            raise _FieldError(f"{path}.{name}", value[name])
+            raise _FieldError(place, value[name])
     return value
 
 

@@ -338,7 +338,10 @@ def _word(reply: Reply | None) -> str | None:
 
 
 async def _names(reply: Reply | None) -> list[tuple[str, str] | None]:
-    """Return uid and letra of each serie in a list, with None for what is unreadable or on further pages."""
+    """Return uid and letra of each serie in a list.
+
+    None stands for what is not readable: a row, the whole list, or further pages.
+    """
     if reply is None:
         return [None]
     try:
