@@ -179,7 +179,7 @@ def _read_observations(value: object) -> Observations:
 
 
 def _read_fields(path: str, value: object, checks: Mapping[str, Callable[[object], bool]]) -> dict[str, Any]:
-    """Return the fields of an object that has exactly these, with values that the checks accept."""
+    """Return the checked fields of an object that has exactly these."""
     if not isinstance(value, dict):
         raise _FieldError(path, value)
     for name in {**checks, **value}:
