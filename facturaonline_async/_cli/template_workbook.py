@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from openpyxl.comments import Comment
@@ -26,6 +27,9 @@ _CHOICES: Final = {
 }
 _LISTS: Final = {"regimen": "E", "tipo_documento": "F"}
 """Columns of the sheet of explanations that hold the choices."""
+_WIDTHS: Final = (22, 12, 60, 40, 70, 24)
+"""Widths of the columns of explanations, in characters."""
+_LINE_HEIGHT: Final = 15.0  # points
 _COMMENT_SIZE: Final = (110, 300)  # pixels: height, width
 
 
@@ -70,8 +74,11 @@ def _write_help(sheet: Worksheet, template: Template) -> None:
         texts = (column.title, template.required if column.is_required else "", column.help, column.example)
         for number, text in enumerate(texts, 1):
             write_text(sheet, row, number, text).alignment = Alignment(vertical="top", wrap_text=True)
+        # Spreadsheets do not make a row higher for a wrapped text that another program wrote.
+        lines = max(math.ceil(len(text) / width) for text, width in zip(texts, _WIDTHS, strict=False))
+        sheet.row_dimensions[row].height = _LINE_HEIGHT * lines
     for name, letter in _LISTS.items():
         for row, text in enumerate(_CHOICES[name], 2):
             write_text(sheet, row, ord(letter) - ord("A") + 1, text)
-    for letter, width in zip("ABCDEF", (22, 12, 60, 40, 70, 24), strict=True):
+    for letter, width in zip("ABCDEF", _WIDTHS, strict=True):
         sheet.column_dimensions[letter].width = width

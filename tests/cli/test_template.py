@@ -100,6 +100,16 @@ async def test_a_template_offers_the_catalogues_and_keeps_zeros(tmp_path: Path) 
     assert "601 - General de Ley Personas Morales" in {cell.value for cell in book["Ayuda"]["E"]}
 
 
+async def test_rows_of_explanations_are_as_high_as_their_texts(tmp_path: Path) -> None:
+    await run("plan", "template", tmp_path / "plan.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "plan.xlsx")["Ayuda"]
+    heights = {
+        len(str(sheet.cell(row, 3).value)) > 60: sheet.row_dimensions[row].height for row in range(2, len(COLUMNS) + 2)
+    }
+
+    assert heights == {False: 15, True: 30}
+
+
 @pytest.mark.parametrize("name", ["plan.ods", "plan"])
 async def test_a_template_of_another_format_is_refused(tmp_path: Path, name: str) -> None:
     made = await run("plan", "template", tmp_path / name)
