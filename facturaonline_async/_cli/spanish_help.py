@@ -6,10 +6,10 @@ with examples needs none. A text that the catalogue lacks stays English, which a
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import cache
 from importlib.resources import files
+from string import Formatter
 from typing import Any, Final, NamedTuple
 
 __all__ = [
@@ -72,17 +72,35 @@ class Catalogue(NamedTuple):
 
         """
         for form, spanish in self.errors:
-            if found := re.fullmatch(_pattern(form), english, re.DOTALL):
-                parts = found.groupdict()
+            parts = _parts(form, english)
+            if parts is not None:
                 if "reason" in parts:
                     parts["reason"] = self.error(parts["reason"])
                 return spanish.format_map(parts)
         return english
 
 
-def _pattern(form: str) -> str:
-    """Return the regular expression of a text with placeholders."""
-    return re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(form))
+def _parts(form: str, text: str) -> dict[str, str] | None:
+    """Return what a text has in place of a form's placeholders; None if it is not of this form.
+
+    Each placeholder stands for the shortest text, of at least one character. A regular expression would go back and
+    forth in a long text.
+    """
+    fields = [(literal, name) for literal, name, _, _ in Formatter().parse(form)]
+    if fields[-1][1] is not None:
+        fields.append(("", None))
+    parts: dict[str, str] = {}
+    at, before = 0, None
+    for number, (literal, name) in enumerate(fields, 1):
+        start = at
+        if before is not None:
+            is_last = number == len(fields)
+            start = max(at + 1, len(text) - len(literal)) if is_last else text.find(literal, at + 1)
+            parts[before] = text[at:start]
+        if start < 0 or not text.startswith(literal, start):
+            return None
+        at, before = start + len(literal), name
+    return parts if at == len(text) and all(parts.values()) else None
 
 
 @cache
