@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,9 @@ def test_ctrl_c_at_the_password_prompt_has_exit_code_130(tmp_path: Path) -> None
         seen = b""
         while b"privada" not in seen:
             seen += os.read(master, 1000)
+        stat = Path(f"/proc/{process.pid}/stat")
+        while stat.exists() and stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "S":
+            time.sleep(0.01)  # a signal just before the read would wait for the next line, as in any program
         os.write(master, b"\x03")
         assert process.wait() == 130
     finally:
