@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import select
 from collections.abc import Mapping, Sequence
 
 from facturaonline_async.testing import Emulator
 from tests.cli.test_app import Ran, environment
 from tests.forkserver import read, start
+
+INTERRUPT = b"\x03"
+"""What Ctrl-C sends."""
 
 
 async def at_terminal(
@@ -48,8 +52,10 @@ async def at_terminal(
 
 def _show(master: int, answers: list[tuple[str, str]]) -> str:
     """Read what the terminal shows until nobody uses it any more."""
-    shown, seen = b"", 0
+    shown, seen, pressed = b"", 0, False
     while True:
+        if pressed and not select.select([master], [], [], 1.0)[0]:
+            os.write(master, INTERRUPT)  # one between the question and the read waits for a line: people press again
         try:
             read = os.read(master, 4096)
         except OSError:  # so Linux tells the end
@@ -57,6 +63,9 @@ def _show(master: int, answers: list[tuple[str, str]]) -> str:
         if not read:
             return shown.decode()
         shown += read
+        pressed = pressed and not read.replace(b"^C", b"").strip()
         if answers and answers[0][0].encode() in shown[seen:]:
             seen = len(shown)
-            os.write(master, answers.pop(0)[1].encode())
+            answer = answers.pop(0)[1].encode()
+            os.write(master, answer)
+            pressed = answer == INTERRUPT
