@@ -14,6 +14,7 @@ import typer
 from facturaonline_async._cli import interruption
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.consoles import new_console
+from facturaonline_async._cli.settings import INSIDE_EMULATOR
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
 from facturaonline_async.errors import InvalidInputError
@@ -117,7 +118,8 @@ async def _run(emulator: Emulator, arguments: list[str]) -> int:
     problem: InvalidInputError
     async with emulator:
         try:
-            child = await asyncio.create_subprocess_exec(*arguments, env=os.environ | _variables(emulator))
+            variables = _variables(emulator) | {INSIDE_EMULATOR: "1"}
+            child = await asyncio.create_subprocess_exec(*arguments, env=os.environ | variables)
         except OSError as error:
             reason = message("cli.command_not_started", command=printable(arguments[0]), reason=error.strerror or "")
             problem = InvalidInputError(reason, field="COMMAND")

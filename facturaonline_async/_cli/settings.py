@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from facturaonline_async._cli.profiles import Profile
     from facturaonline_async.config import Credentials, Rate
 
-__all__ = ["Account", "Settings", "current_settings", "load_settings"]
+__all__ = ["INSIDE_EMULATOR", "Account", "Settings", "current_settings", "load_settings"]
+
+#: Variable of the environment of a command that ``facturaonline emulator`` runs.
+INSIDE_EMULATOR: Final = "FACTURAONLINE_INSIDE_EMULATOR"
 
 _VARIABLE: Final = "FACTURAONLINE_PROFILE"
 _BASE_URL: Final = "FACTURAONLINE_BASE_URL"
@@ -238,9 +241,10 @@ def load_settings(profile: str | None) -> Settings:
 
     """
     try:
-        found = _Current.found = Settings(
-            _chosen(profile or os.environ.get(_VARIABLE) or None), is_option=bool(profile)
-        )
+        profiles = _chosen(profile or os.environ.get(_VARIABLE) or None)
+        # "facturaonline emulator -- COMMAND" reaches no other host, whatever profile the command names.
+        is_option = bool(profile) and INSIDE_EMULATOR not in os.environ
+        found = _Current.found = Settings(profiles, is_option=is_option)
     except InvalidInputError as error:
         _Current.found, found = error, Settings()
     return found

@@ -81,10 +81,10 @@ class Catalogue(NamedTuple):
 
 
 def _parts(form: str, text: str) -> dict[str, str] | None:
-    """Return what a text has in place of a form's placeholders; None if it is not of this form.
+    """Return what a text has in place of a form's placeholders.
 
-    Each placeholder stands for the shortest text, of at least one character. A regular expression would go back and
-    forth in a long text.
+    None: it is not of this form. Each placeholder stands for the shortest text, of at least one character. A regular
+    expression would go back and forth in a long text.
     """
     fields = [(literal, name) for literal, name, _, _ in Formatter().parse(form)]
     if fields[-1][1] is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,26 @@ async def test_a_command_gets_the_variables_of_a_fresh_emulator() -> None:
     ran = await run("emulator", "--", sys.executable, "-c", code, "empresas", "current", "--json")
 
     assert (ran.code, ran.json["rfc"]) == (0, "EMU200101PP5")
+
+
+async def test_a_command_reaches_the_emulator_whatever_profile_it_names(tmp_path: Path, emulator: Emulator) -> None:
+    folder = tmp_path / "facturaonline"
+    folder.mkdir()
+    settings = ["[profiles.acme]", 'api_key = "env:ACME_KEY"', 'secret_key = "env:ACME_SECRET"']
+    settings.append(f'base_url = "{emulator.base_url}"')
+    (folder / "facturaonline.toml").write_text("\n".join(settings), encoding="utf-8")
+    code = "from facturaonline_async._cli import main; main()"
+    keys = {
+        "ACME_KEY": emulator.credentials.api_key.reveal(),
+        "ACME_SECRET": emulator.credentials.secret_key.reveal(),
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }
+    named = ["--profile", "acme", "empresas", "current", "--json"]
+    outside = await run(*named, env=keys)
+    before = len(emulator.requests)
+    inside = await run("emulator", "--", sys.executable, "-c", code, *named, env=keys)
+
+    assert (outside.code, before, inside.code, len(emulator.requests)) == (0, 1, 0, 1)
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 128 + signal.SIGKILL), ("exit 0", 0)])
