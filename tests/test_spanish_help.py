@@ -208,6 +208,11 @@ async def test_a_value_out_of_range_is_refused_in_spanish(value: str) -> None:
     ("english", "expected"),
     [
         ("'a' is not a valid integer.", "'a' no es un número entero."),  # typer 0.26
+        ("'a' is not a valid integer range.", "'a' no es un número entero."),
+        (
+            "No such option: --exsting ('(Possible options: --existing)',)",
+            "No existe la opción --exsting. Opciones parecidas: --existing",
+        ),
         ("'a' is not a valid float.", "'a' no es un número."),
         ("0 is not in the range 1<=x<=9.", "0 no está en el intervalo 1<=x<=9."),
         ("Input should be a valid integer, unable to parse", "debe ser un número entero"),  # typer 0.29
