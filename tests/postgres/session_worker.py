@@ -31,6 +31,7 @@ from facturaonline_async import (
     Sello,
     SessionManager,
 )
+from facturaonline_async.errors import SharedUnavailableError
 from facturaonline_async.postgres import Postgres, Share
 from facturaonline_async.postgres._quota import OnOutage
 from facturaonline_async.provision import JournalError, JournalStore, Plan, PlanSerie, provision
@@ -223,6 +224,15 @@ async def read(client: FacturaOnline, job: Job, until: float, errors: Counter[st
     return done
 
 
+async def _open(stack: AsyncExitStack, postgres: Postgres) -> Postgres:
+    """Connect; a process that starts anew while the server is down waits for it."""
+    while True:
+        try:
+            return await stack.enter_async_context(postgres)
+        except SharedUnavailableError:
+            await asyncio.sleep(0.2)
+
+
 async def work(job: Job) -> dict[str, Any]:
     """Do the job, and return what became of it."""
     errors: Counter[str] = Counter()
@@ -230,7 +240,7 @@ async def work(job: Job) -> dict[str, Any]:
         pg, shared = None, None
         if job.database is not None:
             policy: OnOutage = Share(job.processes) if job.processes else "closed"
-            pg = await stack.enter_async_context(Postgres(job.database, on_outage=policy, timeout=job.timeout))
+            pg = await _open(stack, Postgres(job.database, on_outage=policy, timeout=job.timeout))
             shared = Recorded(pg, RecordedQuota(pg))
         session = await stack.enter_async_context(SessionManager(job.config, shared=shared))
         client = FacturaOnline(session, Credentials(api_key=job.keys[0], secret_key=job.keys[1]))
