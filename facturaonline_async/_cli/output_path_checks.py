@@ -44,11 +44,18 @@ def check_file(path: Path, *, option: str, replaces: bool) -> None:
         )
     if path.exists() and not path.is_file():
         raise unwritable(path, OSError(errno.EINVAL, os.strerror(errno.EINVAL)), option=option)
+    if replaces and _is_loop(path):
+        raise unwritable(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)), option=option)
+    check_folder(path.resolve() if replaces else path, option=option)
+
+
+def _is_loop(path: Path) -> bool:
+    """Return whether a path is a link that leads to itself."""
     try:
-        target = path.resolve() if replaces else path
-    except (OSError, RuntimeError):  # before Python 3.13 a loop of links is a RuntimeError
-        raise unwritable(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)), option=option) from None
-    check_folder(target, option=option)
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def check_folder(path: Path, *, option: str) -> None:
