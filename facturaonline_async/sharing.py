@@ -2,13 +2,13 @@
 
 `facturaonline_async.postgres` implements them with PostgreSQL.
 
-**What a shared rate means.** All processes together keep it: no process has a rate of its own, whatever the length of
+**What a shared rate means.** All processes together keep it: no process has a rate of its own, for any length of
 its window. A process on its own may use the calls of a window at once; processes that share get starts that are evenly
 spaced, because a service that knew each start of an hour would have to store them all. `burst_of` says how many may
 come at once: at most 4 of a short window, and a tenth of a window of a minute or longer. So ``Rate(1000, 3600)`` gives
-100 calls at once and then one every 4 s. Whoever needs more calls at once shares a shorter rate, or shares no rate and
-keeps the calls in one process. `make_window` says by how much the delays of starts may differ before a window holds
-more calls than its rate.
+100 calls at once and then one every 4 s. An application that needs more calls at once shares a shorter rate, or shares
+no rate and keeps the calls in one process. `make_window` says by how much the delays of starts may differ before a
+window holds more calls than its rate.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def begin(*, lang: Language | None, profile: str | None, env_file: Path | None, 
         typer.BadParameter: a variable names no language.
 
     """
-    choose_language(lang, arguments)  # the faults of files are told in it
+    choose_language(lang, arguments)  # errors about files are printed in it
     if env_file is not None:
         from facturaonline_async._cli.env_file import load_env_file  # noqa: PLC0415  # few commands have one
 

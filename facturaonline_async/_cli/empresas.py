@@ -50,7 +50,7 @@ def list_(
     ] = None,
     certificates: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder with .cer files, for --expiring: the API tells no dates."),
+        typer.Option(metavar="FOLDER", help="Folder with .cer files, for --expiring: the API has no dates."),
     ] = None,
     base_url: BaseUrl = None,
     database: DatabaseUrl = None,

@@ -118,7 +118,7 @@ def report_of(observed: Observations, **more: object) -> dict[str, Any]:
 
     Args:
         observed: what was observed.
-        more: further facts, which identify nobody either.
+        more: further facts, which identify no person either.
 
     """
     return {"format": _FORMAT, **more, "observed": asdict(observed)}

@@ -271,7 +271,7 @@ class Probe:
         return reply, exchange
 
     async def _watch_idle(self) -> None:
-        """Note when the server closes a connection that nobody uses."""
+        """Note when the server closes an idle connection."""
         connection, seconds = RawConnection.to(self.base_url), self.limits.idle
         loop = asyncio.get_running_loop()
         try:
@@ -360,7 +360,7 @@ def _free_prefix(letras: set[str]) -> str:
 
 
 def _unknown_keys() -> Credentials:
-    """Return a key pair of the form that the API has, and that nobody has."""
+    """Return a key pair in the form of the API that no company has."""
     letters = string.ascii_letters + string.digits
     keys = (base64.b64encode(f"$2y$10${''.join(random.choices(letters, k=53))}".encode()).decode() for _ in range(2))
     return Credentials(api_key=Secret(next(keys)), secret_key=Secret(next(keys)))

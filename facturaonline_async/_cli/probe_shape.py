@@ -55,7 +55,7 @@ def _envelope(fields: dict[str, Any]) -> Shape:
 
 
 def word_of(value: object) -> str:
-    """Return a text if it is one word of letters, which identifies nobody.
+    """Return a text if it is one word of letters, which identifies no person.
 
     Args:
         value: value of a verdict or of a serie's state.

@@ -242,7 +242,7 @@ def load_settings(profile: str | None) -> Settings:
     """
     try:
         profiles = _chosen(profile or os.environ.get(_VARIABLE) or None)
-        # "facturaonline emulator -- COMMAND" reaches no other host, whatever profile the command names.
+        # "facturaonline emulator -- COMMAND" reaches no other host, also if the command names a profile.
         is_option = bool(profile) and INSIDE_EMULATOR not in os.environ
         found = _Current.found = Settings(profiles, is_option=is_option)
     except InvalidInputError as error:

@@ -75,11 +75,11 @@ async def run_shard(
 
     It is what a job does, in whichever engine runs the jobs. Call it once for each ``shard`` from 0 to ``count - 1``,
     in any process and order, and again after an error or a stop; call `audit_run` at the end. Nothing is done twice,
-    whatever the engine does: a shard has one process at a time, and a process that was silent for its lease sends
+    with any engine: a shard has one process at a time, and a process that was silent for its lease sends
     nothing after another one has taken the shard.
 
     The first call makes the run. Shards that begin within the settle time use one list of the account's companies; it
-    tells new companies from old ones, and proves no absence.
+    distinguishes new companies from old ones, and proves no absence.
 
     If it is cancelled, requests in flight are recorded as unknown; the next attempt looks for what they created.
 

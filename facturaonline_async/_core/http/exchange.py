@@ -1,7 +1,7 @@
-"""Requests one after the other, with all of their answers: what a transport hides.
+"""Requests one after the other, with the whole answer of each.
 
-A session's transport gives the data of an answer. Whoever examines the API wants its status and headers, too, and
-whether the server kept the connection.
+A session's transport returns the data of an answer. A probe of the API also needs its status and headers, and whether
+the server kept the connection.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ExchangeSession:
             await self._http.close()
 
     async def send(self, request: PreparedRequest) -> Exchange:
-        """Send a request, and return its answer, whatever it says.
+        """Send a request, and return its answer, also one with an error status.
 
         Args:
             request: The request.

@@ -298,7 +298,7 @@ async def _look(store: Store, key: Key) -> Seen:
 async def _look_past_intent(store: Store, key: Key, until: float) -> Seen:
     """Look into the store, and again while a create is being sent.
 
-    It ends at `until`, whatever the store says.
+    It ends at `until`, also if the store fails.
     """
     clock, pause = asyncio.get_running_loop().time, _FIRST_LOOK
     while True:

@@ -72,7 +72,7 @@ class PendingCreate:
         return self.until + (_DAY if self.uid is None and self.is_confirmed else 0.0) <= now
 
     def confirmed(self, uid: str) -> PendingCreate:
-        """Return the entry after the object was read, whoever created it.
+        """Return the entry after the object was read; any process may have created it.
 
         It is that of no create any more, so that a create that is repeated or refused keeps it.
 

@@ -23,7 +23,7 @@ class SharedStore:
     """Store of the shared service, with what a session adds to any such store.
 
     A question that fails raises `SharedUnavailableError` while the service is away. Each grant has an age. What
-    happened is told without an error, whatever the store does.
+    happened is reported without an error, also if the store fails.
 
     Attributes:
         service: The store of the service.
@@ -81,5 +81,5 @@ class SharedStore:
     async def _tell(self, statement: Awaitable[None]) -> None:
         try:
             await statement
-        except Exception as error:  # noqa: BLE001  # it has happened, whatever the store says
+        except Exception as error:  # noqa: BLE001  # it has happened, also if the store fails
             LOGGER.warning("the shared service was not told of the end of a create: %s", type(error).__name__)

@@ -65,8 +65,8 @@ class Duplicate:
 class CompanyList:
     """List of companies that several runs have in common.
 
-    A run uses it in place of a list of its own. It tells new companies from old ones, and proves no absence: a create
-    is refused if another process created its company after `subscription` began.
+    A run uses it in place of a list of its own. It distinguishes new companies from old ones, and proves no absence:
+    a create is refused if another process created its company after `subscription` began.
 
     Attributes:
         existing: uids of companies that existed, by RFC.

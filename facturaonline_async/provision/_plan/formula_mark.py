@@ -1,7 +1,7 @@
 """Mark cells of a CSV file that a spreadsheet would compute, and remove the mark.
 
 A spreadsheet computes a cell of a CSV file that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return, and
-a company's name may come from a stranger. An apostrophe before such a cell makes it a text. A cell that begins with
+a company's name may come from another person. An apostrophe before such a cell makes it a text. A cell that begins with
 apostrophes before such a character gets one more, so that every text comes back unchanged.
 """
 
