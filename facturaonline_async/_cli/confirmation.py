@@ -14,6 +14,7 @@ from facturaonline_async._cli.client_command import confirm_in_loop
 from facturaonline_async._cli.consoles import new_console
 from facturaonline_async._cli.preview_output import environment_name, print_host, print_preview
 from facturaonline_async._cli.run_target import RunTarget
+from facturaonline_async._cli.run_texts import format_rfcs
 from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._messages import Message, message
 from facturaonline_async._text import printable
@@ -29,8 +30,6 @@ __all__ = ["Confirmation", "StalePreviewError", "refuse_stale", "warn_of_series"
 
 _ROWS: Final = 5
 """Rows that are shown of each action."""
-_NAMED: Final = 5
-"""RFCs that a warning names."""
 
 
 @define
@@ -127,9 +126,9 @@ class StalePreviewError(Exception):
     def print_warnings(self) -> None:
         """Print which companies have appeared and gone."""
         if self.appeared:
-            _warn(message("cli.preview_appeared", count=len(self.appeared), rfcs=_first(self.appeared)))
+            _warn(message("cli.preview_appeared", count=len(self.appeared), rfcs=format_rfcs(self.appeared)))
         if self.gone:
-            _warn(message("cli.preview_gone", count=len(self.gone), rfcs=_first(self.gone)))
+            _warn(message("cli.preview_gone", count=len(self.gone), rfcs=format_rfcs(self.gone)))
 
 
 def refuse_stale(preview: Preview, companies: Mapping[str, tuple[str, ...]]) -> None:
@@ -164,10 +163,6 @@ def warn_of_series(preview: Preview, report: RunReport) -> None:
     created = report.series[State.CREATED] - report.earlier_series[State.CREATED]
     if created > shown:
         _warn(message("cli.preview_more_series", count=created - shown))
-
-
-def _first(rfcs: list[str]) -> str:
-    return ", ".join([*rfcs[:_NAMED], *(["…"] if len(rfcs) > _NAMED else [])])
 
 
 def _warn(text: Message) -> None:

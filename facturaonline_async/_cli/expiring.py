@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from facturaonline_async._cli import output
+from facturaonline_async._cli.run_texts import format_rfcs
 from facturaonline_async._core.known_companies import normalize_rfc
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import SecretBytes
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from facturaonline_async.sello import Certificado
 
 __all__ = ["find_csds", "print_expiring"]
-
-_NAMED = 5
-"""RFCs that a note names."""
 
 
 @frozen
@@ -113,8 +111,8 @@ def print_expiring(empresas: Iterable[Empresa], csds: Mapping[str, _Csd], days: 
         return
     output.print_rows(rows, nothing=message("cli.nothing_expires", count=days))
     if without:
-        rfcs = ", ".join([*without[:_NAMED], *(["…"] if len(without) > _NAMED else [])])
-        sys.stderr.write(f"{printable(message('cli.without_certificate', count=len(without), rfcs=rfcs))}\n")
+        text = message("cli.without_certificate", count=len(without), rfcs=format_rfcs(without))
+        sys.stderr.write(f"{printable(text)}\n")
 
 
 def _values(empresa: Empresa, csd: _Csd, now: datetime) -> dict[str, str | int]:

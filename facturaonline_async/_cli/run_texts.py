@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from typing import Final
 
 from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._messages import Message, message
@@ -18,12 +19,16 @@ __all__ = [
     "format_duration",
     "format_example",
     "format_moment",
+    "format_rfcs",
     "format_run",
     "format_timestamp",
     "missing_row_headings",
     "next_steps",
     "state_name",
 ]
+
+_NAMED: Final = 5
+"""RFCs that a message names."""
 
 
 def state_name(state: str) -> Message:
@@ -73,6 +78,11 @@ def format_example(reason: Reason) -> Message:
         letra=reason.letra,
         tipo_documento=reason.tipo_documento,
     )
+
+
+def format_rfcs(rfcs: Sequence[str]) -> str:
+    """Return the first five RFCs of a list, for a message."""
+    return ", ".join([*rfcs[:_NAMED], *(["…"] if len(rfcs) > _NAMED else [])])
 
 
 def format_run(status: Status, zone: tzinfo | None = None) -> Message:

@@ -139,6 +139,16 @@ def test_a_row_with_a_create_without_an_answer_is_not_written_for_another_run() 
     assert found == [[], [2]]
 
 
+async def test_a_row_is_found_by_its_rfc_as_a_person_writes_it(tmp_path: Path, emulator: Emulator) -> None:
+    path = await failed_run(tmp_path, emulator)
+    rfc = RFCS[1]
+    written = path.read_text(encoding="utf-8").replace(f"{rfc},", f"{rfc[:3].lower()}-{rfc[3:9]} {rfc[9:]},", 1)
+    path.write_text(written, encoding="utf-8")
+    ran = await run("report", tmp_path / "run.sqlite", "--csv", tmp_path / "correct.csv", "--plan", path)
+
+    assert (ran.code, (tmp_path / "correct.csv").exists()) == (0, True), ran.err
+
+
 async def test_the_rows_of_another_plan_are_not_written(tmp_path: Path, emulator: Emulator) -> None:
     path = await failed_run(tmp_path, emulator)
     header, _, *others = path.read_text(encoding="utf-8").splitlines()
