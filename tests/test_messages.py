@@ -20,13 +20,13 @@ import pytest
 import facturaonline_async
 from facturaonline_async import InvalidInputError
 from facturaonline_async._messages import Message, code_of, english, message
-from facturaonline_async._messages.english import plan, run
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async._messages.value_text import ValueText
 from facturaonline_async.provision import PlanProblem, State
 from facturaonline_async.provision._journal.progress import STATES
 
 PACKAGE = Path(facturaonline_async.__file__).parent
+TEXTS = english.all_texts()
 AREAS = sorted(module.name for module in iter_modules(english.__path__))
 
 #: Modules whose texts are not in ``_messages``, by the start of their path.
@@ -152,8 +152,8 @@ def test_every_message_has_a_text_with_the_same_parameters() -> None:
         for code in codes_of(call)
     )
     for place, code, given in (*in_code, *TEMPLATES):
-        used = placeholders(english.TEXTS[code]) if code in english.TEXTS else []
-        template = english.TEXTS.get(code)
+        used = placeholders(TEXTS[code]) if code in TEXTS else []
+        template = TEXTS.get(code)
         counted = {"count"} if isinstance(template, Plural) else set()
         if isinstance(template, ValueText):
             cell, field = used
@@ -167,7 +167,7 @@ def test_every_message_has_a_text_with_the_same_parameters() -> None:
 def test_every_text_is_used() -> None:
     used = {code for _, call in MESSAGES for code in codes_of(call)} | {code for _, code, _ in TEMPLATES}
 
-    assert {code for code in english.TEXTS if not code.startswith(COMPOSED)} - used == set()
+    assert {code for code in TEXTS if not code.startswith(COMPOSED)} - used == set()
 
 
 def test_every_state_and_kind_of_the_command_has_a_text() -> None:
@@ -177,7 +177,7 @@ def test_every_state_and_kind_of_the_command_has_a_text() -> None:
         "cli.kind_unknown",
     }
 
-    assert names == {code for code in english.TEXTS if code.startswith(("cli.state_", "cli.kind_"))}
+    assert names == {code for code in TEXTS if code.startswith(("cli.state_", "cli.kind_"))}
 
 
 def test_every_text_for_people_is_a_message() -> None:
@@ -226,8 +226,8 @@ def test_the_report_page_writes_no_word_in_place() -> None:
 
 def test_a_message_is_its_english_text_with_its_code_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     left = Plural("{count} row is left in {file}.", "{count} rows are left in {file}.")
-    monkeypatch.setitem(run.TEXTS, "run.left", left)
-    monkeypatch.setitem(run.TEXTS, "run.again", "Run it again.")
+    monkeypatch.setitem(english.TEXTS, "run.left", left)
+    monkeypatch.setitem(english.TEXTS, "run.again", "Run it again.")
     one, many = message("run.left", count=1, file="a.csv"), message("run.left", count=2, file="a.csv")
     both = many.then(message("run.again"))
 
@@ -247,8 +247,8 @@ def test_a_fault_names_its_field_and_no_cell() -> None:
 
 
 def test_messages_as_a_parameter_are_joined_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(plan.TEXTS, "plan.changed", "was read {changes}")
-    monkeypatch.setitem(plan.TEXTS, "plan.trimmed", "without blanks")
+    monkeypatch.setitem(english.TEXTS, "plan.changed", "was read {changes}")
+    monkeypatch.setitem(english.TEXTS, "plan.trimmed", "without blanks")
     changes = (message("plan.trimmed"), message("plan.trimmed"))
 
     assert message("plan.changed", changes=changes) == "was read without blanks, without blanks"

@@ -261,6 +261,20 @@ except FacturaOnlineError as error:
     assert python(code).strip() == {500: "ServerError", 422: "ValidationError"}[status]
 
 
+def test_every_text_of_the_library_is_there_before_anything_goes_wrong() -> None:
+    """A process that has become another user may not read the package any more, as one without a descriptor."""
+    code = """
+import sys
+from facturaonline_async import connect
+from facturaonline_async._messages import english
+sys.meta_path.clear()
+from pathlib import Path
+areas = {path.stem for path in Path(english.__file__).parent.glob("[a-z]*.py")} - {"cli", "doctor", "probe", "testing"}
+print(sorted(areas - {code.partition(".")[0] for code in english.TEXTS}))
+"""
+    assert python(code).strip() == "[]"
+
+
 def test_the_emulator_is_imported_without_cryptography() -> None:
     code = "from facturaonline_async.testing import Emulator"
     assert loaded(code, ("aiohttp", "cryptography")) == {"aiohttp"}

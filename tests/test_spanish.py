@@ -14,7 +14,7 @@ import pytest
 from facturaonline_async import InvalidInputError, NuevaEmpresa, Sello
 from facturaonline_async._cli.language import _is_spanish, choose_language
 from facturaonline_async._messages import current_language, message, use_language
-from facturaonline_async._messages.english import TEXTS
+from facturaonline_async._messages.english import all_texts
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async._messages.spanish import read_texts
 from facturaonline_async._messages.value_text import ValueText
@@ -23,6 +23,7 @@ from tests.cli.test_app import plan, run
 from tests.plans import ROW, written
 
 SPANISH = read_texts()
+TEXTS = all_texts()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command and exit with its code."""
+    extra_missing = message("cli.extra_missing")  # imports the texts of the command before anything can go wrong
     try:
         from facturaonline_async._cli.app import run  # noqa: PLC0415  # the extra may be missing
 
@@ -20,4 +21,4 @@ def main() -> None:
             sys.exit(message("cli.postgres_extra_missing"))
         if problem.name not in {"dotenv", "jinja2", "rich", "typer"}:
             raise
-        sys.exit(message("cli.extra_missing"))
+        sys.exit(extra_missing)

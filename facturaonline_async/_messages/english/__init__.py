@@ -2,70 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from itertools import chain
 from typing import Final, TypeAlias
 
-from facturaonline_async._messages.english import calls
+from facturaonline_async._messages.english import (
+    calls,
+    empresas,
+    fastapi,
+    findings,
+    journal,
+    plan,
+    postgres,
+    queue,
+    run,
+    sello,
+    series,
+    values,
+)
 from facturaonline_async._messages.plural import Plural
 from facturaonline_async._messages.value_text import ValueText
 
-__all__ = ["TEXTS"]
+__all__ = ["TEXTS", "all_texts"]
 
 _Text: TypeAlias = str | Plural | ValueText
 
-_MODULES: Final = (
-    "calls",
-    "cli",
-    "doctor",
-    "empresas",
-    "fastapi",
-    "findings",
-    "journal",
-    "plan",
-    "postgres",
-    "probe",
-    "queue",
-    "run",
-    "sello",
-    "series",
-    "testing",
-    "values",
-)
-"""Modules of this package; each has the texts of one area."""
-
-_ELSEWHERE: Final = {"remedy": "findings"}
-"""Module of an area that has none of its own."""
+_ON_DEMAND: Final = ("cli", "doctor", "probe", "testing")
+"""Areas of the command and of tests: modules of this package."""
 
 
-class _Texts(Mapping[str, _Text]):
-    """All texts by code; those of an area are imported with its first text.
+class _Texts(dict[str, _Text]):
+    """All texts by code.
 
-    Those of calls are there from the beginning: the error of a call must not wait for an import. A program that sees no
-    error needs none of the others.
+    Those of the library are there from the beginning: an error may mean that nothing can be imported any more, because
+    the process has no file descriptor left, or has become another user. The other areas are imported with their first
+    text.
     """
 
-    def __init__(self) -> None:
-        self._imported: dict[str, Mapping[str, _Text]] = {"calls": calls.TEXTS}
-
-    def __getitem__(self, code: str) -> _Text:
+    def __missing__(self, code: str) -> _Text:
         area = code.partition(".")[0]
-        return self._texts_of(_ELSEWHERE.get(area, area))[code]
-
-    def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(map(self._texts_of, _MODULES))
-
-    def __len__(self) -> int:
-        return sum(len(self._texts_of(module)) for module in _MODULES)
-
-    def _texts_of(self, module: str) -> Mapping[str, _Text]:
-        if module not in _MODULES:
-            raise KeyError(module)
-        if module not in self._imported:
-            self._imported[module] = import_module(f"{__name__}.{module}").TEXTS
-        return self._imported[module]
+        if area not in _ON_DEMAND:
+            raise KeyError(code)
+        texts: Mapping[str, _Text] = import_module(f"{__name__}.{area}").TEXTS
+        self.update(texts)
+        return texts[code]
 
 
 #: All texts by code.
-TEXTS: Final[Mapping[str, _Text]] = _Texts()
+TEXTS: Final[Mapping[str, _Text]] = _Texts(
+    {
+        **values.TEXTS,
+        **calls.TEXTS,
+        **series.TEXTS,
+        **empresas.TEXTS,
+        **findings.TEXTS,
+        **sello.TEXTS,
+        **plan.TEXTS,
+        **journal.TEXTS,
+        **run.TEXTS,
+        **postgres.TEXTS,
+        **queue.TEXTS,
+        **fastapi.TEXTS,
+    }
+)
+
+
+def all_texts() -> Mapping[str, _Text]:
+    """Return all texts by code, those of the command too."""
+    areas = [import_module(f"{__name__}.{area}").TEXTS for area in _ON_DEMAND]
+    return {**TEXTS, **{code: text for texts in areas for code, text in texts.items()}}
