@@ -347,7 +347,8 @@ async def test_several_matches_before_a_create_are_a_conflict(stage: Stage, clie
     (outcome,), _ = await run(client, plan_of([1]))
     found = outcome if what == EMPRESAS else outcome.series[0]
     assert (found.state, found.uid, stage.count(what)) == (State.CONFLICT, None, 1)
-    assert found.reason in {f"it exists 2 times: {', '.join(each)}" for each in (uids, uids[::-1])}
+    text = "the account has 2 companies with this RFC" if what == EMPRESAS else "the company has 2 series of this kind"
+    assert found.reason in {f"{text}: {', '.join(each)}" for each in (uids, uids[::-1])}
 
 
 # ── What one of them finds or restores while another is about to create it ────────────────────────────────────────────

@@ -89,6 +89,11 @@ class Result:
     error: Exception | None = field(default=None, repr=False)
     is_cancelled: bool = False
 
+    @property
+    def is_found(self) -> bool:
+        """Whether a list or a read showed the object, once or several times."""
+        return self.origin is Origin.ADOPTED or self.state is StepState.CONFLICT
+
 
 class Subscription(Protocol):
     """What changed in a store since the subscription began."""

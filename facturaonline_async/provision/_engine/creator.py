@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -74,7 +74,7 @@ class Creator:
 
     async def create(
         self, step: Step, desired: DesiredObject[V], *, on_begin: Callable[[], None] | None = None
-    ) -> None:
+    ) -> Sequence[V]:
         """Create a step, and record its result in it.
 
         Args:
@@ -82,6 +82,10 @@ class Creator:
             desired: the company or serie.
             on_begin: called, perhaps several times, when the limiter has started the create, or when the create waits
                 for something else.
+
+        Returns:
+            What another program, or another task, has created since that list. The step is PLANNED then, and the caller
+            decides as if the list had shown it.
 
         Raises:
             AuthenticationError: the API refused the keys; the step is FAILED.
@@ -102,17 +106,18 @@ class Creator:
                         seen=self._subscription.seen(desired.key),
                         patience=0.0 if self.shared is None else PATIENCE,
                     )
+                    found = outcome.values
                     if outcome.seconds is not None:
-                        await self._adopt_or_wait(step, desired, outcome, outcome.seconds)
+                        found = await self._find_or_wait(step, desired, outcome, outcome.seconds)
                 except StoppedError as error:
                     step.reason = describe(error)
-                    return
+                    return ()
                 except FacturaOnlineError as error:
                     step.reason = message("run.not_searched", error=describe(error))
                     await self.recorder.save(step)
                     if isinstance(error, SharedUnavailableError):
                         raise
-                    return
+                    return ()
         try:
             if self._steps.problem is not None:
                 raise self._steps.problem
@@ -120,18 +125,20 @@ class Creator:
                 raise outcome.error
         finally:
             del outcome  # breaks the cycle between the error and this frame
+        return found if step.state is StepState.PLANNED else ()
 
-    async def _adopt_or_wait(
+    async def _find_or_wait(
         self, step: Step, desired: DesiredObject[V], outcome: CreateOutcome[V], seconds: float
-    ) -> None:
-        """Adopt what another task of this session created, or wait for its pending create."""
+    ) -> tuple[V, ...]:
+        """Return what another task has created, or let the step wait for it."""
         value = None
         if outcome.uid is not None:
             with suppress(NotFoundError):
                 value = await desired.read(outcome.uid)
         if value is not None:
             await self._store.end(outcome.of, Result(StepState.DONE, Origin.ADOPTED, (str(value.uid),)))
-            return
+            return (value,)
         step.state, step.reason = outcome.state, "" if outcome.error is None else describe(outcome.error)
         step.due = time.time() + (min(seconds, self.settle) if seconds > 0 else self.settle)
         await self.recorder.save(step)
+        return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import define, field
@@ -105,6 +105,11 @@ class EmpresaSteps:
             return
         uids = self.inventory.uids(step.rfc)
         action = choose_action(progress.row, uids, self.existing, step.uid)
+        if action is Action.CREATE and not self.is_refused:
+            if not (appeared := await self._create(progress)):
+                return
+            self.inventory.add(step.rfc, uids := tuple(empresa.uid for empresa in appeared))
+            action = choose_action(progress.row, uids, self.existing)
         if self.is_refused:
             step.state = StepState.PLANNED
             step.reason = message("run.sent_and_keys_refused" if step.sends else "run.not_tried_keys_refused")
@@ -114,14 +119,8 @@ class EmpresaSteps:
             step.state, step.reason = StepState.FAILED, refusal(progress.row, uids, step.uid)
         elif action is Action.UPDATE:
             await self._update(progress, uids[0])
-        elif action is Action.ADOPT:
-            await self._adopt(progress, uids[0])
         else:
-            nueva = await self._load_validated(progress)
-            assert isinstance(nueva, NuevaEmpresa)  # noqa: S101  # rows with changes are not created
-            step.digest = self.recorder.empresa_digest(nueva)
-            await self.creator.create(step, desired_empresa(self._empresas, nueva), on_begin=progress.started)
-            return
+            await self._adopt(progress, uids[0])
         await self.recorder.save(step)
 
     async def record_failure(self, progress: RowProgress, error: Exception) -> None:
@@ -142,6 +141,13 @@ class EmpresaSteps:
         progress.is_unread = step.state is StepState.DONE and getattr(error, "is_transient", False)
         step.reason = describe(error)
         await self.recorder.save(step)
+
+    async def _create(self, progress: RowProgress) -> Sequence[Empresa]:
+        """Create a company; return those that others have created meanwhile."""
+        step, nueva = progress.empresa, await self._load_validated(progress)
+        assert isinstance(nueva, NuevaEmpresa)  # noqa: S101  # rows with changes are not created
+        step.digest = self.recorder.empresa_digest(nueva)
+        return await self.creator.create(step, desired_empresa(self._empresas, nueva), on_begin=progress.started)
 
     async def _update(self, progress: RowProgress, uid: str) -> None:
         """Change a company that exists to the plan's data, if something may differ."""

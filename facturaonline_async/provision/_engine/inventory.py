@@ -85,7 +85,8 @@ class Inventory:
     Attributes:
         empresas: service with the main keys.
         account: fingerprint of the main keys.
-        existing: uids of the plan's companies that existed when the run began, by RFC.
+        existing: uids of the plan's companies that existed when the run began, or that others have created since, by
+            RFC.
         main: RFC and name of the main company when the run began; None if the API does not show it.
         done: uids of the plan's companies that exist now, by RFC.
         key_marks: hashes of the API keys that the run uses, by RFC; the final list must show the same keys.
@@ -107,8 +108,18 @@ class Inventory:
         return "empresas", self.account, rfc
 
     def uids(self, rfc: str) -> tuple[str, ...]:
-        """Return the uids of the companies with this RFC that existed when the run began."""
+        """Return uids of companies with this RFC that the run did not create."""
         return self.existing.get(rfc, ())
+
+    def add(self, rfc: str, uids: Sequence[str]) -> None:
+        """Count companies that have appeared since the first list as listed ones.
+
+        Args:
+            rfc: their RFC, normalised.
+            uids: their uids; the others with this RFC are dropped.
+
+        """
+        self.existing[rfc] = tuple(uids)
 
     async def read(self, rfcs: Container[str]) -> None:
         """List the companies of the account, and keep those of the plan.

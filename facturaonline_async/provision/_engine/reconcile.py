@@ -26,6 +26,9 @@ def reconcile(
 ) -> None:
     """Update a step from the uids that a list shows for its key.
 
+    An object that the run cannot have created decides nothing: its step is PLANNED, as if the run's first list had
+    shown it.
+
     Args:
         step: UNKNOWN, UNRESOLVED or CONFLICT.
         listed: uids in the list with the step's key.
@@ -35,7 +38,9 @@ def reconcile(
 
     """
     new = [uid for uid in dict.fromkeys(listed) if uid not in before]
-    if len(new) == 1:
+    if new and not step.sends:  # the step waited for the create of another task
+        step.state, step.reason = StepState.PLANNED, ""
+    elif len(new) == 1:
         step.state, step.origin, step.uid, step.reason = StepState.DONE, Origin.ADOPTED, new[0], ""
     elif len(new) > 1:
         step.state, step.reason = StepState.CONFLICT, several(new)

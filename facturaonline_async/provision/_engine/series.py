@@ -176,10 +176,13 @@ class SerieSteps:
             step.digest = self.recorder.digest(partial(digest, wanted))
             with suppress(AuthenticationError):  # this company's keys were refused: the step records it
                 try:
-                    await self.creator.create(step, desired)
+                    appeared = await self.creator.create(step, desired)
                 except SharedUnavailableError:
                     progress.is_paused = True
                     return
+                if appeared:
+                    apply_list(step, appeared, {}, is_due=False)
+                    await self.recorder.save(step)
 
     async def _find_uids(self, progress: RowProgress, own: FacturaOnline) -> None:
         """Poll the list until it shows all created series: their creates return no uid."""

@@ -140,8 +140,15 @@ class StepStore:
         return Grant(seen.key, before, asked_at)
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
-        """Write the outcome of a create, or what a list showed; see `Store.end`."""
+        """Write the outcome of a create, or what a list showed; see `Store.end`.
+
+        A found object that the run cannot have created decides nothing yet: its step is PLANNED, as if the run's first
+        list had shown it, and the caller decides.
+        """
         step = self._bound[of.key].step
+        if result.is_found and not step.sends:
+            step.state, step.reason = StepState.PLANNED, ""
+            return
         step.state, step.reason = result.state, "" if result.error is None else describe(result.error)
         if result.is_cancelled and result.state is StepState.UNKNOWN:
             step.reason = message("run.interrupted")

@@ -183,6 +183,8 @@ class WaitingRows:
         reconcile_empresa(step, progress.row, uids, is_due=started_at >= progress.due)
         progress.failed_lists = 0
         if step.state is not was:
+            if step.state is StepState.PLANNED:
+                self.companies.inventory.add(step.rfc, uids)
             if step.uid is not None:
                 self.pending.see(self.companies.key(step), step.uid, self.settle)
             progress.due = 0.0
