@@ -10,9 +10,9 @@ from typing import Final
 
 from dotenv.parser import Binding, parse_stream
 
-from facturaonline_async._messages import message
+from facturaonline_async._messages import Message, message
 from facturaonline_async._private_files import is_private
-from facturaonline_async._text import printable_path
+from facturaonline_async._text import printable, printable_path
 from facturaonline_async.errors import InvalidInputError
 from facturaonline_async.postgres._environment import VARIABLE as DATABASE
 
@@ -31,8 +31,8 @@ def load_env_file(path: Path) -> None:
         path: file in the syntax of dotenv, in UTF-8. Others may read it: that is warned of.
 
     Raises:
-        InvalidInputError: it cannot be read, has a line that sets no variable, or names another account, host or
-            database than the environment.
+        InvalidInputError: it cannot be read, has a line that sets no variable or a value that no variable can have, or
+            names another account, host or database than the environment.
 
     """
     shown = printable_path(path)
@@ -46,9 +46,8 @@ def load_env_file(path: Path) -> None:
         raise InvalidInputError(fault, field="env-file") from None
     values: dict[str, str] = {}
     for each in parse_stream(io.StringIO(text)):
-        if _is_malformed(each):
-            line = each.original.line + _blank_lines(each.original.string)
-            raise InvalidInputError(message("cli.env_file_malformed", path=shown, line=line), field="env-file")
+        if (problem := _fault(each, shown)) is not None:
+            raise InvalidInputError(problem, field="env-file")
         if each.key is not None and each.value is not None:
             values[each.key] = each.value
     for name in _OF_ACCOUNT:
@@ -61,11 +60,39 @@ def load_env_file(path: Path) -> None:
             os.environ[name] = value
 
 
-def _is_malformed(line: Binding) -> bool:
-    """Return whether a line has a fault, or sets what no variable can have."""
-    if line.key is None:
-        return line.error
-    return line.error or line.value is None or "=" in line.key or "\0" in f"{line.key}{line.value}"
+def _fault(line: Binding, path: str) -> Message | None:
+    """Return why a line sets no variable, or None.
+
+    Args:
+        line: a line, a value over several lines, or a comment.
+        path: the file, to be shown.
+
+    """
+    number = line.original.line + _blank_lines(line.original.string)
+    if line.key is None and not line.error:  # a comment
+        return None
+    if line.key is None or line.value is None or line.error or any(each in line.key for each in "=\0"):
+        return message("cli.env_file_malformed", path=path, line=number)
+    if "\0" in line.value:
+        return message("cli.env_file_nul", variable=printable(line.key), path=path, line=number)
+    if not (_can_be_encoded(line.key) and _can_be_encoded(line.value)):
+        return message(
+            "cli.env_file_not_encodable",
+            variable=printable(line.key),
+            path=path,
+            line=number,
+            encoding=sys.getfilesystemencoding(),
+        )
+    return None
+
+
+def _can_be_encoded(text: str) -> bool:
+    """Return whether the environment of this process can hold a text."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _blank_lines(text: str) -> int:

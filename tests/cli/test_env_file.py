@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,13 +80,55 @@ async def test_passwords_of_a_plan_come_from_the_file_as_they_are_written(tmp_pa
 
 @pytest.mark.parametrize(
     ("line", "number"),
-    [(SECRET, 2), (f"A B={SECRET}", 2), (f'A="{SECRET}', 2), (f"\n\n A B={SECRET}", 4), (f"'A=B'={SECRET}", 2)],
+    [
+        (SECRET, 2),
+        (f"A B={SECRET}", 2),
+        (f'A="{SECRET}', 2),
+        (f"\n\n A B={SECRET}", 4),
+        (f"'A=B'={SECRET}", 2),
+        (f"A\0={SECRET}", 2),
+    ],
 )
 async def test_a_line_that_sets_no_variable_is_named_by_its_number(tmp_path: Path, line: str, number: int) -> None:
     path = env_file(tmp_path, "A=1", line)
     ran = await run("--env-file", path, "series", "list")
 
     assert (ran.code, f"line {number} of {path}" in ran.err, SECRET in ran.err) == (2, True, False)
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+async def test_a_value_with_a_nul_is_named_by_its_variable(tmp_path: Path, lang: str) -> None:
+    path = env_file(tmp_path, "A=1", f"CSD='{SECRET}\0'")
+    ran = await run("--env-file", path, "--lang", lang, "series", "list")
+
+    where = {"en": f"the value of CSD in line 2 of {path} has", "es": f"el valor de CSD en la línea 2 de {path} tiene"}
+    assert (ran.code, len(ran.err.splitlines()), where[lang] in ran.err) == (2, 1, True)
+    assert (" NUL" in ran.err, SECRET in ran.err) == (True, False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the environment is Unicode")
+@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.parametrize("line", [f"CSD={SECRET}ñ", f"CSÑ={SECRET}"])
+async def test_a_value_that_the_locale_cannot_hold_is_named_by_its_variable(
+    tmp_path: Path, line: str, lang: str
+) -> None:
+    path = env_file(tmp_path, "A=1", line)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PATH": os.environ["PATH"]}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "facturaonline_async", "--env-file", path, "--lang", lang, "series", "list"),
+        env=ascii_only,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, error = await process.communicate()
+    shown = error.decode("unicode_escape")
+
+    name = line.partition("=")[0]
+    where = {
+        "en": f"{name} in line 2 of {path}, or its value, has",
+        "es": f"{name} en la línea 2 de {path}, o su valor",
+    }
+    assert (process.returncode, len(shown.splitlines()), where[lang] in shown) == (2, 1, True)
+    assert ("ascii" in shown, "LC_ALL=C.UTF-8" in shown, SECRET in shown) == (True, True, False)
 
 
 @pytest.mark.parametrize("content", [None, b"A=\xff"])

@@ -107,6 +107,14 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "--env-file: line {line} of {path} sets no variable. Write NAME=value, and quote a value over several lines. "
         "The line is not shown."
     ),
+    "cli.env_file_nul": (
+        "--env-file: the value of {variable} in line {line} of {path} has a NUL character, which no variable can hold. "
+        "Save the file as UTF-8 text, and write the value again. It is not shown."
+    ),
+    "cli.env_file_not_encodable": (
+        "--env-file: {variable} in line {line} of {path}, or its value, has a character that the encoding of this "
+        "process, {encoding}, does not have. Set a locale with UTF-8, such as LC_ALL=C.UTF-8. The value is not shown."
+    ),
     "cli.env_file_conflict": (
         "--env-file: {variable} is set already, and {path} has another value. Unset {variable}, or leave out "
         "--env-file. No value is shown."
