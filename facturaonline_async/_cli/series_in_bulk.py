@@ -408,10 +408,13 @@ def _choose_named(verb: Verb, found: _Found, row: ExistingRow, listed: ListedEmp
     for wanted in row.series:
         same = [serie for serie in listed.series or () if serie.key == wanted.key]
         left = [serie for serie in same if verb == "delete" or serie.is_active is (verb == "deactivate")]
+        others = [] if verb == "delete" else [serie for serie in same if not (serie.is_active or serie.is_paused)]
         if verb == "activate" and len(left) < len(same):
-            left = []  # one of them is active: another active one would be a duplicate
+            left = others = []  # one of them is active: another active one would be a duplicate
         name = ":".join(wanted.key)
-        if len(left) > 1:
+        if others:
+            found.problems += [_unknown_estatus(row, serie) for serie in others]
+        elif len(left) > 1:
             uids = ", ".join(map(str, sorted(serie.uid for serie in left)))
             reason = message("cli.bulk_several", serie=name, count=len(left), uids=uids)
             found.problems.append(_Problem(row.number, row.rfc, reason))
@@ -421,6 +424,12 @@ def _choose_named(verb: Verb, found: _Found, row: ExistingRow, listed: ListedEmp
             found.already += 1
         else:
             found.problems.append(_Problem(row.number, row.rfc, message("cli.bulk_missing", serie=name)))
+
+
+def _unknown_estatus(row: ExistingRow, serie: Serie) -> _Problem:
+    """Return why a serie that may be neither active nor paused is not changed."""
+    name, seen = ":".join(serie.key), f"{serie.estatus!r:.60}"
+    return _Problem(row.number, row.rfc, message("cli.bulk_estatus", serie=name, uid=serie.uid, estatus=seen))
 
 
 def _is_misspelt(wanted: tuple[str, str], listed: Sequence[Serie]) -> bool:
@@ -446,9 +455,15 @@ def _meant(letra: str, tipo_documento: str) -> tuple[str, str]:
 def _choose_others(found: _Found, row: ExistingRow, listed: ListedEmpresa) -> None:
     """Choose the active series that a row does not name."""
     named = {wanted.key for wanted in row.series}
-    others = [serie for serie in listed.series or () if serie.key not in named]
-    found.changes += [_Change(row.number, listed.empresa, serie) for serie in others if serie.is_active]
-    found.already += sum(not serie.is_active for serie in others)
+    for serie in listed.series or ():
+        if serie.key in named:
+            continue
+        if serie.is_active:
+            found.changes.append(_Change(row.number, listed.empresa, serie))
+        elif serie.is_paused:
+            found.already += 1
+        else:
+            found.problems.append(_unknown_estatus(row, serie))
 
 
 def change_named(

@@ -42,12 +42,23 @@ class Serie:
         return self.estatus.casefold() == "activa"
 
     @property
+    def is_paused(self) -> bool:
+        """Whether its estatus is "Pausada" or "Inactiva" (case is ignored).
+
+        The provider documents neither word. With another estatus, a serie is not known to be active or paused.
+        """
+        return self.estatus.casefold() in _PAUSED
+
+    @property
     def key(self) -> tuple[str, str]:
         """Natural key within a company: letra and tipo_documento.
 
         Both are trimmed, as the API does, and composed (NFC).
         """
         return normal_key(self.letra, self.tipo_documento)
+
+
+_PAUSED: Final = frozenset({"pausada", "inactiva"})
 
 
 def serie_key(letra: str, tipo_documento: TipoDocumento | str) -> tuple[str, str]:

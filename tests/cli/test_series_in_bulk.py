@@ -96,6 +96,48 @@ async def test_series_with_one_name_are_not_guessed(tmp_path: Path, emulator: Em
     assert ", ".join(map(str, twice)) in ran.err
 
 
+@pytest.mark.parametrize("estatus", ["Suspendida", ""])
+@pytest.mark.parametrize("verb", ["activate", "deactivate"])
+async def test_a_serie_that_is_neither_active_nor_paused_is_named_and_left_alone(
+    tmp_path: Path, emulator: Emulator, verb: str, estatus: str
+) -> None:
+    account(emulator)
+    uid, row = next(iter(emulator.state["series"].items()))
+    row["estatus"] = estatus
+    path = file(tmp_path, f"{ONE},F:factura;P:pago;N:nomina")
+    ran = await run("series", verb, "--from", path, "--json", emulator=emulator)
+
+    [problem] = ran.json["problems"]
+    assert (ran.code, ran.json["done"], ran.json["already"], written(emulator)) == (1, 1, 1, [f"series.{verb}"])
+    assert (row["estatus"], f"F:factura ({uid}) has the estatus {estatus!r}" in problem["reason"]) == (estatus, True)
+
+
+@pytest.mark.parametrize("estatus", ["Inactiva", "PAUSADA"])
+async def test_words_for_paused_count_as_paused(tmp_path: Path, emulator: Emulator, estatus: str) -> None:
+    uid = emulator.add_empresa(rfc=ONE)
+    emulator.add_serie(uid, letra="F", tipo_documento="factura", estatus=estatus)
+    path = file(tmp_path, f"{ONE},F:factura")
+    paused = await run("series", "deactivate", "--from", path, "--json", emulator=emulator)
+    active = await run("series", "activate", "--from", path, "--json", emulator=emulator)
+
+    assert [(ran.code, ran.json["already"], ran.json["done"]) for ran in (paused, active)] == [(0, 1, 0), (0, 0, 1)]
+
+
+@pytest.mark.parametrize("verb", ["activate", "delete"])
+async def test_the_estatus_of_a_serie_does_not_matter_where_it_decides_nothing(
+    tmp_path: Path, emulator: Emulator, verb: str
+) -> None:
+    """Another serie of the name is active already, or all are to be deleted."""
+    uid = emulator.add_empresa(rfc=ONE)
+    emulator.add_serie(uid, letra="F", tipo_documento="factura", estatus="Suspendida")
+    if verb == "activate":
+        emulator.add_serie(uid, letra="F", tipo_documento="factura")
+    ran = await run("series", verb, "--from", file(tmp_path, f"{ONE},F:factura"), "--yes", "--json", emulator=emulator)
+
+    assert (ran.code, ran.json["problems"]) == (0, [])
+    assert (ran.json["already"], ran.json["done"]) == ((1, 0) if verb == "activate" else (0, 1))
+
+
 async def test_a_delete_without_an_answer_is_told(tmp_path: Path, emulator: Emulator) -> None:
     account(emulator)
     emulator.inject(Fault.drop_before_commit(), endpoint="series.delete", times=None)
@@ -147,6 +189,17 @@ async def test_other_series_are_paused_only_on_demand(tmp_path: Path, emulator: 
 
     assert (ran.code, before[:3]) == (0, ["F Activa", "P Pausada", "N Activa"])
     assert states(emulator) == ["F Activa", "P Pausada", "N Pausada", "F Activa", "P Pausada", "N Activa", "A Activa"]
+
+
+async def test_other_series_with_an_unknown_estatus_are_named(tmp_path: Path, emulator: Emulator) -> None:
+    account(emulator)
+    _, paused, row, *_ = emulator.state["series"].values()
+    row["estatus"] = "Suspendida"
+    path = file(tmp_path, f"{ONE},F:factura")
+    ran = await run("series", "apply", path, "--deactivate-others", emulator=emulator)
+
+    assert (ran.code, paused["estatus"], row["estatus"]) == (1, "Pausada", "Suspendida")
+    assert ("N:nomina" in ran.err, "'Suspendida'" in ran.err, "Paused already: 1 serie" in ran.err) == (True,) * 3
 
 
 async def test_other_series_stay_active_if_the_plan_is_not_complete(tmp_path: Path, emulator: Emulator) -> None:

@@ -253,6 +253,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "cli.bulk_already_delete": "Not there: {series}",
     "cli.bulk_problems": Plural("{count} problem:", "{count} problems:"),
     "cli.bulk_missing": "the company has no serie {serie}",
+    "cli.bulk_estatus": (
+        "serie {serie} ({uid}) has the estatus {estatus}, and it is not known whether that means active or paused. "
+        "Nothing is sent for it: look in the panel, or change it by its UID."
+    ),
     "cli.bulk_several": "the company has {count} series {serie}: name one by its UID ({uids})",
     "cli.bulk_question_activate": "Activate {series} in {environment} ({host})?",
     "cli.bulk_question_deactivate": "Pause {series} in {environment} ({host})?",
