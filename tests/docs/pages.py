@@ -243,7 +243,9 @@ class Reader:
         return process.returncode or 0, out.decode(), error.decode()
 
     def _installs(self, line: str) -> bool:
-        """Return whether a line installs the package; its extras must exist."""
+        """Return whether a line makes an environment or installs the package; its extras must exist."""
+        if line.strip() == "python3 -m venv .venv && . .venv/bin/activate":
+            return True
         found = re.fullmatch(r"(?:python -m )?pip install '?facturaonline-async(?:\[([\w,]+)\])?'?", line.strip())
         if found is None:
             return False

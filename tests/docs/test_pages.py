@@ -37,6 +37,12 @@ async def test_the_code_of_a_page_runs_and_prints_what_it_shows(
         assert await reader.read() == []
 
 
+@pytest.mark.parametrize("page", ["docs/index.md", "docs/index.es.md", "docs/tutorial.md", "docs/tutorial.es.md"])
+def test_a_page_that_installs_says_how_as_long_as_no_version_is_published(page: str) -> None:
+    is_unreleased = "## 0.1.0 (unreleased)" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert ("PyPI" in (ROOT / page).read_text(encoding="utf-8")) is is_unreleased
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_file_of_a_page_is_used_by_a_later_block(page: str) -> None:
     found = blocks(page)
