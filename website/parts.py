@@ -17,6 +17,7 @@ from typer.main import get_command
 from facturaonline_async._cli.app import _MODULES
 from facturaonline_async._core.endpoint import RetrySafety
 from facturaonline_async._endpoints import ENDPOINTS
+from facturaonline_async.empresas import _wire as empresas_wire
 from facturaonline_async.provision._journal import schema
 from facturaonline_async.provision._plan.column_names import ALIASES
 
@@ -139,6 +140,13 @@ def _endpoints(_: str) -> str:
     return "\n".join(rows)
 
 
+def _field_names(_: str) -> str:
+    """Return the names of a company's data: ours, and the three of the API."""
+    rows = ["| attribute | request | answer to create and update | list and detail |", "|---|---|---|---|"]
+    rows += [f"| {' | '.join(f'`{name}`' if name else '' for name in names)} |" for names in empresas_wire._FIELD_NAMES]
+    return "\n".join(rows)
+
+
 def _aliases(_: str) -> str:
     rows = [f"| `{column}` | {', '.join(names)} |" for column, names in ALIASES.items()]
     return "\n".join(["| columna | también se puede llamar |", "|---|---|", *rows])
@@ -204,6 +212,7 @@ _PARTS: Final[dict[str, Callable[..., str]]] = {
     "changelog": _changelog,
     "commands": _commands,
     "endpoints": _endpoints,
+    "field_names": _field_names,
     "file": _file,
     "journal": _journal,
     "names": _names,

@@ -10,6 +10,7 @@ import pytest
 
 import facturaonline_async
 from facturaonline_async._endpoints import ENDPOINTS
+from facturaonline_async.empresas import _wire as empresas_wire
 from tests.docs.pages import DOCS, ROOT
 from website.parts import MODULES, commands, generate
 
@@ -55,6 +56,18 @@ def test_the_page_of_endpoints_has_every_endpoint() -> None:
     assert [
         name for name, each in ENDPOINTS.items() if f"| `client.{name}` | `{each.method} {each.path}` |" not in page
     ] == []
+
+
+def test_the_page_of_endpoints_has_every_name_of_a_companys_data() -> None:
+    page = generate((REFERENCE / "endpoints.md").read_text(encoding="utf-8"), "reference/endpoints.md")
+    names = {name for row in empresas_wire._FIELD_NAMES for name in row if name}
+    assert "acco_regimen_33" in names
+    assert [name for name in names if f"| `{name}` |" not in page] == []
+
+
+def test_the_page_of_endpoints_says_something_of_each_endpoint() -> None:
+    page = (REFERENCE / "endpoints.md").read_text(encoding="utf-8")
+    assert [name for name in ENDPOINTS if f"| `{name}` |" not in page] == []
 
 
 def test_the_page_of_the_environment_has_every_variable_and_no_other() -> None:
