@@ -19,25 +19,27 @@ COMMANDS = (
     "facturaonline provision demo/plan.csv --emulator --journal run.sqlite",
 )
 WIDTH = 84
-PICTURE = Path(__file__).parents[1] / "docs" / "assets" / "terminal.svg"
+ASSETS = Path(__file__).parents[1] / "docs" / "assets"
+PICTURES = {"en": ASSETS / "terminal.svg", "es": ASSETS / "terminal.es.svg"}
 
 
 def main() -> None:
-    """Run the commands in an empty folder, and write the picture."""
-    console = Console(record=True, width=WIDTH, file=io.StringIO())
-    with tempfile.TemporaryDirectory() as folder:
-        for command in COMMANDS:
-            console.print(Text(f"$ {command}", "bold"))
-            console.print(Text.from_ansi(shown(command, folder)))
-    svg = console.export_svg(title="facturaonline")
-    PICTURE.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
+    """Run the commands in an empty folder, and write the picture, once in each language."""
+    for language, picture in PICTURES.items():
+        console = Console(record=True, width=WIDTH, file=io.StringIO())
+        with tempfile.TemporaryDirectory() as folder:
+            for command in COMMANDS:
+                console.print(Text(f"$ {command}", "bold"))
+                console.print(Text.from_ansi(shown(command, folder, language)))
+        svg = console.export_svg(title="facturaonline")
+        picture.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL), encoding="utf-8")
 
 
-def shown(command: str, folder: str) -> str:
-    """Return what a command writes to a terminal, its bars as they are at the end."""
+def shown(command: str, folder: str, language: str) -> str:
+    """Return what a command writes to a terminal in a language, its bars as they are at the end."""
     environment = os.environ | {
         "COLUMNS": str(WIDTH),
-        "FACTURAONLINE_LANG": "en",
+        "FACTURAONLINE_LANG": language,
         "TERM": "xterm-256color",
         "TTY_COMPATIBLE": "1",
         "TTY_INTERACTIVE": "0",

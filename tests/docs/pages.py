@@ -6,7 +6,7 @@ A page is a Markdown file. Its blocks run in order, in one folder, against an em
 - ``python``: runs as in a notebook, with the names of the blocks before it; with ``title="x.py"`` it is written to that
   file instead, which a later block must name;
 - ``text`` behind one of these: what it prints. ``…`` stands for anything within a line, a line ``…`` for any lines;
-- ``toml`` and ``csv`` with a title are files, too; ``sql``, ``mermaid`` and others are not run.
+- ``toml`` and ``csv`` with a title are files, too; ``sql``, ``yaml`` without a title and others are not run.
 
 A comment before a block changes that: ``<!-- test: exit 1 -->`` (the exit code), ``<!-- test: type s -->`` (standard
 input), ``<!-- test: by tests/x.py -->`` (another test runs it; it must name the page).
