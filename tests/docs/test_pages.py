@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from facturaonline_async.testing import emulator_in_thread
-from tests.docs.pages import ELSEWHERE, ROOT, Reader, blocks, matches, pages
+from tests.docs.pages import DOCS, ELSEWHERE, ROOT, Reader, blocks, matches, pages
+from website.parts import generate
 
 PAGES = pages()
 CODE = {"python", "console"}
@@ -35,6 +36,25 @@ async def test_the_code_of_a_page_runs_and_prints_what_it_shows(
             if name.startswith("FACTURAONLINE_"):
                 monkeypatch.setenv(name, value)
         assert await reader.read() == []
+
+
+def outline(page: Path) -> dict[str, int | list[str]]:
+    """Return what a page consists of, whatever its language."""
+    text = generate(page.read_text(encoding="utf-8"), page.relative_to(DOCS).as_posix())
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return {
+        "headings": re.findall(r"^#+ ", prose, re.MULTILINE),
+        "rows of tables": len(re.findall(r"^\|", prose, re.MULTILINE)),
+        "items of lists": len(re.findall(r"^(?:-|\d+\.) ", prose, re.MULTILINE)),
+        "links": prose.count("]("),
+        "code": re.findall(r"^```(\w*)", text, re.MULTILINE),
+    }
+
+
+@pytest.mark.parametrize("page", sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.es.md")))
+def test_a_page_in_spanish_has_what_its_english_twin_has(page: str) -> None:
+    spanish = DOCS / page
+    assert outline(spanish) == outline(spanish.with_name(spanish.name.replace(".es.md", ".md")))
 
 
 @pytest.mark.parametrize("page", ["docs/index.md", "docs/index.es.md", "docs/tutorial.md", "docs/tutorial.es.md"])
