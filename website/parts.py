@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
+from facturaonline_async._cli import spanish_help
 from facturaonline_async._cli.app import _MODULES
 from facturaonline_async._core.endpoint import RetrySafety
 from facturaonline_async._endpoints import ENDPOINTS
@@ -94,9 +95,9 @@ def _without_tree(docstring: str) -> str:
     return re.sub(r"``([^`]+)``", r"`\1`", docstring)
 
 
-def _commands(_: str) -> str:
+def _commands(_: str, language: str = "en") -> str:
     """Return every command: what it does, its arguments and options."""
-    return "\n\n".join(_command(f"facturaonline {path}", command) for path, command in commands())
+    return "\n\n".join(_command(f"facturaonline {path}", command, language) for path, command in commands())
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -110,16 +111,23 @@ def commands() -> Iterator[tuple[str, Any]]:
             yield from ((f"{name} {each}", inner[each]) for each in inner)
 
 
-def _command(path: str, command: Any) -> str:
+def _command(path: str, command: Any, language: str) -> str:
     context = command.context_class(command, info_name=path)
-    usage = " ".join([path, *command.collect_usage_pieces(context)])
+    word = spanish_help.word if language == "es" else str
+    if language == "es":
+        spanish_help.translate_command(command, context)  # it is made anew for each page
+    usage = " ".join([path, *map(word, command.collect_usage_pieces(context))])
     records = [record for parameter in command.params if (record := parameter.get_help_record(context))]
+    marks = {"[default: ": f"[{word('default')}: ", "required]": f"{word('required')}]"}
+    for english, spoken in marks.items():
+        records = [(option, text.replace(english, spoken)) for option, text in records]
     rows = [f"| `{_cell(option)}` | {_cell(_escape(text))} |" for option, text in records]
     table = ["| | |", "|---|---|", *rows] if rows else []
-    text, _, examples = (command.help or "").partition("Examples:\n")
+    title = word("Examples:")
+    text, _, examples = (command.help or "").partition(f"{title}\n")
     parts = [f"## {path}", _escape(text.strip()), f"```text\n{usage}\n```", "\n".join(table)]
     if examples:
-        parts.append(f"Examples:\n\n```text\n{examples.strip()}\n```")
+        parts.append(f"{title}\n\n```text\n{examples.strip()}\n```")
     return "\n\n".join(parts)
 
 

@@ -9,6 +9,7 @@ import re
 import pytest
 
 import facturaonline_async
+from facturaonline_async._cli.spanish_help import read_catalogue
 from facturaonline_async._endpoints import ENDPOINTS
 from facturaonline_async.empresas import _wire as empresas_wire
 from tests.docs.pages import DOCS, ROOT
@@ -39,8 +40,9 @@ def test_a_page_has_every_name_of_its_module(module: str) -> None:
     assert [name for name in importlib.import_module(module).__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
-def test_the_page_of_the_command_has_every_option() -> None:
-    page = generate((REFERENCE / "command.md").read_text(encoding="utf-8"), "reference/command.md")
+@pytest.mark.parametrize("name", ["command.md", "command.es.md"])
+def test_the_page_of_the_command_has_every_option(name: str) -> None:
+    page = generate((REFERENCE / name).read_text(encoding="utf-8"), f"reference/{name}")
     found = list(commands())
     assert len(found) > 25
     for path, command in found:
@@ -49,6 +51,15 @@ def test_the_page_of_the_command_has_every_option() -> None:
             option for each in command.params for option in (*each.opts, *each.secondary_opts) if option[0] == "-"
         ]
         assert [option for option in options if option not in section] == [], path
+
+
+def test_the_page_of_the_command_in_spanish_is_spanish() -> None:
+    page = generate((REFERENCE / "command.es.md").read_text(encoding="utf-8"), "reference/command.es.md")
+    english = generate((REFERENCE / "command.md").read_text(encoding="utf-8"), "reference/command.md")
+    catalogue = read_catalogue()
+    assert [text for text in catalogue.texts if text != catalogue.texts[text] and f"\n{text}\n" in page] == []
+    assert [mark for mark in ("required]", "[default:", "Examples:", "[OPTIONS]") if mark in page] == []
+    assert all(mark in english for mark in ("required]", "[default:", "Examples:", "[OPTIONS]"))
 
 
 def test_the_page_of_endpoints_has_every_endpoint() -> None:
