@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import array
 import asyncio
-import fcntl
 import selectors
-import termios
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
@@ -134,6 +132,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 def _unacknowledged(fd: int) -> int:
     """Return how many bytes a socket has sent that its peer's kernel has not got; of what is no such socket, none."""
+    import fcntl  # noqa: PLC0415  # Windows has neither of the two, and imports this module
+    import termios  # noqa: PLC0415
+
     number = array.array("i", [0])
     try:
         fcntl.ioctl(fd, termios.TIOCOUTQ, number)

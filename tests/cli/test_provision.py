@@ -23,7 +23,7 @@ from facturaonline_async._cli.provision import command as provision_command
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import Ran, environment, run, started
-from tests.plans import ROW, certify, written
+from tests.plans import ROW, certify, written, written_toml
 
 pytestmark = pytest.mark.slow
 
@@ -344,3 +344,14 @@ async def test_an_emulator_journal_without_its_state_file_is_refused(tmp_path: P
         f"the journal {journal} was not begun with --emulator, or the state of its emulator is gone (the file "
         "run.sqlite.emulator): give another journal.\n"
     )
+
+
+async def test_the_command_accepts_a_toml_plan(tmp_path: Path) -> None:
+    rfcs = ("AAA010101AAA", "AAA010102AAA")
+    certify(tmp_path, rfcs)
+    table = ROW | {"series": [{"letra": "F", "tipo_documento": "factura"}, {"letra": "P", "tipo_documento": "pago"}]}
+    plan = written_toml(tmp_path, [table | {"rfc": rfc, "cer": f"c/{rfc}.cer", "key": f"c/{rfc}.key"} for rfc in rfcs])
+    dry = await run("provision", plan, "--dry-run")
+    assert (dry.code, "The plan is well formed: 2 empresas, 4 series." in dry.out) == (0, True)
+    checked = await run("sello", "check", plan, "--json")
+    assert [(pair["name"], pair["ok"]) for pair in json.loads(checked.out)] == [("row 1", True), ("row 2", True)]

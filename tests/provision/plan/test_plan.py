@@ -635,7 +635,7 @@ def test_a_fiel_needs_certificate_key_and_password(tmp_path: Path, cells: dict[s
 
 def test_wrong_columns_are_reported_before_any_row(tmp_path: Path) -> None:
     path = folder(tmp_path) / "plan.csv"
-    path.write_text("razon_social,rfc,color,rfc,csd\r\nx,y,z,y,w\r\n")
+    path.write_text("razon_social,rfc,color,rfc,csd\r\nx,y,z,y,w\r\n", encoding="utf-8", newline="")
     with pytest.raises(PlanError) as refused:
         Plan.from_csv(path)
     assert {problem.column for problem in refused.value.problems} == {
