@@ -44,6 +44,11 @@ def test_a_finished_version_can_be_released(finished: Path) -> None:
     [
         ("uv.lock", "", "uv.lock has another version than 1.2.0: run `uv lock`."),
         (
+            "uv.lock",
+            '[[package]]\nname = "facturaonline-async"\nversion = "1.1.0"\n',
+            "uv.lock has another version than 1.2.0: run `uv lock`.",
+        ),
+        (
             "CHANGELOG.md",
             "## 1.1.0 (2026-01-02)",
             "CHANGELOG.md has no `## 1.2.0 (YYYY-MM-DD)`: run `towncrier build --version 1.2.0`.",
