@@ -16,6 +16,10 @@ __all__ = ["is_private", "make_private_folder", "open_private", "publish_private
 _FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
 _OF_OTHERS: Final = 0o077
+_WRITABLE: Final = 0o022
+_READABLE_BY_ALL: Final = 0o007
+_SECRETS: Final = Path("/run/secrets")
+"""Where containers have their secrets. Only root puts something there."""
 
 
 def open_private(path: str | os.PathLike[str], flags: int) -> int:
@@ -107,7 +111,7 @@ def _publish_new(draft: Path, path: Path) -> None:
 
 
 def read_small(path: Path, *, limit: int) -> tuple[bytes, bool]:
-    """Read a small file; return its content, and whether only its owner can.
+    """Read a small file; return its content, and whether it is private.
 
     Args:
         path: path of a regular file.
@@ -124,17 +128,28 @@ def read_small(path: Path, *, limit: int) -> tuple[bytes, bool]:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return content, is_private(status)
+    return content, is_private(status, path)
 
 
-def is_private(status: os.stat_result) -> bool:
-    """Return whether no other user can read or write a file.
+def is_private(status: os.stat_result, path: Path) -> bool:
+    """Return whether only its owner, and those that root has chosen, can read a file.
+
+    Nobody else can write it. The owner has mode 0600, as OpenSSH demands. A file of root may be readable by a group, as
+    for libpq: Kubernetes mounts secrets so for an ``fsGroup``. In ``/run/secrets``, the runtime of a container has
+    mounted the file, and each process of the container may read it: Docker gives it mode 0444.
 
     Args:
-        status: result of `os.stat`. Systems other than POSIX have no modes; there the answer is yes.
+        status: status of the open file. Systems other than POSIX have no modes; there the answer is yes.
+        path: path of the file. If it is a link, the file itself counts: Kubernetes makes links inside the folder.
 
     """
-    return os.name != "posix" or not status.st_mode & _OF_OTHERS
+    if os.name != "posix" or not status.st_mode & _OF_OTHERS:
+        return True
+    if status.st_mode & _WRITABLE:
+        return False
+    if status.st_uid == 0 != os.geteuid() and not status.st_mode & _READABLE_BY_ALL:
+        return True
+    return _SECRETS in path.resolve().parents
 
 
 def _open_at_once(path: str, flags: int) -> int:

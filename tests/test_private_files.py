@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from facturaonline_async import Credentials
+from facturaonline_async import Credentials, _private_files
 from facturaonline_async._cli import empresas, example, report
 from facturaonline_async._cli.keys_out import KeysFile
-from facturaonline_async._private_files import make_private_folder, open_private, publish_private
+from facturaonline_async._private_files import is_private, make_private_folder, open_private, publish_private
 from facturaonline_async.provision._journal.writer import SqliteJournal
 from tests.journals import HOST, row, write
 
@@ -136,3 +136,65 @@ def test_a_file_that_is_not_finished_leaves_no_trace(
         publish_private(tmp_path / "file", b"new", replaces=replaces)
 
     assert ([name.endswith(".tmp") for name in seen], [*tmp_path.iterdir()]) == ([True], [])
+
+
+ROOT, USER, OTHER = 0, 1000, 1001
+posix_only = pytest.mark.skipif(os.name != "posix", reason="the system has no modes")
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("owner", "mode", "elsewhere", "in_secrets"),
+    [
+        (USER, 0o600, True, True),
+        (USER, 0o400, True, True),
+        (USER, 0o640, False, True),
+        (USER, 0o444, False, True),  # a secret of Compose: the file of another user on the host
+        (USER, 0o620, False, False),
+        (OTHER, 0o440, False, True),
+        (ROOT, 0o640, True, True),
+        (ROOT, 0o440, True, True),  # Kubernetes with fsGroup
+        (ROOT, 0o644, False, True),
+        (ROOT, 0o444, False, True),  # Docker
+        (ROOT, 0o404, False, True),
+        (ROOT, 0o660, False, False),
+        (ROOT, 0o646, False, False),
+    ],
+)
+def test_a_file_is_private_if_no_other_user_can_read_or_change_it(
+    monkeypatch: pytest.MonkeyPatch, owner: int, mode: int, *, elsewhere: bool, in_secrets: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: USER)
+    status = os.stat_result((stat.S_IFREG | mode, 1, 1, 1, owner, USER, 1, 0, 0, 0))
+
+    found = [is_private(status, Path(folder, "api_key")) for folder in ("/etc", "/run/secrets", "/run/secrets/acme")]
+    assert found == [elsewhere, in_secrets, in_secrets]
+
+
+@posix_only
+@pytest.mark.parametrize("mode", [0o640, 0o440])
+def test_a_file_of_root_that_runs_the_command_is_its_own(monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """Root can correct its mode, as any other user."""
+    monkeypatch.setattr(os, "geteuid", lambda: ROOT)
+    status = os.stat_result((stat.S_IFREG | mode, 1, 1, 1, ROOT, ROOT, 1, 0, 0, 0))
+
+    assert not is_private(status, Path("/etc/api_key"))
+
+
+@posix_only
+def test_a_link_counts_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes makes links in the folder. A link from it leads to any file, and one to it does not matter."""
+    secrets = tmp_path.resolve() / "secrets"
+    monkeypatch.setattr(_private_files, "_SECRETS", secrets)
+    data = secrets / "..2026_11_30"
+    data.mkdir(parents=True)
+    (secrets / "..data").symlink_to(data.name)
+    for path in (data / "key", tmp_path / "elsewhere"):
+        path.write_text("key")
+        path.chmod(0o444)
+    (secrets / "key").symlink_to("..data/key")
+    (secrets / "from").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "to").symlink_to(secrets / "key")
+
+    found = {path: is_private(path.stat(), path) for path in (secrets / "key", secrets / "from", tmp_path / "to")}
+    assert found == {secrets / "key": True, secrets / "from": False, tmp_path / "to": True}

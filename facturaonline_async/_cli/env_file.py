@@ -53,7 +53,7 @@ def load_env_file(path: Path) -> None:
     for name in _OF_ACCOUNT:
         if name in values and os.environ.get(name, "") not in {"", values[name]}:
             raise InvalidInputError(message("cli.env_file_conflict", variable=name, path=shown), field="env-file")
-    if not is_private(status):
+    if not is_private(status, path):
         sys.stderr.write(f"{message('cli.warning', text=message('cli.env_file_not_private', path=shown))}\n")
     for name, value in values.items():
         if not os.environ.get(name):  # an empty variable counts as one that is not set, as everywhere in the command

@@ -118,7 +118,7 @@ class _Reader:
     Attributes:
         path: the file.
         is_of_project: whether it is the project's.
-        is_private: whether only its owner can read it.
+        is_private: whether no other user can read it.
 
     """
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from facturaonline_async import Secret, testing
+from facturaonline_async import Secret, _private_files, testing
 from facturaonline_async._base_url import PRODUCTION, SANDBOX
 from facturaonline_async._cli import settings
 from facturaonline_async._cli.language import find_language
@@ -281,6 +281,25 @@ def test_a_key_file_that_others_can_read_is_refused_with_the_remedy(own: Path) -
     (own / "api_key").chmod(0o640)
 
     with pytest.raises(InvalidInputError, match=f"chmod 600 {own / 'api_key'}"):
+        load_settings(None).find_account(None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no modes")
+def test_keys_are_read_from_the_secrets_of_a_container(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker gives them mode 0444; a file that another user may have written is refused there, too."""
+    secrets = own.resolve() / "secrets"
+    secrets.mkdir()
+    monkeypatch.setattr(_private_files, "_SECRETS", secrets)
+    for name in ("api_key", "secret_key"):
+        (secrets / name).write_text(f"{KEY}\n")
+        (secrets / name).chmod(0o444)
+    written(
+        own, 'environment = "sandbox"', 'api_key = "file:secrets/api_key"', 'secret_key = "file:secrets/secret_key"'
+    )
+
+    assert load_settings(None).find_account(None).credentials.api_key == Secret(KEY)
+    (secrets / "api_key").chmod(0o464)
+    with pytest.raises(InvalidInputError, match="other users of this machine can read or change"):
         load_settings(None).find_account(None)
 
 

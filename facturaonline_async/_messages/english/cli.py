@@ -95,7 +95,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     ),
     "cli.key_variable_missing": "the variable {variable} is not set or is empty: set it to the value.",
     "cli.key_file_unreadable": "{path} cannot be read: {reason}. It must be a file with one line.",
-    "cli.key_file_not_private": "other users of this machine can read {path}: chmod 600 {path}",
+    "cli.key_file_not_private": (
+        "other users of this machine can read or change {path}: chmod 600 {path}. A secret of a container may have "
+        "mode 0444 below /run/secrets, or mode 0440 if it belongs to root."
+    ),
     "cli.key_malformed": (
         "{source} must hold one line of visible ASCII characters without blanks. What it holds is not shown."
     ),
