@@ -110,7 +110,7 @@ async def test_a_run_is_told_in_spanish(tmp_path: Path) -> None:
         command = ("--lang", "es", "provision", plan(tmp_path, 2), "--settle", "0.3")
         ran = await run(*command, emulator=emulator, env={"COLUMNS": "160"})
 
-    assert (ran.code, "Completo en" in ran.out, "planeadas" in ran.out) == (0, True, True)
+    assert (ran.code, "Completo en" in ran.out, " planeada " in ran.out) == (0, True, True)
 
 
 async def test_faults_of_a_plan_are_told_in_spanish(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ async def test_a_run_its_status_and_its_report_are_whole(tmp_path: Path, emulato
         language, "provision", plan(tmp_path, 3), "--yes", "--journal", journal, "--settle", 0.3, emulator=emulator
     )
     shown = ran, await narrow(language, "status", journal), await narrow(language, "report", journal)
-    words = {"en": ("failed", "planned: 3", "created: 2"), "es": ("fallida", "planeadas: 3", "creada: 2")}[language]
+    words = {"en": ("failed", "planned: 3", "created: 2"), "es": ("fallida", "planeada: 3", "creada: 2")}[language]
 
     assert [each.code for each in shown] == [1, 0, 0]
     assert [line for each in shown for line in too_wide(each.out)] == []
