@@ -5,12 +5,15 @@ project's ``facturaonline.toml``, the one in the user's, the default. A profile 
 too: its host, keys and database come before the environment, which may hold those of another account.
 
 A project's file comes with a folder that another person may have made. It must not send the user's keys and plans to
-a host of that person, so only the provider's hosts count there.
+a host of that person, so only the provider's hosts count there. If the folder also has the keys of a production
+account, the command says so: plans with certificates and passwords would go to the account of that person.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from attrs import define, field, frozen
@@ -65,6 +68,7 @@ class Settings:
     profiles: tuple[Profile, ...] = ()
     is_option: bool = False
     _credentials: Credentials | None = field(default=None, init=False, repr=False)
+    _is_warned: bool = field(default=False, init=False)
 
     @property
     def lang(self) -> Language | None:
@@ -135,6 +139,7 @@ class Settings:
             text = message("cli.base_url_missing_or_emulator" if or_emulator else "cli.base_url_missing")
             raise InvalidInputError(text, field="base_url")
         self.check_host(base_url)
+        self._warn_of_brought_keys(url)
         return Account(url, self.read_profile_keys() or _environment_keys(or_emulator=or_emulator))
 
     def _is_overridden(self, *variables: str) -> bool:
@@ -182,6 +187,32 @@ class Settings:
             ),
             field="base_url",
         )
+
+    def _warn_of_brought_keys(self, url: str) -> None:
+        """Warn once of keys of a production account that lie in the project's folder.
+
+        Args:
+            url: base URL that applies.
+
+        """
+        from facturaonline_async._base_url import environment_of  # noqa: PLC0415  # help needs it not
+
+        profile = self._profile_with_keys()
+        if self._is_warned or profile is None or not profile.is_of_project or environment_of(url) != "production":
+            return
+        folder = profile.path.parent.resolve()
+        paths = [Path(key.name).resolve() for key in profile.keys or () if key.kind == "file"]
+        brought = next((path for path in paths if folder in path.parents), None)
+        if brought is None:
+            return
+        self._is_warned = True
+        text = message(
+            "cli.profile_brought_keys",
+            file=printable_path(profile.path),
+            path=printable_path(brought),
+            own=printable_path(user_file()),
+        )
+        sys.stderr.write(f"{message('cli.warning', text=text)}\n")
 
     def read_profile_keys(self) -> Credentials | None:
         """Return the keys of the profile, or None if those of the environment apply.

@@ -372,6 +372,48 @@ def test_a_projects_file_cannot_send_the_users_keys_to_its_host(
     assert (str(file) in shown, f"--base-url {host}" in shown, KEY in shown) == (True, True, False)
 
 
+@pytest.mark.parametrize("profile", [None, "default"])
+@pytest.mark.parametrize("host", ["project", "variable"])
+def test_production_keys_that_a_folder_brings_are_named_once(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str, profile: str | None
+) -> None:
+    if host == "variable":
+        monkeypatch.setenv("FACTURAONLINE_BASE_URL", PRODUCTION)
+    file = written(Path.cwd(), *(['environment = "production"'] if host == "project" else []), *key_files(Path()))
+    load_settings(profile)
+    current_settings().find_account(None)
+    current_settings().find_account(None)
+
+    out, error = capsys.readouterr()
+    assert (out, error.count("warning: the keys of the production account come from this folder")) == ("", 1)
+    assert f"{file} names {Path.cwd().resolve() / 'api_key'}." in error
+    assert (str(own / "facturaonline.toml") in error, KEY in error) == (True, False)
+
+
+@pytest.mark.parametrize("keys", ["sandbox", "user's file", "elsewhere", "link", "variable", "environment"])
+def test_other_keys_than_those_that_a_folder_brings_for_production_are_not_named(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], keys: str
+) -> None:
+    lines, environment = [*key_files(own)], "sandbox" if keys == "sandbox" else "production"
+    if keys in {"sandbox", "environment"}:
+        lines = [*key_files(Path())]
+    if keys == "environment":
+        monkeypatch.setenv("FACTURAONLINE_API_KEY", KEY)
+        monkeypatch.setenv("FACTURAONLINE_SECRET_KEY", KEY)
+    elif keys == "elsewhere":
+        lines = [f'{name} = "file:{own / name}"' for name in ("api_key", "secret_key")]
+    elif keys == "link":
+        for name in ("api_key", "secret_key"):
+            Path(name).symlink_to(own / name)
+    elif keys == "variable":
+        monkeypatch.setenv("ACME_KEY", KEY)
+        lines = ['api_key = "env:ACME_KEY"', 'secret_key = "env:ACME_KEY"']
+    written(own if keys == "user's file" else Path(), f'environment = "{environment}"', *lines)
+    load_settings(None).find_account(None)
+
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("environment", ["sandbox", "production"])
 def test_a_projects_file_may_choose_a_host_of_the_provider(own: Path, environment: str) -> None:
     written(own, *key_files(own))

@@ -70,6 +70,10 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
         "plans there. If you trust it, give --base-url {host} or FACTURAONLINE_BASE_URL={host}, or write it into a "
         "profile of another name in {own}."
     ),
+    "cli.profile_brought_keys": (
+        "the keys of the production account come from this folder: {file} names {path}. Everything is sent to that "
+        "account. If it is yours, name its keys in {own}, and this is not said again."
+    ),
     "cli.expected_table": "a table, such as [profiles.default]",
     "cli.expected_environment": "sandbox or production",
     "cli.expected_base_url": "a URL, such as https://sandbox.facturaonline.com.mx/api",
