@@ -188,6 +188,27 @@ class Settings:
             field="base_url",
         )
 
+    def export(self) -> None:
+        """Set the variables of host, keys and database to the values that apply.
+
+        Code that the command imports, and that knows only the environment, then has the same account as the command.
+        What neither has stays unset.
+
+        Raises:
+            InvalidInputError: a key or the database cannot be read; or a project's file names a host to which the
+                user's keys must not go.
+
+        """
+        self.check_host(None)
+        url, keys, database = self.find_base_url(None), self.read_profile_keys(), self.find_database(None)
+        self._warn_of_brought_keys(url or "")
+        if url is not None:
+            os.environ[_BASE_URL] = url
+        if keys is not None:
+            os.environ.update({_variable(name): getattr(keys, name).reveal() for name in _KEYS})
+        if database is not None:
+            os.environ[DATABASE] = database.reveal()
+
     def _warn_of_brought_keys(self, url: str) -> None:
         """Warn once of keys of a production account that lie in the project's folder.
 

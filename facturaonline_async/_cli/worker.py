@@ -12,6 +12,7 @@ import typer
 
 from facturaonline_async._cli import interruption
 from facturaonline_async._cli.command_groups import single_command
+from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._core.logging import LOGGER, RedactingFilter
 from facturaonline_async._messages import message
 from facturaonline_async._text import printable
@@ -36,7 +37,7 @@ def command(
 
     Start it on any number of machines. The module makes a facturaonline_async.procrastinate.Worker with the settings of
     the session, the database, and a function that returns the plan of a run. It is imported from this folder, or from
-    the installed ones.
+    the installed ones. Host, keys and database of the profile are in the variables FACTURAONLINE_* that it reads.
 
     SIGTERM stops what is under way: requests in flight are waited for, everything is written down, and the jobs go back
     into the queue, for the other workers. A worker that is killed or cut off is replaced after 30 s.
@@ -44,6 +45,7 @@ def command(
     Examples:
       facturaonline worker batch:worker
     """
+    current_settings().export()
     found = _find(worker)
     handler = _LogHandler(logging.INFO)
     handler.addFilter(RedactingFilter())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -620,3 +621,59 @@ async def test_a_run_has_the_concurrency_of_the_profile(own: Path, emulator: Emu
     ran = await run("provision", plan(tmp_path, 3), "--yes", env={"XDG_CONFIG_HOME": str(own.parent)})
 
     assert (ran.code, emulator.in_flight_max) == (0, 1)
+
+
+SHOWS_VARIABLES = """
+import json, os
+from pathlib import Path
+Path("seen.json").write_text(json.dumps({name: os.environ.get(f"FACTURAONLINE_{name}", "") for name in
+    ("BASE_URL", "API_KEY", "SECRET_KEY", "DATABASE_URL")}))
+worker = None
+"""
+
+
+def write_module() -> None:
+    """Write a module of a worker that notes the variables it finds."""
+    Path("batch.py").write_text(SHOWS_VARIABLES, encoding="utf-8")
+
+
+def seen() -> dict[str, str]:
+    """Return the variables that the module found; none if it was not imported."""
+    path = Path("seen.json")
+    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+async def test_the_module_of_a_worker_reads_the_account_of_the_profile(own: Path, *, is_named: bool) -> None:
+    """A profile that is named comes before the environment; the default one comes after it."""
+    write_module()
+    name = "acme" if is_named else "default"
+    written(own, 'environment = "sandbox"', *key_files(own), 'database = "postgresql://acme@db/app"', name=name)
+    (own / "facturaonline.toml").chmod(0o600)
+    options = ("--profile", name) if is_named else ()
+    env = {"XDG_CONFIG_HOME": str(own.parent), "FACTURAONLINE_DATABASE_URL": "postgresql://other@db/app"}
+    ran = await run(*options, "worker", "batch:worker", env=env)
+
+    database = "postgresql://acme@db/app" if is_named else "postgresql://other@db/app"
+    assert seen() == {"BASE_URL": SANDBOX, "API_KEY": KEY, "SECRET_KEY": KEY, "DATABASE_URL": database}
+    assert (ran.code, KEY in ran.err) == (2, False)
+
+
+async def test_a_worker_without_a_profile_gets_the_environment_unchanged(own: Path) -> None:
+    write_module()
+    await run("worker", "batch:worker", env={"XDG_CONFIG_HOME": str(own.parent), "FACTURAONLINE_API_KEY": KEY})
+
+    assert seen() == {"BASE_URL": "", "API_KEY": KEY, "SECRET_KEY": "", "DATABASE_URL": ""}
+
+
+async def test_a_worker_imports_nothing_if_a_profile_has_a_fault(own: Path) -> None:
+    write_module()
+    refused = [
+        await run("--profile", "acme", "worker", "batch:worker", env={"XDG_CONFIG_HOME": str(own.parent)}),
+    ]
+    written(Path(), f'base_url = "{FOREIGN}"')
+    refused.append(await run("worker", "batch:worker", env={"XDG_CONFIG_HOME": str(own.parent)}))
+
+    assert [(ran.code, len(ran.err.splitlines())) for ran in refused] == [(2, 1)] * 2
+    assert seen() == {}
