@@ -21,6 +21,7 @@ from facturaonline_async._endpoints import ENDPOINTS
 from facturaonline_async.empresas import _wire as empresas_wire
 from facturaonline_async.provision._journal import schema
 from facturaonline_async.provision._plan.column_names import ALIASES
+from website.docstrings import to_markdown
 
 __all__ = ["MODULES", "PICTURES", "ROOT", "commands", "generate"]
 
@@ -83,16 +84,11 @@ def _names(_: str, module: str) -> str:
     for name in imported.__all__:
         place = others.get(id(getattr(imported, name)))
         (elsewhere if place else own).append(f"[`{name}`][{place}]" if place else name)
-    parts = [_without_tree(imported.__doc__ or "")]
+    parts = [to_markdown(imported.__doc__ or "")]
     if elsewhere:
         parts.append(f"Documented elsewhere: {', '.join(elsewhere)}.")
     parts.extend(f"::: {module}.{name}" for name in own)
     return "\n\n".join(parts)
-
-
-def _without_tree(docstring: str) -> str:
-    """Return a module's docstring with double backquotes as Markdown has them."""
-    return re.sub(r"``([^`]+)``", r"`\1`", docstring)
 
 
 def _commands(_: str, language: str = "en") -> str:
