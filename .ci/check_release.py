@@ -9,7 +9,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-WITH_PLACEHOLDERS = ("SECURITY.md", "CODE_OF_CONDUCT.md", ".github/ISSUE_TEMPLATE/config.yml", "pyproject.toml")
+WITH_PLACEHOLDERS = (
+    "SECURITY.md",
+    "CODE_OF_CONDUCT.md",
+    "docs/guides/security.es.md",
+    ".github/ISSUE_TEMPLATE/config.yml",
+    "pyproject.toml",
+)
 """Files that name addresses which the project does not have before its first release."""
 
 

@@ -25,6 +25,10 @@ tasks.install()
 # For a test that hangs: pytest-timeout reads it. No verdict depends on it.
 os.environ.setdefault("PYTEST_TIMEOUT", "600")
 
+# What is printed has colours only where a test asks for them: runners of workflows force them.
+for _name in ("CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS"):
+    os.environ.pop(_name, None)
+
 # Timing decides no test.
 settings.register_profile(
     "house",

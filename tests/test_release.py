@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ def finished(tmp_path: Path) -> Path:
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.0 (2027-01-02)\n", "utf-8")
     (tmp_path / "SECURITY.md").write_text("Report it to the form.\n", "utf-8")
     (tmp_path / "CODE_OF_CONDUCT.md").write_text("Report it to the form.\n", "utf-8")
+    (tmp_path / "docs" / "guides").mkdir(parents=True)
+    (tmp_path / "docs" / "guides" / "security.es.md").write_text("Use el formulario.\n", "utf-8")
     return tmp_path
 
 
@@ -84,3 +87,13 @@ def test_the_check_reads_the_files_of_this_project() -> None:
     code, lines = checked(ROOT, "v0")
 
     assert (code, [line for line in lines if line.startswith("uv.lock")]) == (1, [])
+
+
+def test_every_placeholder_of_the_project_is_seen_by_the_check_and_by_readers() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/**/*.*"), ROOT / "pyproject.toml"]
+    texts = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in pages}
+    names = {name for name, text in texts.items() if re.search("PLACEHOLDER[ :]", text)} - {"CONTRIBUTING.md"}
+    _, lines = checked(ROOT, "v0")
+
+    assert names == {line.partition(":")[0] for line in lines if line.endswith(" is a placeholder.")}
+    assert [name for name, text in texts.items() if re.search("<!--[^>]*PLACEHOLDER", text)] == []

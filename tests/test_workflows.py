@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -132,3 +133,13 @@ def test_the_tests_of_windows_are_collected_without_modules_of_unix() -> None:
         0,
         False,
     ), collected.stdout[-2000:]
+
+
+@pytest.mark.slow
+def test_a_runner_that_forces_colours_changes_no_verdict() -> None:
+    test = "tests/cli/test_progress.py::test_warnings_are_grouped_by_their_cause_with_a_count"
+    runner = {"CI": "true", "COLUMNS": "40", "FORCE_COLOR": "1", "GITHUB_ACTIONS": "true"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    played = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, env=os.environ | runner)
+
+    assert (played.returncode, "1 passed" in played.stdout) == (0, True), played.stdout[-2000:]
