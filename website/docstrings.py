@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["to_markdown"]
+__all__ = ["link_names", "to_markdown"]
 
 _CODE: Final = re.compile(r"^(?P<words>.*?)(?P<mark> ?::)\n\n(?P<code>(?:(?: {4}.*)?\n)+)", re.MULTILINE)
 _TABLE: Final = re.compile(
@@ -24,6 +25,24 @@ def to_markdown(docstring: str) -> str:
     """
     text = _TABLE.sub(_table, _CODE.sub(_code, f"{docstring}\n"))
     return re.sub(r"``([^`\n]+)``", r"`\1`", text).rstrip("\n")
+
+
+def link_names(markdown: str, places: Mapping[str, str]) -> str:
+    """Return a text in which the names of classes and functions are links to their place in the reference.
+
+    Args:
+        markdown: the text; blocks of code stay as they are.
+        places: where a name is documented, by name.
+
+    """
+
+    def link(found: re.Match[str]) -> str:
+        place = places.get(found[1])
+        return f"[`{found[1]}{found[2]}`][{place}]" if place else found[0]
+
+    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    parts[::2] = [re.sub(r"(?<![`\[\w])`(\w+)((?:\.\w+)*)`(?![`\]])", link, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _code(found: re.Match[str]) -> str:

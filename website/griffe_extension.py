@@ -10,7 +10,8 @@ from griffe import Extension
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from website.docstrings import to_markdown
+from website.docstrings import link_names, to_markdown
+from website.parts import places
 
 __all__ = ["Markdown"]
 
@@ -26,4 +27,5 @@ class Markdown(Extension):
 
         """
         if obj.docstring is not None:
-            obj.docstring.value = to_markdown(obj.docstring.value)
+            known = {name: place for name, place in places().items() if name != obj.name}
+            obj.docstring.value = link_names(to_markdown(obj.docstring.value), known)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from facturaonline_async.provision._journal import schema
 from facturaonline_async.provision._plan.column_names import ALIASES
 from website.docstrings import to_markdown
 
-__all__ = ["MODULES", "PICTURES", "ROOT", "commands", "generate"]
+__all__ = ["MODULES", "PICTURES", "ROOT", "commands", "generate", "places"]
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -89,6 +90,20 @@ def _names(_: str, module: str) -> str:
         parts.append(f"Documented elsewhere: {', '.join(elsewhere)}.")
     parts.extend(f"::: {module}.{name}" for name in own)
     return "\n\n".join(parts)
+
+
+@cache
+def places() -> Mapping[str, str]:
+    """Return the full name under which the reference has each public class, by its own name.
+
+    Functions are left out: `session` and `check` are names of arguments and attributes, too.
+    """
+    found: dict[str, str] = {}
+    for module in reversed(MODULES):  # a name of an earlier module is documented there
+        imported = importlib.import_module(module)
+        public = {name: getattr(imported, name) for name in imported.__all__}
+        found |= {name: f"{module}.{name}" for name, each in public.items() if isinstance(each, type)}
+    return found
 
 
 def _commands(_: str, language: str = "en") -> str:

@@ -7,8 +7,8 @@ import inspect
 
 import pytest
 
-from website.docstrings import to_markdown
-from website.parts import MODULES
+from website.docstrings import link_names, to_markdown
+from website.parts import MODULES, places
 
 
 def test_a_double_colon_becomes_a_fenced_block() -> None:
@@ -39,3 +39,20 @@ def test_no_mark_is_left_in_a_public_docstring(module: str) -> None:
     texts = [to_markdown(inspect.getdoc(each) or "") for each in [imported, *ours, *filter(callable, members)]]
     lines = [line for text in texts for line in text.splitlines()]
     assert [line for line in lines if line.endswith("::") or line.startswith("==")] == []
+
+
+def test_names_are_links_outside_of_code() -> None:
+    markdown = "Raise `A`, `A.b`, `c` and [`A`][x].\n\n```python\n`A`\n```"
+    assert link_names(markdown, {"A": "m.A"}) == (
+        "Raise [`A`][m.A], [`A.b`][m.A], `c` and [`A`][x].\n\n```python\n`A`\n```"
+    )
+
+
+def test_the_place_of_a_name_is_the_first_module_that_has_it() -> None:
+    found = places()
+    assert found["InvalidInputError"] == "facturaonline_async.InvalidInputError"
+    assert "session" not in found
+    assert (found["Sello"], found["CheckReport"]) == (
+        "facturaonline_async.Sello",
+        "facturaonline_async.sello.CheckReport",
+    )
