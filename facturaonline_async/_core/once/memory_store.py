@@ -74,7 +74,7 @@ class MemoryStore:
         """Record how a create ended, or what a list showed; see `Store.end`."""
         if result.origin is Origin.ADOPTED or result.state is StepState.CONFLICT:
             self.pending.see(of.key, result.uids[0], self.settle, mine=self._mine)
-        elif isinstance(of, Grant) and isinstance(of.mark, PendingCreate):
+        elif isinstance(of.mark, PendingCreate):
             self.pending.end(of.key, of.mark, self.settle, result.state, next(iter(result.uids), None))
         elif result.state is StepState.UNRESOLVED and isinstance(of, Seen) and of.pending is not None:
             self.pending.drop_uid(of.key, of.pending.uid, self.settle)

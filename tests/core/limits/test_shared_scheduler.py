@@ -145,10 +145,13 @@ def test_answers_that_differ_by_more_add_a_start_for_each_distance(rate: Rate, s
 
 
 def test_the_window_of_a_rate() -> None:
-    assert [make_window("w", rate) for rate in (Rate(200, 1), Rate(10, 1), Rate(7, 1), Rate(1000, 3600))] == [
+    rates = (Rate(200, 1), Rate(39, 1), Rate(10, 1), Rate(7, 1), Rate(1300, 60), Rate(1000, 3600))
+    assert [make_window("w", rate) for rate in rates] == [
         Window("w", Rate(198, 1), 2),
+        Window("w", Rate(37, 1), 1),
         Window("w", Rate(9, 1), 0),
         Window("w", Rate(7, 1.05), 0),
+        Window("w", Rate(1299, 60), 129),
         Window("w", Rate(999, 3600), 99),
     ]
 

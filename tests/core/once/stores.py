@@ -12,7 +12,7 @@ import pytest
 from attrs import define, evolve, field, frozen
 
 from facturaonline_async import NotSentError
-from facturaonline_async._core.once.layered import LayeredStore
+from facturaonline_async._core.once.layered import LayeredStore, ListedStore
 from facturaonline_async._core.once.memory_store import MemoryStore
 from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.shared_store import SharedStore
@@ -31,6 +31,7 @@ __all__ = [
     "Network",
     "RemoteStore",
     "key",
+    "listed",
     "params",
     "steps_of",
     "two_processes",
@@ -264,6 +265,16 @@ async def layered(path: Path) -> AsyncIterator[tuple[Store, Store]]:
     """Open the memory of a session over a run's journal, and another task's."""
     async with memory(path) as (mine, anothers), journal(path) as (below, _):
         yield LayeredStore(mine, below), LayeredStore(anothers, below)
+
+
+@asynccontextmanager
+async def listed(path: Path) -> AsyncIterator[tuple[Store, Store]]:
+    """Open the store of a caller that listed before, and another task's.
+
+    It is not among `STORES`: tasks that share its list hold a lock of the key, too.
+    """
+    async with memory(path) as (mine, anothers), mine.subscribe() as subscription:
+        yield ListedStore(mine, subscription), anothers
 
 
 def two_processes(network: Network) -> tuple[Store, Store]:

@@ -25,7 +25,7 @@ def test_holders_of_a_key_follow_one_another_in_order() -> None:
 
 
 def test_a_cancelled_waiter_is_skipped() -> None:
-    async def main() -> tuple[float, dict[object, object]]:
+    async def main() -> tuple[int, bool, object, dict[object, object]]:
         locks = KeyedLock()
 
         async def hold() -> float:
@@ -36,8 +36,20 @@ def test_a_cancelled_waiter_is_skipped() -> None:
         tasks = [asyncio.create_task(hold()) for _ in range(3)]
         await asyncio.sleep(0.5)
         tasks[1].cancel()
+        await asyncio.wait([tasks[1]])
+        waiting = len(locks._locks["k"])
         done = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(done[2], float)
-        return done[2], dict(locks._locks)
+        return waiting, isinstance(done[1], asyncio.CancelledError), done[2], dict(locks._locks)
 
-    assert virtually(main()) == (2.0, {})
+    assert virtually(main()) == (1, True, 2.0, {})
+
+
+def test_a_key_is_held_inside_the_block_alone() -> None:
+    async def main() -> list[bool]:
+        locks = KeyedLock()
+        before = locks.is_held("k")
+        async with locks.hold("k"):
+            inside, other = locks.is_held("k"), locks.is_held("other")
+        return [before, inside, other, locks.is_held("k")]
+
+    assert virtually(main()) == [False, True, False, False]

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from facturaonline_async import NotFoundError, connect
+from facturaonline_async import NotFoundError, NotSentError, connect
 from facturaonline_async._core.once.singleflight import SingleFlight
+from facturaonline_async._messages import message
 from facturaonline_async.testing import Emulator
 from tests.calls import counted
 from tests.tasks import FACTORIES
@@ -71,16 +72,93 @@ def test_an_error_goes_to_each_caller_as_a_copy() -> None:
     assert len({id(error) for error in errors}) == 3
 
 
-def test_a_bug_in_the_read_is_not_swallowed() -> None:
-    async def main() -> None:
+class UncopiedError(Exception):
+    """An error of other code, which `copy.copy` cannot copy."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+def test_an_error_of_other_code_goes_to_each_caller_as_it_is() -> None:
+    error = UncopiedError("a", "bug")
+
+    async def main() -> list[object]:
         async def read() -> None:
+            await asyncio.sleep(1)
+            raise error
+
+        shared = SingleFlight()
+        return await asyncio.gather(*(shared.read("k", read) for _ in range(3)), return_exceptions=True)
+
+    assert virtually(main()) == [error] * 3
+
+
+#: Steps of the loop between what happens to a read and what happens to its callers: they meet in each order.
+MOMENTS = range(5)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_cancelled_caller_does_not_affect_the_others(moment: int) -> None:
+    async def main() -> tuple[list[object], set[object]]:
+        shared, ending = SingleFlight(), asyncio.Event()
+
+        async def read() -> str:
+            await ending.wait()
+            return "read"
+
+        asking = [asyncio.create_task(shared.read("k", read)) for _ in range(20)]
+        await asyncio.sleep(1)
+        ending.set()
+        for _ in range(moment):
             await asyncio.sleep(0)
-            raise ZeroDivisionError
+        for leaving in asking[::2]:
+            leaving.cancel()
+        await asyncio.wait(asking)
+        return [each.result() for each in asking[1::2]], set(shared._tasks)
 
-        await SingleFlight().read("k", read)
+    assert virtually(main()) == (["read"] * 10, set())
 
-    with pytest.raises(ZeroDivisionError):
-        virtually(main())
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_read_without_callers_is_cancelled_and_the_next_caller_reads_anew(moment: int) -> None:
+    async def main() -> tuple[list[str], str, float]:
+        shared, ends = SingleFlight(), list[str]()
+
+        async def read() -> None:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                ends.append("cancelled")
+                raise
+
+        leaving = [asyncio.create_task(shared.read("k", read)) for _ in range(3)]
+        await asyncio.sleep(1)
+        for each in leaving:
+            each.cancel()
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        answer = await shared.read("k", lambda: asyncio.sleep(1, "fine"))
+        return ends, answer, asyncio.get_running_loop().time()
+
+    assert virtually(main()) == (["cancelled"], "fine", 2.0)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_read_abandoned_before_it_began_has_no_further_caller(moment: int) -> None:
+    async def main() -> str:
+        shared = SingleFlight()
+        first = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1, "first")))
+        await asyncio.sleep(0.5)
+        leaving = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(1, "abandoned")))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        answer = await shared.read("k", lambda: asyncio.sleep(1, "fine"))
+        await first
+        return answer
+
+    assert virtually(main()) in ({"fine", "abandoned"} if moment == 0 else {"fine"})
 
 
 def test_a_caller_may_be_cancelled_before_the_read_begins() -> None:
@@ -111,9 +189,30 @@ def test_closing_cancels_running_reads() -> None:
         await asyncio.sleep(1)
         await shared.aclose()
         errors = await asyncio.gather(*asking, return_exceptions=True)
-        return [type(error).__name__ for error in errors], asyncio.get_running_loop().time()
+        return [str(error) for error in errors], asyncio.get_running_loop().time()
 
-    assert virtually(main()) == (["NotSentError"] * 3, 2.0)
+    assert virtually(main()) == ([str(NotSentError(message("calls.closed_while_waiting")))] * 3, 2.0)
+
+
+def test_closing_waits_until_each_read_has_ended() -> None:
+    async def main() -> tuple[list[str], float]:
+        shared, ended = SingleFlight(), list[str]()
+
+        async def read() -> None:
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                await asyncio.sleep(1)
+                ended.append("read")
+
+        asking = asyncio.create_task(shared.read("k", read))
+        await asyncio.sleep(1)
+        await shared.aclose()
+        now = asyncio.get_running_loop().time()
+        await asyncio.wait([asking])
+        return ended, now
+
+    assert virtually(main()) == (["read"], 2.0)
 
 
 def test_a_read_cancelled_from_outside_does_not_affect_the_next() -> None:
@@ -132,6 +231,26 @@ def test_a_read_cancelled_from_outside_does_not_affect_the_next() -> None:
 
     for moment in (0.0, 1.0):
         assert virtually(main(moment)) == (["NotSentError"] * 3, "fine")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_nobody_joins_a_read_that_was_cancelled_from_outside(moment: int) -> None:
+    async def main() -> str | None:
+        shared = SingleFlight()
+        asking = asyncio.create_task(shared.read("k", lambda: asyncio.sleep(5)))
+        await asyncio.sleep(0)
+        (read,) = shared._tasks
+        read.cancel()
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        try:
+            answer = await shared.read("k", lambda: asyncio.sleep(1, "fine"))
+        except NotSentError:
+            answer = None  # it asked before the read had ended
+        await asyncio.wait([asking])
+        return answer
+
+    assert virtually(main()) in ({None, "fine"} if moment < MOMENTS[-1] else {"fine"})
 
 
 def test_cancelling_many_callers_costs_linear_time() -> None:

@@ -14,6 +14,9 @@ from attrs import define
 from facturaonline_async import NotSentError, OutcomeUnknownError, UnreadableAnswerError, ValidationError
 from facturaonline_async._core.once import shared_store
 from facturaonline_async._core.once.create import CreateOutcome, create_once
+from facturaonline_async._core.once.layered import LayeredStore
+from facturaonline_async._core.once.memory_store import MemoryStore
+from facturaonline_async._core.once.pending import PendingCreates
 from facturaonline_async._core.once.states import Origin, StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Result, Seen, Store
 from facturaonline_async.provision import JournalError
@@ -23,8 +26,10 @@ from tests.core.once.stores import (
     SETTLE,
     STORES,
     Network,
+    RemoteStore,
     journal,
     key,
+    listed,
     params,
     steps_of,
     two_processes,
@@ -35,9 +40,9 @@ from tests.core.once.toy import Attempts, Cliente, Toy, ToyApi
 pytestmark = pytest.mark.virtual_clock
 
 
-@pytest.fixture(params=params())
+@pytest.fixture(params=[*params(), "listed"])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
-    async with STORES[request.param](tmp_path) as both:
+    async with (STORES | {"listed": listed})[request.param](tmp_path) as both:
         yield both
 
 
@@ -65,6 +70,12 @@ def shown(seen: Seen) -> tuple[StepState, str | None] | None:
 
 async def test_nothing_is_pending_at_first(store: Store) -> None:
     assert [shown(seen) for seen in (await store.look([key("A"), key("B")])).values()] == [None, None]
+
+
+async def test_what_a_store_gives_names_its_key(store: Store) -> None:
+    async with store.subscribe() as subscription:
+        seen, looked, grant = subscription.seen(key("A")), await look(store, key("A")), await begun(store, key("A"))
+    assert [seen.key, looked.key, grant.key] == [key("A")] * 3
 
 
 async def test_a_create_is_pending_from_its_begin(store: Store) -> None:
@@ -107,6 +118,13 @@ async def test_begin_may_be_repeated_with_its_nonce(store: Store) -> None:
     assert again is not None
     await store.end(again, Result(StepState.DONE, Origin.CREATED, ("7",)))
     assert shown(await look(store, key("A"))) == (StepState.DONE, "7")
+
+
+async def test_begin_is_not_repeated_with_another_nonce(store: Store) -> None:
+    seen = await look(store, key("A"))
+    await store.begin(seen, "nonce")
+
+    assert await store.begin(seen, "another") is None
 
 
 async def test_begin_is_refused_after_another_create_since_the_subscription(stores: tuple[Store, Store]) -> None:
@@ -212,6 +230,29 @@ async def test_an_unreadable_yes_stays_pending_beyond_the_settle_time(store: Sto
 
     await asyncio.sleep(10 * SETTLE)
     assert shown(await look(store, key("A"))) == (StepState.UNRESOLVED, None)
+
+
+async def test_a_run_may_repeat_its_own_create_without_another_list(tmp_path: Path) -> None:
+    """What its own store recorded is not notified to the subscription of a session."""
+    async with STORES["memory"](tmp_path) as (store, _), store.subscribe() as subscription:
+        seen, found = subscription.seen(key("A")), subscription.seen(key("B"))
+        first = await store.begin(seen, "first")
+        assert first is not None
+        await store.end(first, Result(StepState.FAILED))
+        await store.end(found, Result(StepState.DONE, Origin.ADOPTED, ("7",)))
+
+        assert await store.begin(seen, "second") is not None
+        assert await store.begin(found, "third") is not None
+
+
+async def test_two_runs_of_a_session_create_an_object_once() -> None:
+    """Each has a record of its own, which knows nothing of the other."""
+    pending = PendingCreates()
+    one, other = (LayeredStore(MemoryStore(pending, SETTLE), RemoteStore(Network())) for _ in range(2))
+    mine, others = await look(one, key("A")), await look(other, key("A"))
+    assert await one.begin(mine, "mine") is not None
+
+    assert await other.begin(others, "others") is None
 
 
 # A journal alone says DONE, and a run creates no such step.
