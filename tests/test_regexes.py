@@ -14,6 +14,8 @@ from hypothesis import given, strategies as st
 from tests.effort import examples
 from tests.regexes import Counting, Found, TooManyStepsError, found_in, modules, pieces
 
+pytestmark = pytest.mark.one_python
+
 PATTERNS: dict[str, Found] = {}
 MADE: list[str] = []
 for module in modules():

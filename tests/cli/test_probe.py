@@ -26,6 +26,8 @@ from facturaonline_async.testing import Emulator, Fault
 from tests.cli.test_app import environment, run, started
 from tests.terminals import at_terminal
 
+pytestmark = pytest.mark.one_python
+
 MAIN = "607a062eae2bb"
 LIMITS = Limits(call=30, listed=20, idle=5)
 CALLS = 20

@@ -13,6 +13,8 @@ from typer.main import get_command
 
 from facturaonline_async._cli.app import app
 
+pytestmark = pytest.mark.one_python
+
 #: Dependencies that take long to import.
 SLOW = {"aiohttp", "anyio", "asyncio", "attrs", "cattrs", "cryptography", "jinja2", "msgspec", "sqlite3", "ssl"}
 

@@ -526,6 +526,7 @@ async def test_no_error_shows_a_key(fault: Fault) -> None:
 # ── Limits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_python
 async def test_80_clients_at_10_a_second_show_the_server_at_most_11_calls_in_any_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

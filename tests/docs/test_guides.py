@@ -40,6 +40,7 @@ def fastapi_example(emulator: Emulator) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.one_python
 async def test_the_fastapi_example_answers_every_request_under_load_and_none_with_500() -> None:
     """60 clients send 1,000 requests; at 10 calls a second and max_wait=5, most are told when to come back."""
     async with Emulator() as emulator, served(fastapi_example(emulator)["app"]) as url, aiohttp.ClientSession() as http:

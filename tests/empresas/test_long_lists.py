@@ -12,6 +12,8 @@ from facturaonline_async.testing import Emulator
 from tests.conftest import QUICK
 from tests.steps import emulator_in_a_thread, longest_step
 
+pytestmark = pytest.mark.one_python
+
 FEW: Final = 1_000
 MANY: Final = 3_000
 

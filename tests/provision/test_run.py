@@ -323,6 +323,7 @@ async def test_lost_answers_make_no_duplicates(client: FacturaOnline, emulator: 
     assert (report.is_complete, rows(emulator)) == (True, expected)
 
 
+@pytest.mark.one_python
 async def test_a_plan_of_200_companies_creates_exactly_200_companies_and_600_series() -> None:
     """Exactly 200 and 600, each series under its own company, none under the main one."""
     series = [

@@ -18,6 +18,8 @@ from tests.conftest import QUICK
 from tests.plans import nueva
 from tests.steps import emulator_in_a_thread, longest_step
 
+pytestmark = pytest.mark.one_python
+
 FEW: Final = 1_000
 MANY: Final = 2_000
 _DONE: Final = "UPDATE steps SET state = 'done', origin = 'adopted', uid = printf('607a%09d', number)"

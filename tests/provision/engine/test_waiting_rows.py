@@ -21,6 +21,8 @@ from facturaonline_async.provision._plan.models import ValueRow
 from tests.plans import nueva
 from tests.steps import longest_step
 
+pytestmark = pytest.mark.one_python
+
 FEW: Final = 1_000
 MANY: Final = 6_000
 SETTLE: Final = 60.0

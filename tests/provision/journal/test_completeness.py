@@ -31,6 +31,8 @@ from tests.journals import all_steps
 from tests.provision.verdict import Verdict, judge
 from tests.provision.victim import make_plan
 
+pytestmark = pytest.mark.one_python
+
 KEYS = {"account": "fingerprint", "host": "https://example.com/api"}
 COPIED = "it may be a copy, an earlier state, or without its -wal"
 TORN = "its -wal is not whole"

@@ -26,6 +26,8 @@ from facturaonline_async.provision._journal.writer import SqliteJournal
 from facturaonline_async.provision._steps import Step
 from tests.journals import HOST, all_steps, alter, fill, mixed, row, write
 
+pytestmark = pytest.mark.one_python
+
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\x7f\x00"
 """Escapes, a C1 control, marks of direction, and what no text should have."""
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import pytest
+
 from facturaonline_async.provision import Plan
 from tests.provision.plan.test_file_rows import as_csv, many
+
+pytestmark = pytest.mark.one_python
 
 
 def test_the_garbage_collector_tracks_no_object_for_a_row(tmp_path: Path) -> None:

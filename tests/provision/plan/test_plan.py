@@ -426,6 +426,7 @@ def test_repeated_series_are_found_in_linear_time() -> None:
     assert 0 < comparisons(2_000) <= 2.5 * comparisons(1_000)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("series", ["F{0}:factura", "F{1}:factura", "F{0}", "F{0}:facturas"])
 def test_the_work_for_a_series_cell_is_linear(tmp_path: Path, series: str) -> None:
     def calls(number: int) -> int:
@@ -441,6 +442,7 @@ def test_the_work_for_a_series_cell_is_linear(tmp_path: Path, series: str) -> No
     assert calls(8_000) <= 2.5 * calls(4_000)
 
 
+@pytest.mark.one_python
 def test_the_work_for_a_header_is_linear(tmp_path: Path) -> None:
     def calls(number: int) -> int:
         path = folder(tmp_path) / "plan.csv"

@@ -155,6 +155,7 @@ def test_an_error_in_a_table_that_begins_elsewhere_is_named_with_its_cell(tmp_pa
 # ── Sizes and damage ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_python
 def test_a_sheet_with_a_cell_far_away_is_refused(tmp_path: Path) -> None:
     path = workbook(tmp_path, {"Empresas": cells(ROW)})
     book = openpyxl.load_workbook(path)
