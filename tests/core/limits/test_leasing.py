@@ -180,3 +180,30 @@ def test_a_reservation_delays_a_start_by_a_millisecond() -> None:
     queue.starts.append(NOW)
 
     assert queue.next_leased_start(NOW) == NOW + 0.001
+
+
+# ── Slots ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_slots_are_kept_for_a_lease_under_way() -> None:
+    queue = make_queue(waiting=4)
+    queue.slots = queue.ask(4)
+    assert (queue.slots, queue.excess_slots()) == (4, 0)
+
+    queue.waiting = 3  # a waiter has left
+    assert queue.excess_slots() == 1
+    queue.end_lease(4)
+    assert (queue.excess_slots(), queue.is_asking) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("slots", "waiting", "starts", "excess"), [(3, 3, 3, 0), (3, 3, 1, 2), (3, 1, 3, 2), (1, 3, 3, 0)]
+)
+def test_slots_are_kept_for_starts_in_hand_that_have_a_waiter(
+    slots: int, waiting: int, starts: int, excess: int
+) -> None:
+    queue = make_queue(waiting=waiting)
+    queue.slots = slots
+    queue.starts.extend([NOW] * starts)
+
+    assert queue.excess_slots() == excess
