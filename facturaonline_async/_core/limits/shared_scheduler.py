@@ -251,7 +251,7 @@ class SharedScheduler(Scheduler):
     def _cancel_grant(self, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> None:
         """Give what a cancelled caller was granted to the next waiter of its queue."""
         queue, start = waiter.queue, waiter.leased_start
-        if not isinstance(queue, LeasingQueue) or loop.time() - start > HORIZON:
+        if not isinstance(queue, LeasingQueue):
             super()._cancel_grant(waiter, loop)
         elif (heir := queue.head()) is None:
             queue.starts.appendleft(start)
@@ -264,8 +264,7 @@ class SharedScheduler(Scheduler):
                 window.remove_waiter()
             heir.leased_start, heir.is_granted = start, True
             heir.future.set_result(None)
-            if self._release_slots(queue):
-                self._dispatch(loop)
+            self._release_slots(queue)  # the heir gives them to others when it resumes
 
     def _remove_waiter(self, waiter: Waiter) -> None:
         super()._remove_waiter(waiter)

@@ -247,6 +247,23 @@ def test_a_call_that_no_rate_limits_starts_without_a_lease() -> None:
     assert virtually(main()) == (True, [])
 
 
+def test_a_call_that_no_rate_limits_is_renewed_without_a_lease() -> None:
+    async def main() -> tuple[list[float], int, str]:
+        quota = QuotaDouble(latency=0.01)
+        scheduler = make_scheduler(quota)
+        started_at = await scheduler.acquire("series.list", "k")
+        await asyncio.sleep(1)
+        again = await scheduler.reacquire("series.list", "k", started_at)
+        scheduler.hold("k", 3)
+        held = await scheduler.reacquire("series.list", "k", again)
+        scheduler.release("k")
+        return [started_at, again, held], len(quota.leases), repr(scheduler)
+
+    times, questions, state = virtually(main())
+    assert (times, questions) == ([0.0, 1.0, 4.0], 0)
+    assert "0 waiting, 0 in flight" in state
+
+
 def test_the_first_call_starts_after_one_question() -> None:
     async def main() -> tuple[list[float], list[tuple[str, int, int]]]:
         quota = QuotaDouble(latency=0.1)
@@ -393,6 +410,92 @@ def test_a_start_of_a_waiter_cancelled_at_its_grant_goes_to_the_next_one_at_once
     started_at, leases, state = virtually(main())
     assert started_at == pytest.approx(0.2)
     assert leases == [("k", 1, 1)]
+    assert "0 waiting, 0 in flight" in state
+
+
+def test_a_start_may_be_handed_on_from_one_cancelled_waiter_to_the_next() -> None:
+    async def main() -> tuple[list[bool], float, list[tuple[str, int, int]], list[int], str]:
+        quota, waiting = QuotaDouble(latency=0.1), list[int]()
+        scheduler = make_scheduler(quota, rates=Rate(10, 1), concurrency=1)
+
+        async def leave(heir: int) -> None:
+            try:
+                await scheduler.acquire("series.list", "k")
+            except asyncio.CancelledError:
+                waiting.append(scheduler.stats(now(), is_closed=False).waiting)
+                tasks[heir].cancel()
+                raise
+
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(leave(1)), asyncio.create_task(leave(5))]
+        tasks += [asyncio.create_task(scheduler.acquire("series.list", "k")) for _ in range(4)]
+        at_first_grant(scheduler, tasks[0].cancel)
+        started_at, leases = await tasks[2], list(quota.leases)
+        scheduler.release("k")
+        for task in tasks[3:5]:
+            await task
+            scheduler.release("k")
+        await asyncio.wait(tasks)
+        return [task.cancelled() for task in tasks], started_at, leases, waiting, repr(scheduler)
+
+    cancelled, started_at, leases, waiting, state = virtually(main())
+    assert cancelled == [True, True, False, False, False, True]
+    assert started_at == pytest.approx(0.2)
+    assert leases == [("k", 1, 1)]
+    assert waiting == [4, 3]  # the heirs wait no longer
+    assert "0 waiting, 0 in flight" in state
+
+
+def test_a_slot_that_no_start_needs_any_more_goes_to_another_endpoint_at_once() -> None:
+    """A lease gives three starts, two now and one soon; the first waiter leaves, and the third one takes its start."""
+
+    async def main() -> tuple[bool, list[float]]:
+        scheduler = make_scheduler(QuotaDouble(latency=0.1), rates=Rate(30, 1), concurrency=3)
+        scheduler.hold("k", 1)
+        tasks = [asyncio.create_task(scheduler.acquire("series.list", "k")) for _ in range(3)]
+        await settle()
+        other = asyncio.create_task(scheduler.acquire("series.get", "k"))
+        at_first_grant(scheduler, tasks[0].cancel)
+        times = [await tasks[1], await tasks[2], await other]
+        return tasks[0].cancelled(), [round(each, 3) for each in times]
+
+    assert virtually(main()) == (True, [1.2, 1.2, 1.4])
+
+
+def test_a_start_that_was_late_when_its_waiter_left_is_lost() -> None:
+    async def main() -> tuple[bool, float, int, str]:
+        quota = QuotaDouble(latency=0.1)
+        scheduler = make_scheduler(quota, rates=Rate(10, 1), concurrency=1)
+        tasks = [asyncio.create_task(scheduler.acquire("series.list", "k")) for _ in range(2)]
+
+        def leave_late() -> None:
+            stall(0.06)
+            tasks[0].cancel()
+
+        at_first_grant(scheduler, leave_late)
+        started_at = await tasks[1]
+        scheduler.release("k")
+        return tasks[0].cancelled(), started_at, sum(given for _, _, given in quota.leases), repr(scheduler)
+
+    is_cancelled, started_at, given, state = virtually(main())
+    assert (is_cancelled, given) == (True, 2)
+    assert started_at == pytest.approx(0.46)
+    assert "0 waiting, 0 in flight" in state
+
+
+def test_a_waiter_that_no_rate_limits_hands_its_slot_on() -> None:
+    async def main() -> tuple[bool, float, str]:
+        scheduler = make_scheduler(QuotaDouble(), concurrency=1)
+        await scheduler.acquire("series.list", "k")
+        tasks = [asyncio.create_task(scheduler.acquire("series.list", "k")) for _ in range(2)]
+        await asyncio.sleep(1)
+        at_first_grant(scheduler, tasks[0].cancel)
+        scheduler.release("k")
+        started_at = await tasks[1]
+        scheduler.release("k")
+        return tasks[0].cancelled(), started_at, repr(scheduler)
+
+    is_cancelled, started_at, state = virtually(main())
+    assert (is_cancelled, started_at) == (True, 1.0)
     assert "0 waiting, 0 in flight" in state
 
 
@@ -600,6 +703,28 @@ def test_a_hold_is_told_to_the_quota() -> None:
         return quota.holds
 
     assert virtually(main()) == [("k", 3)]
+
+
+def test_a_hold_delays_the_calls_of_its_own_process_at_once() -> None:
+    async def main() -> float:
+        scheduler = make_scheduler(QuotaDouble(latency=1000))
+        scheduler.hold("k", 5)
+        started_at = await scheduler.acquire("series.list", "k")
+        await scheduler.aclose()
+        return started_at
+
+    assert virtually(main()) == 5.0
+
+
+def test_closing_waits_for_a_hold_for_a_second() -> None:
+    async def main() -> tuple[float, int, list[tuple[str, float]]]:
+        quota = QuotaDouble(latency=1000)
+        scheduler = make_scheduler(quota)
+        scheduler.hold("k", 5)
+        await scheduler.aclose()
+        return now(), len(asyncio.all_tasks()) - 1, quota.holds
+
+    assert virtually(main()) == (1.0, 0, [])
 
 
 def test_a_hold_of_another_process_delays_calls() -> None:
