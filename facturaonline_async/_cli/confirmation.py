@@ -12,6 +12,7 @@ from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import progress
 from facturaonline_async._cli.client_command import confirm_in_loop
 from facturaonline_async._cli.consoles import new_console
+from facturaonline_async._cli.language import dialogue_language
 from facturaonline_async._cli.preview_output import environment_name, print_host, print_preview
 from facturaonline_async._cli.run_target import RunTarget
 from facturaonline_async._cli.run_texts import format_rfcs
@@ -94,19 +95,20 @@ class Confirmation:
         async with target.open_view(pg, client) as view:
             if await previewer.compare_journal(view):
                 return None
-        environment = environment_name(host)
         if not self._has_terminal:
             raise InvalidInputError(
-                message("cli.preview_without_terminal", environment=environment, host=host), field="yes"
+                message("cli.preview_without_terminal", environment=environment_name(host), host=host), field="yes"
             )
-        with progress.preview_bar() as on_progress:
-            preview = await previewer.run(limit=_ROWS, concurrency=target.config.concurrency, on_progress=on_progress)
-        print_preview(preview, console, use_emulator=target.use_emulator)
-        if target.use_emulator:
-            return None
-        if not preview.is_settled:
-            question = message("cli.preview_question", environment=environment, host=host)
-            await confirm_in_loop(question, declined=message("cli.nothing_created"))
+        with dialogue_language():
+            concurrency = target.config.concurrency
+            with progress.preview_bar() as on_progress:
+                preview = await previewer.run(limit=_ROWS, concurrency=concurrency, on_progress=on_progress)
+            print_preview(preview, console, use_emulator=target.use_emulator)
+            if target.use_emulator:
+                return None
+            if not preview.is_settled:
+                question = message("cli.preview_question", environment=environment_name(host), host=host)
+                await confirm_in_loop(question, declined=message("cli.nothing_created"))
         return preview
 
 

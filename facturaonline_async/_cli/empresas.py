@@ -16,6 +16,7 @@ from facturaonline_async._cli.client_command import AsJson, BaseUrl, RfcOrUid, Y
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
 from facturaonline_async._cli.expiring import find_csds, print_expiring
+from facturaonline_async._cli.language import dialogue_language
 from facturaonline_async._cli.output_path_checks import unwritable
 from facturaonline_async._cli.settings import current_settings
 from facturaonline_async._core.known_companies import normalize_rfc
@@ -395,7 +396,8 @@ def delete(
         lambda client: client_command.find_empresa(client, empresa), base_url=base_url, database=database
     )
     name = message("cli.empresa_name", rfc=found.rfc, razon_social=found.razon_social, uid=found.uid)
-    client_command.confirm(yes, message("cli.empresa_delete", empresa=name))
+    with dialogue_language():
+        client_command.confirm(yes, message("cli.empresa_delete", empresa=name))
 
     maybe = message("cli.empresa_maybe_deleted", empresa=name)
     client_command.run(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import typer
 
@@ -15,8 +17,9 @@ from facturaonline_async._cli.terminals import is_terminal
 from facturaonline_async._messages import Language, current_language, message, use_language
 from facturaonline_async._text import printable
 
-__all__ = ["choose_language", "find_language"]
+__all__ = ["choose_language", "dialogue_language", "find_language"]
 
+_JSON = "--json"
 _VARIABLE = "FACTURAONLINE_LANG"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 """Variables of the locale; the first that is set counts."""
@@ -25,7 +28,8 @@ _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 def choose_language(wanted: Language | None, arguments: Sequence[str], of_profile: Language | None = None) -> None:
     """Choose the language of all that the command prints.
 
-    JSON is for programs, and is always English.
+    JSON is for programs, and is always English. So are the errors and warnings beside it; see `dialogue_language` for
+    what a person is asked.
 
     Args:
         wanted: value of ``--lang``. None: that of ``FACTURAONLINE_LANG``; if it is not set, that of the profile; if it
@@ -37,7 +41,28 @@ def choose_language(wanted: Language | None, arguments: Sequence[str], of_profil
         typer.BadParameter: the variable names no language.
 
     """
+    _Dialogue.language = _choose(wanted, [each for each in arguments if each != _JSON], of_profile)
     use_language(_choose(wanted, arguments, of_profile))
+
+
+class _Dialogue:
+    """Language of what a person is asked."""
+
+    language: ClassVar[Language] = "en"
+
+
+@contextmanager
+def dialogue_language() -> Iterator[None]:
+    """Make messages in the language of the person inside the block, also with --json.
+
+    A question goes to a terminal, and its answer comes from a person.
+    """
+    before = current_language()
+    use_language(_Dialogue.language)
+    try:
+        yield
+    finally:
+        use_language(before)
 
 
 def find_language(arguments: Sequence[str]) -> Language:
@@ -65,7 +90,7 @@ def _choose(wanted: Language | None, arguments: Sequence[str], of_profile: Langu
         typer.BadParameter: the variable names no language.
 
     """
-    if "--json" in arguments:
+    if _JSON in arguments:
         return "en"
     if wanted is None and (named := os.environ.get(_VARIABLE)):
         if named not in ("en", "es"):

@@ -12,6 +12,7 @@ from facturaonline_async._cli import client_command, output, series_apply
 from facturaonline_async._cli.client_command import AsJson, BaseUrl, Sure, Uid, Yes
 from facturaonline_async._cli.command_groups import command_group
 from facturaonline_async._cli.database import DatabaseUrl
+from facturaonline_async._cli.language import dialogue_language
 from facturaonline_async._messages import message
 from facturaonline_async._secrets import Secret
 from facturaonline_async._text import printable
@@ -257,7 +258,8 @@ def delete(
         uid=str(serie.uid),
         estatus=serie.estatus,
     )
-    client_command.confirm(yes, message("cli.serie_delete", serie=name))
+    with dialogue_language():
+        client_command.confirm(yes, message("cli.serie_delete", serie=name))
 
     client_command.run(
         lambda client: client.series.delete(uid),

@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 from facturaonline_async._base_url import is_for_tests
 from facturaonline_async._cli import client_command, interruption, output, progress
 from facturaonline_async._cli.consoles import new_console
+from facturaonline_async._cli.language import dialogue_language
 from facturaonline_async._cli.plans import read_plan
 from facturaonline_async._cli.preview_output import environment_name, print_host
 from facturaonline_async._cli.settings import current_settings
@@ -182,10 +183,12 @@ class _Job:
             database=self.database,
             unchanged=self.unchanged,
         )
-        if not self.as_json or (found.changes and self._asks):
-            self._print_preview(found)
+        with dialogue_language():
+            if not self.as_json or (found.changes and self._asks):
+                self._print_preview(found)
+            if found.changes:
+                self._ask(found)
         if found.changes:
-            self._ask(found)
             client_command.run(
                 lambda client: self._change_all(client, found.changes),
                 base_url=self.base_url,
@@ -263,7 +266,7 @@ class _Job:
         question = message(
             f"cli.bulk_question_{self.verb}", series=series, environment=environment_name(host), host=host
         )
-        client_command.confirm(yes=False, question=question, declined=self.unchanged)
+        client_command.confirm(yes=False, question=question, declined=message(self.unchanged.code))
 
     def _print_preview(self, found: _Found) -> None:
         console = new_console(stderr=True, soft_wrap=True)

@@ -76,6 +76,19 @@ async def test_a_person_sees_what_a_run_would_do_and_is_asked(
     assert (ran.code, created(emulator), "Nothing was created." in ran.err) == (code, companies, code == 1)
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_a_person_is_asked_in_the_language_of_the_person_also_with_json(
+    tmp_path: Path, emulator: Emulator, options: tuple[str, ...]
+) -> None:
+    arguments = ("--lang", "es", "provision", plan(tmp_path, 1), *QUICK, *options)
+    declined = await at_terminal(*arguments, answers=[("[s/N]", "n\n")], emulator=emulator)
+    agreed = await at_terminal(*arguments, answers=[("[s/N]", "s\n")], emulator=emulator)
+
+    shown = ("cuenta: EMU200101PP5", "¿Realizar esto en ", "No se creó nada.")
+    assert (declined.code, [text in declined.err for text in shown]) == (1, [True] * 3)
+    assert (agreed.code, created(emulator), not options or agreed.json["complete"]) == (0, 1, True)
+
+
 async def test_yes_names_the_host_and_begins_without_a_look_and_a_question(tmp_path: Path, emulator: Emulator) -> None:
     ran = await provision(plan(tmp_path, 1), "--yes", "--no-audit", answers=[], emulator=emulator)
     lists = emulator.count("empresas.list")

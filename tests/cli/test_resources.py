@@ -391,6 +391,15 @@ async def test_delete_asks_and_deletes_only_after_yes(resource: str, emulator: E
 
 
 @pytest.mark.parametrize("resource", ["series", "empresas"])
+async def test_delete_asks_in_the_language_of_the_person_also_with_json(resource: str, emulator: Emulator) -> None:
+    uid, name = deletable(emulator, resource)
+    delete = ("--lang", "es", resource, "delete", uid, "--json")
+    ran = await at_terminal(*delete, answers=[("[s/N]", "n\n")], emulator=emulator)
+
+    assert (ran.code, f"¿Eliminar la {name} (uid {uid}" in ran.err, "No se eliminó nada." in ran.err) == (1, True, True)
+
+
+@pytest.mark.parametrize("resource", ["series", "empresas"])
 async def test_without_a_terminal_delete_needs_the_option_yes(resource: str, emulator: Emulator) -> None:
     uid, _ = deletable(emulator, resource)
     ran = await run(resource, "delete", uid, emulator=emulator)

@@ -353,6 +353,23 @@ async def test_a_question_follows_what_would_be_done_also_with_json(tmp_path: Pa
     assert (ran.code, f"{ONE}: F:factura" in ran.err, written(emulator)) == (1, True, [])
 
 
+async def test_a_question_is_in_the_language_of_the_person_also_with_json(tmp_path: Path, emulator: Emulator) -> None:
+    """The JSON is English."""
+    account(emulator)
+    path = file(tmp_path, f"{ONE},F:factura;X:factura")
+    arguments = ("--lang", "es", "series", "deactivate", "--from", path, "--json")
+    declined = await at_terminal(*arguments, answers=[("[s/N]", "n\n")], emulator=emulator)
+    agreed = await at_terminal(*arguments, answers=[("[s/N]", "s\n")], emulator=emulator)
+
+    assert (declined.code, "¿Pausar 1 serie en " in declined.err, "No se cambió nada." in declined.err) == (
+        1,
+        True,
+        True,
+    )
+    assert (agreed.code, "Por pausar: 1 serie" in agreed.err, agreed.json["done"]) == (1, True, 1)
+    assert agreed.json["problems"][0]["reason"] == "the company has no serie X:factura"
+
+
 # ── Interruption ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
