@@ -359,6 +359,7 @@ async def test_a_question_is_in_the_language_of_the_person_also_with_json(tmp_pa
     path = file(tmp_path, f"{ONE},F:factura;X:factura")
     arguments = ("--lang", "es", "series", "deactivate", "--from", path, "--json")
     declined = await at_terminal(*arguments, answers=[("[s/N]", "n\n")], emulator=emulator)
+    emulator.inject(Fault.status(422, body={"message": "no"}), endpoint="series.deactivate")
     agreed = await at_terminal(*arguments, answers=[("[s/N]", "s\n")], emulator=emulator)
 
     assert (declined.code, "¿Pausar 1 serie en " in declined.err, "No se cambió nada." in declined.err) == (
@@ -366,8 +367,9 @@ async def test_a_question_is_in_the_language_of_the_person_also_with_json(tmp_pa
         True,
         True,
     )
-    assert (agreed.code, "Por pausar: 1 serie" in agreed.err, agreed.json["done"]) == (1, True, 1)
+    assert (agreed.code, "Por pausar: 1 serie" in agreed.err, agreed.json["done"]) == (1, True, 0)
     assert agreed.json["problems"][0]["reason"] == "the company has no serie X:factura"
+    assert "the API refused: no" in agreed.json["failed"][0]["reason"]
 
 
 # ── Interruption ──────────────────────────────────────────────────────────────────────────────────────────────────────
