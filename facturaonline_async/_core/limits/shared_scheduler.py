@@ -278,13 +278,6 @@ class SharedScheduler(Scheduler):
         """
         return not isinstance(queue, LeasingQueue) and super()._may_restart(queue, started_at, now)
 
-    def _reset(self) -> None:
-        super()._reset()
-        for _, queue in self._startable:
-            queue.waiters.clear()
-            queue.is_unscheduled = True
-        self._startable = []
-
     # ── Keys and queues ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _make_queue(self, key_pair: KeyPairState, windows: Iterable[SlidingWindow]) -> EndpointQueue:

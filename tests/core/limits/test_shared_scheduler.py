@@ -235,6 +235,25 @@ def test_processes_with_the_same_settings_share_windows_and_others_do_not() -> N
     assert [len(mine & other) for other in (other_host, other_key, other_rate)] == [0, 1, 2]
 
 
+def test_a_window_has_the_same_name_in_every_version_of_the_library() -> None:
+    """Processes of two versions share their quota while a new one is rolled out."""
+
+    async def main() -> list[str]:
+        scheduler = make_scheduler(
+            QuotaDouble(), rates=[Rate(10, 1), Rate(10, 60)], total_rates=Rate(20, 1), host_rates=Rate(30, 0.5)
+        )
+        await scheduler.acquire("series.list", "k")
+        queue: Any = scheduler._queues["series.list", "k"]
+        return [window.shared.name for window in queue._windows]
+
+    assert virtually(main()) == [
+        "d0db857032ccc9002f007aed62679ca6",
+        "bc2cde8cebe657bde9add9bd7463bb34",
+        "f555cf313acad0352fe44af22b032ff2",
+        "27dc5fd6b201e6906aa16b8e80604bc1",
+    ]
+
+
 # ── One process ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -262,6 +281,42 @@ def test_a_call_that_no_rate_limits_is_renewed_without_a_lease() -> None:
     times, questions, state = virtually(main())
     assert (times, questions) == ([0.0, 1.0, 4.0], 0)
     assert "0 waiting, 0 in flight" in state
+
+
+def test_the_calls_of_an_endpoint_that_no_rate_limits_share_one_queue() -> None:
+    async def main() -> list[tuple[str, str]]:
+        scheduler = make_scheduler(QuotaDouble())
+        for _ in range(2):
+            await scheduler.acquire("series.list", "k")
+        return list(scheduler._queues)
+
+    assert virtually(main()) == [("series.list", "k")]
+
+
+def test_keys_that_are_used_no_more_are_dropped() -> None:
+    async def main() -> tuple[int, int]:
+        scheduler = make_scheduler(QuotaDouble(), rates=Rate(10, 1))
+        for number in range(1_000):
+            await scheduler.acquire("series.list", f"k{number}")
+            scheduler.release(f"k{number}")
+        await asyncio.sleep(100)
+        await scheduler.acquire("series.list", "one")
+        scheduler.release("one")
+        await asyncio.sleep(1)
+        return len(scheduler._queues), len(scheduler._key_pairs)
+
+    assert virtually(main()) == (1, 1)
+
+
+def test_an_answered_question_leaves_no_task() -> None:
+    async def main() -> tuple[set[object], set[object]]:
+        scheduler = make_scheduler(QuotaDouble(), rates=Rate(10, 1))
+        scheduler.hold("k", 1)
+        await scheduler.acquire("series.list", "k")
+        await settle()
+        return set(scheduler._leases), set(scheduler._holds)
+
+    assert virtually(main()) == (set(), set())
 
 
 def test_the_first_call_starts_after_one_question() -> None:
@@ -445,11 +500,13 @@ def test_a_start_may_be_handed_on_from_one_cancelled_waiter_to_the_next() -> Non
     assert "0 waiting, 0 in flight" in state
 
 
-def test_a_slot_that_no_start_needs_any_more_goes_to_another_endpoint_at_once() -> None:
+@pytest.mark.parametrize("limit", ["concurrency", "concurrency_per_key"])
+def test_a_slot_that_no_start_needs_any_more_goes_to_another_endpoint_at_once(limit: str) -> None:
     """A lease gives three starts, two now and one soon; the first waiter leaves, and the third one takes its start."""
 
     async def main() -> tuple[bool, list[float]]:
-        scheduler = make_scheduler(QuotaDouble(latency=0.1), rates=Rate(30, 1), concurrency=3)
+        slots: dict[str, Any] = {limit: 3}
+        scheduler = make_scheduler(QuotaDouble(latency=0.1), rates=Rate(30, 1), **slots)
         scheduler.hold("k", 1)
         tasks = [asyncio.create_task(scheduler.acquire("series.list", "k")) for _ in range(3)]
         await settle()
@@ -513,6 +570,53 @@ def test_a_start_of_the_only_waiter_cancelled_at_its_grant_is_used_by_the_next_c
     started_at, questions, state = virtually(main())
     assert (round(started_at, 3), questions) == (0.2, 1)
     assert "0 waiting, 0 in flight" in state
+
+
+def test_the_slot_of_the_only_waiter_cancelled_at_its_grant_goes_to_another_endpoint_at_once() -> None:
+    async def main() -> tuple[bool, float]:
+        scheduler = make_scheduler(QuotaDouble(latency=0.1), rates=Rate(10, 1), concurrency=1)
+        leaving = asyncio.create_task(scheduler.acquire("series.list", "k"))
+        await settle()
+        other = asyncio.create_task(scheduler.acquire("series.get", "k"))
+        at_first_grant(scheduler, leaving.cancel)
+        started_at = await other
+        return leaving.cancelled(), round(started_at, 3)
+
+    assert virtually(main()) == (True, 0.4)
+
+
+def test_the_slot_of_a_waiter_that_leaves_during_its_question_goes_to_another_endpoint_at_once() -> None:
+    async def main() -> float:
+        scheduler = make_scheduler(QuotaDouble(latency=0.1), rates=Rate(10, 1), concurrency=1)
+        leaving = asyncio.create_task(scheduler.acquire("series.list", "k"))
+        await settle()
+        other = asyncio.create_task(scheduler.acquire("series.get", "k"))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+        return await other
+
+    assert virtually(main()) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("limit", ["concurrency", "concurrency_per_key"])
+def test_a_start_in_hand_waits_for_a_slot(limit: str) -> None:
+    """Its waiter has left, a call that no rate limits took the slot, and another waiter came."""
+
+    async def main() -> tuple[float, int]:
+        quota, slots = QuotaDouble(latency=0.1), dict[str, Any]({limit: 1})
+        scheduler = make_scheduler(quota, rates=Rate(10, 1), endpoint_rates={"series.get": ()}, **slots)
+        leaving = asyncio.create_task(scheduler.acquire("series.list", "k"))
+        await asyncio.sleep(0.15)
+        leaving.cancel()
+        await scheduler.acquire("series.get", "k")
+        await asyncio.sleep(0.06)
+        waiting = asyncio.create_task(scheduler.acquire("series.list", "k"))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        scheduler.release("k")
+        return round(await waiting, 3), len(quota.leases)
+
+    assert virtually(main()) == (0.23, 1)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -661,6 +765,21 @@ def test_max_wait_bounds_the_wait_for_the_service() -> None:
     ended_at, code, state = virtually(main())
     assert (ended_at, code) == (2.0, "calls.waited_too_long")
     assert "0 waiting, 0 in flight" in state
+
+
+@pytest.mark.parametrize(("max_wait", "started_at"), [(0.3, None), (0.5, 0.46)])
+def test_max_wait_counts_from_the_first_question_also_after_a_late_start(
+    max_wait: float, started_at: float | None
+) -> None:
+    async def main() -> tuple[float | None, float]:
+        scheduler = make_scheduler(QuotaDouble(latency=0.1), rates=Rate(10, 1))
+        at_first_grant(scheduler, lambda: stall(0.06))
+        try:
+            return round(await scheduler.acquire("series.list", "k", max_wait=max_wait), 3), round(now(), 3)
+        except LimiterWaitError:
+            return None, round(now(), 3)
+
+    assert virtually(main()) == (started_at, started_at or max_wait)
 
 
 def test_a_restart_leases_a_start_before_waiting_calls() -> None:
