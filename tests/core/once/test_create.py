@@ -30,10 +30,12 @@ from facturaonline_async import (
     ValidationError,
     connect,
 )
-from facturaonline_async._core.once.create import poll_until
+from facturaonline_async._core.once.create import pending_error, poll_until
 from facturaonline_async._core.once.pending import PendingCreate, PendingCreates
-from facturaonline_async._core.once.states import StepState
+from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.store import Pending
 from facturaonline_async._core.request import PreparedRequest
+from facturaonline_async._messages import message
 from facturaonline_async.provision import Plan, PlanSerie, provision
 from facturaonline_async.testing import Emulator, Fault
 from tests.conftest import BRIEF
@@ -655,6 +657,55 @@ async def test_an_object_is_searched_for_with_pauses_that_double(monkeypatch: py
 
 
 UNREADABLE = UnreadableAnswerError("an odd answer")
+
+
+@pytest.mark.parametrize(
+    ("pending", "error"),
+    [
+        (
+            Pending(StepState.DONE, 9.6, "7", Origin.ADOPTED),
+            OutcomeUnknownError(
+                message("calls.not_shown_any_more", uid="7", seconds=9.6), endpoint="series.create", uid="7"
+            ),
+        ),
+        (
+            Pending(StepState.UNKNOWN, 9.6, None, Origin.ADOPTED),
+            OutcomeUnknownError(message("calls.not_shown_any_more", uid="", seconds=9.6), endpoint="series.create"),
+        ),
+        (
+            Pending(StepState.DONE, 9.6, "7", Origin.CREATED),
+            UnreadableAnswerError(message("calls.created_and_not_shown"), endpoint="series.create", uid="7"),
+        ),
+        (
+            Pending(StepState.UNRESOLVED, 9.6),
+            UnreadableAnswerError(message("calls.created_and_not_shown"), endpoint="series.create"),
+        ),
+        (
+            Pending(StepState.INTENT, -0.1),
+            OutcomeUnknownError(message("calls.earlier_create", seconds=0.0), endpoint="series.create"),
+        ),
+        (
+            Pending(StepState.UNKNOWN, 9.6),
+            OutcomeUnknownError(message("calls.earlier_create", seconds=9.6), endpoint="series.create"),
+        ),
+    ],
+)
+def test_what_is_pending_is_named(pending: Pending, error: OutcomeUnknownError | UnreadableAnswerError) -> None:
+    found = pending_error(pending, "series.create")
+    assert (type(found), str(found), found.endpoint, found.uid) == (
+        type(error),
+        str(error),
+        "series.create",
+        pending.uid,
+    )
+
+
+async def test_different_objects_are_ensured_at_the_same_time(client: FacturaOnline, emulator: Emulator) -> None:
+    emulator.inject(Fault.delay(2), endpoint="series.create", times=5)
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*(client.series.ensure(letra=letra, tipo_documento="factura") for letra in "FGHIJ"))
+
+    assert asyncio.get_running_loop().time() - began < 4
 
 
 @pytest.mark.parametrize(
