@@ -86,8 +86,9 @@ class Attempts:
         self._is_over = True
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> bool:
         """Let every error pass."""
+        return False
 
     async def send(self, _: float | None = None) -> str:
         """Send the create once."""
