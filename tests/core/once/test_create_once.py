@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import anyio
@@ -146,6 +147,23 @@ async def test_the_create_of_another_process_is_not_waited_for_without_patience(
     began = asyncio.get_running_loop().time()
     outcome = await create_once(one, Toy(ToyApi(latency=0.0), "A"))
     assert (outcome.state, asyncio.get_running_loop().time() - began) == (StepState.UNKNOWN, 0.0)
+
+
+async def test_the_store_is_asked_again_with_pauses_that_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (RemoteStore(network) for network in [Network()] * 2)
+    assert await other.begin((await other.look([key("A")]))[key("A")], "another") is not None
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(least: float, most: float) -> float:
+        drawn.append((least, most))
+        return most
+
+    api, began = ToyApi(dice=random.Random(1), latency=0.0), asyncio.get_running_loop().time()
+    monkeypatch.setattr(random, "uniform", uniform)
+    outcome = await create_once(one, Toy(api, "A"), patience=0.8)
+
+    assert (outcome.state, round(asyncio.get_running_loop().time() - began, 3)) == (StepState.UNKNOWN, 0.8)
+    assert drawn == [(pause / 2, pause) for pause in (0.05, 0.1, 0.2, 0.2, 0.2, 0.2)]
 
 
 @pytest.mark.parametrize(("latency", "state"), [(0.0, StepState.UNKNOWN), (1000.0, StepState.PLANNED)])
