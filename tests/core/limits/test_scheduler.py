@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from facturaonline_async import Config, InvalidInputError, LimiterWaitError, Rate
-from facturaonline_async._core.limits.scheduler import Scheduler
+from facturaonline_async._core.limits.scheduler import Scheduler, _is_spent
+from facturaonline_async._core.limits.window import SlidingWindow
 from tests.virtual import stall, virtually
 
 
@@ -768,6 +769,55 @@ def test_a_hold_delays_calls_that_already_wait() -> None:
         return await waiting
 
     assert virtually(main()) == [0.0, 0.0, 10.5, 10.5]
+
+
+def test_a_key_is_held_until_its_longest_hold_ends() -> None:
+    async def main() -> list[tuple[bool, dict[str, float]]]:
+        limiter, seen = make_scheduler(), list[tuple[bool, dict[str, float]]]()
+
+        def see() -> None:
+            seen.append((limiter.is_held("k"), dict(limiter.stats(now(), is_closed=False).held_keys)))
+
+        see()
+        limiter.hold("other", 100)
+        limiter.hold("k", 0)
+        see()
+        limiter.hold("k", 5)
+        limiter.hold("k", 2)
+        see()
+        await asyncio.sleep(5)
+        see()
+        return seen
+
+    assert virtually(main()) == [
+        (False, {}),
+        (False, {"other": 100.0}),
+        (True, {"other": 100.0, "k": 5.0}),
+        (False, {"other": 95.0}),
+    ]
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_the_statistics_say_whether_the_session_is_closed(*, is_closed: bool) -> None:
+    async def main() -> bool:
+        return make_scheduler().stats(now(), is_closed=is_closed).is_closed
+
+    assert virtually(main()) is is_closed
+
+
+def test_a_window_is_spent_when_it_would_delay_nothing() -> None:
+    fresh, started, reserved, over = (SlidingWindow(Rate(2, 1)) for _ in range(4))
+    started.start(99.5)
+    reserved.add_waiter(99.5)
+    reserved.reserve(99.5)
+    over.start(98.0)
+
+    assert [_is_spent([fresh, window], 100.0) for window in (fresh, started, reserved, over)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_the_rate_is_kept_when_a_hold_ends() -> None:
