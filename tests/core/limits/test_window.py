@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from functools import partial
+
 import pytest
 from hypothesis import given, strategies as st
 
 from facturaonline_async import Rate
-from facturaonline_async._core.limits.window import SlidingWindow
+from facturaonline_async._core.limits.window import EndpointQueue, KeyPairState, SlidingWindow, Waiter
 from tests.effort import examples
 
 
@@ -117,6 +121,41 @@ def test_calls_that_need_not_wait_are_not_spread_after_others_have_waited(leaves
         window.start(at)
 
 
+def test_the_grid_ends_with_a_start_that_comes_late() -> None:
+    window, _ = used(Rate(4, 1), [(0, 4)])
+    for _ in range(3):
+        window.add_waiter(0.1)
+    starts = [window.next_start_at(0.1)]
+    for at in (1.04, 1.31):
+        window.reserve(at)
+        window.commit(at)
+        starts.append(window.next_start_at(at))
+
+    assert starts == [1.0, 1.25, 0.0]
+
+
+def test_a_start_beside_calls_that_wait_begins_the_grid() -> None:
+    """They wait for another limit."""
+    window = SlidingWindow(Rate(2, 1))
+    window.add_waiter(0.0)
+    window.start(0.0)
+    window.start(0.4)
+    window.reserve(1.0)
+    assert window.next_start_at(1.0) == math.inf
+    window.commit(1.0)
+    assert window.next_start_at(1.41) == 1.5
+
+
+def test_waiters_and_reservations_are_counted_one_by_one() -> None:
+    window, counts = SlidingWindow(Rate(4, 1)), list[tuple[int, int]]()
+    add, reserve, commit = (partial(each, 0.0) for each in (window.add_waiter, window.reserve, window.commit))
+    for step in (add, add, add, reserve, reserve, window.cancel, commit, window.remove_waiter):
+        step()
+        counts.append((window.waiting, window.reserved))
+
+    assert counts == [(1, 0), (2, 0), (3, 0), (2, 1), (1, 2), (1, 1), (1, 0), (0, 0)]
+
+
 # ── Moved starts ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -134,6 +173,11 @@ def test_a_start_that_the_window_dropped_is_moved_only_into_a_free_one() -> None
     assert (list(window.starts), window.may_restart(0, 1.0)) == ([0.5, 1.0], False)
 
 
+def test_a_start_that_the_window_does_not_have_is_not_forgotten() -> None:
+    window, _ = used(Rate(2, 1), [(1.0, 1)])
+    assert (window.forget(1.5, 1.6), window.forget(1.0, 1.6), list(window.starts)) == (False, True, [])
+
+
 def test_a_moved_start_takes_no_time_of_the_grid() -> None:
     window, _ = used(Rate(4, 1), [(0, 5)])
     window.add_waiter(1.1)
@@ -145,3 +189,14 @@ def test_a_start_that_the_window_dropped_takes_a_time_of_the_grid() -> None:
     window, _ = used(Rate(4, 1), [(0, 6)])
     window.restart(0, 1.52)
     assert window.next_start_at(1.52) == 1.75
+
+
+# ── Queues ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_calls_that_are_repeated_wait_before_the_others_each_in_its_order() -> None:
+    queue, loop = EndpointQueue(KeyPairState("key", ()), (), ()), asyncio.get_running_loop()
+    for ticket in (1, 0, -9, 2, -8):
+        queue.add(Waiter(queue, ticket, loop.create_future()))
+
+    assert ([each.ticket for each in queue.waiters], queue.count_restarts()) == ([-9, -8, 1, 0, 2], 2)

@@ -42,6 +42,32 @@ async def test_creates_that_were_not_done_leave_the_first_one_pending() -> None:
     assert pending.get(key(1)) is first
 
 
+async def test_a_repeated_create_that_was_not_done_leaves_an_earlier_one_pending() -> None:
+    pending = PendingCreates()
+    first = pending.begin(key(1), HOUR)
+    pending.end(key(1), first, HOUR, StepState.UNKNOWN)
+    pending.begin(key(1), HOUR, nonce="mine")
+    again = pending.begin(key(1), HOUR, nonce="mine")
+    pending.end(key(1), again, HOUR, StepState.FAILED)
+    assert pending.get(key(1)) is first
+
+
+async def test_an_outcome_is_recorded_although_another_create_has_begun() -> None:
+    pending = PendingCreates()
+    first = pending.begin(key(1), HOUR)
+    pending.begin(key(1), HOUR)
+    pending.end(key(1), first, HOUR, StepState.DONE, "7")
+    assert known(pending) == (StepState.DONE, "7")
+
+
+async def test_a_create_whose_uid_was_read_has_no_unknown_uid() -> None:
+    pending = PendingCreates()
+    pending.end(key(1), pending.begin(key(1), HOUR), HOUR, StepState.UNKNOWN)
+    assert pending.has_unknown_uids
+    pending.learn_uid(key(1), "7")
+    assert (pending.has_unknown_uids, known(pending)) == (False, (StepState.DONE, "7"))
+
+
 @pytest.mark.parametrize("end", [StepState.PLANNED, StepState.FAILED])
 async def test_a_repeated_create_that_was_not_done_keeps_an_object_that_was_read_meanwhile(end: StepState) -> None:
     """Between two attempts with one nonce, a list shows the object that another process created."""
