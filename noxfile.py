@@ -340,7 +340,9 @@ def wheel(session: nox.Session) -> None:
     for path in Path("dist").glob("facturaonline_async-*"):
         path.unlink()
     session.install("build", "check-manifest", "twine")
-    if Path(".git").exists():
+    # Without git, or in a folder of somebody else, nothing says which files the repository has.
+    git = shutil.which("git")
+    if git and subprocess.run([git, "ls-files"], capture_output=True, check=False).returncode == 0:
         session.run("check-manifest")  # the sdist has every file of the repository
     session.run("python", "-m", "build", "--outdir", "dist", ".")
     (source,) = Path("dist").glob("*.tar.gz")
