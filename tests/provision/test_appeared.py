@@ -9,7 +9,7 @@ import pytest
 
 from facturaonline_async import FacturaOnline
 from facturaonline_async._core.request import PreparedRequest
-from facturaonline_async.provision import RowOutcome, State
+from facturaonline_async.provision import Existing, RowOutcome, State, provision
 from facturaonline_async.testing._emulator.dispatch import ReceivedRequest
 from tests.plans import nueva
 from tests.provision.stage import EMPRESAS, REFUSED, SERIES, Act, Result, Stage, lost, run, slow, staged, until
@@ -95,6 +95,25 @@ async def test_a_company_whose_create_by_the_session_was_lost_is_treated_as_a_li
     assert (stage.count(EMPRESAS), ensuring.exception() is not None) == (1, True)
     created_at = stage.moments(EMPRESAS)[0] + 15
     assert len([at for at in stage.moments("empresas.list") if at >= created_at]) == 2  # calls of one list
+
+
+@EVERY
+@staged()
+async def test_a_company_that_the_next_run_lists_first_is_treated_as_a_listed_one(
+    stage: Stage, client: FacturaOnline, existing: Existing
+) -> None:
+    """The run before waited for the create of an ensure, and was interrupted. Each list of the next one shows it."""
+    stage.on(EMPRESAS, lost(done_after=15))
+    ensuring = asyncio.create_task(client.empresas.ensure(nueva(RFC, codpos="99999")))
+    await until(lambda: stage.count(EMPRESAS))
+    async with provision(client, plan_of([1]), journal="virtual", existing=existing):
+        await until(lambda: stage.phases()["unknown"])
+    await asyncio.wait([ensuring])
+    await until(lambda: RFC in {row["rfc"] for row in stage.state.tables["empresas"].values()})
+    async with stage.session() as again:
+        (outcome,), _ = await run(again, plan_of([1]), journal="virtual", existing=existing)
+    assert summary(stage, outcome) == await of_the_first_list(existing)
+    assert stage.count(EMPRESAS) == 1
 
 
 @EVERY

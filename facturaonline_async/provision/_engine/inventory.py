@@ -114,12 +114,14 @@ class Inventory:
     def add(self, rfc: str, uids: Sequence[str]) -> None:
         """Count companies that have appeared since the first list as listed ones.
 
+        Those that existed before stay: lists may omit the main company.
+
         Args:
             rfc: their RFC, normalised.
-            uids: their uids; the others with this RFC are dropped.
+            uids: their uids.
 
         """
-        self.existing[rfc] = tuple(uids)
+        self.existing[rfc] = tuple(dict.fromkeys((*self.uids(rfc), *uids)))
 
     async def read(self, rfcs: Container[str]) -> None:
         """List the companies of the account, and keep those of the plan.

@@ -15,7 +15,7 @@ from facturaonline_async.provision._engine.inventory import Inventory
 from facturaonline_async.provision._journal.digests import payload
 from facturaonline_async.provision._plan.models import ValueRow
 from tests.plans import nueva
-from tests.provision.stage import EMPRESAS, REFUSED, SERIES, Stage, edited, lost, run, staged
+from tests.provision.stage import EMPRESAS, REFUSED, SERIES, Stage, answered, edited, lost, run, staged
 from tests.provision.test_model import plan_of, there, wanted
 from tests.steps import longest_step
 
@@ -76,6 +76,28 @@ async def test_the_main_company_is_adopted_although_no_list_shows_it(stage: Stag
     (outcome,), report = await run(client, Plan.from_values([(nueva(main.rfc), plan_of([1]).rows[0].series)]))
     assert (outcome.state, outcome.uid, outcome.ok, stage.count(EMPRESAS)) == (State.ADOPTED, uid, True, 0)
     assert (report.audit, report.is_complete) == ([], True)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@staged()
+async def test_the_main_company_is_not_created_again_after_a_lost_create_of_its_rfc(
+    stage: Stage, client: FacturaOnline, count: int
+) -> None:
+    """The run that lost it could not read the main company, and no list shows that. A later one may show another."""
+    main = await client.empresas.current()
+    plan = Plan.from_values([(nueva(main.rfc), plan_of([1]).rows[0].series)])
+    stage.on("empresas.list", edited(lambda body: body["data"].pop(0)))
+    stage.on("empresas.current", answered(404), times=1)
+    stage.on(EMPRESAS, lost(), times=1)
+    async with provision(client, plan, journal="virtual", settle=30):
+        while not stage.phases()["unknown"]:  # noqa: ASYNC110  # it rings no bell
+            await asyncio.sleep(0.1)
+    stage.book.execute("UPDATE steps SET sends = 0")  # it waited for the create of another task
+    for _ in range(count):
+        asyncio.get_running_loop().call_later(1, stage.state.add_empresa, {"rfc": main.rfc})
+    (outcome,), _ = await run(client, plan, journal="virtual")
+    assert outcome.state is (State.CONFLICT if count else State.ADOPTED)
+    assert (outcome.uid, stage.count(EMPRESAS)) == (None if count else main.uid, 1)
 
 
 @pytest.mark.parametrize("what", [EMPRESAS, SERIES])
