@@ -207,6 +207,8 @@ class SeriesService:
         serie = read_one(reply, wire.read_serie)
         if str(serie.uid) != str(uid):
             raise reply.unreadable(message("series.other_uid", uid=uid, answered=serie.uid))
+        if not (serie.is_active or serie.is_paused):
+            raise reply.unreadable(message("series.unknown_estatus", uid=uid, estatus=f"{serie.estatus!r:.60}"))
         return serie.is_active is wanted
 
     def _learn_uids(self, series: Sequence[Serie]) -> None:

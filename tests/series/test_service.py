@@ -63,6 +63,20 @@ async def test_a_serie_is_paused_activated_and_deleted(client: FacturaOnline) ->
     assert await client.series.list() == []
 
 
+@pytest.mark.parametrize("estatus", ["Suspendida", ""])
+@pytest.mark.parametrize("verb", ["activate", "deactivate"])
+async def test_after_a_lost_answer_an_unknown_estatus_proves_nothing(
+    client: FacturaOnline, emulator: Emulator, verb: str, estatus: str
+) -> None:
+    uid = emulator.add_serie(MAIN, letra="F", tipo_documento="factura")
+    emulator.state["series"][uid]["estatus"] = estatus
+    emulator.inject(Fault.drop_before_commit(), endpoint=f"series.{verb}")
+    with pytest.raises(OutcomeUnknownError) as unknown:
+        await getattr(client.series, verb)(uid)
+    assert (emulator.count(f"series.{verb}"), emulator.state["series"][uid]["estatus"]) == (1, estatus)
+    assert f"the serie {uid} has the estatus {estatus!r}" in unknown.value.__notes__[0]
+
+
 @pytest.mark.parametrize("estatus", ["Activa", "activa", "ACTIVA"])
 def test_is_active_ignores_case(estatus: str) -> None:
     assert Serie(uid=1, letra="F", tipo_documento="factura", estatus=estatus).is_active

@@ -20,4 +20,8 @@ TEXTS: Final[Mapping[str, str | Plural]] = {
     "series.other_key": (
         "asked for the serie {uid}, {key}, the API answered with the serie {answered}, {answered_key}"
     ),
+    # The API's answer shows the serie, and not whether it is active.
+    "series.unknown_estatus": (
+        "the serie {uid} has the estatus {estatus}, and it is not known whether that means active or paused"
+    ),
 }
