@@ -531,6 +531,25 @@ def test_cancelling_half_of_many_waiters_halves_the_time() -> None:
     assert virtually(main()) <= 1 + 1000 / 50
 
 
+def test_a_queue_whose_only_waiter_left_serves_the_next_one() -> None:
+    async def main() -> list[float]:
+        limiter = make_scheduler(concurrency=1)
+        await limiter.acquire("series.list", "busy")
+        leaving = asyncio.create_task(limiter.acquire("series.list", "a"))
+        other = asyncio.create_task(limiter.acquire("series.list", "b"))
+        await settle()
+        leaving.cancel()
+        await asyncio.sleep(1)
+        limiter.release("busy")
+        times = [await other]
+        late = asyncio.create_task(limiter.acquire("series.list", "a"))
+        await asyncio.sleep(1)
+        limiter.release("b")
+        return [*times, await late]
+
+    assert virtually(main()) == [1.0, 2.0]
+
+
 def test_cancelled_waiters_do_not_pile_up_behind_a_long_hold() -> None:
     async def main() -> tuple[int, int]:
         limiter = make_scheduler(rates=[Rate(10, 1)])
