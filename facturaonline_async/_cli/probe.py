@@ -17,6 +17,7 @@ from facturaonline_async._cli import client_command, interruption
 from facturaonline_async._cli.client_command import AsJson
 from facturaonline_async._cli.command_groups import single_command
 from facturaonline_async._cli.consoles import new_console
+from facturaonline_async._cli.language import dialogue_language
 from facturaonline_async._cli.output_path_checks import check_file, unwritable
 from facturaonline_async._cli.settings import Account, current_settings
 from facturaonline_async._messages import Message, message
@@ -82,8 +83,10 @@ def command(
     from facturaonline_async._cli.probe_report import read_report  # noqa: PLC0415  # help needs no report
 
     expected = None if against is None else read_report(against)
-    question = message("probe.question", environment=environment_name(base_url), host=base_url)
-    client_command.confirm(yes, question, declined=message("cli.nothing_created"))
+    client_command.confirm(yes)
+    with dialogue_language():
+        question = message("probe.question", environment=environment_name(base_url), host=base_url)
+        client_command.confirm(yes, question, declined=message("cli.nothing_created"))
 
     from facturaonline_async._cli.probe_run import Limits, Probe  # noqa: PLC0415  # imports aiohttp
 

@@ -576,6 +576,16 @@ async def test_a_probe_asks_first(emulator: Emulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_a_probe_asks_in_the_language_of_the_person_also_with_json(emulator: Emulator, tmp_path: Path) -> None:
+    probe = ("--lang", "es", "probe", "--json", "--out", tmp_path / "probe.json")
+    piped = await run(*probe, emulator=emulator)
+    declined = await at_terminal(*probe, answers=[("/N]", "n\n")], emulator=emulator)
+    shown = ("¿Crear y eliminar una serie en ", "[s/N]", "No se creó nada.")
+    assert (declined.code, [text in declined.err for text in shown], emulator.requests) == (1, [True] * 3, ())
+    assert (piped.code, "give --yes" in piped.err) == (2, True)
+
+
+@pytest.mark.slow
 async def test_what_is_left_is_named_with_its_remedy(emulator: Emulator, tmp_path: Path) -> None:
     emulator.inject(Fault.status(403, body={"status": "error", "message": "no"}), endpoint="series.delete", times=None)
     options = ("--idle-wait", 0.2, "--list-wait", 0.5)
