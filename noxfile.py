@@ -1,6 +1,6 @@
 """What checks this project.
 
-``nox`` answers within four minutes, on one interpreter; ``nox -s full`` does all the rest, and ``nox -s steady`` looks
+``nox`` answers in about six minutes, on one interpreter; ``nox -s full`` does all the rest, and ``nox -s steady`` looks
 for tests that depend on the machine or on each other. ``nox -l`` lists the parts.
 """
 
