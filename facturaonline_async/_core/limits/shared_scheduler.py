@@ -264,7 +264,8 @@ class SharedScheduler(Scheduler):
                 window.remove_waiter()
             heir.leased_start, heir.is_granted = start, True
             heir.future.set_result(None)
-            self._release_slots(queue)  # the heir gives them to others when it resumes
+            if self._release_slots(queue):
+                self._dispatch(loop)
 
     def _remove_waiter(self, waiter: Waiter) -> None:
         super()._remove_waiter(waiter)

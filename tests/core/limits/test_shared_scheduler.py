@@ -518,6 +518,30 @@ def test_a_slot_that_no_start_needs_any_more_goes_to_another_endpoint_at_once(li
     assert virtually(main()) == (True, [1.2, 1.2, 1.4])
 
 
+def test_a_slot_that_no_start_needs_any_more_goes_to_a_start_in_hand_at_once() -> None:
+    """As above; the other endpoint's waiter left during its question, an unlimited call took the slot, another came."""
+
+    async def main() -> tuple[bool, list[float], int]:
+        quota = QuotaDouble(latency=0.1)
+        scheduler = make_scheduler(
+            quota, rates=Rate(30, 1), endpoint_rates={"series.activate": ()}, concurrency_per_key=4
+        )
+        scheduler.hold("k", 1)
+        leaving = asyncio.create_task(scheduler.acquire("series.get", "k"))
+        await settle()
+        tasks = [asyncio.create_task(scheduler.acquire("series.list", "k")) for _ in range(3)]
+        at_first_grant(scheduler, tasks[0].cancel)
+        await asyncio.sleep(1.1)
+        leaving.cancel()
+        await settle()
+        assert scheduler.try_acquire("series.activate", "k", asyncio.get_running_loop())
+        other = asyncio.create_task(scheduler.acquire("series.get", "k"))
+        times = [await tasks[1], await tasks[2], await other]
+        return tasks[0].cancelled(), [round(each, 3) for each in times], len(quota.leases)
+
+    assert virtually(main()) == (True, [1.2, 1.2, 1.2], 2)
+
+
 def test_a_start_that_was_late_when_its_waiter_left_is_lost() -> None:
     async def main() -> tuple[bool, float, int, str]:
         quota = QuotaDouble(latency=0.1)
