@@ -1048,6 +1048,27 @@ def test_idle_keys_are_dropped() -> None:
     assert (queues <= 64, keys <= 64) == (True, True)
 
 
+def test_a_key_stays_as_long_as_one_of_its_endpoints_limits_something() -> None:
+    async def main() -> tuple[list[str], list[str], float]:
+        limiter = make_scheduler(rates=Rate(10, 1), endpoint_rates={"series.get": Rate(1, 1000)})
+        for endpoint in ("series.list", "series.get"):
+            await limiter.acquire(endpoint, "k")
+            limiter.release("k")
+        for number in range(100):
+            await limiter.acquire("series.list", f"k{number}")
+            limiter.release(f"k{number}")
+        await asyncio.sleep(100)
+        await limiter.acquire("series.list", "one")
+        limiter.release("one")
+        await asyncio.sleep(1)
+        kept = [endpoint for endpoint, key in limiter._queues if key == "k"], list(limiter._key_pairs)
+        await limiter.acquire("series.get", "k")
+        limiter.release("k")
+        return *kept, now()
+
+    assert virtually(main()) == (["series.get"], ["k", "one"], 1000.0)
+
+
 def test_many_idle_keys_are_dropped_together() -> None:
     async def main() -> tuple[int, int]:
         limiter = make_scheduler(rates=Rate(10, 1), concurrency=8)
