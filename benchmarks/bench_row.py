@@ -52,6 +52,9 @@ _CONCURRENCY: Final = 32
 _CONNECTED: Final = 2 * _CONCURRENCY
 """Rows after which all connections are made."""
 
+_TIMES: Final = 3
+"""How often a row is counted: a journal's thread writes more rows together, or fewer."""
+
 _KEEPALIVE: Final = 60.0
 
 Bodies: TypeAlias = tuple[Body, list[Body]]
@@ -63,7 +66,7 @@ async def measure(scale: Scale) -> list[Figure]:
         plan = write_plan(Path(name), _CONNECTED + scale.rows)
         cpu = await _cpu(plan, scale.rounds)
         jobs = dict.fromkeys(_COUNTED, (_CONNECTED, len(plan)))
-        counts = await counted("benchmarks.bench_row", [name], jobs)
+        counts = await counted("benchmarks.bench_row", [name], jobs, times=_TIMES)
     figures = [
         Figure(_CASES[way], f"{measure}, {RAW} = 1", value / each["raw"])
         for measure, each in (("instructions", counts), ("CPU", cpu))

@@ -42,7 +42,7 @@ class Scale:
 
 
 FULL: Final = Scale(rounds=11, calls=256, companies=10_000, items=100_000, rows=200, plans=(1_000, 10_000, 100_000))
-QUICK: Final = Scale(rounds=3, calls=128, companies=10_000, items=20_000, rows=40, plans=(1_000,))
+QUICK: Final = Scale(rounds=3, calls=128, companies=10_000, items=20_000, rows=200, plans=(1_000,))
 TINY: Final = Scale(rounds=1, calls=2, companies=20, items=200, rows=12, plans=(20,))
 """For the tests of the benchmarks: the figures mean nothing."""
 
