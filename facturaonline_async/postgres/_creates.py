@@ -190,7 +190,7 @@ class PostgresCreates:
         uid = next(iter(result.uids), None)
         key, begun = self._hash(*of.key), of.mark
         try:
-            if result.origin is Origin.ADOPTED or result.state is StepState.CONFLICT:
+            if result.is_found:
                 await self.database.query(_SEE, [key, self._hash(*of.key[:2]), uid, self.settle])
             elif isinstance(begun, _Begun):
                 state = result.state.value

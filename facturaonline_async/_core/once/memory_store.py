@@ -10,7 +10,7 @@ from typing import cast
 from attrs import define, field, frozen
 
 from facturaonline_async._core.once.pending import PendingCreate, PendingCreates, Version
-from facturaonline_async._core.once.states import Origin, StepState
+from facturaonline_async._core.once.states import StepState
 from facturaonline_async._core.once.store import ANYWAY, Grant, Key, Pending, Result, Seen
 
 __all__ = ["MemoryStore", "SessionSubscription"]
@@ -72,7 +72,7 @@ class MemoryStore:
 
     async def end(self, of: Grant | Seen, result: Result) -> None:
         """Record how a create ended, or what a list showed; see `Store.end`."""
-        if result.origin is Origin.ADOPTED or result.state is StepState.CONFLICT:
+        if result.is_found:
             self.pending.see(of.key, result.uids[0], self.settle, mine=self._mine)
         elif isinstance(of.mark, PendingCreate):
             self.pending.end(of.key, of.mark, self.settle, result.state, next(iter(result.uids), None))

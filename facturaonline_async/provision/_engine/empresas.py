@@ -108,7 +108,8 @@ class EmpresaSteps:
         if action is Action.CREATE and not self.is_refused:
             if not (appeared := await self._create(progress)):
                 return
-            self.inventory.add(step.rfc, uids := tuple(empresa.uid for empresa in appeared))
+            self.inventory.add(step.rfc, [empresa.uid for empresa in appeared])
+            uids = self.inventory.uids(step.rfc)
             action = choose_action(progress.row, uids, self.existing)
         if self.is_refused:
             step.state = StepState.PLANNED
